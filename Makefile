@@ -1,0 +1,48 @@
+# Everything here works from a clean clone with python3, its venv module and pip; the first call installs into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: mnist_gan test lint style bench clean
+.DELETE_ON_ERROR:
+
+# Watch a conditional GAN learn handwritten digits, and make the page of its run.
+mnist_gan: $(VENV)/.digits
+	$(BIN)/python -m zoo.mnist_gan --preset=quick
+	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
+
+# Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.
+test: lint
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backend
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backend
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+# Import order and what else ruff mends by itself; no formatter, it would pull the tables of networks apart.
+style: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.speed
+
+# Not the runs: they are somebody's pictures.
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One virtual environment a checkout; a stamp for each thing installed into it, renewed when the dependencies change.
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.digits: $(VENV)/.made setup.cfg pyproject.toml
+	@echo "Installing kerasgan and what it needs into $(VENV): once, a few minutes."
+	$(BIN)/python -m pip install --quiet --editable ".[digits]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made setup.cfg pyproject.toml
+	@echo "Installing kerasgan and what its tests need into $(VENV): once, a few minutes."
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@ $(VENV)/.digits

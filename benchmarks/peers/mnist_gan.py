@@ -1,0 +1,148 @@
+"""The conditional MNIST GAN of the training notes in plain eager PyTorch: the same network, as noted and corrected.
+
+Written from the notes; what they leave out is 100 for the latent size and Adam(2e-4, betas .5 and .999).
+Channels-first and channels-last were both timed on two CPU cores; `CHANNELS_LAST` keeps the faster, so that the peer
+is at its best.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+CLASSES, FAKE = 10, 10  # the eleventh logit of the discriminator is "fake"
+LATENT = 100
+CHUNK = 16  # the notes compare an image with the 16 of its chunk only
+CHANNELS_LAST = True
+
+
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(LATENT + CLASSES, 256 * 2 * 2)
+        self.body = nn.Sequential(
+            nn.ConvTranspose2d(256, 128, 5), nn.BatchNorm2d(128), nn.ReLU(),  # [B, 128, 6, 6]
+            nn.ConvTranspose2d(128, 128, 4, stride=2), nn.BatchNorm2d(128), nn.ReLU(),  # [B, 128, 14, 14]
+            nn.ConvTranspose2d(128, 64, 4, stride=2), nn.BatchNorm2d(64), nn.ReLU(),  # [B, 64, 30, 30]
+            nn.ConvTranspose2d(64, 1, 1),
+        )
+
+    def forward(self, latents, labels):
+        x = torch.cat([latents, F.one_hot(labels, CLASSES).float()], dim=1)
+        x = torch.relu(self.project(x)).reshape(-1, 256, 2, 2)
+        if CHANNELS_LAST:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return torch.tanh(self.body(x))[:, :, 1:29, 1:29]  # [B, 1, 28, 28]
+
+
+class Discriminator(nn.Module):
+    """`noted`: an image is compared with its chunk of 16 and itself, and the stride drops the last row and column.
+
+    Else with the whole batch but not itself, and one pixel of padding makes the first map 28 wide.
+    """
+
+    def __init__(self, noted, kernels=100, size=4):
+        super().__init__()
+        self.noted, self.kernels, self.size = noted, kernels, size
+        features = 2 * 13 * 13 if noted else 2 * 14 * 14
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 32, 2), nn.LeakyReLU(0.2),  # [B, 32, 27, 27], corrected [B, 32, 28, 28]
+            nn.Conv2d(32, 2, 2, stride=2), nn.BatchNorm2d(2), nn.LeakyReLU(0.2),  # [B, 2, 13, 13], [B, 2, 14, 14]
+        )
+        self.tensor = nn.Linear(features, kernels * size, bias=noted)  # a bias cancels in the differences
+        self.head = nn.Linear(features + kernels, CLASSES + 1)
+
+    def forward(self, images):
+        features = self.body(images if self.noted else F.pad(images, (0, 1, 0, 1))).flatten(1)
+        rows = self.tensor(features).reshape(-1, self.kernels, self.size)
+        return self.head(torch.cat([features, self.closeness(rows)], dim=1)), features
+
+    def closeness(self, rows):
+        """Minibatch discrimination, [N, B, C] -> [N, B]."""
+        if self.noted:
+            return torch.cat([closeness(chunk) for chunk in rows.split(CHUNK)])
+        return closeness(rows) - 1
+
+
+def closeness(rows):
+    """How close each row is to all rows, itself included."""
+    distance = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, B]
+    return torch.exp(-distance).sum(dim=1)
+
+
+def adam(network):
+    return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+
+
+def noted_step(batch_size):
+    """The notes' training step on made-up images in [0, 1]: a function without arguments that takes one step."""
+    generator, discriminator = placed(Generator()), placed(Discriminator(noted=True))
+    generator_optimizer, discriminator_optimizer = adam(generator), adam(discriminator)
+    images, labels = made_up(batch_size)
+    images = (images + 1) / 2
+    fake_target = 0.9 * F.one_hot(torch.full([batch_size], FAKE), CLASSES + 1)  # scales the loss; smooths nothing
+
+    def generate():
+        return (generator(torch.randn(batch_size, LATENT), labels) + 1) / 2
+
+    def step():
+        discriminator_optimizer.zero_grad()
+        generator_optimizer.zero_grad()
+        discriminator.train()
+        real_logits, real_features = discriminator(images)
+        fake_logits, _ = discriminator(generate())  # not detached: the generator's gradient is made and thrown away
+        discriminator_loss = F.cross_entropy(real_logits, labels) + F.cross_entropy(fake_logits, fake_target)
+        discriminator_loss.backward()
+        discriminator_optimizer.step()
+
+        generator_optimizer.zero_grad()
+        discriminator_optimizer.zero_grad()
+        discriminator.eval()
+        fake_logits, fake_features = discriminator(generate())
+        matching = F.mse_loss(fake_features.detach().mean(dim=0), real_features.detach().mean(dim=0))  # no gradient
+        generator_loss = F.cross_entropy(fake_logits, labels) + matching
+        generator_loss.backward()
+        generator_optimizer.step()
+        return discriminator_loss.item(), generator_loss.item()
+
+    return step
+
+
+def corrected_step(batch_size):
+    """The corrected training step on made-up images in [-1, 1]: a function without arguments that takes one step."""
+    generator, discriminator = placed(Generator()), placed(Discriminator(noted=False))
+    generator_optimizer, discriminator_optimizer = adam(generator), adam(discriminator)
+    images, labels = made_up(batch_size)
+    real_target = 0.9 * F.one_hot(labels, CLASSES + 1) + 0.1 * F.one_hot(torch.full([batch_size], FAKE), CLASSES + 1)
+    fake_target = torch.full([batch_size], FAKE)
+
+    def step():
+        fakes = generator(torch.randn(batch_size, LATENT), labels)  # one forward for both phases
+        real_logits, _ = discriminator(images)
+        fake_logits, _ = discriminator(fakes.detach())
+        discriminator_loss = F.cross_entropy(real_logits, real_target) + F.cross_entropy(fake_logits, fake_target)
+        discriminator_optimizer.zero_grad()
+        discriminator_loss.backward()
+        discriminator_optimizer.step()
+
+        discriminator.requires_grad_(False)  # its weights' gradients would be made and thrown away
+        with torch.no_grad():
+            _, real_features = discriminator(images)
+        fake_logits, fake_features = discriminator(fakes)
+        matching = F.mse_loss(fake_features.mean(dim=0), real_features.mean(dim=0))
+        generator_loss = F.cross_entropy(fake_logits, labels) + matching
+        generator_optimizer.zero_grad()
+        generator_loss.backward()
+        generator_optimizer.step()
+        discriminator.requires_grad_(True)
+        return discriminator_loss.item(), generator_loss.item()
+
+    return step
+
+
+def placed(network):
+    return network.to(memory_format=torch.channels_last) if CHANNELS_LAST else network
+
+
+def made_up(batch_size):
+    images = torch.rand(batch_size, 1, 28, 28) * 2 - 1
+    return images, torch.randint(CLASSES, [batch_size])

@@ -1,0 +1,89 @@
+"""How fast a training step is beside a plain eager PyTorch program of the same network and step.
+
+    python -m benchmarks.speed                       every case, medians of 12 steps at batch 128 and 2 threads
+    python -m benchmarks.speed --steps=40 mnist_gan_noted
+
+Results go to benchmarks/results/speed.json, a record a case with its command, commit, machine and versions; the table
+is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores.
+"""
+
+import json
+from pathlib import Path
+
+from absl import app, flags
+
+from benchmarks import timing
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+BATCH_SIZE = 128
+
+
+def mnist_gan(as_noted):
+    """Our conditional MNIST GAN's training step, compiled as `fit` compiles it."""
+    import keras
+    import numpy as np
+
+    from kerasgan.models.mnist_gan import MnistGAN
+
+    keras.utils.set_random_seed(0)
+    model = MnistGAN(as_noted=as_noted)
+    model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, [BATCH_SIZE, 28, 28, 1]).astype("float32")
+    labels = random.integers(0, 10, BATCH_SIZE).astype("int32")
+    return lambda: model.train_on_batch(images, labels)
+
+
+def mnist_gan_peer(as_noted):
+    from benchmarks.peers import mnist_gan
+
+    return (mnist_gan.noted_step if as_noted else mnist_gan.corrected_step)(BATCH_SIZE)
+
+
+# case -> contestant -> a function that builds it (in its own process) and returns its step; the peer comes first.
+CASES = {
+    "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
+    "mnist_gan_corrected": {"torch": lambda: mnist_gan_peer(False), "kerasgan": lambda: mnist_gan(False)},
+}
+
+
+def table(records):
+    """The records as the lines of a text table: milliseconds a step, peak memory, and how many times faster we are."""
+    lines = [f"{'case':24}{'contestant':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}   times faster (min-max)"]
+    for case, record in records.items():
+        for name, measured in record["contestants"].items():
+            ratio = record["ratios"].get(f"torch / {name}")
+            gain = f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+            lines.append(
+                f"{case:24}{name:14}{measured['median_ms']:10.1f}{measured['min_ms']:10.1f}{measured['peak_mib']:10.0f}{gain}"
+            )
+    return lines
+
+
+def main(cases, *, results=RESULTS, **settings):
+    """Run `cases` (all if none is named) and put their records into the file `results`, beside those of the others."""
+    for case in cases:
+        if case not in CASES:
+            raise ValueError(f"a case must be one of {', '.join(CASES)}; received {case}")
+    records = json.loads(results.read_text()) if results.exists() else {}
+    for case in cases or CASES:
+        records[case] = timing.compare("benchmarks.speed", case, list(CASES[case]), **settings)
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text(json.dumps(records, indent=1) + "\n")
+        print("\n".join(table({case: records[case]})), flush=True)
+
+
+if __name__ == "__main__":
+    STEPS = flags.DEFINE_integer("steps", 12, "timed steps of each contestant", lower_bound=10)
+    BLOCK = flags.DEFINE_integer("block", 2, "timed steps in one turn", lower_bound=1)
+    THREADS = flags.DEFINE_integer("threads", 2, "threads of each contestant", lower_bound=1)
+    BACKEND = flags.DEFINE_enum("backend", "tensorflow", ["tensorflow", "jax", "torch"], "our side's Keras backend")
+
+    def run(argv):
+        settings = {"steps": STEPS.value, "block": BLOCK.value, "threads": THREADS.value, "backend": BACKEND.value}
+        try:
+            main(argv[1:], **settings)
+        except (ValueError, RuntimeError) as error:
+            raise SystemExit(str(error)) from None
+
+    app.run(run)

@@ -1,0 +1,3 @@
+"""kerasgan: generative adversarial and cooperative networks in Keras 3, one training step on three backends."""
+
+__version__ = "0.1.0"

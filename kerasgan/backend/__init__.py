@@ -1,0 +1,27 @@
+"""The only door to TensorFlow, JAX and torch: the same names whichever of them Keras runs on.
+
+| name | what it does |
+|---|---|
+| `step(fn)` | makes a `train_step(self, data)` or `test_step(self, data)` what the backend's Keras trainer calls |
+| `value_and_gradients(fn, variables)` | `fn() -> (objective, outputs)`; returns `outputs` and d objective / d variables |
+| `trace(fn, variables)` | `fn()` and its vector-Jacobian product with respect to `variables` |
+| `value_and_input_gradient(fn, x)` | `fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, itself differentiable |
+| `apply(optimizer, gradients, variables)` | one step of a Keras optimizer |
+| `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages, counters) |
+| `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables; memory does not grow with its length |
+| `frozen_averages(fn)` | `fn()` with the moving averages left where they stood |
+| `batch_norm(x, gamma, beta, epsilon)` | normalised `x` and the batch's mean and (biased) variance, by the fastest kernel there is |
+"""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from kerasgan.backend.tensorflow import *  # noqa: F403
+elif keras.backend.backend() == "jax":
+    from kerasgan.backend.jax import *  # noqa: F403
+elif keras.backend.backend() == "torch":
+    from kerasgan.backend.torch import *  # noqa: F403
+else:
+    raise ImportError(
+        f"kerasgan runs on Keras' tensorflow, jax and torch backends; received {keras.backend.backend()!r}"
+    )

@@ -1,0 +1,82 @@
+"""TensorFlow: gradient tapes over one player's variables, and the fused batch-norm kernel."""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from kerasgan.backend.scope import first, frozen_averages, plain_data
+
+__all__ = [
+    "apply",
+    "batch_norm",
+    "cond",
+    "fori_loop",
+    "frozen_averages",
+    "step",
+    "trace",
+    "value_and_gradients",
+    "value_and_input_gradient",
+]
+
+
+def step(fn):
+    @functools.wraps(fn)
+    def wrapped(self, data):
+        return fn(self, plain_data(data))
+
+    return wrapped
+
+
+
+
+def value_and_gradients(fn, variables):
+    values = [v.value for v in variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        objective, outputs = fn()
+    return outputs, tape.gradient(objective, values, unconnected_gradients="zero")
+
+
+def trace(fn, variables):
+    values = [v.value for v in variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        outputs = fn()
+
+    def pull(cotangents):
+        return tape.gradient(outputs, values, output_gradients=cotangents, unconnected_gradients="zero")
+
+    return outputs, pull
+
+
+def value_and_input_gradient(fn, x):
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        outputs = fn(x)
+    return outputs, tape.gradient(first(outputs), x, unconnected_gradients="zero")
+
+
+def apply(optimizer, gradients, variables):
+    optimizer.apply(gradients, variables)
+
+
+def cond(predicate, true_fn, false_fn):
+    return tf.cond(predicate, true_fn, false_fn)
+
+
+def fori_loop(lower, upper, body, carry):
+    return keras.ops.fori_loop(lower, upper, body, carry)
+
+
+def batch_norm(x, gamma, beta, epsilon):
+    shape = tf.shape(x)
+    channels = x.shape[-1]
+    maps = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, channels])
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=maps, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+    )
+    # The kernel hands out the unbiased variance; Keras averages the biased one.
+    count = tf.cast(tf.size(maps) // channels, variance.dtype)
+    return tf.reshape(y, shape), mean, variance * (count - 1) / count

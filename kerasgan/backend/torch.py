@@ -1,0 +1,100 @@
+"""torch: `torch.autograd.grad` with respect to one player's variables, so the other player gathers no stray gradients."""
+
+import functools
+
+import keras
+import torch
+
+from kerasgan.backend.scope import first, frozen_averages, plain_data
+
+__all__ = [
+    "apply",
+    "batch_norm",
+    "cond",
+    "fori_loop",
+    "frozen_averages",
+    "step",
+    "trace",
+    "value_and_gradients",
+    "value_and_input_gradient",
+]
+
+
+def step(fn):
+    @functools.wraps(fn)
+    def wrapped(self, data):
+        with torch.no_grad():  # a graph is recorded only where a gradient is asked for
+            return fn(self, plain_data(data))
+
+    return wrapped
+
+
+def _gradients(outputs, inputs, **options):
+    gradients = torch.autograd.grad(outputs, inputs, allow_unused=True, **options)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients, strict=True)]
+
+
+def _detached(outputs):
+    return keras.tree.map_structure(lambda x: x.detach() if torch.is_tensor(x) else x, outputs)
+
+
+def value_and_gradients(fn, variables):
+    with torch.enable_grad():
+        objective, outputs = fn()
+    if not objective.requires_grad:  # nothing the player owns took part
+        return outputs, [torch.zeros_like(v.value) for v in variables]
+    return _detached(outputs), _gradients(objective, [v.value for v in variables])
+
+
+def trace(fn, variables):
+    with torch.enable_grad():
+        outputs = fn()
+
+    def pull(cotangents):
+        pairs = [
+            (y, c)
+            for y, c in zip(keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True)
+            if y.requires_grad
+        ]
+        outs, cots = zip(*pairs, strict=True)
+        return _gradients(outs, [v.value for v in variables], grad_outputs=cots)
+
+    return _detached(outputs), pull
+
+
+def value_and_input_gradient(fn, x):
+    differentiable = torch.is_grad_enabled()  # inside another gradient, this one is differentiated in its turn
+    x = keras.ops.convert_to_tensor(x)
+    if not x.requires_grad:
+        x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        outputs = fn(x)
+        (gradient,) = _gradients(first(outputs).sum(), [x], create_graph=differentiable)
+    return (outputs, gradient) if differentiable else (_detached(outputs), gradient)
+
+
+def apply(optimizer, gradients, variables):
+    with torch.no_grad():
+        optimizer.apply(gradients, variables)
+
+
+def cond(predicate, true_fn, false_fn):
+    return true_fn() if bool(predicate) else false_fn()
+
+
+def fori_loop(lower, upper, body, carry):
+    for i in range(int(lower), int(upper)):
+        carry = body(i, carry)
+    return carry
+
+
+def batch_norm(x, gamma, beta, epsilon):
+    channels = x.shape[-1]
+    maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
+    mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    # momentum 1: the "running" statistics come out as the batch's own
+    y = torch.batch_norm(maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled)
+    count = x.numel() // channels
+    if count == 1:  # the kernel divides by count - 1
+        variance = torch.zeros_like(variance)
+    return y.movedim(1, -1), mean, variance * (count - 1) / count

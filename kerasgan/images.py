@@ -1,0 +1,85 @@
+"""Images as numbers and as files: the only place where [-1, 1] becomes 8 bits, and back."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def check_images(images, shape=None):
+    """Return `images` as a float32 array [N, H, W, C], or say in one line what is wrong with them.
+
+    Args:
+        images: float array [N, H, W, C], finite, in [-1, 1].
+        shape: (H, W, C) that the images must have; None admits any.
+
+    Raises:
+        ValueError: wrong rank, type, shape or range, or no image at all.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
+    if shape is not None and images.shape[1:] != tuple(shape):
+        raise ValueError(f"images must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
+    low, high = images.min(), images.max()
+    if not (low >= -1.00001 and high <= 1.00001):  # a float32 may miss 1 by its rounding; not-a-number fails too
+        raise ValueError(f"images must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
+    return images.astype("float32", copy=False)
+
+
+def to_uint8(images):
+    """Float images [N, H, W, C] in [-1, 1] -> uint8 [N, H, W, C], rounded to the nearest of the 256 levels."""
+    return np.rint((check_images(images) + 1) * 127.5).astype("uint8")
+
+
+def from_uint8(images):
+    """uint8 array of any shape -> float32 in [-1, 1]; `to_uint8` gives the same bytes back."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8; received {images.dtype}")
+    return images.astype("float32") / 127.5 - 1
+
+
+def grid(images, columns):
+    """Lay images [N, H, W, C] (float in [-1, 1], or uint8) out row by row -> uint8 [rows * H, columns * W, C].
+
+    Places left over in the last row are white.
+    """
+    images = np.asarray(images)
+    images = images if images.dtype == np.uint8 else to_uint8(images)
+    count, height, width, channels = images.shape
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1; received {columns}")
+    rows = -(-count // columns)
+    sheet = np.full((rows * columns, height, width, channels), 255, "uint8")
+    sheet[:count] = images
+    sheet = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return sheet.reshape(rows * height, columns * width, channels)  # [rows * H, columns * W, C]
+
+
+def save_png(path, image):
+    """Write one uint8 image [H, W, C], C = 1 or 3, as a PNG."""
+    _picture(image).save(path, "PNG")
+
+
+def save_gif(path, frames, ms=200):
+    """Write uint8 images [H, W, C] of one shape as an endless GIF, `ms` milliseconds a frame."""
+    if not len(frames):
+        raise ValueError("frames must hold at least one image; received none")
+    first, *rest = map(_picture, frames)
+    first.save(path, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
+
+
+def png_data_uri(image):
+    """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other file."""
+    buffer = io.BytesIO()
+    save_png(buffer, image)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _picture(image):
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"an image file holds uint8 [H, W, 1 or 3]; received {image.dtype} {list(image.shape)}")
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

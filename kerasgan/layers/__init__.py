@@ -1,0 +1,1 @@
+"""Layers: each another paper's idea, or used by two models."""

@@ -1,0 +1,33 @@
+"""Batch normalisation with each backend's fused kernel (Ioffe & Szegedy, arXiv 1502.03167).
+
+Keras 3's layer composes it from moments; on TensorFlow's CPU kernels that is about three times slower in training.
+"""
+
+import keras
+from keras import ops
+
+from kerasgan import backend
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization`, same arguments, weights and numbers (to 1e-5), faster.
+
+    Falls back to Keras' own path where the kernel has no counterpart: inference, masks, an axis that is not the last,
+    synchronised or renormalised statistics.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        last = self.axis in (-1, len(inputs.shape) - 1)
+        if not training or not self.trainable or mask is not None or self.synchronized or self.renorm or not last:
+            return super().call(inputs, training=training, mask=mask)
+        channels = (inputs.shape[-1],)
+        gamma = self.gamma if self.scale else ops.ones(channels)
+        beta = self.beta if self.center else ops.zeros(channels)
+        x = ops.cast(inputs, "float32")  # half-precision statistics overflow
+        outputs, mean, variance = backend.batch_norm(
+            x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), self.epsilon
+        )
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + ops.stop_gradient(value) * (1.0 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)

@@ -1,0 +1,1 @@
+"""Losses: plain functions of tensors, handed to a model as functions."""

@@ -1,0 +1,20 @@
+"""Adversarial pairs for a discriminator of one logit [N, 1] (high: real), each a discriminator's and a generator's loss.
+
+Labels are accepted and not looked at: a discriminator that conditions on classes has seen them already.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
+    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1). A scalar."""
+    real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
+    return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+def nonsaturating_generator_loss(fake_logits, labels=None):
+    """-log D(fake), which does not saturate where the discriminator wins (arXiv 1406.2661, section 3). A scalar."""
+    return ops.mean(ops.softplus(-ops.cast(fake_logits, "float32")))

@@ -1,0 +1,1 @@
+"""Metrics: features come from a network, each formula has its own file, and a score names its protocol."""

@@ -1,0 +1,370 @@
+"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no script, no request.
+
+`run_page` turns a run's folder (settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/, scores.json,
+each of which may be missing) into its index.html.
+"""
+
+import base64
+import csv
+import html
+import io
+import json
+import math
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from kerasgan import checkpoints, images
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2530; --soft: #5d6b7c; --line: #dfe4ea; --back: #f6f7f9; --card: #fff;
+  --accent: #2462c9; --c0: #2462c9; --c1: #d1495b; --c2: #2a9d6f; --c3: #b4761a; --c4: #7b4fc9; --c5: #4b8b9b; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #98a5b5; --line: #303a46; --back: #12161c;
+  --card: #1a2028; --accent: #7fb0ff; --c0: #7fb0ff; --c1: #ff8593; --c2: #62d3a4; --c3: #f0b55b; --c4: #b897ff;
+  --c5: #86c5d4; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 40px 20px 72px; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin: 0; letter-spacing: -.02em; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 0 0 14px; }
+.lead { color: var(--soft); margin: 8px 0 0; max-width: 46em; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 22px; margin-top: 22px;
+  min-width: 0; }
+.two { display: grid; align-items: start; gap: 0 22px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
+.two.top { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 22px; }
+@media (max-width: 760px) { .two.top { grid-template-columns: minmax(0, 1fr); } }
+.facts { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 20px; }
+.facts div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 8px 16px; }
+.facts b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
+.facts span, figcaption, .note { color: var(--soft); font-size: .86rem; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+td, th { text-align: left; padding: 6px 14px 6px 0; border-top: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere; }
+tr:first-child > * { border-top: 0; }
+th { font-weight: 500; color: var(--soft); } td.n, th.n { text-align: right; padding-right: 0;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+img { max-width: 100%; display: block; border-radius: 6px; background: #fff; }
+img.pixels { image-rendering: pixelated; } img.big { width: 100%; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 210px), 1fr)); gap: 16px; }
+figure { margin: 0; min-width: 0; } figcaption { margin-top: 5px; } .strip img { width: 100%; height: auto; }
+pre { background: var(--back); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px;
+  margin: 4px 0 14px; overflow-x: auto; font: .86rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 12px; }
+svg .axis { stroke: var(--line); } svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .86rem; margin-top: 6px; }
+.legend i { display: inline-block; width: 14px; height: 3px; border-radius: 2px; margin-right: 6px;
+  vertical-align: middle; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 26px 30px; }
+.curves h3 { font-size: .95rem; font-weight: 600; margin: 0 0 4px; }
+"""
+
+
+def page(title, body):
+    """A whole HTML document around a body."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{_text(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def run_page(folder):
+    """Writes `index.html` of a run's folder and returns its path.
+
+    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as `zoo.mnist_gan`)
+    and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"a run must be an existing folder; received {folder}")
+    settings, versions, scores = (_json(folder / f"{name}.json") for name in ("settings", "versions", "scores"))
+    log = _log(folder / "log.csv")
+    title = settings.pop("title", None) or folder.resolve().name
+    description = settings.pop("description", None) or "A run of kerasgan."
+    command, recipe = settings.pop("command", None), settings.get("recipe")
+    files = sorted((folder / "checkpoints").glob("*.h5"), key=lambda path: path.stat().st_mtime)
+    grids = sorted((folder / "grids").glob("epoch_*.png"))
+    parts = [f"<header><h1>{_text(title)}</h1><p class=lead>{_text(description)}</p></header>", _facts(log, scores)]
+    if grids:
+        parts.append(_card("Samples", _samples(folder, grids)))
+    parts.append(_card("Scores", _scores(scores)))
+    parts.append(_card("Curves", _curves(log)))
+    parts.append(
+        '<div class="two">'
+        + _card("Settings", _table(settings))
+        + _card("Versions", _table(versions))
+        + "</div>"
+    )
+    parts.append(_card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
+    parts.append(_card("Commands", _commands(folder, command, recipe)))
+    path = folder / "index.html"
+    temporary = folder / "index.html.tmp"
+    temporary.write_text(page(title, "\n".join(part for part in parts if part)), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+# === Parts ===
+
+
+def _card(title, *contents):
+    contents = [content for content in contents if content]
+    return f'<section class="card"><h2>{_text(title)}</h2>{"".join(contents)}</section>' if contents else ""
+
+
+def _facts(log, scores):
+    facts = []
+    if log:
+        seconds = sum(row.get("seconds", 0.0) for row in log)
+        facts = [("epochs", f"{log[-1]['epoch']:g}")] + ([("training time", _duration(seconds))] if seconds else [])
+    numbers, _ = _split(scores)
+    facts += [(_words(name), _number(value)) for name, value in list(numbers.items())[:4]]
+    inside = "".join(f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in facts)
+    return f'<div class="facts">{inside}</div>' if facts else ""
+
+
+def _samples(folder, grids):
+    """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
+    note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
+    large, moving, strip = _picture(grids[-1], note, big=True), "", ""
+    if (folder / "history.gif").is_file():
+        data = base64.b64encode((folder / "history.gif").read_bytes()).decode()
+        with Image.open(folder / "history.gif") as gif:
+            moving = _figure(f"data:image/gif;base64,{data}", gif.size, "The whole history.", big=True)
+    if len(grids) > 1:
+        chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), 8))})]
+        strip = "".join(_picture(path, f"epoch {int(path.stem[6:])}", width=360) for path in chosen)
+        strip = f'<h2 style="margin-top:26px">From noise to now</h2><div class="strip">{strip}</div>'
+    return f'<div class="two top">{large}{moving}</div>{strip}'
+
+
+def _picture(path, caption, big=False, width=None):
+    with Image.open(path) as picture:
+        if width and picture.width > width:  # a strip of full-size grids would be a page of many megabytes
+            picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+    uri = images.png_data_uri(pixels if pixels.ndim == 3 else pixels[..., None])
+    return _figure(uri, pixels.shape[1::-1], caption, big)
+
+
+def _figure(uri, size, caption, big=False):
+    kind = ("pixels " if size[0] < 700 else "") + ("big" if big else "")
+    shape = f'style="max-width:{max(560, min(size[0] * 3, 760))}px"' if big else f'width="{size[0]}" height="{size[1]}"'
+    caption = _text(caption)
+    image = f'<img class="{kind}" {shape} src="{uri}" alt="{caption}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _scores(scores):
+    numbers, protocol = _split(scores)
+    if not numbers:
+        return ""
+    rows = "".join(f"<tr><th>{_text(_words(n))}</th><td class=n>{_number(v)}</td></tr>" for n, v in numbers.items())
+    table = f'<div class="two"><table>{rows}</table>'
+    return table + (f"<div><table>{_rows(protocol)}</table></div>" if protocol else "") + "</div>"
+
+
+def _curves(log):
+    """One chart for each group of numbers that share a scale, and one for each score."""
+    names = [name for name in dict.fromkeys(n for row in log for n in row) if name != "epoch"]
+    groups = {}
+    for name in names:
+        groups.setdefault(_group(name), []).append(name)
+    order = sorted(groups, key=lambda group: 9 if group == "Seconds" else (*_GROUPS, group).index(group))
+    charts = []
+    for group in order:
+        curves = {}
+        for name in groups[group]:
+            points = [(row["epoch"], row[name]) for row in log if math.isfinite(row.get(name, math.nan))]
+            if points:
+                curves[_words(name)] = points
+        if curves:
+            charts.append(f"<div><h3>{_text(group)}</h3>{chart(curves)}</div>")
+    return f'<div class="curves">{"".join(charts)}</div>' if charts else ""
+
+
+_GROUPS = {"Losses": "loss", "Accuracies": "accuracy", "Learning rates": "learning_rate"}
+
+
+def _group(name):
+    return next((group for group, part in _GROUPS.items() if part in name), _words(name).capitalize())
+
+
+def chart(curves, width=520, height=240):
+    """Curves as inline SVG.
+
+    Args:
+        curves: name -> list of (x, y), finite, x increasing; at most some thousand points a curve are drawn.
+        width, height: of the drawing in its own units; it fills the width it is given.
+    """
+    left, right, top, bottom = 56, 12, 10, 26
+    xs = [x for points in curves.values() for x, _ in points]
+    ys = [y for points in curves.values() for _, y in points]
+    x_ticks, y_ticks = _ticks(min(xs), max(xs), 6, whole=True), _ticks(min(ys), max(ys), 5)
+    low_x, high_x = min(xs), max(max(xs), min(xs) + 1)
+    low_y, high_y = min(y_ticks[0], min(ys)), max(y_ticks[-1], max(ys))
+
+    def place(x, y):
+        across = left + (x - low_x) / (high_x - low_x) * (width - left - right)
+        return f"{across:.1f},{height - bottom - (y - low_y) / (high_y - low_y) * (height - top - bottom):.1f}"
+
+    drawn = []
+    for tick in y_ticks:
+        y = place(low_x, tick).split(",")[1]
+        drawn.append(f'<line class="axis" x1="{left}" x2="{width - right}" y1="{y}" y2="{y}"/>')
+        drawn.append(f'<text x="{left - 8}" y="{float(y) + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
+    for tick in x_ticks:
+        x = place(tick, low_y).split(",")[0]
+        drawn.append(f'<text x="{x}" y="{height - 8}" text-anchor="middle">{tick:g}</text>')
+    for index, (name, points) in enumerate(curves.items()):
+        colour = f"var(--c{index % 6})"
+        dash = ' stroke-dasharray="5 4"' if index >= 6 else ""
+        shown = points[:: max(1, len(points) // 1000)]
+        shown = shown if shown[-1] == points[-1] else [*shown, points[-1]]
+        line = " ".join(place(x, y) for x, y in shown)
+        drawn.append(f'<polyline class="curve" style="stroke:{colour}"{dash} points="{line}"/>')
+        if len(shown) <= 60:
+            for x, y in shown:
+                across, down = place(x, y).split(",")
+                drawn.append(
+                    f'<circle cx="{across}" cy="{down}" r="2.6" style="fill:{colour}">'
+                    f"<title>{_text(name)}, epoch {x:g}: {_number(y)}</title></circle>"
+                )
+    legend = "".join(
+        f'<span><i style="background:var(--c{i % 6})"></i>{_text(name)} '
+        f'<span class="note">{_number(points[-1][1])}</span></span>'
+        for i, (name, points) in enumerate(curves.items())
+    )
+    label = _text(", ".join(curves) + " by epoch")
+    svg = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(drawn)}</svg>'
+    return f'{svg}<div class="legend">{legend}</div>'
+
+
+def _ticks(low, high, count, whole=False):
+    """Round numbers from at or below `low` to at or above `high` (within them where `whole`)."""
+    span = high - low or abs(high) or 1.0
+    step = 10 ** math.floor(math.log10(span / count))
+    step = next(step * m for m in (1, 2, 5, 10) if span / (step * m) <= count)
+    if whole:
+        step = max(1, round(step))
+        return [t for t in range(math.ceil(low / step) * step, math.floor(high) + 1, step)] or [low]
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [i * step for i in range(first, max(last, first + 1) + 1)]
+
+
+def _checkpoints(folder, files):
+    best, rows = checkpoints.best(folder) or {}, []
+    for path in files:
+        try:
+            info = checkpoints.read_info(path)
+            what = info["letter"] if info["letter"] != checkpoints.RESUME else "everything else a resume needs"
+            what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
+        except checkpoints.CheckpointError:
+            what, epoch = "damaged", ""
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
+    rows = [
+        f"<tr><td><code>{_text(name)}</code></td><td>{_text(what)}</td>"
+        f"<td class=n>{epoch}</td><td class=n>{size}</td></tr>"
+        for _, name, what, epoch, size in sorted(rows, reverse=True)
+    ]
+    if not rows:
+        return ""
+    head = "<tr><th>file</th><th>holds</th><th class=n>epoch</th><th class=n>size</th></tr>"
+    note = f"{_words(best['metric'])} is best at epoch {best['epoch']}: {_number(best['value'])}." if best else ""
+    shown, more = rows[:12], rows[12:]
+    if more:
+        more = f"<details><summary class=note>{len(more)} more</summary><table>{''.join(more)}</table></details>"
+    return f'<table>{head}{"".join(shown)}</table>{more or ""}<p class="note">{_text(note)}</p>'
+
+
+def _commands(folder, command, recipe):
+    commands, newest = [], None
+    if (folder / "checkpoints").is_dir():
+        newest = (checkpoints.best(folder / "checkpoints") or {}).get("file")
+        networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
+        newest = newest or max(networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None)
+    if command:
+        commands.append(("Train it again, or go on where it stopped", command))
+    elif recipe:
+        commands.append(("Train it again, or go on where it stopped", f"python -m {recipe}"))
+    if newest:
+        path = f"{folder.name}/checkpoints/{newest}"
+        commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))
+        commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
+    return "".join(f"<span class=note>{_text(what)}</span><pre>{_text(line)}</pre>" for what, line in commands)
+
+
+# === Small change ===
+
+
+def _table(values):
+    return f"<table>{_rows(values)}</table>" if values else ""
+
+
+def _rows(values, prefix=""):
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows.append(_rows(value, f"{prefix}{_words(name)}: "))
+        else:
+            value = _number(value) if isinstance(value, float) else value
+            value = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            rows.append(f"<tr><th>{_text(prefix + _words(name))}</th><td>{_text(value)}</td></tr>")
+    return "".join(rows)
+
+
+def _split(scores):
+    """Numbers, and all the rest, of a dictionary of scores."""
+    numbers = {n: v for n, v in scores.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    rest = {n: v for n, v in scores.items() if n not in numbers}
+    protocol = rest.get("protocol")
+    return numbers, protocol | {n: v for n, v in rest.items() if n != "protocol"} if isinstance(protocol, dict) else rest
+
+
+def _log(path):
+    if not path.is_file():
+        return []
+    rows = []
+    for row in csv.DictReader(io.StringIO(path.read_text())):
+        numbers = {}
+        for name, value in row.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError):
+                pass  # an empty cell: not measured in that epoch
+        rows.append(numbers)
+    return [row for row in rows if "epoch" in row]
+
+
+def _json(path):
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} must hold a JSON object; {str(error).splitlines()[0]}") from None
+
+
+def _words(name):
+    return str(name).replace("_", " ")
+
+
+def _text(value):
+    return html.escape(str(value))
+
+
+def _number(value):
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return f"{value:.4g}"
+
+
+def _duration(seconds):
+    hours, minutes = divmod(round(seconds) // 60, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"

@@ -1,0 +1,80 @@
+"""Presets: trained models by name. A preset is a checkpoint without its resume sibling, and a card.
+
+A preset's folder holds one file a network, `G.h5` (see `checkpoints`: configuration, half-precision weights, checksum),
+and `card.md`: what it is, what it was trained on, its scores and its licence. Those that ship with the package are
+the folders of `kerasgan/presets/`.
+"""
+
+import pathlib
+
+from kerasgan import checkpoints
+
+SHIPPED = pathlib.Path(__file__).parent / "presets"
+
+
+def names():
+    """The names of the presets that ship with the package, sorted."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/G.h5"))
+
+
+def load(name_or_folder, cls=None):
+    """The model of a preset, built and with its weights, ready to `sample`; not compiled.
+
+    Args:
+        name_or_folder: a name of `names()`, or a folder that `save` wrote.
+        cls: the class that the model must be of; None admits any.
+
+    Raises:
+        ValueError: for an unknown preset; `CheckpointError`, one of those, for a damaged one or another class.
+    """
+    folder = find(name_or_folder)
+    files = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
+    if cls is not None:
+        held = checkpoints.read_info(files[0])["model"]
+        if held not in {c.__name__ for c in _subclasses(cls)}:
+            raise checkpoints.CheckpointError(f"the preset {name_or_folder} is of a {held}; asked for a {cls.__name__}")
+    return checkpoints.load_model(*files)[0]
+
+
+def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"):
+    """Writes a model's networks and a card to a folder, which is made if need be.
+
+    Args:
+        model: an `AdversarialModel` that tells its configuration.
+        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample.
+        card: text of `card.md`; None writes a short one from `info`, and leaves one that is there alone.
+        info: a dictionary that JSON can hold: dataset, size, epoch, scores ...
+        dtype: of the weights on the disk, `"float16"` or `"float32"`.
+    """
+    folder, networks, info = pathlib.Path(folder), model.checkpoint_networks(), dict(info or {})
+    unknown = set(letters) - set(networks)
+    if "G" not in letters or unknown:
+        raise ValueError(f"letters must be of {', '.join(networks)}, G among them; received {', '.join(letters)}")
+    checkpoints.check_folder(folder)
+    for letter in letters:
+        checkpoints.save_network(
+            folder / f"{letter}.h5", networks[letter], model=model, letter=letter,
+            epoch=info.get("epoch", 0), info=info, dtype=dtype,
+        )
+    if card is not None or not (folder / "card.md").exists():
+        facts = "".join(f"- {key}: {value}\n" for key, value in info.items())
+        text = card if card is not None else f"# {folder.name}\n\nA {type(model).__name__} of kerasgan.\n\n{facts}"
+        (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def card(name_or_folder):
+    """The text of a preset's `card.md`."""
+    return (find(name_or_folder) / "card.md").read_text(encoding="utf-8")
+
+
+def find(name_or_folder):
+    """The folder of a preset."""
+    for folder in (SHIPPED / str(name_or_folder), pathlib.Path(name_or_folder)):
+        if (folder / "G.h5").is_file():
+            return folder
+    known = ", ".join(names()) or "none"
+    raise ValueError(f"a preset must be one of: {known}, or a folder that holds a G.h5; received {name_or_folder!r}")
+
+
+def _subclasses(cls):
+    return {cls}.union(*(_subclasses(c) for c in cls.__subclasses__()))

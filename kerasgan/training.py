@@ -1,0 +1,335 @@
+"""Adversarial and cooperative training in Keras' own `fit`: one `train_step`, several players, three backends.
+
+Keras 3 has no backend-neutral `train_step`, and its JAX trainer knows one optimizer. Here a model writes
+
+    class MyGAN(AdversarialModel):
+        players = ("generator", "discriminator")
+
+        def train_step(self, data):
+            d_loss = self.minimize("discriminator", lambda: ...)
+            g_loss = self.minimize("generator", lambda: ...)
+            return self.report(discriminator_loss=d_loss, generator_loss=g_loss)
+
+once, with `keras.ops`, and compiles it with one optimizer a player.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgan import backend, presets
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+class PlayerOptimizers(keras.optimizers.Optimizer):
+    """The optimizers of all players in the shape of one, for what Keras does with `model.optimizer`.
+
+    The JAX trainer's state, `save_weights`, `.keras` files and `BackupAndRestore` see every variable of every player's
+    optimizer, each once, under its player. `group["generator"]` is that player's optimizer.
+
+    Args:
+        optimizers: dict of player name to `keras.optimizers.Optimizer`, each an object of its own.
+    """
+
+    # Keras' TensorBoard logs the rate of the one optimizer that a model has; here it finds that there is none.
+    inner_optimizer = None
+
+    def __init__(self, optimizers, name="player_optimizers"):
+        super().__init__(learning_rate=0.0, name=name)
+        self._players = tuple(optimizers)
+        for player, optimizer in optimizers.items():
+            setattr(self, player, optimizer)  # Keras' saving walks the attributes: the file's paths are the players
+
+    def __getitem__(self, player):
+        if player not in self._players:
+            raise ValueError(f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}")
+        return getattr(self, player)
+
+    @property
+    def variables(self):
+        return [v for player in self._players for v in self[player].variables]
+
+    @property
+    def iterations(self):
+        """Updates of the first player: in a GAN, the generator's."""
+        return self[self._players[0]].iterations
+
+    @property
+    def learning_rate(self):
+        raise ValueError(
+            f"a learning rate belongs to a player, one of {list(self._players)}: use "
+            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or model.optimizer[player].learning_rate; "
+            "received none"
+        )
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        type(self).learning_rate.fget(self)
+
+    def build(self, variables):
+        """`variables`: dict of player name to the variables it owns."""
+        for player, owned in variables.items():
+            if not self[player].built:
+                self[player].build(owned)
+        self.built = True
+
+    def apply(self, grads, trainable_variables=None):
+        raise ValueError("gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients")
+
+    def finalize_variable_values(self, var_list):
+        for player in self._players:
+            if self[player].built:
+                self[player].finalize_variable_values(var_list)
+
+    def save_own_variables(self, store):
+        pass  # the players' optimizers save theirs
+
+    def load_own_variables(self, store):
+        pass
+
+    def get_config(self):
+        return {
+            "optimizers": {p: keras.saving.serialize_keras_object(self[p]) for p in self._players},
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        optimizers = {p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()}
+        return cls(optimizers, config["name"])
+
+
+class AdversarialModel(keras.Model):
+    """A `keras.Model` of several players, each with its own networks, loss and optimizer.
+
+    A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
+    `player_layers` what else a player owns) and overrides `train_step(self, data)`, and `test_step(self, data)` for
+    `evaluate`. `data` is what the data set yields: a tensor, or a tuple without trailing Nones.
+
+    Attributes:
+        players: names, the player whose updates are counted as iterations first.
+        reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
+    """
+
+    players = ("generator", "discriminator")
+    reports = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in ("train_step", "test_step"):
+            if name in vars(cls):
+                setattr(cls, name, backend.step(vars(cls)[name]))
+
+    def __init__(self, name=None):
+        super().__init__(name=name)
+        names = self.reports or tuple(f"{player}_loss" for player in self.players)
+        self._reported = {name: keras.metrics.Mean(name) for name in names}
+
+    # === What a player owns ===
+
+    def player_layers(self, player):
+        """The layers whose trainable variables `player` moves; a model whose players share or split networks says so."""
+        layers = getattr(self, player)
+        if isinstance(layers, dict):
+            return list(layers.values())
+        return list(layers) if isinstance(layers, (list, tuple)) else [layers]
+
+    def player_variables(self, player):
+        """The trainable variables of one player, or of several (a tuple), in a fixed order."""
+        names = (player,) if isinstance(player, str) else player
+        unknown = [name for name in names if name not in self.players]
+        if unknown:
+            raise ValueError(f"a player is one of {list(self.players)}; received {unknown[0]!r}")
+        return [v for name in names for layer in self.player_layers(name) for v in layer.trainable_variables]
+
+    # === Keras' compile, one optimizer a player ===
+
+    def compile(
+        self,
+        *,
+        run_eagerly=False,
+        jit_compile="auto",
+        steps_per_execution=1,
+        auto_scale_loss=True,
+        **optimizers,
+    ):
+        """Gives each player its optimizer.
+
+        Args:
+            run_eagerly, jit_compile, steps_per_execution, auto_scale_loss: as in `keras.Model.compile`. On CPUs
+                `"auto"` is TensorFlow's plain graph: XLA is 4 to 5 times slower there.
+            **optimizers: one for each name in `players`: an optimizer object, or its Keras name or config.
+
+        Raises:
+            ValueError: for a missing or unknown player, or one optimizer object given to two players.
+        """
+        if set(optimizers) != set(self.players):
+            raise ValueError(
+                f"compile takes one optimizer for each player, {list(self.players)}; received {sorted(optimizers)}"
+            )
+        unbuilt = [layer.name for p in self.players for layer in self.player_layers(p) if not layer.built]
+        if unbuilt:
+            raise ValueError(f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}")
+        optimizers = {player: keras.optimizers.get(optimizers[player]) for player in self.players}
+        if len({id(o) for o in optimizers.values()}) < len(optimizers):
+            raise ValueError("each player needs an optimizer object of its own; received one object twice")
+        self._compile_arguments = {
+            "run_eagerly": run_eagerly,
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+            "auto_scale_loss": auto_scale_loss,
+        }
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+            wrap = keras.optimizers.LossScaleOptimizer
+            optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
+        group = PlayerOptimizers(optimizers)
+        group.build({player: self.player_variables(player) for player in self.players})
+        super().compile(
+            optimizer=group,
+            loss=None,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            auto_scale_loss=False,
+        )
+        self._loss_tracker = None  # Keras' one loss; ours are in `report`
+        self.built = True
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        return self._compile_arguments | {p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players}
+
+    def compile_from_config(self, config):
+        optimizers = {p: keras.saving.deserialize_keras_object(config[p]) for p in self.players}
+        self.compile(**(config | optimizers))
+
+    # === What a train_step is written with ===
+
+    def minimize(self, player, loss_fn):
+        """One step of `player`'s optimizer on `loss_fn()`; no other player's variables move.
+
+        Args:
+            player: a name, or a tuple of names that share this loss, each moved by its own optimizer.
+            loss_fn: a function of nothing that returns the scalar loss, or `(loss, extras)`.
+
+        Returns:
+            What `loss_fn` returned.
+        """
+        names = (player,) if isinstance(player, str) else tuple(player)
+
+        def objective():
+            outputs = loss_fn()
+            return self._scaled(names[0], outputs[0] if isinstance(outputs, tuple) else outputs), outputs
+
+        outputs, gradients = backend.value_and_gradients(objective, self.player_variables(names))
+        self.apply_gradients(names, gradients)
+        return outputs
+
+    def trace(self, player, fn):
+        """`fn()` now, its gradients later: one forward of `player` that serves two phases.
+
+        Returns:
+            `(outputs, pull)`. `outputs` are constants to every other player; `pull(cotangents)`, given d loss / d
+            outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
+        """
+        outputs, pullback = backend.trace(fn, self.player_variables(player))
+        names = (player,) if isinstance(player, str) else tuple(player)
+        return outputs, lambda cotangents: pullback(keras.tree.map_structure(lambda c: self._scaled(names[0], c), cotangents))
+
+    def apply_gradients(self, player, gradients):
+        """One optimizer step of `player` (a name or a tuple of names) with gradients from `trace`'s `pull`."""
+        names = (player,) if isinstance(player, str) else tuple(player)
+        gradients = list(gradients)
+        for name in names:
+            variables = self.player_variables(name)
+            own, gradients = gradients[: len(variables)], gradients[len(variables) :]
+            if name != names[0]:  # the loss carries the first player's scale; each optimizer takes out its own
+                ratio = self._scaled(name, 1.0) / self._scaled(names[0], 1.0)
+                own = [g * ops.cast(ratio, g.dtype) for g in own]
+            backend.apply(self.optimizer[name], own, variables)
+
+    def _scaled(self, player, value):
+        """The loss times the scale with which `player`'s optimizer keeps half-precision gradients from underflow."""
+        value = ops.convert_to_tensor(value)
+        return ops.cast(self.optimizer[player].scale_loss(value), value.dtype)
+
+    def input_gradient(self, fn, x):
+        """d sum(fn(x)) / dx, of `x`'s shape; may be differentiated again (penalties) or followed (Langevin)."""
+        return backend.value_and_input_gradient(fn, x)[1]
+
+    def value_and_input_gradient(self, fn, x):
+        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward."""
+        return backend.value_and_input_gradient(fn, x)
+
+    def frozen_averages(self, fn):
+        """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
+        return backend.frozen_averages(fn)
+
+    def every(self, steps, player, fn):
+        """`fn()` in each `steps`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
+        due = ops.equal(ops.mod(self.optimizer[player].iterations, steps), 0)
+        return backend.cond(due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32"))
+
+    def average(self, averaged, network, decay):
+        """Moves `averaged` (from `averaged_copy`) towards `network`: w <- decay w + (1 - decay) v.
+
+        The decay grows from 0.1 as (1 + t) / (10 + t) (t: updates of the first player), so that a short run's average
+        is not its initialisation.
+        """
+        t = ops.cast(self.optimizer.iterations, "float32")
+        decay = ops.minimum(decay, (1.0 + t) / (10.0 + t))
+        for mean, variable in zip(averaged.variables, network.variables, strict=True):
+            if "float" in variable.dtype:
+                mean.assign(mean + (1.0 - decay) * (variable - mean))
+
+    def report(self, **values):
+        """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
+        unknown = set(values) - set(self._reported)
+        if unknown:
+            raise ValueError(f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}")
+        for name, value in values.items():
+            self._reported[name].update_state(value)
+        return {name: self._reported[name].result() for name in values}
+
+    def test_step(self, data):
+        raise NotImplementedError(f"evaluate needs {type(self).__name__}.test_step(data), written like train_step")
+
+    # === fit ===
+
+    def fit(self, x=None, y=None, *, callbacks=None, **arguments):
+        """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
+        batches it would have seen."""
+        if isinstance(x, np.ndarray):
+            self.check_arrays(x, y, arguments.get("batch_size"))
+        if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
+            told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch))
+            arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
+            callbacks = [told, *(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else [])]
+        return super().fit(x, y, callbacks=callbacks, **arguments)
+
+    def check_arrays(self, x, y, batch_size):
+        """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that knows says how."""
+
+    # === The three calls that all models of the zoo share, beside sample() ===
+
+    def checkpoint_networks(self):
+        """Letter to network, for checkpoints: `G` is the one that `sample` uses."""
+        return {player[0].upper(): getattr(self, player) for player in self.players}
+
+    @classmethod
+    def from_preset(cls, name_or_folder):
+        """A model with trained weights: a preset that ships with kerasgan, or a folder from `save_to_preset`."""
+        return presets.load(name_or_folder, cls)
+
+    def save_to_preset(self, folder):
+        """Writes configuration and weights (half precision) to `folder`; the discriminator is not kept."""
+        presets.save(self, folder)
+
+
+def averaged_copy(network):
+    """A frozen copy of a built `network`, for an exponential moving average of its weights (`AdversarialModel.average`)."""
+    copy = type(network).from_config(network.get_config())
+    copy.set_weights(network.get_weights())
+    copy.trainable = False
+    return copy

@@ -1,0 +1,84 @@
+"""The timing of contestants, each in a process of its own, and the peers they are timed against."""
+
+import pytest
+import torch
+
+from benchmarks import speed, timing
+from benchmarks.peers import mnist_gan
+
+SLEEPERS = "tests.benchmarks.sleepers"
+
+
+def test_compare_takes_turns_and_says_where_it_ran(monkeypatch):
+    monkeypatch.setattr(timing, "REST", 0.0)
+    record = timing.compare(SLEEPERS, "sleep", ["slow", "fast"], steps=10, block=4, warmup=1)
+    slow, fast = record["contestants"]["slow"], record["contestants"]["fast"]
+    assert slow["steps"] == fast["steps"] == 12  # whole blocks: three of four
+    assert 30 <= slow["min_ms"] <= slow["median_ms"] <= slow["max_ms"]
+    assert 10 <= fast["min_ms"] < 30
+    assert fast["peak_mib"] > 1
+    assert len(record["ratios"]["slow / fast"]["blocks"]) == 3
+    assert record["ratios"]["slow / fast"]["max"] > 1
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["settings"]["threads"] == 2
+
+
+def test_a_contestant_that_ends_is_named():
+    with pytest.raises(RuntimeError, match="broken ended with exit code 3"):
+        timing.compare(SLEEPERS, "broken", ["slow", "broken"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"), [({"steps": 9}, "steps must be at least 10.*received 9"), ({"block": 99}, "block must.*99")]
+)
+def test_compare_refuses(settings, rule):
+    with pytest.raises(ValueError, match=rule):
+        timing.compare(SLEEPERS, "sleep", ["slow", "fast"], **settings)
+
+
+def test_an_unknown_case_is_named():
+    with pytest.raises(ValueError, match="received minst"):
+        speed.main(["minst"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # on a busy machine torch's threads wait for each other for seconds
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("noted", "parameters"), [(True, 140_851), (False, 392 * 400 + 492 * 11 + 11 + 422)])
+def test_peer_has_the_noted_network(noted, parameters):
+    def count(network):
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    generator, discriminator = mnist_gan.Generator(), mnist_gan.Discriminator(noted)
+    assert (count(generator), count(discriminator)) == (1_327_105, parameters)
+    images = generator(torch.randn(20, mnist_gan.LATENT), torch.arange(20) % 10)
+    assert images.shape == (20, 1, 28, 28)
+    logits, features = discriminator(images)
+    assert (logits.shape, features.shape) == ((20, 11), (20, 338 if noted else 392))
+
+
+def test_peer_compares_within_chunks_as_noted_and_with_all_others_corrected():
+    rows = torch.randn(32, 3, 4)
+    noted, corrected = mnist_gan.Discriminator(True), mnist_gan.Discriminator(False)
+    by_hand = torch.stack([torch.exp(-(rows - row).abs().sum(2)) for row in rows])  # [32, 32, 3]
+    assert torch.allclose(noted.closeness(rows)[20], by_hand[20, 16:].sum(0))
+    assert torch.allclose(corrected.closeness(rows)[20], by_hand[20].sum(0) - 1)
+
+
+@pytest.mark.parametrize("build", [mnist_gan.noted_step, mnist_gan.corrected_step])
+def test_peer_moves_both_networks(build, monkeypatch):
+    networks, adam = [], mnist_gan.adam
+    monkeypatch.setattr(mnist_gan, "adam", lambda network: networks.append(network) or adam(network))
+    step = build(16)
+    before = [parameter.clone() for network in networks for parameter in network.parameters() if parameter.ndim > 1]
+    assert all(loss > 0 for loss in step())
+    after = [parameter for network in networks for parameter in network.parameters() if parameter.ndim > 1]
+    still = [a.shape for a, b in zip(after, before, strict=True) if torch.equal(a, b)]
+    assert len(networks) == 2
+    assert still == []

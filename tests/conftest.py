@@ -1,0 +1,14 @@
+"""One Keras backend for the whole test run, chosen before Keras is imported; the same randomness for every test."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def same_randomness():
+    keras.utils.set_random_seed(0)

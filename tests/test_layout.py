@@ -1,0 +1,202 @@
+"""The rules of the tree: which way imports go, who may import a framework, names, and that TensorFlow is optional."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted(path for folder in ("kerasgan", "zoo", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+
+# Imports go downwards or stay on their level.
+LEVELS = [
+    {"zoo", "benchmarks"}, {"callbacks"}, {"models", "text"}, {"training", "layers", "losses"}, {"ops"}, {"backend"},
+]
+MODEL_FREE = {"data", "metrics", "images", "pages", "checkpoints"}
+FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
+# Built on TensorFlow: they may be imported where TensorFlow may be.
+ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
+# folder -> frameworks it may import inside the function that needs them.
+INSIDE_FUNCTIONS = {"kerasgan/data": {"tensorflow"} | ON_TENSORFLOW, "kerasgan/metrics": {"tensorflow"}}
+# folder -> frameworks it may import anywhere.
+ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/peers": {"torch"}}
+GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
+# Take free keywords and raise on a name they do not know; `**` handed on to a constructor or `compile` needs no entry.
+FREE_KEYWORDS = {
+    "kerasgan/training.py:compile": "one optimizer a player; raises on a name that is no player's",
+    "kerasgan/training.py:report": "the names of the losses are the model's own",
+}
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def part(module):
+    """The piece of the tree a module belongs to: `kerasgan.models.mnist_gan` -> `models`, `zoo.recipe` -> `zoo`."""
+    package, _, rest = module.partition(".")
+    return rest.partition(".")[0] if package == "kerasgan" else package
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path):
+    """Every module that a file imports: (its full name, whether inside a function)."""
+    found = []
+    package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
+
+    def visit(node, inside):
+        inside = inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join(above + ([node.module] if node.module else []))
+            # `from kerasgan import images` imports kerasgan.images.
+            found.extend((f"{source}.{alias.name}", inside) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                found.append((str(node.args[0].value), inside))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
+
+
+def wrong_directions(path):
+    level = {piece: depth for depth, pieces in enumerate(LEVELS) for piece in pieces}
+    here = part(module_of(path))
+    for module, _ in imports(path):
+        there = part(module) if module.partition(".")[0] in ("kerasgan", "zoo", "benchmarks") else None
+        above = there in level and (
+            level[there] < level[here] if here in level else here in MODEL_FREE and level[there] <= level["models"]
+        )
+        if above:
+            yield f"{name(path)} imports {module}"
+
+
+def wrong_frameworks(path):
+    def allowed(table):
+        return set().union(*(names for folder, names in table.items() if name(path).startswith(folder + "/")))
+
+    for module, inside in imports(path):
+        top = module.partition(".")[0]
+        if top in FRAMEWORKS | ON_TENSORFLOW:
+            if top not in allowed(ANYWHERE) and not (inside and top in allowed(INSIDE_FUNCTIONS)):
+                yield f"{name(path)} imports {module}"
+
+
+def swallowed_keywords(path):
+    """Public functions whose `**keywords` are not handed on to someone who knows the names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.args.kwarg:
+            continue
+        private = node.name.startswith("_") and node.name != "__init__"
+        free = node.args.kwarg.arg
+        handed_on = any(
+            keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == free
+            for call in ast.walk(node) if isinstance(call, ast.Call) for keyword in call.keywords
+        )
+        if not private and not handed_on and f"{name(path)}:{node.name}" not in FREE_KEYWORDS:
+            yield f"{name(path)}:{node.lineno} {node.name}(**{free})"
+
+
+@pytest.mark.parametrize("rule", [wrong_directions, wrong_frameworks, swallowed_keywords])
+def test_tree_keeps_the_rule(rule):
+    assert FILES
+    assert [breach for path in FILES for breach in rule(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "source"),
+    [
+        (wrong_directions, "kerasgan/ops/x.py", "from kerasgan.layers.norm import N"),
+        (wrong_directions, "kerasgan/layers/x.py", "def f():\n    from ..models import mnist_gan"),
+        (wrong_directions, "kerasgan/data/x.py", "from kerasgan import models"),
+        (wrong_directions, "kerasgan/pages.py", "import kerasgan.callbacks"),
+        (wrong_directions, "kerasgan/models/x.py", "import zoo.recipe"),
+        (wrong_frameworks, "kerasgan/layers/x.py", "def f():\n    import torch"),
+        (wrong_frameworks, "kerasgan/data/x.py", "import tensorflow_datasets as tfds"),
+        (wrong_frameworks, "kerasgan/metrics/x.py", "def f():\n    import jax.numpy"),
+        (wrong_frameworks, "zoo/x.py", "import importlib\nimportlib.import_module('tensorflow')"),
+        (swallowed_keywords, "zoo/x.py", "def f(**options):\n    return options.get('a')"),
+        (swallowed_keywords, "zoo/x.py", "def f(**options):\n    pass"),
+    ],
+)
+def test_rule_sees_a_breach(rule, file, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert len(list(rule(path))) == 1
+
+
+def test_no_grab_bag_modules():
+    assert [name(path) for path in FILES if GRAB_BAGS & set(path.relative_to(ROOT).with_suffix("").parts)] == []
+
+
+def test_every_module_says_what_it_is():
+    sources = {path: path.read_text() for path in FILES}
+    assert [name(path) for path, source in sources.items() if source and not ast.get_docstring(ast.parse(source))] == []
+
+
+def test_readme_test_command_is_the_makefiles():
+    block = re.search(r"^<!-- test command -->\n+```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert block, "README.md gives the test command in a fenced block after <!-- test command -->"
+    assert block[1].strip() == "make test"
+    assert re.search(r"^test:", (ROOT / "Makefile").read_text(), re.M)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class NotInstalled(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "tensorflow" else super().find_spec(name, path, target)
+
+
+sys.meta_path = [NotInstalled if finder is PathFinder else finder for finder in sys.meta_path]
+try:
+    import tensorflow
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("tensorflow is not blocked")
+
+import keras
+import numpy as np
+
+import kerasgan
+from kerasgan.models.mnist_gan import MnistGAN
+
+gan = MnistGAN()
+gan.compile(generator=keras.optimizers.Adam(2e-4), discriminator=keras.optimizers.Adam(2e-4))
+images = np.random.default_rng(0).uniform(-1, 1, [8, 28, 28, 1]).astype("float32")
+history = gan.fit(images, np.arange(8, dtype="int32"), batch_size=4, epochs=2, verbose=0).history
+assert history and all(np.isfinite(values).all() for values in history.values()), history
+assert gan.sample(labels=[3, 1], seed=0).shape == (2, 28, 28, 1)
+assert "tensorflow" not in sys.modules
+print("trained on", keras.backend.backend())
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_trains_from_arrays_where_tensorflow_is_not_installed(backend):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[-2] == f"trained on {backend}"

@@ -1,0 +1,105 @@
+"""Pages: one file with everything inside, whatever of a run is there."""
+
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kerasgan import images, pages
+
+
+class Balanced(html.parser.HTMLParser):
+    """Checks that every element is closed, in order."""
+
+    VOID = {"meta", "img", "br"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag
+
+
+def parsed(path):
+    parser = Balanced()
+    parser.feed(path.read_text(encoding="utf-8"))
+    parser.close()
+    assert not parser.open
+    return parser.seen
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "toy <run>"
+    (folder / "grids").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
+    frames = [np.full((8, 8, 1), 20 * i, "uint8") for i in range(12)]
+    for epoch, frame in enumerate(frames):
+        images.save_png(folder / "grids" / f"epoch_{epoch:04d}.png", frame)
+    images.save_gif(folder / "history.gif", frames, 100)
+    (folder / "checkpoints" / "toy_dots_8_G_epoch_2.h5").write_bytes(b"cut")
+    (folder / "settings.json").write_text(json.dumps({"recipe": "zoo.toy", "note": "<script>alert(1)</script>"}))
+    (folder / "versions.json").write_text(json.dumps({"keras": "3.15.1"}))
+    (folder / "scores.json").write_text(json.dumps({"distance": 1.25, "protocol": {"samples": 100}}))
+    rows = ["epoch,seconds,g_loss,d_loss,g_accuracy,distance"]
+    rows += ["1,60,1.5,0.5,0.4,", "2,60,nan,0.4,0.6,3.5", "3,5,1,1,1,"]
+    (folder / "log.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_everything_is_in_one_file(run):
+    seen = parsed(pages.run_page(run))
+    assert not [tag for tag, _ in seen if tag in ("script", "link", "iframe")]
+    sources = [attributes["src"] for tag, attributes in seen if tag == "img"]
+    assert len(sources) == 1 + 1 + 8 and all(source.startswith("data:image/") for source in sources)
+    text = (run / "index.html").read_text()
+    assert not re.search(r"(src|href)=\"?https?:|url\(|@import", text)
+    for words in ("g loss", "Accuracies", "1.25", "3.15.1", "damaged", "2 min 05 s", "python -m zoo.toy", "zoo.sample"):
+        assert words in text
+    assert "<script>alert" not in text and "toy &lt;run&gt;" in text
+
+
+def test_curves_skip_what_was_not_measured(run):
+    seen = parsed(pages.run_page(run))
+    lengths = sorted(len(attributes["points"].split()) for tag, attributes in seen if tag == "polyline")
+    assert lengths == [1, 2, 3, 3, 3]  # distance, g_loss without its NaN, d_loss, g_accuracy, seconds
+
+
+def test_an_empty_folder_still_has_a_page(tmp_path):
+    text = pages.run_page(tmp_path).read_text()
+    parsed(tmp_path / "index.html")
+    assert tmp_path.name in text and "Curves" not in text and "Samples" not in text
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(ValueError, match="a run must be an existing folder; received"):
+        pages.run_page(tmp_path / "absent")
+    (tmp_path / "scores.json").write_text('{"a": ')
+    with pytest.raises(ValueError, match="scores.json must hold a JSON object"):
+        pages.run_page(tmp_path)
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e-9, 1e9], [0.1, 0.2, 0.3], [-3.0, -1.0]])
+def test_chart_stays_inside_its_frame(values):
+    drawing = pages.chart({"a": list(enumerate(values, 1))})
+    points = re.search(r'points="([^"]*)"', drawing)[1].split()
+    for x, y in (map(float, point.split(",")) for point in points):
+        assert 56 <= x <= 508 and 10 <= y <= 214
+    assert len(points) == len(values)
+
+
+def test_a_long_run_is_thinned_but_keeps_its_end():
+    drawing = pages.chart({"a": [(i, i) for i in range(1, 5001)]})
+    points = re.search(r'points="([^"]*)"', drawing)[1].split()
+    assert len(points) <= 1001 and points[-1].startswith("508.0,")

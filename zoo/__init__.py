@@ -1,0 +1,1 @@
+"""Recipes: `python -m zoo` lists them, `python -m zoo.<recipe>` runs one."""

@@ -1,0 +1,246 @@
+"""What all recipes share: flags from a dataclass, a run's folder, resuming, the callbacks, the page at the end.
+
+A recipe is a module with a `RECIPE`: settings (a dataclass that extends `Settings`), presets that list what differs from
+its defaults, and functions of the settings that make the data and the compiled model.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+import keras
+from absl import app, flags
+
+import kerasgan
+from kerasgan import callbacks, checkpoints, pages
+
+RUNS = pathlib.Path("runs")
+
+
+def setting(default, text):
+    """A dataclass field with its help text, which is also the flag's."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What every recipe has. A field is a flag of the same name."""
+
+    epochs: int = setting(1, "epochs in all, those before a resume included")
+    batch_size: int = setting(64, "images a step")
+    seed: int = setting(0, "of weights, order and noise")
+    grid_every: int = setting(1, "epochs from one picture of samples to the next")
+    score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never")
+    checkpoint_every: int = setting(10, "epochs from one checkpoint to the next")
+    jit_compile: bool = setting(False, "compile with XLA (always, on JAX); slower than TensorFlow's graph on CPUs")
+    tensorboard: bool = setting(False, "also write TensorBoard's log, to <folder>/tensorboard")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One experiment: numbers + data + compile.
+
+    Attributes:
+        name: of the module in zoo/, and first part of the checkpoints' names.
+        description: one sentence, for the list and the page.
+        settings: the dataclass of its settings.
+        presets: name to the settings that differ from the defaults; the first is the default preset.
+        data: `settings -> dataset` for `fit`, with `num_batches`.
+        build: `settings -> compiled model`.
+        labels: `model -> labels` of the pictures of samples.
+        dataset, size: `settings -> ` parts of the checkpoints' names.
+        score: `settings -> function of (model, samples) -> dictionary`, or None where nothing judges the data.
+        monitor: number of the scores that names the best checkpoint; the lower the better.
+    """
+
+    name: str
+    description: str
+    settings: type
+    presets: dict
+    data: Callable
+    build: Callable
+    labels: Callable
+    dataset: Callable
+    size: Callable
+    score: Callable
+    monitor: str
+
+
+def settings_of(recipe, preset=None, **changes):
+    """The settings of a preset (the first by default), with some changed. Raises ValueError for what does not exist."""
+    preset = preset or next(iter(recipe.presets))
+    if preset not in recipe.presets:
+        raise ValueError(f"preset must be one of {', '.join(recipe.presets)}; received {preset!r}")
+    names = {field.name for field in dataclasses.fields(recipe.settings)}
+    unknown = set(changes) - names
+    if unknown:
+        raise ValueError(f"a setting of {recipe.name} is one of {', '.join(sorted(names))}; received {unknown.pop()!r}")
+    settings = recipe.settings(**(recipe.presets[preset] | changes))
+    for name in ("epochs", "grid_every", "checkpoint_every"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name} must be at least 1; received {getattr(settings, name)}")
+    return settings
+
+
+def run(recipe, settings, folder, command=None):
+    """Trains, from the start or from the newest whole epoch in `folder`, scores, and writes the page.
+
+    Returns:
+        The scores at the end: a dictionary, empty where nothing judges the data.
+    """
+    folder = pathlib.Path(folder)
+    checkpoints.check_folder(folder / "checkpoints")
+    _keep_settings(recipe, settings, folder, command)
+    keras.utils.set_random_seed(settings.seed)
+    data, model = recipe.data(settings), recipe.build(settings)
+    epoch = checkpoints.resume(folder / "checkpoints", model)
+    if epoch:
+        print(f"resuming {folder} after epoch {epoch} of {settings.epochs}")
+    score = recipe.score(settings)
+    if epoch < settings.epochs:
+        try:
+            model.fit(
+                data, epochs=settings.epochs, initial_epoch=epoch, callbacks=_callbacks(recipe, settings, folder, model, score)
+            )
+        except KeyboardInterrupt:
+            pages.run_page(folder)
+            raise
+    scores = score(model, 10_000) if score else {}
+    _write(folder / "scores.json", scores)
+    return scores
+
+
+def _callbacks(recipe, settings, folder, model, score):
+    names = {"run": recipe.name, "dataset": recipe.dataset(settings), "size": recipe.size(settings)}
+    used = [callbacks.NonFiniteGuard(folder / "checkpoints")]
+    if score and settings.score_every:
+        numbers = lambda model: {k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))}  # noqa: E731
+        used.append(callbacks.Scores(numbers, settings.score_every))
+    used.append(callbacks.CSVLog(folder / "log.csv"))
+    if settings.tensorboard:
+        used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+    labels = recipe.labels(model)
+    used.append(callbacks.SampleGrid(folder, labels, every=settings.grid_every, columns=len(set(labels))))
+    monitor = recipe.monitor if score and settings.score_every else None
+    info = dataclasses.asdict(settings)
+    saved = callbacks.Checkpoint(
+        folder / "checkpoints", **names, every=settings.checkpoint_every, monitor=monitor, info=info
+    )
+    return [*used, saved]
+
+
+def _keep_settings(recipe, settings, folder, command):
+    """Writes settings and versions; a folder that holds another run's is left alone."""
+    new, path = dataclasses.asdict(settings), folder / "settings.json"
+    if path.exists():
+        old = json.loads(path.read_text())
+        other = [f"{k} {old[k]}" for k in new if k in old and old[k] != new[k] and k not in ("epochs", "tensorboard")]
+        if other:
+            raise ValueError(f"{folder} holds a run with {', '.join(other)}; go on with these or name another --folder")
+    about = {
+        "title": f"{recipe.name}: {folder.name}",
+        "description": recipe.description,
+        "recipe": f"zoo.{recipe.name}",
+        "command": command or f"python -m zoo.{recipe.name}",
+    }
+    _write(path, about | new)
+    _write(folder / "versions.json", versions())
+
+
+def versions():
+    """What the numbers of a run depend on besides its settings."""
+    packages = ("keras", keras.backend.backend(), "numpy", "h5py", "mlxtend")
+    found = {"kerasgan": kerasgan.__version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+
+def _write(path, values):
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def dry_run(recipe, settings):
+    """Prints the settings, the networks' sizes and the time of a step, measured on the first batches."""
+    keras.utils.set_random_seed(settings.seed)
+    for name, value in dataclasses.asdict(settings).items():
+        print(f"{name:18} {value}")
+    data, model = recipe.data(settings), recipe.build(settings)
+    for player in model.players:
+        count = sum(v.shape.num_elements() if hasattr(v.shape, "num_elements") else _size(v) for v in model.player_variables(player))
+        print(f"{player:18} {count:,} trainable parameters")
+    times = []
+    for index in range(min(5, data.num_batches)):
+        start = time.perf_counter()
+        model.train_on_batch(*data[index])
+        times.append(time.perf_counter() - start)
+    step = sorted(times[2:] or times)[len(times[2:] or times) // 2]
+    minutes = step * data.num_batches * settings.epochs / 60
+    print(f"{'a step':18} about {step * 1000:.0f} ms; {data.num_batches} steps an epoch, {minutes:.1f} minutes in all")
+
+
+def _size(variable):
+    size = 1
+    for dimension in variable.shape:
+        size *= dimension
+    return size
+
+
+# === The shell ===
+
+
+def main(recipe):
+    """Runs a recipe from the command line: `--preset`, `--folder`, `--dry_run`, and a flag for each setting."""
+    flags.DEFINE_string("preset", None, f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default")
+    flags.DEFINE_string("folder", None, "of the run; runs/<recipe>_<preset> by default. A run in it is resumed")
+    flags.DEFINE_bool("dry_run", False, "print settings, parameter counts and the time of a step, and stop")
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string, bool: flags.DEFINE_bool}
+    for field in dataclasses.fields(recipe.settings):
+        define[field.type](field.name, None, field.metadata["help"])
+
+    def shell(arguments):
+        if len(arguments) > 1:
+            raise ValueError(f"settings are given as --name=value; received {arguments[1]!r}")
+        values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(recipe.settings)}
+        preset = flags.FLAGS.preset or next(iter(recipe.presets))
+        settings = settings_of(recipe, preset, **{k: v for k, v in values.items() if v is not None})
+        if flags.FLAGS.dry_run:
+            return dry_run(recipe, settings)
+        seed = f"_seed{settings.seed}" if settings.seed else ""
+        folder = pathlib.Path(flags.FLAGS.folder or RUNS / f"{recipe.name}_{preset}{seed}")
+        command = " ".join([f"python -m zoo.{recipe.name}", *sys.argv[1:]])
+        try:
+            scores = run(recipe, settings, folder, command)
+        except KeyboardInterrupt:
+            print(f"\nstopped; the same command resumes {folder} after its last checkpoint", file=sys.stderr)
+            sys.exit(130)
+        for name, value in scores.items():
+            if isinstance(value, (int, float)):
+                print(f"{name:26} {value:.4g}")
+        print(f"the run's page: {pages.run_page(folder)}")
+
+    start(shell)
+
+
+def start(shell):
+    """`absl.app.run`, with bad input told in one line and a non-zero exit."""
+
+    def guarded(arguments):
+        try:
+            shell(arguments)
+        except (ValueError, OSError, callbacks.NonFiniteLoss) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    app.run(guarded)
