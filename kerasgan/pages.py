@@ -322,7 +322,9 @@ def _split(scores):
     numbers = {n: v for n, v in scores.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
     rest = {n: v for n, v in scores.items() if n not in numbers}
     protocol = rest.get("protocol")
-    return numbers, protocol | {n: v for n, v in rest.items() if n != "protocol"} if isinstance(protocol, dict) else rest
+    if isinstance(protocol, dict):
+        rest = protocol | {n: v for n, v in rest.items() if n != "protocol"}
+    return numbers, rest
 
 
 def _log(path):

@@ -18,6 +18,7 @@ from kerasgan.losses import adversarial
 from kerasgan.metrics.digits import score_digits
 from kerasgan.models import mnist_gan
 from kerasgan.ops.augment import translate
+from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
 from zoo.recipe import setting
 
@@ -81,7 +82,7 @@ def build(settings):
             discriminator_loss=adversarial.logistic_discriminator_loss,
             generator_loss=adversarial.nonsaturating_generator_loss,
             feature_matching=0.0,
-            penalty=0.1,
+            penalty=1.0,
             augment=translate,
             average=0.998,
             classes=classes,
@@ -95,7 +96,7 @@ def build(settings):
     def adam():
         rate = settings.learning_rate
         if settings.decay:
-            rate = LinearDecay(rate, steps)
+            rate = FlatThenLinear(rate, steps)
         return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=settings.beta_2)
 
     gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
