@@ -53,9 +53,10 @@ def build_generator(latent_dim=100, classes=10, width=64, kernels=(5, 4, 4), las
     for channels, kernel, stride in zip((2 * width, 2 * width, width), kernels, (1, 2, 2), strict=True):
         x = layers.Conv2DTranspose(channels, kernel, stride)(x)  # [N, 6, 6, 128], [N, 14, 14, 128], [N, 30, 30, 64]
         x = layers.ReLU()(_norm()(x))
+    x = layers.Conv2D(1, last_kernel, padding="same", activation="tanh")(x)  # [N, 30, 30, 1]
+    # Cut last: the gradient of cutting 64 channels costs a fifth of the step on TensorFlow.
     margin = x.shape[1] - 28
-    x = layers.Cropping2D(((margin // 2, margin - margin // 2),) * 2)(x)  # before the last layer: less to compute
-    images = layers.Conv2D(1, last_kernel, padding="same", activation="tanh")(x)  # [N, 28, 28, 1]
+    images = layers.Cropping2D(((margin // 2, margin - margin // 2),) * 2)(x)  # [N, 28, 28, 1]
     return keras.Model([latents, labels], images, name="generator")
 
 
