@@ -32,6 +32,7 @@ def record(preset, seed, folder):
     scores = json.loads((folder / "scores.json").read_text())
     with open(folder / "log.csv", newline="") as file:
         log = list(csv.DictReader(file))
+    versions = json.loads((folder / "versions.json").read_text())
     curve = [{k: float(row[k]) for k in ("epoch", *SCORES)} for row in log if row.get("digit_frechet_ratio")]
     return timing.provenance() | {
         "preset": preset,
@@ -42,7 +43,8 @@ def record(preset, seed, folder):
         "seconds": round(sum(float(row["seconds"]) for row in log)),
         "curve": curve,
         "settings": json.loads((folder / "settings.json").read_text()),
-        "versions": json.loads((folder / "versions.json").read_text()),
+        "peak_memory_mib": versions.pop("peak_memory_mib"),
+        "versions": versions,
     }
 
 
@@ -53,7 +55,7 @@ def summary(records):
     for preset in presets:
         runs = [r for r in records if r["preset"] == preset]
         found[preset] = {}
-        for name in (*SCORES, "seconds"):
+        for name in (*SCORES, "seconds", "peak_memory_mib"):
             values = [r["scores"].get(name, r.get(name)) for r in runs]
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
             found[preset][name] = (statistics.mean(values), deviation, len(values))

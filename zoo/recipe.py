@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -113,6 +114,7 @@ def run(recipe, settings, folder, command=None):
             raise
     scores = score(model, 10_000) if score else {}
     _write(folder / "scores.json", scores)
+    _write(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
     return scores
 
 
@@ -163,6 +165,12 @@ def versions():
         except importlib.metadata.PackageNotFoundError:
             pass
     return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+
+def peak_memory_mib():
+    """The most memory that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _write(path, values):
