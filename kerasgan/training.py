@@ -68,6 +68,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
 
     def build(self, variables):
         """`variables`: dict of player name to the variables it owns."""
+        self._owned = variables
         for player, owned in variables.items():
             if not self[player].built:
                 self[player].build(owned)
@@ -77,9 +78,8 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         raise ValueError("gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients")
 
     def finalize_variable_values(self, var_list):
-        for player in self._players:
-            if self[player].built:
-                self[player].finalize_variable_values(var_list)
+        for player, owned in self._owned.items():  # an optimizer's own average has nothing to say of another's variables
+            self[player].finalize_variable_values(owned)
 
     def save_own_variables(self, store):
         pass  # the players' optimizers save theirs
@@ -292,6 +292,7 @@ class AdversarialModel(keras.Model):
             self._reported[name].update_state(value)
         return {name: self._reported[name].result() for name in values}
 
+    @backend.step
     def test_step(self, data):
         raise NotImplementedError(f"evaluate needs {type(self).__name__}.test_step(data), written like train_step")
 

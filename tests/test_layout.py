@@ -29,6 +29,7 @@ GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
 FREE_KEYWORDS = {
     "kerasgan/training.py:compile": "one optimizer a player; raises on a name that is no player's",
     "kerasgan/training.py:report": "the names of the losses are the model's own",
+    "zoo/recipe.py:settings_of": "the settings are the recipe's own; raises on a name that is none of them",
 }
 
 

