@@ -3,8 +3,8 @@
     python -m benchmarks.quality                              best, corrected and noted, seeds 0, 1 and 2
     python -m benchmarks.quality --presets=best --seeds=0
 
-Each run is `python -m zoo.mnist_gan --preset=… --seed=…` in a folder of its own below --runs: killed, it goes on where it
-stopped, and a finished one is not run again. The record of each goes to benchmarks/results/mnist_gan.json, with its
+Each run is `python -m zoo.mnist_gan --preset=… --seed=…` in a folder of its own below --runs: killed, it goes on where
+it stopped, and a finished one is not run again. The record of each goes to benchmarks/results/mnist_gan.json, with its
 command, commit, machine, versions and curve; a grid of samples of seed 0 lies beside it.
 """
 

@@ -27,7 +27,7 @@ def scores():
         "digit_frechet_ratio": ("× floor", "{:.2f}", "{:.2f}"),
     }
     lines = [
-        "| preset | seeds | epochs | " + " | ".join(title for title, *_ in columns.values()) + " | minutes | peak memory |",
+        " | ".join(["| preset", "seeds", "epochs", *(title for title, *_ in columns.values()), "minutes", "memory |"]),
         "|---" * (len(columns) + 5) + "|",
     ]
     for preset, found in quality.summary(records).items():

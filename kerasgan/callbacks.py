@@ -193,26 +193,31 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the model every few epochs (`checkpoints.save`) and notes the best epoch by a metric in `best.json`.
+    """Saves the model after each epoch (`checkpoints.save`), so that a kill costs an epoch at most, and notes the best
+    epoch by a metric in `best.json`.
 
-    An epoch that is the best so far is saved whatever its number, and so is the last one. Network files of all saved
-    epochs stay. Raises `CheckpointError` before training if the folder cannot be written.
+    What stays: the network files of every few epochs, of the best one and of the last; the resume files of the last
+    two. Raises `CheckpointError` before training if the folder cannot be written.
 
     Args:
         folder: the checkpoints' folder.
         run, dataset, size: parts of the file names.
-        every: number of epochs between two checkpoints.
+        every: number of epochs from one whose network files stay to the next.
+        resume_every: number of epochs from one save to the next, for models so large that each epoch is too often.
         monitor: name of a number in the logs, or None; epochs whose logs lack it do not compete.
         mode: `"min"` or `"max"`: which of `monitor` is better.
-        keep: number of resume files to keep; None keeps all.
+        keep: number of resume files to keep, at least 1; 2 survive the damage of one.
         info: a dictionary that JSON can hold, for the files: seed, preset ...
     """
 
-    def __init__(self, folder, *, run, dataset, size, every=1, monitor=None, mode="min", keep=2, info=None):
+    def __init__(
+        self, folder, *, run, dataset, size, every=1, resume_every=1, monitor=None, mode="min", keep=2, info=None
+    ):
         super().__init__()
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max'; received {mode!r}")
         self.folder, self.every, self.monitor, self.mode = pathlib.Path(folder), _at_least_one(every), monitor, mode
+        self.resume_every = _at_least_one(resume_every)
         self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
         self.best = None
         checkpoints.file_name(run, dataset, size, "G", 0)  # a bad name is an error now, not after an epoch
@@ -230,15 +235,17 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         value = (logs or {}).get(self.monitor)
         better = value is not None and math.isfinite(value) and (self.best is None or self._better(value))
-        if better or _due(self, epoch):
-            checkpoints.save(
-                self.folder, self.model, epoch=epoch + 1, history=logs,
-                **self.arguments,
-            )
+        if not (better or _due(self, epoch) or (epoch + 1) % self.resume_every == 0):
+            return
+        checkpoints.save(self.folder, self.model, epoch=epoch + 1, history=logs, **self.arguments)
+        names = {key: self.arguments[key] for key in ("run", "dataset", "size")}
         if better:
-            self.best, names = value, {key: self.arguments[key] for key in ("run", "dataset", "size")}
+            self.best = value
             path = self.folder / checkpoints.file_name(**names, letter="G", epoch=epoch + 1)
             checkpoints.mark_best(self.folder, path, self.monitor, value)
+        best = (checkpoints.best(self.folder) or {}).get("epoch")
+        resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)
+        checkpoints.prune(self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable)
 
     def on_train_end(self, logs=None):
         if self.monitor is not None and self.best is None:

@@ -57,6 +57,13 @@ def latest(folder, letter="G", run=None):
     return found[-1][1] if found else None
 
 
+def epochs(folder, letter, *, run, dataset, size):
+    """The epochs of which a folder holds one network's file of a run."""
+    prefix = f"{run}_{dataset}_{size}"
+    found = (_NAME.fullmatch(path.name) for path in pathlib.Path(folder).glob(f"{prefix}_{letter}_*.h5"))
+    return {int(match["epoch"]) for match in found if match and match["prefix"] == prefix}
+
+
 def _listed(folder, letter, run=None):
     """[(epoch, path)] of one letter, oldest epoch first. More than one run is an error: which one is meant?"""
     found = [(_NAME.fullmatch(path.name), path) for path in pathlib.Path(folder).glob("*.h5")]
@@ -241,6 +248,14 @@ def resume(folder, model, run=None):
     if found:
         raise CheckpointError(f"{folder} holds {len(found)} resume files and none is intact; move them to start anew")
     return 0
+
+
+def prune(folder, *, run, dataset, size, keep):
+    """Deletes the files of a run's epochs but those for which `keep(epoch)` is true."""
+    for path in pathlib.Path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
+        match = _NAME.fullmatch(path.name)
+        if match and match["prefix"] == f"{run}_{dataset}_{size}" and not keep(int(match["epoch"])):
+            path.unlink(missing_ok=True)
 
 
 def mark_best(folder, path, metric, value):

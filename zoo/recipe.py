@@ -1,7 +1,7 @@
 """What all recipes share: flags from a dataclass, a run's folder, resuming, the callbacks, the page at the end.
 
-A recipe is a module with a `RECIPE`: settings (a dataclass that extends `Settings`), presets that list what differs from
-its defaults, and functions of the settings that make the data and the compiled model.
+A recipe is a module with a `RECIPE`: settings (a dataclass that extends `Settings`), presets that list what differs
+from its defaults, and functions of the settings that make the data and the compiled model.
 """
 
 import dataclasses

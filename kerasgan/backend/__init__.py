@@ -2,15 +2,15 @@
 
 | name | what it does |
 |---|---|
-| `step(fn)` | makes a `train_step(self, data)` or `test_step(self, data)` what the backend's Keras trainer calls |
-| `value_and_gradients(fn, variables)` | `fn() -> (objective, outputs)`; returns `outputs` and d objective / d variables |
+| `step(fn)` | makes a `train_step(self, data)` or `test_step` what the backend's Keras trainer calls |
+| `value_and_gradients(fn, variables)` | with `fn() -> (objective, outputs)`: `outputs`, d objective / d variables |
 | `trace(fn, variables)` | `fn()` and its vector-Jacobian product with respect to `variables` |
-| `value_and_input_gradient(fn, x)` | `fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, itself differentiable |
+| `value_and_input_gradient(fn, x)` | `fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, differentiable |
 | `apply(optimizer, gradients, variables)` | one step of a Keras optimizer |
-| `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages, counters) |
-| `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables; memory does not grow with its length |
+| `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages) |
+| `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables, in constant memory |
 | `frozen_averages(fn)` | `fn()` with the moving averages left where they stood |
-| `batch_norm(x, gamma, beta, epsilon)` | normalised `x` and the batch's mean and (biased) variance, by the fastest kernel there is |
+| `batch_norm(x, gamma, beta, epsilon)` | normalised `x`, the batch's mean and biased variance, by the fastest kernel |
 """
 
 import keras

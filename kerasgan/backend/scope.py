@@ -1,7 +1,7 @@
 """A stateless scope that can be nested: it reads through to the scope around it and remembers which variables moved.
 
-Keras' own `StatelessScope` knows only the values it was given: inside another one, a variable that it was not given reads
-as its stale eager value, and nobody can tell afterwards which variables were updated.
+Keras' own `StatelessScope` knows only the values it was given: inside another one, a variable that it was not given
+reads as its stale eager value, and nobody can tell afterwards which variables were updated.
 """
 
 import keras

@@ -9,7 +9,7 @@ from kerasgan.layers.batch_norm import BatchNormalization
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ConditionalBatchNormalization(keras.layers.Layer):
-    """Batch norm whose scale and shift belong to the class: maps [N, H, W, C] and one-hot classes [N, K] -> [N, H, W, C].
+    """Batch norm with a scale and a shift a class: maps [N, H, W, C] and one-hot classes [N, K] -> [N, H, W, C].
 
     Args:
         momentum, epsilon: of the normalisation, in Keras' terms.

@@ -1,4 +1,4 @@
-"""Adversarial pairs for a discriminator of one logit [N, 1] (high: real), each a discriminator's and a generator's loss.
+"""Adversarial pairs, a discriminator's loss and a generator's, for a discriminator of one logit [N, 1] (high: real).
 
 Labels are accepted and not looked at: a discriminator that conditions on classes has seen them already.
 """

@@ -5,7 +5,8 @@ A generator of transposed convolutions draws the digit it is asked for; a delibe
 (ten digits and "fake") judges it by its features and by how close it is to the rest of its batch.
 
 Differences from the notes (`MnistGAN(as_noted=True)` keeps them all):
-- minibatch discrimination sees the whole batch and no sample compares with itself, as in the paper; there, groups of 16;
+- minibatch discrimination sees the whole batch and no sample compares with itself, as in the paper; there, groups of
+  16;
 - feature matching reaches the generator; there, the features are cut off and the term has no gradient;
 - both sides of feature matching, and the generator's phase, use one discriminator on its batch statistics; there, the
   real side is from before the update and the fake side in inference mode, with averages over reals and fakes alike;
@@ -125,7 +126,8 @@ def build_projection_discriminator(classes=10, width=32, size=28, channels=1):
     images = keras.Input((size, size, channels), name="images")
     labels = keras.Input((), dtype="int32", name="labels")
     x = images
-    for maps, kernel in ((width, 4), (2 * width, 4), (4 * width, 3)):  # [N, 14, 14, 32], [N, 7, 7, 64], [N, 4, 4, 128]
+    # [N, 14, 14, 32], [N, 7, 7, 64], [N, 4, 4, 128]
+    for maps, kernel in ((width, 4), (2 * width, 4), (4 * width, 3)):
         x = layers.Conv2D(maps, kernel, 2, padding="same", kernel_initializer="he_normal")(x)
         x = layers.LeakyReLU(0.2)(x)
     features = MinibatchDeviation()(layers.Flatten()(x))
@@ -160,7 +162,7 @@ class MnistGAN(AdversarialModel):
         penalty: gamma of R1 at the real images (arXiv 1801.04406); 0 is none.
         penalty_every: discriminator updates from one penalty to the next, which weighs as much as all of them
             (lazy regularisation, arXiv 1912.04958, appendix B).
-        augment: `(images, seed) -> images`, applied to all that the discriminator sees, such as `ops.augment.translate`.
+        augment: `(images, seed) -> images`, for all that the discriminator sees, such as `ops.augment.translate`.
         average: decay of the generator's exponential moving average, which `sample` then uses; None is none.
         latents: `(shape, seed) -> latents`.
         classes: number of labels.
@@ -168,7 +170,8 @@ class MnistGAN(AdversarialModel):
 
     Example:
         gan = MnistGAN()
-        gan.compile(generator=keras.optimizers.Adam(2e-4, beta_1=0.5), discriminator=keras.optimizers.Adam(2e-4, beta_1=0.5))
+        adam = lambda: keras.optimizers.Adam(2e-4, beta_1=0.5)
+        gan.compile(generator=adam(), discriminator=adam())
         gan.fit(Batches(*load_digits("train"), batch_size=128), epochs=100)
         gan.sample(labels=[3, 1, 4])
     """
@@ -365,6 +368,6 @@ class MnistGAN(AdversarialModel):
         self.check_labels(np.asarray(y))
         if batch_size == 1 or len(x) % (batch_size or 32) == 1:
             raise ValueError(
-                "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of one "
-                f"image); received batch_size {batch_size or 32} for {len(x)} images"
+                "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of "
+                f"one image); received batch_size {batch_size or 32} for {len(x)} images"
             )

@@ -1,5 +1,5 @@
-"""Differentiable augmentation of what a discriminator sees, real and fake alike (Zhao et al., Differentiable Augmentation
-for Data-Efficient GAN Training, arXiv 2006.10738)."""
+"""Differentiable augmentation of what a discriminator sees, real and fake alike (Zhao et al., Differentiable
+Augmentation for Data-Efficient GAN Training, arXiv 2006.10738)."""
 
 import keras
 from keras import ops
