@@ -106,6 +106,8 @@ class AdversarialModel(keras.Model):
     `player_layers` what else a player owns) and overrides `train_step(self, data)`, and `test_step(self, data)` for
     `evaluate`. `data` is what the data set yields: a tensor, or a tuple without trailing Nones.
 
+    Give dropout layers a `seed`: without one, Keras on torch draws from a global generator that no checkpoint holds.
+
     Attributes:
         players: names, the player whose updates are counted as iterations first.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.

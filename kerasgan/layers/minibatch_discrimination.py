@@ -19,7 +19,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         kernels: B of the paper, the length of the output (100 in the training notes).
         dims: C of the paper, the length of what is compared (4 in the training notes).
         batch: samples compared with each other: None is the whole batch, as in the paper. A number cuts the batch into
-            groups of that many; a last, shorter group is scaled up to the others' count.
+            groups of that many; a last, shorter group has fewer to be close to.
         rows: computes the similarities of so many samples at a time. The numbers are the same, the memory is
             N * rows * kernels * dims floats instead of N * N.
         include_self: count exp(0) = 1 of each sample with itself. The paper's code does not; the notes' does.

@@ -77,10 +77,10 @@ def build_discriminator(
     images = keras.Input((28, 28, 1), name="images")
     x = layers.Rescaling(0.5, 0.5)(images) if as_noted else images
     x = layers.Conv2D(width, 2, padding="valid" if as_noted else "same")(x)  # [N, 28, 28, 32] (noted: 27)
-    x = layers.SpatialDropout2D(dropout)(x) if dropout else x
+    x = layers.SpatialDropout2D(dropout, seed=1)(x) if dropout else x
     x = layers.LeakyReLU(slope)(x)
     x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2] (noted: 13)
-    x = layers.SpatialDropout2D(dropout)(x) if dropout else x
+    x = layers.SpatialDropout2D(dropout, seed=2)(x) if dropout else x
     features = layers.Flatten()(layers.LeakyReLU(slope)(x))  # [N, 392] (noted: 338)
     x = features
     if kernels:
@@ -296,7 +296,7 @@ class MnistGAN(AdversarialModel):
         def generator_objective():
             logits, features = self.judge(self.draw(labels, training=True), labels, training=False)
             matching = feature_matching(real_features, ops.stop_gradient(features))  # cut off: it moves nothing
-            return self.generator_loss(logits, labels) + matching, (logits, matching)
+            return self.generator_loss(logits, labels) + self.feature_matching * matching, (logits, matching)
 
         d_loss, (real_logits, fake_logits, real_features) = self.minimize("discriminator", discriminator_objective)
         g_loss, (logits, matching) = self.minimize("generator", generator_objective)
@@ -370,4 +370,9 @@ class MnistGAN(AdversarialModel):
             raise ValueError(
                 "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of "
                 f"one image); received batch_size {batch_size or 32} for {len(x)} images"
+            )
+        if self.as_noted and min(batch_size or 32, len(x) % (batch_size or 32) or 32) < 16:
+            raise ValueError(
+                "batch_size must leave no batch under 16 (the notes' minibatch discrimination compares groups of 16); "
+                f"received batch_size {batch_size or 32} for {len(x)} images"
             )

@@ -1,0 +1,106 @@
+"""The recipe, run as a user's run is, on 256 digits for an epoch or two."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import zoo.mnist_gan
+from kerasgan import checkpoints, pages
+from zoo import recipe
+
+SMALL = {"epochs": 1, "batch_size": 64, "width": 2, "score_every": 1, "checkpoint_every": 1}
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    """256 digits, and a judge that says how bright the samples are."""
+    images, labels, classes = zoo.mnist_gan.load(recipe.settings_of(zoo.mnist_gan.RECIPE))
+    monkeypatch.setattr(zoo.mnist_gan, "load", lambda settings: (images[:256], labels[:256], classes))
+    judge = lambda model, samples: {"digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1, "protocol": "x"}  # noqa: E731
+    return dataclasses.replace(zoo.mnist_gan.RECIPE, score=lambda settings: judge)
+
+
+def epochs(folder):
+    with (folder / "log.csv").open() as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+def test_a_run_its_resume_and_another_ones_folder(digits, tmp_path, capsys):
+    folder = tmp_path / "run"
+    scores = recipe.run(digits, recipe.settings_of(digits, "best", **SMALL), folder, "python -m zoo.mnist_gan")
+    assert np.isfinite(scores["digit_frechet_distance"])
+    for name in ("settings.json", "versions.json", "scores.json", "log.csv", "history.gif", "index.html"):
+        assert (folder / name).stat().st_size > 0, name
+    assert [path.name for path in sorted((folder / "grids").iterdir())] == ["epoch_0000.png", "epoch_0001.png"]
+    names = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert names == {f"mnist_gan_digits_28_{letter}_epoch_1.h5" for letter in ("G", "D", "resume")} | {"best.json"}
+    assert json.loads((folder / "settings.json").read_text())["width"] == 2
+    assert json.loads((folder / "scores.json").read_text()) == scores
+    assert "mnist_gan: run" in (folder / "index.html").read_text()
+    loaded, info = checkpoints.load_model(checkpoints.latest(folder / "checkpoints"))
+    assert loaded.sample(labels=[3], seed=0).shape == (1, 28, 28, 1) and info["epoch"] == 1
+
+    recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | {"epochs": 2}), folder)
+    assert f"resuming {folder} after epoch 1 of 2" in capsys.readouterr().out
+    assert epochs(folder) == [1, 2] and checkpoints.latest(folder / "checkpoints").name.endswith("_G_epoch_2.h5")
+
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
+        with pytest.raises(ValueError, match="holds a run with .*; go on with these or name another --folder"):
+            recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_stopped_run_has_its_page_and_goes_on(digits, tmp_path, monkeypatch):
+    def stop(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    settings = recipe.settings_of(digits, "corrected", **SMALL | {"epochs": 2})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(recipe.callbacks.NonFiniteGuard, "on_epoch_begin", stop)
+        recipe.run(digits, settings, tmp_path / "run")
+    assert (tmp_path / "run" / "index.html").exists() and epochs(tmp_path / "run") == [1]
+    recipe.run(digits, settings, tmp_path / "run")
+    assert epochs(tmp_path / "run") == [1, 2]
+
+
+def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
+    settings = recipe.settings_of(digits, model="dogs")
+    with pytest.raises(ValueError, match="model must be noted, corrected or best; received 'dogs'"):
+        recipe.run(digits, settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_that_cannot_be_written(digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="output folder must be writable"):
+        recipe.run(digits, recipe.settings_of(digits, "best", **SMALL), tmp_path / "file")
+
+
+def test_presets_and_settings():
+    of = recipe.settings_of
+    mnist = zoo.mnist_gan.RECIPE
+    assert of(mnist).model == "best" and of(mnist, "noted").model == "noted" and of(mnist, "noted").epochs == 100
+    assert of(mnist, "noted", epochs=3).epochs == 3
+    for arguments, message in [
+        ({"preset": "nope"}, "preset must be one of quick, best, corrected, noted; received 'nope'"),
+        ({"typo": 1}, "a setting of mnist_gan is one of .*; received 'typo'"),
+        ({"epochs": 0}, "epochs must be at least 1; received 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            of(mnist, **arguments)
+
+
+def test_dry_run(digits, capsys):
+    recipe.dry_run(digits, recipe.settings_of(digits, "corrected", **SMALL))
+    out = capsys.readouterr().out
+    assert "generator " in out and "trainable parameters" in out and "4 steps an epoch" in out
+
+
+def test_page_of_no_run(tmp_path):
+    with pytest.raises(ValueError, match="a run must be an existing folder"):
+        pages.run_page(tmp_path / "none")
