@@ -32,6 +32,7 @@ def record(preset, seed, folder):
     scores = json.loads((folder / "scores.json").read_text())
     with open(folder / "log.csv", newline="") as file:
         log = list(csv.DictReader(file))
+    settings = json.loads((folder / "settings.json").read_text())
     versions = json.loads((folder / "versions.json").read_text())
     curve = [{k: float(row[k]) for k in ("epoch", *SCORES)} for row in log if row.get("digit_frechet_ratio")]
     return timing.provenance() | {
@@ -42,7 +43,7 @@ def record(preset, seed, folder):
         "protocol": scores["protocol"],
         "seconds": round(sum(float(row["seconds"]) for row in log)),
         "curve": curve,
-        "settings": json.loads((folder / "settings.json").read_text()),
+        "settings": {k: v for k, v in settings.items() if k not in ("title", "description", "recipe", "command")},
         "peak_memory_mib": versions.pop("peak_memory_mib"),
         "versions": versions,
     }

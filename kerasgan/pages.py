@@ -288,9 +288,9 @@ def _commands(folder, command, recipe):
         networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
         newest = newest or max(networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None)
     if command:
-        commands.append(("Train it again, or go on where it stopped", command))
+        commands.append(("Train it again, or go on where it stopped", f"{command} --folder={folder}"))
     elif recipe:
-        commands.append(("Train it again, or go on where it stopped", f"python -m {recipe}"))
+        commands.append(("Train it again, or go on where it stopped", f"python -m {recipe} --folder={folder}"))
     if newest:
         path = folder / "checkpoints" / newest
         commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))

@@ -291,6 +291,20 @@ def test_trace_and_pull_are_minimize():
     assert any(moved(before, traced.get_weights()))  # batch-norm averages and seeds moved too, in the trace itself
 
 
+def test_what_takes_no_part_has_no_gradient():
+    model = tiny()
+    constant = ops.convert_to_tensor(DATA)
+    slope = model.input_gradient(lambda x: ops.sum(constant), DATA)
+    np.testing.assert_array_equal(number(slope), np.zeros_like(DATA))
+    _, pull = model.trace("generator", lambda: constant * 2.0)
+    gradients = pull(constant)
+    assert [g.shape for g in numbers(gradients)] == [tuple(v.shape) for v in model.player_variables("generator")]
+    assert not any(g.any() for g in numbers(gradients))
+    before = numbers(model.player_variables("generator"))
+    model.minimize("generator", lambda: ops.mean(constant))
+    assert same(before, numbers(model.player_variables("generator")))
+
+
 @keras.saving.register_keras_serializable("test_training")
 class Bowl(layers.Layer):
     """E(x) = k / 2 ||x||^2 of each sample: [N, F] -> [N]."""

@@ -14,10 +14,8 @@ import numpy as np
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
 from kerasgan.data.folder import load_folder
-from kerasgan.losses import adversarial
 from kerasgan.metrics.digits import score_digits
 from kerasgan.models import mnist_gan
-from kerasgan.ops.augment import translate
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
 from zoo.recipe import setting
@@ -76,19 +74,8 @@ def build(settings):
         raise ValueError(f"model must be noted, corrected or best; received {settings.model!r}")
     images, _, classes = load(settings)
     if settings.model == "best":
-        shape = {"classes": classes, "size": images.shape[1], "channels": images.shape[-1]}
-        gan = mnist_gan.MnistGAN(
-            mnist_gan.build_conditional_generator(width=settings.width or 32, **shape),
-            mnist_gan.build_projection_discriminator(**shape),
-            discriminator_loss=adversarial.logistic_discriminator_loss,
-            generator_loss=adversarial.nonsaturating_generator_loss,
-            feature_matching=0.0,
-            penalty=1.0,
-            augment=translate,
-            average=0.998,
-            classes=classes,
-            seed=settings.seed,
-        )
+        size, channels = images.shape[1], images.shape[-1]
+        gan = mnist_gan.build_best(classes, size, channels, settings.width or 32, settings.seed)
     else:
         generator = mnist_gan.build_generator(classes=classes, width=settings.width or 64)
         gan = mnist_gan.MnistGAN(generator, as_noted=settings.model == "noted", classes=classes, seed=settings.seed)

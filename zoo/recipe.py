@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import resource
 import sys
 import time
@@ -219,7 +220,8 @@ def main(recipe):
             return dry_run(recipe, settings)
         seed = f"_seed{settings.seed}" if settings.seed else ""
         folder = pathlib.Path(flags.FLAGS.folder or RUNS / f"{recipe.name}_{preset}{seed}")
-        command = " ".join([f"python -m zoo.{recipe.name}", *sys.argv[1:]])
+        told = [word for word in sys.argv[1:] if not re.match("--?folder", word)]  # where is not what; see pages.py
+        command = " ".join([f"python -m zoo.{recipe.name}", *told])
         try:
             scores = run(recipe, settings, folder, command)
         except KeyboardInterrupt:

@@ -29,6 +29,8 @@ def shell(arguments):
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
     model = load(FLAGS.checkpoint)
+    if not all(label.strip().isdecimal() for label in FLAGS.labels or []):
+        raise ValueError(f"--labels must be integers, such as 0,1,2; received {','.join(FLAGS.labels)}")
     labels = np.array([int(label) for label in FLAGS.labels]) if FLAGS.labels else np.arange(FLAGS.n) % model.classes
     samples = images.to_uint8(model.sample(labels=labels, seed=FLAGS.seed))
     temporary = out.with_name(out.name + ".tmp")

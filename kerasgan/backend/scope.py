@@ -5,6 +5,7 @@ reads as its stale eager value, and nobody can tell afterwards which variables w
 """
 
 import keras
+import numpy as np
 
 
 class Scope(keras.StatelessScope):
@@ -48,8 +49,10 @@ def first(outputs):
 def plain_data(data):
     """What `train_step` is handed, the same from `fit`, `train_on_batch` and `evaluate` on every backend.
 
-    Keras pads `(x, y, sample_weight)` with None in some of them and not in others.
+    Keras pads `(x, y, sample_weight)` with None in some of them and not in others, and leaves arrays as they are in an
+    eager `train_on_batch`, where a layer refuses them beside a tensor.
     """
+    data = keras.tree.map_structure(lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data)
     if not isinstance(data, (tuple, list)):
         return data
     data = tuple(data)

@@ -56,6 +56,8 @@ def trace(fn, variables):
             for y, c in zip(keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True)
             if y.requires_grad
         ]
+        if not pairs:  # nothing the player owns took part
+            return [torch.zeros_like(v.value) for v in variables]
         outs, cots = zip(*pairs, strict=True)
         return _gradients(outs, [v.value for v in variables], grad_outputs=cots)
 
@@ -69,7 +71,9 @@ def value_and_input_gradient(fn, x):
         x = x.detach().requires_grad_()
     with torch.enable_grad():
         outputs = fn(x)
-        (gradient,) = _gradients(first(outputs).sum(), [x], create_graph=differentiable)
+        total = first(outputs).sum()
+        constant = not total.requires_grad  # x took no part
+        gradient = torch.zeros_like(x) if constant else _gradients(total, [x], create_graph=differentiable)[0]
     return (outputs, gradient) if differentiable else (_detached(outputs), gradient)
 
 

@@ -63,7 +63,7 @@ def test_gradients(shape):
     found = []
     for layer in pair(shape):
         def objective(x, layer=layer):
-            return ops.sum(ops.sin(layer(x, training=True)) * weight)
+            return ops.sum(ops.multiply(ops.sin(layer(x, training=True)), weight))
 
         variables = layer.trainable_variables
         value, gradients = backend.value_and_gradients(

@@ -59,16 +59,17 @@ def test_papers_smoothing_is_a_target():
 
 
 def test_feature_matching_moves_the_fakes_alone():
-    check(feature_matching(REAL, FAKE), ((REAL.mean(0) - FAKE.mean(0)) ** 2).mean())
-    fake_slope = backend.value_and_input_gradient(lambda x: feature_matching(REAL, x), FAKE)[1]
+    real, fake = ops.convert_to_tensor(REAL), ops.convert_to_tensor(FAKE)
+    check(feature_matching(real, fake), ((REAL.mean(0) - FAKE.mean(0)) ** 2).mean())
+    fake_slope = backend.value_and_input_gradient(lambda x: feature_matching(real, x), FAKE)[1]
     expected = np.tile(2 * (FAKE.mean(0) - REAL.mean(0)) / 5 / 6, (6, 1))
     np.testing.assert_allclose(ops.convert_to_numpy(fake_slope), expected, rtol=1e-4, atol=1e-7)
-    real_slope = backend.value_and_input_gradient(lambda x: feature_matching(x, FAKE), REAL)[1]
+    real_slope = backend.value_and_input_gradient(lambda x: feature_matching(x, fake), REAL)[1]
     np.testing.assert_array_equal(ops.convert_to_numpy(real_slope), 0)
 
 
 def test_squared_slope_of_a_linear_function():
     weights = RNG.normal(size=(3, 4, 2)).astype("float32")
     images = RNG.normal(size=(5, 3, 4, 2)).astype("float32")
-    slope = backend.value_and_input_gradient(lambda x: ops.sum(x * weights, axis=(1, 2, 3)), images)[1]
+    slope = backend.value_and_input_gradient(lambda x: ops.sum(ops.multiply(x, weights), axis=(1, 2, 3)), images)[1]
     check(squared_slope(slope), (weights**2).sum())

@@ -42,7 +42,7 @@ def test_gradient_is_the_shift_back(channels):
     weights = np.random.default_rng(1).uniform(-1, 1, images.shape).astype("float32")
 
     def total(x):
-        return ops.sum(translate(x, keras.random.SeedGenerator(3)) * weights)
+        return ops.sum(ops.multiply(translate(x, keras.random.SeedGenerator(3)), weights))
 
     results = np.array(ops.convert_to_numpy(translate(images, keras.random.SeedGenerator(3))))
     gradients = np.array(ops.convert_to_numpy(backend.value_and_input_gradient(total, images)[1]))

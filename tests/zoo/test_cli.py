@@ -1,0 +1,107 @@
+"""The shell: bad input is one clear line and a non-zero exit, good input a file."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+
+from kerasgan import checkpoints
+from kerasgan.models import mnist_gan
+from zoo import recipe, sample
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def shell(*arguments):
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["zoo.mnist_gan", "--nope=1"], "Unknown command line flag 'nope'"),
+        (["zoo.mnist_gan", "--preset=nope"], "error: preset must be one of "),
+        (["zoo.sample", "--checkpoint=missing.h5"], "missing.h5"),
+    ],
+)
+def test_bad_arguments_end_with_a_line_and_a_code(arguments, message):
+    done = shell(*arguments)
+    assert done.returncode != 0
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=0)
+    path = folder / checkpoints.file_name("mnist_gan", "digits", 28, "G", 3)
+    checkpoints.save_network(path, gan.generator, model=gan, epoch=3)
+    return path
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """`zoo.sample` in this process: its flags, and what `recipe.start` makes of an error."""
+    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
+    if "checkpoint" not in flags.FLAGS:
+        with monkeypatch.context() as patched:
+            patched.setattr(recipe, "start", lambda shell: None)
+            sample.main()  # defines the flags
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+    def run(**values):
+        with flagsaver.flagsaver(**{name: str(v) if isinstance(v, pathlib.Path) else v for name, v in values.items()}):
+            recipe.start(sample.shell)
+
+    return run
+
+
+def test_sample_writes_a_grid_or_numbers(call, checkpoint, tmp_path):
+    call(checkpoint=checkpoint, labels=["0", "1", "2", "3"], columns=2, out=tmp_path / "a.png", seed=4)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size[0] >= 2 * 28 and picture.size[1] >= 2 * 28
+    call(checkpoint=checkpoint, n=12, out=tmp_path / "a.h5", seed=4)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["images"].shape == (12, 28, 28, 1) and file["images"].dtype == np.uint8
+        assert file["labels"][:].tolist() == [*range(10), 0, 1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"checkpoint": None}, "--checkpoint must name a file or a preset"),
+        ({"checkpoint": "nope"}, "a preset must be one of"),
+        ({"labels": ["3", "11"]}, r"labels must be in 0..9; received labels from 3 to 11"),
+        ({"labels": ["three"]}, "labels must be integers"),
+        ({"out": "a.jpg"}, "--out must end in .png"),
+        ({"out": "no/such/folder/a.png"}, "--out must be in a folder that exists"),
+    ],
+)
+def test_bad_samples_are_one_line(call, checkpoint, tmp_path, capsys, values, message):
+    with pytest.raises(SystemExit) as stopped:
+        call(**{"checkpoint": checkpoint, "out": tmp_path / "a.png"} | values)
+    line = capsys.readouterr().err
+    assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_cut_in_half_or_not_one(call, checkpoint, tmp_path, capsys):
+    cut, text = tmp_path / checkpoint.name, tmp_path / "text.h5"
+    cut.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
+    text.write_text("not HDF5")
+    for path in (cut, text):
+        with pytest.raises(SystemExit) as stopped:
+            call(checkpoint=path, out=tmp_path / "a.png")
+        line = capsys.readouterr().err
+        assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1 and path.name in line
+    assert not (tmp_path / "a.png").exists()
