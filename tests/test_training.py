@@ -1,4 +1,4 @@
-"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch, on a GAN of four numbers written as a user would."""
+"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch: a GAN as a user writes it."""
 
 import functools
 
@@ -29,9 +29,10 @@ def generator(width=5):
 
 
 def discriminator(width=6):
+    dropout = layers.Dropout(0.3, seed=1)  # torch draws an unseeded one from its own global generator
     return keras.Sequential(
-        [keras.Input((4,)), layers.Dense(width, "tanh"), layers.Dropout(0.3, seed=1), layers.Dense(1)], name="discriminator"
-    )  # torch draws an unseeded dropout from its own global generator
+        [keras.Input((4,)), layers.Dense(width, "tanh"), dropout, layers.Dense(1)], name="discriminator"
+    )
 
 
 @keras.saving.register_keras_serializable("test_training")
@@ -129,9 +130,9 @@ def test_fit_moves_all_that_it_should():
         "batch norm": model.generator.non_trainable_variables,
         "seeds": [model.noise.state, model.discriminator.layers[1].seed_generator.state],
         "metrics": model.metrics_variables,
-        "generator's Adam": [v for v in model.optimizer["generator"].variables if "learning_rate" not in v.path],
-        "discriminator's Adam": [v for v in model.optimizer["discriminator"].variables if "learning_rate" not in v.path],
     }
+    for player in model.players:
+        groups[f"{player}'s Adam"] = [v for v in model.optimizer[player].variables if "learning_rate" not in v.path]
     before = {name: numbers(group) for name, group in groups.items()}
     history = fit(model)
     stuck = [name for name, group in groups.items() if not before[name] or not all(moved(before[name], numbers(group)))]
@@ -435,7 +436,8 @@ class Given(AdversarialModel):
         real, noise = data
 
         def discriminator_loss():
-            real_logits, fake_logits = self.discriminator(real), self.discriminator(self.generator(noise, training=True))
+            fake = self.generator(noise, training=True)
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
             penalty = squared_slope(self.input_gradient(self.discriminator, real))
             return ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits)) + 0.5 * penalty
 
@@ -455,6 +457,13 @@ def slope(fn, x, step=1e-5):
         down[i] -= step
         gradient[i] = (fn(up) - fn(down)) / (2 * step)
     return gradient
+
+
+def slopes(fn, weights):
+    """The same by each array of a list."""
+    return [
+        slope(lambda w, i=i: fn([*weights[:i], w, *weights[i + 1 :]]), weights[i]) for i in range(len(weights))
+    ]
 
 
 def test_three_steps_are_those_of_plain_numpy():
@@ -495,19 +504,16 @@ def test_three_steps_are_those_of_plain_numpy():
     def g_loss(g, d, noise):
         return np.logaddexp(0, -judge(d, generate(g, noise))).mean()
 
-    def swapped(weights, i, w):
-        return [*weights[:i], w, *weights[i + 1 :]]
-
     g, d = weights["generator"], weights["discriminator"]
     speed, first, second = [0.0] * 3, [0.0] * 4, [0.0] * 4
     expected = []
     for t, (real, noise) in enumerate(zip(reals, noises, strict=True), 1):
         losses = [d_loss(g, d, real, noise)]
-        grads = [slope(lambda w, i=i, d=d: d_loss(g, swapped(d, i, w), real, noise), d[i]) for i in range(3)]
+        grads = slopes(functools.partial(d_loss, g, real=real, noise=noise), d)
         speed = [0.9 * s - 0.1 * gradient for s, gradient in zip(speed, grads, strict=True)]
         d = [w + s for w, s in zip(d, speed, strict=True)]
         losses.append(g_loss(g, d, noise))
-        grads = [slope(lambda w, i=i, g=g: g_loss(swapped(g, i, w), d, noise), g[i]) for i in range(4)]
+        grads = slopes(functools.partial(g_loss, d=d, noise=noise), g)
         first = [0.5 * m + 0.5 * gradient for m, gradient in zip(first, grads, strict=True)]
         second = [0.999 * v + 0.001 * gradient**2 for v, gradient in zip(second, grads, strict=True)]
         rate = 0.05 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
@@ -596,7 +602,7 @@ def uninterrupted():
 
 def test_keras_rate_scheduler_says_what_to_use():
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
-    with pytest.raises(ValueError, match=r"a learning rate belongs to a player, .*callbacks.LearningRateScheduler\(") as error:
+    with pytest.raises(ValueError, match=r"belongs to a player, .*callbacks.LearningRateScheduler\(") as error:
         fit(tiny(), callbacks=[callback])
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="a learning rate belongs to a player"):
@@ -605,7 +611,8 @@ def test_keras_rate_scheduler_says_what_to_use():
 
 def test_our_rate_scheduler_moves_its_player():
     model = tiny()
-    fit(model, epochs=2, callbacks=[kerasgan.callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate / 2)])
+    halved = kerasgan.callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate / 2)
+    fit(model, epochs=2, callbacks=[halved])
     rates = [float(number(model.optimizer[player].learning_rate)) for player in model.players]
     np.testing.assert_allclose(rates, [0.0025, 0.02], rtol=1e-6)
 

@@ -107,6 +107,8 @@ def test_frozen_layer_masks_and_other_axes_are_keras_own():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
 def test_other_precisions(policy):
+    if policy == "float64" and keras.backend.backend() == "jax":
+        pytest.skip("JAX has float64 only where it is switched on for the whole process")
     x = inputs((16, 3)) * 100  # squares overflow half precision
     theirs, ours = pair(x.shape, dtype=policy)
     one, other = ours(x, training=True), theirs(x, training=True)

@@ -2,12 +2,10 @@
 
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 
-pytestmark = pytest.mark.backend
 MAPS = np.random.default_rng(0).normal(1.0, 2.0, (6, 4, 4, 3)).astype("float32")
 CLASSES = np.array([0, 1, 1, 0, 2, 0])
 

@@ -7,12 +7,11 @@ from keras import ops
 
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 
-pytestmark = pytest.mark.backend
-
 
 def expected(x, group):
     group = group if len(x) % group == 0 else len(x)
-    deviation = np.sqrt(x.reshape(group, -1, x.shape[-1]).var(0) + 1e-8).mean(-1)  # sample i is of group i mod N / group
+    # sample i is of group i mod N / group
+    deviation = np.sqrt(x.reshape(group, -1, x.shape[-1]).var(0) + 1e-8).mean(-1)
     return np.concatenate([x, np.tile(deviation, group)[:, None]], axis=-1)
 
 

@@ -1,7 +1,6 @@
 """Losses against their closed forms."""
 
 import numpy as np
-import pytest
 from keras import ops
 
 from kerasgan import backend
@@ -9,7 +8,6 @@ from kerasgan.losses import adversarial, classes
 from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import squared_slope
 
-pytestmark = pytest.mark.backend
 RNG = np.random.default_rng(0)
 REAL, FAKE = (RNG.normal(0, 2, (6, 5)).astype("float32") for _ in range(2))  # 4 classes and "fake"
 LABELS = np.array([0, 3, 1, 1, 2, 0], "int32")

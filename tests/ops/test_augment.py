@@ -8,8 +8,6 @@ from keras import ops
 from kerasgan import backend
 from kerasgan.ops.augment import translate
 
-pytestmark = pytest.mark.backend
-
 
 def shifted(image, rows, columns, fill):
     out = np.full_like(image, fill)
@@ -36,6 +34,7 @@ def test_each_image_is_shifted_by_whole_pixels(channels, fill):
         assert {found[0][axis] for found in shifts} == {-2, -1, 0, 1, 2}
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradient_is_the_shift_back(channels):
     images = np.random.default_rng(0).uniform(-1, 1, (6, 6, 5, channels)).astype("float32")

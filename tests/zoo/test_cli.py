@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def shell(*arguments):
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ def digits(monkeypatch):
     """128 digits, and a judge that says how bright the samples are."""
     images, labels, classes = zoo.mnist_gan.load(recipe.settings_of(zoo.mnist_gan.RECIPE))
     monkeypatch.setattr(zoo.mnist_gan, "load", lambda settings: (images[:128], labels[:128], classes))
-    judge = lambda model, samples: {"digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1, "protocol": "x"}  # noqa: E731
+
+    def judge(model, samples):
+        return {"digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1, "protocol": "brightness"}
+
     return dataclasses.replace(zoo.mnist_gan.RECIPE, score=lambda settings: judge)
 
 
@@ -48,7 +51,8 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
         assert (folder / name).stat().st_size > 0, name
     assert [path.name for path in sorted((folder / "grids").iterdir())] == [f"epoch_000{n}.png" for n in range(3)]
     names = {path.name for path in (folder / "checkpoints").iterdir()}
-    assert names == {f"mnist_gan_digits_28_{x}_epoch_{n}.h5" for x in ("G", "D", "resume") for n in (1, 2)} | {"best.json"}
+    files = {f"mnist_gan_digits_28_{letter}_epoch_{n}.h5" for letter in ("G", "D", "resume") for n in (1, 2)}
+    assert names == files | {"best.json"}
     assert json.loads((folder / "settings.json").read_text())["width"] == 2
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert "mnist_gan: run" in (folder / "index.html").read_text()
