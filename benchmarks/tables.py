@@ -34,7 +34,8 @@ def scores():
         runs = [r for r in records if r["preset"] == preset]
         cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
         for name, (_, mean, deviation) in columns.items():
-            cells.append(f"{mean.format(found[name][0])} ± {deviation.format(found[name][1])}")
+            spread = f" ± {deviation.format(found[name][1])}" if len(runs) > 1 else ""
+            cells.append(mean.format(found[name][0]) + spread)
         cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
         lines.append("| " + " | ".join(cells) + " |")
     floor = records[0]["scores"]["digit_frechet_floor"]
@@ -75,10 +76,10 @@ TABLES = {"scores": scores, "speed": speed}
 def filled(text):
     """The README's text with every table between `<!-- table: name -->` and `<!-- end -->` made anew."""
     for name, table in TABLES.items():
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"README.md must have the marker <!-- table: {name} -->; it has not")
-        text = pattern.sub(lambda match, table=table: match[1] + table() + match[2], text)
+        text = pattern.sub(lambda match, table=table: match[1] + table() + "\n" + match[2], text)
     return text
 
 
