@@ -59,7 +59,38 @@ def value_and_input_gradient(fn, x):
 
 
 def apply(optimizer, gradients, variables):
-    optimizer.apply(gradients, variables)
+    sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
+    if sparse or not _is_plain_adam(optimizer):
+        return optimizer.apply(gradients, variables)
+    # Keras composes Adam from a dozen passes over memory a variable; TensorFlow has it as one, in the same formula.
+    step = tf.cast(optimizer.iterations.value + 1, "float32")
+    rate = tf.cast(optimizer.learning_rate, "float32")
+    for gradient, variable in zip(gradients, variables, strict=True):
+        index = optimizer._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.value.handle,
+            m=optimizer._momentums[index].value.handle,
+            v=optimizer._velocities[index].value.handle,
+            beta1_power=optimizer.beta_1**step,
+            beta2_power=optimizer.beta_2**step,
+            lr=rate,
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+    optimizer.iterations.assign_add(1)
+
+
+def _is_plain_adam(optimizer):
+    return (
+        type(optimizer) is keras.optimizers.Adam
+        and not (optimizer.amsgrad or optimizer.use_ema or optimizer.weight_decay)
+        and not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
+        and not (optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
+        and all(v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables)
+        and not tf.distribute.has_strategy()
+    )
 
 
 def cond(predicate, true_fn, false_fn):

@@ -1,0 +1,44 @@
+"""What a backend does its own way must come out as Keras'."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasgan import backend
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"beta_1": 0.0, "beta_2": 0.9},
+        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)},
+        {"clipnorm": 0.1},
+        {"amsgrad": True},
+        {"weight_decay": 0.1},
+    ],
+)
+def test_apply_is_the_optimizers_own(arguments):
+    """On TensorFlow plain Adam takes a fused kernel; whatever it does not know must go the long way."""
+    random = np.random.default_rng(0)
+    start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]
+    variables = [[keras.Variable(value) for value in start] for _ in range(2)]
+    optimizers = [keras.optimizers.Adam(**({"learning_rate": 0.01} | arguments)) for _ in range(2)]
+    for optimizer, owned in zip(optimizers, variables, strict=True):
+        optimizer.build(owned)
+    for _ in range(4):
+        gradients = [ops.convert_to_tensor(random.normal(size=v.shape).astype("float32")) for v in start]
+        backend.apply(optimizers[0], gradients, variables[0])
+        if keras.backend.backend() == "torch":
+            import torch  # noqa: PLC0415
+
+            with torch.no_grad():
+                optimizers[1].apply(gradients, variables[1])
+        else:
+            optimizers[1].apply(gradients, variables[1])
+    both = [owned + optimizer.variables for owned, optimizer in zip(variables, optimizers, strict=True)]
+    for ours, theirs in zip(*both, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(ours.value), ops.convert_to_numpy(theirs.value), atol=1e-5)
+    assert not np.allclose(ops.convert_to_numpy(variables[0][0].value), start[0])
