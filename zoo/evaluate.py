@@ -19,6 +19,8 @@ FLAGS = flags.FLAGS
 def shell(arguments):
     if FLAGS.checkpoint is None:
         raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
+    if FLAGS.out and not pathlib.Path(FLAGS.out).parent.is_dir():
+        raise ValueError(f"--out must be in a folder that exists; received {FLAGS.out}")
     model = sample.load(FLAGS.checkpoint)
     labels = np.arange(FLAGS.samples) % 10
     scores = score_digits(model.sample(labels=labels, seed=FLAGS.seed), labels)

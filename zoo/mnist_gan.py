@@ -35,7 +35,7 @@ class Settings(recipe.Settings):
     learning_rate: float = setting(2e-4, "of both players' Adam")
     beta_1: float = setting(0.5, "of Adam")
     beta_2: float = setting(0.999, "of Adam")
-    decay: bool = setting(False, "let the learning rates fall to zero over the second half")
+    decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
 
 
 BEST = {
@@ -72,6 +72,11 @@ def data(settings):
 def build(settings):
     if settings.model not in ("noted", "corrected", "best"):
         raise ValueError(f"model must be noted, corrected or best; received {settings.model!r}")
+    if settings.model == "noted" and settings.batch_size < 16:
+        raise ValueError(
+            "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
+            f"received {settings.batch_size}"
+        )
     images, _, classes = load(settings)
     if settings.model == "best":
         size, channels = images.shape[1], images.shape[-1]

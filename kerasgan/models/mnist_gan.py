@@ -159,8 +159,9 @@ class MnistGAN(AdversarialModel):
     Args:
         generator: `[latents, labels] -> images`. The notes' by default.
         discriminator: `images` or `[images, labels] -> [logits, features]`. The notes' by default.
-        as_noted: the notes' network and training, defects and all (module docstring). Takes no other argument.
-        discriminator_loss: `(real_logits, fake_logits, labels) -> scalar`.
+        as_noted: the notes' network and training, defects and all (module docstring).
+        discriminator_loss: `(real_logits, fake_logits, labels) -> scalar`; by default K + 1 classes with one-sided
+            smoothing, or what the notes have in its place.
         generator_loss: `(fake_logits, labels) -> scalar`.
         feature_matching: weight of `losses.features.feature_matching` in the generator's loss (1 in the notes).
         penalty: gamma of R1 at the real images (arXiv 1801.04406); 0 is none.
@@ -191,7 +192,7 @@ class MnistGAN(AdversarialModel):
         discriminator=None,
         *,
         as_noted=False,
-        discriminator_loss=class_losses.smoothed_class_discriminator_loss,
+        discriminator_loss=None,
         generator_loss=class_losses.class_generator_loss,
         feature_matching=1.0,
         penalty=0.0,
@@ -204,8 +205,14 @@ class MnistGAN(AdversarialModel):
         name=None,
     ):
         super().__init__(name=name)
-        if as_noted:
-            discriminator_loss = class_losses.noted_class_discriminator_loss
+        if as_noted and (penalty or augment or average):
+            raise ValueError(
+                "as_noted must come without penalty, augment and average, which the notes do not have; received "
+                f"penalty={penalty}, augment={augment}, average={average}"
+            )
+        if discriminator_loss is None:
+            mended = class_losses.smoothed_class_discriminator_loss
+            discriminator_loss = class_losses.noted_class_discriminator_loss if as_noted else mended
         self.generator = generator or build_generator()
         self.discriminator = discriminator or build_discriminator(as_noted=as_noted)
         self.as_noted = as_noted

@@ -219,3 +219,8 @@ def test_preset_round_trip(tmp_path):
 def test_unknown_preset():
     with pytest.raises(ValueError, match="a preset must be one of: .*; received 'mnist_gan_dogs'"):
         MnistGAN.from_preset("mnist_gan_dogs")
+
+
+def test_the_notes_have_no_penalty():
+    with pytest.raises(ValueError, match="as_noted must come without penalty, augment and average"):
+        small(as_noted=True, penalty=1.0)
