@@ -6,6 +6,7 @@ from its defaults, and functions of the settings that make the data and the comp
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -129,6 +130,8 @@ def _callbacks(recipe, settings, folder, model, score):
         used.append(callbacks.Scores(numbers, settings.score_every))
     used.append(callbacks.CSVLog(folder / "log.csv"))
     if settings.tensorboard:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ImportError("TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'")
         used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     labels = recipe.labels(model)
     used.append(callbacks.SampleGrid(folder, labels, every=settings.grid_every, columns=len(set(labels))))
