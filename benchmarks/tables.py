@@ -39,13 +39,15 @@ def scores():
         cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
         lines.append("| " + " | ".join(cells) + " |")
     floor = records[0]["scores"]["digit_frechet_floor"]
+    judge = records[0]["protocol"]["judge_test_accuracy"]
     machine = records[0]["machine"]
     versions = records[0]["versions"]
     lines.append(
         f"\n10,000 samples (Fréchet: 1,000 against the 4,000 training digits; floor {floor:.2f}: the 1,000 test digits "
-        f"against the same), {machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on "
+        f"against the same), by a digit judge that is right on {judge:.1%} of those test digits; "
+        f"{machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on "
         f"{versions['backend']}; other jobs ran beside some of these, so minutes are upper bounds. "
-        "Command: `python -m benchmarks.quality`."
+        "Command: `python -m benchmarks.quality`, with `--presets=quick` for that row."
     )
     return "\n".join(lines)
 

@@ -22,6 +22,12 @@ def test_same_numbers_as_keras(size, kernel, stride):
     assert tuple(ours.compute_output_shape(x.shape)) == expected.shape
 
 
+@pytest.mark.parametrize("arguments", [{"padding": "same"}, {"dilation_rate": 2}])
+def test_what_it_cannot_do_is_refused(arguments):
+    with pytest.raises(ValueError, match="padding must be 'valid', without dilation or output padding"):
+        SmallConv2DTranspose(4, 3, **arguments).build((None, 2, 2, 3))
+
+
 def test_round_trip():
     layer = SmallConv2DTranspose(4, 3, activation="relu")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
