@@ -38,6 +38,9 @@ def scores():
             cells.append(mean.format(found[name][0]) + spread)
         cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
         lines.append("| " + " | ".join(cells) + " |")
+    collapsed = [f"`{r['preset']}` with seed {r['seed']}" for r in records if r["scores"]["classes_covered"] < 10]
+    if collapsed:
+        lines.append(f"\nCollapsed, and counted above: {', '.join(collapsed)}.")
     floor = records[0]["scores"]["digit_frechet_floor"]
     judge = records[0]["protocol"]["judge_test_accuracy"]
     machine = records[0]["machine"]
