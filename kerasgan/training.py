@@ -283,7 +283,7 @@ class AdversarialModel(keras.Model):
         return backend.value_and_input_gradient(fn, x)[1]
 
     def value_and_input_gradient(self, fn, x):
-        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward."""
+        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list."""
         return backend.value_and_input_gradient(fn, x)
 
     def frozen_averages(self, fn):

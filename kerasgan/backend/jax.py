@@ -91,7 +91,8 @@ def value_and_input_gradient(fn, x):
         outputs, updates = pure((), x)
         return first(outputs).sum(), (outputs, updates)
 
-    (_, (outputs, updates)), gradient = jax.value_and_grad(total, has_aux=True)(keras.ops.convert_to_tensor(x))
+    x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+    (_, (outputs, updates)), gradient = jax.value_and_grad(total, has_aux=True)(x)
     commit(updates)
     return outputs, gradient
 

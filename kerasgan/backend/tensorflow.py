@@ -28,8 +28,6 @@ def step(fn):
     return wrapped
 
 
-
-
 def value_and_gradients(fn, variables):
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -51,7 +49,7 @@ def trace(fn, variables):
 
 
 def value_and_input_gradient(fn, x):
-    x = tf.convert_to_tensor(x)
+    x = keras.tree.map_structure(tf.convert_to_tensor, x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         outputs = fn(x)

@@ -66,14 +66,21 @@ def trace(fn, variables):
 
 def value_and_input_gradient(fn, x):
     differentiable = torch.is_grad_enabled()  # inside another gradient, this one is differentiated in its turn
-    x = keras.ops.convert_to_tensor(x)
-    if not x.requires_grad:
-        x = x.detach().requires_grad_()
+
+    def leaf(x):
+        x = keras.ops.convert_to_tensor(x)
+        return x if x.requires_grad else x.detach().requires_grad_()
+
+    x = keras.tree.map_structure(leaf, x)
+    leaves = keras.tree.flatten(x)
     with torch.enable_grad():
         outputs = fn(x)
         total = first(outputs).sum()
-        constant = not total.requires_grad  # x took no part
-        gradient = torch.zeros_like(x) if constant else _gradients(total, [x], create_graph=differentiable)[0]
+        if total.requires_grad:
+            gradients = _gradients(total, leaves, create_graph=differentiable)
+        else:  # x took no part
+            gradients = [torch.zeros_like(x) for x in leaves]
+    gradient = keras.tree.pack_sequence_as(x, gradients)
     return (outputs, gradient) if differentiable else (_detached(outputs), gradient)
 
 

@@ -19,7 +19,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         last = self.axis in (-1, len(inputs.shape) - 1)
-        other = self.synchronized or self.renorm or self.compute_dtype == "float64"
+        renorm = getattr(self, "renorm", False)  # since Keras 3.13
+        other = self.synchronized or renorm or self.compute_dtype == "float64"
         if not training or not self.trainable or mask is not None or other or not last:
             return super().call(inputs, training=training, mask=mask)
         channels = (inputs.shape[-1],)
