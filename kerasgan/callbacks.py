@@ -21,6 +21,8 @@ from PIL import Image
 
 from kerasgan import checkpoints, images
 
+GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
+
 
 class NonFiniteLoss(ArithmeticError):
     """Training has left the numbers: one line that names what, when, and the last good checkpoint."""
@@ -150,20 +152,18 @@ class SampleGrid(keras.callbacks.Callback):
 
     Args:
         folder: the run's folder.
-        labels: labels to sample, one a picture, or None.
-        n: number of pictures where there are no labels.
-        columns: pictures in a row.
+        draw: function of the model that returns a picture, uint8 [H, W, 1 or 3], such as
+            `lambda gan: images.grid(gan.sample(n=100, seed=0), columns=10)`: with a seed, or the latents are others
+            each time.
         every: number of epochs between two grids; the last epoch is always drawn.
-        seed: of the latents.
         ms: milliseconds that a picture of the GIF stays.
     """
 
-    def __init__(self, folder, labels=None, n=None, columns=10, every=1, seed=0, ms=200):
+    def __init__(self, folder, draw, every=1, ms=200):
         super().__init__()
-        if (labels is None) == (n is None):
-            raise ValueError(f"a grid needs either labels or n; received labels={labels}, n={n}")
-        self.folder, self.labels, self.n = pathlib.Path(folder), labels, n
-        self.columns, self.every, self.seed, self.ms = columns, _at_least_one(every), seed, ms
+        if not callable(draw):
+            raise ValueError(f"draw must be a function of the model that returns a picture; received {draw!r}")
+        self.folder, self.draw, self.every, self.ms = pathlib.Path(folder), draw, _at_least_one(every), ms
         self.epoch = None
 
     def on_train_begin(self, logs=None):
@@ -183,13 +183,13 @@ class SampleGrid(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         paths = sorted((self.folder / "grids").glob("epoch_*.png"))
         paths = [path for path in paths if self.epoch is not None and int(path.stem[6:]) <= self.epoch]
-        if paths:  # 100 frames at most: a long run's GIF stays one that a page can carry
-            chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), 100))})
+        if paths:  # few frames of few pixels: a long run's GIF stays one that a page can carry
+            frames = 100 if _read_png(paths[0]).shape[1] < GIF_WIDTH else 40
+            chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), frames))})
             images.save_gif(self.folder / "history.gif", [_read_png(paths[i]) for i in chosen], self.ms)
 
     def _draw(self, epoch):
-        samples = self.model.sample(n=self.n, labels=self.labels, seed=self.seed)
-        images.save_png(self.folder / "grids" / f"epoch_{epoch:04d}.png", images.grid(samples, self.columns))
+        images.save_png(self.folder / "grids" / f"epoch_{epoch:04d}.png", self.draw(self.model))
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -269,5 +269,7 @@ def _at_least_one(every):
 
 def _read_png(path):
     with Image.open(path) as picture:
+        if picture.width > GIF_WIDTH:
+            picture = picture.resize((GIF_WIDTH, round(picture.height * GIF_WIDTH / picture.width)))
         pixels = np.asarray(picture)
     return pixels if pixels.ndim == 3 else pixels[..., None]

@@ -2,9 +2,10 @@
 
 import base64
 import io
+import textwrap
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 
 def check_images(images, shape=None):
@@ -56,6 +57,31 @@ def grid(images, columns):
     sheet[:count] = images
     sheet = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     return sheet.reshape(rows * height, columns * width, channels)  # [rows * H, columns * W, C]
+
+
+def captioned_sheet(captions, pictures, columns=1, text_width=200):
+    """A sheet of captions, each beside its pictures in ascending size -> uint8 [H, W, 3].
+
+    Args:
+        captions: N texts.
+        pictures: size -> images [N, size, size, 3], float in [-1, 1] or uint8.
+        columns: captions in a row.
+        text_width: pixels of a caption's own column.
+    """
+    sizes = sorted(pictures)
+    height, width = max(sizes) + 6, text_width + sum(sizes) + 6 * len(sizes)
+    sheet = Image.new("RGB", (columns * width, -(-len(captions) // columns) * height), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    pictures = {size: grid(images, 1).reshape(-1, size, size, 3) for size, images in pictures.items()}
+    for index, caption in enumerate(captions):
+        left, top = index % columns * width, index // columns * height
+        lines = textwrap.fill(caption, text_width // 8)
+        pen.multiline_text((left + 8, top + height // 2), lines, "black", font, anchor="lm", spacing=5)
+        left += text_width
+        for size in sizes:
+            sheet.paste(Image.fromarray(pictures[size][index]), (left, top + (height - size) // 2))
+            left += size + 6
+    return np.asarray(sheet)
 
 
 def save_png(path, image):

