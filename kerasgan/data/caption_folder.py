@@ -1,0 +1,88 @@
+"""Your own images with captions: `captions.jsonl` in their folder, or x.txt beside x.jpg.
+
+    {"file": "a/x.jpg", "captions": ["a red bird", "a bird on a branch"], "class": "finch"}     one line an image
+
+In x.txt each line is a caption. A class, there, is the sub-folder an image is in. Images without classes are each a
+class of their own: any other image is a wrong one.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from kerasgan.data.captioned import CaptionedImages
+from kerasgan.data.folder import SUFFIXES
+from kerasgan.data.lazy_images import LazyImages, open_rgb
+
+RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
+
+
+def caption_folder(path, size=304):
+    """Read a folder of images and captions; images are cropped to their central square and resized when asked for.
+
+    Args:
+        path: the folder; sub-folders will do.
+        size: side of the images: 304 lets training crop 256 from it.
+
+    Returns:
+        `CaptionedImages` without embeddings, in the order of `captions.jsonl`, or of the names.
+
+    Raises:
+        FileNotFoundError: no such folder, captions without their image, or the reverse.
+        ValueError: a line that is not as above, no image at all, no caption for one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"path must be a folder of images and captions; received {path}")
+    rows = _from_lines(path / "captions.jsonl") if (path / "captions.jsonl").exists() else _from_texts(path)
+    files = [path / name for name, _, _ in rows]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(f"captions need their images; {len(missing):,} are missing, the first {missing[0]}")
+    kinds = [kind for _, _, kind in rows]
+    classes = np.unique(kinds, return_inverse=True)[1] if None not in kinds else np.arange(len(rows))
+    images = LazyImages(files, lambda file: np.asarray(ImageOps.fit(open_rgb(file), (size, size), Image.BICUBIC)))
+    return CaptionedImages(
+        images, classes.astype("int32"), [captions for _, captions, _ in rows], [name for name, _, _ in rows]
+    )
+
+
+def _from_lines(file):
+    rows = []
+    for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            name, captions, kind = row["file"], row["captions"], row.get("class")
+            good = isinstance(name, str) and isinstance(captions, list) and captions
+            good = good and all(isinstance(caption, str) and caption.strip() for caption in captions)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            good = False
+        if not good or (rows and (kind is None) != (rows[0][2] is None)):
+            raise ValueError(f"a line of captions must be {RULE}; {file}, line {number}: {line.strip()[:80]}")
+        rows.append((name, captions, None if kind is None else str(kind)))
+    if not rows:
+        raise ValueError(f"captions must be at least one line, {RULE}; {file} is empty")
+    return rows
+
+
+def _from_texts(path):
+    images = {file.with_suffix(""): file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES}
+    texts = {file.with_suffix(""): file for file in sorted(path.rglob("*.txt"))}
+    if not images or not texts:
+        raise ValueError(f"a folder must hold captions.jsonl, or x.txt beside x.jpg; {path} has neither")
+    for here, there, what in ((images, texts, "captions"), (texts, images, "image")):
+        alone = [here[stem] for stem in here if stem not in there]
+        if alone:
+            raise FileNotFoundError(f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} so)")
+    rows = []
+    for stem, file in images.items():
+        captions = [line.strip() for line in texts[stem].read_text("utf-8-sig", "replace").splitlines() if line.strip()]
+        if not captions:
+            raise ValueError(f"each image needs a caption; {texts[stem]} is empty")
+        kind = file.parent.relative_to(path).as_posix()
+        rows.append((file.relative_to(path).as_posix(), captions, kind))
+    return rows if len({kind for _, _, kind in rows}) > 1 else [(*row[:2], None) for row in rows]
