@@ -2,7 +2,7 @@
 
 A preset's folder holds one file a network, `G.h5` (see `checkpoints`: configuration, half-precision weights, checksum),
 and `card.md`: what it is, what it was trained on, its scores and its licence. Those that ship with the package are
-the folders of `kerasgan/presets/`.
+the folders of `kerasgan/presets/`. A text encoder's holds `T.h5` (and `V.h5`, the image encoder's) instead.
 """
 
 import pathlib
@@ -10,18 +10,19 @@ import pathlib
 from kerasgan import checkpoints
 
 SHIPPED = pathlib.Path(__file__).parent / "presets"
+KINDS = ("G", "T")  # the network that a preset cannot be without: one that samples, or one that encodes text
 
 
-def names():
-    """The names of the presets that ship with the package, sorted."""
-    return sorted(path.parent.name for path in SHIPPED.glob("*/G.h5"))
+def names(kind="G"):
+    """The names of the presets of a kind that ship with the package, sorted."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{kind}.h5"))
 
 
 def load(name_or_folder, cls=None):
     """The model of a preset, built and with its weights, ready to `sample`; not compiled.
 
     Args:
-        name_or_folder: a name of `names()`, or a folder that `save` wrote.
+        name_or_folder: a name of `names()` or `names("T")`, or a folder that `save` wrote.
         cls: the class that the model must be of; None admits any.
 
     Raises:
@@ -41,15 +42,15 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
 
     Args:
         model: an `AdversarialModel` that tells its configuration.
-        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample.
+        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample, `T` to encode text.
         card: text of `card.md`; None writes a short one from `info`, and leaves one that is there alone.
         info: a dictionary that JSON can hold: dataset, size, epoch, scores ...
         dtype: of the weights on the disk, `"float16"` or `"float32"`.
     """
     folder, networks, info = pathlib.Path(folder), model.checkpoint_networks(), dict(info or {})
-    unknown = set(letters) - set(networks)
-    if "G" not in letters or unknown:
-        raise ValueError(f"letters must be of {', '.join(networks)}, G among them; received {', '.join(letters)}")
+    kind = next(kind for kind in KINDS if kind in networks)
+    if kind not in letters or set(letters) - set(networks):
+        raise ValueError(f"letters must be of {', '.join(networks)}, {kind} among them; received {', '.join(letters)}")
     checkpoints.check_folder(folder)
     for letter in letters:
         checkpoints.save_network(
@@ -70,9 +71,9 @@ def card(name_or_folder):
 def find(name_or_folder):
     """The folder of a preset."""
     for folder in (SHIPPED / str(name_or_folder), pathlib.Path(name_or_folder)):
-        if (folder / "G.h5").is_file():
+        if any((folder / f"{kind}.h5").is_file() for kind in KINDS):
             return folder
-    known = ", ".join(names()) or "none"
+    known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(f"a preset must be one of: {known}, or a folder that holds a G.h5; received {name_or_folder!r}")
 
 
