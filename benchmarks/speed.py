@@ -16,6 +16,7 @@ from benchmarks import timing
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 BATCH_SIZE = 128
+HDGAN_BATCH_SIZE = 4
 
 
 def mnist_gan(as_noted):
@@ -40,10 +41,33 @@ def mnist_gan_peer(as_noted):
     return (mnist_gan.noted_step if as_noted else mnist_gan.corrected_step)(BATCH_SIZE)
 
 
+def hdgan():
+    """Our HDGAN's training step at full width, three scales, batch 4."""
+    import keras
+    import numpy as np
+
+    from kerasgan.models.hdgan import HDGAN
+
+    keras.utils.set_random_seed(0)
+    model = HDGAN()
+    model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
+    random = np.random.default_rng(0)
+    real, wrong = random.uniform(-1, 1, [2, HDGAN_BATCH_SIZE, 256, 256, 3]).astype("float32")
+    embeddings = random.normal(size=[HDGAN_BATCH_SIZE, 1024]).astype("float32")
+    return lambda: model.train_on_batch(real, wrong, embeddings)
+
+
+def hdgan_peer():
+    from benchmarks.peers import hdgan
+
+    return hdgan.training_step(HDGAN_BATCH_SIZE)
+
+
 # case -> contestant -> a function that builds it (in its own process) and returns its step; the peer comes first.
 CASES = {
     "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
     "mnist_gan_corrected": {"torch": lambda: mnist_gan_peer(False), "kerasgan": lambda: mnist_gan(False)},
+    "hdgan": {"torch": hdgan_peer, "kerasgan": hdgan},
 }
 
 

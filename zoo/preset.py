@@ -66,6 +66,7 @@ def shell(arguments):
     names = ("settings", "versions", "scores")
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
+    about |= {name: settings[name] for name in ("data", "text_encoder") if name in settings}
     presets.save(model, out, card=card(out.name, info, settings, versions, scores), info=about)
     for name in ("settings.json", "log.csv"):
         shutil.copy(run / name, out / name)

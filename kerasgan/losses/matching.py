@@ -1,0 +1,25 @@
+"""Matching-aware least-squares losses of text-conditioned GANs.
+
+Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm 1: a real image
+beside another's text is a fake pair); Mao et al., "Least Squares Generative Adversarial Networks" (arXiv 1611.04076);
+Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2). Without the factor 1/2 of least squares, as in the last one's
+code.
+"""
+
+from keras import ops
+
+
+def squared_error(logits, target):
+    """Mean of (logits - target)^2 over all images and patches."""
+    return ops.mean(ops.square(logits - target))
+
+
+def matching_aware_loss(real, wrong, fake):
+    """Of pairs: a real image with its text is 1; a real image with another's text and a fake with its text are 0, and
+    share one weight. Logits of any equal shapes -> scalar."""
+    return squared_error(real, 1.0) + (squared_error(wrong, 0.0) + squared_error(fake, 0.0)) / 2.0
+
+
+def unconditional_loss(real, wrong, fake):
+    """Of images alone: both real images, whosever text they stand beside, are 1 and share one weight; a fake is 0."""
+    return squared_error(fake, 0.0) + (squared_error(wrong, 1.0) + squared_error(real, 1.0)) / 2.0

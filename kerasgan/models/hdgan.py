@@ -1,0 +1,433 @@
+"""HDGAN: one generator with pictures at 64, 128 and 256 on its way, each judged against the caption.
+
+Zhang, Xie and Yang, "Photographic Text-to-Image Synthesis with a Hierarchically-nested Adversarial Network" (CVPR 2018,
+arXiv 1802.09178), its released code, and the training notes of its making (run names such as
+`zz_mmgan_plain_gl_disc_birds_256`). A term of the notes stands in quotes where its meaning is.
+
+Differences from the paper and its code:
+- nearest doubling and the convolution after it are one transposed convolution, with the same weights and numbers;
+- the smaller real images are means over the pixels of the full crop; there, their contrast was stretched one by one;
+- the discriminators' moving averages are not moved in the generator's phase (nothing reads them in training);
+- convolutions of stride 2 pad below and right (Keras' "same"), not above and left;
+- the first map is reshaped channels-last (another order of the same weights);
+- 512 pixels follow the rule of the smaller sizes; the paper's frozen extension is not here (its code does not run).
+"""
+
+import keras
+import numpy as np
+from keras import initializers, layers, ops
+
+from kerasgan import backend
+from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
+from kerasgan.losses.matching import matching_aware_loss, squared_error, unconditional_loss
+from kerasgan.training import AdversarialModel, averaged_copy
+
+SIZES = (64, 128, 256)
+LATENT_DIM = 100  # section 4.1 of the paper's supplement; `noise_dim` of the code
+CONDITION_DIM = 128
+
+# === Networks ===
+
+
+def _norm():
+    # torch's momentum and epsilon in Keras' terms; the code draws gamma around 1.
+    return BatchNormalization(
+        momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02)
+    )
+
+
+def _weights():
+    return initializers.RandomNormal(0.0, 0.02)
+
+
+def _dense(x, units, activation=None):
+    """torch's default linear layer: weights and bias uniform within 1 / sqrt(inputs)."""
+    bound = x.shape[-1] ** -0.5
+    uniform = lambda: initializers.RandomUniform(-bound, bound)  # noqa: E731
+    return layers.Dense(units, activation, kernel_initializer=uniform(), bias_initializer=uniform())(x)
+
+
+def _block(x, channels, relu=True, up=False):
+    kind = UpsampleConv2D if up else ReflectionConv2D
+    x = _norm()(kind(channels, use_bias=False, kernel_initializer=_weights())(x))
+    return layers.ReLU()(x) if relu else x
+
+
+def _residual(x, up=False):
+    channels = x.shape[-1]
+    y = _block(_block(x, channels, up=up), channels, relu=False)
+    return layers.Add()([layers.UpSampling2D()(x) if up else x, y])
+
+
+def _leaky(x):
+    return layers.LeakyReLU(0.2)(x)
+
+
+def check_sizes(sizes):
+    """The sizes in ascending order; raises ValueError for none, a repeated one, or one that is not 64 * 2**k."""
+    sizes = tuple(sizes)
+    if not sizes or len(set(sizes)) < len(sizes) or any(s < 64 or s % 64 or s // 64 & (s // 64 - 1) for s in sizes):
+        raise ValueError(f"sizes must be different ones of 64, 128, 256, 512 ...; received {list(sizes)}")
+    return tuple(sorted(sizes))
+
+
+def build_generator(
+    sizes=SIZES, width=128, *, embedding_dim=1024, latent_dim=LATENT_DIM, condition_dim=CONDITION_DIM,
+    residual_blocks=1, skip=False,
+):  # fmt: skip
+    """One stream from 4 x 4 to the largest of `sizes`, with a picture at each of them ("plain", "gen_origin").
+
+    Embeddings [N, D], latents [N, latent_dim] and noise [N, condition_dim], both from N(0, 1) -> a list: images
+    [N, s, s, 3] in [-1, 1] for each size, smallest first, then mean and log standard deviation of the condition,
+    [N, condition_dim] each. With noise 0 the condition is its mean.
+
+    Args:
+        sizes: of the pictures; of fewer than three, "single_256", "comb_64_256", "comb_128_256".
+        width: an eighth of the channels at 4 x 4 (128: 41,378,496 parameters).
+        embedding_dim: D, numbers of a caption's embedding.
+        residual_blocks: at each scale (1 in the released code, 2 in earlier runs).
+        skip: "upsampling skip connection", the "large multimodal path": the maps of 4, 8 and 16 pixels, doubled
+            three times with a convolution each, join those of 32, 64 and 128 ("noupsample" is without).
+    """
+    sizes = check_sizes(sizes)
+    embeddings = keras.Input((embedding_dim,), name="embeddings")
+    latents = keras.Input((latent_dim,), name="latents")
+    noise = keras.Input((condition_dim,), name="noise")
+    x = _leaky(_dense(embeddings, 2 * condition_dim))  # the activation covers both halves, as in the code
+    mean, log_deviation = ops.split(x, 2, axis=-1)
+    condition = mean + ops.exp(log_deviation) * noise
+    x = _dense(layers.Concatenate()([condition, latents]), 4 * 4 * 8 * width)
+    x = layers.Reshape((4, 4, 8 * width))(_norm()(x))  # no activation
+    scale, channels, images, maps = 4, 8 * width, [], {}
+    while True:
+        halved = scale in (8, 32) or scale >= 128
+        if halved:
+            channels //= 2
+            x = _block(x, channels, up=True)
+        for index in range(residual_blocks):
+            x = _residual(x, up=scale > 4 and not halved and index == 0)  # [N, scale, scale, channels]
+        if skip and scale // 8 in maps:
+            x = _joined(x, maps[scale // 8])
+        maps[scale] = x
+        if scale in sizes:
+            rgb = ReflectionConv2D(3, use_bias=False, kernel_initializer=_weights(), activation="tanh")
+            images.append(rgb(x))
+        if scale == sizes[-1]:
+            return keras.Model([embeddings, latents, noise], [*images, mean, log_deviation], name="generator")
+        scale *= 2
+
+
+def _joined(x, small):
+    if x.shape[1] > 128:  # the notes' path ends at 128
+        return x
+    channels = small.shape[-1]
+    for _ in range(3):
+        channels //= 2
+        small = _block(small, channels, up=True)
+    x = layers.Concatenate()([x, small])
+    return _norm()(layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x))
+
+
+def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True):
+    """Images [N, size, size, 3] and embeddings [N, D] -> a list: the pair's logits [N, 1], then those of the image
+    alone, [N, h, w, 1] a head.
+
+    Args:
+        size: 64 * 2**k. Three of full width for 64, 128 and 256: 25,693,606 parameters.
+        width: an eighth of the channels of the image's code, times 2 (128: 512 channels).
+        embedding_dim: D.
+        text_dim: numbers into which the embedding is condensed, by each discriminator for itself.
+        image_loss: the heads that judge the image alone.
+            "released": 4 x 4 weights on the code: one logit at 64 and 128, 5 x 5 patches at 256. There it was an
+                accident ("plain_gl_disc") that became the paper's "local" discriminator;
+            "global": one logit at each size ("fulglo", "disc_global", "disc_origin");
+            "local": a logit for each place of the code, 4 x 4 at 128, 8 x 8 at 256; at 64 the global one
+                ("disc_local": "64 never uses local");
+            "both": the global and the local one ("disc_both");
+            None: none, the pair alone judges ("disc_global_no_img", the notes' best birds).
+        extra_conv: "extra 1x1 to embed image feature", "revisedisc": one more 1 x 1 convolution of image code and text.
+    """
+    (size,) = check_sizes([size])
+    if image_loss not in IMAGE_LOSSES:
+        raise ValueError(f"image_loss must be one of {', '.join(map(str, IMAGE_LOSSES))}; received {image_loss!r}")
+    code = 4 * width
+    images = keras.Input((size, size, 3), name="images")
+    embeddings = keras.Input((embedding_dim,), name="embeddings")
+
+    def conv(x, channels, kernel, stride=1, padding="same"):
+        weights = _weights()
+        return layers.Conv2D(channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights)(x)
+
+    halvings = size.bit_length() - 4
+    channels = [max(code >> n, 1) for n in reversed(range(halvings))]  # 256: 32, 64, 128, 256, 512
+    x = _leaky(conv(images, channels[0], 3, 2))
+    for maps in channels[1:]:
+        x = _leaky(_norm()(conv(x, maps, 3, 2)))
+    # [N, 8, 8, 512]; at 64 and 128 the code is the shrunk one, at 256 only the pair's branch shrinks it
+    shrunk = _leaky(_norm()(conv(x, code, 5, padding="valid")))  # [N, 4, 4, 512]
+    x = shrunk if size < 256 else x
+    text = _leaky(_dense(embeddings, text_dim))
+    tiled = layers.Reshape((4, 4, text_dim))(layers.RepeatVector(16)(text))
+    pair = layers.Concatenate()([shrunk, tiled])  # [N, 4, 4, 640]
+    if extra_conv:
+        pair = _leaky(_norm()(conv(pair, code, 1)))
+
+    def head(x, kernel):
+        return layers.Conv2D(1, kernel, kernel_initializer=_weights(), bias_initializer=_bias(x, kernel))(x)
+
+    heads = {"released": lambda: head(x, 4), "global": lambda: head(shrunk, 4), "local": lambda: head(x, 1)}
+    kinds = {None: (), "both": ("global", "local")}.get(image_loss, (image_loss,))
+    if size == 64:
+        kinds = ("global",) if kinds else ()
+    logits = [layers.Flatten()(head(pair, 4)), *(heads[kind]() for kind in kinds)]
+    return keras.Model([images, embeddings], logits, name=f"discriminator_{size}")
+
+
+IMAGE_LOSSES = ("released", "global", "local", "both", None)
+
+
+def _bias(x, kernel):
+    bound = (x.shape[-1] * kernel * kernel) ** -0.5  # torch's default
+    return initializers.RandomUniform(-bound, bound)
+
+
+# === Model ===
+
+
+def conditioning_divergence(mean, log_deviation):
+    """KL(N(mean, exp(log_deviation)^2) || N(0, 1)), averaged over images and dimensions: StackGAN's conditioning
+    augmentation (arXiv 1612.03242, equation 2)."""
+    return ops.mean(0.5 * (ops.square(mean) + ops.exp(2.0 * log_deviation) - 1.0) - log_deviation)
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+class NotedCriticSteps:
+    """The notes' extra steps of the discriminator ("ncritic", "ncric"): generator updates so far -> discriminator
+    steps before the next one.
+
+    In its first epoch 5 for each of the first 100 updates and each 20th up to 1,000; later 10 for each 50th; else 1.
+
+    Args:
+        steps_per_epoch: generator updates that make an epoch.
+        epochs: as long as this lasts: 100 ("first 100"), 10 ("ncric10"), None for the whole run ("continue_ncric",
+            "allncric").
+    """
+
+    def __init__(self, steps_per_epoch, epochs=100):
+        self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
+
+    def __call__(self, updates):
+        first = updates < self.steps_per_epoch
+        often = ops.logical_and(first, (updates < 100) | ((updates < 1000) & (updates % 20 == 0)))
+        steps = ops.where(often, 5, ops.where(updates % 50 == 0, 10, 1))
+        lasts = True if self.epochs is None else updates < self.steps_per_epoch * self.epochs
+        return ops.where(lasts, steps, 1)
+
+    def get_config(self):
+        return {"steps_per_epoch": self.steps_per_epoch, "epochs": self.epochs}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+class HDGAN(AdversarialModel):
+    """Pictures at several sizes from a caption's embedding.
+
+    Data: `(real [N, S, S, 3], wrong [N, S, S, 3], embeddings [N, D])`, as `CaptionedBatches` gives them: S the largest
+    size, images in [-1, 1], `wrong` real images of another class. N is at least 2.
+
+    Args:
+        generator: as `build_generator` builds it; by default at full width.
+        discriminators: size -> discriminator, as `build_discriminator` builds it; by default of the generator's sizes.
+        redraw: whether the generator's phase draws noise and fakes again, as the notes' code did. By default one batch
+            of fakes serves both phases, as in the released code: one generator forward in place of two.
+        divergence_weight: of the conditioning's KL divergence (4 for birds and flowers, 2 for COCO).
+        average: decay of the generator's moving average, which `sample` then uses; None is none (the paper).
+        critic_steps: `generator updates -> discriminator steps before the next one`, such as `NotedCriticSteps`; None
+            is one. Each takes a batch of its own.
+        seed: of all noise in training.
+
+    Example:
+        gan = HDGAN(build_generator(width=32), width=32)
+        adam = lambda: keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8)
+        gan.compile(generator=adam(), discriminator=adam())
+        gan.fit(CaptionedBatches(data.embed(encoder), batch_size=10), epochs=600)
+        gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
+    """
+
+    reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss")
+
+    def __init__(
+        self, generator=None, discriminators=None, *, redraw=False, divergence_weight=4.0, critic_steps=None,
+        average=None, seed=0, name=None,
+    ):  # fmt: skip
+        super().__init__(name=name)
+        self.generator = generator or build_generator()
+        self.sizes = tuple(image.shape[1] for image in self.generator.outputs[:-2])
+        dim = self.generator.inputs[0].shape[-1]
+        self.discriminators = discriminators or {s: build_discriminator(s, embedding_dim=dim) for s in self.sizes}
+        if set(self.discriminators) != set(self.sizes):
+            raise ValueError(
+                f"discriminators must be one for each of the generator's sizes, {list(self.sizes)}; "
+                f"received {sorted(self.discriminators)}"
+            )
+        self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
+        self.average_decay, self.averaged = average, averaged_copy(self.generator) if average else None
+        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        if critic_steps:  # discriminator steps since the generator's last one
+            self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
+        self.built = True
+
+    def player_layers(self, player):
+        return [self.generator] if player == "generator" else list(self.discriminators.values())
+
+    def checkpoint_networks(self):
+        judges = {f"D{size}": network for size, network in self.discriminators.items()}
+        return {"G": self.averaged or self.generator} | judges
+
+    def get_config(self):
+        nested = keras.saving.serialize_keras_object
+        discriminators = {str(size): nested(network) for size, network in self.discriminators.items()}
+        plain = {name: getattr(self, name) for name in ("redraw", "divergence_weight", "seed", "name")}
+        plain["average"] = self.average_decay
+        steps = self.critic_steps and nested(self.critic_steps)
+        return plain | {"generator": nested(self.generator), "discriminators": discriminators, "critic_steps": steps}
+
+    @classmethod
+    def from_config(cls, config):
+        nested = keras.saving.deserialize_keras_object
+        discriminators = {int(size): nested(network) for size, network in config["discriminators"].items()}
+        steps = config["critic_steps"] and nested(config["critic_steps"])
+        built = {"generator": nested(config["generator"]), "discriminators": discriminators, "critic_steps": steps}
+        return cls(**(config | built))
+
+    # === Training ===
+
+    def draw(self, embeddings, training=True):
+        """Images of each size, then mean and log deviation of the condition, from fresh latents and noise."""
+        count = ops.shape(embeddings)[0]
+        noise = [keras.random.normal((count, x.shape[-1]), seed=self.seeds) for x in self.generator.inputs[1:]]
+        return self.generator([embeddings, *noise], training=training)
+
+    def pyramid(self, images):
+        """Real images [N, S, S, 3] at each size, smallest first: means over squares of pixels."""
+        factors = [self.sizes[-1] // size for size in self.sizes[:-1]]
+        return [*(ops.average_pool(images, n, n, data_format="channels_last") for n in factors), images]
+
+    def judge(self, images, embeddings, training=True):
+        """The logits of each size, a list [pair, *image heads]; `images` are a list too."""
+        judges = zip(self.sizes, images, strict=True)
+        return [self.discriminators[size]([x, embeddings], training=training) for size, x in judges]
+
+    def discriminator_loss(self, real, wrong, fake):
+        """The loss of logits from `judge`, and its parts, of pairs and of images alone: sums over the sizes."""
+        triples = list(zip(real, wrong, fake, strict=True))
+        pair = sum(matching_aware_loss(r[0], w[0], f[0]) for r, w, f in triples)
+        image = sum(_mean([unconditional_loss(*heads) for heads in zip(r[1:], w[1:], f[1:], strict=True)])
+                    for r, w, f in triples)  # fmt: skip
+        return pair + image, (pair, image)
+
+    def generator_loss(self, fake, mean, log_deviation):
+        """The loss of logits from `judge` and of the condition, and the condition's divergence."""
+        divergence = conditioning_divergence(mean, log_deviation)
+        pair = sum(squared_error(logits[0], 1.0) for logits in fake)
+        image = sum(_mean([squared_error(head, 1.0) for head in logits[1:]]) for logits in fake)
+        return self.divergence_weight * divergence + pair + image, divergence
+
+    def train_step(self, data):
+        real, wrong, embeddings = data
+        if real.shape[0] == 1:
+            raise ValueError("batch_size must be at least 2 (batch norm has no statistics of one image); received 1")
+        reals, wrongs = self.pyramid(real), self.pyramid(wrong)
+        if self.redraw:
+            fakes = self.draw(embeddings)
+        else:
+            fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
+
+        def discriminator_objective():
+            # Three calls each: the statistics of real, wrong and fake images stay apart.
+            logits = [self.judge(images, embeddings) for images in (reals, wrongs, fakes[:-2])]
+            return self.discriminator_loss(*logits)
+
+        def generator_objective(fakes):
+            *images, mean, log_deviation = fakes
+            logits = self.frozen_averages(lambda: self.judge(images, embeddings))
+            return self.generator_loss(logits, mean, log_deviation)
+
+        d_loss, (pair, image) = self.minimize("discriminator", discriminator_objective)
+        if self.redraw:
+            fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
+        (g_loss, divergence), slopes = self.value_and_input_gradient(generator_objective, fakes)
+        self._move_generator(pull(slopes))
+        if self.averaged:
+            self.average(self.averaged, self.generator, self.average_decay)
+        return self.report(
+            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image
+        )
+
+    def _move_generator(self, gradients):
+        if self.critic_steps is None:
+            return self.apply_gradients("generator", gradients)
+
+        def move():
+            self.apply_gradients("generator", gradients)
+            self.waited.assign(ops.zeros_like(self.waited))
+            return ops.zeros(())
+
+        def wait():
+            return ops.zeros(())
+
+        self.waited.assign(self.waited + 1)
+        due = self.waited >= self.critic_steps(ops.cast(self.optimizer["generator"].iterations, "int32"))
+        backend.cond(due, move, wait)
+
+    def test_step(self, data):
+        real, wrong, embeddings = data
+        *images, mean, log_deviation = self.draw(embeddings, training=False)
+        logits = [self.judge(x, embeddings, training=False) for x in (self.pyramid(real), self.pyramid(wrong), images)]
+        d_loss, (pair, image) = self.discriminator_loss(*logits)
+        g_loss, divergence = self.generator_loss(logits[-1], mean, log_deviation)
+        return self.report(
+            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image
+        )
+
+    # === Use ===
+
+    def call(self, inputs, training=False):
+        return self.generator(inputs, training=training)
+
+    def noise(self, n, seed=None):
+        """Latents [n, latent_dim] and conditioning noise [n, condition_dim] from N(0, 1), float32 arrays."""
+        seed = np.random.randint(2**31) if seed is None else seed
+        dims = [x.shape[-1] for x in self.generator.inputs[1:]]
+        drawn = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
+        return drawn[:, : dims[0]], drawn[:, dims[0] :]
+
+    def sample(self, embeddings, noise=None, seed=None, batch_size=16):
+        """Draws pictures of captions, in inference mode (in training mode the notes lost half a point of IS).
+
+        Args:
+            embeddings: float [N, D], from the text encoder that the model was trained with.
+            noise: what `noise(N)` returns; None draws it from `seed`.
+            seed: an integer; the same seed gives the same pictures on the same backend. None draws new ones.
+            batch_size: pictures computed at a time; it does not change them.
+
+        Returns:
+            Size -> float32 array [N, size, size, 3] in [-1, 1].
+
+        Raises:
+            ValueError: embeddings of another shape.
+        """
+        embeddings, dim = np.asarray(embeddings, "float32"), self.generator.inputs[0].shape[-1]
+        if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != dim:
+            raise ValueError(f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}")
+        inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
+        *images, _, _ = (self.averaged or self.generator).predict(inputs, batch_size=batch_size, verbose=0)
+        return dict(zip(self.sizes, images, strict=True))
+
+
+def _mean(losses):
+    return sum(losses) / max(len(losses), 1)

@@ -1,0 +1,302 @@
+"""HDGAN: the paper's networks to the parameter, its losses to the number, and its step on every backend."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasgan import checkpoints
+from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
+from kerasgan.models import hdgan
+from kerasgan.models.hdgan import HDGAN, NotedCriticSteps, build_discriminator, build_generator
+
+DIM = 6
+
+
+def tiny(sizes=(64,), generator=None, discriminator=None, **arguments):
+    keras.utils.set_random_seed(0)
+    networks = build_generator(sizes, 2, embedding_dim=DIM, latent_dim=5, condition_dim=4, **(generator or {}))
+    judges = {s: build_discriminator(s, 2, embedding_dim=DIM, text_dim=3, **(discriminator or {})) for s in sizes}
+    gan = HDGAN(networks, judges, **arguments)
+    gan.compile(**{player: keras.optimizers.Adam(1e-2, beta_1=0.5) for player in gan.players})
+    return gan
+
+
+def batch(size=64, count=3, seed=0):
+    random = np.random.default_rng(seed)
+    real, wrong = random.uniform(-1, 1, [2, count, size, size, 3]).astype("float32")
+    return real, wrong, random.normal(size=[count, DIM]).astype("float32")
+
+
+def count(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
+def numbers(variables):
+    return [ops.convert_to_numpy(ops.copy(v)) for v in variables]
+
+
+def moved(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+# === Networks ===
+
+
+def test_full_width_is_the_papers_to_the_parameter():
+    gan = HDGAN()
+    assert count(gan.generator) == 41_378_496
+    assert {s: count(d) for s, d in gan.discriminators.items()} == {64: 8_510_466, 128: 8_582_722, 256: 8_600_418}
+    assert [x.shape[1:] for x in gan.generator.outputs] == [(64, 64, 3), (128, 128, 3), (256, 256, 3), (128,), (128,)]
+    logits = {s: [x.shape[1:] for x in d.outputs] for s, d in gan.discriminators.items()}
+    assert logits == {64: [(1,), (1, 1, 1)], 128: [(1,), (1, 1, 1)], 256: [(1,), (5, 5, 1)]}
+
+
+@pytest.mark.parametrize(
+    ("image_loss", "heads"),
+    [
+        ("released", {64: [1], 128: [1], 256: [5]}),
+        ("global", {64: [1], 128: [1], 256: [1]}),
+        ("local", {64: [1], 128: [4], 256: [8]}),
+        ("both", {64: [1], 128: [1, 4], 256: [1, 8]}),
+        (None, {64: [], 128: [], 256: []}),
+    ],
+)
+def test_heads_of_each_image_loss(image_loss, heads):
+    for size, sides in heads.items():
+        pair, *images = build_discriminator(size, 1, embedding_dim=DIM, image_loss=image_loss).outputs
+        assert pair.shape[1:] == (1,)
+        assert [x.shape[1:] for x in images] == [(side, side, 1) for side in sides]
+
+
+def test_sizes_skip_and_extra_convolution():
+    assert [x.shape[1] for x in build_generator((256, 64), 2, embedding_dim=DIM).outputs] == [64, 256, 128, 128]
+    assert [x.shape[1] for x in build_generator((512,), 4, embedding_dim=DIM).outputs] == [512, 128, 128]
+    # Three convolutions and norms from 4 to 32, from 8 to 64; then a 1 x 1 of what was joined.
+    convs = lambda *channels: sum(9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False))  # noqa: E731
+    joined = lambda image, path: (image + path) * image + 2 * image  # noqa: E731
+    paths = convs(16, 8, 4, 2) + joined(4, 2) + convs(8, 4, 2, 1) + joined(4, 1)
+    plain, skip = (build_generator((64,), 2, embedding_dim=DIM, skip=skip) for skip in (False, True))
+    assert count(skip) - count(plain) == paths
+    with_conv, without = (build_discriminator(64, 2, embedding_dim=DIM, extra_conv=extra) for extra in (True, False))
+    assert count(with_conv) - count(without) == (8 + 128) * 8 + 2 * 8 - 128 * 16
+    with pytest.raises(ValueError, match="sizes must be different ones of 64, 128, 256, 512 ...; received .96."):
+        build_generator((96,))
+    with pytest.raises(ValueError, match="image_loss must be one of .*; received 'patch'"):
+        build_discriminator(64, image_loss="patch")
+
+
+def test_initial_weights_are_torchs_and_the_papers():
+    generator = build_generator((64,), 16, embedding_dim=1024)
+    convs = [layer for layer in generator.layers if isinstance(layer, ReflectionConv2D)]
+    assert np.std(convs[0].get_weights()[0]) == pytest.approx(0.02, rel=0.05)
+    dense = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Dense))
+    weights, bias = dense.get_weights()
+    for values in (weights, bias):
+        assert 0.9 / 32 < np.abs(values).max() <= 1 / 32  # 1 / sqrt(1024)
+    norm = next(layer for layer in generator.layers if isinstance(layer, keras.layers.BatchNormalization))
+    assert np.std(norm.gamma) == pytest.approx(0.02, rel=0.1) and np.mean(norm.gamma) == pytest.approx(1, abs=0.01)
+    assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
+
+
+@pytest.mark.backend
+def test_doubling_convolution_is_doubling_then_convolution():
+    x = np.random.default_rng(0).normal(size=[2, 7, 9, 4]).astype("float32")
+    fast, plain = UpsampleConv2D(5), ReflectionConv2D(5)
+    doubled = keras.layers.UpSampling2D()(x)
+    np.testing.assert_allclose(ops.convert_to_numpy(plain(doubled)).shape, ops.convert_to_numpy(fast(x)).shape)
+    fast.set_weights([w + 1 for w in plain.get_weights()])
+    plain.set_weights(fast.get_weights())
+    expected = ops.convert_to_numpy(plain(doubled))
+    np.testing.assert_allclose(ops.convert_to_numpy(fast(x)), expected, rtol=1e-4, atol=1e-4)
+    assert fast.compute_output_shape(x.shape) == expected.shape
+
+    # And its gradients: of a random projection, to the input.
+    gan = tiny()
+    direction = np.random.default_rng(1).normal(size=expected.shape).astype("float32")
+    x = ops.convert_to_tensor(x)
+    one = gan.input_gradient(lambda x: ops.sum(fast(x) * direction), x)
+    other = gan.input_gradient(lambda x: ops.sum(plain(keras.layers.UpSampling2D()(x)) * direction), x)
+    np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-4, atol=1e-3)
+
+
+def test_border_is_the_reflection():
+    conv = ReflectionConv2D(1, use_bias=False)
+    x = np.arange(12, dtype="float32").reshape(1, 3, 4, 1)
+    conv.build(x.shape)
+    kernel = np.zeros((3, 3, 1, 1), "float32")
+    kernel[0, 0] = 1  # the pixel above and to the left
+    conv.set_weights([kernel])
+    expected = np.pad(x[0, :, :, 0], 1, mode="reflect")[:3, :4]
+    np.testing.assert_array_equal(ops.convert_to_numpy(conv(x))[0, :, :, 0], expected)
+    for arguments in ({"kernel_size": 2}, {"strides": 2}, {"padding": "same"}):
+        with pytest.raises(ValueError, match="kernel_size must be odd, strides 1 and padding left alone"):
+            ReflectionConv2D(1, **arguments)
+    with pytest.raises(ValueError, match="kernel_size must be 3; received"):
+        UpsampleConv2D(1, kernel_size=5)
+
+
+# === Losses ===
+
+
+def test_losses_of_known_logits():
+    gan = tiny((64, 128, 256))
+
+    def logits(value):
+        return [[ops.full((3, 1), value), ops.full((3, side, side, 1), value)] for side in (1, 1, 5)]
+
+    def d_loss(*values):
+        return float(gan.discriminator_loss(*map(logits, values))[0])
+
+    nothing = ops.zeros((3, 4))
+    assert d_loss(0, 0, 0) == 6 and d_loss(1, 1, 1) == 6
+    assert d_loss(1, 0, 0) == pytest.approx(3 * (0 + 0 + 0.5))  # wrong images judged alone ought to be 1
+    assert d_loss(1, 1, 0) == pytest.approx(3 * 0.5)  # wrong pairs ought to be 0
+    assert float(gan.generator_loss(logits(0), nothing, nothing)[0]) == 6
+    assert float(gan.generator_loss(logits(1), nothing, nothing)[0]) == 0
+    assert float(gan.generator_loss(logits(1), nothing + 1, nothing)[0]) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
+    both = [[ops.zeros((3, 1)), ops.zeros((3, 1, 1, 1)), ops.ones((3, 4, 4, 1))]]
+    assert float(gan.generator_loss(both, nothing, nothing)[0]) == pytest.approx(1 + 0.5)  # two heads share a weight
+
+
+def test_divergence_is_the_gaussians():
+    def divergence(mean, log):
+        return float(hdgan.conditioning_divergence(ops.full((1, 1), float(mean)), ops.full((1, 1), float(log))))
+
+    assert divergence(0, 0) == 0
+    assert divergence(2, 0) == pytest.approx(2)
+    assert divergence(0, 1) == pytest.approx(0.5 * (np.e**2 - 1) - 1, rel=1e-5)
+
+
+def test_condition_is_its_mean_without_noise():
+    generator = tiny().generator
+    embeddings, latents = batch()[2], np.ones((3, 5), "float32")
+    image = lambda scale: generator([embeddings, latents, np.full((3, 4), scale, "float32")])  # noqa: E731
+    assert not np.allclose(image(0.0)[0], image(1.0)[0])
+    mean, log = (ops.convert_to_numpy(x) for x in image(0.0)[-2:])
+    dense = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Dense))
+    by_hand = embeddings @ dense.get_weights()[0] + dense.get_weights()[1]
+    by_hand = np.where(by_hand > 0, by_hand, 0.2 * by_hand)
+    np.testing.assert_allclose(np.concatenate([mean, log], 1), by_hand, rtol=1e-4, atol=1e-5)
+
+
+# === Training ===
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("redraw", [False, True])
+def test_a_step_moves_everything(redraw):
+    gan = tiny(redraw=redraw, average=0.9)
+    watched = [gan.generator.variables, gan.discriminators[64].variables, gan.averaged.variables]
+    before = [numbers(variables) for variables in watched]
+    logs = gan.train_on_batch(*batch(), return_dict=True)
+    assert set(logs) == set(gan.reports) and all(np.isfinite(float(v)) for v in logs.values())
+    for variables, old in zip(watched, before, strict=True):
+        still = [v.path for v, m in zip(variables, moved(old, numbers(variables)), strict=True) if not m]
+        assert still == []
+    assert [int(gan.optimizer[p].iterations) for p in gan.players] == [1, 1]
+
+
+@pytest.mark.backend
+def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
+    """Against numbers made once on TensorFlow in float32; drift of rounding stays below 1e-3 over three steps."""
+    gan = tiny()
+    random = np.random.default_rng(0)
+    for network in (gan.generator, *gan.discriminators.values()):
+        network.set_weights([
+            (random.normal(size=w.shape) * 0.1 + (v.name in ("gamma", "moving_variance"))).astype("float32")
+            if v.name not in ("moving_mean", "moving_variance") else w
+            for v, w in zip(network.weights, network.get_weights(), strict=True)
+        ])  # fmt: skip
+    noise = [np.random.default_rng(s).normal(size=[3, d]) for s, d in ((1, 5), (2, 4))]
+    noise = [ops.convert_to_tensor(x, "float32") for x in noise]
+    gan.draw = lambda embeddings, training=True: gan.generator([embeddings, *noise], training=training)
+    losses = []
+    for seed in range(3):
+        gan.reset_metrics()
+        logs = gan.train_on_batch(*batch(seed=seed), return_dict=True)
+        losses.append([float(logs["discriminator_loss"]), float(logs["generator_loss"])])
+    np.testing.assert_allclose(losses, AGREED, rtol=1e-3)
+
+
+AGREED = []
+
+
+def test_real_wrong_and_fake_have_statistics_of_their_own():
+    gan, (real, wrong, embeddings) = tiny(), batch()
+    seen, discriminator = [], gan.discriminators[64]
+    original = type(discriminator).__call__
+
+    def spy(self, inputs, *args, **kwargs):
+        if self is discriminator:
+            seen.append(tuple(inputs[0].shape))
+        return original(self, inputs, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(discriminator), "__call__", spy)
+        gan.run_eagerly = True
+        gan.train_on_batch(real, wrong, embeddings)
+    assert seen == [(3, 64, 64, 3)] * 4  # real, wrong and fake; then the fakes for the generator
+
+
+@pytest.mark.backend
+def test_extra_steps_of_the_discriminator():
+    gan = tiny(critic_steps=NotedCriticSteps(1000))
+    updates = []
+    for _ in range(6):
+        gan.train_on_batch(*batch())
+        updates.append([int(gan.optimizer[p].iterations) for p in gan.players])
+    assert updates == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 5], [1, 6]]
+
+
+def test_the_notes_policy():
+    policy = lambda updates, **arguments: int(NotedCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
+    assert [policy(n) for n in (0, 99, 100, 101, 120, 150)] == [5, 5, 5, 1, 5, 10]
+    assert [policy(n) for n in (200, 201, 250, 20_000 - 50, 20_000, 20_050)] == [10, 1, 10, 10, 1, 1]
+    assert policy(20_050, epochs=None) == 10 and policy(2_000, epochs=10) == 1
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="batch_size must be at least 2 .*; received 1"):
+        tiny().train_on_batch(*batch(count=1))
+    with pytest.raises(ValueError, match="discriminators must be one for each of the generator's sizes, .64.; re"):
+        HDGAN(build_generator((64,), 2, embedding_dim=DIM), {128: build_discriminator(128, 2, embedding_dim=DIM)})
+    for embeddings in (np.zeros((0, DIM)), np.zeros((2, DIM + 1)), np.zeros(DIM)):
+        with pytest.raises(ValueError, match="embeddings must be .N, 6., one a picture; received"):
+            tiny().sample(embeddings)
+
+
+# === Use ===
+
+
+@pytest.mark.backend
+def test_sample_and_checkpoint(tmp_path):
+    gan = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    gan.fit(Feed(), epochs=1, verbose=0)
+    embeddings = batch(count=5)[2]
+    pictures = gan.sample(embeddings, seed=3, batch_size=2)
+    assert {s: x.shape for s, x in pictures.items()} == {64: (5, 64, 64, 3), 128: (5, 128, 128, 3)}
+    again = gan.sample(embeddings, seed=3)
+    np.testing.assert_allclose(pictures[128], again[128], atol=1e-5)
+    assert not np.allclose(again[64], gan.sample(embeddings, seed=4)[64])
+    assert np.abs(pictures[128]).max() <= 1
+
+    checkpoints.save(tmp_path, gan, run="birds", dataset="drawn", size=128, epoch=1)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"birds_drawn_128_{x}_epoch_1.h5" for x in ("G", "D64", "D128", "resume")}
+    loaded, _ = checkpoints.load_model(tmp_path / "birds_drawn_128_G_epoch_1.h5")
+    np.testing.assert_allclose(loaded.sample(embeddings, seed=3)[128], pictures[128], atol=1e-5)
+
+    other = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    assert checkpoints.resume(tmp_path, other) == 1
+    one, two = (g.train_on_batch(*batch(128), return_dict=True) for g in (gan, other))
+    gan.reset_metrics()
+    assert {k: float(v) for k, v in two.items()} == pytest.approx({k: float(v) for k, v in one.items()}, rel=0.5)
+
+
+class Feed(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return batch(128, seed=index)

@@ -1,0 +1,21 @@
+"""Birds at 64, 128 and 256 pixels from captions (HDGAN).
+
+    python -m zoo.birds_256                     drawn birds, minutes on a CPU
+    python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
+"""
+
+from zoo import recipe, text_gan
+
+RECIPE = text_gan.text_recipe(
+    "birds_256",
+    "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
+    {
+        "quick": text_gan.SMALL | {"epochs": 5},
+        "long": text_gan.SMALL | {"epochs": 80, "drawn": 4500, "average": 0.999, "checkpoint_every": 5},
+        "paper": text_gan.BIRDS,
+        "noted": text_gan.NOTED | text_gan.BIRDS,
+    },
+)
+
+if __name__ == "__main__":
+    recipe.main(RECIPE)

@@ -1,0 +1,21 @@
+"""Birds at 64 pixels from captions: HDGAN's first scale alone, and the notes' two small models.
+
+    python -m zoo.birds_64                       drawn birds, minutes on a CPU
+    python -m zoo.birds_64 --preset=small_skip   the notes' rate 0.006 with the skip connection; small_plain: 0.002
+"""
+
+from zoo import recipe, text_gan
+
+RECIPE = text_gan.text_recipe(
+    "birds_64",
+    "Birds at 64 pixels from captions: HDGAN's first scale alone, and the notes' two small models.",
+    {
+        "quick": text_gan.SMALL | {"sizes": "64", "epochs": 5},
+        "paper": text_gan.BIRDS | {"sizes": "64"},
+        "small_skip": text_gan.BIRDS | {"sizes": "64", "batch_size": 16, "learning_rate": 6e-3, "skip": True},
+        "small_plain": text_gan.BIRDS | {"sizes": "64", "batch_size": 16, "learning_rate": 2e-3},
+    },
+)
+
+if __name__ == "__main__":
+    recipe.main(RECIPE)

@@ -1,0 +1,178 @@
+"""What the text-conditioned recipes share: birds_64, birds_128, birds_256, flowers_256, coco_64 and coco_128 are this
+module and the settings in which they differ.
+"""
+
+import dataclasses
+import functools
+
+import keras
+
+from kerasgan import checkpoints, images, presets
+from kerasgan.data.captioned import CaptionedBatches
+from kerasgan.data.drawn_birds import drawn_birds
+from kerasgan.metrics.attributes import shipped
+from kerasgan.metrics.birds import score_birds
+from kerasgan.models import hdgan
+from kerasgan.schedules import Halved
+from zoo import recipe
+from zoo.recipe import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(recipe.Settings):
+    """The defaults are those of the paper's released code for birds."""
+
+    epochs: int = setting(600, "epochs in all, those before a resume included")
+    batch_size: int = setting(10, "images a step, at least 2 (the notes: 16; small batches fail)")
+    sizes: str = setting("64,128,256", "sizes of the pictures, smallest first, of 64, 128, 256 ...")
+    width: int = setting(128, "of all networks; 128 is the paper's, 16 and 32 are for small machines")
+    data: str = setting("drawn_birds", "drawn_birds (made on the spot), or what zoo.prepare prepared: birds, coco ...")
+    data_dir: str = setting("", "folder of the prepared data; TensorFlow Datasets' own by default")
+    drawn: int = setting(2000, "number of drawn birds")
+    text_encoder: str = setting("drawn_birds_text", "a preset or checkpoint; '' takes the data's own embeddings")
+    captions: int = setting(4, "embeddings of an image's captions that are averaged, drawn anew each time")
+    image_loss: str = setting("released", "released, global, local, both, or none: only pairs are judged")
+    skip: bool = setting(False, "the notes' upsampling skip connection (large multimodal path)")
+    extra_conv: bool = setting(True, "one more 1 x 1 convolution of image code and text in the pair's branch")
+    redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
+    critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
+    divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
+    average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
+    learning_rate: float = setting(2e-4, "of both players' Adam")
+    halve_every: int = setting(100, "epochs from one halving of the rates to the next")
+    score_every: int = setting(0, "epochs from one score to the next, on few samples; 0 is never")
+
+
+# The paper's birds, once `python -m zoo.prepare birds` has them, with the embeddings that come with them.
+BIRDS = {"data": "birds", "text_encoder": ""}
+# The notes' code, which made their scores: batch 16, noise drawn again for the generator, extra steps of the
+# discriminator in the first 100 epochs.
+NOTED = {"batch_size": 16, "redraw": True, "critic_epochs": 100}
+# Two GPUs of 8 images each there; half the weight on the divergence, rates halved twice as often.
+COCO = {
+    "data": "coco", "text_encoder": "", "batch_size": 16, "epochs": 200, "divergence_weight": 2.0, "halve_every": 50,
+}  # fmt: skip
+# Small enough for two CPU cores.
+SMALL = {"width": 16, "batch_size": 16, "grid_every": 1, "checkpoint_every": 1}
+
+
+@functools.lru_cache(2)
+def load(data, split, data_dir, drawn, text_encoder):
+    """Captioned images of a split with their embeddings."""
+    if data == "drawn_birds":
+        captioned = drawn_birds(split, drawn)
+    else:
+        from kerasgan.data.prepared import load_prepared
+
+        captioned = load_prepared(data, split, data_dir or None)
+    if text_encoder:
+        captioned = captioned.embed(encoder(text_encoder))
+    if captioned.embeddings is None:
+        raise ValueError(f"{data} has no embeddings of its own: --text_encoder must name one; received none")
+    return captioned
+
+
+@functools.cache
+def encoder(name):
+    from kerasgan.text.char_cnn_rnn import text_encoder
+
+    return text_encoder(name)
+
+
+def loaded(settings, split="train"):
+    drawn = settings.drawn if split == "train" else 1000
+    return load(settings.data, split, settings.data_dir, drawn, settings.text_encoder)
+
+
+def sizes_of(settings):
+    try:
+        return hdgan.check_sizes(int(size) for size in settings.sizes.split(","))
+    except ValueError as error:
+        raise ValueError(f"sizes must be such as 64,128,256; received {settings.sizes!r} ({error})") from None
+
+
+def data(settings):
+    return CaptionedBatches(
+        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed
+    )
+
+
+def build(settings):
+    sizes, dim = sizes_of(settings), loaded(settings).embeddings.shape[-1]
+    image_loss = None if settings.image_loss == "none" else settings.image_loss
+    judges = {
+        size: hdgan.build_discriminator(
+            size, settings.width, embedding_dim=dim, image_loss=image_loss, extra_conv=settings.extra_conv
+        )
+        for size in sizes
+    }
+    steps = max(len(loaded(settings)) // settings.batch_size, 1)
+    epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
+    gan = hdgan.HDGAN(
+        hdgan.build_generator(sizes, settings.width, embedding_dim=dim, skip=settings.skip),
+        judges,
+        redraw=settings.redraw,
+        divergence_weight=settings.divergence_weight,
+        critic_steps=None if epochs == 0 else hdgan.NotedCriticSteps(steps, epochs),
+        average=settings.average or None,
+        seed=settings.seed,
+    )
+
+    def adam():
+        rate = Halved(settings.learning_rate, settings.halve_every, steps)
+        return keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+
+    gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
+    return gan
+
+
+def draw(settings, count=8):
+    """Captions of unseen classes, each beside its pictures, from the same latents each time."""
+    test = loaded(settings, "test")
+    chosen = range(0, len(test), max(len(test) // count, 1))[:count]
+    captions, embeddings = [test.captions[i][0] for i in chosen], test.embeddings[list(chosen), 0]
+    return lambda model: images.captioned_sheet(captions, model.sample(embeddings, seed=0), columns=2)
+
+
+PAIR = "drawn_birds_text"  # whose text and image encoder measure R-precision, whatever the model was trained with
+
+
+def score(settings):
+    """Of drawn birds only, on a tenth of the samples: pictures of 256 pixels cost more than digits."""
+    if settings.data != "drawn_birds":
+        return None
+    shipped(), image_encoder(PAIR)  # what is missing is told before training, not after it
+    return lambda model, samples: scores(model, settings.text_encoder, samples // 10)
+
+
+def scores(model, text_encoder, samples=1000, seed=1):
+    """`score_birds` of a model that was trained with the named text encoder."""
+    found = score_birds(model, encoder(text_encoder), (encoder(PAIR), image_encoder(PAIR)), samples, seed)
+    checksum = checkpoints.read_info(presets.find(PAIR) / "V.h5")["sha256"]
+    found["protocol"] |= {"text_encoder": text_encoder, "r_precision_encoders": f"{PAIR}, images' sha256 {checksum}"}
+    return found
+
+
+@functools.cache
+def image_encoder(name):
+    from kerasgan.text import char_cnn_rnn
+
+    return char_cnn_rnn.image_encoder(name)
+
+
+def text_recipe(name, description, presets):
+    """A recipe of this module's settings; the first of the presets is its default."""
+    return recipe.Recipe(
+        name=name,
+        description=description,
+        settings=Settings,
+        presets=presets,
+        data=data,
+        build=build,
+        draw=draw,
+        dataset=lambda settings: settings.data,
+        size=lambda settings: sizes_of(settings)[-1],
+        score=score,
+        monitor="attribute_accuracy",
+        mode="max",
+    )
