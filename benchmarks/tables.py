@@ -11,6 +11,7 @@ import re
 from absl import flags
 
 from benchmarks import quality
+from benchmarks import speed as speed_cases
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -68,9 +69,11 @@ def speed():
             f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB |"
         )
     record = next(iter(records.values()))
+    commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(
-        f"\nBatch 128, {record['settings']['threads']} threads each, medians of {record['settings']['steps']} steps in "
-        f"alternating blocks, {record['machine']['cpu']}. Command: `{record['command']}`."
+        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes); "
+        f"{record['settings']['threads']} threads each, medians of steps in alternating blocks and the ratios of blocks, "
+        f"{record['machine']['cpu']}. Commands: {commands}."
     )
     return "\n".join(lines)
 
