@@ -72,7 +72,7 @@ def speed():
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(
         f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes); "
-        f"{record['settings']['threads']} threads each, medians of steps in alternating blocks and the ratios of blocks, "
+        f"{record['settings']['threads']} threads each, medians of the steps and of the blocks' ratios, "
         f"{record['machine']['cpu']}. Commands: {commands}."
     )
     return "\n".join(lines)

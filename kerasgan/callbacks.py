@@ -9,6 +9,7 @@ All count epochs from 1, as files do: epoch 3 is the state after three. Keras' o
 """
 
 import csv
+import inspect
 import io
 import math
 import pathlib
@@ -22,6 +23,11 @@ from PIL import Image
 from kerasgan import checkpoints, images
 
 GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
+
+
+def several_optimizers():
+    """Whether Keras' TensorBoard copes with a model of several optimizers: since 3.15, not on 3.12 (Python 3.10)."""
+    return "inner_optimizer" in inspect.getsource(keras.callbacks.TensorBoard)
 
 
 class NonFiniteLoss(ArithmeticError):

@@ -134,6 +134,8 @@ def _callbacks(recipe, settings, folder, model, score):
     if settings.tensorboard:
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError("TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'")
+        if not callbacks.several_optimizers():
+            raise ValueError(f"TensorBoard's log needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}")
         used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     used.append(callbacks.SampleGrid(folder, recipe.draw(settings), every=settings.grid_every))
     monitor = recipe.monitor if score and settings.score_every else None

@@ -374,14 +374,15 @@ class HDGAN(AdversarialModel):
 
         def move():
             self.apply_gradients("generator", gradients)
-            self.waited.assign(ops.zeros_like(self.waited))
+            self.waited.assign(0)
             return ops.zeros(())
 
         def wait():
             return ops.zeros(())
 
-        self.waited.assign(self.waited + 1)
-        due = self.waited >= self.critic_steps(ops.cast(self.optimizer["generator"].iterations, "int32"))
+        waited = ops.convert_to_tensor(self.waited) + 1
+        self.waited.assign(waited)
+        due = waited >= self.critic_steps(ops.cast(self.optimizer["generator"].iterations, "int32"))
         backend.cond(due, move, wait)
 
     def test_step(self, data):

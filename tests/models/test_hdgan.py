@@ -113,7 +113,7 @@ def test_doubling_convolution_is_doubling_then_convolution():
 
     # And its gradients: of a random projection, to the input.
     gan = tiny()
-    direction = np.random.default_rng(1).normal(size=expected.shape).astype("float32")
+    direction = ops.convert_to_tensor(np.random.default_rng(1).normal(size=expected.shape), "float32")
     x = ops.convert_to_tensor(x)
     one = gan.input_gradient(lambda x: ops.sum(fast(x) * direction), x)
     other = gan.input_gradient(lambda x: ops.sum(plain(keras.layers.UpSampling2D()(x)) * direction), x)
@@ -183,8 +183,7 @@ def test_condition_is_its_mean_without_noise():
 # === Training ===
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("redraw", [False, True])
+@pytest.mark.parametrize("redraw", [False, pytest.param(True, marks=pytest.mark.backend)])
 def test_a_step_moves_everything(redraw):
     gan = tiny(redraw=redraw, average=0.9)
     watched = [gan.generator.variables, gan.discriminators[64].variables, gan.averaged.variables]
@@ -199,8 +198,10 @@ def test_a_step_moves_everything(redraw):
 
 @pytest.mark.backend
 def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
-    """Against numbers made once on TensorFlow in float32; drift of rounding stays below 1e-3 over three steps."""
+    """Against numbers made once on TensorFlow. Not by Adam, which makes whole steps of the rounding of gradients that
+    are 0 (of a bias before batch norm)."""
     gan = tiny()
+    gan.compile(**{player: keras.optimizers.SGD(3e-3) for player in gan.players})
     random = np.random.default_rng(0)
     for network in (gan.generator, *gan.discriminators.values()):
         network.set_weights([
@@ -216,10 +217,10 @@ def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
         gan.reset_metrics()
         logs = gan.train_on_batch(*batch(seed=seed), return_dict=True)
         losses.append([float(logs["discriminator_loss"]), float(logs["generator_loss"])])
-    np.testing.assert_allclose(losses, AGREED, rtol=1e-3)
+    np.testing.assert_allclose(losses, AGREED, rtol=1e-4)
 
 
-AGREED = []
+AGREED = [[5.651352, 1.546236], [3.841317, 2.611069], [2.784540, 1.680701]]  # discriminator, generator
 
 
 def test_real_wrong_and_fake_have_statistics_of_their_own():
@@ -269,7 +270,6 @@ def test_bad_input():
 # === Use ===
 
 
-@pytest.mark.backend
 def test_sample_and_checkpoint(tmp_path):
     gan = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
     gan.fit(Feed(), epochs=1, verbose=0)
