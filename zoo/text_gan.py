@@ -6,6 +6,7 @@ import dataclasses
 import functools
 
 import keras
+import numpy as np
 
 from kerasgan import checkpoints, images, presets
 from kerasgan.data.captioned import CaptionedBatches
@@ -129,8 +130,8 @@ def build(settings):
 def draw(settings, count=8):
     """Captions of unseen classes, each beside its pictures, from the same latents each time."""
     test = loaded(settings, "test")
-    chosen = range(0, len(test), max(len(test) // count, 1))[:count]
-    captions, embeddings = [test.captions[i][0] for i in chosen], test.embeddings[list(chosen), 0]
+    chosen = np.random.default_rng(0).permutation(len(test))[:count]
+    captions, embeddings = [test.captions[i][0] for i in chosen], test.embeddings[chosen, 0]
     return lambda model: images.captioned_sheet(captions, model.sample(embeddings, seed=0), columns=2)
 
 

@@ -1,11 +1,13 @@
 """The shell: bad input is one clear line and a non-zero exit, good input a file."""
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from absl import flags
@@ -13,8 +15,9 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from kerasgan import checkpoints
-from kerasgan.models import mnist_gan
-from zoo import recipe, sample
+from kerasgan.metrics import birds
+from kerasgan.models import hdgan, mnist_gan
+from zoo import evaluate, recipe, sample
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -106,3 +109,51 @@ def test_a_checkpoint_cut_in_half_or_not_one(call, checkpoint, tmp_path, capsys)
         line = capsys.readouterr().err
         assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1 and path.name in line
     assert not (tmp_path / "a.png").exists()
+
+
+def test_evaluate_writes_what_the_judge_of_digits_says(checkpoint, tmp_path):
+    out = tmp_path / "scores.json"
+    done = shell("zoo.evaluate", f"--checkpoint={checkpoint}", "--samples=1000", f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(out.read_text())
+    assert {"label_accuracy", "digit_frechet_distance", "protocol", "versions"} <= set(scores)
+    assert scores["checkpoint"] == str(checkpoint) and "label_accuracy" in done.stdout
+
+
+def text_checkpoint(folder, **info):
+    keras.utils.set_random_seed(0)
+    judges = {64: hdgan.build_discriminator(64, 2)}
+    gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), judges)
+    path = folder / checkpoints.file_name("birds_64", "drawn_birds", 64, "G", 1)
+    checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=info)
+    return path
+
+
+def test_evaluate_asks_the_judge_of_birds(tmp_path, monkeypatch):
+    monkeypatch.setattr(birds, "BIRDS", 200)
+    birds._reference.cache_clear()
+    path = text_checkpoint(tmp_path, data="drawn_birds", text_encoder="drawn_birds_text")
+    scores = evaluate.score(path, samples=200)
+    birds._reference.cache_clear()
+    assert scores["attribute_accuracy"] == scores["attribute_accuracy_64"]
+    assert scores["attribute_accuracy"] == pytest.approx(scores["attribute_chance"], abs=0.15)
+    assert scores["r_precision"] < 0.2 < scores["r_precision_data"]
+    assert scores["protocol"]["text_encoder"] == "drawn_birds_text"
+    assert json.loads(json.dumps(scores)) == scores
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"data": "flowers"}, "only models of digits and drawn birds have a judge; .*, a HDGAN of flowers"),
+        ({"data": "drawn_birds", "text_encoder": ""}, "name it, --text_encoder"),
+    ],
+)
+def test_evaluate_says_what_it_cannot_judge(tmp_path, info, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate.score(text_checkpoint(tmp_path, **info))
+
+
+def test_evaluate_does_not_judge_encoders():
+    with pytest.raises(ValueError, match="received drawn_birds_text, a JointEmbedding$"):
+        evaluate.score("drawn_birds_text")
