@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan.images import check_images, from_uint8, grid, png_data_uri, save_gif, save_png, to_uint8
+from kerasgan.images import captioned_sheet, check_images, from_uint8, grid, png_data_uri, save_gif, save_png, to_uint8
 
 LEVELS = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
 
@@ -71,6 +71,20 @@ def test_gif_holds_every_frame_and_its_time(tmp_path):
         for index, frame in enumerate(frames):
             gif.seek(index)
             assert (np.asarray(gif.convert("L")) == frame[..., 0]).all()
+
+
+def test_captioned_sheet_lays_each_caption_beside_its_pictures():
+    shades = np.array([10, 20, 30], "uint8")
+    pictures = {size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 16)}
+    sheet = captioned_sheet(["one", "a bird with " + "many words " * 3, "three"], pictures, columns=2, text_width=50)
+    width = 50 + 8 + 16 + 2 * 6
+    assert sheet.shape == (2 * 22, 2 * width, 3) and sheet.dtype == np.uint8
+    for index, shade in enumerate((10, 20, 30)):
+        row, column = divmod(index, 2)
+        cell = sheet[22 * row : 22 * (row + 1), width * column : width * (column + 1)]
+        assert (cell[:, 50:] == shade).all(axis=-1).sum() == 8 * 8 + 16 * 16
+        assert (cell[:, :50] < 128).any()  # the caption
+    assert (sheet[22:, width:] == 255).all()
 
 
 def test_files_refuse_what_they_cannot_hold(tmp_path):

@@ -3,8 +3,8 @@
     python -m zoo.bird_judge
 
 It sees birds of any attributes but for the colours of the 50 test species. (Of the 150 training species alone it learns
-which bill goes with which colours, and calls half the bills of other species wrong.) They are worn each time another
-way: shrunk and enlarged again, as it judges pictures of 64 pixels and of 256; with noise and in other light, as it
+which bill goes with which colours, and calls half the bills of other species wrong.) Their pictures are worn each time
+another way: shrunk and enlarged again, for it judges 64 pixels as well as 256; with noise and in other light, for it
 judges what generators make. The weights after the last epoch are kept, whatever the test species say of them.
 """
 

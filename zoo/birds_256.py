@@ -10,7 +10,7 @@ RECIPE = text_gan.text_recipe(
     "birds_256",
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
-        "quick": text_gan.SMALL | {"epochs": 5},
+        "quick": text_gan.SMALL | {"epochs": 4},
         "long": text_gan.SMALL | {"epochs": 80, "drawn": 4500, "average": 0.999, "checkpoint_every": 5},
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,

@@ -1,0 +1,126 @@
+"""The text-conditioned recipes, run as a user's run is, on two dozen birds drawn small, and what is drawn from them."""
+
+import csv
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+
+import zoo.birds_64
+import zoo.birds_256
+from kerasgan import checkpoints
+from kerasgan.data.drawn_birds import drawn_birds
+from zoo import recipe, sample, text_gan
+
+SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
+DIM = 4
+
+
+def letters(captions):
+    """A text encoder: how often four letters occur."""
+    return np.array([[caption.count(letter) for letter in "aeio"] for caption in captions], "float32")
+
+
+@pytest.fixture
+def birds(monkeypatch):
+    """Birds of 76 pixels, embedded by `letters`, and a judge that says how bright the pictures are."""
+    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count: drawn_birds(split, min(count, 24), size=76))
+    monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
+    text_gan.load.cache_clear()
+
+    def judge(model, samples):
+        light = model.sample(letters(["a bird"] * 3), seed=0)[64].mean()
+        return {"attribute_accuracy": float(light), "protocol": "light"}
+
+    yield dataclasses.replace(zoo.birds_64.RECIPE, score=lambda settings: judge)
+    text_gan.load.cache_clear()
+
+
+@pytest.fixture
+def run(birds, tmp_path):
+    folder = tmp_path / "run"
+    recipe.run(birds, recipe.settings_of(birds, "quick", **SMALL), folder, "python -m zoo.birds_64")
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """`zoo.sample` in this process."""
+    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
+    if "caption" not in flags.FLAGS:
+        with monkeypatch.context() as patched:
+            patched.setattr(recipe, "start", lambda shell: None)
+            sample.main()
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+    def called(**values):
+        with flagsaver.flagsaver(**{k: str(v) if k in ("checkpoint", "out") else v for k, v in values.items()}):
+            recipe.start(sample.shell)
+
+    return called
+
+
+def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
+    with (run / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"] and all(row["attribute_accuracy"] for row in rows)
+    names = {path.name for path in (run / "checkpoints").iterdir()}
+    assert {f"birds_64_drawn_birds_64_{x}_epoch_2.h5" for x in ("G", "D64", "resume")} <= names
+    with Image.open(run / "grids" / "epoch_0002.png") as picture:
+        assert picture.size == (2 * (200 + 64 + 6), 4 * 70)  # eight captions beside their pictures
+    assert "zoo.birds_64" in (run / "index.html").read_text()
+    assert json.loads((run / "settings.json").read_text())["text_encoder"] == "drawn_birds_text"
+    capsys.readouterr()
+
+    file = run / "checkpoints" / "birds_64_drawn_birds_64_G_epoch_2.h5"
+    assert checkpoints.read_info(file)["text_encoder"] == "drawn_birds_text"
+    call(checkpoint=file, caption=["a small red bird", "a blue bird"], n=3, out=tmp_path / "a.png")
+    assert "6 images in" in capsys.readouterr().out
+    call(checkpoint=file, data="drawn_birds", n=2, out=tmp_path / "a.h5", drawn=24)
+    with h5py.File(tmp_path / "a.h5") as written:
+        assert written["output_64"].shape == (48, 64, 64, 3) and written["output_64"].dtype == np.uint8
+        assert written["saveIDs"][:4].tolist() == [0, 0, 1, 1]
+        assert written["classIDs"][:4].tolist() == [150, 150, 151, 151]
+        assert written["embedding"].shape == (48, DIM)
+        captions = [text.decode() for text in written["captions"][:3]]
+        assert captions[0] == captions[1] != captions[2]
+        first = written["output_64"][0]
+    # Every picture has latents of its own, whatever the block it was computed in.
+    call(checkpoint=file, data="drawn_birds", n=2, out=tmp_path / "b.h5", drawn=24)
+    with h5py.File(tmp_path / "b.h5") as again:
+        np.testing.assert_array_equal(again["output_64"][0], first)
+        assert not np.array_equal(again["output_64"][1], first)
+
+    for values, message in [
+        ({"labels": ["3"]}, "draws captions, not labels"),
+        ({}, "give --caption=…, once or more, or --data=…, one of them"),
+        ({"caption": ["a bird"], "n": 65}, "a grid holds at most 64 pictures"),
+    ]:
+        with pytest.raises(SystemExit):
+            call(**{"checkpoint": file, "out": tmp_path / "c.png"} | values)
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("c.png*"))
+
+
+def test_settings_reach_the_model(birds):
+    of = recipe.settings_of
+    gan = text_gan.build(of(birds, "quick", **SMALL, image_loss="none", critic_epochs=-1, average=0.9, redraw=True))
+    assert gan.redraw and gan.critic_steps.epochs is None and gan.average_decay == 0.9
+    assert len(gan.discriminators[64].outputs) == 1
+    both = text_gan.build(of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0))
+    assert both.sizes == (64,) and both.divergence_weight == 2.0 and both.critic_steps is None
+    rate = both.optimizer["generator"].learning_rate
+    assert float(rate) == pytest.approx(2e-4)
+    paper = of(zoo.birds_256.RECIPE, "paper")
+    assert (paper.data, paper.width, paper.batch_size, paper.sizes) == ("birds", 128, 10, "64,128,256")
+    noted = of(zoo.birds_256.RECIPE, "noted")
+    assert (noted.batch_size, noted.redraw, noted.critic_epochs) == (16, True, 100)
+    for sizes in ("64,96", "", "sixty"):
+        with pytest.raises(ValueError, match="sizes must be such as 64,128,256; received"):
+            text_gan.sizes_of(of(birds, "quick", sizes=sizes))
