@@ -67,11 +67,12 @@ def test_who_draws_what_is_asked_scores_as_the_data():
     assert scores["r_precision"] < 0.1 and scores["r_precision_data"] < 0.1
     protocol = json.loads(json.dumps(scores))["protocol"]
     assert protocol["samples"] == "200 at 32, 64 pixels, one a caption; latents of seed 1"
-    assert scores == score_birds(Painter(), encode, (read, look), samples=200)  # the same seed, the same score
 
 
 def test_who_does_not_listen_scores_by_chance():
-    scores = score_birds(Painter(forgetful=True), encode, samples=200)
+    painter = Painter(forgetful=True)
+    painter.sizes = (64,)
+    scores = score_birds(painter, encode, samples=200)
     assert scores["attribute_accuracy"] == pytest.approx(scores["attribute_chance"], abs=0.08)
     assert "r_precision" not in scores
 
