@@ -11,6 +11,7 @@ RECIPE = text_gan.text_recipe(
     "Birds at 64 pixels from captions: HDGAN's first scale alone, and the notes' two small models.",
     {
         "quick": text_gan.SMALL | {"sizes": "64", "epochs": 5},
+        "long": text_gan.LONG | {"sizes": "64"},
         "paper": text_gan.BIRDS | {"sizes": "64"},
         "small_skip": text_gan.BIRDS | {"sizes": "64", "batch_size": 16, "learning_rate": 6e-3, "skip": True},
         "small_plain": text_gan.BIRDS | {"sizes": "64", "batch_size": 16, "learning_rate": 2e-3},

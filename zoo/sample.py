@@ -126,7 +126,7 @@ def of_split():
     from zoo import text_gan
 
     named = FLAGS.text_encoder or about(FLAGS.checkpoint).get("text_encoder") or ""
-    data = text_gan.load(FLAGS.data, FLAGS.split, FLAGS.data_dir, FLAGS.drawn, named)
+    data = text_gan.load(FLAGS.data, FLAGS.split, FLAGS.data_dir, FLAGS.drawn, 64, named)
     return [captions[0] for captions in data.captions], data.embeddings[:, 0], data.classes.astype("int64")
 
 

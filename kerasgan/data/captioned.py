@@ -77,7 +77,8 @@ class CaptionedBatches(keras.utils.PyDataset):
     Args:
         data: `CaptionedImages` with embeddings.
         batch_size: images a batch, at least 2.
-        size: side of the square cropped from each image, by chance.
+        size: side of what is fed. The square cropped from each image, by chance, is as many times larger as fits, and
+            each pixel the mean of its part of it: for 64, 256 of 304 pixels by 4.
         captions: how many embeddings of an image are drawn, without repeats, and averaged (4 in the paper's code).
         seed: of all chance.
         flip: whether half of the images, real and wrong each for itself, are mirrored.
@@ -106,6 +107,7 @@ class CaptionedBatches(keras.utils.PyDataset):
         if min(height, width) < size:
             raise ValueError(f"images must be at least {size} pixels high and wide; received {height} x {width}")
         self.data, self.batch_size, self.size, self.captions = data, batch_size, size, captions
+        self.shrink = min(height, width) // size
         self.seed, self.flip, self.shuffle = seed, flip, shuffle
         # Images sorted by class: those of another class are all but one run of places.
         self._by_class = np.argsort(data.classes, kind="stable")
@@ -132,14 +134,18 @@ class CaptionedBatches(keras.utils.PyDataset):
         return self._crops(chosen, random), self._crops(wrong, random), self._embeddings(chosen, random)
 
     def _crops(self, chosen, random):
-        crops = np.empty((len(chosen), self.size, self.size, 3), "uint8")
+        side = self.size * self.shrink
+        crops = np.empty((len(chosen), side, side, 3), "uint8")
         for crop, index in zip(crops, chosen, strict=True):
             image = self.data.images[int(index)]
-            room = np.array(image.shape[:2]) - self.size
+            room = np.array(image.shape[:2]) - side
             top, left = random.integers(0, room + 1) if self.shuffle else room // 2
-            window = image[top : top + self.size, left : left + self.size]
+            window = image[top : top + side, left : left + side]
             crop[:] = window[:, ::-1] if self.flip and self.shuffle and random.random() < 0.5 else window
-        return from_uint8(crops)
+        crops = from_uint8(crops)
+        if self.shrink == 1:
+            return crops
+        return crops.reshape(len(chosen), self.size, self.shrink, self.size, self.shrink, 3).mean(axis=(2, 4))
 
     def _embeddings(self, chosen, random):
         vectors = self.data.embeddings[chosen]  # [B, C, D]

@@ -101,6 +101,13 @@ def test_crops_and_flips():
     assert shown(CaptionedBatches(data(), 12, size=8, shuffle=False)[0][0]).tolist() == list(range(COUNT))
 
 
+def test_a_larger_image_is_fed_whole_and_smaller_each_pixel_the_mean_of_its_part():
+    ramp = np.arange(100, dtype="uint8").reshape(10, 10)[..., None].repeat(3, -1)
+    real = CaptionedBatches(data(images=[ramp] * COUNT), 12, size=4, shuffle=False)[0][0]  # the middle 8 of 10, by 2
+    means = ramp[1:9, 1:9, 0].reshape(4, 2, 4, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose((real[0, ..., 0] + 1) * 127.5, means, atol=1e-3)
+
+
 def test_embed_asks_for_each_different_caption_once():
     asked = []
 

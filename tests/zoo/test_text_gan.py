@@ -28,8 +28,8 @@ def letters(captions):
 
 @pytest.fixture
 def birds(monkeypatch):
-    """Birds of 76 pixels, embedded by `letters`, and a judge that says how bright the pictures are."""
-    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count: drawn_birds(split, min(count, 24), size=76))
+    """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
+    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count, size: drawn_birds(split, min(count, 24), 0, size))
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
     text_gan.load.cache_clear()
 
@@ -124,3 +124,8 @@ def test_settings_reach_the_model(birds):
     for sizes in ("64,96", "", "sixty"):
         with pytest.raises(ValueError, match="sizes must be such as 64,128,256; received"):
             text_gan.sizes_of(of(birds, "quick", sizes=sizes))
+
+
+def test_small_pictures_show_whole_birds(birds):
+    settings = recipe.settings_of(birds, "quick", drawn=24)
+    assert text_gan.loaded(settings).images[0].shape == (76, 76, 3)  # as 304 for 256: a crop leaves the bird in
