@@ -1,10 +1,11 @@
-"""How fast a training step is beside a plain eager PyTorch program of the same network and step.
+"""How fast a training step is beside a plain eager PyTorch program of the same, and a metric beside the usual one.
 
-    python -m benchmarks.speed                       every case, medians of 12 steps at batch 128 and 2 threads
+    python -m benchmarks.speed                       every case, medians of 12 steps and 2 threads
     python -m benchmarks.speed --steps=40 mnist_gan_noted
 
 Results go to benchmarks/results/speed.json, a record a case with its command, commit, machine and versions; the table
-is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores.
+is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores. Two cases
+need what no extra brings: `inception` torch-fidelity (`pip install --no-deps torch-fidelity`), `frechet_root` SciPy.
 """
 
 import json
@@ -17,6 +18,7 @@ from benchmarks import timing
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 BATCH_SIZE = 128
 HDGAN_BATCH_SIZE = 4
+INCEPTION_IMAGES = 32
 
 
 def mnist_gan(as_noted):
@@ -63,11 +65,54 @@ def hdgan_peer():
     return hdgan.training_step(HDGAN_BATCH_SIZE)
 
 
+def inception():
+    """Features and logits of 32 images of 256 x 256 pixels."""
+    import numpy as np
+
+    from kerasgan.metrics.inception import Inception, random_weights
+
+    extractor = Inception(random_weights())
+    images = np.random.default_rng(0).integers(0, 256, [INCEPTION_IMAGES, 256, 256, 3], dtype="uint8")
+    return lambda: extractor(images)
+
+
+def inception_peer():
+    from benchmarks.peers import inception
+
+    return inception.features(INCEPTION_IMAGES, 256)
+
+
+def frechet(way):
+    """The distance of two statistics of 10,000 images and 2,048 features."""
+    from benchmarks.peers import frechet
+    from kerasgan.metrics.frechet import frechet_distance, statistics
+
+    pair = [statistics(frechet.made_up_features(seed=seed)) for seed in (0, 1)]
+    if way == "kerasgan":
+        return lambda: frechet_distance(*pair)
+    return lambda: getattr(frechet, way)(*(each[:2] for each in pair))
+
+
+def feature_statistics(ours):
+    """Mean and covariance of 10,000 images' 2,048 features."""
+    from benchmarks.peers import frechet
+    from kerasgan.metrics.frechet import statistics
+
+    features = frechet.made_up_features()
+    return lambda: (statistics if ours else frechet.numpy_statistics)(features)
+
+
 # case -> contestant -> a function that builds it (in its own process) and returns its step; the peer comes first.
 CASES = {
     "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
     "mnist_gan_corrected": {"torch": lambda: mnist_gan_peer(False), "kerasgan": lambda: mnist_gan(False)},
     "hdgan": {"torch": hdgan_peer, "kerasgan": hdgan},
+    "inception": {"torch-fidelity": inception_peer, "kerasgan": inception},
+    "frechet_root": {"scipy": lambda: frechet("matrix_root_distance"), "kerasgan": lambda: frechet("kerasgan")},
+    "frechet_eigenvalues": {
+        "numpy": lambda: frechet("product_eigenvalues_distance"), "kerasgan": lambda: frechet("kerasgan"),
+    },
+    "feature_statistics": {"numpy": lambda: feature_statistics(False), "kerasgan": lambda: feature_statistics(True)},
 }
 
 
@@ -75,8 +120,9 @@ def table(records):
     """The records as the lines of a text table: milliseconds a step, peak memory, and how many times faster we are."""
     lines = [f"{'case':24}{'contestant':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}   times faster (min-max)"]
     for case, record in records.items():
+        peer = next(iter(record["contestants"]))
         for name, measured in record["contestants"].items():
-            ratio = record["ratios"].get(f"torch / {name}")
+            ratio = record["ratios"].get(f"{peer} / {name}")
             gain = f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
             lines.append(
                 f"{case:24}{name:14}{measured['median_ms']:10.1f}{measured['min_ms']:10.1f}{measured['peak_mib']:10.0f}{gain}"

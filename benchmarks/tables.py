@@ -59,25 +59,28 @@ def scores():
 def speed():
     """Medians of both sides, alternating in one run, a row a case."""
     records = json.loads((quality.RESULTS / "speed.json").read_text())
-    lines = ["| step | PyTorch, eager | kerasgan | times faster | peak memory |", "|---|---|---|---|---|"]
+    lines = ["| case | peer | kerasgan | times faster | peak memory |", "|---|---|---|---|---|"]
     for case, record in records.items():
-        theirs, ours = record["contestants"]["torch"], record["contestants"]["kerasgan"]
-        ratio = record["ratios"]["torch / kerasgan"]
+        peer = next(iter(record["contestants"]))
+        theirs, ours = record["contestants"][peer], record["contestants"]["kerasgan"]
+        ratio = record["ratios"][f"{peer} / kerasgan"]
         lines.append(
-            f"| `{case}` | {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
+            f"| `{case}` | {PEERS.get(peer, peer)} {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
             f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB |"
         )
     record = next(iter(records.values()))
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(
-        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes); "
+        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), "
+        f"Inception {speed_cases.INCEPTION_IMAGES}; "
         f"{record['settings']['threads']} threads each, medians of the steps and of the blocks' ratios, "
         f"{record['machine']['cpu']}. Commands: {commands}."
     )
     return "\n".join(lines)
 
 
+PEERS = {"torch": "PyTorch, eager,"}
 TABLES = {"scores": scores, "speed": speed}
 
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "torch-fidelity")
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
 )

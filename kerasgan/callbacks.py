@@ -8,11 +8,13 @@ Scores come before what reads them; Checkpoint comes last, so that a saved epoch
 All count epochs from 1, as files do: epoch 3 is the state after three. Keras' own `TensorBoard` works too.
 """
 
+import collections
 import csv
 import inspect
 import io
 import math
 import pathlib
+import shutil
 import time
 import warnings
 
@@ -21,6 +23,10 @@ import numpy as np
 from PIL import Image
 
 from kerasgan import checkpoints, images
+from kerasgan.data.image_source import image_source
+from kerasgan.metrics.features import Features, extract
+from kerasgan.metrics.frechet import Statistics
+from kerasgan.metrics.scores import LIMITS, check, check_inference_mode, scores
 
 GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
 
@@ -68,6 +74,171 @@ class NonFiniteGuard(keras.callbacks.Callback):
             )
 
 
+class Explosion(NonFiniteLoss):
+    """Training has exploded again and again: one line that names the likely causes."""
+
+
+class ExplosionGuard(keras.callbacks.Callback):
+    """Takes an exploding training back: weights, batch norm's averages and every optimizer to the last good state, one
+    player's learning rate lowered; says so, logs `rollbacks`, and raises `Explosion` after too many.
+
+    The model says what an explosion is: `alarm(recent)`, the last 100 steps' reports -> a reason or None; what may
+    cause it: `causes(learning rate)`, a line; and, if it can, what looks wrong: `diagnose(means, updates)`, lines
+    printed once each. Put it first in the list: later callbacks then see no numbers of a step that was taken back.
+
+    A state counts as good once training has gone on from it for `every` steps without alarm. Noise is not taken back:
+    the second attempt draws other.
+
+    Args:
+        player: whose learning rate, a number and no schedule, is lowered.
+        every: steps from one copy of the state to the next; two are held in memory.
+        factor, least: the rate is multiplied by the one, down to the other.
+        attempts, within: so many roll-backs in so many epochs are too many.
+    """
+
+    def __init__(self, player, *, every=50, factor=0.5, least=1e-4, attempts=3, within=5):
+        super().__init__()
+        if every < 1 or attempts < 1 or within < 1:
+            raise ValueError(
+                f"every, attempts and within must be at least 1; received {every}, {attempts} and {within}"
+            )
+        if not 0 < factor < 1:
+            raise ValueError(f"factor must be between 0 and 1 (it lowers the rate); received {factor}")
+        self.player, self.every, self.factor, self.least = player, every, factor, least
+        self.attempts, self.within = attempts, within
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        if not (hasattr(model, "alarm") and hasattr(model, "causes")):
+            raise ValueError(f"a guarded model must have alarm() and causes(); received a {type(model).__name__}")
+        if isinstance(model.optimizer[self.player]._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            raise ValueError(f"the {self.player}'s learning rate must be a number to be lowered; received a schedule")
+        self._alarm, self._causes, self._diagnose = model.alarm, model.causes, getattr(model, "diagnose", None)
+        self._recent, self._rollbacks, self._told, self._steps = collections.deque(maxlen=100), [], set(), 0
+        self._rate, self._good = self._learning_rate(), self._copy()
+        self._next = self._good
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._calm = epoch + 1, {}
+        self._restart(0)
+
+    def on_train_batch_end(self, batch, logs=None):
+        count = batch + 1 - self._start
+        before, means = self._before
+        # What is reported is the epoch's mean so far: a step's own number is what moved it.
+        new = count - before
+        self._recent.append({name: (v * count - means.get(name, 0.0) * before) / new for name, v in logs.items()})
+        self._before, self._steps = (count, dict(logs)), self._steps + new
+        reason = self._alarm(list(self._recent))
+        if reason:
+            self._roll_back(reason, batch)
+            for name in [name for name, value in logs.items() if not math.isfinite(value)]:
+                del logs[name]
+        else:
+            self._calm = dict(logs)
+            if self._steps - self._next[0] >= self.every:
+                self._good, self._next = self._next, self._copy()
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            if not math.isfinite(value):  # the epoch's last step was taken back
+                logs[name] = self._calm.get(name, 0.0)
+        updates = int(keras.ops.convert_to_numpy(self.model.optimizer[self.player].iterations))
+        if self._diagnose and self._calm:
+            for line in self._diagnose(logs, updates):
+                if line.split("(")[0] not in self._told:
+                    self._told.add(line.split("(")[0])
+                    print(f"\nepoch {epoch + 1}: {line}")
+        logs["rollbacks"] = float(len(self._rollbacks))
+
+    def _learning_rate(self):
+        return float(keras.ops.convert_to_numpy(self.model.optimizer[self.player].learning_rate))
+
+    def _variables(self):
+        model = self.model
+        state = [v for v in model.variables if v.name != "seed_generator_state"]
+        return state + list(model.optimizer.variables)
+
+    def _copy(self):
+        return self._steps, [np.array(keras.ops.convert_to_numpy(v)) for v in self._variables()]
+
+    def _restart(self, start):
+        self._start, self._before = start, (0, {})
+
+    def _roll_back(self, reason, batch):
+        rate = self._learning_rate()
+        for variable, value in zip(self._variables(), self._good[1], strict=True):
+            variable.assign(value)
+        lowered = min(rate, max(rate * self.factor, self.least))
+        self.model.optimizer[self.player].learning_rate = lowered
+        self.model.reset_metrics()
+        self._restart(batch + 1)
+        self._recent.clear()
+        print(
+            f"\nstep {self._steps} of this fit: {reason}; back to step {self._good[0]}, the {self.player}'s learning "
+            f"rate goes from {rate:.3g} to {lowered:.3g}"
+        )
+        self._next = self._good = (self._steps, self._good[1])
+        self._rollbacks.append(self._epoch)
+        if sum(epoch > self._epoch - self.within for epoch in self._rollbacks) >= self.attempts:
+            raise Explosion(
+                f"training stops after {self.attempts} roll-backs within {self.within} epochs: {reason}; "
+                f"{self._causes(self._rate)}"
+            )
+
+
+class DropMark(keras.callbacks.Callback):
+    """Marks an epoch in which a number suddenly drops, and keeps the checkpoint before it.
+
+    (Training notes of CoopNet: a sudden drop of the reconstruction error is a worse picture, for dozens of epochs.)
+    Logs `<name>_drop`, 0 or 1; copies the files of the newest saved epoch to `<folder>/before_drop`.
+
+    Args:
+        folder: the checkpoints' folder.
+        name: of the number.
+        share: a drop is below so much of the median of the last `epochs`; the first ones of a fit are never marked.
+    """
+
+    def __init__(self, folder, name="reconstruction", share=0.5, epochs=5):
+        super().__init__()
+        self.folder, self.name, self.share = pathlib.Path(folder), name, share
+        self.seen = collections.deque(maxlen=_at_least_one(epochs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        value, full = logs[self.name], len(self.seen) == self.seen.maxlen
+        dropped = full and value < self.share * float(np.median(self.seen))
+        self.seen.append(value)
+        logs[f"{self.name}_drop"] = float(dropped)
+        newest = checkpoints.latest(self.folder, checkpoints.RESUME) if dropped else None
+        if newest:
+            kept = self.folder / "before_drop"
+            kept.mkdir(exist_ok=True)
+            for path in self.folder.glob("*_epoch_" + newest.stem.rpartition("_")[2] + ".h5"):
+                shutil.copy2(path, kept / path.name)
+            print(f"\nepoch {epoch + 1}: {self.name} drops to {value:.3g}; {newest.name} and its networks are kept")
+
+
+class ProgressLine(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar with the named numbers only; the others go to the files.
+
+    Args:
+        names: of the numbers to show.
+    """
+
+    def __init__(self, names):
+        super().__init__()
+        self.names = tuple(names)
+
+    def _chosen(self, logs):
+        return {name: logs[name] for name in self.names if name in (logs or {})}
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, self._chosen(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, self._chosen(logs))
+
+
 class LearningRateScheduler(keras.callbacks.Callback):
     """Sets one player's learning rate at the start of each epoch, and logs it as `<player>_learning_rate`.
 
@@ -113,6 +284,64 @@ class Scores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if _due(self, epoch):
             logs.update({name: float(value) for name, value in self.score(self.model).items()})
+
+
+class Evaluate(Scores):
+    """Scores pictures of the same latents every few epochs, with `kerasgan.metrics`, and adds the numbers to the logs.
+
+    `Checkpoint(monitor="frechet_inception_distance")` then keeps the best epoch. Each time, some latents are drawn
+    again beside others: a model that is not in inference mode gives other pictures, which is an error, not a score.
+
+        latents = np.random.default_rng(0).normal(size=(5000, 100)).astype("float32")
+        draw = lambda gan, latents: images.to_uint8(gan.generator.predict(latents, verbose=0))
+        Evaluate(draw, latents, Inception(), reference="photos/", metrics=("fid",), every=10)
+
+    Args:
+        draw: function of the model and of rows of `latents` that returns their pictures, uint8 RGB [n, H, W, 3].
+        latents: an array [N, ...] or a tuple of such, what each picture is drawn from: noise, labels, embeddings.
+        extractor: of features, see `kerasgan.metrics.features`.
+        reference: images, as `image_source` takes them, `Features` or `Statistics`; looked at once, as training begins.
+        metrics: names, see `kerasgan.metrics.scores`; without a reference, of those that need none.
+        every: number of epochs between two scores; the last epoch is always scored.
+        batch_size: pictures at once.
+        options: dictionary of what else `scores` takes: splits, subset_size ...
+
+    Attributes:
+        protocol: how the last scores were got; None before.
+    """
+
+    def __init__(
+        self, draw, latents, extractor, reference=None, metrics=("fid",), every=1, batch_size=32, options=None
+    ):
+        super().__init__(self._evaluate, every)
+        self.latents = latents if isinstance(latents, tuple) else (latents,)
+        counts = {len(part) for part in self.latents}
+        if len(counts) != 1 or min(counts) < 2:
+            raise ValueError(f"latents must be at least 2, as many in each part; received {sorted(counts)}")
+        self.draw, self.extractor, self.reference, self.metrics = draw, extractor, reference, tuple(metrics)
+        self.batch_size, self.options, self.protocol = batch_size, dict(options or {}), None
+
+    def on_train_begin(self, logs=None):
+        count = len(self.latents[0])
+        limits = {name: self.options[name] for name in LIMITS if name in self.options}
+        check(self.metrics, count, 0 if self.reference is None else None, **limits)
+        if self.reference is not None and not isinstance(self.reference, (Features, Statistics)):
+            self.reference = extract(self.reference, self.extractor, self.batch_size, progress=False)
+
+    def _evaluate(self, model):
+        count, size = len(self.latents[0]), self.batch_size
+
+        def drawn(rows):
+            parts = tuple(part[rows] for part in self.latents)
+            return np.asarray(self.draw(model, parts if len(parts) > 1 else parts[0]))
+
+        few = np.arange(min(8, count))
+        check_inference_mode(drawn(few), drawn(np.array([0, 0, 0, *few[::-1]]))[:2:-1])
+        pictures = image_source(lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count)
+        features = extract(pictures, self.extractor, size, progress=False)
+        found = scores(features, self.reference, self.metrics, pictures=pictures, **self.options)
+        self.protocol = found.pop("protocol")
+        return found
 
 
 class CSVLog(keras.callbacks.Callback):

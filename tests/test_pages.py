@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kerasgan import images, pages
+from kerasgan.metrics.diagnostics import diagnose
 
 
 class Balanced(html.parser.HTMLParser):
@@ -103,3 +104,64 @@ def test_a_long_run_is_thinned_but_keeps_its_end():
     drawing = pages.chart({"a": [(i, i) for i in range(1, 5001)]})
     points = re.search(r'points="([^"]*)"', drawing)[1].split()
     assert len(points) <= 1001 and points[-1].startswith("508.0,")
+
+
+@pytest.fixture(scope="module")
+def diagnosed():
+    """Findings of 120 dotted squares, one of them a copy, without those of class 2; and what they were made from."""
+    random = np.random.default_rng(0)
+    labels = np.arange(240) % 4
+    samples, training, unseen = (
+        (60 * labels[:, None, None, None] + random.integers(0, 40, (240, 6, 6, 1))).astype("uint8") for _ in range(3)
+    )
+    samples = samples[labels != 2][:120]
+    samples[7] = training[33]
+
+    def extractor(shown):
+        return shown[..., 0].reshape(len(shown), -1).astype("float32")
+
+    names = ["<b>ash</b>", "beech", "cedar", "date"]
+    return diagnose(samples, training, extractor, labels, unseen, names, examples=3), samples, training
+
+
+def test_diagnostics_are_one_page_of_numbers_and_pictures(diagnosed, tmp_path):
+    seen = parsed(pages.diagnostics_page(tmp_path, *diagnosed, title="a & b", command="python -m zoo.diagnose"))
+    assert not [tag for tag, _ in seen if tag in ("script", "link", "iframe")]
+    sources = [attributes["src"] for tag, attributes in seen if tag == "img"]
+    assert len(sources) == 2 * (3 * 3) + 2 + 2 * 3 and all(source.startswith("data:image/png") for source in sources)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for words in ("a &amp; b", "Missing: cedar.", "0.00, a copy?", "python -m zoo.diagnose", "&lt;b&gt;ash", "240"):
+        assert words in text
+    assert "<b>ash" not in text and not re.search(r"(src|href)=\"?https?:|url\(|@import", text)
+    widths = [float(w) for w in re.findall(r'class="bar" style="width:([\d.]+)%', text)]
+    assert widths == [pytest.approx(100, abs=5)] * 2 + [0] + [pytest.approx(100, abs=5)]
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_a_copy_is_shown_beside_what_it_copies(diagnosed, tmp_path):
+    findings, samples, training = diagnosed
+    text = pages.diagnostics_page(tmp_path, *diagnosed).read_text(encoding="utf-8")
+    gap = np.full((6, 1, 1), 255, "uint8")
+    assert images.png_data_uri(np.concatenate([samples[7], gap, training[33]], axis=1)) in text
+
+
+def test_many_classes_are_cut_to_those_that_differ_most(diagnosed, tmp_path):
+    findings, *given = diagnosed
+    row = findings["classes"][0]
+    rows = [row | {"class": f"kind {i}", "share": 0.01 + 0.001 * (i == 70), "data_share": 0.01} for i in range(80)]
+    lacks = {"least_intra_class_diversity": None, "least_diverse_class": None}
+    text = pages.diagnostics_page(tmp_path, findings | {"classes": rows} | lacks, *given).read_text(encoding="utf-8")
+    assert "kind 70<" in text and "kind 79<" not in text and "50 of 80 classes" in text and "too few samples" in text
+
+
+def test_large_pictures_are_shrunk(diagnosed, tmp_path):
+    findings, *given = diagnosed
+    large = [x.repeat(50, axis=1).repeat(50, axis=2).repeat(3, axis=3) for x in given]
+    seen = parsed(pages.diagnostics_page(tmp_path, findings, *large))
+    widths = {int(attributes["width"]) for tag, attributes in seen if tag == "img" and "width" in attributes}
+    assert widths == {128 + 9 + 128}
+
+
+def test_diagnostics_need_a_folder(diagnosed, tmp_path):
+    with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
+        pages.diagnostics_page(tmp_path / "absent", *diagnosed)

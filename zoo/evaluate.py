@@ -1,25 +1,48 @@
-"""Score a checkpoint or a preset: digits by the digit judge, drawn birds by the bird judge and by R-precision.
+"""Score images, a file of samples or a checkpoint: IS, FID, KID, precision and recall, density and coverage; or judges.
 
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --metrics=is,fid,kid,prdc --out=a.json
+    python -m zoo.evaluate --samples=samples.h5 --reference=statistics.npz --inception=FILE --metrics=fid
+    python -m zoo.evaluate --samples=birds_samples.h5 --features=slim --inception=…/model.ckpt-5000 --metrics=is
+    python -m zoo.evaluate --checkpoint=mnist_gan_digits --samples=1000 --reference=digits --features=digit_judge
     python -m zoo.evaluate --checkpoint=mnist_gan_digits
-    python -m zoo.evaluate --checkpoint=runs/birds_64_quick/checkpoints/…_G_epoch_5.h5 --samples=1000
+
+The last one asks the judges that the package ships: of digits, or of drawn birds with R-precision. Beside the scores
+stands their protocol; the keys are torch-fidelity's for the Inception of 2015-12-05, and say no Inception otherwise.
 """
 
+import dataclasses
+import hashlib
 import json
 import pathlib
+import sys
+import warnings
 
+import h5py
+import keras
 import numpy as np
 from absl import flags
 
-from kerasgan import presets
+from kerasgan import checkpoints, presets
+from kerasgan.data.digits import load_digits
+from kerasgan.data.image_source import image_source
+from kerasgan.images import to_uint8
+from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
+from kerasgan.metrics.features import ClassifierFeatures, extract
+from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
+from kerasgan.metrics.ms_ssim import ms_ssim
+from kerasgan.metrics.scores import LIMITS, METRICS, WITH_REFERENCE, check, check_inference_mode, scores
 from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
 JUDGED = {"digits": ("digits", "mnist"), "drawn birds": ("drawn_birds",)}  # what has a judge, and its names as data
+FEATURES = ("inception", "slim", "digit_judge", "bird_judge")
+DEFAULT = "is,fid,kid,prdc"
+BLOCK = 64  # pictures of captions drawn at a time
 
 
 def score(checkpoint, samples=None, seed=1, text_encoder=None):
-    """The scores of a checkpoint file or a preset.
+    """The scores that the shipped judges give a checkpoint file or a preset.
 
     Args:
         checkpoint: as in `sample.load`.
@@ -42,31 +65,250 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
         return score_digits(model.sample(labels=labels, seed=seed), labels)
     from zoo import text_gan
 
-    encoder = text_encoder or about.get("text_encoder")
+    return text_gan.scores(model, _text_encoder(checkpoint, about, text_encoder), samples or 1000, seed)
+
+
+def _text_encoder(checkpoint, about, named):
+    encoder = named or about.get("text_encoder")
     if not encoder:
         raise ValueError(f"{checkpoint} does not say which text encoder it was trained with: name it, --text_encoder")
-    return text_gan.scores(model, encoder, samples or 1000, seed)
+    return encoder
+
+
+# === What is scored, and by what ===
+
+
+def extractor(name="inception", weights=None):
+    """The feature extractor of `--features` and `--inception`.
+
+    Args:
+        name: one of `FEATURES`, or the file of a Keras classifier, .keras or .h5, that ends in logits.
+        weights: of "inception": see `Inception`; of "slim": the prefix of StackGAN's checkpoint.
+    """
+    if name == "inception":
+        from kerasgan.metrics.inception import Inception
+
+        return Inception(weights)
+    if name == "slim":
+        from kerasgan.metrics.slim_inception import SlimInception
+
+        if not weights:
+            raise ValueError("slim features need --inception=PREFIX, of a fine-tuned network; received none")
+        return SlimInception(weights)
+    if name == "digit_judge":
+        network, info = digits.load_judge()
+        return ClassifierFeatures(network, {"network": "the digit judge", "weights_sha256": info["sha256"]})
+    if name == "bird_judge":
+        network, info = attributes.shipped()
+        about = {"network": "the bird judge", "weights_sha256": info["sha256"]}
+        return ClassifierFeatures(network, about, resize=True, logits=False)  # its logits are of seven attributes
+    path = pathlib.Path(name)
+    if path.suffix not in (".keras", ".h5") or not path.is_file():
+        raise ValueError(f"--features must be {', '.join(FEATURES)}, or a classifier's .keras or .h5; received {name}")
+    network = checkpoints.load_network(path)[0] if _is_ours(path) else keras.models.load_model(path, compile=False)
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ClassifierFeatures(network, {"network": f"a classifier, {path.name}", "weights_sha256": checksum})
+
+
+def no_network(images):
+    """In the place of an extractor where MS-SSIM, of the pictures themselves, is all that is asked for."""
+    return images.mean(axis=(1, 2))
+
+
+no_network.protocol = {"network": "none"}
+
+
+def source(name, count=None, *, seed=1, text_encoder=None, key=None, convert=False, mixed_sizes=False):
+    """Images by name, an `ImageSource`: a folder, a file, `digits` (4,000 to train on), a checkpoint or a preset.
+
+    Args:
+        name: see above; a checkpoint draws in inference mode (checked), labels or captions of the test data in turn.
+        count: take only so many; of a checkpoint, 10,000 by default.
+        seed: of a checkpoint's latents.
+        text_encoder: of a checkpoint that draws captions; by default the one that it names.
+        key, convert, mixed_sizes: as in `image_source`.
+    """
+    options = dict(key=key, convert=convert, mixed_sizes=mixed_sizes, count=count)
+    if name == "digits":
+        found = image_source(to_uint8(load_digits()[0]), **options)
+        return dataclasses.replace(found, name="digits, those to train on")
+    if not (name in presets.names() or _is_ours(name) or (pathlib.Path(name) / "G.h5").is_file()):
+        return image_source(name, **options)
+    model, about = sample.load(name), sample.about(name)
+    options["count"] = count = count or 10_000
+    drawn = f"{name}, sha256 {about['sha256']}, inference mode, latents of seed {seed}"
+    if hasattr(model, "sizes"):
+        data, encoder = about.get("data") or "drawn_birds", _text_encoder(name, about, text_encoder)
+        model, drawn = _captions_drawn(model, data, encoder, count, seed), f"{drawn}, captions of {data} by {encoder}"
+    else:
+        check_inference_mode(*(to_uint8(model.sample(n=16, seed=seed, batch_size=size)) for size in (16, 5)))
+    found = image_source(model, seed=seed, fingerprint=f"{drawn}, {keras.backend.backend()}", **options)
+    return dataclasses.replace(found, name=drawn)
+
+
+def _captions_drawn(model, data, encoder, count, seed):
+    """A function that gives batches of a model's largest pictures, of the captions of the test data in turn."""
+    from zoo import text_gan
+
+    embeddings = text_gan.load(data, "test", "", 1000, 64, encoder).embeddings  # [N, C, D]
+    few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
+    check_inference_mode(*(to_uint8(model.sample(*few, batch_size=size)[min(model.sizes)]) for size in (6, 4)))
+
+    def batches():
+        noise = model.noise(count, seed)
+        for start in range(0, count, BLOCK):
+            rows = np.arange(start, min(start + BLOCK, count))
+            turn, image = np.divmod(rows, len(embeddings))
+            asked = embeddings[image, (image + turn) % embeddings.shape[1]]  # all captions before one comes again
+            yield to_uint8(model.sample(asked, tuple(part[rows] for part in noise))[max(model.sizes)])
+
+    return batches
+
+
+def _is_ours(path):
+    """Whether a file is a checkpoint of this package's, not images."""
+    path = pathlib.Path(path)
+    if path.suffix != ".h5" or not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        return file.attrs.get("format") == checkpoints.FORMAT
+
+
+def _is_statistics(path):
+    if path is None or pathlib.Path(path).suffix != ".npz" or not pathlib.Path(path).is_file():
+        return False
+    try:
+        with np.load(path) as file:
+            return {"mu", "sigma"} <= set(file.files)
+    except (OSError, ValueError):
+        return False  # who reads it says what it is
+
+
+def evaluate(samples, reference, by, metrics, *, batch_size=32, cache=None, save=None, progress=True, **options):
+    """Scores, their protocol and the warnings on the way, of images by an extractor.
+
+    Args:
+        samples: an `ImageSource`.
+        reference: an `ImageSource`, the path of statistics, or None.
+        by: the extractor.
+        metrics: names, see `scores`; may be empty where statistics are saved.
+        batch_size, cache, progress: as in `extract`.
+        save: path of an .npz for the statistics of the reference, or of the samples where there is none.
+        options: of `scores`.
+    """
+    theirs = load_statistics(reference) if isinstance(reference, (str, pathlib.Path)) else None
+    if metrics:
+        count = 0 if reference is None else reference.count if theirs is None else theirs.count
+        check(metrics, samples.count, count, **{name: options[name] for name in LIMITS if name in options})
+    if "ms_ssim" in metrics:
+        first = next(samples.batches(1))
+        ms_ssim(first, first, options.get("scales", 5))  # too small ones are told now
+    run = dict(batch_size=batch_size, cache=cache, progress=progress)
+    if reference is not None and theirs is None:
+        theirs = extract(reference, by, **run)
+    ours = extract(samples, by, **run) if metrics or reference is None else None
+    if save:
+        kept = theirs or ours
+        save_statistics(save, kept if isinstance(kept, tuple) else statistics(kept.features, kept.protocol))
+    return scores(ours, theirs, metrics, pictures=samples, **options) if metrics else {"protocol": {}}
+
+
+# === The shell ===
 
 
 def shell(arguments):
-    if FLAGS.checkpoint is None:
-        raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
     if FLAGS.out and not pathlib.Path(FLAGS.out).parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {FLAGS.out}")
-    scores = score(FLAGS.checkpoint, FLAGS.samples, FLAGS.seed, FLAGS.text_encoder)
-    for name, value in scores.items():
-        if isinstance(value, (int, float)):
-            print(f"{name:26} {value:.4g}")
-    for name, value in scores["protocol"].items():
-        print(f"  {name}: {value}")
+    if FLAGS.checkpoint is None and FLAGS.samples is None:
+        known = ", ".join(presets.names())
+        raise ValueError(f"--samples must name images, or --checkpoint a file or a preset ({known}); received none")
+    if FLAGS.checkpoint and FLAGS.samples and not FLAGS.samples.isdecimal():
+        raise ValueError(f"--samples must be a number where --checkpoint draws them; received {FLAGS.samples}")
+    told = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *rest: told.append(" ".join(str(message).split()))
+        judged = FLAGS.checkpoint and not (FLAGS.metrics or FLAGS.reference or FLAGS.save_statistics)
+        found = _judged() if judged else _compared()
+    for line in dict.fromkeys(told):
+        print(f"warning: {line}", file=sys.stderr)
+    print_scores(found)
     if FLAGS.out:
-        record = {"checkpoint": FLAGS.checkpoint, "seed": FLAGS.seed, **scores, "versions": recipe.versions()}
-        pathlib.Path(FLAGS.out).write_text(json.dumps(record, indent=2) + "\n")
+        asked = {"checkpoint": FLAGS.checkpoint} if FLAGS.checkpoint else {"samples": FLAGS.samples}
+        command = " ".join(["python -m zoo.evaluate", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+        record = {**asked, "command": command, "seed": FLAGS.seed, **found, "warnings": [*dict.fromkeys(told)]}
+        pathlib.Path(FLAGS.out).write_text(json.dumps(record | {"versions": recipe.versions()}, indent=2) + "\n")
+
+
+def _judged():
+    samples = int(FLAGS.samples) if FLAGS.samples else None
+    return score(FLAGS.checkpoint, samples, FLAGS.seed, FLAGS.text_encoder)
+
+
+def _compared():
+    save = FLAGS.save_statistics
+    default = "" if save else DEFAULT if FLAGS.reference else "is"
+    metrics = [name for name in (FLAGS.metrics or default).split(",") if name]
+    if save and (pathlib.Path(save).suffix != ".npz" or not pathlib.Path(save).parent.is_dir()):
+        raise ValueError(f"--save_statistics must be a file *.npz in a folder that exists; received {save}")
+    if metrics:
+        check(metrics, None, None if FLAGS.reference else 0)
+    by = no_network if metrics == ["ms_ssim"] and not save else extractor(FLAGS.features, FLAGS.inception)
+    grey = getattr(by, "shape", (0, 0, 3))[2] == 1  # a network of grey images is shown them as RGB
+    options = dict(convert=FLAGS.convert or grey, mixed_sizes=FLAGS.mixed_sizes)
+    count = FLAGS.count or (int(FLAGS.samples) if FLAGS.checkpoint and FLAGS.samples else None)
+    drawing = dict(seed=FLAGS.seed, text_encoder=FLAGS.text_encoder)
+    images = source(FLAGS.checkpoint or FLAGS.samples, count, key=FLAGS.key, **drawing, **options)
+    reference = FLAGS.reference
+    if reference and not _is_statistics(reference):
+        reference = source(reference, key=FLAGS.reference_key, **options)
+    found = evaluate(
+        images, reference, by, metrics, batch_size=FLAGS.batch_size, cache=FLAGS.cache, save=save, splits=FLAGS.splits,
+        shuffle_seed=FLAGS.shuffle_seed, batch=FLAGS.drop_remainder, subsets=FLAGS.subsets,
+        subset_size=FLAGS.subset_size, k=FLAGS.k, density_k=FLAGS.density_k, pairs=FLAGS.pairs, scales=FLAGS.scales,
+    )  # fmt: skip
+    if save:
+        print(f"statistics of {FLAGS.reference or FLAGS.samples or FLAGS.checkpoint} in {save}")
+    return found
+
+
+def print_scores(found):
+    """A table of the scores, a mean beside its deviation, and under it the protocol."""
+    for name, value in found.items():
+        deviation = found.get(name.removesuffix("_mean") + "_std") if name.endswith("_mean") else None
+        if isinstance(value, (int, float)) and not name.endswith("_std"):
+            print(f"{name:32} {value:.6g}" + ("" if deviation is None else f" ± {deviation:.3g}"))
+    for name, value in found["protocol"].items():
+        if isinstance(value, dict):
+            value = "; ".join(f"{key} {part}" for key, part in value.items())
+        print(f"  {name}: {value}")
 
 
 def main():
+    one = "a folder, a .npz, .npy or .h5 file, digits, a checkpoint or a preset"
     flags.DEFINE_string("checkpoint", None, "a file …_G_epoch_n.h5, a preset's name or a preset's folder")
-    flags.DEFINE_integer("samples", None, "images to draw; 10,000 digits or 1,000 birds by default", lower_bound=1)
+    flags.DEFINE_string("samples", None, f"images to score: {one}; or, with --checkpoint, how many it draws")
+    flags.DEFINE_string("reference", None, f"images to compare them with: {one}; or, for fid, statistics (.npz)")
+    flags.DEFINE_string("metrics", None, f"of {','.join(METRICS)}; without a reference no {', '.join(WITH_REFERENCE)}")
+    flags.DEFINE_string("features", "inception", f"{', '.join(FEATURES)}, or a classifier's .keras or .h5 file")
+    flags.DEFINE_string("inception", None, "weights of Inception 2015-12-05 (.pb, .tgz, .pth, .h5); slim: a prefix")
+    flags.DEFINE_integer("count", None, "take only so many samples, the first; a checkpoint draws 10,000", 2)
+    flags.DEFINE_string("key", None, "of the samples in their file; images or the largest output_<size> by default")
+    flags.DEFINE_string("reference_key", None, "the same of the reference")
+    flags.DEFINE_bool("convert", False, "make grey images RGB and drop transparency; else they are refused")
+    flags.DEFINE_bool("mixed_sizes", False, "admit images of different sizes; else they are refused")
+    flags.DEFINE_integer("batch_size", 32, "images at once", lower_bound=1)
+    flags.DEFINE_string("cache", None, "folder that keeps features, by content, for the next time")
+    flags.DEFINE_string("save_statistics", None, "write the reference's (or, without one, the samples') here, .npz")
+    flags.DEFINE_integer("splits", 10, "of the Inception Score", lower_bound=1)
+    flags.DEFINE_integer("shuffle_seed", None, "shuffle before splitting; torch-fidelity: 2020, by default not at all")
+    flags.DEFINE_integer("drop_remainder", None, "leave out what fills no batch of this; StackGAN: 64", lower_bound=1)
+    flags.DEFINE_integer("subsets", 100, "of the kernel distance", lower_bound=1)
+    flags.DEFINE_integer("subset_size", 1000, "images in a subset of the kernel distance", lower_bound=2)
+    flags.DEFINE_integer("k", 3, "neighbour of precision and recall", lower_bound=1)
+    flags.DEFINE_integer("density_k", 5, "neighbour of density and coverage", lower_bound=1)
+    flags.DEFINE_integer("pairs", 100, "of MS-SSIM", lower_bound=1)
+    flags.DEFINE_integer("scales", 5, "of MS-SSIM; five need sides of 176", lower_bound=1)
     flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
     flags.DEFINE_integer("seed", 1, "of the latents")
     flags.DEFINE_string("out", None, "also write the scores and their protocol to this JSON file")

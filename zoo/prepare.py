@@ -2,8 +2,10 @@
 
     python -m zoo.prepare drawn_birds
     python -m zoo.prepare birds --source=Data/birds
+    python -m zoo.prepare inception --weights=inception-2015-12-05.tgz
 
-Everything is looked at first; then all of the data set is written, or nothing.
+Everything is looked at first; then all of the data set is written, or nothing. `inception` checks the weights of the
+networks behind IS, FID and KID and writes them where `zoo.evaluate` finds them, readable without TensorFlow and torch.
 """
 
 import pathlib
@@ -18,6 +20,8 @@ from kerasgan.data.coco import coco_folder
 from kerasgan.data.drawn_birds import drawn_birds
 from kerasgan.data.prepared import load_prepared, prepare, prepared_folder, read_origin
 from kerasgan.data.stackgan import stackgan_folder
+from kerasgan.metrics import inception
+from kerasgan.metrics.slim_inception import SlimInception
 from zoo import recipe
 
 FLAGS = flags.FLAGS
@@ -64,10 +68,25 @@ def data_set(source):
     return source.replace("_tfds", "_class_name_captions")
 
 
+def prepare_inception(weights):
+    """Converts the weights of Inception 2015-12-05 (a file; None finds or downloads it), or of StackGAN's
+    fine-tuned one (a checkpoint's prefix), once. Returns the path of the .h5 and the SHA-256 of what was read."""
+    if weights and pathlib.Path(f"{weights}.index").is_file():
+        network, path = SlimInception(weights), inception.home() / f"{pathlib.Path(weights).name}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        network.save(path)
+        return path, network.protocol["sha256"]
+    return inception.convert(weights)
+
+
 def shell(arguments):
+    if arguments[1:] == ["inception"]:
+        path, digest = prepare_inception(FLAGS.weights)
+        print(f"{path}\nSHA-256 of what was read: {digest}")
+        return
     if len(arguments) != 2:
         received = " ".join(arguments[1:]) or "none"
-        raise ValueError(f"one source must be named, of {', '.join(SOURCES)}; received {received}")
+        raise ValueError(f"one source must be named, of {', '.join(SOURCES)} and inception; received {received}")
     logging.set_verbosity(logging.WARNING)  # TFDS tells of each file
     source, encoder = arguments[1], FLAGS.text_encoder
     name = FLAGS.name or data_set(source)
@@ -107,6 +126,7 @@ def shell(arguments):
 
 def main():
     flags.DEFINE_string("source", None, "the folder to read: " + "; ".join(f"{k}: {v}" for k, v in FOLDERS.items()))
+    flags.DEFINE_string("weights", None, "of inception: .pb, .tgz, .pth, .h5, or a prefix of StackGAN's checkpoint")
     flags.DEFINE_string("data_dir", None, "of TensorFlow Datasets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     flags.DEFINE_string("name", None, "of the data set; the source's by default")
     flags.DEFINE_integer("size", None, "side of the images in pixels; 304 by default, 256 for coco", lower_bound=1)

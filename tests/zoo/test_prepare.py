@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.data.prepared import load_prepared
+from kerasgan.metrics import inception
 from zoo import prepare, recipe
 
 pytest.importorskip("tensorflow_datasets")
@@ -25,7 +26,7 @@ def call(monkeypatch, tmp_path, capsys):
     """`python -m zoo.prepare source --flag=value`, in this process: its exit code, what it printed, its errors."""
 
     def run(*sources, **values):
-        flags = dict.fromkeys(("source", "name", "size", "count", "text_encoder")) | {"corrupt": "refuse"}
+        flags = dict.fromkeys(("source", "name", "size", "count", "text_encoder", "weights")) | {"corrupt": "refuse"}
         flags |= {"data_dir": str(tmp_path / "tfds")} | values
         monkeypatch.setattr(prepare, "FLAGS", types.SimpleNamespace(**flags))
         monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["prepare", *sources]))
@@ -150,3 +151,12 @@ def test_in_a_shell(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "error: annotations/captions_train2014.json is missing in" in done.stderr
+
+
+def test_inception_is_converted_to_where_it_is_looked_for(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(inception, "home", lambda: tmp_path / "home")
+    made, _ = inception.convert(inception.random_weights(), tmp_path / "weights.h5")
+    code, printed, _ = call("inception", weights=str(made))
+    assert code == 0 and printed.splitlines()[0] == str(inception.find_weights())
+    code, _, errors = call("inception", weights=str(tmp_path / "none.pth"))
+    assert code == 1 and errors.count("\n") == 1 and "none.pth" in errors

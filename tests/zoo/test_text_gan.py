@@ -129,3 +129,14 @@ def test_settings_reach_the_model(birds):
 def test_small_pictures_show_whole_birds(birds):
     settings = recipe.settings_of(birds, "quick", drawn=24)
     assert text_gan.loaded(settings).images[0].shape == (76, 76, 3)  # as 304 for 256: a crop leaves the bird in
+
+
+def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
+    large = recipe.settings_of(zoo.birds_256.RECIPE, "quick", **SMALL, sizes="64,128", start=str(run))
+    started = text_gan.build(large)
+    small = checkpoints.load_model(checkpoints.latest(run / "checkpoints"))[0]
+    noise = small.noise(1, 0)
+    pictures = [model.sample(letters(["a bird"]), noise)[64] for model in (small, started)]
+    np.testing.assert_allclose(*pictures, atol=1e-4)
+    with pytest.raises(ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"):
+        text_gan.build(dataclasses.replace(large, start=str(tmp_path)))

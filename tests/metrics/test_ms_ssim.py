@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from expected.make_formulas import FILE, inputs
+
+from kerasgan.metrics.ms_ssim import mean_ms_ssim, ms_ssim
+
+ONE, OTHER = inputs().images
+
+
+def test_equals_tensorflow():
+    np.testing.assert_allclose(ms_ssim(ONE, OTHER), np.load(FILE)["ms_ssim"], rtol=4e-4)  # there in float32
+
+
+def test_equal_images_and_order():
+    assert ms_ssim(ONE, ONE) == pytest.approx([1, 1, 1], abs=1e-12)
+    np.testing.assert_allclose(ms_ssim(OTHER, ONE), ms_ssim(ONE, OTHER), rtol=1e-12)
+
+
+def test_opposites_have_none():
+    assert ms_ssim(ONE, 255 - ONE).max() < 0.05
+
+
+def test_one_scale_is_ssim():
+    """Over the one place where the window fits, from its definition."""
+    one, other = ONE[:1, :11, :11, :1], OTHER[:1, :11, :11, :1]
+    taps = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
+    window = np.outer(taps, taps) / taps.sum() ** 2
+    x, y = one[0, ..., 0].astype(float), other[0, ..., 0].astype(float)
+    mean_x, mean_y = (window * x).sum(), (window * y).sum()
+    variance_x, variance_y = (window * (x - mean_x) ** 2).sum(), (window * (y - mean_y) ** 2).sum()
+    covariance = (window * (x - mean_x) * (y - mean_y)).sum()
+    luminance = (2 * mean_x * mean_y + 2.55**2) / (mean_x**2 + mean_y**2 + 2.55**2)
+    structure = (2 * covariance + 7.65**2) / (variance_x + variance_y + 7.65**2)
+    assert ms_ssim(one, other, scales=1) == pytest.approx([luminance * structure], rel=1e-9)
+
+
+def test_mean_over_pairs():
+    images = np.concatenate([ONE, OTHER])[:, :44, :44]
+    every = [ms_ssim(images[[i]], images[[j]], scales=3)[0] for i in range(6) for j in range(i)]
+    mean = mean_ms_ssim(images, pairs=100, seed=3, scales=3)
+    assert min(every) < mean < max(every) and mean == pytest.approx(np.mean(every), abs=0.1)
+    assert mean == mean_ms_ssim(images, pairs=100, seed=3, scales=3) != mean_ms_ssim(images, seed=4, scales=3)
+    two = mean_ms_ssim(images[[0, 3]], pairs=9, scales=3)  # never an image with itself
+    assert two == pytest.approx(ms_ssim(images[:1], images[3:4], scales=3)[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "scales", "message"),
+    [
+        (ONE, OTHER[:2], 5, r"both alike; received uint8 \[3, 181, 178, 3\] and uint8 \[2, 181"),
+        (ONE / 255, OTHER / 255, 5, "images must be uint8.*; received float64"),
+        (ONE[0], OTHER[0], 5, r"\[N, H, W, C\], both alike; received uint8 \[181"),
+        (ONE[:0], OTHER[:0], 5, r"received uint8 \[0, "),
+        (ONE[:, :, :175], OTHER[:, :, :175], 5, "sides must be at least 176 for 5 scales; received 181 x 175"),
+        (ONE, OTHER, 6, "scales must be between 1 and 5; received 6"),
+    ],
+)
+def test_bad_input(one, other, scales, message):
+    with pytest.raises(ValueError, match=message):
+        ms_ssim(one, other, scales)
+    with pytest.raises(ValueError, match="a pair needs 2 images.*; received 1 images and 100 pairs"):
+        mean_ms_ssim(ONE[:1])

