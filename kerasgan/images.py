@@ -69,13 +69,14 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
         text_width: pixels of a caption's own column.
     """
     sizes = sorted(pictures)
-    height, width = max(sizes) + 6, text_width + sum(sizes) + 6 * len(sizes)
-    sheet = Image.new("RGB", (columns * width, -(-len(captions) // columns) * height), "white")
+    told = [textwrap.fill(caption, text_width // 8) for caption in captions]
+    height = max(sizes[-1], 20 * max(lines.count("\n") + 1 for lines in told)) + 6
+    width = text_width + sum(sizes) + 6 * len(sizes)
+    sheet = Image.new("RGB", (columns * width, -(-len(told) // columns) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     pictures = {size: grid(images, 1).reshape(-1, size, size, 3) for size, images in pictures.items()}
-    for index, caption in enumerate(captions):
+    for index, lines in enumerate(told):
         left, top = index % columns * width, index // columns * height
-        lines = textwrap.fill(caption, text_width // 8)
         pen.multiline_text((left + 8, top + height // 2), lines, "black", font, anchor="lm", spacing=5)
         left += text_width
         for size in sizes:

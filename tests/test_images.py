@@ -75,16 +75,18 @@ def test_gif_holds_every_frame_and_its_time(tmp_path):
 
 def test_captioned_sheet_lays_each_caption_beside_its_pictures():
     shades = np.array([10, 20, 30], "uint8")
-    pictures = {size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 16)}
+    pictures = {size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 24)}
     sheet = captioned_sheet(["one", "two", "three"], pictures, columns=2, text_width=50)
-    width = 50 + 8 + 16 + 2 * 6
-    assert sheet.shape == (2 * 22, 2 * width, 3) and sheet.dtype == np.uint8
+    width = 50 + 8 + 24 + 2 * 6
+    assert sheet.shape == (2 * 30, 2 * width, 3) and sheet.dtype == np.uint8
     for index, shade in enumerate((10, 20, 30)):
         row, column = divmod(index, 2)
-        cell = sheet[22 * row : 22 * (row + 1), width * column : width * (column + 1)]
-        assert (cell[:, 50:] == shade).all(axis=-1).sum() == 8 * 8 + 16 * 16
+        cell = sheet[30 * row : 30 * (row + 1), width * column : width * (column + 1)]
+        assert (cell[:, 50:] == shade).all(axis=-1).sum() == 8 * 8 + 24 * 24
         assert (cell[:, :50] < 128).any()  # the caption
-    assert (sheet[22:, width:] == 255).all()
+    assert (sheet[30:, width:] == 255).all()
+    long = captioned_sheet(["a caption of four lines"] * 3, pictures, text_width=50)
+    assert long.shape[0] > 3 * 60 and (long[:2] == 255).all()  # lines of one caption do not reach the next
 
 
 def test_files_refuse_what_they_cannot_hold(tmp_path):
