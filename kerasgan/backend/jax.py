@@ -17,6 +17,7 @@ __all__ = [
     "cond",
     "fori_loop",
     "frozen_averages",
+    "recomputed",
     "step",
     "trace",
     "value_and_gradients",
@@ -108,7 +109,7 @@ def apply(optimizer, gradients, variables):
 def _moves(fn, *args):
     """The variables that `fn(*args)` moves, found without computing anything."""
     with Scope() as scope:
-        jax.eval_shape(fn, *args)
+        jax.eval_shape(lambda *args: fn(*args), *args)  # a new function: JAX does not trace a known one again
     return list(scope.moved.values())
 
 
@@ -142,6 +143,10 @@ def fori_loop(lower, upper, body, carry):
     for variable, value in zip(moved, values, strict=True):
         variable.assign(value)
     return carry
+
+
+def recomputed(fn):
+    return fn
 
 
 def batch_norm(x, gamma, beta, epsilon):
