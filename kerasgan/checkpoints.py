@@ -76,7 +76,8 @@ def _listed(folder, letter, run=None):
     return sorted((int(match["epoch"]), path) for match, path in found)
 
 
-def _sibling(path, letter):
+def sibling(path, letter):
+    """The file of another network of the same epoch."""
     match = _NAME.fullmatch(path.name)
     return path.with_name(f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5")
 
@@ -235,7 +236,7 @@ def resume(folder, model, run=None):
             header, values = _read(path)
             files = {}
             for letter, checksum in json.loads(header["info"])["networks"].items():
-                file = _sibling(path, letter)
+                file = sibling(path, letter)
                 head, weights = _read(file)
                 if head["sha256"] != checksum:
                     raise CheckpointError(f"{file} is not the file that {path.name} was saved with")

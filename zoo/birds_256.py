@@ -1,6 +1,7 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
     python -m zoo.birds_256                     drawn birds, minutes on a CPU
+    python -m zoo.birds_256 --preset=long       the same for hours, after `python -m zoo.birds_64 --preset=long`
     python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
 """
 
@@ -10,8 +11,8 @@ RECIPE = text_gan.text_recipe(
     "birds_256",
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
-        "quick": text_gan.SMALL | {"epochs": 4},
-        "long": text_gan.SMALL | {"epochs": 80, "drawn": 4500, "average": 0.999, "checkpoint_every": 5},
+        "quick": text_gan.SMALL | {"epochs": 4, "learning_rate": 5e-4},
+        "long": text_gan.LONG | {"start": "runs/birds_64_long"},
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,
     },

@@ -4,6 +4,7 @@ module and the settings in which they differ.
 
 import dataclasses
 import functools
+import pathlib
 
 import keras
 import numpy as np
@@ -41,6 +42,7 @@ class Settings(recipe.Settings):
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
     halve_every: int = setting(100, "epochs from one halving of the rates to the next")
+    start: str = setting("", "folder of a run of smaller sizes, whose last networks go on here")
     score_every: int = setting(0, "epochs from one score to the next, on few samples; 0 is never")
 
 
@@ -128,8 +130,19 @@ def build(settings):
         rate = Halved(settings.learning_rate, settings.halve_every, steps)
         return keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
+    if settings.start:
+        gan.start_from(last_of(settings.start))
     gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
     return gan
+
+
+def last_of(folder):
+    """The model of a run's last checkpoint, discriminators included."""
+    path = checkpoints.latest(pathlib.Path(folder) / "checkpoints")
+    if path is None:
+        raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
+    sizes = checkpoints.load_model(path)[0].sizes
+    return checkpoints.load_model(path, *(checkpoints.sibling(path, f"D{size}") for size in sizes))[0]
 
 
 def draw(settings, count=8):

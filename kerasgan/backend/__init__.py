@@ -10,6 +10,7 @@
 | `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages) |
 | `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables, in constant memory |
 | `frozen_averages(fn)` | `fn()` with the moving averages left where they stood |
+| `recomputed(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
 | `batch_norm(x, gamma, beta, epsilon)` | normalised `x`, the batch's mean and biased variance, by the fastest kernel |
 """
 

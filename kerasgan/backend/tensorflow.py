@@ -13,6 +13,7 @@ __all__ = [
     "cond",
     "fori_loop",
     "frozen_averages",
+    "recomputed",
     "step",
     "trace",
     "value_and_gradients",
@@ -97,6 +98,22 @@ def cond(predicate, true_fn, false_fn):
 
 def fori_loop(lower, upper, body, carry):
     return keras.ops.fori_loop(lower, upper, body, carry)
+
+
+def recomputed(fn):
+    @tf.custom_gradient
+    def call(*inputs):
+        def gradient(slope):
+            with tf.control_dependencies([slope]):  # else the same as in the forward pass, which is then kept
+                again = [tf.identity(x) for x in inputs]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(again)
+                outputs = fn(*again)  # what its gradient does not ask for is pruned from the graph
+            return tape.gradient(outputs, again, slope)
+
+        return fn(*inputs), gradient
+
+    return call
 
 
 def batch_norm(x, gamma, beta, epsilon):

@@ -13,6 +13,7 @@ __all__ = [
     "cond",
     "fori_loop",
     "frozen_averages",
+    "recomputed",
     "step",
     "trace",
     "value_and_gradients",
@@ -97,6 +98,10 @@ def fori_loop(lower, upper, body, carry):
     for i in range(int(lower), int(upper)):
         carry = body(i, carry)
     return carry
+
+
+def recomputed(fn):
+    return fn
 
 
 def batch_norm(x, gamma, beta, epsilon):

@@ -7,6 +7,8 @@ at the border of the picture.
 import keras
 from keras import layers, ops
 
+from kerasgan import backend
+
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ReflectionConv2D(layers.Conv2D):
@@ -27,8 +29,14 @@ class ReflectionConv2D(layers.Conv2D):
             )
 
     def call(self, inputs):
+        outputs = backend.recomputed(self.convolved)(inputs, ops.convert_to_tensor(self.kernel))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+    def convolved(self, maps, kernel):
+        """The convolution itself; the padded maps, as large as the maps, are not kept for its gradient."""
         rows, columns = (size // 2 for size in self.kernel_size)
-        return super().call(ops.pad(inputs, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="reflect"))
+        padded = ops.pad(maps, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="reflect")
+        return ops.conv(padded, kernel, data_format="channels_last")
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
@@ -48,21 +56,18 @@ class UpsampleConv2D(ReflectionConv2D):
         if self.kernel_size != (3, 3):
             raise ValueError(f"kernel_size must be 3; received {self.kernel_size}")
 
-    def call(self, inputs):
-        batch, height, width, channels = ops.shape(inputs)
-        padded = ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    def convolved(self, maps, kernel):
+        batch, height, width, channels = ops.shape(maps)
+        padded = ops.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
         rows = []
-        for top, half in enumerate(_folded(ops.convert_to_tensor(self.kernel), axis=0)):
+        for top, half in enumerate(_folded(kernel, axis=0)):
             columns = []
-            for left, kernel in enumerate(_folded(half, axis=1)):
+            for left, quarter in enumerate(_folded(half, axis=1)):
                 # Not padded[...]: TensorFlow's gradient of that is slow.
                 part = ops.slice(padded, (0, top, left, 0), (batch, height + 1, width + 1, channels))
-                columns.append(ops.conv(part, kernel, data_format="channels_last"))
+                columns.append(ops.conv(part, quarter, data_format="channels_last"))
             rows.append(ops.stack(columns, axis=3))  # [N, H, W, 2, F]
-        outputs = ops.reshape(ops.stack(rows, axis=2), (-1, 2 * height, 2 * width, self.filters))
-        if self.use_bias:
-            outputs = outputs + self.bias
-        return self.activation(outputs)
+        return ops.reshape(ops.stack(rows, axis=2), (-1, 2 * height, 2 * width, self.filters))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

@@ -304,6 +304,29 @@ class HDGAN(AdversarialModel):
         built = {"generator": nested(config["generator"]), "discriminators": discriminators, "critic_steps": steps}
         return cls(**(config | built))
 
+    def start_from(self, other):
+        """Goes on from a model of fewer sizes: takes over its discriminators and its generator (the moving average, if
+        it has one), which is this one's up to its largest size. The paper's 512 pixels go on from 256 so.
+
+        Raises ValueError, and takes nothing, where the other's sizes or shapes are not the first of this one's.
+        """
+        count = len(other.sizes)
+        if other.sizes != self.sizes[:count]:
+            raise ValueError(f"it must start from the first of the sizes {self.sizes}; received {other.sizes}")
+        learnt = other.averaged or other.generator
+        pairs = [(self.discriminators[size], other.discriminators[size]) for size in other.sizes]
+        for network in (self.generator, self.averaged):
+            if network is not None:
+                outputs = [*network.outputs[:count], *network.outputs[-2:]]
+                pairs.append((keras.Model(network.inputs, outputs), learnt))
+        for ours, theirs in pairs:
+            shapes = [[tuple(v.shape) for v in network.variables] for network in (ours, theirs)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"it must start from networks of its own shapes; received another {theirs.name}")
+        for ours, theirs in pairs:
+            for variable, value in zip(ours.variables, theirs.variables, strict=True):
+                variable.assign(value)
+
     # === Training ===
 
     def draw(self, embeddings, training=True):

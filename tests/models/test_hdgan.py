@@ -263,3 +263,27 @@ class Feed(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         return batch(128, seed=index)
+
+
+def test_a_larger_model_starts_from_a_smaller_one():
+    def model(sizes, width=2, **arguments):
+        judges = {size: build_discriminator(size, width, embedding_dim=5) for size in sizes}
+        return HDGAN(build_generator(sizes, width, embedding_dim=5), judges, **arguments)
+
+    small, large = model((64,), average=0.9), model((64, 128), average=0.9)
+    small.averaged.variables[0].assign(small.averaged.variables[0] + 1.0)
+    large.start_from(small)
+    embeddings, noise = np.ones((2, 5), "float32"), small.noise(2, 0)
+    expected = keras.ops.convert_to_numpy(small.averaged([embeddings, *noise])[0])
+    for network in (large.generator, large.averaged):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(network([embeddings, *noise])[0]), expected, atol=1e-5)
+    logits = [m.discriminators[64]([expected, embeddings])[0] for m in (small, large)]
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, logits), atol=1e-5)
+    for other, message in [
+        (model((128,)), r"must start from the first of the sizes \(64, 128\); received \(128,\)"),
+        (model((64,), width=4), "networks of its own shapes; received another discriminator_64"),
+    ]:
+        before = keras.ops.convert_to_numpy(large.generator.variables[0])
+        with pytest.raises(ValueError, match=message):
+            large.start_from(other)
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(large.generator.variables[0]), before)
