@@ -11,7 +11,7 @@ RECIPE = text_gan.text_recipe(
     "birds_256",
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
-        "quick": text_gan.SMALL | {"epochs": 4, "learning_rate": 5e-4},
+        "quick": text_gan.SMALL | {"epochs": 4},
         "long": text_gan.LONG | {"start": "runs/birds_64_long"},
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,

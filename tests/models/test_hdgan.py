@@ -287,3 +287,31 @@ def test_a_larger_model_starts_from_a_smaller_one():
         with pytest.raises(ValueError, match=message):
             large.start_from(other)
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(large.generator.variables[0]), before)
+
+
+@pytest.mark.backend
+def test_the_penalty_is_the_squared_slope_of_real_images():
+    gan = tiny(penalty=3.0, penalty_every=2)
+    real, _, embeddings = batch()
+    reals, embeddings = gan.pyramid(ops.convert_to_tensor(real)), ops.convert_to_tensor(embeddings)
+    found = float(ops.convert_to_numpy(gan.slope_penalty(reals, embeddings)))
+    assert found > 0
+
+    def score(images):  # the same by finite differences, along the slope of one image of one size
+        logits = gan.judge([images, *reals[1:]], embeddings)
+        return sum(float(ops.convert_to_numpy(ops.mean(h))) * len(real) for heads in logits for h in heads)
+
+    def summed(images):
+        return sum(ops.mean(h) * len(real) for heads in gan.judge(images, embeddings) for h in heads)
+
+    slopes = gan.input_gradient(summed, reals)
+    slope = ops.convert_to_numpy(slopes[0])
+    step, squares = 1e-2 / np.linalg.norm(slope), np.sum(slope**2)
+    first, slope = reals[0], ops.convert_to_tensor(slope)
+    rise = (score(first + step * slope) - score(first - step * slope)) / (2 * step)
+    assert rise == pytest.approx(squares, rel=0.05)
+    total = sum(np.sum(ops.convert_to_numpy(s) ** 2) for s in slopes) / len(real)
+    assert found == pytest.approx(2 * 3.0 / 2 * total, rel=1e-4)
+    logs = gan.train_on_batch(*batch(), return_dict=True)
+    assert all(np.isfinite(float(v)) for v in logs.values())
+    assert HDGAN.from_config(gan.get_config()).penalty_every == 2
