@@ -13,6 +13,8 @@ Differences from the paper and its code:
 - 512 pixels follow the rule of the smaller sizes; the paper's frozen extension is not here (its code does not run).
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import initializers, layers, ops
@@ -372,7 +374,7 @@ class HDGAN(AdversarialModel):
 
         def score(images):
             logits = self.frozen_averages(lambda: self.judge(images, embeddings))
-            return sum(ops.mean(h) * ops.shape(h)[0] for heads in logits for h in heads)
+            return sum(ops.sum(h) / math.prod(h.shape[1:]) for heads in logits for h in heads)
 
         slopes = self.input_gradient(score, images)
         return sum(map(squared_slope, slopes)) * (self.penalty_every * self.penalty / 2)
