@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: mnist_gan birds_256 test lint style bench clean
+.PHONY: mnist_gan birds_256 coopnet test lint style bench clean
 .DELETE_ON_ERROR:
 
 # Watch a conditional GAN learn handwritten digits, and make the page of its run.
@@ -14,6 +14,11 @@ mnist_gan: $(VENV)/.digits
 # Watch a text-conditioned GAN learn drawn birds at 64, 128 and 256 pixels from their captions.
 birds_256: $(VENV)/.digits
 	$(BIN)/python -m zoo.birds_256 --preset=quick
+	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
+
+# Watch a descriptor and a generator teach each other to draw handwritten digits, side by side.
+coopnet: $(VENV)/.digits
+	$(BIN)/python -m zoo.coopnet --preset=quick
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
 # Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.

@@ -290,7 +290,8 @@ class Evaluate(Scores):
     """Scores pictures of the same latents every few epochs, with `kerasgan.metrics`, and adds the numbers to the logs.
 
     `Checkpoint(monitor="frechet_inception_distance")` then keeps the best epoch. Each time, some latents are drawn
-    again beside others: a model that is not in inference mode gives other pictures, which is an error, not a score.
+    again beside others: a model that is not in inference mode gives other pictures, which is an error, not a score. Of
+    a model that samples so by its own account (it has `protocol`, as CoopNet), it is a line of the protocol.
 
         latents = np.random.default_rng(0).normal(size=(5000, 100)).astype("float32")
         draw = lambda gan, latents: images.to_uint8(gan.generator.predict(latents, verbose=0))
@@ -336,11 +337,17 @@ class Evaluate(Scores):
             return np.asarray(self.draw(model, parts if len(parts) > 1 else parts[0]))
 
         few = np.arange(min(8, count))
-        check_inference_mode(drawn(few), drawn(np.array([0, 0, 0, *few[::-1]]))[:2:-1])
+        mode = "inference mode"
+        try:
+            check_inference_mode(drawn(few), drawn(np.array([0, 0, 0, *few[::-1]]))[:2:-1])
+        except ValueError:
+            if not hasattr(model, "protocol"):
+                raise
+            mode = f"not inference mode: statistics of a {model.protocol()['statistics']}"
         pictures = image_source(lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count)
         features = extract(pictures, self.extractor, size, progress=False)
         found = scores(features, self.reference, self.metrics, pictures=pictures, **self.options)
-        self.protocol = found.pop("protocol")
+        self.protocol = found.pop("protocol") | {"mode": mode}
         return found
 
 

@@ -85,6 +85,21 @@ def test_training_mode_is_an_error(batch_size):
         fit([callbacks.Evaluate(in_batches, LATENTS, extractor, REAL)], epochs=1)
 
 
+def test_a_model_that_samples_by_its_batch_says_so():
+    class InBlocks(Dots):
+        def protocol(self):
+            return {"statistics": "batch of 30 chains"}
+
+    def score(training):
+        model, evaluate = InBlocks(), callbacks.Evaluate(draw(training), LATENTS, extractor, REAL)
+        model.compile(generator=keras.optimizers.Adam(0.1))
+        model.fit(LATENTS, batch_size=10, verbose=0, callbacks=[evaluate])
+        return evaluate.protocol["mode"]
+
+    assert score(True) == "not inference mode: statistics of a batch of 30 chains"
+    assert score(False) == "inference mode"
+
+
 def test_chance_in_drawing_is_an_error():
     def by_chance(model, latents):
         return np.random.randint(0, 256, (len(latents), 2, 2, 3), "uint8")

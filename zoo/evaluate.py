@@ -51,15 +51,22 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
         text_encoder: a preset or checkpoint; by default the one that the checkpoint names.
 
     Returns:
-        What `score_digits` or `score_birds` returns. Raises ValueError where there is no judge of what it draws.
+        What `score_digits`, `score_birds` or, of a CoopNet of digits, `zoo.coopnet.scores` returns. Raises ValueError
+        where there is no judge of what it draws.
     """
     model = sample.load(checkpoint)
-    kind = "digits" if hasattr(model, "classes") else "drawn birds" if hasattr(model, "sizes") else None
+    unconditional = hasattr(model, "chains")  # a CoopNet
+    of_digits = model.image_shape == (28, 28, 1) if unconditional else hasattr(model, "classes")
+    kind = "digits" if of_digits else "drawn birds" if hasattr(model, "sizes") else None
     about = sample.about(checkpoint) if kind else {}
     data = about.get("data")  # none in files that no recipe made
     if kind is None or data not in (None, *JUDGED[kind]):
-        what = type(model).__name__ + (f" of {data}" if data else "")
+        what = type(model).__name__ + (f" of {data}" if data else ", without captions" if unconditional else "")
         raise ValueError(f"only models of {' and '.join(JUDGED)} have a judge; received {checkpoint}, a {what}")
+    if unconditional:
+        from zoo import coopnet
+
+        return coopnet.scores(model, samples or 10_000, seed)
     if kind == "digits":
         labels = np.arange(samples or 10_000) % 10
         return score_digits(model.sample(labels=labels, seed=seed), labels)
@@ -118,14 +125,16 @@ def no_network(images):
 no_network.protocol = {"network": "none"}
 
 
-def source(name, count=None, *, seed=1, text_encoder=None, key=None, convert=False, mixed_sizes=False):
+def source(name, count=None, *, seed=1, text_encoder=None, by=None, key=None, convert=False, mixed_sizes=False):
     """Images by name, an `ImageSource`: a folder, a file, `digits` (4,000 to train on), a checkpoint or a preset.
 
     Args:
-        name: see above; a checkpoint draws in inference mode (checked), labels or captions of the test data in turn.
+        name: see above; a checkpoint draws in inference mode (checked), labels or captions of the test data in turn. A
+            CoopNet draws as in training, which its protocol says: in blocks of its chains, by their statistics.
         count: take only so many; of a checkpoint, 10,000 by default.
         seed: of a checkpoint's latents.
         text_encoder: of a checkpoint that draws captions; by default the one that it names.
+        by: "generator" or "descriptor", of a CoopNet; by default the generator.
         key, convert, mixed_sizes: as in `image_source`.
     """
     options = dict(key=key, convert=convert, mixed_sizes=mixed_sizes, count=count)
@@ -136,14 +145,32 @@ def source(name, count=None, *, seed=1, text_encoder=None, key=None, convert=Fal
         return image_source(name, **options)
     model, about = sample.load(name), sample.about(name)
     options["count"] = count = count or 10_000
-    drawn = f"{name}, sha256 {about['sha256']}, inference mode, latents of seed {seed}"
-    if hasattr(model, "sizes"):
+    mode = "inference mode"
+    if hasattr(model, "chains"):
+        mode = ", ".join(f"{key} {value}" for key, value in model.protocol(by or "generator").items())
+    elif by:
+        raise ValueError(f"{name} draws by its generator alone: --by is for CoopNet")
+    drawn = f"{name}, sha256 {about['sha256']}, {mode}, latents of seed {seed}"
+    if hasattr(model, "chains"):
+        model = _blocks_drawn(model, by or "generator", count, seed)
+    elif hasattr(model, "sizes"):
         data, encoder = about.get("data") or "drawn_birds", _text_encoder(name, about, text_encoder)
         model, drawn = _captions_drawn(model, data, encoder, count, seed), f"{drawn}, captions of {data} by {encoder}"
     else:
         check_inference_mode(*(to_uint8(model.sample(n=16, seed=seed, batch_size=size)) for size in (16, 5)))
     found = image_source(model, seed=seed, fingerprint=f"{drawn}, {keras.backend.backend()}", **options)
     return dataclasses.replace(found, name=drawn)
+
+
+def _blocks_drawn(model, by, count, seed):
+    """A function that gives a CoopNet's images block by block, those of `model.sample(count, seed, by)`."""
+
+    def batches():
+        latents = model.random_latents(count, seed)
+        for start in range(0, count, model.chains):
+            yield to_uint8(model.generate(latents[start : start + model.chains], by))
+
+    return batches
 
 
 def _captions_drawn(model, data, encoder, count, seed):
@@ -257,7 +284,7 @@ def _compared():
     grey = getattr(by, "shape", (0, 0, 3))[2] == 1  # a network of grey images is shown them as RGB
     options = dict(convert=FLAGS.convert or grey, mixed_sizes=FLAGS.mixed_sizes)
     count = FLAGS.count or (int(FLAGS.samples) if FLAGS.checkpoint and FLAGS.samples else None)
-    drawing = dict(seed=FLAGS.seed, text_encoder=FLAGS.text_encoder)
+    drawing = dict(seed=FLAGS.seed, text_encoder=FLAGS.text_encoder, by=FLAGS.by)
     images = source(FLAGS.checkpoint or FLAGS.samples, count, key=FLAGS.key, **drawing, **options)
     reference = FLAGS.reference
     if reference and not _is_statistics(reference):
@@ -310,6 +337,7 @@ def main():
     flags.DEFINE_integer("pairs", 100, "of MS-SSIM", lower_bound=1)
     flags.DEFINE_integer("scales", 5, "of MS-SSIM; five need sides of 176", lower_bound=1)
     flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
+    flags.DEFINE_enum("by", None, ["generator", "descriptor"], "CoopNet's player that draws; the generator")
     flags.DEFINE_integer("seed", 1, "of the latents")
     flags.DEFINE_string("out", None, "also write the scores and their protocol to this JSON file")
     recipe.start(shell)

@@ -63,6 +63,7 @@ class Recipe:
         score: `settings -> function of (model, samples) -> dictionary`, or None where nothing judges the data.
         monitor: number of the scores that names the best checkpoint.
         mode: "min" or "max": whether the lower or the higher `monitor` is the better.
+        callbacks: `(settings, checkpoints' folder) -> callbacks` that come before all others; None is none.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Recipe:
     score: Callable
     monitor: str
     mode: str = "min"
+    callbacks: Callable | None = None
 
 
 def settings_of(recipe, preset=None, **changes):
@@ -126,7 +128,8 @@ def run(recipe, settings, folder, command=None):
 
 def _callbacks(recipe, settings, folder, model, score):
     names = {"run": recipe.name, "dataset": recipe.dataset(settings), "size": recipe.size(settings)}
-    used = [callbacks.NonFiniteGuard(folder / "checkpoints")]
+    first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
+    used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
         numbers = lambda model: {k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))}  # noqa: E731
         used.append(callbacks.Scores(numbers, settings.score_every))

@@ -2,13 +2,16 @@
 
     python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png
     python -m zoo.sample --checkpoint=hdgan_drawn_birds_256 --caption="a small red bird with a yellow belly"
+    python -m zoo.sample --checkpoint=…/coopnet_digits_28_G_epoch_30.h5 --n=64 --by=descriptor
     python -m zoo.sample --checkpoint=…_G_epoch_600.h5 --data=birds --n=10 --out=birds_samples.h5
 
 The last one draws, as the training notes did, every image of the test split from its first caption, n times, and writes
 the notes' HDF5: `output_64`, `output_128`, `output_256` (uint8), `saveIDs`, `classIDs`, `embedding` and `captions`.
 """
 
+import json
 import pathlib
+import re
 
 import h5py
 import numpy as np
@@ -22,8 +25,19 @@ BLOCK = 64  # pictures computed and written at a time
 
 
 def load(name):
-    """The model of a checkpoint file (`…_G_epoch_n.h5`) or of a preset (a name or a folder)."""
-    return checkpoints.load_model(name)[0] if str(name).endswith(".h5") else presets.load(name)
+    """The model of a checkpoint file (`…_G_epoch_n.h5`) or of a preset (a name or a folder).
+
+    CoopNet's descriptor also draws: its file, `…_D_epoch_n.h5`, must lie beside the generator's.
+    """
+    if not str(name).endswith(".h5"):
+        return presets.load(name)
+    if checkpoints.read_info(name)["model"] != "CoopNet":
+        return checkpoints.load_model(name)[0]
+    path = pathlib.Path(name)
+    other = path.with_name(re.sub(r"(^|_)G(\.h5|_epoch_\d+\.h5)$", r"\1D\2", path.name))
+    if other == path or not other.is_file():
+        raise ValueError(f"a CoopNet's …_G_epoch_n.h5 must have …_D_epoch_n.h5 beside it; received only {path}")
+    return checkpoints.load_model(path, other)[0]
 
 
 def about(name):
@@ -40,9 +54,14 @@ def shell(arguments):
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
     model = load(FLAGS.checkpoint)
+    draw = of_labels if hasattr(model, "classes") else of_captions if hasattr(model, "sizes") else of_latents
+    if not hasattr(model, "sample"):
+        raise ValueError(f"--checkpoint must draw images; received {FLAGS.checkpoint}, a {type(model).__name__}")
+    if FLAGS.by and draw is not of_latents:
+        raise ValueError(f"{FLAGS.checkpoint} draws by its generator alone: --by is for CoopNet")
     temporary = out.with_name(out.name + ".tmp")
     try:
-        count = (of_labels if hasattr(model, "classes") else of_captions)(model, temporary, out.suffix == ".png")
+        count = draw(model, temporary, out.suffix == ".png")
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -63,6 +82,22 @@ def of_labels(model, path, png):
         with h5py.File(path, "w") as file:
             file["images"], file["labels"] = samples, labels
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
+    return len(samples)
+
+
+def of_latents(model, path, png):
+    """Of models that are told nothing: CoopNet, by its generator or by its descriptor."""
+    if FLAGS.labels or FLAGS.caption or FLAGS.data:
+        raise ValueError(f"{FLAGS.checkpoint} draws neither labels nor captions: give --n")
+    by = FLAGS.by or "generator"
+    samples = images.to_uint8(model.sample(FLAGS.n or 100, FLAGS.seed, by))
+    if png:
+        images.save_png(path, images.grid(samples, FLAGS.columns))
+    else:
+        with h5py.File(path, "w") as file:
+            file["images"] = samples
+            file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
+            file.attrs["protocol"] = json.dumps(model.protocol(by))
     return len(samples)
 
 
@@ -140,6 +175,7 @@ def main():
     flags.DEFINE_integer("drawn", 1000, "number of drawn birds")
     flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
     flags.DEFINE_integer("n", None, "number of images (100), going round the labels; or of images a caption (1)", 1)
+    flags.DEFINE_enum("by", None, ["generator", "descriptor"], "which of CoopNet's players draws; the generator")
     flags.DEFINE_integer("columns", 10, "images in a row of the grid", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "of the latents")
     flags.DEFINE_string("out", "samples.png", "the file: a grid (.png), or the images as HDF5 (.h5)")

@@ -113,7 +113,7 @@ def recomputed(fn):
 
         return fn(*inputs), gradient
 
-    return call
+    return lambda *inputs: call(*map(tf.convert_to_tensor, inputs))  # a variable would be no input of `call`
 
 
 def batch_norm(x, gamma, beta, epsilon):

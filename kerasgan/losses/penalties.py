@@ -1,13 +1,38 @@
-"""Gradient penalties: scalars of a critic's slope, for the discriminator's loss."""
+"""Gradient penalties: scalars of a critic's slope for the discriminator's loss, of a generator's for its own."""
 
+import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable("kerasgan")
 def squared_slope(gradients):
     """Mean over the batch of ||gradient||^2, for R1 with gradients [N, ...] at real images.
 
     Mescheder et al., Which Training Methods for GANs do actually Converge?, arXiv 1801.04406, equation 9: the penalty
     is gamma / 2 times this.
     """
+    return ops.mean(_squared_norms(gradients))
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+def unit_slope(gradients):
+    """Mean over the batch of (||gradient|| - 1)^2, with gradients [N, ...].
+
+    The form of WGAN-GP (Gulrajani et al., arXiv 1704.00028, equation 3), whose gradients are between reals and fakes.
+    """
+    lengths = ops.sqrt(_squared_norms(gradients) + 1e-12)  # a root has no gradient at 0
+    return ops.mean(ops.square(lengths - 1.0))
+
+
+def path_lengths(gradients):
+    """Root of the mean over layers of ||gradient||^2: [N, L, D] -> [N], with gradients of <images, noise> by styles.
+
+    Karras et al., arXiv 1912.04958, section 3.2: ||J^T y||, which path-length regularisation keeps near its average.
+    """
+    squares = ops.sum(ops.square(ops.cast(gradients, "float32")), axis=-1)
+    return ops.sqrt(ops.mean(squares, axis=-1) + 1e-12)  # a root has no gradient at 0
+
+
+def _squared_norms(gradients):
     gradients = ops.cast(gradients, "float32")
-    return ops.mean(ops.sum(ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1))
+    return ops.sum(ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1)  # [N]

