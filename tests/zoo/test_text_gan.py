@@ -73,7 +73,7 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert {f"birds_64_drawn_birds_64_{x}_epoch_2.h5" for x in ("G", "D64", "resume")} <= names
     with Image.open(run / "grids" / "epoch_0002.png") as picture:
-        assert picture.size == (2 * (200 + 64 + 6), 4 * 70)  # eight captions beside their pictures
+        assert picture.size == (2 * (200 + 64 + 6), 4 * 106)  # eight captions of up to five lines
     assert "zoo.birds_64" in (run / "index.html").read_text()
     assert json.loads((run / "settings.json").read_text())["text_encoder"] == "drawn_birds_text"
     capsys.readouterr()
@@ -116,7 +116,7 @@ def test_settings_reach_the_model(birds):
     both = text_gan.build(of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0))
     assert both.sizes == (64,) and both.divergence_weight == 2.0 and both.critic_steps is None
     rate = both.optimizer["generator"].learning_rate
-    assert float(rate) == pytest.approx(2e-4)
+    assert float(rate) == pytest.approx(5e-4)
     paper = of(zoo.birds_256.RECIPE, "paper")
     assert (paper.data, paper.width, paper.batch_size, paper.sizes) == ("birds", 128, 10, "64,128,256")
     noted = of(zoo.birds_256.RECIPE, "noted")
