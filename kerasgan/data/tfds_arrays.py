@@ -1,0 +1,44 @@
+"""Images and labels of a data set of TensorFlow Datasets as arrays, or soon a line that says what is missing."""
+
+import urllib.request
+
+from kerasgan.data.prepared import data_folder
+
+
+def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, otherwise):
+    """Load all of a split.
+
+    Args:
+        name, title: of the data set, as TensorFlow Datasets has it and as people do.
+        split: as TensorFlow Datasets has it.
+        url: where it downloads from: looked at first, since it retries for minutes where there is no network.
+        data_dir: its folder; by default $TFDS_DATA_DIR or ~/tensorflow_datasets.
+        download: whether it may download and prepare the data where they are missing.
+        otherwise: what to do without the data, for the errors.
+
+    Returns:
+        images uint8 [N, H, W, C]; labels int [N].
+
+    Raises:
+        FileNotFoundError, OSError: the data are not prepared and may not, or cannot, be downloaded.
+        ImportError: tensorflow-datasets is not installed.
+    """
+    folder = data_folder(data_dir)
+    prepared = sorted(folder.glob(f"{name}/*/dataset_info.json"))
+    if not prepared and not download:
+        raise FileNotFoundError(f"no prepared {title} in {folder}; pass download=True, or {otherwise}")
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise ImportError(f"{title} needs the package tensorflow-datasets: pip install it") from None
+    if prepared:
+        builder = tfds.builder_from_directory(prepared[-1].parent)
+    else:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+        except OSError as error:
+            raise OSError(f"{title} cannot be downloaded ({error}), and {folder} has none; {otherwise}") from None
+        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+        builder.download_and_prepare()
+    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    return data["image"], data["label"]

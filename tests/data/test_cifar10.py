@@ -1,0 +1,54 @@
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from kerasgan.data.cifar10 import load_cifar10
+from kerasgan.images import to_uint8
+
+
+def test_unknown_split():
+    with pytest.raises(ValueError, match="split must be one of train, test; received 'dev'"):
+        load_cifar10("dev")
+
+
+def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
+    start = time.time()
+    with pytest.raises(FileNotFoundError, match="no prepared CIFAR-10 in .*; pass download=True, or run where") as told:
+        load_cifar10(data_dir=tmp_path)
+    assert "\n" not in str(told.value)
+    with monkeypatch.context() as patched, pytest.raises(ImportError, match="CIFAR-10 needs the package tensor"):
+        patched.setitem(sys.modules, "tensorflow_datasets", None)
+        load_cifar10(data_dir=tmp_path, download=True)
+    monkeypatch.setattr("kerasgan.data.cifar10.URL", "http://127.0.0.1:9/cifar10")
+    pytest.importorskip("tensorflow_datasets")
+    with pytest.raises(OSError, match="CIFAR-10 cannot be downloaded .*; run where there is a network"):
+        load_cifar10(data_dir=tmp_path, download=True)
+    assert time.time() - start < 20
+
+
+@pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
+def test_what_is_prepared_is_read(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), "uint8")
+
+    class Cifar10(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("3.0.2")
+
+        def _info(self):
+            image, label = tfds.features.Image(shape=(32, 32, 3)), tfds.features.ClassLabel(num_classes=10)
+            features = tfds.features.FeaturesDict({"image": image, "label": label})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, manager):
+            return {"train": self._generate_examples(0, 4), "test": self._generate_examples(4, 6)}
+
+        def _generate_examples(self, start, stop):
+            for index in range(start, stop):
+                yield index, {"image": images[index], "label": index}
+
+    Cifar10(data_dir=tmp_path).download_and_prepare()
+    found, labels = load_cifar10("test", data_dir=tmp_path)
+    assert sorted(labels.tolist()) == [4, 5] and found.dtype == "float32"
+    np.testing.assert_array_equal(to_uint8(found), images[labels])  # RGB as it came
