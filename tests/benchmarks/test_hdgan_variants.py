@@ -170,7 +170,6 @@ def test_faulty_layer_norm_divides_by_its_bias():
 # === Replay ===
 
 
-@pytest.mark.backend
 def test_buffer_keeps_the_lowest_scored_and_half_of_the_fakes_come_from_it():
     gan = replay(capacity=4)
     gan.judge = lambda images, embeddings, training=True: [[ops.mean(images[0], (1, 2, 3), keepdims=True)]]
@@ -200,7 +199,6 @@ def test_buffer_keeps_the_lowest_scored_and_half_of_the_fakes_come_from_it():
     assert [list(x) for x in kept()] == [[-0.25, 0.0, 0.25, 0.375]] * 2
 
 
-@pytest.mark.backend
 def test_buffer_goes_on_after_a_resume(tmp_path):
     gan, other = compiled(replay()), compiled(replay())
     one, two = Feed(64)
