@@ -77,9 +77,9 @@ def _listed(folder, letter, run=None):
 
 
 def sibling(path, letter):
-    """The file of another network of the same epoch."""
+    """The file of another network of the same epoch, or of the same preset."""
     match = _NAME.fullmatch(path.name)
-    return path.with_name(f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5")
+    return path.with_name(f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5" if match else f"{letter}.h5")
 
 
 def check_folder(folder):
@@ -159,6 +159,26 @@ def load_model(*paths):
     for pair in pairs:
         _assign(*pair)
     return model, _info(read[0][1])
+
+
+def load_siblings(path, letters=None):
+    """Rebuilds the whole model from a network's file and those beside it of the same epoch.
+
+    Args:
+        path: a file of one network.
+        letters: the other networks to load; None is all that drawing needs, the model's `drawing`.
+
+    Returns:
+        `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
+    """
+    path = pathlib.Path(path)
+    model, info = load_model(path)
+    wanted = letters or getattr(model, "drawing", ())
+    others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
+    missing = [other.name for other in others if not other.is_file()]
+    if missing:
+        raise CheckpointError(f"a {type(model).__name__}'s file must have {missing[0]} beside it; {path} has not")
+    return load_model(path, *others) if others else (model, info)
 
 
 def read_info(path):

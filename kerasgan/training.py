@@ -110,10 +110,12 @@ class AdversarialModel(keras.Model):
 
     Attributes:
         players: names, the player whose updates are counted as iterations first.
+        drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
     """
 
     players = ("generator", "discriminator")
+    drawing = ("G",)
     reports = None
 
     def __init_subclass__(cls, **kwargs):
@@ -333,6 +335,15 @@ class AdversarialModel(keras.Model):
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, callbacks=callbacks, **arguments)
 
+    def check_labels(self, labels):
+        """Raises a ValueError, one line, unless `labels` is an integer array [N] in 0..`self.classes` - 1."""
+        if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
+        if labels.min() < 0 or labels.max() >= self.classes:
+            raise ValueError(
+                f"labels must be in 0..{self.classes - 1}; received labels from {labels.min()} to {labels.max()}"
+            )
+
     def check_arrays(self, x, y, batch_size):
         """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that knows says how."""
 
@@ -348,8 +359,8 @@ class AdversarialModel(keras.Model):
         return presets.load(name_or_folder, cls)
 
     def save_to_preset(self, folder):
-        """Writes configuration and weights (half precision) to `folder`; the discriminator is not kept."""
-        presets.save(self, folder)
+        """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
+        presets.save(self, folder, letters=self.drawing)
 
 
 def averaged_copy(network):

@@ -101,30 +101,19 @@ def build(settings):
     if settings.noise_until < 0:
         raise ValueError(f"noise_until must be at least 0 (0 is always); received {settings.noise_until}")
     pictures, _ = loaded(settings)
-    shape = pictures.shape[2], pictures.shape[3], settings.width
-    slope, small = settings.negative_slope, settings.small_weights
-    deviations = (0.005, 0.01) if small else (None, None)
     noise, until = settings.noise, settings.noise_until * (len(pictures) // settings.batch_size)
     if noise and until:
         noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])  # counts updates from 0
-    model = coopnet.CoopNet(
-        coopnet.build_generator(
-            *shape, latent_dim=settings.latent_dim, negative_slope=slope, deviation=deviations[0]
-        ),
-        coopnet.build_descriptor(*shape, negative_slope=slope, deviation=deviations[1]),
-        chains=settings.chains,
-        steps=settings.steps,
-        step_size=settings.step_size,
-        sigma=settings.sigma,
-        noise=noise,
+    return coopnet.build(
+        *pictures.shape[2:],
+        settings={name: getattr(settings, name) for name in coopnet.AUTHORS} | {"noise": noise},
+        width=settings.width,
+        latent_dim=settings.latent_dim,
         latent_steps=settings.latent_steps,
         clip=settings.clip,
         seed=settings.seed,
+        jit_compile=settings.jit_compile or "auto",
     )
-    rates = {"generator": settings.generator_rate, "descriptor": settings.descriptor_rate}
-    adams = {player: keras.optimizers.Adam(rate, beta_1=settings.beta_1) for player, rate in rates.items()}
-    model.compile(**adams, jit_compile=settings.jit_compile or "auto")
-    return model
 
 
 def guards(settings, folder):

@@ -76,9 +76,8 @@ def shell(arguments):
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     about |= {name: settings[name] for name in ("data", "text_encoder") if name in settings}
-    letters = ("G", "D") if hasattr(model, "descriptor") else ("G",)  # without the descriptor there is no Langevin
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, letters=letters, card=about_it, info=about)
+    presets.save(model, out, letters=model.drawing, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):
         shutil.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))

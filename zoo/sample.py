@@ -11,7 +11,6 @@ the notes' HDF5: `output_64`, `output_128`, `output_256` (uint8), `saveIDs`, `cl
 
 import json
 import pathlib
-import re
 
 import h5py
 import numpy as np
@@ -25,19 +24,9 @@ BLOCK = 64  # pictures computed and written at a time
 
 
 def load(name):
-    """The model of a checkpoint file (`…_G_epoch_n.h5`) or of a preset (a name or a folder).
-
-    CoopNet's descriptor also draws: its file, `…_D_epoch_n.h5`, must lie beside the generator's.
-    """
-    if not str(name).endswith(".h5"):
-        return presets.load(name)
-    if checkpoints.read_info(name)["model"] != "CoopNet":
-        return checkpoints.load_model(name)[0]
-    path = pathlib.Path(name)
-    other = path.with_name(re.sub(r"(^|_)G(\.h5|_epoch_\d+\.h5)$", r"\1D\2", path.name))
-    if other == path or not other.is_file():
-        raise ValueError(f"a CoopNet's …_G_epoch_n.h5 must have …_D_epoch_n.h5 beside it; received only {path}")
-    return checkpoints.load_model(path, other)[0]
+    """The model of a checkpoint file (`…_G_epoch_n.h5`, its other networks that draw beside it) or of a preset (a name
+    or a folder)."""
+    return checkpoints.load_siblings(name)[0] if str(name).endswith(".h5") else presets.load(name)
 
 
 def about(name):

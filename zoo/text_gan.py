@@ -146,8 +146,8 @@ def last_of(folder):
     path = checkpoints.latest(pathlib.Path(folder) / "checkpoints")
     if path is None:
         raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
-    sizes = checkpoints.load_model(path)[0].sizes
-    return checkpoints.load_model(path, *(checkpoints.sibling(path, f"D{size}") for size in sizes))[0]
+    letters = checkpoints.load_model(path)[0].checkpoint_networks()
+    return checkpoints.load_siblings(path, letters)[0]
 
 
 def draw(settings, count=8):

@@ -23,7 +23,6 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
-from kerasgan import presets
 from kerasgan.images import check_images
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
@@ -107,12 +106,15 @@ def _check_size(size):
         raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}; received {size}")
 
 
-def build(size, channels=3, *, settings=AUTHORS, width=64, latent_dim=100, seed=0, **compiling):
+def build(
+    size, channels=3, *, settings=AUTHORS, width=64, latent_dim=100, latent_steps=0, clip=False, seed=0, **compiling
+):
     """A compiled `CoopNet` with the networks and Adams of `settings`.
 
     Args:
         size, channels, width, latent_dim: of the networks.
         settings: a dictionary like `AUTHORS`, such as `PORT | {"chains": 100}`; `batch_size` is for who makes batches.
+        latent_steps, clip: of the model.
         seed: of all noise in training.
         **compiling: for `compile`, such as `jit_compile`.
     """
@@ -124,7 +126,8 @@ def build(size, channels=3, *, settings=AUTHORS, width=64, latent_dim=100, seed=
     model = CoopNet(
         build_generator(size, channels, width, latent_dim=latent_dim, deviation=deviations[0], **networks),
         build_descriptor(size, channels, width, deviation=deviations[1], **networks),
-        **{name: settings[name] for name in ("chains", "steps", "step_size", "sigma", "noise")}, seed=seed,
+        **{name: settings[name] for name in ("chains", "steps", "step_size", "sigma", "noise")},
+        latent_steps=latent_steps, clip=clip, seed=seed,
     )  # fmt: skip
     rates = {player: settings[f"{player}_rate"] for player in model.players}
     adams = {player: keras.optimizers.Adam(rate, beta_1=settings["beta_1"]) for player, rate in rates.items()}
@@ -201,6 +204,7 @@ class CoopNet(AdversarialModel):
     """
 
     players = ("generator", "descriptor")
+    drawing = ("G", "D")  # without the descriptor there is no Langevin
     # Means over the epoch. drift .. dead: `ops.langevin`. travel: |revised - drawn| / |drawn|; travel_to_data: the same
     # / |data|. clipped: share of revised pixels beyond [-1, 1]. spread: deviation of revised pixels / of the data's.
     # reconstruction: (revised - drawn)^2 a pixel. moment_gap: (mean revised - mean image of the data)^2 a pixel.
@@ -272,10 +276,6 @@ class CoopNet(AdversarialModel):
     @classmethod
     def from_config(cls, config):
         return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
-
-    def save_to_preset(self, folder):
-        """As of every model, with the descriptor, without which there is no Langevin."""
-        presets.save(self, folder, letters=("G", "D"))
 
     # === Training ===
 

@@ -574,14 +574,6 @@ class StyleGAN2(AdversarialModel):
             pictures.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
         return np.clip(np.concatenate(pictures), -1.0, 1.0).astype("float32")
 
-    def check_labels(self, labels):
-        if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
-        if labels.min() < 0 or labels.max() >= self.classes:
-            raise ValueError(
-                f"labels must be in 0..{self.classes - 1}; received labels from {labels.min()} to {labels.max()}"
-            )
-
     def check_arrays(self, x, y, batch_size):
         check_images(x, self.image_shape)
         if not self.conditions:

@@ -29,26 +29,8 @@ def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
-def test_what_is_prepared_is_read(tmp_path):
-    tfds = pytest.importorskip("tensorflow_datasets")
-    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), "uint8")
-
-    class Cifar10(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("3.0.2")
-
-        def _info(self):
-            image, label = tfds.features.Image(shape=(32, 32, 3)), tfds.features.ClassLabel(num_classes=10)
-            features = tfds.features.FeaturesDict({"image": image, "label": label})
-            return tfds.core.DatasetInfo(builder=self, features=features)
-
-        def _split_generators(self, manager):
-            return {"train": self._generate_examples(0, 4), "test": self._generate_examples(4, 6)}
-
-        def _generate_examples(self, start, stop):
-            for index in range(start, stop):
-                yield index, {"image": images[index], "label": index}
-
-    Cifar10(data_dir=tmp_path).download_and_prepare()
+def test_what_is_prepared_is_read(prepare_tfds, tmp_path):
+    images = prepare_tfds("Cifar10", "3.0.2", (32, 32, 3))
     found, labels = load_cifar10("test", data_dir=tmp_path)
     assert sorted(labels.tolist()) == [4, 5] and found.dtype == "float32"
     np.testing.assert_array_equal(to_uint8(found), images[labels])  # RGB as it came

@@ -55,26 +55,8 @@ def test_tfds_fails_fast_where_nothing_is_prepared(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
-def test_tfds_reads_what_is_prepared(tmp_path):
-    tfds = pytest.importorskip("tensorflow_datasets")
-    images = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), "uint8")
-
-    class Mnist(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("3.0.1")
-
-        def _info(self):
-            image, label = tfds.features.Image(shape=(28, 28, 1)), tfds.features.ClassLabel(num_classes=10)
-            features = tfds.features.FeaturesDict({"image": image, "label": label})
-            return tfds.core.DatasetInfo(builder=self, features=features)
-
-        def _split_generators(self, manager):
-            return {"train": self._generate_examples(0, 4), "test": self._generate_examples(4, 6)}
-
-        def _generate_examples(self, start, stop):
-            for index in range(start, stop):
-                yield index, {"image": images[index], "label": index}
-
-    Mnist(data_dir=tmp_path).download_and_prepare()
+def test_tfds_reads_what_is_prepared(prepare_tfds, tmp_path):
+    images = prepare_tfds("Mnist", "3.0.1", (28, 28, 1))
     found, labels = load_digits("test", source="tfds", data_dir=tmp_path)
     assert sorted(labels.tolist()) == [4, 5]
     np.testing.assert_array_equal(to_uint8(found), images[labels])
