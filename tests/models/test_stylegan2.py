@@ -285,6 +285,29 @@ def test_fit_moves_everything(kind):
     assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(list(scores.values())).all()
 
 
+# Two steps of SGD from the same weights and draws: how far generator, its average and discriminator have moved, the mean
+# path length and the mean loss.
+AGREED = [1.58866e-4, 17.33012, 0.0360967, 0.2532599, 17.81067]
+
+
+@pytest.mark.backend
+def test_two_steps_with_both_penalties_agree_on_three_backends(monkeypatch):
+    always = {"penalty_every": 1, "path_every": 1, "path_start": 0}
+    gan = compiled(tiny(conditions=3, **always), keras.optimizers.SGD, 1e-5)
+    known_weights(gan)
+    known_draws(gan, monkeypatch)
+    networks = gan.generator, gan.averaged, gan.discriminator
+    before = [weights(network) for network in networks]
+    for start in (0, 4):
+        logs = gan.train_on_batch(IMAGES[start : start + 4], LABELS[start : start + 4], return_dict=True)
+    moved = [
+        sum(float(np.abs(a - b).mean()) for a, b in zip(old, weights(network), strict=True))
+        for old, network in zip(before, networks, strict=True)
+    ]
+    found = [*moved, float(array(gan.path_mean)), float(logs["discriminator_loss"])]
+    assert found == pytest.approx(AGREED, rel=2e-3), found
+
+
 def run(seed, **arguments):
     gan = compiled(tiny(seed=seed, **arguments))
     known_weights(gan)
