@@ -2,11 +2,14 @@
 
 import urllib.request
 
+import numpy as np
+from PIL import Image, ImageOps
+
 from kerasgan.data.prepared import data_folder
 
 
 def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, otherwise):
-    """Load all of a split.
+    """Load all of a split whose images have one size.
 
     Args:
         name, title: of the data set, as TensorFlow Datasets has it and as people do.
@@ -23,6 +26,33 @@ def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, other
         FileNotFoundError, OSError: the data are not prepared and may not, or cannot, be downloaded.
         ImportError: tensorflow-datasets is not installed.
     """
+    tfds, builder = _builder(name, title, url, data_dir, download, otherwise)
+    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    return data["image"], data["label"]
+
+
+def tfds_squares(name, title, split, url, size, label, data_dir=None, download=False, *, otherwise):
+    """Load all of a split of photographs of any size, each cropped to its central square and resized to `size` with
+    Pillow's antialiased bicubic filter, one after the other.
+
+    Args:
+        label: `(example, its features' description) -> int`.
+        others: as `tfds_arrays` takes them, and raises what it raises.
+
+    Returns:
+        images uint8 [N, size, size, 3]; labels int32 [N].
+    """
+    tfds, builder = _builder(name, title, url, data_dir, download, otherwise)
+    images, labels = [], []
+    for example in tfds.as_numpy(builder.as_dataset(split=split)):
+        image = Image.fromarray(example["image"])
+        images.append(np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)))
+        labels.append(label(example, builder.info.features))
+    return np.stack(images), np.array(labels, "int32")
+
+
+def _builder(name, title, url, data_dir, download, otherwise):
+    """TensorFlow Datasets, and its builder of prepared data."""
     folder = data_folder(data_dir)
     prepared = sorted(folder.glob(f"{name}/*/dataset_info.json"))
     if not prepared and not download:
@@ -32,13 +62,11 @@ def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, other
     except ImportError:
         raise ImportError(f"{title} needs the package tensorflow-datasets: pip install it") from None
     if prepared:
-        builder = tfds.builder_from_directory(prepared[-1].parent)
-    else:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
-        except OSError as error:
-            raise OSError(f"{title} cannot be downloaded ({error}), and {folder} has none; {otherwise}") from None
-        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
-        builder.download_and_prepare()
-    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    return data["image"], data["label"]
+        return tfds, tfds.builder_from_directory(prepared[-1].parent)
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+    except OSError as error:
+        raise OSError(f"{title} cannot be downloaded ({error}), and {folder} has none; {otherwise}") from None
+    builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    builder.download_and_prepare()
+    return tfds, builder

@@ -447,7 +447,7 @@ class StyleGAN2(AdversarialModel):
         conditions = ops.repeat(ops.cast(conditions, w.dtype)[:, None], self.generator.blocks, axis=1)
         return ops.concatenate([w, conditions], axis=-1)
 
-    def conditions_of(self, labels):
+    def label_conditions(self, labels):
         """What generator and discriminator are told: the class as one-hot [N, classes], or None."""
         return ops.one_hot(ops.cast(labels, "int32"), self.conditions) if self.conditions else None
 
@@ -475,49 +475,55 @@ class StyleGAN2(AdversarialModel):
         self.path_mean.assign(ops.where(known, before + 0.01 * (now - before), now))
         return penalty
 
-    def lazy_path_penalty(self, w, noise):
-        """`path_penalty` in each `path_every`-th update of the generator from `path_start` on, otherwise 0."""
+    def lazy_path_penalty(self, styles, noise):
+        """`path_penalty` of w = `styles()` in each `path_every`-th update of the generator from `path_start` on,
+        otherwise 0."""
         if not self.path_weight:
             return ops.zeros((), "float32")
         steps = self.optimizer["generator"].iterations
         due = ops.logical_and(ops.equal(ops.mod(steps, self.path_every), 0), steps >= self.path_start)
-        return backend.cond(due, lambda: self.path_penalty(w, noise), lambda: ops.zeros((), "float32"))
+        return backend.cond(due, lambda: self.path_penalty(styles(), noise), lambda: ops.zeros((), "float32"))
+
+    def move_discriminator(self, real, fake, conditions=None, labels=None):
+        """A step of the discriminator; its numbers for the report."""
+        weight = self.penalty_weight * self.penalty_every
+
+        def objective():
+            real_logits, fake_logits = self.judge(real, conditions), self.judge(fake, conditions)
+            loss, penalty = self.discriminator_loss(real_logits, fake_logits, labels), ops.zeros((), "float32")
+            if weight:
+                slope = lambda: self.slope_penalty(real, conditions)  # noqa: E731
+                penalty = self.every(self.penalty_every, "discriminator", slope) * weight
+            return loss + penalty, (loss, penalty, real_logits, fake_logits)
+
+        _, (loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", objective)
+        return {"discriminator_loss": loss, "penalty": penalty} | self.accuracies(real_logits, fake_logits)
 
     def train_step(self, data):
         real, labels = data if isinstance(data, tuple) else (data, None)
-        conditions, count = self.conditions_of(labels), ops.shape(real)[0]
+        conditions, count = self.label_conditions(labels), ops.shape(real)[0]
 
         def drawn():
             w, noise = self.random_styles(count, conditions), self.random_noise(count)
-            return self.generator([w, noise], training=True), self.lazy_path_penalty(w, noise)
-
-        (fake, path_penalty), pull = self.trace("generator", drawn)
-        penalty_weight, path_weight = self.penalty_weight * self.penalty_every, self.path_weight * self.path_every
-
-        def discriminator_objective():
-            real_logits, fake_logits = self.judge(real, conditions), self.judge(fake, conditions)
-            loss, penalty = self.discriminator_loss(real_logits, fake_logits, labels), ops.zeros((), "float32")
-            if penalty_weight:
-                slope = lambda: self.slope_penalty(real, conditions)  # noqa: E731
-                penalty = self.every(self.penalty_every, "discriminator", slope) * penalty_weight
-            return loss + penalty, (loss, penalty, real_logits, fake_logits)
+            return self.generator([w, noise], training=True), self.lazy_path_penalty(lambda: w, noise)
 
         def generator_objective(fake):
             return self.generator_loss(self.judge(fake, conditions), labels)
 
-        _, (d_loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", discriminator_objective)
+        (fake, path_penalty), pull = self.trace("generator", drawn)
+        path_weight = self.path_weight * self.path_every
+        judged = self.move_discriminator(real, fake, conditions, labels)
         g_loss, slope = self.value_and_input_gradient(generator_objective, fake)
         self.apply_gradients("generator", pull((slope, ops.convert_to_tensor(path_weight, dtype="float32"))))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, penalty=penalty, path_penalty=path_penalty * path_weight,
-            path_length=self.path_mean, **self.accuracies(real_logits, fake_logits),
-        )  # fmt: skip
+            generator_loss=g_loss, path_penalty=path_penalty * path_weight, path_length=self.path_mean, **judged
+        )
 
     def test_step(self, data):
         real, labels = data if isinstance(data, tuple) else (data, None)
-        conditions, count = self.conditions_of(labels), ops.shape(real)[0]
+        conditions, count = self.label_conditions(labels), ops.shape(real)[0]
         fake = self.generator([self.random_styles(count, conditions), self.random_noise(count)], training=False)
         fake_logits = self.judge(fake, conditions, training=False)
         real_logits = self.judge(real, conditions, training=False)
@@ -570,7 +576,7 @@ class StyleGAN2(AdversarialModel):
             latents = latent_random.standard_normal((len(part), self.latent_dim), "float32")
             noise = noise_random.random((len(part), *self.image_shape[:2], 1), "float32")
             w = mean + truncation * (network.mapping(latents) - mean)
-            w = self.with_conditions(ops.repeat(w[:, None], network.blocks, axis=1), self.conditions_of(part))
+            w = self.with_conditions(ops.repeat(w[:, None], network.blocks, axis=1), self.label_conditions(part))
             pictures.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
         return np.clip(np.concatenate(pictures), -1.0, 1.0).astype("float32")
 

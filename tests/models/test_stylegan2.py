@@ -285,8 +285,8 @@ def test_fit_moves_everything(kind):
     assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(list(scores.values())).all()
 
 
-# Two steps of SGD from the same weights and draws: how far generator, its average and discriminator have moved, the mean
-# path length and the mean loss.
+# Two steps of SGD from the same weights and draws: how far generator, its average and discriminator have moved, the
+# mean path length and the mean loss.
 AGREED = [1.58866e-4, 17.33012, 0.0360967, 0.2532599, 17.81067]
 
 
