@@ -1,7 +1,9 @@
-"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no script, no request.
+"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no request, and no script but
+the few lines behind a slider.
 
 `run_page` turns a run's folder (settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/, scores.json,
-each of which may be missing) into its index.html. `diagnostics_page` shows what `metrics.diagnostics` found.
+each of which may be missing) into its index.html. `diagnostics_page` shows what `metrics.diagnostics` found,
+`attributes_page` what `models.attfind` did.
 """
 
 import base64
@@ -68,6 +70,13 @@ table.meanings th { width: min(12em, 24%); overflow-wrap: normal; }
 .shares b { color: var(--c1); font-weight: 600; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(108px, 1fr)); gap: 12px 16px; }
 .pairs img { width: 100%; height: auto; }
+.slider { margin-bottom: 16px; } .slider input { width: 100%; margin: 0; accent-color: var(--accent); }
+.ends { display: flex; justify-content: space-between; gap: 12px; color: var(--soft); font-size: .86rem; }
+.seen { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30%, 120px), 1fr)); gap: 12px;
+  margin-top: 12px; font-variant-numeric: tabular-nums; }
+.seen img { width: 100%; height: auto; } .seen .bar { margin-top: 4px; }
+.steps { display: grid; gap: 4px; } .steps img { width: 100%; height: auto; border-radius: 3px; }
+.steps .bar { height: 3px; border-radius: 2px; margin: 2px 0 0; } .steps .now { outline: 2px solid var(--accent); }
 """
 
 
@@ -230,12 +239,13 @@ def _group(name):
     return next((group for group, part in _GROUPS.items() if part in name), _words(name).capitalize())
 
 
-def chart(curves, width=520, height=240):
+def chart(curves, width=520, height=240, by="epoch"):
     """Curves as inline SVG.
 
     Args:
         curves: name -> list of (x, y), finite, x increasing; at most some thousand points a curve are drawn.
         width, height: of the drawing in its own units; it fills the width it is given.
+        by: what x is.
     """
     left, right, top, bottom = 56, 12, 10, 26
     xs = [x for points in curves.values() for x, _ in points]
@@ -268,14 +278,14 @@ def chart(curves, width=520, height=240):
                 across, down = place(x, y).split(",")
                 drawn.append(
                     f'<circle cx="{across}" cy="{down}" r="2.6" style="fill:{colour}">'
-                    f"<title>{_text(name)}, epoch {x:g}: {_number(y)}</title></circle>"
+                    f"<title>{_text(name)}, {_text(by)} {x:g}: {_number(y)}</title></circle>"
                 )
     legend = "".join(
         f'<span><i style="background:var(--c{i % 6})"></i>{_text(name)} '
         f'<span class="note">{_number(points[-1][1])}</span></span>'
         for i, (name, points) in enumerate(curves.items())
     )
-    label = _text(", ".join(curves) + " by epoch")
+    label = _text(f"{', '.join(curves)} by {by}")
     svg = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(drawn)}</svg>'
     return f'{svg}<div class="legend">{legend}</div>'
 
@@ -570,3 +580,122 @@ def _percent(share):
 def _duration(seconds):
     hours, minutes = divmod(round(seconds) // 60, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"
+
+
+# === Attributes ===
+
+
+def attributes_page(folder, found, title="Attributes", command=None):
+    """Writes `index.html`, what AttFind found, into a folder and returns its path.
+
+    Args:
+        folder: an existing folder.
+        found: a dictionary: `target` and `rest`, what the classes are called; `attributes`, a list of `layer`, `index`,
+            `direction` ("minimum" or "maximum", the end that speaks for the target), `effect_towards_target`,
+            `effect_towards_rest`, `pictures` and `probabilities`; `together`, a dictionary of `pictures` and
+            `probabilities` of the images, and of how they are drawn with 0, 1, 2 ... attributes; `sufficiency`, a list
+            of what `attfind.sufficiency` returned, by any of its strategies; `classes`, the name of each class; `unit`
+            of the effects; `protocol`. `pictures` are uint8 [N, steps, H, W, C], `probabilities` [N, steps], of the
+            target.
+        command: makes the page again; shown at its end.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"a page must go into an existing folder; received {folder}")
+    target, rest, attributes = found["target"], found["rest"], found["attributes"]
+    lead = f"What makes the classifier say {target} rather than {rest}: {len(attributes)} attributes of its images."
+    parts = [f"<header><h1>{_text(title)}</h1><p class=lead>{_text(lead)}</p></header>", _sufficiency_facts(found)]
+    together = found["together"]
+    last = together["pictures"].shape[1] - 2
+    say = f"Each image, as it is drawn, with the first attribute, and so on to all of the first {last}, moved as it "
+    say += f"takes to turn {target} into {rest}, and {rest} into {target}."
+    ends = ("the image", f"{last} applied")
+    parts.append(_card("Together", f"<p class=say>{_text(say)}</p>", _slider(together, found, ends)))
+    parts.append(_card("Sufficiency", _sufficiency(found)))
+    for place, attribute in enumerate(attributes, 1):
+        high = attribute["direction"] == "maximum"
+        ends = [f"{rest}, {'low' if high else 'high'}", f"{target}, {'high' if high else 'low'}"]
+        say = (
+            f"Moved to its {attribute['direction']}, it changes the {found['unit']} of {target} by "
+            f"{attribute['effect_towards_target']:+.2f} on the mean of images of {rest}; moved to the other end, that "
+            f"of {rest} by {attribute['effect_towards_rest']:+.2f} on images of {target}."
+        )
+        name = f"{place}. {attribute['layer']}, coordinate {attribute['index']}"
+        parts.append(_card(name, f"<p class=say>{_text(say)}</p>", _slider(attribute, found, ends)))
+    parts.append(_card("How it was found", _table(found["protocol"])))
+    parts.append(_card("Once more", f"<pre>{_text(command)}</pre>" if command else ""))
+    return _save(folder, title, [*parts, f"<script>{_SLIDE}</script>"])
+
+
+# A slider shows the pictures of one step, large; without scripts it is hidden, and the rows of all steps remain.
+_SLIDE = """
+for (const row of document.querySelectorAll(".slider")) {
+  const input = row.querySelector("input"), seen = row.querySelectorAll(".seen figure");
+  const cells = [...row.nextElementSibling.querySelectorAll("figure")], steps = Number(input.max) + 1;
+  const show = () => {
+    cells.forEach((cell, i) => cell.classList.toggle("now", i % steps == input.value));
+    seen.forEach((figure, i) => {
+      const from = cells[i * steps + Number(input.value)];
+      figure.querySelector("img").src = from.querySelector("img").src;
+      figure.querySelector("img").alt = figure.querySelector("figcaption").textContent = from.title;
+      figure.querySelector("i").style.width = from.querySelector("i").style.width;
+    });
+  };
+  input.addEventListener("input", show);
+  row.hidden = false;
+  show();
+}
+"""
+
+
+def _slider(row, found, ends, edge=128):
+    """All steps of a few images, a row an image, and beside them a slider through the steps."""
+    pictures, chances = row["pictures"], row["probabilities"]
+    count, steps = pictures.shape[:2]
+    cells = []
+    for image, chance in zip(pictures.reshape(-1, *pictures.shape[2:]), np.ravel(chances), strict=True):
+        small = _shrunk(image, edge)
+        uri, kind = images.png_data_uri(small), "pixels" if max(small.shape[:2]) < edge else ""
+        words = _text(f"{found['target']}: {100 * chance:.0f} %")
+        cells.append(
+            f'<figure title="{words}"><img class="{kind}" src="{uri}" alt="{words}">'
+            f'<i class="bar" style="width:{100 * chance:.0f}%"></i></figure>'
+        )
+    kind = "pixels" if max(pictures.shape[2:4]) < edge else ""
+    large = f'<figure><img class="{kind}" alt=""><i class="bar"></i><figcaption></figcaption></figure>' * count
+    words = "".join(f"<span>{_text(end)}</span>" for end in ends)
+    return (
+        f'<div class="two"><div class="slider" hidden><input type="range" min="0" max="{steps - 1}" step="1" '
+        f'value="{steps - 1}" aria-label="{_text(" to ".join(ends))}"><div class="ends">{words}</div>'
+        f'<div class="seen">{large}</div></div><div><div class="ends">{words}</div><div class="steps" '
+        f'style="grid-template-columns:repeat({steps},minmax(0,1fr))">{"".join(cells)}</div></div></div>'
+    )
+
+
+def _sufficiency_facts(found):
+    first = found["sufficiency"][0]
+    facts = [(f"of images flip by {len(first['all'])} attributes together", _percent(first["all"][-1]))]
+    facts.append(("flip by the first", _percent(first["all"][0])))
+    facts.append(("images asked", f"{first['images']:,}"))
+    inside = "".join(f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in facts)
+    return f'<div class="facts">{inside}</div>'
+
+
+def _sufficiency(found):
+    """A chart of all images by each strategy and of each class by the first, and a table of the same."""
+    curves = {}
+    for row in found["sufficiency"]:
+        curves[f"all, {row['strategy']}"] = row["all"]
+    for row in found["sufficiency"][0]["classes"]:
+        curves[f"{found['classes'][row['class']]} ({row['images']})"] = row["flipped"]
+    most = max(map(len, curves.values()))
+    head = "".join(f"<th class=n>{k}</th>" for k in range(1, most + 1))
+    rows = "".join(
+        f"<tr><td>{_text(name)}</td>" + "".join(f"<td class=n>{100 * share:.1f}</td>" for share in shares) + "</tr>"
+        for name, shares in curves.items()
+    )
+    points = {name: [(k, 100 * share) for k, share in enumerate(shares, 1)] for name, shares in curves.items()}
+    say = "Share of images, in %, that the classifier takes for something else once so many attributes are applied."
+    table = f'<div style="overflow-x:auto"><table class="shares"><tr><th></th>{head}</tr>{rows}</table></div>'
+    drawn = chart(points, by="attributes")
+    return f'<p class=say>{say}</p><div class="two"><div>{drawn}</div>{table}</div>'

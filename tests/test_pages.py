@@ -14,7 +14,7 @@ from kerasgan.metrics.diagnostics import diagnose
 class Balanced(html.parser.HTMLParser):
     """Checks that every element is closed, in order."""
 
-    VOID = {"meta", "img", "br"}
+    VOID = {"meta", "img", "br", "input"}
 
     def __init__(self):
         super().__init__()
@@ -165,3 +165,59 @@ def test_large_pictures_are_shrunk(diagnosed, tmp_path):
 def test_diagnostics_need_a_folder(diagnosed, tmp_path):
     with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
         pages.diagnostics_page(tmp_path / "absent", *diagnosed)
+
+
+@pytest.fixture
+def explained():
+    """Two attributes of three images in four steps, and what they do."""
+    random = np.random.default_rng(0)
+    attributes = [
+        {
+            "layer": "8x8_2", "index": 13, "direction": direction, "effect_towards_target": 1.25,
+            "effect_towards_rest": -0.5, "pictures": random.integers(0, 256, (3, 4, 8, 8, 1)).astype("uint8"),
+            "probabilities": random.random((3, 4)),
+        }
+        for direction in ("minimum", "maximum")
+    ]  # fmt: skip
+    together = {"pictures": attributes[0]["pictures"][:, :3], "probabilities": random.random((3, 3))}
+    classes = [{"class": c, "images": 20, "flipped": [0.25 + c / 2, 0.5 + c / 2]} for c in (0, 1)]
+    sufficiency = [{"all": [0.5, 0.75], "classes": classes, "images": 40, "strategy": "shared", "target": 0}]
+    sufficiency.append(sufficiency[0] | {"all": [0.6, 0.95], "strategy": "subset"})
+    return {
+        "target": "<i>eight</i>", "rest": "nine", "classes": ["<i>eight</i>", "nine"], "attributes": attributes,
+        "together": together, "sufficiency": sufficiency, "unit": "logit", "protocol": {"images": 250, "selector": "s"},
+    }  # fmt: skip
+
+
+def test_attributes_are_rows_of_pictures_with_a_slider_each(explained, tmp_path):
+    seen = parsed(pages.attributes_page(tmp_path, explained, "a & b", "python -m zoo.explain"))
+    tags = [tag for tag, _ in seen]
+    assert tags.count("script") == 1 and not {"link", "iframe"} & set(tags)
+    sources = [attributes["src"] for tag, attributes in seen if tag == "img" and "src" in attributes]
+    assert len(sources) == 3 * 3 + 2 * 3 * 4 and all(source.startswith("data:image/png") for source in sources)
+    assert sources[9] == images.png_data_uri(explained["attributes"][0]["pictures"][0, 0])
+    sliders = [attributes for tag, attributes in seen if tag == "input"]
+    assert [(each["type"], each["min"], each["max"]) for each in sliders] == [("range", "0", m) for m in "233"]
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=\"?https?:|url\(|@import", text)
+    chance = f"&lt;i&gt;eight&lt;/i&gt;: {100 * explained['attributes'][0]['probabilities'][0, 0]:.0f} %"
+    for words in (
+        "a &amp; b", chance, "1. 8x8_2, coordinate 13", "the image</span><span>1 applied",
+        "by +1.25", "by -0.50", "75.0 %", "50.0 %", "nine (20)",
+        "all, subset", "95.0", "nine, high</span><span>&lt;i&gt;eight&lt;/i&gt;, low", "python -m zoo.explain", "250",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "<i>eight" not in text and [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    lengths = sorted(len(attributes["points"].split()) for tag, attributes in seen if tag == "polyline")
+    assert lengths == [2, 2, 2, 2]
+    assert "by attributes" in text and "epoch" not in text
+
+
+def test_attributes_of_large_colour_pictures_are_shrunk(explained, tmp_path):
+    row = explained["attributes"][0]
+    row["pictures"] = row["pictures"].repeat(32, axis=2).repeat(32, axis=3).repeat(3, axis=4)
+    text = pages.attributes_page(tmp_path, explained | {"attributes": [row]}).read_text(encoding="utf-8")
+    uri = images.png_data_uri(pages._shrunk(row["pictures"][0, 0], 128))
+    assert uri in text and len(explained["attributes"]) == 2 and "Once more" not in text
+    with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
+        pages.attributes_page(tmp_path / "absent", explained)

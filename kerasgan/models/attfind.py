@@ -1,0 +1,745 @@
+"""AttFind (Lang et al., Explaining in Style: Training a GAN to explain a classifier in StyleSpace, arXiv 2104.13369,
+section 3.3): which coordinates of a generator's style vectors change what a classifier says of its pictures.
+
+    found = attfind(model, images)                        # model: a trained StylEx
+    pictures = counterfactual(model, images, found, k=3)  # the three strongest attributes at once
+    sufficiency(model, heldout, found)["all"]             # shares of images that flip by 1, 2 ... 10 attributes
+
+An attribute is a coordinate and the end of its range, as the images have it, to which it is moved. What a move cannot
+change, all before the coordinate's layer, is computed once an image; the rest in compiled batches of moves.
+
+Differences from the authors' notebook:
+- pictures are clipped to [-1, 1] before a classifier or a discriminator sees them, as they are when they are shown;
+- where every image is explained, or none is left that an attribute could explain, all come back (there, the mean of no
+  image is not a number, and its place is chosen);
+- the merged list names a coordinate once, with its better direction: the other one would undo it;
+- `subset` tries the coordinates that do most by themselves, not all;
+- of more than two classes, one is explained against the rest, whose logit is the log of their exponentials' sum.
+
+Differences from the reproduction (`REPRODUCTION` has its numbers): images to be explained are those that are predicted
+the other class; there, those that are of the class already.
+"""
+
+import dataclasses
+import functools
+import json
+import zipfile
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgan.images import check_images, to_uint8
+
+ROUNDING = 1e-5  # an effect of no more than this, on the mean, is none: what is drawn in two ways differs by as much
+
+# === What a move of a coordinate does ===
+
+
+class Whole(keras.Model):
+    """The whole drawing: style vectors and colours -> pictures [N, H, W, C] in [-1, 1], and logits [N, K] of them."""
+
+    def __init__(self, generator, head):
+        super().__init__(name="whole")
+        self.generator, self.head = generator, head
+        self.built = True
+
+    def call(self, inputs):
+        picture = ops.clip(self.generator.draw(inputs["styles"], inputs["colours"], inputs["noise"]), -1.0, 1.0)
+        return picture, self.head(picture, training=False)
+
+
+class Rest(keras.Model):
+    """The drawing from style layer `first` on, of moves: image, coordinate of that layer and shift, each [T] ->
+    logits [T, K]. States, style vectors and colours are the images', [N, ...]."""
+
+    def __init__(self, generator, head, first):
+        super().__init__(name=f"rest_{first}")
+        self.generator, self.head, self.first = generator, head, first
+        self.built = True
+
+    def call(self, inputs):
+        first, image = self.first, inputs["image"]
+
+        def of_moves(arrays):
+            return [ops.take(x, image, axis=0) for x in arrays]
+
+        styles = [None] * first + of_moves(inputs["styles"])
+        place = ops.one_hot(inputs["coordinate"], self.generator.style_sizes[first])
+        styles[first] = styles[first] + place * inputs["shift"][:, None]  # [T, C]
+        colours = [None] * (first // 2) + of_moves(inputs["colours"])
+        picture = self.generator.draw(styles, colours, inputs["noise"], of_moves(inputs["state"]), first)
+        return self.head(ops.clip(picture, -1.0, 1.0), training=False)
+
+
+class Realness(keras.Model):
+    """A discriminator's logits [N, 1] of pictures; where it takes conditions, those are the classifier's
+    probabilities of the same pictures."""
+
+    def __init__(self, discriminator, classifier):
+        super().__init__(name="realness")
+        self.discriminator, self.classifier = discriminator, classifier
+        self.built = True
+
+    def call(self, pictures, training=False):
+        if len(self.discriminator.inputs) == 1:
+            return self.discriminator(pictures, training=training)
+        conditions = ops.softmax(self.classifier(pictures, training=training))
+        return self.discriminator([pictures, conditions], training=training)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Images as a generator draws them.
+
+    Attributes:
+        styles: float32 [N, J], all style vectors of an image in a row.
+        colours: list of float32 [N, C], one a block.
+        logits: float32 [N, K], of the drawings.
+        pictures: float32 [N, H, W, C], the drawings, in [-1, 1].
+    """
+
+    styles: np.ndarray
+    colours: list
+    logits: np.ndarray
+    pictures: np.ndarray
+
+
+class Probe:
+    """A model's generator and classifier, compiled for moves of style coordinates.
+
+    Every function here that takes a model takes a probe of it too, and then uses again what has been compiled.
+
+    Args:
+        model: a trained `StylEx`, or what has its `generator`, `averaged`, `classifier`, `noise`, `styles(images)` and,
+            where drawings are judged, `discriminator`.
+        batch_size: moves computed at a time, and images; results do not depend on it, but for rounding.
+        progress: show Keras' progress bar while many moves are tried.
+    """
+
+    def __init__(self, model, batch_size=64, progress=True):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; received {batch_size}")
+        self.model, self.batch_size, self.progress = model, batch_size, progress
+        self.generator = model.averaged or model.generator
+        self.noise = np.asarray(ops.convert_to_numpy(model.noise), "float32")
+        self.layers, self.sizes = list(self.generator.style_names), list(self.generator.style_sizes)
+        self.ends = np.cumsum(self.sizes)
+        self.classes = model.classifier.output_shape[-1]
+        if len(model.classifier.output_shape) != 2 or self.classes < 2:
+            shape = list(model.classifier.output_shape)
+            raise ValueError(f"classifier must give logits [N, classes], 2 or more; received {shape}")
+        self._whole = Whole(self.generator, model.classifier)
+        self._heads, self._rests = {"classes": model.classifier}, {}
+
+    @classmethod
+    def of(cls, model, batch_size=64, progress=True):
+        return model if isinstance(model, cls) else cls(model, batch_size, progress)
+
+    def encode(self, images):
+        """`Encoded` images, float [N, H, W, C] in [-1, 1]."""
+        generator = self.generator
+        images = check_images(images, (generator.size, generator.size, generator.channels))
+        styles, colours = self.model.styles(images)
+        styles = np.concatenate([np.asarray(x, "float32") for x in styles], axis=1)
+        colours = [np.asarray(x, "float32") for x in colours]
+        pictures, logits = self.draw(styles, colours)
+        return Encoded(styles, colours, logits, pictures)
+
+    def draw(self, styles, colours):
+        """Pictures [N, H, W, C] in [-1, 1] of styles [N, J], and their logits [N, K]."""
+        parts = []
+        for rows in batches(np.arange(len(styles)), self.batch_size):
+            filled = _filled(rows, min(self.batch_size, len(styles)))
+            inputs = {
+                "styles": self.split(styles[filled]), "colours": [x[filled] for x in colours], "noise": self.noise,
+            }  # fmt: skip
+            parts.append([x[: len(rows)] for x in self._whole.predict_on_batch(inputs)])
+        return tuple(np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True))
+
+    def split(self, styles):
+        """Styles [N, J] layer by layer, a list of [N, C]."""
+        return np.split(styles, self.ends[:-1], axis=1)
+
+    def moved(self, encoded, image, coordinate, shift, styles=None, head="classes"):
+        """Logits after moves, each of one coordinate of one image, by itself.
+
+        Args:
+            encoded: `Encoded` images.
+            image, coordinate: integers [T], in 0 .. N - 1 and in 0 .. J - 1.
+            shift: float [T], what is added to the coordinate.
+            styles: [N, J], to move from; those of the images by default.
+            head: "classes" (the classifier's logits, K = classes) or "realness" (the discriminator's, K = 1).
+
+        Returns:
+            float32 [T, K].
+        """
+        styles = encoded.styles if styles is None else styles
+        logits = np.zeros((len(image), self.classes if head == "classes" else 1), "float32")
+        layer = np.searchsorted(self.ends, coordinate, side="right")
+        bar = keras.utils.Progbar(len(image), unit_name="move") if self.progress and len(image) > 1000 else None
+        count = min(len(styles), self.batch_size)
+        for start in range(0, len(styles), count):
+            of_these = np.flatnonzero((image >= start) & (image < start + count))
+            if not len(of_these):
+                continue
+            rows = _filled(np.arange(start, min(start + count, len(styles))), count)
+            vectors = [ops.convert_to_tensor(x) for x in self.split(styles[rows])]
+            colours = [ops.convert_to_tensor(x[rows]) for x in encoded.colours]
+            state = self.generator.begin(count)
+            for first in range(layer[of_these].max() + 1):
+                state = [ops.stop_gradient(x) for x in state]
+                for batch in batches(of_these[layer[of_these] == first], self.batch_size):
+                    filled = _filled(batch, self.batch_size)
+                    inputs = {
+                        "state": state, "styles": vectors[first:], "colours": colours[first // 2 :],
+                        "noise": self.noise, "image": (image[filled] - start).astype("int32"),
+                        "coordinate": (coordinate[filled] - self.ends[first] + self.sizes[first]).astype("int32"),
+                        "shift": shift[filled].astype("float32"),
+                    }  # fmt: skip
+                    logits[batch] = self._rest(head, first).predict_on_batch(inputs)[: len(batch)]
+                    if bar:
+                        bar.add(len(batch))
+                if first < layer[of_these].max():
+                    state = self.generator.step(state, first, vectors, colours, self.noise)
+        return logits
+
+    def realness(self, pictures):
+        """The discriminator's logits [N] of pictures."""
+        parts = [self._head("realness").predict_on_batch(part) for part in batches(pictures, self.batch_size)]
+        return np.concatenate(parts)[:, 0]
+
+    def _head(self, name):
+        if name not in self._heads:
+            discriminator = getattr(self.model, "discriminator", None)
+            if discriminator is None:
+                raise ValueError("realness needs a model with a discriminator; received one without")
+            self._heads[name] = Realness(discriminator, self.model.classifier)
+        return self._heads[name]
+
+    def _rest(self, head, first):
+        key = (head, first)
+        if key not in self._rests:
+            self._rests[key] = Rest(self.generator, self._head(head), first)
+        return self._rests[key]
+
+
+def batches(items, size):
+    """Parts of `size`, and the rest."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _filled(rows, size):
+    """Rows, the last one repeated up to `size` in all: one shape is compiled once."""
+    return rows[np.minimum(np.arange(size), len(rows) - 1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Effects:
+    """What each move does to each image.
+
+    Attributes:
+        values: float32 [N, 2, J, K]: the change of logit k when coordinate j goes to its minimum (0) or its maximum
+            (1); 0 where it is there already.
+        logits: float32 [N, K], before.
+        bounds: float32 [2, J], minimum and maximum.
+        probabilities: whether `values` are of probabilities instead.
+    """
+
+    values: np.ndarray
+    logits: np.ndarray
+    bounds: np.ndarray
+    probabilities: bool = False
+
+    def against_rest(self, target):
+        """The same of two classes, `target` and all the rest as one."""
+        if self.probabilities:
+            values = self.values[..., target]
+            values = np.stack([values, -values], axis=-1)
+        elif self.logits.shape[1] == 2:
+            values = self.values[..., [target, 1 - target]]
+        else:
+            after = _against_rest(self.logits[:, None, None] + self.values, target)
+            values = after - _against_rest(self.logits, target)[:, None, None]
+        return dataclasses.replace(self, values=values, logits=_against_rest(self.logits, target))
+
+
+def effects(model, images, *, shift_size=1.0, bounds=None, probabilities=False, batch_size=64, progress=True):
+    """Moves each coordinate of each image to both ends of its range, one at a time, and asks the classifier.
+
+    Args:
+        model: see `Probe`.
+        images: float [N, H, W, C] in [-1, 1].
+        shift_size: how much of the way is gone; the authors': 1.
+        bounds: [2, J], the ends; by default the least and the greatest value in these images, of which there must then
+            be two.
+        probabilities: change of probabilities instead of logits.
+        batch_size, progress: see `Probe`.
+
+    Returns:
+        `Effects`.
+    """
+    probe = Probe.of(model, batch_size, progress)
+    return _effects(probe, probe.encode(images), shift_size, bounds, probabilities)
+
+
+def _effects(probe, encoded, shift_size, bounds=None, probabilities=False):
+    styles = encoded.styles
+    if bounds is None:
+        if len(styles) < 2:
+            raise ValueError("coordinates have a range in two images or more, or give bounds; received 1 image")
+        bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])
+    bounds = np.asarray(bounds, "float32")
+    if bounds.shape != (2, styles.shape[1]):
+        raise ValueError(f"bounds must be [2, {styles.shape[1]}]; received {list(bounds.shape)}")
+    shift = np.float32(shift_size) * (bounds - styles[:, None])  # [N, 2, J]
+    moves = np.nonzero(shift)
+    values = np.zeros((*shift.shape, encoded.logits.shape[1]), "float32")
+    after = probe.moved(encoded, moves[0], moves[2], shift[moves])
+    of = softmax if probabilities else np.asarray
+    values[moves] = of(after) - of(encoded.logits)[moves[0]]
+    return Effects(values, encoded.logits, bounds, probabilities)
+
+
+def softmax(logits):
+    """Probabilities [..., K]."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _against_rest(logits, target):
+    """Logits [..., K] -> [..., 2]: that of the target, and the log of the sum of the others' exponentials."""
+    rest = np.delete(logits, target, axis=-1)
+    most = rest.max(axis=-1, keepdims=True)
+    rest = most + np.log(np.exp(rest - most).sum(axis=-1, keepdims=True))
+    return np.concatenate([logits[..., target : target + 1], rest], axis=-1)
+
+
+def _odds(logits, target):
+    """The log of the odds of the target, [...]."""
+    pair = _against_rest(logits, target)
+    return pair[..., 0] - pair[..., 1]
+
+
+# === The search ===
+
+
+@dataclasses.dataclass(frozen=True)
+class Attributes:
+    """Attributes of a classifier, the strongest first, as of one class, the target, against the rest.
+
+    Attributes:
+        coordinates: int [A], places in all style vectors in a row.
+        directions: int [A], the end that speaks for the target: 0 the minimum, 1 the maximum.
+        scores: float [A], which they are ordered by.
+        effects: float [A, 2], means: of the target's logit by a move to that end, over images predicted something
+            else; of the rest's logit by a move to the other end, over images predicted the target.
+        bounds: float32 [2, J], minimum and maximum of each coordinate.
+        shift_size: how much of the way to an end a move goes.
+        target: the class.
+        layers: names of the style layers.
+        sizes: coordinates of each.
+        protocol: how they were found, a dictionary that JSON can hold.
+    """
+
+    coordinates: np.ndarray
+    directions: np.ndarray
+    scores: np.ndarray
+    effects: np.ndarray
+    bounds: np.ndarray
+    shift_size: float
+    target: int
+    layers: list
+    sizes: list
+    protocol: dict = dataclasses.field(default_factory=dict)
+
+    def __len__(self):
+        return len(self.coordinates)
+
+    def places(self):
+        """Layer's name and place in its style vector of each attribute, such as ("8x8_2", 13)."""
+        ends = np.cumsum(self.sizes)
+        layer = np.searchsorted(ends, self.coordinates, side="right")
+        starts = ends - self.sizes
+        return [(self.layers[i], int(c - starts[i])) for i, c in zip(layer, self.coordinates, strict=True)]
+
+    def rows(self):
+        """A dictionary that JSON can hold for each attribute."""
+        keys = ("coordinate", "direction", "score", "effect_towards_target", "effect_towards_rest")
+        columns = (self.coordinates, self.directions, self.scores, *self.effects.T)
+        rows = [dict(zip(keys, (x.item() for x in row), strict=True)) for row in zip(*columns, strict=True)]
+        for row, (layer, index) in zip(rows, self.places(), strict=True):
+            row |= {"layer": layer, "index": index, "direction": ("minimum", "maximum")[row["direction"]]}
+        return rows
+
+    def save(self, path):
+        """Writes all of it to a file *.npz."""
+        held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        np.savez_compressed(path, **held | {"protocol": np.array(json.dumps(self.protocol))})
+
+    @classmethod
+    def load(cls, path):
+        """What `save` wrote."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        try:
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+                held = {name: file[name] for name in names}
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            said = str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
+            raise ValueError(f"attributes are read from what Attributes.save wrote; received {path} ({said})") from None
+        plain = {name: held[name].item() for name in ("shift_size", "target")}
+        plain |= {name: held[name].tolist() for name in ("layers", "sizes")}
+        return cls(**held | plain | {"protocol": json.loads(held["protocol"].item())})
+
+
+def select(effects, count, max_effect=1.0):
+    """The attributes that explain images of one class, one after the other.
+
+    The next one is that which does most, on the mean of the images that are not explained yet; an image is, once
+    the effects of those chosen so far add up to `max_effect` on it.
+
+    Args:
+        effects: float [N, 2, J], on the logit of the other class; what lowers it counts as 0.
+        count: attributes to choose.
+        max_effect: 1 in the authors' notebook, 2.5 in the reproduction; infinite, all images count always.
+
+    Returns:
+        List of (direction, coordinate), shorter than `count` where no more of them raise the logit of any image.
+    """
+    raises = np.maximum(effects, 0).reshape(len(effects), -1)
+    explained, chosen = np.zeros(len(effects)), []
+    while len(chosen) < count:
+        pool = explained < max_effect
+        means = raises[pool].mean(axis=0) if pool.any() else np.zeros(raises.shape[1])
+        best = means.argmax()
+        if means[best] > ROUNDING:
+            chosen.append(best)
+            explained += raises[:, best]
+            raises[:, best] = 0
+        elif pool.all():
+            break
+        else:
+            explained[:] = 0
+    return [tuple(map(int, divmod(place, effects.shape[2]))) for place in chosen]
+
+
+def select_often(effects, count, threshold=0.2, share=0.03):
+    """The authors' other selector: attributes by the number of images that they change.
+
+    Args:
+        effects, count: as of `select`.
+        threshold: least effect on an image that it is changed by.
+        share: least share of images to be changed.
+
+    Returns:
+        As `select`.
+    """
+    often = (effects > threshold).mean(axis=0).ravel()
+    order = np.argsort(-often, kind="stable")[:count]
+    return [tuple(map(int, divmod(place, effects.shape[2]))) for place in order if often[place] >= max(share, 1e-9)]
+
+
+# What the reproduction does otherwise than `attfind` does by default.
+REPRODUCTION = {"count": 5, "selector": functools.partial(select, max_effect=2.5), "same_class": True}
+
+
+def attfind(
+    model,
+    images,
+    target=0,
+    *,
+    count=10,
+    selector=select,
+    same_class=False,
+    shift_size=1.0,
+    probabilities=False,
+    max_unstable=None,
+    min_realness=None,
+    max_realness_change=None,
+    batch_size=64,
+    progress=True,
+):
+    """The attributes by which a classifier tells the target from the rest.
+
+    Args:
+        model: a trained `StylEx`; see `Probe`.
+        images: float [N, H, W, C] in [-1, 1], some predicted the target, some not; 250 in the paper.
+        target: the class that is told from the rest; of two classes, which one only says which direction is which.
+        count: attributes to find, for the target and for the rest; as many of both together, at most, are returned.
+        selector: `(effects [N, 2, J], count) -> [(direction, coordinate)]`: `select` or `select_often`.
+        same_class: explain the images that are predicted a class already by that class, as in the reproduction.
+        shift_size: how much of the way to the end of its range a coordinate goes.
+        probabilities: effects on probabilities instead of logits.
+        max_unstable: leave out images for which more moves than this change the logits by more than 2 in sum; 750 in
+            the authors' notebook, of 10,600.
+        min_realness: leave out images whose drawing the discriminator gives a lower logit; 0.5 in the reproduction.
+            (A preset holds no discriminator: this wants the checkpoint of a run.)
+        max_realness_change: leave out coordinates that, moved twice as far, change the discriminator's logit of one of
+            the first ten images by more than this; 0.2 in the authors' notebook.
+        batch_size, progress: see `Probe`.
+
+    Returns:
+        `Attributes`.
+
+    Raises:
+        ValueError: images that are all predicted the target, or none, or no attribute that changes anything.
+    """
+    probe = Probe.of(model, batch_size, progress)
+    if not 0 <= target < probe.classes:
+        raise ValueError(f"target must be a class, 0 .. {probe.classes - 1}; received {target}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1; received {count}")
+    encoded = probe.encode(images)
+    of_target = encoded.logits.argmax(axis=1) == target
+    _check_both(of_target, target, "images")
+    found = _effects(probe, encoded, shift_size, None, probabilities)
+    usable = np.ones(len(images), bool)
+    if max_unstable is not None:
+        usable &= (np.abs(found.values).sum(axis=-1) > 2).sum(axis=(1, 2)) <= max_unstable
+    if min_realness is not None:
+        usable &= probe.realness(encoded.pictures) >= min_realness
+    _check_both(of_target[usable], target, "images that are left")
+    values = found.against_rest(target).values  # [N, 2, J, 2]
+    if max_realness_change is not None:
+        values[:, :, _unreal(probe, encoded, found.bounds, max_realness_change)] = 0
+    ours, theirs = values[of_target & usable], values[~of_target & usable]
+    if not same_class:
+        lists = selector(theirs[..., 0], count), selector(ours[..., 1], count)
+    else:
+        lists = selector(ours[..., 0], count), selector(theirs[..., 1], count)
+    merged = merge(*lists, values[usable])[:count]
+    if not merged:
+        raise ValueError("no coordinate changes what the classifier says; is the model trained?")
+    scores, directions, coordinates = (np.array(column) for column in zip(*merged, strict=True))
+    towards = theirs[:, directions, coordinates, 0].mean(axis=0), ours[:, 1 - directions, coordinates, 1].mean(axis=0)
+    chosen_by = getattr(selector, "func", selector)
+    protocol = {
+        "images": len(images), "images_used": int(usable.sum()), "predicted_target": int(of_target.sum()),
+        "moves": int(2 * encoded.styles.size), "effects": "probabilities" if probabilities else "logits",
+        "selector": chosen_by.__name__ + _told(getattr(selector, "keywords", {})), "count": count,
+        "explained_images": "of the class itself" if same_class else "of the other class",
+        "max_unstable": max_unstable, "min_realness": min_realness, "max_realness_change": max_realness_change,
+    }  # fmt: skip
+    return Attributes(
+        coordinates, directions, scores, np.stack(towards, axis=1), found.bounds, float(shift_size), int(target),
+        probe.layers, probe.sizes, protocol,
+    )  # fmt: skip
+
+
+def merge(for_target, for_rest, values):
+    """Two lists of (direction, coordinate) as one: what speaks for the rest speaks, the other way, for the target.
+
+    Args:
+        for_target, for_rest: as from a selector.
+        values: float [N, 2, J, 2], effects on target and rest.
+
+    Returns:
+        List of (score, direction, coordinate), the greatest score first: the mean effect on the target's logit by a
+        move in that direction, and on the rest's by one in the other, added up. A coordinate comes once.
+    """
+    means, best = values.mean(axis=0), {}
+    for direction, coordinate in [*for_target, *((1 - d, j) for d, j in for_rest)]:
+        score = float(means[direction, coordinate, 0] + means[1 - direction, coordinate, 1])
+        best[coordinate] = max(best.get(coordinate, (-np.inf, 0)), (score, direction))
+    return sorted(((score, d, j) for j, (score, d) in best.items()), key=lambda row: (-row[0], row[2]))
+
+
+def _unreal(probe, encoded, bounds, most):
+    """Which coordinates [J] a discriminator does not let pass."""
+    styles, pictures = encoded.styles[:10], encoded.pictures[:10]
+    shift = 2 * (bounds - styles[:, None])
+    image, direction, coordinate = np.nonzero(shift)
+    few = dataclasses.replace(encoded, styles=styles, colours=[x[:10] for x in encoded.colours])
+    after = probe.moved(few, image, coordinate, shift[image, direction, coordinate], head="realness")[:, 0]
+    unreal = np.zeros(styles.shape[1], bool)
+    unreal[coordinate[np.abs(after - probe.realness(pictures)[image]) > most]] = True
+    return unreal
+
+
+def _check_both(of_target, target, what):
+    if of_target.all() or not of_target.any():
+        which = "all" if len(of_target) and of_target.all() else "none"
+        received = f"{len(of_target)}, {which} predicted {target}"
+        raise ValueError(f"{what} must be of both sides, some predicted {target} and some not; received {received}")
+
+
+def _told(options):
+    return f"({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
+
+
+# === Explanations ===
+
+# A strategy is `(probe, encoded, attributes, k) -> (coordinates [N, k], directions [N, k])`: the moves that are to make
+# each image something else, the first ones first; a coordinate of -1 is none.
+
+
+def shared(probe, encoded, attributes, k):
+    """The first k attributes for every image: towards the target, or away from it where the image is predicted it."""
+    of_target = encoded.logits.argmax(axis=1) == attributes.target
+    coordinates, directions = attributes.coordinates[:k], attributes.directions[:k]
+    return np.tile(coordinates, (len(of_target), 1)), np.where(of_target[:, None], 1 - directions, directions)
+
+
+def independent(probe, encoded, attributes, k):
+    """For each image the k coordinates that move its odds most by themselves (section 3.4 of the paper)."""
+    found = _effects(probe, encoded, attributes.shift_size, attributes.bounds)
+    sign = _towards_other(encoded, attributes)
+    before = _odds(encoded.logits, attributes.target)[:, None, None]
+    after = _odds(encoded.logits[:, None, None] + found.values, attributes.target)
+    gains = (after - before) * sign[:, None, None]  # [N, 2, J]
+    directions, gains = gains.argmax(axis=1), gains.max(axis=1)
+    coordinates = np.argsort(-gains, axis=1, kind="stable")[:, :k]
+    helps = np.take_along_axis(gains, coordinates, axis=1) > ROUNDING
+    return np.where(helps, coordinates, -1), np.take_along_axis(directions, coordinates, axis=1)
+
+
+def subset(probe, encoded, attributes, k, candidates=50):
+    """For each image k coordinates that move its odds together, each the best beside those before it (section 3.4).
+
+    `candidates` is the number of coordinates to choose from, the first of `independent`.
+    """
+    coordinates, directions = independent(probe, encoded, attributes, max(k, candidates))
+    images, sign = np.arange(len(coordinates)), _towards_other(encoded, attributes)
+    left = coordinates.copy()  # -1 where there is none, or it has been taken
+    chosen, styles = [], encoded.styles.copy()
+    odds = _odds(encoded.logits, attributes.target) * sign
+    for _ in range(min(k, coordinates.shape[1])):
+        image, place = np.nonzero(left >= 0)
+        coordinate = left[image, place]
+        shift = attributes.bounds[directions[image, place], coordinate] - styles[image, coordinate]
+        after = probe.moved(encoded, image, coordinate, shift * attributes.shift_size, styles)
+        gains = np.full(left.shape, -np.inf)
+        gains[image, place] = _odds(after, attributes.target) * sign[image] - odds[image]
+        best = gains.argmax(axis=1)
+        helps = gains[images, best] > ROUNDING
+        coordinate, direction = np.where(helps, left[images, best], -1), directions[images, best]
+        chosen.append((coordinate, direction))
+        styles = _apply(encoded, attributes, *(np.stack(x, axis=1) for x in zip(*chosen, strict=True)))
+        odds = odds + np.where(helps, gains[images, best], 0)
+        left[images, best] = -1
+    return tuple(np.stack(part, axis=1) for part in zip(*chosen, strict=True))
+
+
+def _towards_other(encoded, attributes):
+    """1 where an image is to become the target, -1 where it is the target, [N]."""
+    return np.where(encoded.logits.argmax(axis=1) == attributes.target, -1.0, 1.0)
+
+
+def _apply(encoded, attributes, coordinates, directions):
+    """Styles [N, J] after moves [N, k]; of two of one coordinate the first counts."""
+    styles = encoded.styles.copy()
+    for coordinate, direction in reversed(list(zip(coordinates.T, directions.T, strict=True))):
+        rows = np.flatnonzero(coordinate >= 0)
+        place, before = (rows, coordinate[rows]), encoded.styles[rows, coordinate[rows]]
+        styles[place] = before + attributes.shift_size * (attributes.bounds[direction[rows], place[1]] - before)
+    return styles
+
+
+def counterfactual(model, images, attributes, k=1, *, strategy=shared, batch_size=64, progress=True):
+    """Pictures of the images with k attributes applied together, so that the classifier should see something else.
+
+    Args:
+        model: see `Probe`.
+        images: float [N, H, W, C] in [-1, 1].
+        attributes: as from `attfind`.
+        k: at most as many as there are.
+        strategy: `shared`, `independent` or `subset`.
+        batch_size, progress: see `Probe`.
+
+    Returns:
+        `(pictures, logits)`: float32 [N, H, W, C] in [-1, 1] and [N, K].
+    """
+    probe = Probe.of(model, batch_size, progress)
+    _check(probe, attributes, k, strategy)
+    encoded = probe.encode(images)
+    return probe.draw(_apply(encoded, attributes, *strategy(probe, encoded, attributes, k)), encoded.colours)
+
+
+def sufficiency(model, images, attributes, k=10, *, strategy=shared, batch_size=64, progress=True):
+    """How many images flip with 1, 2 ... k attributes applied together: the paper's sufficiency, as a curve.
+
+    An image flips if what is drawn of it is predicted the target before and not after, or the other way round.
+
+    Args:
+        As of `counterfactual`; the images should be others than those that the attributes were found in. Where there
+        are fewer attributes than k, the curve ends with them.
+
+    Returns:
+        dict: `all`, shares of images for 1, 2 ... attributes; `classes`, a list of dicts for each class that images
+        were predicted before, `class`, `images` and the shares `flipped`; `images`; `strategy`; `target`.
+    """
+    probe = Probe.of(model, batch_size, progress)
+    k = min(k, len(attributes)) if strategy is shared else k
+    _check(probe, attributes, k, strategy)
+    encoded = probe.encode(images)
+    before = encoded.logits.argmax(axis=1)
+    coordinates, directions = strategy(probe, encoded, attributes, k)
+    flipped = []
+    for most in range(1, coordinates.shape[1] + 1):
+        styles = _apply(encoded, attributes, coordinates[:, :most], directions[:, :most])
+        after = probe.draw(styles, encoded.colours)[1].argmax(axis=1)
+        flipped.append((after == attributes.target) != (before == attributes.target))
+    flipped = np.array(flipped)  # [k, N]
+    classes = [
+        {"class": int(c), "images": int((before == c).sum()), "flipped": flipped[:, before == c].mean(axis=1).tolist()}
+        for c in np.unique(before)
+    ]
+    name = getattr(strategy, "func", strategy).__name__ + _told(getattr(strategy, "keywords", {}))
+    return {
+        "all": flipped.mean(axis=1).tolist(), "classes": classes, "images": len(before), "strategy": name,
+        "target": attributes.target,
+    }  # fmt: skip
+
+
+def traversals(model, images, attributes, steps=7, *, batch_size=64):
+    """Pictures of each attribute by itself, from the end that speaks against the target to that which speaks for it.
+
+    Returns:
+        `(pictures, probabilities)`: uint8 [A, N, steps, H, W, C], and float [A, N, steps] of the target.
+    """
+    probe = Probe.of(model, batch_size, False)
+    _check(probe, attributes)
+    encoded = probe.encode(images)
+    rows = []
+    for coordinate, direction in zip(attributes.coordinates, attributes.directions, strict=True):
+        before = encoded.styles[:, coordinate]
+        ends = attributes.bounds[[1 - direction, direction], coordinate]  # [2]
+        ends = before[:, None] + attributes.shift_size * (ends - before[:, None])  # [N, 2]
+        styles = np.repeat(encoded.styles[:, None], steps, axis=1)  # [N, steps, J]
+        styles[..., coordinate] = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(0, 1, steps, dtype="float32")
+        rows.append(_shown(probe, styles, encoded.colours, attributes.target))
+    return tuple(np.stack(part) for part in zip(*rows, strict=True))
+
+
+def additions(model, images, attributes, k=10, *, strategy=shared, batch_size=64, progress=True):
+    """Pictures of each image with none, 1, 2 ... k attributes applied together.
+
+    Returns:
+        `(pictures, probabilities)`: uint8 [N, k + 1, H, W, C], and float [N, k + 1] of the target.
+    """
+    probe = Probe.of(model, batch_size, progress)
+    k = min(k, len(attributes)) if strategy is shared else k
+    _check(probe, attributes, k, strategy)
+    encoded = probe.encode(images)
+    moves = strategy(probe, encoded, attributes, k)
+    styles = [_apply(encoded, attributes, *(x[:, :most] for x in moves)) for most in range(moves[0].shape[1] + 1)]
+    return _shown(probe, np.stack(styles, axis=1), encoded.colours, attributes.target)
+
+
+def _shown(probe, styles, colours, target):
+    """Pictures, uint8, and probabilities of styles [N, steps, J]."""
+    count, steps, _ = styles.shape
+    every = [np.repeat(x, steps, axis=0) for x in colours]
+    pictures, logits = probe.draw(styles.reshape(count * steps, -1), every)
+    pictures, chances = to_uint8(pictures), softmax(logits)[:, target]
+    return pictures.reshape(count, steps, *pictures.shape[1:]), chances.reshape(count, steps)
+
+
+def _check(probe, attributes, k=1, strategy=shared):
+    if (attributes.layers, attributes.sizes) != (probe.layers, probe.sizes):
+        received = f"{len(attributes.layers)} layers of {sum(attributes.sizes)} coordinates"
+        wanted = f"{len(probe.layers)} layers of {sum(probe.sizes)}"
+        raise ValueError(f"attributes must be of the model's own generator, {wanted}; received {received}")
+    most = len(attributes) if strategy is shared else sum(probe.sizes)
+    if not 1 <= k <= most:
+        raise ValueError(f"k must be in 1 .. {most}; received {k}")
