@@ -11,10 +11,12 @@ import dataclasses
 import keras
 import numpy as np
 
-from kerasgan import images
+from kerasgan import callbacks, images
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
 from kerasgan.data.folder import load_folder
+from kerasgan.losses import adversarial
+from kerasgan.losses.penalties import wgan_gp_penalty
 from kerasgan.metrics.digits import score_digits
 from kerasgan.models import mnist_gan
 from kerasgan.schedules import FlatThenLinear
@@ -27,18 +29,36 @@ class Settings(recipe.Settings):
     """The defaults are those of the notes' network (they name neither rates nor batch: the usual ones of its time)."""
 
     epochs: int = setting(30, "epochs in all, those before a resume included")
-    batch_size: int = setting(32, "images a step; 4,000 digits in batches of 128 are few steps")
-    model: str = setting("corrected", "noted (the notes' training), corrected, or best")
+    batch_size: int = setting(32, "images a discriminator step; 4,000 digits in batches of 128 are few steps")
+    model: str = setting("corrected", "noted (the notes' training), corrected, best, or plain (best without tricks)")
     data: str = setting("digits", "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders")
-    size: int = setting(28, "side of a folder's images in pixels, a multiple of 4; model best")
-    channels: int = setting(1, "of a folder's images, 1 or 3; model best")
+    size: int = setting(28, "side of a folder's images in pixels, a multiple of 4; models best, plain")
+    channels: int = setting(1, "of a folder's images, 1 or 3; models best, plain")
     width: int = setting(0, "channels of the generator's last map; 0 is the model's own")
+    loss: str = setting("", "nonsaturating, minmax, wasserstein, hinge, soft or noisy (labels); models best, plain")
+    penalty: str = setting("", "none, r1 or wgan_gp; models best, plain")
+    discriminator_steps: int = setting(1, "discriminator updates to one of the generator; not model noted")
+    pretrained: int = setting(0, "epochs at the start in which only the discriminator learns; without decay")
     learning_rate: float = setting(2e-4, "of both players' Adam")
     beta_1: float = setting(0.5, "of Adam")
     beta_2: float = setting(0.999, "of Adam")
     decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
 
 
+MODELS = ("noted", "corrected", "best", "plain")
+LOSSES = {  # the discriminator's, the generator's
+    "nonsaturating": (adversarial.logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+    "minmax": (adversarial.logistic_discriminator_loss, adversarial.minmax_generator_loss),
+    "wasserstein": (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss),
+    "hinge": (adversarial.hinge_discriminator_loss, adversarial.hinge_generator_loss),
+    "soft": (adversarial.smoothed_logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+    "noisy": (adversarial.NoisyLabels, adversarial.nonsaturating_generator_loss),
+}
+PENALTIES = {
+    "none": {"penalty": 0.0},
+    "r1": {"penalty": 1.0},
+    "wgan_gp": {"gradient_penalty": wgan_gp_penalty, "penalty": 10.0, "penalty_every": 1},
+}
 BEST = {
     "model": "best",
     "epochs": 60,
@@ -67,25 +87,26 @@ def load(settings):
 
 def data(settings):
     pictures, labels, classes = load(settings)
-    return Batches(pictures, labels, settings.batch_size, seed=settings.seed, classes=classes)
+    return Batches(pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes)
 
 
-def build(settings):
-    if settings.model not in ("noted", "corrected", "best"):
-        raise ValueError(f"model must be noted, corrected or best; received {settings.model!r}")
-    if settings.model == "noted" and settings.batch_size < 16:
-        raise ValueError(
-            "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
-            f"received {settings.batch_size}"
-        )
+def images_a_step(settings):
+    return settings.batch_size * settings.discriminator_steps
+
+
+def build(settings, **changes):
+    """The compiled model; `changes` are arguments of `MnistGAN` that no setting names, such as other networks."""
+    check(settings)
     pictures, _, classes = load(settings)
-    if settings.model == "best":
-        size, channels = pictures.shape[1], pictures.shape[-1]
-        gan = mnist_gan.build_best(classes, size, channels, settings.width or 32, settings.seed)
+    changes = dict({"discriminator_steps": settings.discriminator_steps} | tricks(settings), **changes)
+    if settings.model in ("best", "plain"):
+        shape = {"size": pictures.shape[1], "channels": pictures.shape[-1], "width": settings.width or 32}
+        plain = mnist_gan.PLAIN if settings.model == "plain" else {}
+        gan = mnist_gan.build_best(classes, seed=settings.seed, **(shape | plain | changes))
     else:
-        generator = mnist_gan.build_generator(classes=classes, width=settings.width or 64)
-        gan = mnist_gan.MnistGAN(generator, as_noted=settings.model == "noted", classes=classes, seed=settings.seed)
-    steps = settings.epochs * (len(pictures) // settings.batch_size)
+        networks = {"generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)} | changes
+        gan = mnist_gan.MnistGAN(as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks)
+    steps = settings.epochs * (len(pictures) // images_a_step(settings))
 
     def adam():
         rate = settings.learning_rate
@@ -95,6 +116,43 @@ def build(settings):
 
     gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
     return gan
+
+
+def check(settings):
+    for name, known in (("model", MODELS), ("loss", ("", *LOSSES)), ("penalty", ("", *PENALTIES))):
+        if getattr(settings, name) not in known:
+            *others, last = filter(None, known)
+            raise ValueError(f"{name} must be {', '.join(others)} or {last}; received {getattr(settings, name)!r}")
+    if settings.model == "noted" and settings.batch_size < 16:
+        raise ValueError(
+            "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
+            f"received {settings.batch_size}"
+        )
+    if settings.model not in ("best", "plain") and (settings.loss or settings.penalty):
+        raise ValueError(f"loss and penalty are settings of the models best and plain; received {settings.model}")
+    if settings.pretrained and settings.decay:
+        raise ValueError(
+            f"pretrained must come without decay (one of them sets the rate); received {settings.pretrained} epochs"
+        )
+
+
+def tricks(settings):
+    """The arguments of `MnistGAN` that the settings `loss` and `penalty` stand for."""
+    found = dict(PENALTIES.get(settings.penalty, {}))
+    if settings.loss:
+        discriminator_loss, generator_loss = LOSSES[settings.loss]
+        if settings.loss == "noisy":
+            discriminator_loss = discriminator_loss(seed=settings.seed)
+        found |= {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
+    return found
+
+
+def pretraining(settings, folder):
+    """The generator's rate is 0 while the discriminator learns by itself."""
+    if not settings.pretrained:
+        return []
+    rate = lambda epoch, now: settings.learning_rate if epoch >= settings.pretrained else 0.0  # noqa: E731
+    return [callbacks.LearningRateScheduler("generator", rate)]
 
 
 def score(settings):
@@ -125,6 +183,7 @@ RECIPE = recipe.Recipe(
     size=lambda settings: settings.size,
     score=score,
     monitor="digit_frechet_distance",
+    callbacks=pretraining,
 )
 
 if __name__ == "__main__":

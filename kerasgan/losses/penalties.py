@@ -1,7 +1,28 @@
-"""Gradient penalties: scalars of a critic's slope for the discriminator's loss, of a generator's for its own."""
+"""Gradient penalties: scalars of a critic's slope for the discriminator's loss, of a generator's for its own.
+
+Of gradients, or, for a model that takes its penalty as a function, of `(critic, real, fake, seed)`: `critic` is a
+function of images [N, ...] that returns logits, `seed` a `keras.random.SeedGenerator`.
+"""
 
 import keras
 from keras import ops
+
+from kerasgan import backend
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+def r1_penalty(critic, real, fake, seed):
+    """Half of `squared_slope` at the real images, to be weighed with gamma (arXiv 1801.04406, equation 9)."""
+    return squared_slope(backend.value_and_input_gradient(critic, real)[1]) / 2
+
+
+@keras.saving.register_keras_serializable("kerasgan")
+def wgan_gp_penalty(critic, real, fake, seed):
+    """`unit_slope` at images drawn evenly between each real and its fake, to be weighed with lambda, 10 in the paper
+    (arXiv 1704.00028, algorithm 1). The critic must have no batch norm: each image answers for its own slope."""
+    share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
+    between = real + ops.cast(share, real.dtype) * (fake - real)
+    return unit_slope(backend.value_and_input_gradient(critic, between)[1])
 
 
 @keras.saving.register_keras_serializable("kerasgan")

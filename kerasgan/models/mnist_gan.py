@@ -29,7 +29,7 @@ from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import adversarial
 from kerasgan.losses import classes as class_losses
 from kerasgan.losses.features import feature_matching
-from kerasgan.losses.penalties import squared_slope
+from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
 from kerasgan.training import AdversarialModel, averaged_copy
 
@@ -164,9 +164,12 @@ class MnistGAN(AdversarialModel):
             smoothing, or what the notes have in its place.
         generator_loss: `(fake_logits, labels) -> scalar`.
         feature_matching: weight of `losses.features.feature_matching` in the generator's loss (1 in the notes).
-        penalty: gamma of R1 at the real images (arXiv 1801.04406); 0 is none.
+        penalty: weight of the gradient penalty, gamma of R1 (arXiv 1801.04406); 0 is none.
+        gradient_penalty: `(critic, real, fake, seed) -> scalar`, see `losses.penalties`.
         penalty_every: discriminator updates from one penalty to the next, which weighs as much as all of them
             (lazy regularisation, arXiv 1912.04958, appendix B).
+        discriminator_steps: discriminator updates to one of the generator (5 in WGAN, arXiv 1701.07875). A batch is cut
+            into as many parts, the generator's step uses the last one.
         augment: `(images, seed) -> images`, for all that the discriminator sees, such as `ops.augment.translate`.
         average: decay of the generator's exponential moving average, which `sample` then uses; None is none.
         latents: `(shape, seed) -> latents`.
@@ -185,6 +188,9 @@ class MnistGAN(AdversarialModel):
         "generator_loss", "discriminator_loss", "feature_matching", "penalty",
         "real_accuracy", "fake_accuracy", "generator_accuracy",
     )  # fmt: skip
+    _objects = (
+        "generator", "discriminator", "discriminator_loss", "generator_loss", "gradient_penalty", "augment", "latents"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -196,7 +202,9 @@ class MnistGAN(AdversarialModel):
         generator_loss=class_losses.class_generator_loss,
         feature_matching=1.0,
         penalty=0.0,
+        gradient_penalty=r1_penalty,
         penalty_every=8,
+        discriminator_steps=1,
         augment=None,
         average=None,
         latents=normal_latents,
@@ -210,6 +218,8 @@ class MnistGAN(AdversarialModel):
                 "as_noted must come without penalty, augment and average, which the notes do not have; received "
                 f"penalty={penalty}, augment={augment}, average={average}"
             )
+        if discriminator_steps < 1 or (as_noted and discriminator_steps > 1):
+            raise ValueError(f"discriminator_steps must be at least 1, as_noted 1; received {discriminator_steps}")
         if discriminator_loss is None:
             mended = class_losses.smoothed_class_discriminator_loss
             discriminator_loss = class_losses.noted_class_discriminator_loss if as_noted else mended
@@ -218,6 +228,7 @@ class MnistGAN(AdversarialModel):
         self.as_noted = as_noted
         self.discriminator_loss, self.generator_loss = discriminator_loss, generator_loss
         self.feature_matching, self.penalty, self.penalty_every = feature_matching, penalty, penalty_every
+        self.gradient_penalty, self.discriminator_steps = gradient_penalty, discriminator_steps
         self.augment, self.average_decay, self.latents = augment, average, latents
         self.averaged = averaged_copy(self.generator) if average else None
         self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
@@ -227,16 +238,16 @@ class MnistGAN(AdversarialModel):
         self.built = True
 
     def get_config(self):
-        functions = ("discriminator_loss", "generator_loss", "augment", "latents")
-        networks = ("generator", "discriminator")
-        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in networks + functions}
-        plain = ("as_noted", "feature_matching", "penalty", "penalty_every", "classes", "seed", "name")
+        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects}
+        plain = (
+            "as_noted", "feature_matching", "penalty", "penalty_every", "discriminator_steps", "classes", "seed", "name"
+        )  # fmt: skip
         return config | {name: getattr(self, name) for name in plain} | {"average": self.average_decay}
 
     @classmethod
     def from_config(cls, config):
-        nested = ("generator", "discriminator", "discriminator_loss", "generator_loss", "augment", "latents")
-        return cls(**{k: keras.saving.deserialize_keras_object(v) if k in nested else v for k, v in config.items()})
+        read = keras.saving.deserialize_keras_object
+        return cls(**{key: read(value) if key in cls._objects else value for key, value in config.items()})
 
     def checkpoint_networks(self):
         return {"G": self.averaged or self.generator, "D": self.discriminator}
@@ -259,18 +270,10 @@ class MnistGAN(AdversarialModel):
         real, labels = data
         if self.as_noted:
             return self._noted_step(real, labels)
+        *others, (real, labels) = self._parts(real, labels)
+        for part in others:
+            self._move_discriminator(*part, self.draw(part[1], training=True))
         fake, pull = self.trace("generator", lambda: self.draw(labels, training=True))
-
-        def slope_penalty():
-            slope = self.input_gradient(lambda x: self.judge(x, labels, training=True)[0], real)
-            return squared_slope(slope) * (self.penalty_every * self.penalty / 2)
-
-        def discriminator_objective():
-            real_logits, _ = self.judge(real, labels, training=True)
-            fake_logits, _ = self.judge(fake, labels, training=True)
-            loss = self.discriminator_loss(real_logits, fake_logits, labels)
-            penalty = self.every(self.penalty_every, "discriminator", slope_penalty) if self.penalty else 0.0
-            return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
         def generator_objective(fake):
             def judged():
@@ -282,7 +285,7 @@ class MnistGAN(AdversarialModel):
             logits, matching = self.frozen_averages(judged)
             return self.generator_loss(logits, labels) + self.feature_matching * matching, (logits, matching)
 
-        _, (d_loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", discriminator_objective)
+        d_loss, penalty, real_logits, fake_logits = self._move_discriminator(real, labels, fake)
         (g_loss, (logits, matching)), slope = self.value_and_input_gradient(generator_objective, fake)
         self.apply_gradients("generator", pull(slope))
         if self.averaged:
@@ -293,6 +296,31 @@ class MnistGAN(AdversarialModel):
         if self.penalty:
             report["penalty"] = penalty
         return self.report(**report, **self.accuracies(real_logits, fake_logits, logits, labels))
+
+    def _parts(self, real, labels):
+        """The batch, cut into one part for each discriminator step."""
+        steps = self.discriminator_steps
+        if steps == 1:
+            return [(real, labels)]
+        size = ops.shape(labels)[0] // steps
+        return [(real[i * size : (i + 1) * size], labels[i * size : (i + 1) * size]) for i in range(steps)]
+
+    def _move_discriminator(self, real, labels, fake):
+        """One step of the discriminator. Returns its loss, the penalty, and the logits of both sides before it."""
+
+        def slope_penalty():
+            critic = lambda x: self.judge(x, labels, training=True)[0]  # noqa: E731
+            value = self.gradient_penalty(critic, real, fake, self.seeds)
+            return value * (self.penalty_every * self.penalty)
+
+        def objective():
+            real_logits, _ = self.judge(real, labels, training=True)
+            fake_logits, _ = self.judge(fake, labels, training=True)
+            loss = self.discriminator_loss(real_logits, fake_logits, labels)
+            penalty = self.every(self.penalty_every, "discriminator", slope_penalty) if self.penalty else 0.0
+            return loss + penalty, (loss, penalty, real_logits, fake_logits)
+
+        return self.minimize("discriminator", objective)[1]
 
     def _noted_step(self, real, labels):
         whole = ops.shape(labels)[0] // 16 * 16  # the notes drop what does not fill a group of minibatch discrimination
@@ -374,6 +402,12 @@ class MnistGAN(AdversarialModel):
                 "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of "
                 f"one image); received batch_size {batch_size or 32} for {len(x)} images"
             )
+        smallest, steps = len(x) % (batch_size or 32) or batch_size or 32, self.discriminator_steps
+        if smallest < 2 * steps:
+            raise ValueError(
+                f"batch_size must leave no batch under {2 * steps} ({steps} discriminator steps, 2 images or more for "
+                f"each); received batch_size {batch_size or 32} for {len(x)} images"
+            )
         if self.as_noted and min(batch_size or 32, len(x) % (batch_size or 32) or 32) < 16:
             raise ValueError(
                 "batch_size must leave no batch under 16 (the notes' minibatch discrimination compares groups of 16); "
@@ -381,22 +415,28 @@ class MnistGAN(AdversarialModel):
             )
 
 
-def build_best(classes=10, size=28, channels=1, width=32, seed=0):
+def build_best(classes=10, size=28, channels=1, width=32, seed=0, **changes):
     """The strongest `MnistGAN` we know, for images [N, size, size, channels]: what the field has learnt since 2016.
 
     Class-conditional batch norm and a projection discriminator, the logistic loss with lazy R1, shifted images on both
     sides, an averaged generator. To be compiled with Adam(1e-3, beta_1=0, beta_2=0.99) for both players; scores in the
-    README. gamma, decay and shift were chosen on the digits, at 1,000 to 2,000 steps.
+    README. gamma, decay and shift were chosen on the digits, at 1,000 to 2,000 steps. `changes` are other arguments of
+    `MnistGAN`, such as `PLAIN`.
     """
-    return MnistGAN(
-        build_conditional_generator(classes=classes, width=width, size=size, channels=channels),
-        build_projection_discriminator(classes=classes, size=size, channels=channels),
-        discriminator_loss=adversarial.logistic_discriminator_loss,
-        generator_loss=adversarial.nonsaturating_generator_loss,
-        feature_matching=0.0,
-        penalty=1.0,
-        augment=translate,
-        average=0.998,
-        classes=classes,
-        seed=seed,
-    )
+    arguments = {
+        "generator": build_conditional_generator(classes=classes, width=width, size=size, channels=channels),
+        "discriminator": build_projection_discriminator(classes=classes, size=size, channels=channels),
+        "discriminator_loss": adversarial.logistic_discriminator_loss,
+        "generator_loss": adversarial.nonsaturating_generator_loss,
+        "feature_matching": 0.0,
+        "penalty": 1.0,
+        "augment": translate,
+        "average": 0.998,
+        "classes": classes,
+        "seed": seed,
+    }
+    return MnistGAN(**dict(arguments, **changes))
+
+
+# What makes `build_best` plain: one trick at a time is then compared with none.
+PLAIN = {"penalty": 0.0, "augment": None, "average": None}

@@ -1,12 +1,14 @@
 """Losses against their closed forms."""
 
+import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from kerasgan import backend
-from kerasgan.losses import adversarial, classes
+from kerasgan.losses import adversarial, classes, variational
 from kerasgan.losses.features import feature_matching
-from kerasgan.losses.penalties import path_lengths, squared_slope, unit_slope
+from kerasgan.losses.penalties import path_lengths, r1_penalty, squared_slope, unit_slope, wgan_gp_penalty
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = (RNG.normal(0, 2, (6, 5)).astype("float32") for _ in range(2))  # 4 classes and "fake"
@@ -23,7 +25,7 @@ def to_class(logits, labels):
 
 
 def check(value, expected):
-    np.testing.assert_allclose(float(value), expected, rtol=1e-5)
+    np.testing.assert_allclose(float(ops.convert_to_numpy(value)), expected, rtol=1e-5)
 
 
 def test_adversarial_pair():
@@ -38,6 +40,44 @@ def test_hinge_pair():
     expected = np.maximum(1 - REAL_LOGITS, 0).mean() + np.maximum(1 + FAKE_LOGITS, 0).mean()
     check(adversarial.hinge_discriminator_loss(REAL_LOGITS, FAKE_LOGITS, LABELS), expected)
     check(adversarial.hinge_generator_loss(FAKE_LOGITS, LABELS), -FAKE_LOGITS.mean())
+
+
+def test_minmax_is_the_discriminators_loss_turned_and_saturates():
+    check(adversarial.minmax_generator_loss(FAKE_LOGITS, LABELS), np.log(1 - 1 / (1 + np.exp(-FAKE_LOGITS))).mean())
+    losing = np.full((2, 1), -20.0, "float32")  # the discriminator is sure
+    slopes = [
+        np.abs(ops.convert_to_numpy(backend.value_and_input_gradient(loss, losing)[1])).max()
+        for loss in (adversarial.minmax_generator_loss, adversarial.nonsaturating_generator_loss)
+    ]
+    assert slopes[0] < 1e-8 and slopes[1] == pytest.approx(0.5)
+
+
+def test_wasserstein_pair():
+    expected = FAKE_LOGITS.mean() - REAL_LOGITS.mean()
+    check(adversarial.wasserstein_discriminator_loss(REAL_LOGITS, FAKE_LOGITS, LABELS), expected)
+    check(adversarial.wasserstein_generator_loss(FAKE_LOGITS, LABELS), -FAKE_LOGITS.mean())
+
+
+def test_soft_labels_are_on_one_side():
+    real, fake = (1 / (1 + np.exp(-x)) for x in (REAL_LOGITS, FAKE_LOGITS))
+    expected = -(0.9 * np.log(real) + 0.1 * np.log(1 - real)).mean() - np.log(1 - fake).mean()
+    check(adversarial.smoothed_logistic_discriminator_loss(REAL_LOGITS, FAKE_LOGITS, LABELS), expected)
+
+
+@pytest.mark.backend
+def test_noisy_labels_turn_a_share_round():
+    real, fake = (np.full((20_000, 1), x, "float32") for x in (3.0, -2.0))
+    plain, turned = (np.log1p(np.exp(-sign * np.array([3.0, 2.0]))) for sign in (1, -1))
+    loss = adversarial.NoisyLabels(0.1, seed=1)
+    first, second = (float(loss(real, fake, LABELS)) for _ in range(2))
+    assert first != second  # drawn anew
+    assert first == pytest.approx((0.9 * plain + 0.1 * turned).sum(), abs=0.05)
+    check(adversarial.NoisyLabels(0.0)(REAL_LOGITS, FAKE_LOGITS),
+          float(adversarial.logistic_discriminator_loss(REAL_LOGITS, FAKE_LOGITS)))
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert (copy.share, copy.seed) == (0.1, 1) and float(copy(real, fake)) == first
+    with pytest.raises(ValueError, match="share must be at least 0 and under 0.5 .*; received 0.5"):
+        adversarial.NoisyLabels(0.5)
 
 
 def test_class_losses():
@@ -80,6 +120,19 @@ def test_squared_slope_of_a_linear_function():
     check(unit_slope(slope), (np.sqrt((weights**2).sum()) - 1) ** 2)
 
 
+def test_penalties_of_a_quadratic_critic():
+    real, fake = (ops.convert_to_tensor(RNG.normal(size=(5, 3, 4, 2)).astype("float32")) for _ in range(2))
+    critic = lambda x: ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True) / 2  # its slope at x is x  # noqa: E731
+    at = ops.convert_to_numpy(real)
+    check(r1_penalty(critic, real, fake, None), (at**2).sum((1, 2, 3)).mean() / 2)
+    found = float(ops.convert_to_numpy(wgan_gp_penalty(critic, real, fake, keras.random.SeedGenerator(3))))
+    share = ops.convert_to_numpy(keras.random.uniform((5, 1, 1, 1), seed=keras.random.SeedGenerator(3)))
+    lengths = np.sqrt(((at + share * (ops.convert_to_numpy(fake) - at)) ** 2).sum((1, 2, 3)))
+    assert found == pytest.approx(((lengths - 1) ** 2).mean(), rel=1e-4)
+    at_real = wgan_gp_penalty(critic, real, real, keras.random.SeedGenerator(3))
+    check(at_real, float(unit_slope(real)))
+
+
 def test_path_lengths_are_a_mean_over_layers():
     gradients = RNG.normal(size=(4, 3, 5)).astype("float32")
     expected = np.sqrt((gradients**2).sum(-1).mean(-1))
@@ -91,3 +144,30 @@ def test_roots_of_nothing_have_a_finite_slope():
     for root in (unit_slope, path_lengths):
         slope = ops.convert_to_numpy(backend.value_and_input_gradient(root, zeros)[1])
         np.testing.assert_array_equal(slope, 0)
+
+
+# === The ELBO ===
+
+
+def test_divergence_of_normals_by_quadrature():
+    mean, log_variance = RNG.normal(size=(2, 4, 3)).astype("float32")
+    z = np.linspace(-15, 15, 20_001)[:, None, None]
+    variance = np.exp(log_variance)
+    log_q = -((z - mean) ** 2 / variance + log_variance + np.log(2 * np.pi)) / 2
+    log_p = -(z**2 + np.log(2 * np.pi)) / 2
+    expected = (np.exp(log_q) * (log_q - log_p)).sum(0).sum(-1) * (z[1, 0, 0] - z[0, 0, 0])
+    found = ops.convert_to_numpy(variational.normal_divergence(mean, log_variance))
+    assert found.shape == (4,)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    nothing = variational.normal_divergence(np.zeros((2, 3)), np.zeros((2, 3)))
+    np.testing.assert_array_equal(ops.convert_to_numpy(nothing), 0)
+
+
+def test_likelihood_of_ink_and_elbo():
+    images, logits = np.sign(RNG.normal(size=(4, 3, 3, 1))).astype("float32"), RNG.normal(size=(4, 3, 3, 1))
+    chance = 1 / (1 + np.exp(-logits))
+    expected = np.log(np.where(images > 0, chance, 1 - chance)).sum((1, 2, 3))
+    found = variational.bernoulli_log_likelihood(images, logits.astype("float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5)
+    divergence = np.arange(4.0, dtype="float32")
+    check(variational.negative_elbo(found, ops.convert_to_tensor(divergence)), (divergence - expected).mean())

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from kerasgan.losses import adversarial
+from kerasgan.losses.penalties import wgan_gp_penalty
 from kerasgan.models import mnist_gan
 from kerasgan.models.mnist_gan import MnistGAN
 from kerasgan.ops.augment import translate
@@ -103,6 +104,66 @@ def test_fit_moves_both_players(build):
     assert np.isfinite(list(scores.values())).all()
     samples = gan.sample(labels=[3, 1, 4], seed=0)
     assert samples.shape == (3, *gan.image_shape) and samples.dtype == np.float32 and np.abs(samples).max() <= 1
+
+
+LOSSES = {
+    "minmax": (adversarial.logistic_discriminator_loss, adversarial.minmax_generator_loss),
+    "wasserstein": (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss),
+    "hinge": (adversarial.hinge_discriminator_loss, adversarial.hinge_generator_loss),
+    "soft": (adversarial.smoothed_logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+}
+
+
+@pytest.mark.parametrize("pair", LOSSES.values(), ids=LOSSES)
+def test_losses_are_handed_over(pair):
+    gan = best(discriminator_loss=pair[0], generator_loss=pair[1], **mnist_gan.PLAIN)
+    losses = compiled(gan, run_eagerly=True).train_on_batch(IMAGES[:16, :8, :8], LABELS[:16])
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.backend
+def test_wgan_gp_with_two_discriminator_steps_and_noisy_labels(tmp_path):
+    gan = compiled(best(
+        discriminator_loss=adversarial.NoisyLabels(0.2), gradient_penalty=wgan_gp_penalty, penalty=10.0,
+        penalty_every=1, discriminator_steps=2,
+    ))  # fmt: skip
+    seed = np.array(gan.discriminator_loss.seeds.state.value)
+    history = fit(gan)
+    assert np.isfinite(list(history.values())).all() and history["penalty"][0] > 0
+    steps = [int(gan.optimizer[player].iterations) for player in gan.players]
+    assert steps == [2, 4]  # two batches of 16
+    assert not np.array_equal(seed, gan.discriminator_loss.seeds.state.value)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert (loaded.gradient_penalty, loaded.discriminator_steps, loaded.discriminator_loss.share) == (
+        wgan_gp_penalty, 2, 0.2
+    )  # fmt: skip
+    for one, other in zip(gan.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_each_discriminator_step_has_its_part_of_the_batch_and_its_own_fakes(monkeypatch):
+    gan = compiled(best(discriminator_steps=3), run_eagerly=True)
+    seen, move = [], gan._move_discriminator
+
+    def spy(real, labels, fake):
+        seen.append([ops.convert_to_numpy(x).copy() for x in (real, labels, fake)])
+        return move(real, labels, fake)
+
+    monkeypatch.setattr(gan, "_move_discriminator", spy)
+    gan.train_on_batch(IMAGES[:14, :8, :8], LABELS[:14])
+    for part, (real, labels, _) in enumerate(seen):
+        np.testing.assert_array_equal(real, IMAGES[4 * part : 4 * part + 4, :8, :8])
+        np.testing.assert_array_equal(labels, LABELS[4 * part : 4 * part + 4])
+    assert len(seen) == 3 and not np.array_equal(seen[0][2], seen[1][2])
+
+
+def test_discriminator_steps_errors():
+    for arguments in ({"discriminator_steps": 0}, {"discriminator_steps": 2, "as_noted": True}):
+        with pytest.raises(ValueError, match="discriminator_steps must be at least 1, as_noted 1; received"):
+            small(**arguments)
+    with pytest.raises(ValueError, match="leave no batch under 10 .5 discriminator steps, 2 images or more for each"):
+        compiled(small(discriminator_steps=5)).fit(IMAGES, LABELS, batch_size=30, verbose=0)
 
 
 def weights_after(build):

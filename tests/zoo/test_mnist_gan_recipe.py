@@ -9,6 +9,8 @@ import pytest
 
 import zoo.mnist_gan
 from kerasgan import checkpoints, pages
+from kerasgan.losses import adversarial
+from kerasgan.losses.penalties import wgan_gp_penalty
 from zoo import recipe
 
 SMALL = {"epochs": 2, "batch_size": 64, "width": 2, "score_every": 1, "checkpoint_every": 1}
@@ -66,7 +68,7 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
 
 def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
     settings = recipe.settings_of(digits, model="dogs")
-    with pytest.raises(ValueError, match="model must be noted, corrected or best; received 'dogs'"):
+    with pytest.raises(ValueError, match="model must be noted, corrected, best or plain; received 'dogs'"):
         recipe.run(digits, settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -90,6 +92,50 @@ def test_presets_and_settings():
     ]:
         with pytest.raises(ValueError, match=message):
             of(mnist, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "cubic"}, "loss must be nonsaturating, minmax, .*, soft or noisy; received 'cubic'"),
+        ({"penalty": "r2"}, "penalty must be none, r1 or wgan_gp; received 'r2'"),
+        ({"model": "corrected", "loss": "hinge"}, "settings of the models best and plain; received corrected"),
+        ({"pretrained": 2}, "pretrained must come without decay .* received 2 epochs"),
+        ({"model": "noted", "discriminator_steps": 2}, "discriminator_steps must be at least 1, as_noted 1; received"),
+    ],
+)
+def test_what_cannot_be_trained(digits, changes, message):
+    with pytest.raises(ValueError, match=message):
+        digits.build(recipe.settings_of(digits, "best", **SMALL | changes))
+
+
+def test_settings_become_losses_penalties_and_steps(digits):
+    changes = {"model": "plain", "loss": "wasserstein", "penalty": "wgan_gp", "discriminator_steps": 2}
+    settings = recipe.settings_of(digits, "best", **SMALL | changes | {"batch_size": 32})
+    gan = digits.build(settings)
+    assert gan.discriminator_loss is adversarial.wasserstein_discriminator_loss
+    assert (gan.gradient_penalty, gan.penalty, gan.penalty_every) == (wgan_gp_penalty, 10.0, 1)
+    assert gan.augment is gan.averaged is None and gan.discriminator_steps == 2
+    assert digits.data(settings)[0][0].shape[0] == 64
+    noisy = digits.build(recipe.settings_of(digits, "best", **SMALL, loss="noisy"))
+    assert isinstance(noisy.discriminator_loss, adversarial.NoisyLabels) and noisy.augment and noisy.averaged
+    best = digits.build(recipe.settings_of(digits, "best", **SMALL))
+    assert best.discriminator_loss is adversarial.logistic_discriminator_loss and best.penalty == 1.0
+    other = zoo.mnist_gan.build(settings, generator_loss=adversarial.hinge_generator_loss)
+    assert other.generator_loss is adversarial.hinge_generator_loss
+
+
+def test_pretraining_moves_the_discriminator_alone(digits, tmp_path):
+    settings = recipe.settings_of(digits, "best", **SMALL | {"decay": False, "pretrained": 1, "model": "plain"})
+    gan = digits.build(settings)
+    gan.run_eagerly = True
+    (pretraining,) = digits.callbacks(settings, tmp_path)
+    first, started = ([np.array(w) for w in gan.player_variables(player)] for player in gan.players)
+    gan.fit(digits.data(settings), epochs=1, callbacks=[pretraining], verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(started, gan.player_variables("discriminator"), strict=True))
+    gan.fit(digits.data(settings), epochs=2, initial_epoch=1, callbacks=[pretraining], verbose=0)
+    assert not all(np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True))
 
 
 def test_dry_run(digits, capsys):
