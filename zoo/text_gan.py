@@ -39,6 +39,7 @@ class Settings(recipe.Settings):
     redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
     critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
     divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
+    augmentation: float = setting(1.0, "of the condition's deviation, 1 as in the paper; short runs want less")
     penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none")
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
@@ -121,7 +122,9 @@ def build(settings):
     steps = max(len(loaded(settings)) // settings.batch_size, 1)
     epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
     gan = hdgan.HDGAN(
-        hdgan.build_generator(sizes, settings.width, embedding_dim=dim, skip=settings.skip),
+        hdgan.build_generator(
+            sizes, settings.width, embedding_dim=dim, skip=settings.skip, augmentation=settings.augmentation
+        ),
         judges,
         redraw=settings.redraw,
         divergence_weight=settings.divergence_weight,

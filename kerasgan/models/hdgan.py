@@ -77,7 +77,7 @@ def check_sizes(sizes):
 
 def build_generator(
     sizes=SIZES, width=128, *, embedding_dim=1024, latent_dim=LATENT_DIM, condition_dim=CONDITION_DIM,
-    residual_blocks=1, skip=False,
+    residual_blocks=1, skip=False, augmentation=1.0,
 ):  # fmt: skip
     """One stream from 4 x 4 to the largest of `sizes`, with a picture at each of them ("plain", "gen_origin").
 
@@ -92,6 +92,8 @@ def build_generator(
         residual_blocks: at each scale (1 in the released code, 2 in earlier runs).
         skip: "upsampling skip connection", the "large multimodal path": the maps of 4, 8 and 16 pixels, doubled
             three times with a convolution each, join those of 32, 64 and 128 ("noupsample" is without).
+        augmentation: of the condition's deviation; 1 is the paper's, whose noise starts out larger than what the
+            caption says and takes long to fall. Short runs want less.
     """
     sizes = check_sizes(sizes)
     embeddings = keras.Input((embedding_dim,), name="embeddings")
@@ -99,7 +101,7 @@ def build_generator(
     noise = keras.Input((condition_dim,), name="noise")
     x = _leaky(_dense(embeddings, 2 * condition_dim))  # the activation covers both halves, as in the code
     mean, log_deviation = ops.split(x, 2, axis=-1)
-    condition = mean + ops.exp(log_deviation) * noise
+    condition = mean + augmentation * ops.exp(log_deviation) * noise
     x = _dense(layers.Concatenate()([condition, latents]), 4 * 4 * 8 * width)
     x = layers.Reshape((4, 4, 8 * width))(_norm()(x))  # no activation
     scale, channels, images, maps = 4, 8 * width, [], {}
@@ -258,7 +260,7 @@ class HDGAN(AdversarialModel):
         seed: of all noise in training.
 
     Example:
-        gan = HDGAN(build_generator(width=32), width=32)
+        gan = HDGAN(build_generator(width=32), {size: build_discriminator(size, 32) for size in SIZES})
         adam = lambda: keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(CaptionedBatches(data.embed(encoder), batch_size=10), epochs=600)
