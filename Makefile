@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: mnist_gan birds_256 coopnet test lint style bench clean
+.PHONY: mnist_gan birds_256 coopnet stylex test lint style bench clean
 .DELETE_ON_ERROR:
 
 # Watch a conditional GAN learn handwritten digits, and make the page of its run.
@@ -19,6 +19,11 @@ birds_256: $(VENV)/.digits
 # Watch a descriptor and a generator teach each other to draw handwritten digits, side by side.
 coopnet: $(VENV)/.digits
 	$(BIN)/python -m zoo.coopnet --preset=quick
+	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
+
+# Watch a generator learn what a classifier of eights and nines looks at, and make the page of the attributes.
+stylex: $(VENV)/.digits
+	$(BIN)/python -m zoo.stylex --preset=quick
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
 # Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.

@@ -4,10 +4,13 @@
     python -m benchmarks.speed --steps=40 mnist_gan_noted
 
 Results go to benchmarks/results/speed.json, a record a case with its command, commit, machine and versions; the table
-is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores. Two cases
-need what no extra brings: `inception` torch-fidelity (`pip install --no-deps torch-fidelity`), `frechet_root` SciPy.
+is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores (`attfind`
+eight: its peer takes 10 to 20 s a step). Two cases need what no extra brings: `inception` torch-fidelity
+(`pip install --no-deps torch-fidelity`), `frechet_root` SciPy. Cases that end in `_lean` are against the fastest eager
+program of the same that we know; the others of that name against one that does as the published code does.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -19,6 +22,12 @@ RESULTS = Path(__file__).parent / "results" / "speed.json"
 BATCH_SIZE = 128
 HDGAN_BATCH_SIZE = 4
 INCEPTION_IMAGES = 32
+COOPNET_CHAINS = 100
+STYLEX_BATCH_SIZE = 8
+STYLEX = {"capacity": 8, "max_channels": 256}
+# What a step of StylEx has, for its peer.
+STYLEX_STEPS = {"encoder": {}, "latents": {"encoder": False}, "penalty": {"penalty": True}, "path": {"path": True}}
+ATTFIND_IMAGES, ATTFIND_OTHERS = 2, 16  # those that are explained; those that say how far a coordinate is moved
 
 
 def mnist_gan(as_noted):
@@ -65,6 +74,86 @@ def hdgan_peer():
     return hdgan.training_step(HDGAN_BATCH_SIZE)
 
 
+def coopnet():
+    """Our CoopNet's training step: 32 x 32 x 3, 100 chains of 10 Langevin steps, batch 100, as the port sets it."""
+    import keras
+    import numpy as np
+
+    from kerasgan.models import coopnet
+
+    keras.utils.set_random_seed(0)
+    sizes = {"chains": COOPNET_CHAINS, "batch_size": COOPNET_CHAINS}
+    model = coopnet.build(32, 3, settings=coopnet.PORT_CIFAR10 | sizes)
+    images = np.random.default_rng(0).uniform(-1, 1, [COOPNET_CHAINS, 32, 32, 3]).astype("float32")
+    return lambda: model.train_on_batch(images)
+
+
+def coopnet_peer(as_ported):
+    from benchmarks.peers import coopnet
+
+    return coopnet.training_step(COOPNET_CHAINS, COOPNET_CHAINS, as_ported=as_ported)
+
+
+def stylex_model(settings):
+    """Our StylEx and its images, 32 x 32 x 3; no perceptual distance or average, a classifier of three convolutions."""
+    import keras
+    import numpy as np
+    from keras import layers
+
+    from kerasgan.models import stylex
+
+    keras.utils.set_random_seed(0)
+    stack = [layers.Conv2D(channels, 3, 2, padding="same", activation="relu") for channels in (16, 32, 64)]
+    ends = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    classifier = keras.Sequential([keras.Input((32, 32, 3)), *stack, *ends])
+    settings = stylex.REPRODUCTION | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"} | settings
+    model = stylex.build(classifier, settings=settings, **STYLEX)
+    images = np.random.default_rng(0).uniform(-1, 1, [STYLEX_BATCH_SIZE + ATTFIND_OTHERS, 32, 32, 3]).astype("float32")
+    return model, images
+
+
+def stylex(kind):
+    """Our StylEx' training step of one kind; penalties, which are lazy, in each step or in none."""
+    model, images = stylex_model({
+        "alternation": "step" if kind == "latents" else "none",
+        "penalty_weight": 10.0 if kind == "penalty" else 0.0, "penalty_every": 1,
+        "path_weight": 1.0 if kind == "path" else 0.0, "path_every": 1, "path_start": 0,
+    })  # fmt: skip
+    images = images[:STYLEX_BATCH_SIZE]
+
+    def step():
+        model.turn.assign(0)  # with alternation, the latents'
+        model.train_on_batch(images)
+
+    return step
+
+
+def stylex_peer(kind, as_ported):
+    from benchmarks.peers import stylex
+
+    return stylex.training_step(STYLEX_BATCH_SIZE, as_ported=as_ported, **STYLEX, **STYLEX_STEPS[kind])
+
+
+def attfind():
+    """What each style coordinate of two images does to the logits, at both ends of its range in sixteen others."""
+    import numpy as np
+
+    from kerasgan.models import attfind
+
+    model, images = stylex_model({})
+    probe = attfind.Probe(model, progress=False)
+    images, others = images[:ATTFIND_IMAGES], images[-ATTFIND_OTHERS:]
+    styles = probe.encode(others).styles
+    bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])
+    return lambda: attfind.effects(probe, images, bounds=bounds)
+
+
+def attfind_peer():
+    from benchmarks.peers import stylex
+
+    return stylex.single_effects(ATTFIND_IMAGES, others=ATTFIND_OTHERS, **STYLEX)
+
+
 def inception():
     """Features and logits of 32 images of 256 x 256 pixels."""
     import numpy as np
@@ -107,6 +196,15 @@ CASES = {
     "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
     "mnist_gan_corrected": {"torch": lambda: mnist_gan_peer(False), "kerasgan": lambda: mnist_gan(False)},
     "hdgan": {"torch": hdgan_peer, "kerasgan": hdgan},
+    "coopnet": {"torch": lambda: coopnet_peer(True), "kerasgan": coopnet},
+    "coopnet_lean": {"torch": lambda: coopnet_peer(False), "kerasgan": coopnet},
+    **{
+        f"stylex_{kind}{'' if as_ported else '_lean'}": {
+            "torch": functools.partial(stylex_peer, kind, as_ported), "kerasgan": functools.partial(stylex, kind),
+        }
+        for as_ported in (True, False) for kind in STYLEX_STEPS
+    },
+    "attfind": {"torch": attfind_peer, "kerasgan": attfind},
     "inception": {"torch-fidelity": inception_peer, "kerasgan": inception},
     "frechet_root": {"scipy": lambda: frechet("matrix_root_distance"), "kerasgan": lambda: frechet("kerasgan")},
     "frechet_eigenvalues": {

@@ -1,6 +1,6 @@
-"""The README's tables, made from the result files.
+"""The tables of README.md and benchmarks/README.md, made from the result files.
 
-    python -m benchmarks.tables            writes them between their markers in README.md
+    python -m benchmarks.tables            writes them between their markers in both
     python -m benchmarks.tables --check    says whether they are up to date, and changes nothing
 """
 
@@ -10,11 +10,15 @@ import re
 
 from absl import flags
 
+from benchmarks import claims as experiments
 from benchmarks import quality
+from benchmarks import scores as noted_scores
 from benchmarks import speed as speed_cases
+from benchmarks.claims import runner
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+SUITE = pathlib.Path(__file__).parent / "README.md"
 
 
 def scores():
@@ -81,28 +85,86 @@ def speed():
 
 
 PEERS = {"torch": "PyTorch, eager,"}
-TABLES = {"scores": scores, "speed": speed}
 
 
-def filled(text):
-    """The README's text with every table between `<!-- table: name -->` and `<!-- end -->` made anew."""
-    for name, table in TABLES.items():
+def claims():
+    """Every noted claim with its verdict, or with the time that its runs take."""
+    states, noted = runner.states(), experiments.noted()
+    results = [state.result for state in states.values() if state.result]
+    lines = ["| claim | noted | verdict | found | command |", "|---|---|---|---|---|"]
+    for name, state in states.items():
+        verdict, found = (state.result["verdict"], state.result["finding"]) if state.result else ("", state.needs())
+        cells = [f"`{name}`", noted[name]["claim"], f"**{verdict}**" if verdict else "not run", found]
+        lines.append("| " + " | ".join([*map(_cell, cells), f"`python -m benchmarks claims {name}` |"]))
+    counts = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in runner.VERDICTS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    lines.append(f"\n{len(results)} of {len(states)} have been run" + (f": {told}." if told else "."))
+    if results:
+        runs = {run["key"]: run for result in results for arm in result["arms"].values() for run in arm["runs"]}
+        machines = {f"{run['machine']['cores']} cores of {run['machine']['cpu']}" for run in runs.values()}
+        hours = sum(run["seconds"] for run in runs.values()) / 3600
+        lines[-1] += f" {len(runs)} runs, {hours:.1f} hours on {', '.join(sorted(machines))}."
+    return "\n".join(lines)
+
+
+def noted():
+    """Every noted score, beside what was reproduced of it, and of the drawn ladder in columns of its own."""
+    records = noted_scores.read()
+    lines = [
+        "| score | run, epoch | IS, noted | IS, reproduced | drawn birds: attribute accuracy | Fréchet distance "
+        "| command |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in noted_scores.rows().values():
+        mode = "training" if row.status == "withdrawn" else "inference"
+        ours, drawn = (records.get(row.id, {}).get(f"{s}, {mode} mode", {}).get("runs") for s in ("noted", "drawn"))
+        value, command = noted_scores.noted(row), f"`python -m benchmarks scores {row.id}`"
+        cells = [f"`{row.id}`", f"{row.run}, {row.epoch}", f"~~{value}~~" if row.status == "withdrawn" else value]
+        if row.status == "reference":
+            cells, command = [f"`{row.id}`", row.run, value], ""
+        cells.append(noted_scores.summary(ours, ("is_mean",)) if ours else "")
+        cells += [noted_scores.summary(drawn, (name,)) if drawn else "" for name in noted_scores.DRAWN_SCORES]
+        lines.append("| " + " | ".join([*map(_cell, cells), f"{command} |"]))
+    return "\n".join(lines)
+
+
+def ladder():
+    """What the drawn ladder says of the noted orderings."""
+    found = noted_scores.orderings(noted_scores.read())
+    lines = ["| noted: better | on drawn birds | bird Fréchet distance |", "|---|---|---|"]
+    for name in noted_scores.ORDERINGS:
+        verdict, finding = found.get(name, ("not run", ""))
+        lines.append(f"| {name} | {verdict} | {finding.partition(': ')[2]} |")
+    return "\n".join(lines)
+
+
+def _cell(text):
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+TABLES = {"scores": scores, "speed": speed, "claims": claims, "noted": noted, "ladder": ladder}
+PAGES = {README: ("scores", "speed"), SUITE: ("claims", "noted", "ladder", "speed")}
+
+
+def filled(text, names=PAGES[README]):
+    """A page's text with every table between `<!-- table: name -->` and `<!-- end -->` made anew."""
+    for name in names:
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"README.md must have the marker <!-- table: {name} -->; it has not")
-        text = pattern.sub(lambda match, table=table: match[1] + table() + "\n" + match[2], text)
+            raise ValueError(f"the page must have the marker <!-- table: {name} -->; it has not")
+        text = pattern.sub(lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text)
     return text
 
 
 def shell(arguments):
-    text = README.read_text()
-    if flags.FLAGS.check:
-        if filled(text) != text:
-            raise ValueError("README.md must hold the tables of benchmarks/results; run python -m benchmarks.tables")
-    else:
-        README.write_text(filled(text))
+    for page, names in PAGES.items():
+        text = page.read_text()
+        if not flags.FLAGS.check:
+            page.write_text(filled(text, names))
+        elif filled(text, names) != text:
+            raise ValueError(f"{page} must hold the tables of benchmarks/results; run python -m benchmarks.tables")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("check", False, "say whether README.md is up to date")
+    flags.DEFINE_bool("check", False, "say whether the pages are up to date")
     recipe.start(shell)

@@ -1,0 +1,84 @@
+"""The report, the list and the suite's tables, from the repository's result files and from made-up ones."""
+
+import json
+import re
+
+import pytest
+
+import benchmarks.__main__ as suite
+from benchmarks import claims, report, tables
+from benchmarks.claims import runner
+
+RESULT = {
+    "claim": "gan-leaky", "verdict": "does not hold", "finding": "x: a 1 ± 0.1, b|c 2 ± 0.1", "rule": "x of a is lower",
+    "says": "what & how", "seeds": 2, "measures": ["x"], "command": "python -m benchmarks claims gan-leaky",
+    "arms": {
+        name: {"settings": {"arm": name, "epochs": 2}, "runs": [
+            {"key": f"{name}-0", "seed": seed, "measures": {"x": value}, "seconds": 60.0,
+             "curve": [{"epoch": 1, "x": 3.0}, {"epoch": 2, "x": value}], "machine": {"cores": 2, "cpu": "a CPU"}}
+            for seed in (0, 1)
+        ]}
+        for name, value in (("a", 1.0), ("b|c", 2.0))
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "gan-leaky.json").write_text(json.dumps(RESULT))
+    (tmp_path / "gan-penalty.json").write_text("{")
+    Image.new("L", (280, 112)).save(tmp_path / "pictures" / "a-0.png")
+    return tmp_path
+
+
+def test_the_suites_tables_are_those_of_the_result_files():
+    text = tables.SUITE.read_text()
+    assert tables.filled(text, tables.PAGES[tables.SUITE]) == text, "run python -m benchmarks.tables"
+    assert all(f"`{name}`" in text for name in claims.noted())
+
+
+def test_tables_of_other_results(results, monkeypatch):
+    states = runner.states(results)
+    monkeypatch.setattr(runner, "states", lambda: states)
+    table = tables.claims()
+    assert r"| **does not hold** | x: a 1 ± 0.1, b\|c 2 ± 0.1 | `python -m benchmarks claims gan-leaky` |" in table
+    assert "1 of 65 have been run: 1 does not hold. 2 runs, 0.0 hours on 2 cores of a CPU." in table
+    assert re.search(r"\| `gan-growing` \| .* \| not run \| ready to run: about \d+ min for 3 seeds \|", table)
+    with pytest.raises(ValueError, match="must have the marker <!-- table: claims -->"):
+        tables.filled("no marker", ["claims"])
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(results, tmp_path):
+    page = report.write(tmp_path / "report.html", results).read_text()
+    assert page.startswith("<!DOCTYPE html>") and "</html>" in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page) and "<script" not in page
+    card = page[page.index("<h2>gan-leaky</h2>") : page.index("Claims not run")]
+    assert '<span class="verdict does">does not hold</span>' in card and "what &amp; how" in card
+    assert "<polyline" in card and card.count("data:image/png") == 1
+    assert "<td>arm a</td><td class=n>1 ± 0</td><td class=n>1.0</td>" in card
+    assert "gan-penalty.json is broken" in page
+    assert "<code>birds-256-single</code>" in page and "<s>3.41 ± 0.04 (withdrawn)</s>" in page
+    with pytest.raises(ValueError, match="--out must be in a folder that exists"):
+        report.write(tmp_path / "nowhere" / "report.html")
+
+
+def test_the_list(results, monkeypatch, tmp_path):
+    states = runner.states(results)
+    monkeypatch.setattr(runner, "states", lambda: states)
+    lines = suite.lines()
+    assert "Claims, 1 of 65 run:" in lines and "Scores, 0 of 36 reproduced as noted:" in lines
+    text = "\n".join(lines)
+    assert "gan-leaky                  does not hold: x: a 1 ± 0.1" in text
+    assert "gan-penalty.json is broken" in text and "the command makes it anew" in text
+    assert re.search(r"birds-256-noimg-597 +4.27 ± 0.05; missing: the birds data: python -m zoo.prepare birds", text)
+    (tmp_path / "speed.json").write_text("{")
+    assert "is broken" in suite.speed(tmp_path / "speed.json")[0]
+
+
+def test_an_unknown_command_is_named(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "score"])
+    with pytest.raises(SystemExit, match="command must be one of scores, claims, .*; received 'score'"):
+        suite.main()

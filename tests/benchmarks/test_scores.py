@@ -1,0 +1,168 @@
+"""The noted scores: rows, what is missing, and both ladders end to end, the training left out."""
+
+import dataclasses
+import importlib
+import json
+import types
+
+import numpy as np
+import pytest
+
+from benchmarks import scores
+from benchmarks.claims.verdicts import HOLDS
+from kerasgan import checkpoints
+from kerasgan.data.drawn_birds import drawn_birds
+from zoo import recipe, text_gan
+
+DIM = 4
+
+
+def letters(captions):
+    """A text encoder: how often four letters occur."""
+    return np.array([[caption.count(letter) / 10 for letter in "aeio"] for caption in captions], "float32")
+
+
+def colours(images):
+    """Features of pictures: what the mean of each channel is, and how far it spreads."""
+    images = images / 127.5 - 1 if images.dtype == np.uint8 else images
+    return np.concatenate([images.mean(axis=(1, 2)), images.std(axis=(1, 2))], axis=1)
+
+
+@pytest.fixture
+def birds(monkeypatch):
+    """Two dozen birds, embedded by `letters`, and trainings that leave untrained networks: the epochs asked for."""
+    trainings = []
+
+    def run(kind, settings, folder):
+        trainings.append(settings.epochs)
+        model, name = kind.build(settings), checkpoints.file_name("ladder", "birds", 64, "G", settings.epochs)
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        checkpoints.save_network(folder / "checkpoints" / name, model.generator, model=model, epoch=settings.epochs)
+
+    monkeypatch.setattr(scores.recipe, "run", run)
+    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count, size: drawn_birds(split, min(count, 24), 0, size))
+    monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
+    monkeypatch.setattr(scores, "BIRDS", 32)
+    monkeypatch.setattr(scores.attributes, "shipped", lambda: (None, {}))
+    monkeypatch.setattr(scores.attributes, "judged", lambda judge, images: (colours(images), np.zeros([32, 7], int)))
+    monkeypatch.setattr(scores, "DRAWN", scores.DRAWN | {"width": 2, "drawn": 24, "batch_size": 8})
+    for cached in (text_gan.load, scores._real):
+        cached.cache_clear()
+    yield trainings
+    for cached in (text_gan.load, scores._real):
+        cached.cache_clear()
+
+
+def test_rows_are_settings_of_the_recipes():
+    rows = scores.rows()
+    status = [row.status for row in rows.values()]
+    assert len(rows) == 36 and [status.count(s) for s in ("valid", "withdrawn", "reference")] == [28, 4, 4]
+    assert rows["birds-256-noimg-597"].checkpoint.endswith("_no_img_birds_[64, 128, 256]_G_epoch_597.h5")
+    for row in rows.values():
+        if row.status != "reference":
+            name, preset = row.recipe()
+            settings = recipe.settings_of(importlib.import_module(f"zoo.{name}").RECIPE, preset, **row.settings)
+            assert settings.data == row.dataset and settings.batch_size == 16 and settings.sizes.endswith(
+                str(max(row.resolution, text_gan.sizes_of(settings)[-1]))
+            ), row.id
+    each = {name: rows[name].each for name in ("birds-256-eval11", "flowers-256-baldg2-580", "coco-64-195")}
+    assert each == {"birds-256-eval11": 11, "flowers-256-baldg2-580": 10, "coco-64-195": 1}
+    assert rows["flowers-256-baldg2-580-30k"].each == 26 and rows["birds-256-single"].settings == {"sizes": "256"}
+    with pytest.raises(ValueError, match="one of noted_scores.csv; received 'birds'"):
+        scores.chosen(["birds"])
+
+
+def test_what_is_missing_is_one_line(tmp_path, capsys, monkeypatch):
+    rows = scores.rows()
+    bird, coco, theirs = (rows[name] for name in ("birds-256-single", "coco-64-195", "stackgan-birds-reported"))
+    assert scores.missing(bird, None, tmp_path) == "the birds data: python -m zoo.prepare birds --source=DIR"
+    assert "for reference" in scores.missing(theirs, None, tmp_path)
+    for row in (bird, coco):
+        folder = scores.prepared_folder(row.dataset, tmp_path)
+        folder.mkdir(parents=True)
+        (folder / "dataset_info.json").write_text("{}")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert scores.missing(bird, None, tmp_path).endswith("--inception=birds_valid299/model.ckpt")
+    assert "zoo.prepare inception" in scores.missing(coco, None, tmp_path)
+    assert scores.missing(bird, "model.ckpt", tmp_path) is None
+    scores.run(["coco-64-195", "birds-256-wrong-400"], data_dir=str(tmp_path / "none"), results=tmp_path / "s.json")
+    out = capsys.readouterr().out
+    assert "coco-64-195                      noted 8.26 ± 0.09; missing: the coco data" in out
+    assert "noted 3.43 ± 0.04 (withdrawn); missing: the birds data" in out and not (tmp_path / "s.json").exists()
+
+
+def test_the_drawn_ladder_goes_on_from_row_to_row(birds, tmp_path, capsys):
+    told = {"scale": "drawn", "epochs": 2, "runs": tmp_path / "runs", "results": tmp_path / "scores.json"}
+    scores.run(["coco-64-261", "coco-64-195"], **told)
+    out = capsys.readouterr().out
+    assert birds == [1, 2] and "drawn, inference mode: attribute_accuracy 0." in out
+    records = json.loads(told["results"].read_text())
+    runs = [records[name]["drawn, inference mode"]["runs"] for name in ("coco-64-195", "coco-64-261")]
+    assert [[run["epoch"] for run in found] for found in runs] == [[1], [2]]
+    assert runs[0][0]["command"] == "python -m benchmarks scores coco-64-195 --scale=drawn"
+    assert runs[0][0]["protocol"]["mode"] == "inference mode" and "commit" in runs[0][0]
+
+    before = told["results"].read_text()
+    scores.run(["coco-64-261", "coco-64-195"], **told)  # nothing is trained or scored again
+    assert birds == [1, 2] and told["results"].read_text() == before
+    scores.run(["coco-64-195"], mode="training", **told)  # the mistake, on the checkpoint that is kept
+    assert birds == [1, 2]
+    (wrong,) = json.loads(told["results"].read_text())["coco-64-195"]["drawn, training mode"]["runs"]
+    assert "training mode, batches of 16" in wrong["protocol"]["mode"] and wrong["command"].endswith("--mode=training")
+    assert wrong["bird_frechet_distance"] != runs[0][0]["bird_frechet_distance"]
+
+    told["results"].write_text("{")
+    with pytest.raises(ValueError, match=r"scores.json is broken .*; mend or delete it"):
+        scores.run(["coco-64-195"], **told)
+
+
+def test_a_score_as_noted(tmp_path, monkeypatch, capsys):
+    """With a data set of eight images, a network that judges colours, and a checkpoint of nothing."""
+
+    class Model:
+        sizes, averaged, generator = (64,), None, None
+
+        def noise(self, n, seed):
+            values = np.random.default_rng(seed).uniform(-1, 1, [n, 2]).astype("float32")
+            return values[:, :1], values[:, 1:]
+
+        def sample(self, embeddings, noise):
+            return {64: np.tile(noise[1][:, :, None, None], (1, 64, 64, 3))}
+
+    def judge(images):
+        bright = images.mean(axis=(1, 2, 3), keepdims=False)[:, None] / 25.0
+        return bright, np.concatenate([bright, 5 - bright], axis=1)
+
+    judge.protocol = {"network": "brightness"}
+    data = types.SimpleNamespace(embeddings=np.zeros([8, 10, DIM], "float32"))
+    monkeypatch.setattr(scores.evaluate, "extractor", lambda name, weights: judge)
+    monkeypatch.setattr(scores.text_gan, "load", lambda *arguments: data)
+    monkeypatch.setattr(scores.checkpoints, "load_siblings", lambda path: (Model(), {}))
+    monkeypatch.setattr(scores, "missing", lambda *arguments: None)
+    told = {"weights": "model.ckpt", "checkpoint": "G.h5", "results": tmp_path / "scores.json"}
+    scores.run(["birds-256-gl-ncric500-64"], **told)
+    out = capsys.readouterr().out
+    assert "noted 3.46 ± 0.04; noted, inference mode: is_mean 1." in out and "over splits" in out
+    (run,) = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"]["noted, inference mode"]["runs"]
+    assert run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64  # of 80
+    assert 1 < run["is_mean"] < 2 and run["is_std"] > 0 and run["protocol"]["samples_of_an_image"] == 10
+    with pytest.raises(ValueError, match="a checkpoint is of one row; received all of them"):
+        scores.run(checkpoint="G.h5")
+
+
+def test_orderings_of_the_ladder():
+    def runs(*distances):
+        return {"runs": [{"bird_frechet_distance": value} for value in distances]}
+
+    records = {
+        "birds-256-comb64": {"drawn, inference mode": runs(10, 11)},
+        "birds-256-single": {"drawn, inference mode": runs(30, 31)},
+        "birds-256-wrong-400": {"drawn, training mode": runs(30, 31)},
+    }
+    (found,) = scores.orderings(records).items()
+    assert found[0] == "supervised at 64 and 256, not at 256 alone" and found[1][0] == HOLDS
+    row = dataclasses.replace(scores.rows()["birds-256-single"], mean=1.0, deviation=0.5)
+    assert scores.noted(row) == "1.00 ± 0.50"
+    assert scores.summary([{"is_mean": 4.0, "is_std": 0.1}, {"is_mean": 4.2, "is_std": 0.1}]) == (
+        "is_mean 4.1 ± 0.1 over splits ± 0.14 over 2 seeds"
+    )
