@@ -353,8 +353,11 @@ class HDGAN(AdversarialModel):
 
     def judge(self, images, embeddings, training=True):
         """The logits of each size, a list [pair, *image heads]; `images` are a list too."""
-        judges = zip(self.sizes, images, strict=True)
-        return [self.discriminators[size]([x, embeddings], training=training) for size, x in judges]
+        judged = (
+            self.discriminators[size]([x, embeddings], training=training)
+            for size, x in zip(self.sizes, images, strict=True)
+        )
+        return [keras.tree.flatten(logits) for logits in judged]  # Keras takes a list of one apart
 
     def discriminator_loss(self, real, wrong, fake):
         """The loss of logits from `judge`, and its parts, of pairs and of images alone: sums over the sizes."""

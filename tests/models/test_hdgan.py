@@ -69,6 +69,21 @@ def test_heads_of_each_image_loss(image_loss, heads):
         assert [x.shape[1:] for x in images] == [(side, side, 1) for side in sides]
 
 
+def test_pairs_alone_judge():
+    gan = tiny(discriminator={"image_loss": None})
+    logs = gan.train_on_batch(*batch(), return_dict=True)
+    assert logs["image_loss"] == 0 < logs["pair_loss"]
+
+
+def test_the_condition_is_its_mean_and_as_much_noise_as_asked_for():
+    whole, fifth = (build_generator((64,), 2, embedding_dim=DIM, augmentation=a) for a in (1.0, 0.2))
+    fifth.set_weights(whole.get_weights())
+    embeddings, latents, noise = (np.ones((2, n), "float32") for n in (DIM, 100, 128))
+    pairs = (whole, 0.2 * noise), (fifth, noise)
+    one, other = (ops.convert_to_numpy(network([embeddings, latents, x])[0]) for network, x in pairs)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_sizes_skip_and_extra_convolution():
     assert [x.shape[1] for x in build_generator((256, 64), 2, embedding_dim=DIM).outputs] == [64, 256, 128, 128]
     assert [x.shape[1] for x in build_generator((512,), 4, embedding_dim=DIM).outputs] == [512, 128, 128]
