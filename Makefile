@@ -28,8 +28,8 @@ stylex: $(VENV)/.digits
 
 # Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.
 test: lint
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backend
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n 2 --dist worksteal
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m backend
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backend
 
 lint: $(VENV)/.test
