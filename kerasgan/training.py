@@ -335,14 +335,30 @@ class AdversarialModel(keras.Model):
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, callbacks=callbacks, **arguments)
 
-    def check_labels(self, labels):
-        """Raises a ValueError, one line, unless `labels` is an integer array [N] in 0..`self.classes` - 1."""
+    def check_labels(self, labels, count=None):
+        """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1; N is `count`, the
+        number of images, if that is given."""
+        if count is not None and (labels is None or len(labels) != count):
+            received = None if labels is None else len(labels)
+            raise ValueError(f"labels must be one an image, {count}; received {received}")
+        labels = np.asarray(labels)
         if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
         if labels.min() < 0 or labels.max() >= self.classes:
             raise ValueError(
                 f"labels must be in 0..{self.classes - 1}; received labels from {labels.min()} to {labels.max()}"
             )
+
+    def labels_to_draw(self, n, labels):
+        """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in turn.
+
+        Raises ValueError, one line: neither or both given, or a label that is not a class.
+        """
+        if (n is None) == (labels is None):
+            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
+        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
+        self.check_labels(labels)
+        return labels
 
     def check_arrays(self, x, y, batch_size):
         """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that knows says how."""

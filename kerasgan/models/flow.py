@@ -287,10 +287,7 @@ class RealNVP(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        if (n is None) == (labels is None):
-            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
-        self.check_labels(labels)
+        labels = self.labels_to_draw(n, labels)
         seed = np.random.randint(2**31) if seed is None else seed
         latents = keras.random.normal((len(labels), self.latent_dim), stddev=temperature, seed=seed)
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
@@ -300,9 +297,7 @@ class RealNVP(AdversarialModel):
 
     def check_arrays(self, x, y, batch_size):
         check_images(x, self.image_shape)
-        if y is None or len(y) != len(x):
-            raise ValueError(f"labels must be one an image, {len(x)}; received {None if y is None else len(y)}")
-        self.check_labels(np.asarray(y))
+        self.check_labels(y, len(x))
 
 
 def _spread(images, seed):

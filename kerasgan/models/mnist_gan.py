@@ -383,10 +383,7 @@ class MnistGAN(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        if (n is None) == (labels is None):
-            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
-        self.check_labels(labels)
+        labels = self.labels_to_draw(n, labels)
         latents = self.latents((len(labels), self.latent_dim), seed=np.random.randint(2**31) if seed is None else seed)
         network = self.averaged or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
@@ -394,9 +391,7 @@ class MnistGAN(AdversarialModel):
 
     def check_arrays(self, x, y, batch_size):
         check_images(x, self.image_shape)
-        if y is None or len(y) != len(x):
-            raise ValueError(f"labels must be one an image, {len(x)}; received {None if y is None else len(y)}")
-        self.check_labels(np.asarray(y))
+        self.check_labels(y, len(x))
         if batch_size == 1 or len(x) % (batch_size or 32) == 1:
             raise ValueError(
                 "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of "

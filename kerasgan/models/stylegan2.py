@@ -563,10 +563,7 @@ class StyleGAN2(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        if (n is None) == (labels is None):
-            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
-        self.check_labels(labels)
+        labels = self.labels_to_draw(n, labels)
         network = self.averaged or self.generator
         latent_random, noise_random = np.random.default_rng(seed).spawn(2)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
@@ -582,8 +579,5 @@ class StyleGAN2(AdversarialModel):
 
     def check_arrays(self, x, y, batch_size):
         check_images(x, self.image_shape)
-        if not self.conditions:
-            return
-        if y is None or len(y) != len(x):
-            raise ValueError(f"labels must be one an image, {len(x)}; received {None if y is None else len(y)}")
-        self.check_labels(np.asarray(y))
+        if self.conditions:
+            self.check_labels(y, len(x))
