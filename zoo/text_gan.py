@@ -36,6 +36,7 @@ class Settings(recipe.Settings):
     image_loss: str = setting("released", "released, global, local, both, or none: only pairs are judged")
     skip: bool = setting(False, "the notes' upsampling skip connection (large multimodal path)")
     extra_conv: bool = setting(True, "one more 1 x 1 convolution of image code and text in the pair's branch")
+    norm: str = setting("batch", "of the discriminators, batch or layer; batch norm gives away a batch of wrong pairs")
     redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
     critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
     divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
@@ -58,11 +59,11 @@ COCO = {
     "data": "coco", "text_encoder": "", "batch_size": 16, "epochs": 200, "divergence_weight": 2.0, "halve_every": 50,
 }  # fmt: skip
 # Small enough for two CPU cores. Narrow discriminators soon win over narrow generators; R1 keeps their slopes of use.
-# What they win by is the picture alone, so only pairs are judged, as the notes' best birds were; and the condition has
-# little noise, which in a short run would stay larger than what the caption says.
+# What they win by is the picture alone, so only pairs are judged, as the notes' best birds were, and each for itself:
+# layer norm. The condition has little noise, which in a short run would stay larger than what the caption says.
 SMALL = {
     "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 2.0, "average": 0.99, "image_loss": "none",
-    "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
+    "norm": "layer", "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
 }  # fmt: skip
 # Hours on two CPU cores. Two captions: four tell nearly all, but people give one.
 LONG = SMALL | {
@@ -117,8 +118,9 @@ def build(settings):
     image_loss = None if settings.image_loss == "none" else settings.image_loss
     judges = {
         size: hdgan.build_discriminator(
-            size, settings.width, embedding_dim=dim, image_loss=image_loss, extra_conv=settings.extra_conv
-        )
+            size, settings.width, embedding_dim=dim, image_loss=image_loss, extra_conv=settings.extra_conv,
+            norm=settings.norm,
+        )  # fmt: skip
         for size in sizes
     }
     steps = max(len(loaded(settings)) // settings.batch_size, 1)

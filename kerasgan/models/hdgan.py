@@ -33,7 +33,9 @@ CONDITION_DIM = 128
 # === Networks ===
 
 
-def _norm():
+def _norm(kind="batch"):
+    if kind == "layer":
+        return layers.LayerNormalization(epsilon=1e-5)
     # torch's momentum and epsilon in Keras' terms; the code draws gamma around 1.
     return BatchNormalization(
         momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02)
@@ -134,7 +136,7 @@ def _joined(x, small):
     return _norm()(layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x))
 
 
-def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True):
+def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True, norm="batch"):
     """Images [N, size, size, 3] and embeddings [N, D] -> a list: the pair's logits [N, 1], then those of the image
     alone, [N, h, w, 1] a head.
 
@@ -152,8 +154,13 @@ def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, im
             "both": the global and the local one ("disc_both");
             None: none, the pair alone judges ("disc_global_no_img", the notes' best birds).
         extra_conv: "extra 1x1 to embed image feature", "revisedisc": one more 1 x 1 convolution of image code and text.
+        norm: "batch" (the paper), or "layer", over the channels of each place. A batch of real, of wrong or of fake
+            pairs goes through by itself, so that batch norm's statistics give away which it is, however little is
+            known of each pair: narrow networks then learn the statistics, not the pairs.
     """
     (size,) = check_sizes([size])
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}")
     if image_loss not in IMAGE_LOSSES:
         raise ValueError(f"image_loss must be one of {', '.join(map(str, IMAGE_LOSSES))}; received {image_loss!r}")
     code = 4 * width
@@ -168,15 +175,15 @@ def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, im
     channels = [max(code >> n, 1) for n in reversed(range(halvings))]  # 256: 32, 64, 128, 256, 512
     x = _leaky(conv(images, channels[0], 3, 2))
     for maps in channels[1:]:
-        x = _leaky(_norm()(conv(x, maps, 3, 2)))
+        x = _leaky(_norm(norm)(conv(x, maps, 3, 2)))
     # [N, 8, 8, 512]; at 64 and 128 the code is the shrunk one, at 256 only the pair's branch shrinks it
-    shrunk = _leaky(_norm()(conv(x, code, 5, padding="valid")))  # [N, 4, 4, 512]
+    shrunk = _leaky(_norm(norm)(conv(x, code, 5, padding="valid")))  # [N, 4, 4, 512]
     x = shrunk if size < 256 else x
     text = _leaky(_dense(embeddings, text_dim))
     tiled = layers.Reshape((4, 4, text_dim))(layers.RepeatVector(16)(text))
     pair = layers.Concatenate()([shrunk, tiled])  # [N, 4, 4, 640]
     if extra_conv:
-        pair = _leaky(_norm()(conv(pair, code, 1)))
+        pair = _leaky(_norm(norm)(conv(pair, code, 1)))
 
     def head(x, kernel):
         return layers.Conv2D(1, kernel, kernel_initializer=_weights(), bias_initializer=_bias(x, kernel))(x)
@@ -190,6 +197,7 @@ def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, im
 
 
 IMAGE_LOSSES = ("released", "global", "local", "both", None)
+NORMS = ("batch", "layer")
 
 
 def _bias(x, kernel):
