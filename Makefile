@@ -24,6 +24,7 @@ coopnet: $(VENV)/.digits
 # Watch a generator learn what a classifier of eights and nines looks at, and make the page of the attributes.
 stylex: $(VENV)/.digits
 	$(BIN)/python -m zoo.stylex --preset=quick
+	$(BIN)/python -m zoo.explain --checkpoint="$$(ls -t runs/*/checkpoints/stylex_*_G_epoch_*.h5 | head -n 1)"
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
 # Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.

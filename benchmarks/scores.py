@@ -199,8 +199,9 @@ def trained(kind, preset, changes, epoch, folder):
     if not path.stem.endswith(f"_{epoch}"):
         raise ValueError(f"{folder} must be at epoch {epoch} or before; its newest checkpoint is {path.name}")
     kept.mkdir(exist_ok=True)
-    shutil.copy2(path, kept / path.name)
-    return kept / path.name
+    temporary = kept / f"{path.name}.tmp"
+    shutil.copy2(path, temporary)
+    return temporary.replace(kept / path.name)
 
 
 def slug(run, seed, epochs=""):
@@ -241,7 +242,8 @@ def reproduce_drawn(row, seed, epochs, runs, training):
     """The row's settings, narrow and for a few epochs on drawn birds, scored at the row's size by the bird judge."""
     kind = dataclasses.replace(ladder(), score=lambda settings: None)
     sizes = row.settings.get("sizes", {"coco_64": "64", "coco_128": "64,128"}.get(row.recipe()[0], "64,128,256"))
-    changes = row.settings | DRAWN | {"sizes": sizes, "seed": seed, "redraw": True}
+    changes = {"image_loss": "released", "norm": "batch"} | row.settings | DRAWN
+    changes |= {"sizes": sizes, "seed": seed, "redraw": True}
     if row.settings.get("critic_epochs", 100) > 0:
         changes |= {"critic_epochs": max(1, epochs * row.settings.get("critic_epochs", 100) // 600)}
     epoch = max(1, round(epochs * row.epoch / LAST[row.dataset]))

@@ -20,6 +20,7 @@ import warnings
 
 import keras
 import numpy as np
+from keras import ops
 from PIL import Image
 
 from kerasgan import checkpoints, images
@@ -64,6 +65,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._look(logs, f"epoch {epoch + 1}")
+        # Losses are of before the update: weights that the last batch broke show in no report of this epoch.
+        broken = sum(not bool(ops.all(ops.isfinite(v))) for v in self.model.trainable_variables)
+        self._look({"trainable variables that are not finite": math.inf} if broken else None, f"epoch {epoch + 1}")
 
     def _look(self, logs, when):
         broken = [name for name, value in (logs or {}).items() if not math.isfinite(value)]

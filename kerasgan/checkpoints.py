@@ -145,7 +145,8 @@ def load_weights(path, network, letter=None):
 def load_model(*paths):
     """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
 
-    The networks whose files are not given have fresh weights; the model is not compiled. Returns `(model, info)`.
+    The networks whose files are not given have fresh weights, and their letters are the model's `not_loaded`; the model
+    is not compiled. Returns `(model, info)`.
     """
     read = [(path, *_read(path)) for path in paths]
     model = _rebuilt(paths[0], read[0][1], "model")
@@ -158,6 +159,7 @@ def load_model(*paths):
         pairs.append((values, network.variables))
     for pair in pairs:
         _assign(*pair)
+    model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
     return model, _info(read[0][1])
 
 

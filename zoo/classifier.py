@@ -87,6 +87,8 @@ def load(data, classes, size, channels, drawn):
         parts = (load_celeba(split, size, classes, download=True) for split in ("train", "test"))
         return *parts, [f"not {classes}", classes]
     pictures, labels, names = load_folder(data, size, channels)
+    if len(names) < 2:
+        raise ValueError(f"a folder must hold at least 2 class folders; {data} has {len(names)}")
     if len(pictures) < 2:
         raise ValueError(f"a folder must hold at least 2 images, one to be held out; {data} has {len(pictures)}")
     order = np.random.default_rng(0).permutation(len(pictures))

@@ -9,7 +9,6 @@ their sufficiency is that of held-out ones; of a folder, in one part of it and o
 """
 
 import functools
-import json
 import pathlib
 import sys
 
@@ -84,10 +83,6 @@ def run(
         "target": names[target], "rest": rest, "classes": names, "sufficiency": sufficiencies, "protocol": protocol,
         "unit": "probability" if options.get("probabilities") else "logit",
     }  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    attributes.save(folder / "attributes.npz")
-    record = {"command": command, "attributes": attributes.rows(), **found, "versions": recipe.versions()}
-    (folder / "attributes.json").write_text(json.dumps(record, indent=2) + "\n")
     chosen = both_sides(encoded.logits.argmax(1) == target, shown)
     examples = heldout[chosen]
     rows = [
@@ -101,6 +96,10 @@ def run(
         "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
         "probabilities": np.concatenate([attfind.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
     }
+    folder.mkdir(parents=True, exist_ok=True)
+    attributes.save(folder / "attributes.npz")
+    record = {"command": command, "attributes": attributes.rows(), **found, "versions": recipe.versions()}
+    recipe.write_json(folder / "attributes.json", record)
     title = f"{names[target]} or {rest}: what the classifier looks at"
     pages.attributes_page(folder, found | {"attributes": rows, "together": together}, title, command)
     return attributes, sufficiencies

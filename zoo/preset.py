@@ -75,7 +75,7 @@ def shell(arguments):
     names = ("settings", "versions", "scores")
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
-    about |= {name: settings[name] for name in ("data", "text_encoder") if name in settings}
+    about |= {name: settings[name] for name in ("data", "classes", "drawn", "text_encoder") if name in settings}
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
     presets.save(model, out, letters=model.drawing, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):

@@ -120,8 +120,8 @@ def run(recipe, settings, folder, command=None):
             pages.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
-    _write(folder / "scores.json", scores)
-    _write(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
+    write_json(folder / "scores.json", scores)
+    write_json(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
     pages.run_page(folder)
     return scores
 
@@ -163,8 +163,8 @@ def _keep_settings(recipe, settings, folder, command):
         "recipe": f"zoo.{recipe.name}",
         "command": command or f"python -m zoo.{recipe.name}",
     }
-    _write(path, about | new)
-    _write(folder / "versions.json", versions())
+    write_json(path, about | new)
+    write_json(folder / "versions.json", versions())
 
 
 def versions():
@@ -185,7 +185,8 @@ def peak_memory_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _write(path, values):
+def write_json(path, values):
+    """Writes a JSON file, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(values, indent=2) + "\n")
     temporary.replace(path)

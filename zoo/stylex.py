@@ -11,10 +11,11 @@ or is trained first.
 import dataclasses
 import functools
 
+import keras
 import numpy as np
 
 from kerasgan import checkpoints, images
-from kerasgan.models import stylex
+from kerasgan.models import stylegan2, stylex
 from kerasgan.ops.augment import translate
 from kerasgan.schedules import FlatThenLinear
 from zoo import classifier, recipe
@@ -118,20 +119,25 @@ def trained(task):
 def build(settings):
     if settings.form not in FORMS:
         raise ValueError(f"form must be {' or '.join(FORMS)}; received {settings.form!r}")
-    train, _, names = loaded(settings)
+    stylex.check_choices(chosen := {name: getattr(settings, name) or None for name in stylex.CHOICES})
+    stylegan2.check_size(settings.size)
+    train, heldout, names = loaded(settings)
+    if len(heldout[0]) < 4:
+        raise ValueError(f"held-out images must be at least 4; received {len(heldout[0])}")
     if settings.classifier:
         network = checkpoints.load_network(settings.classifier)[0]
     else:
         network = trained(tuple(getattr(settings, name) for name in TASK))
+    keras.utils.set_random_seed(settings.seed)  # the classifier's training has set its own
     given = {name: getattr(settings, name) for name in stylex.REPRODUCTION if name in FIELDS}
-    given |= {name: given[name] or None for name in ("average", "rec_in_discriminator_phase")}
+    given |= chosen | {"average": settings.average or None}
     steps = settings.epochs * data(settings).num_batches
     model = stylex.build(
         network,
         settings=FORMS[settings.form] | given,
         **{name: getattr(settings, name) for name in ("capacity", "max_channels", "latent_dim", "depth", "seed")},
         augment=translate if settings.shift else None,
-        schedule=(lambda rate: FlatThenLinear(rate, steps)) if settings.decay else float,
+        schedule=(lambda rate, updates: FlatThenLinear(rate, steps * updates)) if settings.decay else None,
         jit_compile=settings.jit_compile or "auto",
     )
     if model.classes != len(names):

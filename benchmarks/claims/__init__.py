@@ -29,12 +29,14 @@ class Experiment:
             again on the same folder, it goes on where it was stopped.
         minutes: `settings -> minutes` of a run on two CPU cores, about.
         missing: what this machine lacks, in a line, or None. Asked before a run.
+        usual: settings that a run has anyway; an arm that names them runs what one runs that does not.
     """
 
     name: str
     run: Callable
     minutes: Callable
     missing: Callable = lambda: None
+    usual: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Arm:
 
     def key(self, seed):
         """Name of the run's folder: runs of equal experiment, settings and seed are one."""
-        what = json.dumps([self.experiment.name, self.settings, seed], sort_keys=True)
+        usual, told = self.experiment.usual.items(), self.settings.items()
+        settings = {name: value for name, value in told if name == "epochs" or (name, value) not in usual}
+        what = json.dumps([self.experiment.name, settings, seed], sort_keys=True)
         return f"{self.experiment.name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
 
 

@@ -74,6 +74,6 @@ CLAIMS = [
         "gan-growing",
         arms({"fixed": "grown", "growing": "growing"}),
         Better(DISTANCE, "growing", ("fixed",), log=True, times=0.8),
-        SAYS + "7, 14 and 28 pixels fade in during the first half.",
+        SAYS + "14 pixels fade in during the first half, 28 from there on.",
     ),
 ]

@@ -11,6 +11,7 @@ import json
 import pathlib
 import shutil
 import time
+import traceback
 
 import keras
 
@@ -47,20 +48,35 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
     print(f"{len(queue)} claims, {seeds} seeds, about {left / 60:.1f} hours if nothing were done yet")
     done = {}
     for claim in queue:
+        held = _seeds_of(results / f"{claim.id}.json")
+        if held > seeds:
+            print(f"{claim.id}: left alone: its result is of {held} seeds, more than {seeds}", flush=True)
+            continue
         reason = claim.missing()
         if reason:
             print(f"{claim.id}: cannot run here: {reason}", flush=True)
             continue
         try:
             result = perform(claim, seeds, runs, known)
-        except (ValueError, OSError, ImportError, ArithmeticError) as error:
-            print(f"{claim.id}: stopped: {str(error).splitlines()[0]}", flush=True)
+        except Exception as error:  # whatever it is, the other claims still have their turn
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            print(f"{claim.id}: stopped: {reason} (all of it: {runs / 'stopped.txt'})", flush=True)
+            with open(runs / "stopped.txt", "a") as file:
+                print(claim.id, *traceback.format_exception(error), sep="\n", file=file)
             continue
         write(results / f"{claim.id}.json", result | {"command": f"python -m benchmarks claims {claim.id}"})
         keep_pictures(claim, runs, results / "pictures")
         done[claim.id] = result["verdict"]
         print(f"{claim.id}: {result['verdict']}: {result['finding']}", flush=True)
     return done
+
+
+def _seeds_of(path):
+    """The seeds of the result in a file; 0 where there is none that can be read."""
+    try:
+        return read(path)["seeds"]
+    except ValueError:
+        return 0
 
 
 def perform(claim, seeds, runs, known):

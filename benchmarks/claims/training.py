@@ -24,14 +24,16 @@ def training(kind, preset, minutes_an_epoch, name=None, missing=lambda: None):
         missing: see `Experiment`.
     """
     run = functools.partial(_run, kind, preset)
-    return Experiment(name, run, lambda settings: settings["epochs"] * minutes_an_epoch(settings), missing)
+    minutes = lambda settings: settings["epochs"] * minutes_an_epoch(settings)  # noqa: E731
+    return Experiment(name, run, minutes, missing, dict(getattr(kind, "presets", {}).get(preset, {})))
 
 
 def _run(kind, preset, settings, seed, folder):
     epochs = settings["epochs"]
     about = {"seed": seed, "grid_every": epochs, "checkpoint_every": epochs, "score_every": max(1, epochs // SCORES)}
     chosen = recipe.settings_of(kind, preset, **(about | settings))
-    keras.utils.clear_session()  # the run before is over
+    keras.utils.clear_session()  # the run before is over; it also turns progress bars on again
+    keras.config.disable_interactive_logging()
     diverged = 0
     try:
         scores = recipe.run(kind, chosen, folder)

@@ -59,9 +59,9 @@ def joined(verdicts):
     return FAILS if FAILS in verdicts else OPEN if OPEN in verdicts else HOLDS
 
 
-def _values(runs, measure, log):
-    """arm -> the seeds' numbers; logarithms of positive ones where `log`."""
-    found = {arm: [number(run, measure) for run in of_arm] for arm, of_arm in runs.items()}
+def _values(runs, measure, arms, log=False):
+    """arm -> the seeds' numbers, of these arms; logarithms of positive ones where `log`."""
+    found = {arm: [number(run, measure) for run in runs[arm]] for arm in arms}
     return {arm: [math.log(max(v, 1e-12)) for v in values] for arm, values in found.items()} if log else found
 
 
@@ -84,7 +84,7 @@ class Better:
         arm, others: names of arms.
         higher: whether more is better.
         log: compare logarithms.
-        times: with `log`, how many times ahead it must be.
+        times: with `log`, how many times ahead it must be; below 1, how far behind it may be.
     """
 
     measure: str
@@ -95,12 +95,15 @@ class Better:
     times: float = 1.0
 
     def sentence(self):
-        least = f", {self.times:g} times or more," if self.times != 1 else ""
         more = "higher" if self.higher else "lower"
+        if self.times < 1:
+            worse = f"less than {self.times:g} times" if self.higher else f"more than {1 / self.times:.3g} times"
+            return f"{self.measure} of {self.arm} is not {worse} that of {', '.join(self.others)}, {SPREAD}"
+        least = f", {self.times:g} times or more," if self.times != 1 else ""
         return f"{self.measure} of {self.arm} is {more}{least} than of {', '.join(self.others)}, {SPREAD}"
 
     def judge(self, runs):
-        values, sign = _values(runs, self.measure, self.log), 1 if self.higher else -1
+        values, sign = _values(runs, self.measure, (self.arm, *self.others), self.log), 1 if self.higher else -1
         verdicts = []
         for other in self.others:
             gap, error = difference(values[self.arm], values[other])
@@ -132,7 +135,7 @@ class Alike:
         )
 
     def judge(self, runs):
-        values, verdicts = _values(runs, self.measure, self.log), []
+        values, verdicts = _values(runs, self.measure, self.arms, self.log), []
         first, *others = self.arms
         margin = math.log(1 + self.share) if self.log else self.share * abs(statistics.mean(values[first]))
         for other in others:
@@ -156,7 +159,7 @@ class Within:
         return f"{self.measure} of {self.arm} is {limits}, with {K:g} standard errors over the seeds to spare"
 
     def judge(self, runs):
-        values = _values(runs, self.measure, False)[self.arm]
+        values = _values(runs, self.measure, [self.arm])[self.arm]
         mean = statistics.mean(values)
         error = math.sqrt(statistics.variance(values) / len(values)) if len(values) > 1 else math.inf
         room = min(mean - self.low, self.high - mean)
@@ -178,7 +181,7 @@ class Best:
         return f"which arm's {self.measure} is {more}, {SPREAD}; no direction was noted"
 
     def judge(self, runs):
-        values, sign = _values(runs, self.measure, self.log), 1 if self.higher else -1
+        values, sign = _values(runs, self.measure, self.arms, self.log), 1 if self.higher else -1
         best = max(self.arms, key=lambda arm: sign * statistics.mean(values[arm]))
         gaps = {arm: difference(values[best], values[arm]) for arm in self.arms if arm != best}
         level = [arm for arm, (gap, error) in gaps.items() if decided(sign * gap, error) != HOLDS]

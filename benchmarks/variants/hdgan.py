@@ -178,7 +178,7 @@ class ReplayHDGAN(HDGAN):
         return super().get_config() | {"capacity": self.capacity}
 
     def train_step(self, data):
-        # HDGAN's step but for the two lines about the buffer.
+        # HDGAN's step but for the lines about the buffer.
         real, wrong, embeddings = data
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
         fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
@@ -188,24 +188,26 @@ class ReplayHDGAN(HDGAN):
             pairs = ((reals, embeddings), (wrongs, embeddings), (shown, captions))
             logits = [self.judge(*pair) for pair in pairs]
             loss, parts = self.discriminator_loss(*logits)
+            if self.penalty:
+                loss += self.every(self.penalty_every, "discriminator", lambda: self.slope_penalty(reals, embeddings))
             return loss, (*parts, _scores(logits[-1]))
 
         def generator_objective(fakes):
-            *images, mean, log_deviation = fakes
-            logits = self.frozen_averages(lambda: self.judge(images, embeddings))
-            return self.generator_loss(logits, mean, log_deviation)
+            logits = self.frozen_averages(lambda: self.judge(fakes[:-2], embeddings))
+            return self.generator_loss(fakes, logits, embeddings)
 
         d_loss, (pair, image, scores) = self.minimize("discriminator", discriminator_objective)
         self.renew(places, scores)
         if self.redraw:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, divergence), slopes = self.value_and_input_gradient(generator_objective, fakes)
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
         self._move_generator(pull(slopes))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image
-        )
+            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            damsm_loss=damsm,
+        )  # fmt: skip
 
     def mixed(self, fakes, embeddings):
         """Updates the buffer with a batch's fakes and draws from it, with repeats.

@@ -1,9 +1,9 @@
-"""Matching-aware least-squares losses of text-conditioned GANs.
+"""Matching-aware least-squares losses of text-conditioned GANs, and the DAMSM loss of whole sentences.
 
 Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm 1: a real image
 beside another's text is a fake pair); Mao et al., "Least Squares Generative Adversarial Networks" (arXiv 1611.04076);
 Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2). Without the factor 1/2 of least squares, as in the last one's
-code.
+code. DAMSM: Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
 """
 
 from keras import ops
@@ -23,3 +23,19 @@ def matching_aware_loss(real, wrong, fake):
 def unconditional_loss(real, wrong, fake):
     """Of images alone: both real images, whosever text they stand beside, are 1 and share one weight; a fake is 0."""
     return squared_error(fake, 0.0) + (squared_error(wrong, 1.0) + squared_error(real, 1.0)) / 2.0
+
+
+def damsm_loss(images, texts, gamma=10.0):
+    """How surely an image is told to be its own caption's among the batch's, and a caption its own image's: the sum of
+    both cross-entropies of softmax(gamma * cosine). Sentences only; captions that mean the same are not left out.
+
+    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together -> scalar.
+    """
+    images, texts = (ops.cast(vectors, "float32") for vectors in (images, texts))
+    scores = gamma * ops.matmul(_unit(images), ops.transpose(_unit(texts)))  # [N, N], image i with caption j
+    own = ops.diagonal(scores)
+    return ops.mean(ops.logsumexp(scores, axis=1) - own) + ops.mean(ops.logsumexp(scores, axis=0) - own)
+
+
+def _unit(vectors):
+    return vectors * ops.rsqrt(ops.sum(ops.square(vectors), axis=1, keepdims=True) + 1e-8)

@@ -23,6 +23,7 @@ the other class; there, those that are of the class already.
 import dataclasses
 import functools
 import json
+import pathlib
 import zipfile
 
 import keras
@@ -212,8 +213,11 @@ class Probe:
     def _head(self, name):
         if name not in self._heads:
             discriminator = getattr(self.model, "discriminator", None)
-            if discriminator is None:
-                raise ValueError("realness needs a model with a discriminator; received one without")
+            if discriminator is None or "D" in getattr(self.model, "not_loaded", ()):
+                raise ValueError(
+                    "realness needs a model with a trained discriminator, of a run's checkpoint by "
+                    'checkpoints.load_siblings(path, ("E", "C", "D")); received one without'
+                )
             self._heads[name] = Realness(discriminator, self.model.classifier)
         return self._heads[name]
 
@@ -373,9 +377,13 @@ class Attributes:
         return rows
 
     def save(self, path):
-        """Writes all of it to a file *.npz."""
+        """Writes all of it to a file *.npz, whole or not at all."""
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        np.savez_compressed(path, **held | {"protocol": np.array(json.dumps(self.protocol))})
+        path = pathlib.Path(path)
+        temporary = path.with_name(path.name + ".tmp")
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **held | {"protocol": np.array(json.dumps(self.protocol))})
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path):
@@ -406,6 +414,8 @@ def select(effects, count, max_effect=1.0):
     Returns:
         List of (direction, coordinate), shorter than `count` where no more of them raise the logit of any image.
     """
+    if not max_effect > 0:
+        raise ValueError(f"max_effect must be above 0; received {max_effect}")
     raises = np.maximum(effects, 0).reshape(len(effects), -1)
     explained, chosen = np.zeros(len(effects)), []
     while len(chosen) < count:
@@ -473,7 +483,7 @@ def attfind(
         max_unstable: leave out images for which more moves than this change the logits by more than 2 in sum; 750 in
             the authors' notebook, of 10,600.
         min_realness: leave out images whose drawing the discriminator gives a lower logit; 0.5 in the reproduction.
-            (A preset holds no discriminator: this wants the checkpoint of a run.)
+            (A preset holds no discriminator: `checkpoints.load_siblings(path, ("E", "C", "D"))` of a run has it.)
         max_realness_change: leave out coordinates that, moved twice as far, change the discriminator's logit of one of
             the first ten images by more than this; 0.2 in the authors' notebook.
         batch_size, progress: see `Probe`.

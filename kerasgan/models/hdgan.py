@@ -22,7 +22,7 @@ from keras import initializers, layers, ops
 from kerasgan import backend
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
-from kerasgan.losses.matching import matching_aware_loss, squared_error, unconditional_loss
+from kerasgan.losses.matching import damsm_loss, matching_aware_loss, squared_error, unconditional_loss
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.training import AdversarialModel, averaged_copy
 
@@ -136,7 +136,10 @@ def _joined(x, small):
     return _norm()(layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x))
 
 
-def build_discriminator(size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True, norm="batch"):
+def build_discriminator(
+    size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True,
+    norm="batch",
+):  # fmt: skip
     """Images [N, size, size, 3] and embeddings [N, D] -> a list: the pair's logits [N, 1], then those of the image
     alone, [N, h, w, 1] a head.
 
@@ -265,6 +268,12 @@ class HDGAN(AdversarialModel):
         average: decay of the generator's moving average, which `sample` then uses; None is none (the paper).
         critic_steps: `generator updates -> discriminator steps before the next one`, such as `NotedCriticSteps`; None
             is one. Each takes a batch of its own.
+        image_encoder: a network of images [N, s, s, 3] in [-1, 1] into vectors [N, D] that learnt together with the text
+            encoder: the generator then also learns from which of the batch's captions it takes a fake to be of (DAMSM,
+            see `losses.matching.damsm_loss`), at each size from s on, fakes shrunk to s. Narrow discriminators take very
+            long to find small parts, which this encoder knows. It is never changed, and of no config or checkpoint: a
+            loaded model that goes on needs it again. None is the paper.
+        damsm_weight: of that loss, at each size.
         seed: of all noise in training.
 
     Example:
@@ -275,11 +284,11 @@ class HDGAN(AdversarialModel):
         gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
     """
 
-    reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss")
+    reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
 
     def __init__(
         self, generator=None, discriminators=None, *, redraw=False, divergence_weight=4.0, critic_steps=None,
-        penalty=0.0, penalty_every=4, average=None, seed=0, name=None,
+        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, seed=0, name=None,
     ):  # fmt: skip
         super().__init__(name=name)
         self.generator = generator or build_generator()
@@ -291,6 +300,9 @@ class HDGAN(AdversarialModel):
                 f"discriminators must be one for each of the generator's sizes, {list(self.sizes)}; "
                 f"received {sorted(self.discriminators)}"
             )
+        self.image_encoder, self.damsm_weight = image_encoder, damsm_weight
+        if image_encoder is not None:
+            self._check_encoder(dim)
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
         self.penalty, self.penalty_every = penalty, penalty_every
         self.average_decay, self.averaged = average, averaged_copy(self.generator) if average else None
@@ -298,6 +310,14 @@ class HDGAN(AdversarialModel):
         if critic_steps:  # discriminator steps since the generator's last one
             self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
         self.built = True
+
+    def _check_encoder(self, dim):
+        side, given = self.image_encoder.input_shape[1], self.image_encoder.output_shape[-1]
+        if given != dim or not side or any(size % side for size in self.sizes):
+            raise ValueError(
+                f"image_encoder must give {dim} numbers, as a caption's, of images whose side divides {self.sizes}; "
+                f"received one that gives {given} of side {side}"
+            )
 
     def player_layers(self, player):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
@@ -357,7 +377,7 @@ class HDGAN(AdversarialModel):
     def pyramid(self, images):
         """Real images [N, S, S, 3] at each size, smallest first: means over squares of pixels."""
         factors = [self.sizes[-1] // size for size in self.sizes[:-1]]
-        return [*(ops.average_pool(images, n, n, data_format="channels_last") for n in factors), images]
+        return [*(_shrunk(images, n) for n in factors), images]
 
     def judge(self, images, embeddings, training=True):
         """The logits of each size, a list [pair, *image heads]; `images` are a list too."""
@@ -375,12 +395,23 @@ class HDGAN(AdversarialModel):
                     for r, w, f in triples)  # fmt: skip
         return pair + image, (pair, image)
 
-    def generator_loss(self, fake, mean, log_deviation):
-        """The loss of logits from `judge` and of the condition, and the condition's divergence."""
+    def generator_loss(self, fakes, logits, embeddings):
+        """The loss of fakes from `draw` and their logits from `judge`, and its parts: divergence and DAMSM."""
+        *images, mean, log_deviation = fakes
         divergence = conditioning_divergence(mean, log_deviation)
-        pair = sum(squared_error(logits[0], 1.0) for logits in fake)
-        image = sum(_mean([squared_error(head, 1.0) for head in logits[1:]]) for logits in fake)
-        return self.divergence_weight * divergence + pair + image, divergence
+        pair = sum(squared_error(heads[0], 1.0) for heads in logits)
+        image = sum(_mean([squared_error(head, 1.0) for head in heads[1:]]) for heads in logits)
+        damsm = self.damsm(images, embeddings)
+        loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
+        return loss, (divergence, damsm)
+
+    def damsm(self, images, embeddings):
+        """The sum over sizes of `damsm_loss`; 0 without an image encoder."""
+        if self.image_encoder is None:
+            return ops.zeros((), "float32")
+        side = self.image_encoder.input_shape[1]
+        shrunk = (x if x.shape[1] == side else _shrunk(x, x.shape[1] // side) for x in images)
+        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings) for x in shrunk)
 
     def slope_penalty(self, images, embeddings):
         """R1 of real images, a list of [N, s, s, 3], for as many updates as lie between two."""
@@ -411,20 +442,20 @@ class HDGAN(AdversarialModel):
             return loss, parts
 
         def generator_objective(fakes):
-            *images, mean, log_deviation = fakes
-            logits = self.frozen_averages(lambda: self.judge(images, embeddings))
-            return self.generator_loss(logits, mean, log_deviation)
+            logits = self.frozen_averages(lambda: self.judge(fakes[:-2], embeddings))
+            return self.generator_loss(fakes, logits, embeddings)
 
         d_loss, (pair, image) = self.minimize("discriminator", discriminator_objective)
         if self.redraw:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, divergence), slopes = self.value_and_input_gradient(generator_objective, fakes)
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
         self._move_generator(pull(slopes))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image
-        )
+            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            damsm_loss=damsm,
+        )  # fmt: skip
 
     def _move_generator(self, gradients):
         if self.critic_steps is None:
@@ -445,13 +476,15 @@ class HDGAN(AdversarialModel):
 
     def test_step(self, data):
         real, wrong, embeddings = data
-        *images, mean, log_deviation = self.draw(embeddings, training=False)
-        logits = [self.judge(x, embeddings, training=False) for x in (self.pyramid(real), self.pyramid(wrong), images)]
+        fakes = self.draw(embeddings, training=False)
+        shown = self.pyramid(real), self.pyramid(wrong), fakes[:-2]
+        logits = [self.judge(images, embeddings, training=False) for images in shown]
         d_loss, (pair, image) = self.discriminator_loss(*logits)
-        g_loss, divergence = self.generator_loss(logits[-1], mean, log_deviation)
+        g_loss, (divergence, damsm) = self.generator_loss(fakes, logits[-1], embeddings)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image
-        )
+            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            damsm_loss=damsm,
+        )  # fmt: skip
 
     # === Use ===
 
@@ -486,6 +519,10 @@ class HDGAN(AdversarialModel):
         inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
         *images, _, _ = (self.averaged or self.generator).predict(inputs, batch_size=batch_size, verbose=0)
         return dict(zip(self.sizes, images, strict=True))
+
+
+def _shrunk(images, factor):
+    return ops.average_pool(images, factor, factor, data_format="channels_last")
 
 
 def _mean(losses):

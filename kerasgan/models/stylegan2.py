@@ -35,7 +35,7 @@ from kerasgan.ops.resample import blur, upsample, upsample_blur
 from kerasgan.training import AdversarialModel, averaged_copy
 
 # What differs in the reproduction from `StyleGAN2`'s defaults, the paper's: there, penalties of weights 10 and 1 come
-# every 4th and every 32nd step and do not stand for the steps between.
+# every 4th and every 32nd step and do not stand for the steps between; and its average moves every 10th step.
 REPRODUCTION = {
     "discriminator_loss": adversarial.hinge_discriminator_loss,
     "generator_loss": adversarial.hinge_generator_loss,
@@ -468,7 +468,8 @@ class StyleGAN2(AdversarialModel):
         w). There is no penalty before there is a mean.
         """
         y = self.random_directions(ops.shape(w)[0]) / self.image_shape[0]
-        lengths = penalties.path_lengths(self.input_gradient(lambda w: self.generator([w, noise]) * y, w))
+        drawn = lambda w: ops.cast(self.generator([w, noise]), "float32")  # noqa: E731
+        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w))
         before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)

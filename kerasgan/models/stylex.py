@@ -18,7 +18,8 @@ Differences from the reproduction, whose trainers have defects:
 - real images are judged with what the classifier says of them; there, of other images;
 - reconstructions are drawn from E(x) itself; there, from a point between it and the mean of the mapping network's w;
 - the same drawings serve both phases, for one forward in place of two, and each sample has a mixing of its own;
-- the average, with which pictures are drawn, is of the encoder too: the two are used together;
+- the average, with which pictures are drawn, is of the encoder too: the two are used together; it moves with each
+  step, there with each tenth from the 20,000th on, and so is ten times as short at the same decay;
 - images are in [-1, 1], there in [0, 1]; distances of pixels are halved, so that they weigh what they weigh there.
 """
 
@@ -103,9 +104,17 @@ def check_classifier(classifier):
     return shape, outputs[0]
 
 
+def check_choices(settings):
+    """Raises ValueError where one of the dictionary's values is none of its `CHOICES`."""
+    for name, known in CHOICES.items():
+        if settings[name] not in known:
+            told = ", ".join(map(str, known))
+            raise ValueError(f"{name} must be one of {told}; received {settings[name]!r}")
+
+
 def build(
     classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8, perceptual=None,
-    augment=None, seed=0, schedule=float, **compiling,
+    augment=None, seed=0, schedule=None, **compiling,
 ):  # fmt: skip
     """A compiled `StylEx` with the Adams of `settings`.
 
@@ -115,7 +124,7 @@ def build(
             generator's, which `encoder_rate` and `discriminator_rate` multiply. `accumulate` is the number of batches
             whose gradients make one step of each Adam, for less memory than one large batch needs.
         capacity, max_channels, latent_dim, depth, perceptual, augment, seed: as `StylEx` takes them.
-        schedule: from a learning rate to what its Adam is given.
+        schedule: from a learning rate and the mean number of a player's updates a batch to what its Adam is given.
         **compiling: for `compile`, such as `jit_compile`.
     """
     if set(settings) != set(REPRODUCTION):
@@ -129,15 +138,20 @@ def build(
     return model
 
 
-def adams(settings=REPRODUCTION, schedule=float):
+def adams(settings=REPRODUCTION, schedule=None):
     """An Adam for each player of a `StylEx`: a dictionary for `compile`; see `build`."""
+    encoded = 2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
+    by_step = settings["alternation"] == "step"  # every second batch is the latents', which do not move the encoder
+    updates = {"generator": (1.0 + encoded) / 2.0, "encoder": encoded / 2.0} if by_step else {}
     found = {}
     for player, ratio in {"generator": 1.0, "encoder": settings["encoder_rate"],
                           "discriminator": settings["discriminator_rate"]}.items():  # fmt: skip
         batches = settings["accumulate"]
-        if player == "encoder" and settings["alternation"] == "step":
-            batches //= 2  # it moves in every second step only
-        rate = schedule(settings["learning_rate"] * ratio)
+        if player == "encoder" and by_step:
+            batches //= 2
+        rate = settings["learning_rate"] * ratio
+        if schedule:
+            rate = schedule(rate, updates.get(player, 1.0 if player == "discriminator" else encoded))
         betas = {"beta_1": settings["beta_1"], "beta_2": settings["beta_2"]}
         found[player] = keras.optimizers.Adam(
             rate, **betas, gradient_accumulation_steps=batches if batches > 1 else None
@@ -254,19 +268,26 @@ class StylEx(StyleGAN2):
         ends = tuple(self.encoder.inputs[0].shape[1:]), tuple(self.encoder.outputs[0].shape[1:])
         if ends != (shape, (self.latent_dim,)):
             raise ValueError(f"encoder must turn {shape} into ({self.latent_dim},); received {ends[0]} into {ends[1]}")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                told = ", ".join(map(str, known))
-                raise ValueError(f"{name} must be one of {told}; received {getattr(self, name)!r}")
+        check_choices({name: getattr(self, name) for name in CHOICES})
 
     def get_config(self):
         own = (
             "condition_on", "alternation", "rec_in_discriminator_phase", "rec_weight", "perceptual_weight", "w_weight",
             "pixel_weight", "kl_weight", "reverse_kl", "stretch", "path_source",
         )  # fmt: skip
-        nested = {"classifier": self.classifier, "encoder": self.encoder, "perceptual": self.given_perceptual}
+        perceptual = self.given_perceptual
+        if isinstance(perceptual, ClassifierDistance) and perceptual.classifier is self.classifier:
+            perceptual = {"layers": list(perceptual.maps)}  # the classifier once: no file holds weights of a second
+        nested = {"classifier": self.classifier, "encoder": self.encoder, "perceptual": perceptual}
         nested = {name: keras.saving.serialize_keras_object(value) for name, value in nested.items()}
         return super().get_config() | {name: getattr(self, name) for name in own} | nested
+
+    @classmethod
+    def from_config(cls, config):
+        config = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+        if isinstance(config["perceptual"], dict):
+            config["perceptual"] = ClassifierDistance(config["classifier"], **config["perceptual"])
+        return cls(**config)
 
     def checkpoint_networks(self):
         return super().checkpoint_networks() | {"E": self.averaged_encoder or self.encoder, "C": self.classifier}
@@ -311,7 +332,9 @@ class StylEx(StyleGAN2):
         return {
             "pixel": ops.mean(ops.abs(real - fake)) / 2.0,
             "perceptual": ops.mean(self.perceptual(*shown)) if self.perceptual_weight else zero,
-            "w": ops.mean(ops.abs(encoded - self.encoder(fake, training=True))) if self.w_weight else zero,
+            "w": ops.mean(ops.abs(ops.cast(encoded - self.encoder(fake, training=True), "float32")))
+            if self.w_weight
+            else zero,
             "kl": ops.mean(class_divergence(*((found, logits) if self.reverse_kl else (logits, found)))),
             "agreement": ops.mean(ops.cast(same, "float32")),
         }
@@ -367,13 +390,14 @@ class StylEx(StyleGAN2):
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 
         again = extra == "second_step"
-        batch = traced(first, path=not extra or again)
+        batch = traced(first)
+        path_penalty = batch[1][2][0]
         judged = self.move_discriminator(first, batch[1][0], batch[0])
         if extra:
             _, before = gradients(*batch, judged=again)
             if extra != "accumulate":
                 self.apply_gradients(players, before)
-            batch = traced(second)
+            batch = traced(second, path=False)  # one a batch: an extra step has already moved on the count of updates
         g_loss, slopes = gradients(*batch)
         if extra == "accumulate":
             slopes = [one + other for one, other in zip(before, slopes, strict=True)]
@@ -382,6 +406,7 @@ class StylEx(StyleGAN2):
             self.average(self.averaged, self.generator, self.average_decay)
             self.average(self.averaged_encoder, self.encoder, self.average_decay)
         numbers = dict(zip(("path_penalty", *PARTS), ops.unstack(batch[1][2], 6 if latents < 2 else 1), strict=False))
+        numbers["path_penalty"] = path_penalty
         if latents < 2:
             numbers["reconstruction"] = self.reconstruction(numbers)
         self.report(generator_loss=g_loss, path_length=self.path_mean, **numbers, **judged)

@@ -130,12 +130,37 @@ def test_killed_it_goes_on_where_it_stopped(suite, tmp_path):
     assert called == [(1.0, 0), (2.0, 0), (2.0, 0), (1.0, 1), (2.0, 1)]
 
 
+def test_arms_that_a_rule_does_not_name_need_not_have_its_measure():
+    beside = {"c": [{"measures": {"z": 1.0}}]}
+    assert Better("x", "b", ("a",), higher=True).judge(runs(**APART) | beside)[0] == HOLDS
+
+
 def test_what_fails_is_told_and_the_next_comes(suite, tmp_path, capsys):
     called, trouble, _ = suite
     trouble[1] = OSError("no digits here\nand more")
     folders = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
     assert runner.run(seeds=2, **folders) == {"vae-elbo": FAILS}
-    assert "mnist-randn: stopped: no digits here\n" in capsys.readouterr().out
+    whole = tmp_path / "runs/stopped.txt"
+    assert f"mnist-randn: stopped: no digits here (all of it: {whole})\n" in capsys.readouterr().out
+    assert "Traceback" in whole.read_text() and "and more" in whole.read_text()
+
+
+def test_a_result_of_more_seeds_is_left_alone(suite, tmp_path, capsys):
+    called, _, _ = suite
+    folders = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+    runner.run(["mnist-randn"], seeds=2, **folders)
+    before = (tmp_path / "results/mnist-randn.json").read_text()
+    assert runner.run(["mnist-randn"], seeds=1, **folders) == {} and len(called) == 4
+    assert "mnist-randn: left alone: its result is of 2 seeds, more than 1\n" in capsys.readouterr().out
+    assert (tmp_path / "results/mnist-randn.json").read_text() == before
+
+
+def test_a_setting_that_is_the_recipes_own_makes_no_run_of_its_own(suite):
+    _, _, first = suite
+    usual = dataclasses.replace(first.arms["low"].experiment, usual={"rate": 1.0, "epochs": 3})
+    key = lambda **settings: Arm(usual, settings).key(0)  # noqa: E731
+    assert key(epochs=3, rate=1.0) == key(epochs=3) != key(epochs=3, rate=2.0)
+    assert key(epochs=3) != key(epochs=4)
 
 
 def test_what_is_missing_is_told(suite, tmp_path, capsys, monkeypatch):

@@ -22,3 +22,14 @@ def test_perfect_discriminators_lose_nothing():
     one, nothing = logits(1, 1), logits(0, 0)
     assert float(matching_aware_loss(one, nothing, nothing)) == 0
     assert float(unconditional_loss(one, one, nothing)) == 0
+
+
+def test_damsm_is_the_cross_entropy_of_cosines_both_ways():
+    random = np.random.default_rng(0)
+    images, texts = random.normal(size=(2, 4, 6))
+    cosine = (images @ texts.T) / np.outer(np.linalg.norm(images, axis=1), np.linalg.norm(texts, axis=1))
+    odds = np.exp(10 * cosine)
+    expected = -np.mean(np.log(np.diag(odds) / odds.sum(0))) - np.mean(np.log(np.diag(odds) / odds.sum(1)))
+    found = float(damsm_loss(images.astype("float32"), 3 * texts.astype("float32")))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert float(damsm_loss(images, images)) < found < float(damsm_loss(images, -images))

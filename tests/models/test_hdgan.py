@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasgan import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
+from kerasgan.losses.matching import damsm_loss
 from kerasgan.models import hdgan
 from kerasgan.models.hdgan import HDGAN, NotedCriticSteps, build_discriminator, build_generator
 
@@ -75,6 +76,14 @@ def test_pairs_alone_judge():
     assert logs["image_loss"] == 0 < logs["pair_loss"]
 
 
+@pytest.mark.parametrize(("norm", "alone"), [("layer", True), ("batch", False)])
+def test_in_training_layer_norm_judges_each_pair_alone(norm, alone):
+    judge = build_discriminator(64, 2, embedding_dim=DIM, norm=norm)
+    real, _, embeddings = batch(count=4)
+    whole, half = (ops.convert_to_numpy(judge([real[:n], embeddings[:n]], training=True)[0])[:2] for n in (4, 2))
+    assert np.allclose(whole, half, atol=1e-5) == alone
+
+
 def test_the_condition_is_its_mean_and_as_much_noise_as_asked_for():
     whole, fifth = (build_generator((64,), 2, embedding_dim=DIM, augmentation=a) for a in (1.0, 0.2))
     fifth.set_weights(whole.get_weights())
@@ -99,6 +108,8 @@ def test_sizes_skip_and_extra_convolution():
         build_generator((96,))
     with pytest.raises(ValueError, match="image_loss must be one of .*; received 'patch'"):
         build_discriminator(64, image_loss="patch")
+    with pytest.raises(ValueError, match="norm must be one of batch, layer; received 'group'"):
+        build_discriminator(64, norm="group")
 
 
 def test_initial_weights_are_torchs_and_the_papers():
@@ -126,15 +137,46 @@ def test_losses_of_known_logits():
     def d_loss(*values):
         return float(gan.discriminator_loss(*map(logits, values))[0])
 
+    def g_loss(logits, mean):
+        return float(gan.generator_loss([*gan.sizes, mean, ops.zeros((3, 4))], logits, None)[0])
+
     nothing = ops.zeros((3, 4))
     assert d_loss(0, 0, 0) == 6 and d_loss(1, 1, 1) == 6
     assert d_loss(1, 0, 0) == pytest.approx(3 * (0 + 0 + 0.5))  # wrong images judged alone ought to be 1
     assert d_loss(1, 1, 0) == pytest.approx(3 * 0.5)  # wrong pairs ought to be 0
-    assert float(gan.generator_loss(logits(0), nothing, nothing)[0]) == 6
-    assert float(gan.generator_loss(logits(1), nothing, nothing)[0]) == 0
-    assert float(gan.generator_loss(logits(1), nothing + 1, nothing)[0]) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
+    assert g_loss(logits(0), nothing) == 6 and g_loss(logits(1), nothing) == 0
+    assert g_loss(logits(1), nothing + 1) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
     both = [[ops.zeros((3, 1)), ops.zeros((3, 1, 1, 1)), ops.ones((3, 4, 4, 1))]]
-    assert float(gan.generator_loss(both, nothing, nothing)[0]) == pytest.approx(1 + 0.5)  # two heads share a weight
+    assert g_loss(both, nothing) == pytest.approx(1 + 0.5)  # two heads share a weight
+
+
+def encoder(dim=DIM, side=64):
+    images = keras.Input((side, side, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.AveragePooling2D(side // 4)(images))
+    return keras.Model(images, keras.layers.Dense(dim)(keras.layers.Flatten()(x)))
+
+
+def test_an_image_encoder_pulls_fakes_towards_their_captions_at_each_size_and_stays():
+    judge = encoder()
+    gan = tiny((64, 128), image_encoder=judge, damsm_weight=0.5)
+    before = numbers(judge.variables)
+    _, _, embeddings = batch()
+    fakes = gan.draw(ops.convert_to_tensor(embeddings))
+    small = ops.average_pool(fakes[1], 2, 2)
+    each = [float(damsm_loss(judge(x, training=False), embeddings)) for x in (fakes[0], small)]
+    logits = gan.judge(fakes[:-2], embeddings)
+    loss, (divergence, damsm) = gan.generator_loss(fakes, logits, embeddings)
+    assert float(damsm) == pytest.approx(sum(each), rel=1e-4) and sum(each) > 0
+    gan.image_encoder = None
+    assert float(loss - gan.generator_loss(fakes, logits, embeddings)[0]) == pytest.approx(0.5 * sum(each), rel=1e-3)
+    gan.image_encoder = judge
+    data = batch(128)
+    logs = [gan.train_on_batch(*data, return_dict=True)["damsm_loss"] for _ in range(12)]
+    assert float(np.mean(logs[-2:])) < float(np.mean(logs[:2]))
+    assert not any(moved(before, numbers(judge.variables)))
+    assert "image_encoder" not in gan.get_config()
+    with pytest.raises(ValueError, match="image_encoder must give 6 numbers, .*; received one that gives 5 of side 64"):
+        tiny(image_encoder=encoder(5))
 
 
 def test_divergence_is_the_gaussians():

@@ -350,12 +350,52 @@ def test_gradients_of_many_batches_make_one_step():
     assert np.mean(moved(before[0], model.generator)) > 0.8 and np.mean(moved(before[1], model.encoder)) > 0.8
 
 
+@pytest.mark.parametrize(
+    ("changes", "updates"),
+    [
+        ({}, {"generator": 1, "encoder": 1}),
+        ({"alternation": "step"}, {"generator": 1, "encoder": 0.5}),
+        ({"rec_in_discriminator_phase": "accumulate"}, {"generator": 1, "encoder": 1}),
+        ({"rec_in_discriminator_phase": "extra_step"}, {"generator": 2, "encoder": 2}),
+        ({"rec_in_discriminator_phase": "second_step", "alternation": "step"}, {"generator": 1.5, "encoder": 1}),
+    ],
+)
+def test_a_schedule_knows_how_often_each_player_moves(changes, updates):
+    told = []
+    settings = REPRODUCTION | changes
+    model = stylex.build(
+        classifier(), settings=settings, schedule=lambda rate, n: told.append(n) or rate, **TINY, run_eagerly=True
+    )
+    for _ in range(2):
+        model.train_on_batch(IMAGES[:4])
+    assert dict(zip(model.players, told, strict=True)) == updates | {"discriminator": 1}
+    assert {p: int(array(model.optimizer[p].iterations)) / 2 for p in model.players} == updates | {"discriminator": 1}
+
+
+@pytest.mark.parametrize("extra", ["accumulate", "extra_step", "second_step"])
+def test_path_lengths_have_their_turn_beside_an_extra_step(extra):
+    settings = REPRODUCTION | {"rec_in_discriminator_phase": extra, "path_every": 4, "path_start": 1}
+    model = stylex.build(classifier(), settings=settings, **TINY, run_eagerly=True)
+    for _ in range(5):
+        model.train_on_batch(IMAGES[:4])
+    assert float(array(model.path_mean)) > 0
+
+
+def test_a_distance_of_the_classifiers_layers_is_rebuilt_on_the_classifier():
+    judge = classifier()
+    name = ClassifierDistance(judge).maps[0]
+    model = StylEx(judge, **TINY, perceptual=ClassifierDistance(judge, [name]))
+    again = StylEx.from_config(model.get_config())
+    assert again.perceptual.classifier is again.classifier and again.perceptual.maps == (name,)
+
+
 def test_settings_become_a_model():
     model = stylex.build(classifier(), settings=AUTHORS | {"encoder_rate": 0.2, "kl_weight": 3.0}, **TINY)
     rates = [float(array(model.optimizer[player].learning_rate)) for player in model.players]
     assert rates == pytest.approx([2e-3, 4e-4, 2e-3]) and model.optimizer["encoder"].beta_1 == 0
     assert model.kl_weight == 3 and model.generator_loss is adversarial.nonsaturating_generator_loss
-    other = stylex.build(classifier(), schedule=lambda rate: keras.optimizers.schedules.CosineDecay(rate, 9), **TINY)
+    cosine = keras.optimizers.schedules.CosineDecay
+    other = stylex.build(classifier(), schedule=lambda rate, updates: cosine(rate, 9 * updates), **TINY)
     rates = [float(array(other.optimizer[player].learning_rate)) for player in other.players]
     assert rates == pytest.approx([2e-4, 1e-5, 3e-4]) and other.penalty is penalties.unit_slope and other.stretch
     with pytest.raises(ValueError, match=r"settings must be those of REPRODUCTION.*; received others in \['steps'\]"):
