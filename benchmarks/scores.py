@@ -242,7 +242,7 @@ def reproduce_drawn(row, seed, epochs, runs, training):
     """The row's settings, narrow and for a few epochs on drawn birds, scored at the row's size by the bird judge."""
     kind = dataclasses.replace(ladder(), score=lambda settings: None)
     sizes = row.settings.get("sizes", {"coco_64": "64", "coco_128": "64,128"}.get(row.recipe()[0], "64,128,256"))
-    changes = {"image_loss": "released", "norm": "batch"} | row.settings | DRAWN
+    changes = {"image_loss": "released", "norm": "batch", "damsm_weight": 0.0} | row.settings | DRAWN
     changes |= {"sizes": sizes, "seed": seed, "redraw": True}
     if row.settings.get("critic_epochs", 100) > 0:
         changes |= {"critic_epochs": max(1, epochs * row.settings.get("critic_epochs", 100) // 600)}

@@ -59,10 +59,10 @@ NOTED = {"batch_size": 16, "redraw": True, "critic_epochs": 100}
 COCO = {
     "data": "coco", "text_encoder": "", "batch_size": 16, "epochs": 200, "divergence_weight": 2.0, "halve_every": 50,
 }  # fmt: skip
-# Small enough for two CPU cores. Narrow discriminators soon win over narrow generators; R1 keeps their slopes of use, and
-# layer norm makes them judge each pair for itself. Of pairs they learn backgrounds, sizes and wings first, and would find
-# crowns and bellies after days: the image encoder beside the text encoder knows them. The condition has little noise,
-# which in a short run would stay larger than what the caption says.
+# Small enough for two CPU cores. Narrow discriminators soon win over narrow generators; R1 keeps their slopes of use,
+# and layer norm makes them judge each pair for itself. Of pairs they learn backgrounds, sizes and wings long before
+# crowns and bellies: the image encoder beside the text encoder knows those. The condition has little noise, which in a
+# short run would stay larger than what the caption says.
 SMALL = {
     "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 0.1, "average": 0.99, "norm": "layer",
     "damsm_weight": 1.0, "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,

@@ -28,7 +28,10 @@ def build(settings):
     if settings.variant == "plain":
         return plain
     arguments = {
-        name: getattr(plain, name) for name in ("redraw", "divergence_weight", "penalty", "critic_steps", "seed")
+        name: getattr(plain, name)
+        for name in (
+            "redraw", "divergence_weight", "penalty", "critic_steps", "seed", "image_encoder", "damsm_weight",
+        )
     }  # fmt: skip
     generator, judges = plain.generator, plain.discriminators
     if settings.variant == "layer_norm":
@@ -70,8 +73,8 @@ def scored(settings, seed, folder):
 
 
 SCORING = Experiment("hdgan_scoring", scored, lambda settings: 0.5)
-BASE = {"epochs": 6, "score_every": 3}
-TWO_SIZES = {"epochs": 4, "width": 8, "score_every": 4}
+BASE = {"epochs": 6, "score_every": 3, "damsm_weight": 0.0}  # the notes are about HDGAN's own losses
+TWO_SIZES = BASE | {"epochs": 4, "width": 8, "score_every": 4}
 ACCURACY, DISTANCE = "attribute_accuracy", "bird_frechet_distance"
 
 

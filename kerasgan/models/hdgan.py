@@ -268,11 +268,11 @@ class HDGAN(AdversarialModel):
         average: decay of the generator's moving average, which `sample` then uses; None is none (the paper).
         critic_steps: `generator updates -> discriminator steps before the next one`, such as `NotedCriticSteps`; None
             is one. Each takes a batch of its own.
-        image_encoder: a network of images [N, s, s, 3] in [-1, 1] into vectors [N, D] that learnt together with the text
-            encoder: the generator then also learns from which of the batch's captions it takes a fake to be of (DAMSM,
-            see `losses.matching.damsm_loss`), at each size from s on, fakes shrunk to s. Narrow discriminators take very
-            long to find small parts, which this encoder knows. It is never changed, and of no config or checkpoint: a
-            loaded model that goes on needs it again. None is the paper.
+        image_encoder: a network of images [N, s, s, 3] in [-1, 1] into vectors [N, D] that learnt together with the
+            text encoder: the generator then also learns from which of the batch's captions it takes a fake to be of
+            (DAMSM, see `losses.matching.damsm_loss`), at each size, fakes shrunk to s. Narrow discriminators take very
+            long to find small parts, which this encoder knows. It is never changed, and no part of the config or of a
+            network's file: a loaded model that goes on needs it again. None is the paper.
         damsm_weight: of that loss, at each size.
         seed: of all noise in training.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan.losses.matching import matching_aware_loss, squared_error, unconditional_loss
+from kerasgan.losses.matching import damsm_loss, matching_aware_loss, squared_error, unconditional_loss
 
 
 def logits(*values):
