@@ -42,7 +42,8 @@ class NonFiniteLoss(ArithmeticError):
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
-    """Stops at the first loss that is infinite or not a number, before anything of that epoch is saved.
+    """Stops at the first loss that is infinite or not a number, and after an epoch whose weights are, before anything
+    of that epoch is saved.
 
     Raises `NonFiniteLoss` out of `fit`. It looks at what `train_step` reports after every batch (a running mean, in
     which a NaN stays) without holding up the next step.
@@ -65,17 +66,25 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._look(logs, f"epoch {epoch + 1}")
-        # Losses are of before the update: weights that the last batch broke show in no report of this epoch.
-        broken = sum(not bool(ops.all(ops.isfinite(v))) for v in self.model.trainable_variables)
-        self._look({"trainable variables that are not finite": math.inf} if broken else None, f"epoch {epoch + 1}")
+        if broken := _broken_weights(self.model):
+            self._stop(f"{broken} are not finite after epoch {epoch + 1}")
 
     def _look(self, logs, when):
         broken = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if broken:
-            good = checkpoints.latest(self.folder, checkpoints.RESUME) if self.folder is not None else None
-            raise NonFiniteLoss(
-                f"training stops: {broken[0]} is {logs[broken[0]]} in {when}; last good checkpoint: {good or 'none'}"
-            )
+            self._stop(f"{broken[0]} is {logs[broken[0]]} in {when}")
+
+    def _stop(self, what):
+        good = checkpoints.latest(self.folder, checkpoints.RESUME) if self.folder is not None else None
+        raise NonFiniteLoss(f"training stops: {what}; last good checkpoint: {good or 'none'}")
+
+
+def _broken_weights(model):
+    """How many trainable variables are not finite, as "3 of 8 trainable variables", or None. A loss is of before its
+    update: what the last batch of an epoch broke shows in no report of it."""
+    variables = model.trainable_variables
+    broken = sum(not bool(ops.all(ops.isfinite(v))) for v in variables)
+    return f"{broken} of {len(variables)} trainable variables" if broken else None
 
 
 class Explosion(NonFiniteLoss):
@@ -127,6 +136,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         self._restart(0)
 
     def on_train_batch_end(self, batch, logs=None):
+        self._batch = batch
         count = batch + 1 - self._start
         before, means = self._before
         # What is reported is the epoch's mean so far: a step's own number is what moved it.
@@ -144,6 +154,8 @@ class ExplosionGuard(keras.callbacks.Callback):
                 self._good, self._next = self._next, self._copy()
 
     def on_epoch_end(self, epoch, logs=None):
+        if broken := _broken_weights(self.model):
+            self._roll_back(f"{broken} are not finite", self._batch)
         for name, value in logs.items():
             if not math.isfinite(value):  # the epoch's last step was taken back
                 logs[name] = self._calm.get(name, 0.0)

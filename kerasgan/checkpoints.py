@@ -145,8 +145,8 @@ def load_weights(path, network, letter=None):
 def load_model(*paths):
     """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
 
-    The networks whose files are not given have fresh weights, and their letters are the model's `not_loaded`; the model
-    is not compiled. Returns `(model, info)`.
+    The networks whose files are not given have fresh weights, and their letters are the model's `not_loaded` until it
+    is trained; the model is not compiled. Returns `(model, info)`.
     """
     read = [(path, *_read(path)) for path in paths]
     model = _rebuilt(paths[0], read[0][1], "model")

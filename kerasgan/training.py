@@ -327,6 +327,7 @@ class AdversarialModel(keras.Model):
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
         batches it would have seen."""
+        self.not_loaded = ()  # what a file did not bring learns now
         if isinstance(x, np.ndarray):
             self.check_arrays(x, y, arguments.get("batch_size"))
         if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):

@@ -154,6 +154,18 @@ def test_guard_stops_and_the_broken_epoch_is_not_saved(tmp_path):
     assert len(table(tmp_path / "log.csv")) == 2
 
 
+@pytest.mark.backend
+def test_weights_that_an_epochs_last_batch_broke_are_not_saved(tmp_path):
+    class Breaks(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            bias = self.model.generator.layers[-1].bias
+            bias.assign(bias * float("nan"))
+
+    with pytest.raises(callbacks.NonFiniteLoss, match="stops: 1 of 4 trainable variables are not finite after epoch 1"):
+        fit(dots(), [Breaks(), *of_run(tmp_path)])
+    assert not list(tmp_path.glob("checkpoints/*.h5"))
+
+
 def test_guard_without_a_checkpoint(tmp_path):
     for folder in (None, tmp_path):
         with pytest.raises(callbacks.NonFiniteLoss, match="last good checkpoint: none"):

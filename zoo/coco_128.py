@@ -10,7 +10,7 @@ RECIPE = text_gan.text_recipe(
     "COCO at 64 and 128 pixels from captions (HDGAN).",
     {
         "paper": text_gan.COCO | {"sizes": "64,128"},
-        "small": text_gan.SMALL | text_gan.COCO | {"sizes": "64,128", "width": 16},
+        "small": text_gan.SMALL | text_gan.COCO | text_gan.OWN_VECTORS | {"sizes": "64,128"},
     },
 )
 

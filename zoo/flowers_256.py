@@ -11,7 +11,7 @@ RECIPE = text_gan.text_recipe(
     {
         "paper": {"data": "flowers", "text_encoder": ""},
         "noted": text_gan.NOTED | {"data": "flowers", "text_encoder": "", "critic_epochs": 0},
-        "small": text_gan.SMALL | {"data": "flowers", "text_encoder": ""},
+        "small": text_gan.SMALL | text_gan.OWN_VECTORS | {"data": "flowers"},
     },
 )
 

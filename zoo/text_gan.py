@@ -67,6 +67,8 @@ SMALL = {
     "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 0.1, "average": 0.99, "norm": "layer",
     "damsm_weight": 1.0, "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
 }  # fmt: skip
+# Data with vectors of their own, beside which there is no image encoder.
+OWN_VECTORS = {"text_encoder": "", "damsm_weight": 0.0}
 # Hours on two CPU cores. Two captions: four tell nearly all, but people give one.
 LONG = SMALL | {
     "epochs": 30, "drawn": 4500, "captions": 2, "average": 0.999, "halve_every": 15,
@@ -116,9 +118,9 @@ def data(settings):
 
 
 def build(settings):
-    sizes, dim = sizes_of(settings), loaded(settings).embeddings.shape[-1]
     if settings.damsm_weight and not settings.text_encoder:
         raise ValueError("damsm_weight needs a text_encoder, for the image encoder beside it; received none")
+    sizes, dim = sizes_of(settings), loaded(settings).embeddings.shape[-1]
     image_loss = None if settings.image_loss == "none" else settings.image_loss
     judges = {
         size: hdgan.build_discriminator(
@@ -192,9 +194,11 @@ def scores(model, text_encoder, samples=1000, seed=1):
 
 @functools.cache
 def image_encoder(name):
+    """The one that learnt with the text encoder of that name."""
     from kerasgan.text import char_cnn_rnn
 
-    return char_cnn_rnn.image_encoder(name)
+    path = pathlib.Path(name)
+    return char_cnn_rnn.image_encoder(checkpoints.sibling(path, "V") if path.suffix == ".h5" else name)
 
 
 def text_recipe(name, description, presets):

@@ -61,6 +61,7 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
         except Exception as error:  # whatever it is, the other claims still have their turn
             reason = (str(error) or type(error).__name__).splitlines()[0]
             print(f"{claim.id}: stopped: {reason} (all of it: {runs / 'stopped.txt'})", flush=True)
+            runs.mkdir(parents=True, exist_ok=True)
             with open(runs / "stopped.txt", "a") as file:
                 print(claim.id, *traceback.format_exception(error), sep="\n", file=file)
             continue

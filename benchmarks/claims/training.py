@@ -11,6 +11,7 @@ from kerasgan import callbacks, checkpoints
 from zoo import recipe
 
 SCORES = 6  # of a curve
+OWN = ("seed", "grid_every", "checkpoint_every", "score_every")  # set here for each run, whatever the preset says
 
 
 def training(kind, preset, minutes_an_epoch, name=None, missing=lambda: None):
@@ -25,7 +26,9 @@ def training(kind, preset, minutes_an_epoch, name=None, missing=lambda: None):
     """
     run = functools.partial(_run, kind, preset)
     minutes = lambda settings: settings["epochs"] * minutes_an_epoch(settings)  # noqa: E731
-    return Experiment(name, run, minutes, missing, dict(getattr(kind, "presets", {}).get(preset, {})))
+    usual = getattr(kind, "presets", {}).get(preset, {})
+    usual = {key: value for key, value in usual.items() if key not in OWN}
+    return Experiment(name, run, minutes, missing, usual)
 
 
 def _run(kind, preset, settings, seed, folder):

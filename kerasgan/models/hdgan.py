@@ -329,7 +329,7 @@ class HDGAN(AdversarialModel):
     def get_config(self):
         nested = keras.saving.serialize_keras_object
         discriminators = {str(size): nested(network) for size, network in self.discriminators.items()}
-        names = ("redraw", "divergence_weight", "penalty", "penalty_every", "seed", "name")
+        names = ("redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "seed", "name")
         plain = {name: getattr(self, name) for name in names}
         plain["average"] = self.average_decay
         steps = self.critic_steps and nested(self.critic_steps)

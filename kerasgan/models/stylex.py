@@ -199,7 +199,8 @@ class StylEx(StyleGAN2):
         rec_in_discriminator_phase: each batch is cut in halves, one for each phase, if this is not None (latents' turns
             aside), so give batches twice as large. "accumulate": the gradient of the first half's reconstruction is
             added to the generator's step; "extra_step": it is a step of its own; "second_step": the control, in which
-            the extra step is as the generator's own, with the discriminator's judgement.
+            the extra step is as the generator's own, with the discriminator's judgement. Path lengths are taken with
+            the first step of a batch; `path_every` counts both, so let it be even.
         rec_weight: of the reconstruction as a whole, which is `perceptual_weight` times the perceptual distance,
             `w_weight` times |E(x) - E(x')| and `pixel_weight` times |x - x'| / 2, the mean difference of pixels in
             units of [0, 1], as in the paper. As KL, it weighs double where only every second step sees it.

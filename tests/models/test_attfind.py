@@ -356,6 +356,8 @@ def test_explained_images_leave_the_pool():
     assert select(effects, 2, max_effect=np.inf) == [(1, 0), (1, 1)]
     # Two more of 0.5 explain the last; then all are, and all come back to rank what is left.
     assert select(effects, 3, max_effect=0.5) == [(1, 0), (1, 2), (1, 1)]
+    with pytest.raises(ValueError, match="max_effect must be above 0; received 0"):
+        select(effects, 2, max_effect=0)
 
 
 def test_what_lowers_a_logit_counts_as_nothing_and_nothing_is_not_chosen():
@@ -434,7 +436,7 @@ def test_bad_input_is_one_line():
         (lambda: attfind.effects(model, IMAGES[:1]), "two images or more, or give bounds; received 1 image"),
         (lambda: attfind.effects(model, IMAGES, bounds=IMAGES), r"bounds must be \[2, 6\]; received \[4, 8, 8, 1\]"),
         (lambda: find(one_class, IMAGES), r"classifier must give logits \[N, classes\], .* received \[None, 1\]"),
-        (lambda: find(model, IMAGES, min_realness=0.5), "realness needs a model with a discriminator"),
+        (lambda: find(model, IMAGES, min_realness=0.5), "realness needs a model with a trained discriminator"),
         (lambda: find(of_columns(lambda x: [x[1] - 0.1, 0 * x[0]]), IMAGES), "received 4, none predicted 0"),
         (lambda: counterfactual(model, IMAGES, found, 2), r"k must be in 1 .. 1; received 2"),
         (lambda: sufficiency(model, IMAGES, found, 0), r"k must be in 1 .. 1; received 0"),

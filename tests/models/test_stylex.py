@@ -10,6 +10,7 @@ from kerasgan.data.batches import Batches
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.models import stylex
+from kerasgan.models.attfind import Probe
 from kerasgan.models.stylegan2 import Generator
 from kerasgan.models.stylex import AUTHORS, BOTH, ENCODED, LATENTS, REPRODUCTION, StylEx
 
@@ -338,6 +339,18 @@ def test_a_resumed_run_goes_on(tmp_path):
         model.fit(data(), epochs=2, initial_epoch=1, verbose=0)
     for a, b in zip(one.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_realness_wants_a_discriminator_that_has_learnt(tmp_path):
+    model = compiled(tiny())
+    checkpoints.save(tmp_path, model, run="stylex", dataset="dots", size=8, epoch=1)
+    path = checkpoints.latest(tmp_path)
+    drawn = checkpoints.load_siblings(path)[0]
+    with pytest.raises(ValueError, match="realness needs a model with a trained discriminator, .*; received one"):
+        Probe(drawn).realness(IMAGES)
+    whole = checkpoints.load_siblings(path, ("E", "C", "D"))[0]
+    assert drawn.not_loaded == ("D",) and whole.not_loaded == ()
+    np.testing.assert_allclose(Probe(whole).realness(IMAGES), Probe(model).realness(IMAGES), atol=1e-4)
 
 
 def test_gradients_of_many_batches_make_one_step():

@@ -51,6 +51,9 @@ def test_a_folder(tmp_path):
     train, heldout, names = load(str(tmp_path), "", 8, 1, 0)
     assert names == ["one", "two"] and len(train[0]) == 5 and len(heldout[0]) == 2
     assert named(str(tmp_path), "8,9") == "folder"
+    (tmp_path / "two").rename(tmp_path / "one" / "two")
+    with pytest.raises(ValueError, match="a folder must hold at least 2 class folders; .* has 1"):
+        load(str(tmp_path), "", 8, 1, 1)
 
 
 def test_names():

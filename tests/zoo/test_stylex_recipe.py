@@ -58,7 +58,9 @@ def test_a_run_on_digits(few, tmp_path):
 
 
 def test_birds_and_a_classifier_from_a_file(few, tmp_path):
-    birds = {"data": "drawn_birds", "classes": "size", "size": 16, "drawn": 8}
+    birds = {"data": "drawn_birds", "classes": "size", "size": 16, "drawn": 16}
+    with pytest.raises(ValueError, match="held-out images must be at least 4; received 2"):
+        RECIPE.build(recipe.settings_of(RECIPE, "birds_64", **TINY | birds | {"drawn": 8}))
     own = recipe.settings_of(RECIPE, "birds_64", **TINY | birds)
     model = RECIPE.build(own)
     assert model.image_shape == (16, 16, 3) and RECIPE.draw(own)(model).shape == (6 * 16, 12 * 16, 3)

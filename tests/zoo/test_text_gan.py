@@ -2,9 +2,12 @@
 
 import csv
 import dataclasses
+import importlib
 import json
+import types
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from absl import flags
@@ -18,6 +21,7 @@ from kerasgan.data.drawn_birds import drawn_birds
 from zoo import recipe, sample, text_gan
 
 SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
+SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
 DIM = 4
 
 
@@ -140,3 +144,25 @@ def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
     np.testing.assert_allclose(*pictures, atol=1e-4)
     with pytest.raises(ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"):
         text_gan.build(dataclasses.replace(large, start=str(tmp_path)))
+
+
+def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
+    asked = []
+    network = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)])
+    stub = types.SimpleNamespace(network=network)
+    monkeypatch.setattr(text_gan, "image_encoder", lambda name: asked.append(name) or stub)
+    small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5})
+    model = birds.build(small)
+    assert model.image_encoder is network and model.damsm_weight == 0.5 and asked == [small.text_encoder]
+    with pytest.raises(ValueError, match="damsm_weight needs a text_encoder, .*; received none"):
+        birds.build(dataclasses.replace(small, text_encoder=""))
+
+
+@pytest.mark.parametrize(
+    "name", ["birds_64", "birds_128", "birds_256", "flowers_256", "coco_64", "coco_128"]
+)
+def test_no_preset_wants_an_image_encoder_that_is_not_there(name):
+    kind = importlib.import_module(f"zoo.{name}").RECIPE
+    for preset in kind.presets:
+        settings = recipe.settings_of(kind, preset)
+        assert settings.text_encoder or not settings.damsm_weight, preset
