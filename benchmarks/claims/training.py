@@ -35,8 +35,10 @@ def _run(kind, preset, settings, seed, folder):
     epochs = settings["epochs"]
     about = {"seed": seed, "grid_every": epochs, "checkpoint_every": epochs, "score_every": max(1, epochs // SCORES)}
     chosen = recipe.settings_of(kind, preset, **(about | settings))
-    keras.utils.clear_session()  # the run before is over; it also turns progress bars on again
-    keras.config.disable_interactive_logging()
+    bars = keras.config.is_interactive_logging_enabled()
+    keras.utils.clear_session()  # the run before is over
+    if not bars:  # which clear_session has forgotten
+        keras.config.disable_interactive_logging()
     diverged = 0
     try:
         scores = recipe.run(kind, chosen, folder)
