@@ -340,6 +340,21 @@ def test_after_a_roll_back_training_goes_on(capsys):
     assert "back to step 0" in capsys.readouterr().out
 
 
+@pytest.mark.backend
+def test_weights_that_an_epochs_last_step_broke_are_taken_back(capsys):
+    model = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), run_eagerly=False, noise=0.0)
+
+    def broken(epoch, logs):
+        if epoch == 0:
+            bias = model.descriptor.trainable_variables[-1]
+            bias.assign(bias * float("nan"))
+
+    breaks = keras.callbacks.LambdaCallback(on_epoch_end=broken)
+    history = fit(model, epochs=2, callbacks=[breaks, callbacks.ExplosionGuard("descriptor")])
+    assert history["rollbacks"] == [1, 1] and np.isfinite(np.concatenate([w.ravel() for w in weights(model)])).all()
+    assert "trainable variables are not finite; back to step 0" in capsys.readouterr().out
+
+
 def test_the_guard_says_what_it_needs():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
     model = CoopNet(generator(), descriptor(), chains=6)
