@@ -170,11 +170,9 @@ def rounded(value):
 
 
 def write(path, values):
-    """Writes a JSON file, whole or not at all."""
+    """`recipe.write_json`, in a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n")
-    temporary.replace(path)
+    recipe.write_json(path, values)
 
 
 def read(path):

@@ -109,7 +109,8 @@ CLAIMS = [
         "stylex-encoder-lr",
         each("encoder_rate", 0.05, 1.0, 0.2, 0.01),
         All(Better("spikes", "0.05", ("1",)), Better(PIXEL, "0.05", ("1",), log=True)),
-        SAYS + "Spikes: epochs whose reconstruction is half as much again as the median of the five before.",
+        SAYS + "Spikes: epochs whose reconstruction is half as much again as the median of the five before; of a run "
+        "that diverges, all that are left too.",
     ),
     Claim("stylex-lr", arms(RATES), Best(PIXEL, tuple(RATES), log=True), SAYS),
     Claim(
