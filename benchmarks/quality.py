@@ -1,11 +1,13 @@
-"""Train presets over several seeds and keep their scores: the numbers behind the README's table of the MNIST GAN.
+"""Train presets over several seeds and keep their scores: the numbers behind the README's tables of trained models.
 
-    python -m benchmarks.quality                              best, corrected and noted, seeds 0, 1 and 2
-    python -m benchmarks.quality --presets=best --seeds=0
+    python -m benchmarks.quality                              zoo.mnist_gan's best, corrected and noted, seeds 0, 1, 2
+    python -m benchmarks.quality birds_64 birds_256           the long runs of the drawn birds, one after the other
+    python -m benchmarks.quality mnist_gan --presets=best --seeds=0
 
-Each run is `python -m zoo.mnist_gan --preset=… --seed=…` in a folder of its own below --runs: killed, it goes on where
-it stopped, and a finished one is not run again. The record of each goes to benchmarks/results/mnist_gan.json, with its
-command, commit, machine, versions and curve; a grid of samples of seed 0 lies beside it.
+Each run is `python -m zoo.RECIPE --preset=… --seed=…` in a folder of its own below --runs, that of seed 0 where the same
+run by hand would be: killed, it goes on where it stopped, and a finished one is not run again. The record of each goes to
+benchmarks/results/RECIPE.json, with its command, commit, machine, versions and curve; a grid of samples of seed 0 lies
+beside it.
 """
 
 import csv
@@ -22,27 +24,35 @@ from benchmarks import timing
 from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SCORES = ("label_accuracy", "classes_covered", "intra_class_diversity", "digit_frechet_distance", "digit_frechet_ratio")
+# Presets and seeds of each recipe that are run where none are named.
+RUNS = {
+    "mnist_gan": (("best", "corrected", "noted"), (0, 1, 2)),
+    "birds_64": (("long",), (0,)),
+    "birds_256": (("long",), (0,)),
+    "coopnet": (("digits",), (0, 1, 2)),
+    "stylex": (("digits_8_9",), (0,)),
+}
 
 
-def record(preset, seed, folder):
+def record(name, preset, seed, folder):
     """Trains one run in a process of its own and returns its record."""
-    command = ["-m", "zoo.mnist_gan", f"--preset={preset}", f"--seed={seed}"]
+    command = ["-m", f"zoo.{name}", f"--preset={preset}", f"--seed={seed}"]
     subprocess.run([sys.executable, *command, f"--folder={folder}"], check=True)
-    scores = json.loads((folder / "scores.json").read_text())
+    found = json.loads((folder / "scores.json").read_text())
+    scores = {k: v for k, v in found.items() if isinstance(v, (int, float))}
     with open(folder / "log.csv", newline="") as file:
         log = list(csv.DictReader(file))
     settings = json.loads((folder / "settings.json").read_text())
     versions = json.loads((folder / "versions.json").read_text())
-    curve = [{k: float(row[k]) for k in ("epoch", *SCORES)} for row in log if row.get("digit_frechet_ratio")]
+    scored = [(row, scores.keys() & {k for k, v in row.items() if v}) for row in log]
     return timing.provenance() | {
         "preset": preset,
         "seed": seed,
         "command": " ".join(["python", *command]),
-        "scores": {name: scores[name] for name in (*SCORES, "digit_frechet_floor")},
-        "protocol": scores["protocol"],
+        "scores": scores,
+        "protocol": found["protocol"],
         "seconds": round(sum(float(row["seconds"]) for row in log)),
-        "curve": curve,
+        "curve": [{k: float(row[k]) for k in ("epoch", *sorted(names))} for row, names in scored if names],
         "settings": {k: v for k, v in settings.items() if k not in ("title", "description", "recipe", "command")},
         "peak_memory_mib": versions.pop("peak_memory_mib"),
         "versions": versions,
@@ -56,37 +66,48 @@ def summary(records):
     for preset in presets:
         runs = [r for r in records if r["preset"] == preset]
         found[preset] = {}
-        for name in (*SCORES, "seconds", "peak_memory_mib"):
+        for name in (*runs[0]["scores"], "seconds", "peak_memory_mib"):
             values = [r["scores"].get(name, r.get(name)) for r in runs]
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
             found[preset][name] = (statistics.mean(values), deviation, len(values))
     return found
 
 
-def run(presets, seeds, runs, results=RESULTS):
-    path = results / "mnist_gan.json"
-    records = json.loads(path.read_text()) if path.exists() else []
+def read(name, results=RESULTS):
+    """The records of a recipe's runs; none where nothing was run."""
+    path = results / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def run(name, presets, seeds, runs, results=RESULTS):
+    records = read(name, results)
     for seed in seeds:
         for preset in presets:
             if any((r["preset"], r["seed"]) == (preset, seed) for r in records):
-                print(f"{preset} with seed {seed} is done")
+                print(f"{name}, {preset} with seed {seed} is done")
                 continue
-            folder = pathlib.Path(runs) / f"mnist_gan_{preset}_seed{seed}"
+            folder = pathlib.Path(runs) / f"{name}_{preset}{f'_seed{seed}' if seed else ''}"
             folder.mkdir(parents=True, exist_ok=True)
-            records.append(record(preset, seed, folder))
-            path.write_text(json.dumps(records, indent=1) + "\n")
+            records.append(record(name, preset, seed, folder))
+            recipe.write_json(results / f"{name}.json", records)
             if seed == 0:
-                shutil.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"mnist_gan_{preset}.png")
+                shutil.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
 
 
 def shell(arguments):
-    run(flags.FLAGS.presets, [int(seed) for seed in flags.FLAGS.seeds], flags.FLAGS.runs)
-    for preset, scores in summary(json.loads((RESULTS / "mnist_gan.json").read_text())).items():
-        print(preset, {name: f"{mean:.3f} ± {deviation:.3f}" for name, (mean, deviation, _) in scores.items()})
+    names = arguments[1:] or ["mnist_gan"]
+    for name in names:
+        if name not in RUNS:
+            raise ValueError(f"a recipe must be one of {', '.join(RUNS)}; received {name}")
+    for name in names:
+        presets, seeds = flags.FLAGS.presets or RUNS[name][0], flags.FLAGS.seeds or RUNS[name][1]
+        run(name, presets, [int(seed) for seed in seeds], flags.FLAGS.runs)
+        for preset, scores in summary(read(name)).items():
+            print(preset, {key: f"{mean:.3f} ± {deviation:.3f}" for key, (mean, deviation, _) in scores.items()})
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("presets", ["best", "corrected", "noted"], "of zoo.mnist_gan")
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "of each preset")
+    flags.DEFINE_list("presets", [], "of the recipe; the recipe's usual ones by default")
+    flags.DEFINE_list("seeds", [], "of each preset; the recipe's usual ones by default")
     flags.DEFINE_string("runs", "runs", "folder of the runs' folders")
     recipe.start(shell)

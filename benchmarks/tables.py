@@ -22,42 +22,50 @@ SUITE = pathlib.Path(__file__).parent / "README.md"
 
 
 def scores():
-    """Mean ± standard deviation over the seeds, a row a preset."""
-    records = json.loads((quality.RESULTS / "mnist_gan.json").read_text())
+    """The MNIST GAN's presets over their seeds."""
+    percent, count, number = "{:.1%}", "{:.0f}", "{:.2f}"
     columns = {
-        "label_accuracy": ("label accuracy", "{:.1%}", "{:.1%}"),
-        "classes_covered": ("classes", "{:.0f}", "{:.0f}"),
-        "intra_class_diversity": ("diversity", "{:.2f}", "{:.2f}"),
-        "digit_frechet_distance": ("Fréchet distance", "{:.1f}", "{:.1f}"),
-        "digit_frechet_ratio": ("× floor", "{:.2f}", "{:.2f}"),
+        "label_accuracy": ("label accuracy", percent),
+        "classes_covered": ("classes", count),
+        "intra_class_diversity": ("diversity", number),
+        "digit_frechet_distance": ("Fréchet distance", "{:.1f}"),
+        "digit_frechet_ratio": ("× floor", number),
     }
-    lines = [
-        " | ".join(["| preset", "seeds", "epochs", *(title for title, *_ in columns.values()), "minutes", "memory |"]),
-        "|---" * (len(columns) + 5) + "|",
-    ]
-    for preset, found in quality.summary(records).items():
-        runs = [r for r in records if r["preset"] == preset]
-        cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
-        for name, (_, mean, deviation) in columns.items():
-            spread = f" ± {deviation.format(found[name][1])}" if len(runs) > 1 else ""
-            cells.append(mean.format(found[name][0]) + spread)
-        cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
-        lines.append("| " + " | ".join(cells) + " |")
+    records = quality.read("mnist_gan")
+    lines = [quality_table("mnist_gan", columns)]
     collapsed = [f"`{r['preset']}` with seed {r['seed']}" for r in records if r["scores"]["classes_covered"] < 10]
     if collapsed:
         lines.append(f"\nCollapsed, and counted above: {', '.join(collapsed)}.")
-    floor = records[0]["scores"]["digit_frechet_floor"]
-    judge = records[0]["protocol"]["judge_test_accuracy"]
-    machine = records[0]["machine"]
-    versions = records[0]["versions"]
     lines.append(
-        f"\n10,000 samples (Fréchet: 1,000 against the 4,000 training digits; floor {floor:.2f}: the 1,000 test digits "
-        f"against the same), by a digit judge that is right on {judge:.1%} of those test digits; "
-        f"{machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on "
-        f"{versions['backend']}; other jobs ran beside some of these, so minutes are upper bounds. "
+        f"\n10,000 samples (Fréchet: 1,000 against the 4,000 training digits; floor "
+        f"{records[0]['scores']['digit_frechet_floor']:.2f}: the 1,000 test digits against the same), by a digit judge "
+        f"that is right on {records[0]['protocol']['judge_test_accuracy']:.1%} of those test digits; "
+        f"{_where(records)}; other jobs ran beside some of these, so minutes are upper bounds. "
         "Command: `python -m benchmarks.quality`, with `--presets=quick` for that row."
     )
     return "\n".join(lines)
+
+
+def quality_table(recipe_name, columns):
+    """Mean ± standard deviation over the seeds, a row a preset; columns: score -> (title, format)."""
+    records = quality.read(recipe_name)
+    titles = [title for title, _ in columns.values()]
+    lines = [" | ".join(["| preset", "seeds", "epochs", *titles, "minutes", "memory |"])]
+    lines.append("|---" * (len(columns) + 5) + "|")
+    for preset, found in quality.summary(records).items():
+        runs = [r for r in records if r["preset"] == preset]
+        cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
+        for name, (_, form) in columns.items():
+            mean, deviation, _ = found[name]
+            cells.append(form.format(mean) + (f" ± {form.format(deviation)}" if len(runs) > 1 else ""))
+        cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _where(records):
+    machine, versions = records[0]["machine"], records[0]["versions"]
+    return f"{machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on {versions['backend']}"
 
 
 def speed():
