@@ -4,10 +4,10 @@
     python -m benchmarks.quality birds_64 birds_256           the long runs of the drawn birds, one after the other
     python -m benchmarks.quality mnist_gan --presets=best --seeds=0
 
-Each run is `python -m zoo.RECIPE --preset=… --seed=…` in a folder of its own below --runs, that of seed 0 where the same
-run by hand would be: killed, it goes on where it stopped, and a finished one is not run again. The record of each goes to
-benchmarks/results/RECIPE.json, with its command, commit, machine, versions and curve; a grid of samples of seed 0 lies
-beside it.
+Each run is `python -m zoo.RECIPE --preset=… --seed=…` in a folder of its own below --runs, that of seed 0 where the
+same run by hand would be: killed, it goes on where it stopped, and a finished one is not run again. The record of each
+goes to benchmarks/results/RECIPE.json, with its command, commit, machine, versions and curve; a grid of samples of seed
+0 lies beside it.
 """
 
 import csv

@@ -108,6 +108,8 @@ def run_page(folder):
     parts = [f"<header><h1>{_text(title)}</h1><p class=lead>{_text(description)}</p></header>", _facts(log, scores)]
     if grids:
         parts.append(_card("Samples", _samples(folder, grids)))
+    shipped = sorted((folder / "shipped").glob("*.png"))
+    parts.append(_card("What a longer run gives", *(_picture(p, f"The preset {p.stem}.", big=True) for p in shipped)))
     parts.append(_card("Scores", _scores(scores)))
     parts.append(_card("Curves", _curves(log)))
     parts.append(

@@ -49,6 +49,8 @@ def run(tmp_path):
     for epoch, frame in enumerate(frames):
         images.save_png(folder / "grids" / f"epoch_{epoch:04d}.png", frame)
     images.save_gif(folder / "history.gif", frames, 100)
+    (folder / "shipped").mkdir()
+    images.save_png(folder / "shipped" / "toys.png", frames[0])
     (folder / "checkpoints" / "toy_dots_8_G_epoch_2.h5").write_bytes(b"cut")
     (folder / "settings.json").write_text(json.dumps({"recipe": "zoo.toy", "note": "<script>alert(1)</script>"}))
     (folder / "versions.json").write_text(json.dumps({"keras": "3.15.1"}))
@@ -63,10 +65,11 @@ def test_everything_is_in_one_file(run):
     seen = parsed(pages.run_page(run))
     assert not [tag for tag, _ in seen if tag in ("script", "link", "iframe")]
     sources = [attributes["src"] for tag, attributes in seen if tag == "img"]
-    assert len(sources) == 1 + 1 + 8 and all(source.startswith("data:image/") for source in sources)
+    assert len(sources) == 1 + 1 + 8 + 1 and all(source.startswith("data:image/") for source in sources)
     text = (run / "index.html").read_text()
     assert not re.search(r"(src|href)=\"?https?:|url\(|@import", text)
-    for words in ("g loss", "Accuracies", "1.25", "3.15.1", "damaged", "2 min 05 s", "python -m zoo.toy", "zoo.sample"):
+    told = "g loss", "Accuracies", "1.25", "3.15.1", "damaged", "2 min 05 s", "python -m zoo.toy", "zoo.sample"
+    for words in (*told, "The preset toys."):
         assert words in text
     assert "<script>alert" not in text and "toy &lt;run&gt;" in text
 

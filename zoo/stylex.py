@@ -188,6 +188,7 @@ RECIPE = recipe.Recipe(
     dataset=lambda settings: classifier.named(settings.data, settings.classes),
     size=lambda settings: settings.size,
     score=score,
+    shipped="stylex_digits_8_9",
     monitor="heldout_pixel",
 )
 

@@ -57,7 +57,16 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     assert names == files | {"best.json"}
     assert json.loads((folder / "settings.json").read_text())["width"] == 2
     assert json.loads((folder / "scores.json").read_text()) == scores
-    assert "mnist_gan: run" in (folder / "index.html").read_text()
+    page = (folder / "index.html").read_text()
+    assert "mnist_gan: run" in page and "What a longer run gives" in page
+    assert (folder / "shipped" / "mnist_gan_digits.png").stat().st_size > 1000
+
+
+def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_path):
+    settings = recipe.settings_of(digits, "best", **SMALL | {"epochs": 1})
+    for folder, data, count in ((tmp_path / "digits", "digits", 1), (tmp_path / "others", "mnist", 0)):
+        recipe.run(digits, dataclasses.replace(settings, data=data), folder)
+        assert len([*folder.glob("shipped/*.png")]) == count
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
