@@ -46,6 +46,28 @@ def scores():
     return "\n".join(lines)
 
 
+def birds():
+    """HDGAN on drawn birds: each recipe's long run."""
+    percent, number = "{:.1%}", "{:.1f}"
+    columns = {
+        "attribute_accuracy": ("attribute accuracy", percent),
+        "attribute_chance": ("chance", percent),
+        "attribute_accuracy_data": ("the birds themselves", percent),
+        "bird_frechet_distance": ("Fréchet distance", number),
+        "bird_frechet_ratio": ("× floor", number),
+    }
+    names = [name for name in ("birds_64", "birds_256") if quality.read(name)]
+    if not names:
+        return "Not run yet."
+    lines = [f"\n`zoo.{name}`:\n\n{quality_table(name, columns)}" for name in names]
+    samples = quality.read(names[0])[0]["protocol"]["samples"]
+    lines.append(
+        f"\nCaptions of 50 species that were not trained on; {samples}; by the package's judge of the birds' attributes; "
+        f"{_where(quality.read(names[0]))}. Command: `python -m benchmarks.quality {' '.join(names)}`."
+    )
+    return "\n".join(lines)[1:]
+
+
 def quality_table(recipe_name, columns):
     """Mean ± standard deviation over the seeds, a row a preset; columns: score -> (title, format)."""
     records = quality.read(recipe_name)
@@ -150,8 +172,8 @@ def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-TABLES = {"scores": scores, "speed": speed, "claims": claims, "noted": noted, "ladder": ladder}
-PAGES = {README: ("scores", "speed"), SUITE: ("claims", "noted", "ladder", "speed")}
+TABLES = {"scores": scores, "birds": birds, "speed": speed, "claims": claims, "noted": noted, "ladder": ladder}
+PAGES = {README: ("scores", "speed", "birds"), SUITE: ("claims", "noted", "ladder", "speed")}
 
 
 def filled(text, names=PAGES[README]):

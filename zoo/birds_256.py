@@ -14,7 +14,8 @@ RECIPE = text_gan.text_recipe(
         "quick": text_gan.SMALL | {"epochs": 4},
         "long": text_gan.LONG | {
             "start": "runs/birds_64_long", "epochs": 12, "halve_every": 5, "score_every": 2, "checkpoint_every": 1,
-        },
+            "damsm_weight": 0.33,  # of each of three sizes
+        },  # fmt: skip
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,
     },
