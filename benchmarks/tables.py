@@ -62,7 +62,7 @@ def birds():
     lines = [f"\n`zoo.{name}`:\n\n{quality_table(name, columns)}" for name in names]
     samples = quality.read(names[0])[0]["protocol"]["samples"]
     lines.append(
-        f"\nCaptions of 50 species that were not trained on; {samples}; by the package's judge of the birds' attributes; "
+        f"\nCaptions of 50 species that were not trained on; {samples}; by the package's judge of birds' attributes; "
         f"{_where(quality.read(names[0]))}. Command: `python -m benchmarks.quality {' '.join(names)}`."
     )
     return "\n".join(lines)[1:]
