@@ -25,9 +25,9 @@ from PIL import Image
 
 from kerasgan import checkpoints, images
 from kerasgan.data.image_source import image_source
-from kerasgan.metrics.features import Features, extract
+from kerasgan.metrics.features import UNKNOWN, Features, extract
 from kerasgan.metrics.frechet import Statistics
-from kerasgan.metrics.scores import LIMITS, check, check_inference_mode, scores
+from kerasgan.metrics.scores import LIMITS, check, check_features, check_inference_mode, count_of, scores
 
 GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
 
@@ -344,6 +344,9 @@ class Evaluate(Scores):
         check(self.metrics, count, 0 if self.reference is None else None, **limits)
         if self.reference is not None and not isinstance(self.reference, (Features, Statistics)):
             self.reference = extract(self.reference, self.extractor, self.batch_size, progress=False)
+        check(self.metrics, count, count_of(self.reference), **limits)
+        about = getattr(self.extractor, "protocol", UNKNOWN)
+        check_features(self.metrics, about, getattr(self.extractor, "logits", True), self.reference)
 
     def _evaluate(self, model):
         count, size = len(self.latents[0]), self.batch_size

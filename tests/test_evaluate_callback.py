@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasgan import callbacks, checkpoints
 from kerasgan.metrics.features import extract
+from kerasgan.metrics.frechet import statistics
 from kerasgan.metrics.scores import scores
 from kerasgan.training import AdversarialModel
 
@@ -113,6 +114,9 @@ def test_what_cannot_be_scored_is_told_before_training():
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
         ((REAL, ("kid",)), "subset_size of kid must be from 2 to 30"),
         ((REAL.astype("float32"), ("fid",)), "images must be uint8"),
+        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 images on either side; received 4"),
+        ((statistics(np.eye(9, 3)), ("prdc", "fid")), "prdc needs the reference's images; received statistics"),
+        ((statistics(np.eye(9, 3), {"network": "another"}), ("fid",)), "of one protocol"),
     ]:
         model = Dots()
         model.compile(generator=keras.optimizers.Adam(0.1))

@@ -2,12 +2,13 @@
 
     python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --metrics=is,fid,kid,prdc --out=a.json
     python -m zoo.evaluate --samples=samples.h5 --reference=statistics.npz --inception=FILE --metrics=fid
-    python -m zoo.evaluate --samples=birds_samples.h5 --features=slim --inception=…/model.ckpt-5000 --metrics=is
+    python -m zoo.evaluate --samples=birds_samples.h5 --features=slim --inception=birds_valid299/model.ckpt --metrics=is
     python -m zoo.evaluate --checkpoint=mnist_gan_digits --samples=1000 --reference=digits --features=digit_judge
     python -m zoo.evaluate --checkpoint=mnist_gan_digits
 
 The last one asks the judges that the package ships: of digits, or of drawn birds with R-precision. Beside the scores
 stands their protocol; the keys are torch-fidelity's for the Inception of 2015-12-05, and say no Inception otherwise.
+With slim features, StackGAN's Inception Score: samples shuffled, and the last that fill no batch of 64 left out.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ import json
 import pathlib
 import sys
 import warnings
+import zipfile
 
 import h5py
 import keras
@@ -28,10 +30,18 @@ from kerasgan.data.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
-from kerasgan.metrics.features import ClassifierFeatures, extract
+from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.metrics.ms_ssim import ms_ssim
-from kerasgan.metrics.scores import LIMITS, METRICS, WITH_REFERENCE, check, check_inference_mode, scores
+from kerasgan.metrics.scores import (
+    LIMITS,
+    METRICS,
+    WITH_REFERENCE,
+    check,
+    check_features,
+    check_inference_mode,
+    scores,
+)
 from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
@@ -77,8 +87,9 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
 
 
 def _text_encoder(checkpoint, about, named):
-    encoder = named or about.get("text_encoder")
-    if not encoder:
+    """Its name; '' where the data have embeddings of their own."""
+    encoder = about.get("text_encoder") if named is None else named
+    if encoder is None:
         raise ValueError(f"{checkpoint} does not say which text encoder it was trained with: name it, --text_encoder")
     return encoder
 
@@ -126,7 +137,9 @@ def no_network(images):
 no_network.protocol = {"network": "none"}
 
 
-def source(name, count=None, *, seed=1, text_encoder=None, by=None, key=None, convert=False, mixed_sizes=False):
+def source(
+    name, count=None, *, seed=1, text_encoder=None, data_dir="", by=None, key=None, convert=False, mixed_sizes=False
+):
     """Images by name, an `ImageSource`: a folder, a file, `digits` (4,000 to train on), a checkpoint or a preset.
 
     Args:
@@ -134,7 +147,8 @@ def source(name, count=None, *, seed=1, text_encoder=None, by=None, key=None, co
             CoopNet draws as in training, which its protocol says: in blocks of its chains, by their statistics.
         count: take only so many; of a checkpoint, 10,000 by default.
         seed: of a checkpoint's latents.
-        text_encoder: of a checkpoint that draws captions; by default the one that it names.
+        text_encoder, data_dir: of a checkpoint that draws captions; by default the encoder that it names, and the
+            folder of TensorFlow Datasets.
         by: "generator" or "descriptor", of a CoopNet; by default the generator.
         key, convert, mixed_sizes: as in `image_source`.
     """
@@ -156,7 +170,10 @@ def source(name, count=None, *, seed=1, text_encoder=None, by=None, key=None, co
         model = _blocks_drawn(model, by or "generator", count, seed)
     elif hasattr(model, "sizes"):
         data, encoder = about.get("data") or "drawn_birds", _text_encoder(name, about, text_encoder)
-        model, drawn = _captions_drawn(model, data, encoder, count, seed), f"{drawn}, captions of {data} by {encoder}"
+        embeddings = _embeddings(data, data_dir, encoder)
+        model = _captions_drawn(model, embeddings, count, seed)
+        content = hashlib.sha256(np.ascontiguousarray(embeddings)).hexdigest()[:16]
+        drawn = f"{drawn}, captions of {data} by {encoder or 'embeddings of its own'}, {content}"
     else:
         check_inference_mode(*(to_uint8(model.sample(n=16, seed=seed, batch_size=size)) for size in (16, 5)))
     found = image_source(model, seed=seed, fingerprint=f"{drawn}, {keras.backend.backend()}", **options)
@@ -174,11 +191,16 @@ def _blocks_drawn(model, by, count, seed):
     return batches
 
 
-def _captions_drawn(model, data, encoder, count, seed):
-    """A function that gives batches of a model's largest pictures, of the captions of the test data in turn."""
+def _embeddings(data, data_dir, encoder):
+    """[N, C, D], of the captions of the data that are not trained on."""
     from zoo import text_gan
 
-    embeddings = text_gan.load(data, "test", "", 1000, 64, encoder).embeddings  # [N, C, D]
+    split = "val" if data.startswith("coco") else "test"
+    return text_gan.load(data, split, data_dir, 1000, 64, encoder, in_memory=False).embeddings
+
+
+def _captions_drawn(model, embeddings, count, seed):
+    """A function that gives batches of a model's largest pictures, of embeddings [N, C, D] in turn."""
     few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
     check_inference_mode(*(to_uint8(model.sample(*few, batch_size=size)[min(model.sizes)]) for size in (6, 4)))
 
@@ -206,9 +228,9 @@ def _is_statistics(path):
     if path is None or pathlib.Path(path).suffix != ".npz" or not pathlib.Path(path).is_file():
         return False
     try:
-        with np.load(path) as file:
+        with open(path, "rb") as stream, np.load(stream) as file:  # numpy would leave a cut file open
             return {"mu", "sigma"} <= set(file.files)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return False  # who reads it says what it is
 
 
@@ -228,6 +250,7 @@ def evaluate(samples, reference, by, metrics, *, batch_size=32, cache=None, save
     if metrics:
         count = 0 if reference is None else reference.count if theirs is None else theirs.count
         check(metrics, samples.count, count, **{name: options[name] for name in LIMITS if name in options})
+        check_features(metrics, getattr(by, "protocol", UNKNOWN), getattr(by, "logits", True), theirs)
     if "ms_ssim" in metrics:
         first = next(samples.batches(1))
         ms_ssim(first, first, options.get("scales", 5))  # too small ones are told now
@@ -237,7 +260,8 @@ def evaluate(samples, reference, by, metrics, *, batch_size=32, cache=None, save
     ours = extract(samples, by, **run) if metrics or reference is None else None
     if save:
         kept = theirs or ours
-        save_statistics(save, kept if isinstance(kept, tuple) else statistics(kept.features, kept.protocol))
+        made = kept if isinstance(kept, tuple) else statistics(kept.features, kept.protocol, kept.images)
+        save_statistics(save, made)
     return scores(ours, theirs, metrics, pictures=samples, **options) if metrics else {"protocol": {}}
 
 
@@ -256,7 +280,8 @@ def shell(arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *rest: told.append(" ".join(str(message).split()))
-        judged = FLAGS.checkpoint and not (FLAGS.metrics or FLAGS.reference or FLAGS.save_statistics)
+        asked = ("metrics", "reference", "save_statistics", "features", "inception")
+        judged = FLAGS.checkpoint and all(getattr(FLAGS, name) is None for name in asked)
         found = _judged() if judged else _compared()
     for line in dict.fromkeys(told):
         print(f"warning: {line}", file=sys.stderr)
@@ -269,6 +294,9 @@ def shell(arguments):
 
 
 def _judged():
+    for name in ("count", "by", "cache", "data_dir"):
+        if getattr(FLAGS, name) is not None:
+            raise ValueError(f"--{name} goes with --metrics or --features; received it for the shipped judge's scores")
     samples = int(FLAGS.samples) if FLAGS.samples else None
     return score(FLAGS.checkpoint, samples, FLAGS.seed, FLAGS.text_encoder)
 
@@ -281,18 +309,22 @@ def _compared():
         raise ValueError(f"--save_statistics must be a file *.npz in a folder that exists; received {save}")
     if metrics:
         check(metrics, None, None if FLAGS.reference else 0)
-    by = no_network if metrics == ["ms_ssim"] and not save else extractor(FLAGS.features, FLAGS.inception)
+    named = FLAGS.features or "inception"
+    by = no_network if metrics == ["ms_ssim"] and not save else extractor(named, FLAGS.inception)
     grey = getattr(by, "shape", (0, 0, 3))[2] == 1  # a network of grey images is shown them as RGB
     options = dict(convert=FLAGS.convert or grey, mixed_sizes=FLAGS.mixed_sizes)
     count = FLAGS.count or (int(FLAGS.samples) if FLAGS.checkpoint and FLAGS.samples else None)
-    drawing = dict(seed=FLAGS.seed, text_encoder=FLAGS.text_encoder, by=FLAGS.by)
+    drawing = dict(seed=FLAGS.seed, text_encoder=FLAGS.text_encoder, data_dir=FLAGS.data_dir or "", by=FLAGS.by)
     images = source(FLAGS.checkpoint or FLAGS.samples, count, key=FLAGS.key, **drawing, **options)
     reference = FLAGS.reference
     if reference and not _is_statistics(reference):
         reference = source(reference, key=FLAGS.reference_key, **options)
+    shuffle_seed, batch = FLAGS.shuffle_seed, FLAGS.drop_remainder
+    if named == "slim":  # StackGAN's protocol, but for what is asked otherwise
+        shuffle_seed, batch = 0 if shuffle_seed is None else shuffle_seed, 64 if batch is None else batch
     found = evaluate(
         images, reference, by, metrics, batch_size=FLAGS.batch_size, cache=FLAGS.cache, save=save, splits=FLAGS.splits,
-        shuffle_seed=FLAGS.shuffle_seed, batch=FLAGS.drop_remainder, subsets=FLAGS.subsets,
+        shuffle_seed=shuffle_seed, batch=batch, subsets=FLAGS.subsets,
         subset_size=FLAGS.subset_size, k=FLAGS.k, density_k=FLAGS.density_k, pairs=FLAGS.pairs, scales=FLAGS.scales,
     )  # fmt: skip
     if save:
@@ -318,7 +350,7 @@ def main():
     flags.DEFINE_string("samples", None, f"images to score: {one}; or, with --checkpoint, how many it draws")
     flags.DEFINE_string("reference", None, f"images to compare them with: {one}; or, for fid, statistics (.npz)")
     flags.DEFINE_string("metrics", None, f"of {','.join(METRICS)}; without a reference no {', '.join(WITH_REFERENCE)}")
-    flags.DEFINE_string("features", "inception", f"{', '.join(FEATURES)}, or a classifier's .keras or .h5 file")
+    flags.DEFINE_string("features", None, f"{', '.join(FEATURES)}, or a classifier's .keras or .h5; inception")
     flags.DEFINE_string("inception", None, "weights of Inception 2015-12-05 (.pb, .tgz, .pth, .h5); slim: a prefix")
     flags.DEFINE_integer("count", None, "take only so many samples, the first; a checkpoint draws 10,000", 2)
     flags.DEFINE_string("key", None, "of the samples in their file; images or the largest output_<size> by default")
@@ -329,8 +361,8 @@ def main():
     flags.DEFINE_string("cache", None, "folder that keeps features, by content, for the next time")
     flags.DEFINE_string("save_statistics", None, "write the reference's (or, without one, the samples') here, .npz")
     flags.DEFINE_integer("splits", 10, "of the Inception Score", lower_bound=1)
-    flags.DEFINE_integer("shuffle_seed", None, "shuffle before splitting; torch-fidelity: 2020, by default not at all")
-    flags.DEFINE_integer("drop_remainder", None, "leave out what fills no batch of this; StackGAN: 64", lower_bound=1)
+    flags.DEFINE_integer("shuffle_seed", None, "shuffle before splitting; torch-fidelity: 2020; slim: 0; else not")
+    flags.DEFINE_integer("drop_remainder", None, "leave out what fills no batch of this; slim: 64; else nothing", 1)
     flags.DEFINE_integer("subsets", 100, "of the kernel distance", lower_bound=1)
     flags.DEFINE_integer("subset_size", 1000, "images in a subset of the kernel distance", lower_bound=2)
     flags.DEFINE_integer("k", 3, "neighbour of precision and recall", lower_bound=1)
@@ -338,6 +370,7 @@ def main():
     flags.DEFINE_integer("pairs", 100, "of MS-SSIM", lower_bound=1)
     flags.DEFINE_integer("scales", 5, "of MS-SSIM; five need sides of 176", lower_bound=1)
     flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
+    flags.DEFINE_string("data_dir", None, "folder of the prepared data whose captions a checkpoint draws")
     flags.DEFINE_enum("by", None, ["generator", "descriptor"], "CoopNet's player that draws; the generator")
     flags.DEFINE_integer("seed", 1, "of the latents")
     flags.DEFINE_string("out", None, "also write the scores and their protocol to this JSON file")

@@ -72,7 +72,8 @@ def prepare_inception(weights):
     """Converts the weights of Inception 2015-12-05 (a file; None finds or downloads it), or of StackGAN's
     fine-tuned one (a checkpoint's prefix), once. Returns the path of the .h5 and the SHA-256 of what was read."""
     if weights and pathlib.Path(f"{weights}.index").is_file():
-        network, path = SlimInception(weights), inception.home() / f"{pathlib.Path(weights).name}.h5"
+        prefix = pathlib.Path(weights).resolve()  # StackGAN's are birds_valid299/model.ckpt and flowers_valid299/…
+        network, path = SlimInception(weights), inception.home() / f"{prefix.parent.name}_{prefix.name}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
         network.save(path)
         return path, network.protocol["sha256"]

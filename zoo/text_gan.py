@@ -80,14 +80,14 @@ LONG = SMALL | {
 
 
 @functools.lru_cache(2)
-def load(data, split, data_dir, drawn, size, text_encoder):
+def load(data, split, data_dir, drawn, size, text_encoder, in_memory=True):
     """Captioned images of a split with their embeddings."""
     if data == "drawn_birds":
         captioned = drawn_birds(split, drawn, size=size * 19 // 16)  # 304 for 256, as the paper's are
     else:
         from kerasgan.data.prepared import load_prepared
 
-        captioned = load_prepared(data, split, data_dir or None)
+        captioned = load_prepared(data, split, data_dir or None, in_memory)
     if text_encoder:
         captioned = captioned.embed(encoder(text_encoder))
     if captioned.embeddings is None:

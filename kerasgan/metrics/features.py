@@ -61,7 +61,8 @@ class ClassifierFeatures:
     """
 
     def __init__(self, network, info=None, resize=False, logits=True):
-        if getattr(network.layers[-1], "activation", None) is keras.activations.softmax:
+        last = network.layers[-1]
+        if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax:
             raise ValueError(f"a classifier must give logits; received {network.name}, which ends in a softmax")
         self.network, self.shape = _with_features(network), tuple(network.input_shape[1:])
         self.resize, self.logits = resize, logits

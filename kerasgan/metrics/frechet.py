@@ -28,9 +28,10 @@ class Statistics(NamedTuple):
     covariance: np.ndarray  # [F, F], of the sample, over N - 1
     count: int | None = None  # N; None where a file does not say
     protocol: dict | None = None  # of the features: network, checksum, resize ...; None where nobody says
+    images: dict | None = None  # about them, as in `Features`: source, sizes, means and deviations of the channels
 
 
-def statistics(features, protocol=None):
+def statistics(features, protocol=None, images=None):
     """Mean and covariance of features.
 
     Args:
@@ -38,6 +39,7 @@ def statistics(features, protocol=None):
             never held together.
         protocol: a dictionary that JSON can hold, of what makes features comparable (network, checksum of its weights,
             resize, layer) and of nothing else, such as the images: `frechet_distance` wants it equal on both sides.
+        images: a dictionary that JSON can hold, about the images: the `images` of `Features`.
 
     Returns:
         `Statistics`. Raises `ValueError`: other shapes, fewer rows, values that are not finite.
@@ -51,7 +53,7 @@ def statistics(features, protocol=None):
             count, mean, scatter = _added(count, mean, scatter, block[start : start + BLOCK])
     if count < 2:
         raise ValueError(f"features must be of at least 2 images (one has no covariance); received {count}")
-    return Statistics(mean, scatter / (count - 1), count, protocol)
+    return Statistics(mean, scatter / (count - 1), count, protocol, images)
 
 
 def _added(count, mean, scatter, block):
@@ -80,13 +82,14 @@ def merge(one, other):
 
 
 def save_statistics(path, statistics):
-    """Write an .npz file, whole or not at all: `mu` and `sigma` as pytorch-fid reads them, `count` and `protocol`."""
-    mean, covariance, count, protocol = statistics
+    """Write an .npz file, whole or not at all: `mu` and `sigma` as pytorch-fid reads them, and all else that is known.
+    """
+    mean, covariance, count, protocol, images = statistics
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"statistics go to a file *.npz; received {path}")
     known = {} if count is None else {"count": count}
-    known |= {} if protocol is None else {"protocol": json.dumps(protocol)}
+    known |= {name: json.dumps(d) for name, d in (("protocol", protocol), ("images", images)) if d is not None}
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(partial, "wb") as file:
@@ -109,8 +112,9 @@ def load_statistics(path):
     try:
         # numpy would leave a cut file open; of an .npy it makes an array, which is no context.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("mu", "sigma", "count", "protocol") if name in file.files}
-            protocol = json.loads(arrays["protocol"].item()) if "protocol" in arrays else None
+            names = ("mu", "sigma", "count", "protocol", "images")
+            arrays = {name: file[name] for name in names if name in file.files}
+            protocol, images = (json.loads(arrays[n].item()) if n in arrays else None for n in ("protocol", "images"))
             count = int(arrays["count"]) if "count" in arrays else None
         mean, covariance = (np.asarray(arrays[name], "float64") for name in ("mu", "sigma"))
     except FileNotFoundError:
@@ -123,7 +127,7 @@ def load_statistics(path):
         raise ValueError(f"mu and sigma must be finite, [F] and [F, F]; received {shapes} in {path}")
     if protocol is None:
         warnings.warn(f"{path} does not say how its features were got: compare like with like", stacklevel=2)
-    return Statistics(mean, covariance, count, protocol)
+    return Statistics(mean, covariance, count, protocol, images)
 
 
 def frechet_distance(one, other):

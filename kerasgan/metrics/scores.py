@@ -17,7 +17,7 @@ from kerasgan.metrics.ms_ssim import mean_ms_ssim
 METRICS = ("is", "fid", "kid", "prdc", "ms_ssim")
 WITH_REFERENCE = ("fid", "kid", "prdc")
 INCEPTION = "Inception-2015-12-05"  # the only network whose scores are called Inception's
-LIMITS = ("splits", "subset_size", "k", "density_k")  # the options that `check` looks at
+LIMITS = ("splits", "batch", "subset_size", "k", "density_k")  # the options that `check` looks at
 NAMES = {
     True: {"is": "inception_score", "fid": "frechet_inception_distance", "kid": "kernel_inception_distance"},
     False: {"is": "classifier_score", "fid": "frechet_distance", "kid": "kernel_distance"},
@@ -52,23 +52,16 @@ def scores(
     Raises:
         ValueError: a metric that these inputs do not allow, features of two protocols, too few images.
     """
-    limits = dict(splits=splits, subset_size=subset_size, k=k, density_k=density_k)
-    check(metrics, len(samples), _count(reference), **limits)
+    limits = dict(splits=splits, batch=batch, subset_size=subset_size, k=k, density_k=density_k)
+    check(metrics, len(samples), count_of(reference), **limits)
+    check_features(metrics, samples.protocol, samples.logits is not None, reference)
     names = NAMES[samples.protocol.get("network") == INCEPTION]
     found, protocol = {}, {"features": samples.protocol, "images": "uint8, RGB", "samples": samples.images}
     if any(name in WITH_REFERENCE for name in metrics):
-        alone = [name for name in metrics if name in WITH_REFERENCE and name != "fid"]
-        if isinstance(reference, Statistics):
-            if alone:
-                raise ValueError(f"{alone[0]} needs the reference's images; received statistics, enough for fid alone")
-            protocol["reference"] = {"statistics": True, "count": reference.count}
-        else:
-            warn_if_swapped(samples.images, reference.images)
-            protocol["reference"] = reference.images
-        _check_protocols(samples.protocol, reference.protocol)
+        of_statistics = isinstance(reference, Statistics)
+        warn_if_swapped(samples.images, reference.images or {})
+        protocol["reference"] = {"statistics": True, "count": reference.count} if of_statistics else reference.images
     if "is" in metrics:
-        if samples.logits is None:
-            raise ValueError(f"is needs logits; {samples.protocol.get('network')} gives features only")
         spread = inception_score(samples.logits, splits, shuffle_seed, batch)
         found |= _mean_and_std(names["is"], spread)
         used = len(samples) - (len(samples) % batch if batch else 0)
@@ -95,13 +88,13 @@ def scores(
     return found | {"protocol": protocol}
 
 
-def check(metrics, samples, reference, *, splits=10, subset_size=1000, k=3, density_k=5):
+def check(metrics, samples, reference, *, splits=10, batch=None, subset_size=1000, k=3, density_k=5):
     """Raises ValueError where the metrics want what these numbers of images do not give: before an hour of features.
 
     Args:
         metrics: names.
         samples, reference: numbers of images; None where unknown; `reference` 0 where there is none.
-        splits, subset_size, k, density_k: as in `scores`.
+        splits, batch, subset_size, k, density_k: as in `scores`.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
@@ -110,14 +103,39 @@ def check(metrics, samples, reference, *, splits=10, subset_size=1000, k=3, dens
     if wanting and reference == 0:
         raise ValueError(f"{wanting[0]} compares the samples with a reference; received none")
     fewest = min((count for count in (samples, reference or None) if count is not None), default=None)
-    if "is" in metrics and samples is not None and not 1 <= splits <= samples:
-        raise ValueError(f"splits must be between 1 and the number of samples, {samples}; received {splits}")
+    if "is" in metrics and samples is not None:
+        used = samples - (samples % batch if batch else 0)
+        if not 1 <= splits <= used:
+            left = f" ({used} in whole batches of {batch})" if batch else ""
+            raise ValueError(f"splits must be between 1 and the number of samples, {samples}{left}; received {splits}")
     if "kid" in metrics and fewest is not None and not 2 <= subset_size <= fewest:
         raise ValueError(
             f"subset_size of kid must be from 2 to {fewest}, the images on the smaller side; received {subset_size}"
         )
     if "prdc" in metrics and fewest is not None and max(k, density_k) >= fewest:
         raise ValueError(f"prdc needs more than k = {max(k, density_k)} images on either side; received {fewest}")
+
+
+def check_features(metrics, protocol, logits, reference):
+    """Raises ValueError where features of such a protocol, with logits or not, do not allow the metrics.
+
+    Args:
+        metrics: names.
+        protocol: the samples' extractor's.
+        logits: whether it gives any.
+        reference: `Features`, `Statistics`, or None where there is none or nothing is known of it yet.
+    """
+    if "is" in metrics and not logits:
+        raise ValueError(f"is needs logits; {protocol.get('network')} gives features only")
+    alone = [name for name in metrics if name in WITH_REFERENCE and name != "fid"]
+    if isinstance(reference, Statistics) and alone:
+        raise ValueError(f"{alone[0]} needs the reference's images; received statistics, enough for fid alone")
+    if reference is None or reference.protocol is None or not any(name in WITH_REFERENCE for name in metrics):
+        return
+    for key in sorted(protocol.keys() | reference.protocol.keys()):
+        if protocol.get(key) != reference.protocol.get(key):
+            received = f"{key} {protocol.get(key)!r} and {reference.protocol.get(key)!r}"
+            raise ValueError(f"samples and reference must be features of one protocol; received {received}")
 
 
 def check_inference_mode(one, other):
@@ -134,25 +152,19 @@ def check_inference_mode(one, other):
         )
 
 
-def _count(reference):
+def count_of(reference):
+    """Number of images of `Features` or `Statistics`, None where these do not say; 0 of None."""
     if reference is None:
         return 0
     return reference.count if isinstance(reference, Statistics) else len(reference)
 
 
 def _statistics(features):
-    return statistics(features.features, features.protocol)
+    return statistics(features.features, features.protocol, features.images)
 
 
 def _mean_and_std(name, spread):
     return {f"{name}_mean": spread[0], f"{name}_std": spread[1]}
-
-
-def _check_protocols(one, other):
-    for key in sorted(one.keys() | other.keys()) if other is not None else ():
-        if one.get(key) != other.get(key):
-            received = f"{key} {one.get(key)!r} and {other.get(key)!r}"
-            raise ValueError(f"samples and reference must be features of one protocol; received {received}")
 
 
 def _similarity(pictures, count, pairs, seed, scales):

@@ -163,5 +163,8 @@ def test_a_classifier_as_an_extractor():
     large = np.repeat(np.repeat(images, 2, axis=1), 2, axis=2)
     assert scaled(large).shape == (5, 6) and scaled.protocol["resize"] == "Pillow bilinear, antialiased, to 8 x 8"
     ends = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
-    with pytest.raises(ValueError, match="a classifier must give logits; received .* ends in a softmax"):
-        ClassifierFeatures(ends)
+    layer = keras.Sequential([*ends.layers[:-1], keras.layers.Dense(2), keras.layers.Softmax()])
+    layer.build((None, 8, 8, 3))
+    for network in (ends, layer):
+        with pytest.raises(ValueError, match="a classifier must give logits; received .* ends in a softmax"):
+            ClassifierFeatures(network)

@@ -28,11 +28,11 @@ def few_images():
 
 
 def test_statistics_are_of_the_sample_in_float64():
-    mean, cov, count, protocol = statistics(np.array([[1, 0], [3, 0], [5, 6]], "float32"))
+    mean, cov, count, protocol, images = statistics(np.array([[1, 0], [3, 0], [5, 6]], "float32"))
     assert mean.dtype == cov.dtype == np.float64
     np.testing.assert_allclose(mean, [3, 2])
     np.testing.assert_allclose(cov, [[4, 6], [6, 12]])
-    assert count == 3 and protocol is None
+    assert count == 3 and protocol is None and images is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -46,7 +46,7 @@ def test_statistics_stream(dtype, monkeypatch, tmp_path):
         found = statistics(source, TF1)
         np.testing.assert_allclose(found.mean, features.astype("float64").mean(axis=0), rtol=1e-13)
         np.testing.assert_allclose(found.covariance, np.cov(features.astype("float64"), rowvar=False), rtol=1e-9)
-        assert found[2:] == (101, TF1)
+        assert found[2:] == (101, TF1, None)
 
 
 def test_merged_statistics_are_of_all():
@@ -146,7 +146,7 @@ def test_files_keep_everything(tmp_path):
     save_statistics(path, found)
     loaded = load_statistics(path)
     assert (loaded.mean == found.mean).all() and (loaded.covariance == found.covariance).all()
-    assert loaded[2:] == (300, TF1) and os.listdir(tmp_path) == ["birds.npz"]
+    assert loaded[2:] == (300, TF1, None) and os.listdir(tmp_path) == ["birds.npz"]
     with np.load(path) as file:  # as pytorch-fid does
         assert file["mu"].shape == (24,) and file["sigma"].shape == (24, 24)
     with pytest.raises(ValueError, match=r"a file \*\.npz; received .*birds.npy"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan import checkpoints
+from kerasgan import checkpoints, presets
 from kerasgan.metrics import inception
-from kerasgan.metrics.frechet import load_statistics
+from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
 from zoo import evaluate, recipe, text_gan
@@ -21,9 +21,9 @@ ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
 FEW = {"splits": 2, "subset_size": 10, "subsets": 3}
 DEFAULTS = dict.fromkeys(
     "checkpoint samples reference metrics inception count key reference_key cache save_statistics shuffle_seed "
-    "drop_remainder text_encoder by out".split()
+    "drop_remainder text_encoder data_dir by out features".split()
 ) | {
-    "features": "inception", "convert": False, "mixed_sizes": False, "batch_size": 32, "splits": 10, "subsets": 100,
+    "convert": False, "mixed_sizes": False, "batch_size": 32, "splits": 10, "subsets": 100,
     "subset_size": 1000, "k": 3, "density_k": 5, "pairs": 100, "scales": 5, "seed": 1,
 }  # fmt: skip
 
@@ -61,6 +61,8 @@ def files(tmp_path_factory):
     network = build_classifier(size=8, channels=3, width=2, features=4)
     network.save(folder / "classifier.keras")
     checkpoints.save_network(folder / "classifier.h5", network, epoch=0)
+    save_statistics(folder / "known.npz", statistics(OTHER.mean(axis=(1, 2)), {"network": "another"}))
+    (folder / "cut.npz").write_bytes((folder / "known.npz").read_bytes()[:200])
     return folder
 
 
@@ -121,6 +123,21 @@ def test_inceptions_keys_cache_and_warnings(call, files, tmp_path, monkeypatch):
     options |= dict(samples=tmp_path / "bgr.npz", reference=tmp_path / "rgb.npz")
     found, _, errors = call(metrics="fid", **options)
     assert "the samples look like BGR" in found["warnings"][0] and errors.startswith("warning: the samples look")
+    call(samples=tmp_path / "rgb.npz", save_statistics=tmp_path / "rgb_statistics.npz", inception="w.pth")
+    found, *_ = call(metrics="fid", **options | dict(reference=tmp_path / "rgb_statistics.npz"))
+    assert "the samples look like BGR" in " ".join(found["warnings"])
+
+
+def test_slim_features_have_stackgans_protocol(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasgan.metrics.slim_inception.SlimInception", Fake)
+    np.savez(tmp_path / "many.npz", images=RANDOM.integers(0, 256, (70, 4, 4, 3), "uint8"))
+    options = dict(samples=tmp_path / "many.npz", features="slim", inception="model.ckpt", metrics="is")
+    told = call(**options)[0]["protocol"]["is"]
+    assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (64, 0, 64)
+    told = call(drop_remainder=1, shuffle_seed=3, **options)[0]["protocol"]["is"]
+    assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (70, 3, 1)
+    found, _, errors = call(count=60, **options)
+    assert found is None and "number of samples, 60 (0 in whole batches of 64); received 10" in errors
 
 
 def test_ms_ssim_alone_needs_no_network(call, tmp_path):
@@ -155,12 +172,24 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
     info = {"data": "drawn_birds", "text_encoder": "an encoder"}
     checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=info)
     embeddings = np.random.default_rng(0).normal(size=(3, 2, gan.generator.inputs[0].shape[-1])).astype("float32")
-    monkeypatch.setattr(text_gan, "load", lambda *told: types.SimpleNamespace(embeddings=embeddings))
+    asked = []
+
+    def load(*told, in_memory):
+        asked.append((*told, in_memory))
+        return types.SimpleNamespace(embeddings=embeddings)
+
+    monkeypatch.setattr(text_gan, "load", load)
     source = evaluate.source(path, 8)
     batches = [*source.batches(5)]
     assert [batch.shape for batch in batches] == [(5, 64, 64, 3), (3, 64, 64, 3)]
     assert "captions of drawn_birds by an encoder" in source.name and source.fingerprint() is not None
     np.testing.assert_array_equal(np.concatenate([*source.batches(8)]), np.concatenate(batches))
+    # another encoder at the same place is another source; COCO's own embeddings are of its split val
+    embeddings += 1
+    assert evaluate.source(path, 8).fingerprint() != source.fingerprint()
+    checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info={"data": "coco", "text_encoder": ""})
+    assert "captions of coco by embeddings of its own" in evaluate.source(path, 8, data_dir="data").name
+    assert asked[0][:2] == ("drawn_birds", "test") and asked[-1] == ("coco", "val", "data", 1000, 64, "", False)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +205,11 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({"samples": "ones", "features": "slim"}, "slim features need --inception=PREFIX"),
         ({"samples": "ones", "features": "digit_judge", "splits": 2}, "images must be 28 x 28, as the classifier's"),
         ({"samples": "classifier.h5"}, "carries no configuration of a model"),
+        ({"samples": str(presets.find("drawn_birds_text") / "T.h5")}, "must have G.h5 beside it"),
+        ({"samples": "ones", "reference": "cut.npz", "metrics": "fid"}, "cut.npz"),
+        ({"samples": "ones", "reference": "known.npz", "metrics": "prdc"}, "prdc needs the reference's images"),
+        ({"samples": "ones", "features": "bird_judge", "metrics": "is", "splits": 2}, "is needs logits"),
+        ({"checkpoint": "mnist_gan_digits", "count": 5}, "--count goes with --metrics or --features"),
         ({"samples": "ones", "save_statistics": "a.npy"}, r"--save_statistics must be a file *.npz in a folder"),
         ({"samples": "ones", "out": "no/such/a.json"}, "--out must be in a folder that exists"),
     ],

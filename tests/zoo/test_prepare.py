@@ -158,5 +158,13 @@ def test_inception_is_converted_to_where_it_is_looked_for(call, tmp_path, monkey
     made, _ = inception.convert(inception.random_weights(), tmp_path / "weights.h5")
     code, printed, _ = call("inception", weights=str(made))
     assert code == 0 and printed.splitlines()[0] == str(inception.find_weights())
+    with monkeypatch.context() as patched:  # two of StackGAN's networks have one name, in folders of their own
+        made = lambda prefix: types.SimpleNamespace(save=lambda path: path.touch(), protocol={"sha256": "0"})  # noqa: E731
+        patched.setattr(prepare, "SlimInception", made)
+        for data in ("birds", "flowers"):
+            (tmp_path / data).mkdir()
+            (tmp_path / data / "model.ckpt.index").touch()
+            code, printed, _ = call("inception", weights=str(tmp_path / data / "model.ckpt"))
+            assert printed.splitlines()[0] == str(tmp_path / "home" / f"{data}_model.ckpt.h5")
     code, _, errors = call("inception", weights=str(tmp_path / "none.pth"))
     assert code == 1 and errors.count("\n") == 1 and "none.pth" in errors
