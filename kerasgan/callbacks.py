@@ -128,11 +128,11 @@ class ExplosionGuard(keras.callbacks.Callback):
             raise ValueError(f"the {self.player}'s learning rate must be a number to be lowered; received a schedule")
         self._alarm, self._causes, self._diagnose = model.alarm, model.causes, getattr(model, "diagnose", None)
         self._recent, self._rollbacks, self._told, self._steps = collections.deque(maxlen=100), [], set(), 0
-        self._rate, self._good = self._learning_rate(), self._copy()
+        self._rate, self._good, self._calm = self._learning_rate(), self._copy(), {}
         self._next = self._good
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._calm = epoch + 1, {}
+        self._epoch = epoch + 1
         self._restart(0)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -146,8 +146,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         reason = self._alarm(list(self._recent))
         if reason:
             self._roll_back(reason, batch)
-            for name in [name for name, value in logs.items() if not math.isfinite(value)]:
-                del logs[name]
+            logs.clear()
         else:
             self._calm = dict(logs)
             if self._steps - self._next[0] >= self.every:
@@ -156,9 +155,8 @@ class ExplosionGuard(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if broken := _broken_weights(self.model):
             self._roll_back(f"{broken} are not finite", self._batch)
-        for name, value in logs.items():
-            if not math.isfinite(value):  # the epoch's last step was taken back
-                logs[name] = self._calm.get(name, 0.0)
+        if not self._before[0]:  # the epoch's last step was taken back, and all means with it
+            logs.update(self._calm)
         updates = int(keras.ops.convert_to_numpy(self.model.optimizer[self.player].iterations))
         if self._diagnose and self._calm:
             for line in self._diagnose(logs, updates):

@@ -118,7 +118,7 @@ def run(recipe, settings, folder, command=None):
         try:
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, callbacks.NonFiniteLoss):
             pages.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}

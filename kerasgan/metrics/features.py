@@ -42,6 +42,13 @@ def features_and_logits(classifier, images, batch_size=500):
     return tuple(np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in zip(*batches, strict=True))
 
 
+def filled(images, largest):
+    """A batch [B, ...] with its last image repeated up to a power of two, or to `largest` where that is less: a network
+    is compiled for few shapes so, and images of sizes of their own, which come one by one, cost no whole batch."""
+    size = min(largest, 1 << (len(images) - 1).bit_length())
+    return np.concatenate([images, np.repeat(images[-1:], size - len(images), axis=0)])
+
+
 def _with_features(classifier):
     return keras.Model(classifier.inputs[0], [classifier.layers[-1].input, classifier.outputs[0]])
 

@@ -28,6 +28,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.data.torch_file import LEGACY, load_torch_file
+from kerasgan.metrics.features import filled
 
 NETWORK = "Inception-2015-12-05"
 SIZE = 299
@@ -458,8 +459,8 @@ class Inception:
         """Features and logits of a batch of images.
 
         Args:
-            images: uint8 [B, H, W, 3], RGB, of any size. A batch smaller than the largest so far is padded to it, so
-                that the network is compiled once; memory grows with B.
+            images: uint8 [B, H, W, 3], RGB, of any size. A batch is filled up to a power of two or the largest so far,
+                so that the network is compiled for few shapes; memory grows with B.
 
         Returns:
             float32 numpy arrays [B, 2048] and [B, 1008].
@@ -469,9 +470,7 @@ class Inception:
             raise ValueError(f"images must be uint8 [B, H, W, 3]; received {images.dtype} {list(images.shape)}")
         count = len(images)
         self._batch = max(self._batch, count)
-        if count < self._batch:
-            images = np.concatenate([images, np.repeat(images[-1:], self._batch - count, axis=0)])
-        features, logits = self.network.predict_on_batch(images)
+        features, logits = self.network.predict_on_batch(filled(images, self._batch))
         return features[:count], logits[:count]
 
     def save(self, path):

@@ -23,6 +23,7 @@ from kerasgan import checkpoints
 from kerasgan.checkpoints import CheckpointError
 from kerasgan.images import from_uint8
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.metrics.features import filled
 
 NETWORK = "the Inception of inception/slim, 2016"
 AVERAGE = "/ExponentialMovingAverage"  # what TensorFlow 1 appends to the name of a variable for its moving average
@@ -199,9 +200,8 @@ class SlimInception:
     def __call__(self, images):
         images = from_uint8(resized(images, self.network.input_shape[1]))
         count = len(images)
-        self._batch = max(self._batch, count)  # a smaller batch is padded, so that the network is compiled once
-        images = np.concatenate([images, np.repeat(images[-1:], self._batch - count, axis=0)])
-        features, logits = self.network.predict_on_batch(images)
+        self._batch = max(self._batch, count)
+        features, logits = self.network.predict_on_batch(filled(images, self._batch))
         return features[:count], logits[:count]
 
     def save(self, path):

@@ -240,7 +240,7 @@ class CoopNet(AdversarialModel):
             if min(_values(getattr(self, key))) < least:
                 raise ValueError(f"{key} must be at least {least}; received {min(_values(getattr(self, key)))}")
         for key in ("step_size", "sigma", "deviation", "latent_step_size"):
-            if min(_values(getattr(self, key))) <= 0:
+            if not min(_values(getattr(self, key))) > 0:  # nor NaN
                 raise ValueError(f"{key} must be above 0; received {min(_values(getattr(self, key)))}")
         rate, steps = prior_rate(max(_values(self.step_size)), self.sigma), max(_values(self.steps))
         if rate >= 1:
@@ -380,7 +380,8 @@ class CoopNet(AdversarialModel):
     def alarm(self, recent):
         """Why training has exploded, or is about to, or None; `recent`: the last steps' reports, the newest last.
 
-        The limits are several times what healthy runs on digits have shown: travel_to_data 0.65, drift 0.19.
+        The limits are above what healthy runs on digits have shown: travel_to_data 0.65, drift 0.19, and a balance of
+        25.8 as a descriptor wakes up, which grows its balance a hundredfold.
         """
         now = recent[-1]
         median = np.median([step["balance"] for step in recent[:-1]]) if len(recent) > 20 else math.inf
@@ -393,7 +394,7 @@ class CoopNet(AdversarialModel):
             return f"the revised images deviate {now['spread']:.3g} times as much as the data"
         if len(recent) >= 3 and min(step["drift"] for step in recent[-3:]) > 0.3:
             return f"a Langevin step is {now['drift']:.2g} of the image, three times in a row"
-        if now["balance"] > max(1.0, 100 * median):  # below 1 the prior still holds the images
+        if now["balance"] > max(30.0, 100 * median):
             return f"the descriptor's gradient is {now['balance'] / median:.3g} times its median"
         return None
 
@@ -436,12 +437,14 @@ class CoopNet(AdversarialModel):
         """Proposes a step size from images [N, H, W, C] and this descriptor, and changes nothing.
 
         Args:
-            target: share of an image that a step without noise should move (the notes: about 1/100).
+            target: share of an image that a step without noise should move (the notes: about 1/100), above 0.
 
         Returns:
             A dictionary: `step_size`, the proposal; `drift`, that share at the present step size; `prior_rate`, r at
             the proposal, which must stay below 1.
         """
+        if not target > 0:
+            raise ValueError(f"target must be above 0; received {target}")
         images = ops.convert_to_tensor(check_images(images, self.image_shape))
         pull = ops.stop_gradient(self.input_gradient(self.score, images)) - images / self.sigma**2
         ratio = float(ops.convert_to_numpy(ops.mean(lengths(pull)) / ops.mean(lengths(images))))
@@ -491,11 +494,13 @@ class CoopNet(AdversarialModel):
                 f"received {by!r} and {statistics!r}"
             )
         steps = self._settled("steps") if steps is None else steps
+        if min([steps, *settings]) < 0:
+            raise ValueError(f"steps must be at least 0; received {min([steps, *settings])}")
         sampler = self.sampler(task, by, statistics == "batch", steps, self._settled("step_size"), *settings)
         count, missing = len(arrays[0]), -len(arrays[0]) % self.chains
         filled = [np.asarray(array, "float32")[np.arange(count + missing) % count] for array in arrays]
         if missing:  # repeated latents would bias the batch's statistics
-            filled[0][count:] = self.random_latents(missing, seed=0)
+            filled[0][count:] = self.random_latents(missing, seed=2**31 - 1)  # which nobody else is likely to take
         images = sampler.predict(filled if len(filled) > 1 else filled[0], batch_size=self.chains, verbose=0)
         return images[:count]
 
@@ -528,7 +533,11 @@ class CoopNet(AdversarialModel):
         return self.generate(self.random_latents(n, seed), by, statistics, steps)
 
     def interpolate(self, rows=8, columns=8, seed=None, by="generator", statistics="batch"):
-        """Rows of images between two random latents each, on straight lines: [rows * columns, H, W, C]."""
+        """Rows of images between two random latents each, on straight lines: [rows * columns, H, W, C].
+
+        Latents in the middle of a line are shorter than random ones: where no others fill up a block, running
+        statistics after `recalibrate` are nearer to training's.
+        """
         left, right = self.random_latents(2 * rows, seed).reshape(2, rows, 1, self.latent_dim)
         share = np.linspace(0, 1, columns)[None, :, None]
         lines = (1 - share) * left + share * right
@@ -547,17 +556,22 @@ class CoopNet(AdversarialModel):
             latent_steps: Langevin steps of the latents; 0 begins at a random drawing.
             steps: Langevin steps of the images; None is training's.
         """
-        images = check_images(images, self.image_shape)
-        mask, shape = np.asarray(mask, "float32"), (*images.shape[:3], 1)
+        images, mask = np.asarray(images, "float32"), np.asarray(mask, "float32")
+        if images.shape[1:] != self.image_shape:
+            check_images(images, self.image_shape)  # raises
+        shape = (*images.shape[:3], 1)
         if not np.isin(mask, (0, 1)).all() or mask.shape not in (shape, shape[1:]):
             raise ValueError(f"mask must be 0 or 1 and {list(shape[1:])}, one or one an image; received {mask.shape}")
         mask = np.broadcast_to(mask, shape)
+        images = check_images(np.where(mask == 1, images, 0.0).astype("float32"), self.image_shape)
         latents = self.random_latents(len(images), seed)
         return self._in_blocks("_completed", by, statistics, steps, (latent_steps,), [latents, images, mask])
 
     def recalibrate(self, batches=50, seed=0):
         """Sets the generator's running statistics to the mean over so many batches of `chains`, for
         `statistics="running"`."""
+        if batches < 1:
+            raise ValueError(f"batches must be at least 1; received {batches}")
         found = [layer for layer in self.generator._flatten_layers() if hasattr(layer, "moving_mean")]
         momenta, latents = [layer.momentum for layer in found], self.random_latents(batches * self.chains, seed)
         try:
@@ -571,10 +585,11 @@ class CoopNet(AdversarialModel):
 
 
 def _values(setting):
-    """The number, or those of a schedule at a few updates."""
+    """The number, or those of a schedule at a few updates, and all of one that is made of constants."""
     if not callable(setting):
         return [setting]
-    return [float(ops.convert_to_numpy(setting(ops.convert_to_tensor(n)))) for n in (0, *(10**k for k in range(7)))]
+    updates = [ops.convert_to_tensor(n) for n in (0, *(10**k for k in range(7)))]
+    return [*getattr(setting, "values", ()), *(float(ops.convert_to_numpy(setting(n))) for n in updates)]
 
 
 def _whole(steps):

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 
 from kerasgan.images import from_uint8
-from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract, features_and_logits, warn_if_swapped
+from kerasgan.metrics.features import (
+    UNKNOWN,
+    ClassifierFeatures,
+    extract,
+    features_and_logits,
+    filled,
+    warn_if_swapped,
+)
 from kerasgan.models.classifier import build_classifier
 
 
@@ -168,3 +175,9 @@ def test_a_classifier_as_an_extractor():
     for network in (ends, layer):
         with pytest.raises(ValueError, match="a classifier must give logits; received .* ends in a softmax"):
             ClassifierFeatures(network)
+
+
+def test_a_batch_is_filled_to_few_sizes():
+    sizes = {count: len(filled(np.arange(count), 24)) for count in (1, 2, 3, 9, 17, 24)}
+    assert sizes == {1: 1, 2: 2, 3: 4, 9: 16, 17: 24, 24: 24}
+    assert filled(np.arange(3), 24).tolist() == [0, 1, 2, 2]

@@ -219,6 +219,14 @@ def test_latents_move_towards_the_images():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"sigma": float("nan")}, "sigma must be above 0; received nan"),
+        (
+            {
+                "step_size": keras.optimizers.schedules.PiecewiseConstantDecay([2000, 3000], [0.002, 0.03, 0.002]),
+                "sigma": 0.016,
+            },
+            "must be below 1 .* from step_size 0.03",
+        ),
         ({"step_size": 0.023, "sigma": 0.016}, r"must be below 1 .*; received 1\.03 from step_size 0\.023 and sigma"),
         ({"chains": 1}, "chains must be at least 2; received 1"),
         ({"steps": -1}, "steps must be at least 0; received -1"),
@@ -291,8 +299,8 @@ def test_alarms():
         ({"generator_loss": float("nan")}, "generator_loss is nan"),
     ):
         assert word in alarm([*calm, numbers(**changed)])
-    growing = [numbers(balance=1e-6 * 1.25**i) for i in range(60)]
-    assert alarm(growing) is None  # a descriptor that wakes up
+    growing = [numbers(balance=min(1e-6 * 1.25**i, 25.8)) for i in range(90)]  # a descriptor that wakes up
+    assert [i for i in range(1, 90) if alarm(growing[:i])] == []
 
 
 def test_diagnoses():
@@ -353,6 +361,19 @@ def test_weights_that_an_epochs_last_step_broke_are_taken_back(capsys):
     history = fit(model, epochs=2, callbacks=[breaks, callbacks.ExplosionGuard("descriptor")])
     assert history["rollbacks"] == [1, 1] and np.isfinite(np.concatenate([w.ravel() for w in weights(model)])).all()
     assert "trainable variables are not finite; back to step 0" in capsys.readouterr().out
+
+
+def test_an_epoch_whose_last_step_is_taken_back_keeps_the_means_of_the_others(monkeypatch):
+    model, steps = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), noise=0.0), []
+
+    def alarm(recent):
+        steps.append(recent[-1])
+        return "told" if len(steps) == len(IMAGES) // 8 else None
+
+    monkeypatch.setattr(model, "alarm", alarm)
+    history = fit(model, callbacks=[callbacks.ExplosionGuard("descriptor")])
+    kept = [step["reconstruction"] for step in steps[:-1]]
+    assert history["rollbacks"] == [1] and history["reconstruction"][0] == pytest.approx(np.mean(kept), rel=1e-4)
 
 
 def test_the_guard_says_what_it_needs():
@@ -464,7 +485,7 @@ def test_completion_keeps_what_is_known_and_draws_what_it_implies(by):
     truth = array(model.draw(model.random_latents(4, seed=8)))
     mask = np.ones((6, 6, 1), "float32")
     mask[3:] = 0
-    hidden = np.where(mask == 1, truth, 0).astype("float32")
+    hidden = np.where(mask == 1, truth, np.nan).astype("float32")
     completed = model.complete(hidden, mask, by=by, latent_steps=150, seed=1)
     np.testing.assert_allclose(completed[:, :3], truth[:, :3], atol=1e-6)
     random = model.complete(hidden, mask, by=by, latent_steps=0, seed=1)
@@ -476,6 +497,9 @@ def test_completion_keeps_what_is_known_and_draws_what_it_implies(by):
     ("call", "message"),
     [
         (lambda m: m.sample(0), "n must be at least 1; received 0"),
+        (lambda m: m.sample(2, by="descriptor", steps=-1), "steps must be at least 0; received -1"),
+        (lambda m: m.recalibrate(0), "batches must be at least 1; received 0"),
+        (lambda m: m.calibrate_langevin(IMAGES, target=-1), "target must be above 0; received -1"),
         (lambda m: m.sample(2, by="discriminator"), "by must be generator or descriptor"),
         (lambda m: m.sample(2, statistics="moving"), "statistics batch or running; received 'generator' and 'moving'"),
         (lambda m: m.generate(np.zeros((2, 4))), r"latents must be \[N, 3\]; received \[2, 4\]"),

@@ -1,0 +1,95 @@
+"""The notes' causes of explosions, forced on CoopNet and digits: what is said, what is taken back, what is left.
+
+    python -m benchmarks.explosions                          the defaults and each cause, seeds 0, 1 and 2
+    python -m benchmarks.explosions "sigma / 8" --seeds=0
+
+An hour and a half on two cores. Each run is `zoo.coopnet --preset=quick` at width 16, in a folder of its own below
+--runs: killed, it goes on where it stopped, and a finished one is not run again. Records go to
+benchmarks/results/explosions.json.
+"""
+
+import json
+import pathlib
+import warnings
+
+from absl import flags
+
+from benchmarks import timing
+from benchmarks.claims.training import curve, numbers, score_last
+from kerasgan import callbacks
+from zoo import coopnet, recipe
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "explosions.json"
+BASE = {"width": 16, "epochs": 15, "noise_until": 5, "grid_every": 15, "checkpoint_every": 5, "score_every": 0}
+# cause -> settings, and how its name begins; 0.007, 0.002, 10 and 0.016 are the preset's. The defaults run 2,046 steps.
+CAUSES = {
+    "defaults": ({"epochs": 33, "noise_until": 11}, ""),
+    "descriptor rate x 10": ({"descriptor_rate": 0.07}, "the descriptor's learning rate"),
+    "descriptor rate x 30": ({"descriptor_rate": 0.21}, "the descriptor's learning rate"),
+    "step size x 8": ({"step_size": 0.016}, "step_size"),
+    "steps x 6, step size x 2": ({"steps": 60, "step_size": 0.004}, "steps"),
+    "sigma / 8": ({"sigma": 0.002}, "sigma"),
+}
+
+
+def record(cause, seed, folder, **changes):
+    """Trains one run and tells what came of it.
+
+    Returns:
+        A dictionary: `refused`, why the settings were, or None; `warned`, the lines before training; `rollbacks`;
+        `stopped`, why training was, or None; `cause`, the likeliest by the model's own account; `scores`, of the last
+        whole epoch, `generator_…` and `descriptor_…`; `curve`, settings, and where it was made.
+    """
+    settings = recipe.settings_of(coopnet.RECIPE, "quick", **BASE | CAUSES[cause][0] | changes, seed=seed)
+    found = dict.fromkeys(("refused", "stopped", "cause")) | {"warned": [], "scores": {}}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            found["cause"] = coopnet.build(settings).causes().partition(": ")[2].partition(" (")[0]
+            found["scores"] = numbers(recipe.run(coopnet.RECIPE, settings, folder))
+        except ValueError as error:
+            found["refused"] = str(error)
+        except callbacks.NonFiniteLoss as error:
+            found["stopped"], found["scores"] = str(error), numbers(score_last(coopnet.RECIPE, settings, folder))
+    found["warned"] = [*dict.fromkeys(str(warning.message) for warning in caught)]
+    rows = curve(folder)
+    about = {"cause": cause, "seed": seed, "expected": CAUSES[cause][1], "settings": BASE | CAUSES[cause][0] | changes}
+    about |= {"command": f'python -m benchmarks.explosions "{cause}" --seeds={seed}', "named": found.pop("cause")}
+    return about | found | {
+        "rollbacks": int(rows[-1].get("rollbacks", 0)) if rows else 0, "curve": rows, **timing.provenance(),
+    }  # fmt: skip
+
+
+def read(results=RESULTS):
+    """The records; none where nothing was run."""
+    return json.loads(results.read_text()) if results.exists() else []
+
+
+def run(causes, seeds, runs, results=RESULTS, **changes):
+    records = read(results)
+    for seed in seeds:
+        for cause in causes:
+            if any((r["cause"], r["seed"]) == (cause, seed) for r in records):
+                print(f"{cause} with seed {seed} is done")
+                continue
+            folder = pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            records.append(record(cause, seed, folder, **changes))
+            recipe.write_json(results, records)
+
+
+def shell(arguments):
+    causes = arguments[1:] or list(CAUSES)
+    for cause in causes:
+        if cause not in CAUSES:
+            raise ValueError(f"a cause must be one of {', '.join(CAUSES)}; received {cause}")
+    run(causes, [int(seed) for seed in flags.FLAGS.seeds], flags.FLAGS.runs)
+    for r in read():
+        told = "refused" if r["refused"] else f"{len(r['warned'])} warnings, {r['rollbacks']} roll-backs"
+        print(f"{r['cause']}, seed {r['seed']}: {told}{', stopped' if r['stopped'] else ''}; likeliest: {r['named']}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "of each cause")
+    flags.DEFINE_string("runs", "runs/explosions", "folder of the runs' folders")
+    recipe.start(shell)

@@ -1,0 +1,46 @@
+"""Forced explosions become records: refusals, warnings, roll-backs and what is left."""
+
+import pytest
+
+from benchmarks import explosions
+from kerasgan import callbacks
+from zoo import coopnet
+
+TINY = {"width": 1, "epochs": 1, "noise_until": 1, "steps": 1}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """128 digits, and scores of none."""
+    images, labels = coopnet.load("digits", 28, 1, 0)
+    monkeypatch.setattr(coopnet, "load", lambda *told: (images[:128], labels[:128]))
+    judged = coopnet.RECIPE.__class__(**vars(coopnet.RECIPE) | {"score": lambda settings: lambda model, n: {"a": 1.0}})
+    monkeypatch.setattr(coopnet, "RECIPE", judged)
+
+
+def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
+    results = tmp_path / "explosions.json"
+    for _ in range(2):
+        explosions.run(("sigma / 8", "defaults"), (0,), tmp_path / "runs", results, **TINY)
+    warned, plain = explosions.read(results)
+    assert warned["named"] == "sigma 0.002" and warned["expected"] == "sigma"
+    assert "explosion is likely" in warned["warned"][0]
+    assert plain["warned"] == [] and plain["rollbacks"] == 0 and plain["scores"] == {"a": 1.0}
+    assert plain["refused"] is None and plain["stopped"] is None and len(plain["curve"]) == 1
+
+
+def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):
+    refused = explosions.record("step size x 8", 0, tmp_path, **TINY | {"step_size": 0.03})
+    assert "must be below 1" in refused["refused"] and refused["scores"] == {}
+
+    def explode(*told):
+        raise callbacks.Explosion("training stops")
+
+    monkeypatch.setattr(explosions.recipe, "run", explode)
+    stopped = explosions.record("defaults", 0, tmp_path, **TINY)
+    assert stopped["stopped"] == "training stops" and stopped["scores"] == {"a": 1.0}
+
+
+def test_an_unknown_cause():
+    with pytest.raises(ValueError, match="a cause must be one of defaults, .*; received rain"):
+        explosions.shell(["explosions", "rain"])
