@@ -75,9 +75,15 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
 
 def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
     used = recipe._callbacks(digits, recipe.settings_of(digits, **SMALL), tmp_path, None, None)
-    first = callbacks.ExplosionGuard, callbacks.DropMark, callbacks.ProgressLine, callbacks.NonFiniteGuard
-    assert tuple(map(type, used[:4])) == first and isinstance(used[-1], callbacks.Checkpoint)
-    assert used[1].folder == tmp_path / "checkpoints"
+    names = "ExplosionGuard LearningRateScheduler DropMark ProgressLine NonFiniteGuard".split()
+    assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(used[-1], callbacks.Checkpoint)
+    assert used[2].folder == tmp_path / "checkpoints"
+
+
+def test_the_rate_falls_with_the_noise_gone(digits, tmp_path):
+    settings = recipe.settings_of(digits, **SMALL | {"noise_until": 3, "decay": 0.5})
+    rate = zoo.coopnet.guards(settings, tmp_path)[1].schedule
+    assert [rate(epoch, 0.008) for epoch in (0, 2, 3, 9)] == [0.008, 0.008, 0.004, 0.004]
 
 
 def test_noise_goes_off_after_its_epochs(digits):
@@ -120,6 +126,7 @@ def test_drawn_birds_and_folders(tmp_path):
     ("changes", "message"),
     [
         ({"noise_until": -1}, "noise_until must be at least 0"),
+        ({"decay": 1.5}, r"decay must be above 0 and at most 1; received 1\.5"),
         ({"step_size": 0.03}, "must be below 1"),
         ({"latent_dim": 1}, "latent_dim must be at least 2"),
         ({"chains": 1}, "chains must be at least 2"),
