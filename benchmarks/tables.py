@@ -11,6 +11,7 @@ import re
 from absl import flags
 
 from benchmarks import claims as experiments
+from benchmarks import explosions as explosion_runs
 from benchmarks import quality
 from benchmarks import scores as noted_scores
 from benchmarks import speed as speed_cases
@@ -66,6 +67,21 @@ def birds():
         f"{_where(quality.read(names[0]))}. Command: `python -m benchmarks.quality {' '.join(names)}`."
     )
     return "\n".join(lines)[1:]
+
+
+def explosions():
+    """What was forced on CoopNet, and what came of it, a row a run."""
+    records = explosion_runs.read()
+    if not records:
+        return "Not run yet."
+    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "likeliest, by the model", "distance"
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for r in sorted(records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])):
+        distance = r["scores"].get("generator_digit_frechet_distance")
+        told = ["yes" if r["refused"] else "no", "yes" if r["warned"] else "no", str(r["rollbacks"])]
+        told += ["yes" if r["stopped"] else "no", r["named"] or "", "" if distance is None else f"{distance:.0f}"]
+        lines.append("| " + " | ".join([r["cause"], str(r["seed"]), *told]) + " |")
+    return "\n".join(lines)
 
 
 def quality_table(recipe_name, columns):
@@ -172,8 +188,10 @@ def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-TABLES = {"scores": scores, "birds": birds, "speed": speed, "claims": claims, "noted": noted, "ladder": ladder}
-PAGES = {README: ("scores", "speed", "birds"), SUITE: ("claims", "noted", "ladder", "speed")}
+TABLES = {
+    function.__name__: function for function in (scores, birds, explosions, speed, claims, noted, ladder)
+}  # fmt: skip
+PAGES = {README: ("scores", "speed", "birds"), SUITE: ("claims", "noted", "ladder", "explosions", "speed")}
 
 
 def filled(text, names=PAGES[README]):

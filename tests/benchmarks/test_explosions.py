@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import explosions
+from benchmarks import explosions, tables
 from kerasgan import callbacks
 from zoo import coopnet
 
@@ -27,6 +27,11 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     assert "explosion is likely" in warned["warned"][0]
     assert plain["warned"] == [] and plain["rollbacks"] == 0 and plain["scores"] == {"a": 1.0}
     assert plain["refused"] is None and plain["stopped"] is None and len(plain["curve"]) == 1
+    monkeypatch.setattr(tables.explosion_runs, "read", lambda: [warned, plain])
+    assert tables.explosions().splitlines()[2:] == [
+        "| defaults | 0 | no | no | 0 | no | step_size 0.002 |  |",
+        "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 |  |",
+    ]  # fmt: skip
 
 
 def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):
