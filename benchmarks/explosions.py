@@ -32,15 +32,16 @@ CAUSES = {
 }
 
 
-def record(cause, seed, folder, **changes):
-    """Trains one run and tells what came of it.
+def record(cause, seed, folder, changes=None):
+    """Trains one run, with further `changes` of its settings, and tells what came of it.
 
     Returns:
         A dictionary: `refused`, why the settings were, or None; `warned`, the lines before training; `rollbacks`;
         `stopped`, why training was, or None; `cause`, the likeliest by the model's own account; `scores`, of the last
         whole epoch, `generator_…` and `descriptor_…`; `curve`, settings, and where it was made.
     """
-    settings = recipe.settings_of(coopnet.RECIPE, "quick", **BASE | CAUSES[cause][0] | changes, seed=seed)
+    chosen = BASE | CAUSES[cause][0] | (changes or {})
+    settings = recipe.settings_of(coopnet.RECIPE, "quick", **chosen, seed=seed)
     found = dict.fromkeys(("refused", "stopped", "cause")) | {"warned": [], "scores": {}}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -53,7 +54,7 @@ def record(cause, seed, folder, **changes):
             found["stopped"], found["scores"] = str(error), numbers(score_last(coopnet.RECIPE, settings, folder))
     found["warned"] = [*dict.fromkeys(str(warning.message) for warning in caught)]
     rows = curve(folder)
-    about = {"cause": cause, "seed": seed, "expected": CAUSES[cause][1], "settings": BASE | CAUSES[cause][0] | changes}
+    about = {"cause": cause, "seed": seed, "expected": CAUSES[cause][1], "settings": chosen}
     about |= {"command": f'python -m benchmarks.explosions "{cause}" --seeds={seed}', "named": found.pop("cause")}
     return about | found | {
         "rollbacks": int(rows[-1].get("rollbacks", 0)) if rows else 0, "curve": rows, **timing.provenance(),
@@ -65,7 +66,7 @@ def read(results=RESULTS):
     return json.loads(results.read_text()) if results.exists() else []
 
 
-def run(causes, seeds, runs, results=RESULTS, **changes):
+def run(causes, seeds, runs, results=RESULTS, changes=None):
     records = read(results)
     for seed in seeds:
         for cause in causes:
@@ -74,7 +75,7 @@ def run(causes, seeds, runs, results=RESULTS, **changes):
                 continue
             folder = pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
             folder.mkdir(parents=True, exist_ok=True)
-            records.append(record(cause, seed, folder, **changes))
+            records.append(record(cause, seed, folder, changes))
             recipe.write_json(results, records)
 
 

@@ -86,10 +86,10 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
     return text_gan.scores(model, _text_encoder(checkpoint, about, text_encoder), samples or 1000, seed, damsm)
 
 
-def _text_encoder(checkpoint, about, named):
-    """Its name; '' where the data have embeddings of their own."""
+def _text_encoder(checkpoint, about, named, own=False):
+    """Its name; '' where the data have embeddings of their `own`."""
     encoder = about.get("text_encoder") if named is None else named
-    if encoder is None:
+    if encoder is None or not (encoder or own):
         raise ValueError(f"{checkpoint} does not say which text encoder it was trained with: name it, --text_encoder")
     return encoder
 
@@ -169,7 +169,7 @@ def source(
     if hasattr(model, "chains"):
         model = _blocks_drawn(model, by or "generator", count, seed)
     elif hasattr(model, "sizes"):
-        data, encoder = about.get("data") or "drawn_birds", _text_encoder(name, about, text_encoder)
+        data, encoder = about.get("data") or "drawn_birds", _text_encoder(name, about, text_encoder, own=True)
         embeddings = _embeddings(data, data_dir, encoder)
         model = _captions_drawn(model, embeddings, count, seed)
         content = hashlib.sha256(np.ascontiguousarray(embeddings)).hexdigest()[:16]

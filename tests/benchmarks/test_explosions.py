@@ -21,7 +21,7 @@ def few(monkeypatch):
 def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     results = tmp_path / "explosions.json"
     for _ in range(2):
-        explosions.run(("sigma / 8", "defaults"), (0,), tmp_path / "runs", results, **TINY)
+        explosions.run(("sigma / 8", "defaults"), (0,), tmp_path / "runs", results, TINY)
     warned, plain = explosions.read(results)
     assert warned["named"] == "sigma 0.002" and warned["expected"] == "sigma"
     assert "explosion is likely" in warned["warned"][0]
@@ -35,14 +35,14 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
 
 
 def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):
-    refused = explosions.record("step size x 8", 0, tmp_path, **TINY | {"step_size": 0.03})
+    refused = explosions.record("step size x 8", 0, tmp_path, TINY | {"step_size": 0.03})
     assert "must be below 1" in refused["refused"] and refused["scores"] == {}
 
     def explode(*told):
         raise callbacks.Explosion("training stops")
 
     monkeypatch.setattr(explosions.recipe, "run", explode)
-    stopped = explosions.record("defaults", 0, tmp_path, **TINY)
+    stopped = explosions.record("defaults", 0, tmp_path, TINY)
     assert stopped["stopped"] == "training stops" and stopped["scores"] == {"a": 1.0}
 
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -181,3 +183,20 @@ def test_a_batch_is_filled_to_few_sizes():
     sizes = {count: len(filled(np.arange(count), 24)) for count in (1, 2, 3, 9, 17, 24)}
     assert sizes == {1: 1, 2: 2, 3: 4, 9: 16, 17: 24, 24: 24}
     assert filled(np.arange(3), 24).tolist() == [0, 1, 2, 2]
+
+
+def test_memory_is_flat_in_the_number_of_images():
+    def peak(count):
+        def batches():
+            for _ in range(count // 50):
+                yield np.zeros((50, 8, 8, 3), "uint8")
+
+        tracemalloc.start()
+        made = extract(batches, lambda images: np.ones((len(images), 1000), "float32"), progress=False)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(made) == count
+        return most
+
+    few = peak(500)
+    assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 are 20 MB
