@@ -327,6 +327,8 @@ def _compared():
         shuffle_seed=shuffle_seed, batch=batch, subsets=FLAGS.subsets,
         subset_size=FLAGS.subset_size, k=FLAGS.k, density_k=FLAGS.density_k, pairs=FLAGS.pairs, scales=FLAGS.scales,
     )  # fmt: skip
+    if getattr(by, "file_sha256", None):  # which of the published files it was; features of all of them compare
+        found["protocol"]["weights_file_sha256"] = by.file_sha256
     if save:
         print(f"statistics of {FLAGS.reference or FLAGS.samples or FLAGS.checkpoint} in {save}")
     return found

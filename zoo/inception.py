@@ -18,7 +18,9 @@ Differences from the authors' fine-tuning, of which only the result and its grap
 - a tenth of the images is held out, to say how well the others were learnt.
 """
 
+import csv
 import dataclasses
+import hashlib
 import json
 import pathlib
 import sys
@@ -28,7 +30,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kerasgan import checkpoints
+from kerasgan import callbacks, checkpoints
 from kerasgan.data.drawn_birds import drawn_birds
 from kerasgan.data.folder import SUFFIXES
 from kerasgan.data.lazy_images import LazyImages, open_rgb
@@ -146,7 +148,7 @@ class Crops(keras.utils.PyDataset):
 
 
 def run(settings=Settings(), images=None, classes=None):
-    """Train, write the network, its card and its log to `output_dir`, and return the log.
+    """Train, write the network, its card and its log to `output_dir`, and return the log. Killed, it goes on.
 
     `images` and `classes` take the place of the data set's: uint8 [N, H, W, 3], and int [N].
     """
@@ -176,16 +178,33 @@ def run(settings=Settings(), images=None, classes=None):
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",  # TensorFlow's XLA is the slower one on a CPU
     )
-    history = model.fit(batches, epochs=settings.epochs, shuffle=False, verbose=2)
+    model.optimizer.build(model.trainable_variables)  # else its state is not read back
+    # Killed, the same command goes on after the last whole epoch; other settings in the same folder begin anew.
+    chosen = {key: value for key, value in dataclasses.asdict(settings).items() if key != "output_dir"}
+
+    def begin(epoch, logs):  # what an epoch sees depends on the seed and on it alone
+        batches.epoch = epoch
+        if settings.dropout:
+            model.layers[-2].seed_generator.state.assign(np.array([settings.seed, epoch], "uint32"))
+
+    kept = folder / f"backup_{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:8]}"
+    used = [
+        keras.callbacks.BackupAndRestore(kept),
+        keras.callbacks.LambdaCallback(on_epoch_begin=begin),
+        callbacks.CSVLog(folder / "log.csv"),
+    ]
+    model.fit(batches, epochs=settings.epochs, shuffle=False, verbose=2, callbacks=used)
+    with open(folder / "log.csv", newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
     network = slim_inception.folded(network, settings.width)
     split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"  # a folder has none
     log = {
         "started_from": start_of(settings),
         "fine_tuned_on": f"{len(train):,} images of {len(kinds)} classes of {name}{split}",
-        "losses": [round(float(loss), 4) for loss in history.history["loss"]],
+        "losses": [round(loss, 4) for loss in losses],
         "parameters": network.count_params(),
         "command": " ".join(["python -m zoo.inception", *sys.argv[1:]]),
-        "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key != "output_dir"},
+        "settings": chosen,
         "versions": recipe.versions(),
     }
     about = {"checkpoint": path.name} | {key: log[key] for key in ("started_from", "fine_tuned_on")}

@@ -54,6 +54,25 @@ def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_pa
     assert all(words in card for words in (path.name, "12 images of 3 classes", "random weights", "never"))
 
 
+def test_a_killed_run_goes_on_as_if_it_had_not_been(shallow, tmp_path, birds, monkeypatch):
+    settings = [dataclasses.replace(TINY, epochs=3, dropout=0.5, output_dir=str(tmp_path / name)) for name in "ab"]
+    whole = run(settings[0], *birds)
+
+    begin = inception.callbacks.CSVLog.on_epoch_begin
+
+    def kill(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(inception.callbacks.CSVLog, "on_epoch_begin", kill)
+        run(settings[1], *birds)
+    resumed = run(settings[1], *birds)
+    assert resumed["losses"] == pytest.approx(whole["losses"], abs=1e-3) and len(resumed["losses"]) == 3
+    assert not list((tmp_path / "b").glob("backup*/*"))
+
+
 def test_dropout_comes_between_features_and_logits(shallow):
     network = build_slim_inception(3, 75, 0.02, batch_norm=True)
     model = with_dropout(network, 0.5)
