@@ -311,9 +311,10 @@ def test_sample_and_checkpoint(tmp_path):
 
     other = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
     assert checkpoints.resume(tmp_path, other) == 1
-    one, two = (g.train_on_batch(*batch(128), return_dict=True) for g in (gan, other))
-    gan.reset_metrics()
-    assert {k: float(v) for k, v in two.items()} == pytest.approx({k: float(v) for k, v in one.items()}, rel=0.5)
+    # all that the next step depends on
+    state = [[ops.convert_to_numpy(v) for v in (*g.variables, *g.optimizer.variables)] for g in (gan, other)]
+    differ = [v.path for v, one, two in zip(gan.variables, *state, strict=False) if not np.array_equal(one, two)]
+    assert len(state[0]) == len(state[1]) and all(map(np.array_equal, *state)), differ
 
 
 class Feed(keras.utils.PyDataset):
