@@ -324,6 +324,11 @@ class AdversarialModel(keras.Model):
 
     # === fit ===
 
+    @property
+    def distribute_strategy(self):
+        """What Keras trains by on TensorFlow; other backends' models have none."""
+        return backend.untuned(super().distribute_strategy)
+
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
         batches it would have seen."""

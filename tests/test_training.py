@@ -188,6 +188,21 @@ def test_validation_in_fit():
     assert np.isfinite(history["val_discriminator_loss"]).all()
 
 
+@pytest.mark.skipif(NAME != "tensorflow", reason="of tf.data")
+def test_no_epoch_waits_for_the_thread_that_tunes_the_data(monkeypatch):
+    import tensorflow as tf
+
+    tuned = []
+
+    def distribute(self, dataset, options=None):
+        tuned.append(dataset.options().autotune.enabled)
+        return dataset
+
+    monkeypatch.setattr(type(tf.distribute.get_strategy()), "experimental_distribute_dataset", distribute)
+    fit(tiny(), validation_data=(DATA,))
+    assert tuned == [False, False]
+
+
 def test_steps_per_execution():
     if NAME == "torch":
         with pytest.raises(ValueError, match="steps_per_execution"):

@@ -69,8 +69,8 @@ SMALL = {
 }  # fmt: skip
 # Data with vectors of their own, beside which there is no image encoder.
 OWN_VECTORS = {"text_encoder": "", "damsm_weight": 0.0}
-# Hours on two CPU cores. Two captions: four tell nearly all, but people give one. A generator of twice the width is
-# hardly better after 5 epochs (66.0 % of the attributes for 63.5 %), at more than twice the time a step.
+# Hours on two CPU cores. Two captions: four tell nearly all, but people give one. A generator of twice the width was
+# hardly better after as many steps, at more than twice the time a step.
 LONG = SMALL | {
     "epochs": 45, "drawn": 4500, "captions": 2, "average": 0.999, "halve_every": 15,
     "score_every": 5, "checkpoint_every": 5,

@@ -16,6 +16,7 @@ __all__ = [
     "recomputed",
     "step",
     "trace",
+    "untuned",
     "value_and_gradients",
     "value_and_input_gradient",
 ]
@@ -126,3 +127,24 @@ def batch_norm(x, gamma, beta, epsilon):
     # The kernel hands out the unbiased variance; Keras averages the biased one.
     count = tf.cast(tf.size(maps) // channels, variance.dtype)
     return tf.reshape(y, shape), mean, variance * (count - 1) / count
+
+
+class _Untuned:
+    """A distribution strategy as it is, whose data sets do not tune themselves."""
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+
+    def __getattr__(self, name):
+        return getattr(self._strategy, name)
+
+    def experimental_distribute_dataset(self, dataset):
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return self._strategy.experimental_distribute_dataset(dataset.with_options(options))
+
+
+def untuned(strategy):
+    # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the call to end (it looks
+    # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
+    return _Untuned(strategy)

@@ -16,6 +16,7 @@ __all__ = [
     "recomputed",
     "step",
     "trace",
+    "untuned",
     "value_and_gradients",
     "value_and_input_gradient",
 ]
@@ -114,3 +115,7 @@ def batch_norm(x, gamma, beta, epsilon):
     if count == 1:  # the kernel divides by count - 1
         variance = torch.zeros_like(variance)
     return y.movedim(1, -1), mean, variance * (count - 1) / count
+
+
+def untuned(strategy):
+    return strategy

@@ -61,18 +61,18 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     assert "mnist_gan: run" in page and "What a longer run gives" in page
     assert (folder / "shipped" / "mnist_gan_digits.png").stat().st_size > 1000
 
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
+        with pytest.raises(ValueError, match="holds a run with .*; go on with these or name another --folder"):
+            recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
 
 def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_path):
     settings = recipe.settings_of(digits, "best", **SMALL | {"epochs": 1})
     for folder, data, count in ((tmp_path / "digits", "digits", 1), (tmp_path / "others", "mnist", 0)):
         recipe.run(digits, dataclasses.replace(settings, data=data), folder)
         assert len([*folder.glob("shipped/*.png")]) == count
-
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
-        with pytest.raises(ValueError, match="holds a run with .*; go on with these or name another --folder"):
-            recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
-    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
