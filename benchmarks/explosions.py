@@ -3,18 +3,17 @@
     python -m benchmarks.explosions                          the defaults and each cause, seeds 0, 1 and 2
     python -m benchmarks.explosions "sigma / 8" --seeds=0
 
-An hour and a half on two cores. Each run is `zoo.coopnet --preset=quick` at width 16, in a folder of its own below
---runs: killed, it goes on where it stopped, and a finished one is not run again. Records go to
+Something like an hour and a half on two cores. Each run is `zoo.coopnet --preset=quick` at width 16, in a folder of its
+own below --runs: killed, it goes on where it stopped, and a finished one is not run again. Records go to
 benchmarks/results/explosions.json.
 """
 
-import json
 import pathlib
 import warnings
 
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import records, timing
 from benchmarks.claims.training import curve, numbers, score_last
 from kerasgan import callbacks
 from zoo import coopnet, recipe
@@ -37,16 +36,17 @@ def record(cause, seed, folder, changes=None):
 
     Returns:
         A dictionary: `refused`, why the settings were, or None; `warned`, the lines before training; `rollbacks`;
-        `stopped`, why training was, or None; `cause`, the likeliest by the model's own account; `scores`, of the last
-        whole epoch, `generator_…` and `descriptor_…`; `curve`, settings, and where it was made.
+        `stopped`, why training was, or None; `named`, the likeliest cause by the model's own account, and `expected`,
+        how the forced one's name begins; `scores`, of the last whole epoch, `generator_…` and `descriptor_…`; `curve`,
+        settings, and where it was made.
     """
     chosen = BASE | CAUSES[cause][0] | (changes or {})
     settings = recipe.settings_of(coopnet.RECIPE, "quick", **chosen, seed=seed)
-    found = dict.fromkeys(("refused", "stopped", "cause")) | {"warned": [], "scores": {}}
+    found = dict.fromkeys(("refused", "stopped", "named")) | {"warned": [], "scores": {}}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            found["cause"] = coopnet.build(settings).causes().partition(": ")[2].partition(" (")[0]
+            found["named"] = coopnet.build(settings).causes().partition(": ")[2].partition(" (")[0]
             found["scores"] = numbers(recipe.run(coopnet.RECIPE, settings, folder))
         except ValueError as error:
             found["refused"] = str(error)
@@ -54,29 +54,30 @@ def record(cause, seed, folder, changes=None):
             found["stopped"], found["scores"] = str(error), numbers(score_last(coopnet.RECIPE, settings, folder))
     found["warned"] = [*dict.fromkeys(str(warning.message) for warning in caught)]
     rows = curve(folder)
-    about = {"cause": cause, "seed": seed, "expected": CAUSES[cause][1], "settings": chosen}
-    about |= {"command": f'python -m benchmarks.explosions "{cause}" --seeds={seed}', "named": found.pop("cause")}
-    return about | found | {
+    command = f'python -m benchmarks.explosions "{cause}" --seeds={seed}'
+    return found | {
+        "expected": CAUSES[cause][1], "command": command, "settings": chosen,
         "rollbacks": int(rows[-1].get("rollbacks", 0)) if rows else 0, "curve": rows, **timing.provenance(),
     }  # fmt: skip
 
 
 def read(results=RESULTS):
     """The records; none where nothing was run."""
-    return json.loads(results.read_text()) if results.exists() else []
+    return records.read(results)
 
 
 def run(causes, seeds, runs, results=RESULTS, changes=None):
-    records = read(results)
-    for seed in seeds:
-        for cause in causes:
-            if any((r["cause"], r["seed"]) == (cause, seed) for r in records):
-                print(f"{cause} with seed {seed} is done")
-                continue
-            folder = pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
-            folder.mkdir(parents=True, exist_ok=True)
-            records.append(record(cause, seed, folder, changes))
-            recipe.write_json(results, records)
+    def make(cause, seed):
+        folder = pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return record(cause, seed, folder, changes)
+
+    records.complete(results, [{"cause": cause, "seed": seed} for seed in seeds for cause in causes], make)
+
+
+def right(record):
+    """Whether the model names the cause that was forced; None where none was."""
+    return (record["named"] or "").startswith(record["expected"]) if record["expected"] else None
 
 
 def shell(arguments):
@@ -87,7 +88,8 @@ def shell(arguments):
     run(causes, [int(seed) for seed in flags.FLAGS.seeds], flags.FLAGS.runs)
     for r in read():
         told = "refused" if r["refused"] else f"{len(r['warned'])} warnings, {r['rollbacks']} roll-backs"
-        print(f"{r['cause']}, seed {r['seed']}: {told}{', stopped' if r['stopped'] else ''}; likeliest: {r['named']}")
+        stopped, wrong = ", stopped" if r["stopped"] else "", " (wrong)" if right(r) is False else ""
+        print(f"{r['cause']}, seed {r['seed']}: {told}{stopped}; likeliest: {r['named']}{wrong}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import sys
 
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import records, timing
 from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -35,7 +35,7 @@ RUNS = {
 
 
 def record(name, preset, seed, folder):
-    """Trains one run in a process of its own and returns its record."""
+    """Trains one run in a process of its own and returns what is to be kept of it."""
     command = ["-m", f"zoo.{name}", f"--preset={preset}", f"--seed={seed}"]
     subprocess.run([sys.executable, *command, f"--folder={folder}"], check=True)
     found = json.loads((folder / "scores.json").read_text())
@@ -46,11 +46,9 @@ def record(name, preset, seed, folder):
     versions = json.loads((folder / "versions.json").read_text())
     scored = [(row, scores.keys() & {k for k, v in row.items() if v}) for row in log]
     return timing.provenance() | {
-        "preset": preset,
-        "seed": seed,
         "command": " ".join(["python", *command]),
         "scores": scores,
-        "protocol": found["protocol"],
+        "protocol": found.get("protocol"),
         "seconds": round(sum(float(row["seconds"]) for row in log)),
         "curve": [{k: float(row[k]) for k in ("epoch", *sorted(names))} for row, names in scored if names],
         "settings": {k: v for k, v in settings.items() if k not in ("title", "description", "recipe", "command")},
@@ -59,15 +57,14 @@ def record(name, preset, seed, folder):
     }
 
 
-def summary(records):
-    """`preset -> score -> (mean, standard deviation, seeds)` over the seeds of the records."""
-    presets = dict.fromkeys(r["preset"] for r in records)
+def summary(runs):
+    """`preset -> score -> (mean, standard deviation, seeds)` over the seeds of the records `runs`."""
     found = {}
-    for preset in presets:
-        runs = [r for r in records if r["preset"] == preset]
+    for preset in dict.fromkeys(r["preset"] for r in runs):
+        of = [r for r in runs if r["preset"] == preset]
         found[preset] = {}
-        for name in (*runs[0]["scores"], "seconds", "peak_memory_mib"):
-            values = [r["scores"].get(name, r.get(name)) for r in runs]
+        for name in (*of[0]["scores"], "seconds", "peak_memory_mib"):
+            values = [r["scores"].get(name, r.get(name)) for r in of]
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
             found[preset][name] = (statistics.mean(values), deviation, len(values))
     return found
@@ -75,23 +72,20 @@ def summary(records):
 
 def read(name, results=RESULTS):
     """The records of a recipe's runs; none where nothing was run."""
-    path = results / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    return records.read(results / f"{name}.json")
 
 
 def run(name, presets, seeds, runs, results=RESULTS):
-    records = read(name, results)
-    for seed in seeds:
-        for preset in presets:
-            if any((r["preset"], r["seed"]) == (preset, seed) for r in records):
-                print(f"{name}, {preset} with seed {seed} is done")
-                continue
-            folder = pathlib.Path(runs) / f"{name}_{preset}{f'_seed{seed}' if seed else ''}"
-            folder.mkdir(parents=True, exist_ok=True)
-            records.append(record(name, preset, seed, folder))
-            recipe.write_json(results / f"{name}.json", records)
-            if seed == 0:
-                shutil.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
+    def make(preset, seed):
+        folder = pathlib.Path(runs) / recipe.folder_name(name, preset, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        made = record(name, preset, seed, folder)
+        if seed == 0:
+            shutil.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
+        return made
+
+    wanted = [{"preset": preset, "seed": seed} for seed in seeds for preset in presets]
+    records.complete(results / f"{name}.json", wanted, make)
 
 
 def shell(arguments):

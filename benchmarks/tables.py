@@ -74,12 +74,13 @@ def explosions():
     records = explosion_runs.read()
     if not records:
         return "Not run yet."
-    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "likeliest, by the model", "distance"
+    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "likeliest cause named", "distance"
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for r in sorted(records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])):
         distance = r["scores"].get("generator_digit_frechet_distance")
         told = ["yes" if r["refused"] else "no", "yes" if r["warned"] else "no", str(r["rollbacks"])]
-        told += ["yes" if r["stopped"] else "no", r["named"] or "", "" if distance is None else f"{distance:.0f}"]
+        named = (r["named"] or "") + {None: "", True: " (right)", False: " (wrong)"}[explosion_runs.right(r)]
+        told += ["yes" if r["stopped"] else "no", named, "" if distance is None else f"{distance:.0f}"]
         lines.append("| " + " | ".join([r["cause"], str(r["seed"]), *told]) + " |")
     return "\n".join(lines)
 

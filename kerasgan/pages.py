@@ -94,6 +94,7 @@ def run_page(folder):
 
     `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as `zoo.mnist_gan`)
     and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
+    `shipped` may hold what shipped presets draw of the same, `<preset>.png`.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():

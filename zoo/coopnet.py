@@ -58,7 +58,7 @@ QUICK = {
     "epochs": 40, "batch_size": 64, "chains": 64, "steps": 10, "width": 32, "noise_until": 20, "score_every": 10,
     "generator_rate": 2e-4,
 }  # fmt: skip
-# The shipped preset's run: steps are worth more than width.
+# An hour: noise off after a third, then ever smaller steps of the descriptor.
 DIGITS = QUICK | {
     "epochs": 150, "noise_until": 50, "decay": 0.98, "score_every": 25, "grid_every": 5, "checkpoint_every": 25,
 }  # fmt: skip

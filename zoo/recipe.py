@@ -228,6 +228,11 @@ def dry_run(recipe, settings):
 # === The shell ===
 
 
+def folder_name(name, preset, seed):
+    """Of a recipe's run below `RUNS`, where no other is asked for."""
+    return f"{name}_{preset}{f'_seed{seed}' if seed else ''}"
+
+
 def main(recipe):
     """Runs a recipe from the command line: `--preset`, `--folder`, `--dry_run`, and a flag for each setting."""
     flags.DEFINE_string("preset", None, f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default")
@@ -242,8 +247,7 @@ def main(recipe):
         settings = settings_of(recipe, preset, **given_flags(recipe.settings))
         if flags.FLAGS.dry_run:
             return dry_run(recipe, settings)
-        seed = f"_seed{settings.seed}" if settings.seed else ""
-        folder = pathlib.Path(flags.FLAGS.folder or RUNS / f"{recipe.name}_{preset}{seed}")
+        folder = pathlib.Path(flags.FLAGS.folder or RUNS / folder_name(recipe.name, preset, settings.seed))
         told = [word for word in sys.argv[1:] if not re.match("--?folder", word)]  # where is not what; see pages.py
         command = " ".join([f"python -m zoo.{recipe.name}", *told])
         try:

@@ -30,7 +30,7 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     monkeypatch.setattr(tables.explosion_runs, "read", lambda: [warned, plain])
     assert tables.explosions().splitlines()[2:] == [
         "| defaults | 0 | no | no | 0 | no | step_size 0.002 |  |",
-        "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 |  |",
+        "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 (right) |  |",
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import quality, tables
+from benchmarks import quality, records, tables
 from kerasgan import images
 
 SCORES = {"attribute_accuracy": 0.8, "attribute_chance": 0.25, "attribute_accuracy_data": 0.99}
@@ -46,15 +46,15 @@ def test_runs_become_records_once(commands, tmp_path):
     assert [(command[2], command[3], command[-1]) for command in commands] == [
         ("--preset=long", "--seed=0", "birds_64_long"), ("--preset=long", "--seed=1", "birds_64_long_seed1"),
     ]  # fmt: skip
-    records = quality.read("birds_64", results)
-    assert [record["seed"] for record in records] == [0, 1]
-    first = records[0]
+    kept = quality.read("birds_64", results)
+    assert [record["seed"] for record in kept] == [0, 1]
+    first = kept[0]
     assert first["command"] == "python -m zoo.birds_64 --preset=long --seed=0"
     assert first["scores"] == SCORES and first["protocol"]["sizes"] == [64]
     assert first["curve"] == [{"epoch": 2.0, "attribute_accuracy": 0.7}]
     assert first["seconds"] == 90 and first["peak_memory_mib"] == 1024 and first["settings"] == {"epochs": 2}
     assert (results / "birds_64_long.png").stat().st_size and not list(results.glob("*seed1*"))
-    assert quality.summary(records)["long"]["attribute_accuracy"] == (0.8, 0.0, 2)
+    assert quality.summary(kept)["long"]["attribute_accuracy"] == (0.8, 0.0, 2)
 
 
 def test_table_of_the_birds(commands, tmp_path, monkeypatch):
@@ -68,3 +68,18 @@ def test_table_of_the_birds(commands, tmp_path, monkeypatch):
 def test_an_unknown_recipe():
     with pytest.raises(ValueError, match="a recipe must be one of mnist_gan, birds_64, .*; received birds"):
         quality.shell(["quality", "birds"])
+
+
+def test_records_that_cannot_be_read_and_those_of_others(tmp_path):
+    path = tmp_path / "some.json"
+
+    def make(seed):  # another process ends meanwhile
+        path.write_text(json.dumps([{"seed": 7}, *records.read(path)]))
+        return {"score": seed / 2}
+
+    records.complete(path, [{"seed": 1}, {"seed": 2}], make)
+    records.complete(path, [{"seed": 7}, {"seed": 1}], None)
+    assert records.read(path) == [{"seed": 7}, {"seed": 7}, {"seed": 1, "score": 0.5}, {"seed": 2, "score": 1.0}]
+    path.write_text("[1")
+    with pytest.raises(ValueError, match=r"some.json is broken \(.*\); mend or delete it"):
+        records.complete(path, [{"seed": 3}], make)

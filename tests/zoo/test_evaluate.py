@@ -103,7 +103,7 @@ class Fake:
     """In place of Inception: mean colours."""
 
     def __init__(self, weights=None):
-        self.protocol = {"network": "Inception-2015-12-05", "weights": weights}
+        self.protocol, self.file_sha256 = {"network": "Inception-2015-12-05", "weights": weights}, "5ha"
 
     def __call__(self, images):
         return images.mean(axis=(1, 2)).astype("float32"), images[:, 0, 0].astype("float32")
@@ -116,6 +116,7 @@ def test_inceptions_keys_cache_and_warnings(call, files, tmp_path, monkeypatch):
     assert {"inception_score_mean", "frechet_inception_distance", "kernel_inception_distance_std"} < set(found)
     assert found["frechet_inception_distance"] == pytest.approx(0, abs=1e-6)
     assert found["protocol"]["features"]["weights"] == "w.pth" and found["warnings"] == []
+    assert found["protocol"]["weights_file_sha256"] == "5ha"
     assert len(list((tmp_path / "cache").iterdir())) == 2
     blue = np.stack([ONE[..., 0] // 2, ONE[..., 1], 255 - ONE[..., 2] // 2], axis=-1)
     np.savez(tmp_path / "rgb.npz", images=blue)

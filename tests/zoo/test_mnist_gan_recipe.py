@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -66,6 +67,19 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
         with pytest.raises(ValueError, match="holds a run with .*; go on with these or name another --folder"):
             recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                weight = self.model.generator.trainable_variables[0]
+                weight.assign(np.full(weight.shape, np.nan))
+
+    poisoned = dataclasses.replace(digits, callbacks=lambda settings, folder: [Poison()])
+    with pytest.raises(recipe.callbacks.NonFiniteLoss, match="epoch 2"):
+        recipe.run(poisoned, recipe.settings_of(digits, "best", **SMALL), tmp_path)
+    assert (tmp_path / "index.html").exists() and epochs(tmp_path) == [1]
 
 
 def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_path):
