@@ -178,7 +178,6 @@ def run(settings=Settings(), images=None, classes=None):
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",  # TensorFlow's XLA is the slower one on a CPU
     )
-    model.optimizer.build(model.trainable_variables)  # else its state is not read back
     # Killed, the same command goes on after the last whole epoch; other settings in the same folder begin anew.
     chosen = {key: value for key, value in dataclasses.asdict(settings).items() if key != "output_dir"}
 
