@@ -17,6 +17,7 @@ __all__ = [
     "cond",
     "fori_loop",
     "frozen_averages",
+    "image_conv",
     "recomputed",
     "step",
     "trace",
@@ -160,3 +161,7 @@ def batch_norm(x, gamma, beta, epsilon):
 
 def untuned(strategy):
     return strategy
+
+
+def image_conv(x, kernel, strides, padding):
+    return keras.ops.conv(x, kernel, strides, padding, "channels_last")

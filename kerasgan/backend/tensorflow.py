@@ -13,6 +13,7 @@ __all__ = [
     "cond",
     "fori_loop",
     "frozen_averages",
+    "image_conv",
     "recomputed",
     "step",
     "trace",
@@ -127,6 +128,50 @@ def batch_norm(x, gamma, beta, epsilon):
     # The kernel hands out the unbiased variance; Keras averages the biased one.
     count = tf.cast(tf.size(maps) // channels, variance.dtype)
     return tf.reshape(y, shape), mean, variance * (count - 1) / count
+
+
+def image_conv(x, kernel, strides, padding):
+    border = padding.upper()
+
+    @tf.custom_gradient
+    def convolve(x, kernel):
+        def gradient(slope):
+            of_x = _gradient_of_images(slope, kernel, x.shape[1:3], strides, padding)
+            of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=slope, strides=[1, *strides, 1], padding=border
+            )
+            return of_x, of_kernel
+
+        return tf.nn.conv2d(x, kernel, strides, border), gradient
+
+    return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
+
+
+def _gradient_of_images(slope, kernel, sides, strides, padding):
+    """That of a convolution with respect to its input [N, H, W, C]: a convolution of the slope to all C channels of the
+    pixels in a square of the strides' sides, which then go to their places."""
+    channels, maps = kernel.shape[2:]
+    borders, before, blocks, extra = [[0, 0]], [], [], []
+    for side, length, stride, out in zip(sides, kernel.shape[:2], strides, slope.shape[1:3], strict=True):
+        # Pixel i takes slope[(i + first - a) / stride] kernel[a] for each a that leaves a whole number.
+        first = max((out - 1) * stride + length - side, 0) // 2 if padding == "same" else 0
+        block, squares = -(-length // stride), -(-(side + first) // stride)
+        borders.append([block - 1, max(squares - out, 0)])
+        before.append(first)
+        blocks.append(block)
+        extra.append([0, block * stride - length])
+    (high, wide), (down, right) = blocks, strides
+    kernel = tf.reshape(tf.pad(kernel, [*extra, [0, 0], [0, 0]]), [high, down, wide, right, channels, maps])
+    kernel = tf.transpose(tf.reverse(kernel, [0, 2]), [0, 2, 5, 1, 3, 4])
+    kernel = tf.reshape(kernel, [high, wide, maps, down * right * channels])
+    y = tf.nn.conv2d(slope, kernel, 1, [*borders, [0, 0]])
+    if down == right > 1:
+        y = tf.nn.depth_to_space(y, down)
+    elif down != right:
+        _, rows, columns, _ = y.shape
+        y = tf.reshape(y, [-1, rows, columns, down, right, channels])
+        y = tf.reshape(tf.transpose(y, [0, 1, 3, 2, 4, 5]), [-1, rows * down, columns * right, channels])
+    return y[:, before[0] : before[0] + sides[0], before[1] : before[1] + sides[1]]
 
 
 class _Untuned:

@@ -26,6 +26,8 @@ from keras import initializers, layers, ops
 from kerasgan.images import check_images
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
+from kerasgan.layers.image_conv import ImageConv2D
+from kerasgan.layers.summed_dense import SummedDense
 from kerasgan.ops.langevin import langevin, lengths, prior_rate
 from kerasgan.training import AdversarialModel
 
@@ -51,12 +53,12 @@ def _weights(deviation):
 
 
 def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2, deviation=0.01):
-    """Images [N, size, size, channels] -> [N, head], whose sum is f. No normalisation: it would tie chains together.
+    """Images [N, size, size, channels] -> f, [N, 1]. No normalisation: it would tie chains together.
 
     Args:
         size: 28, 32 or 64 (1,066,532 parameters for digits; 2,012,388 and 6,927,588 for colours).
         width: channels of the first convolution; the others have 2 and 4 times as many.
-        head: outputs. One Adam step moves a sum of 100 a hundred times as far as one output.
+        head: outputs that are summed. One Adam step moves a sum of 100 a hundred times as far as one output.
         negative_slope: of the leaky ReLUs (0.2 the authors', 0.01 the port's).
         deviation: of the normal initial weights; None is torch's default.
     """
@@ -64,10 +66,11 @@ def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2
     images = x = keras.Input((size, size, channels), name="images")
     convolutions = ((4, 2), (4, 2), (4, 2)) if size == 28 else ((5, 2), (3, 2), (3, 1))
     for maps, (kernel, stride) in zip((width, 2 * width, 4 * width), convolutions, strict=True):
-        x = layers.Conv2D(maps, kernel, stride, padding="same", kernel_initializer=_weights(deviation))(x)
+        kind = ImageConv2D if x is images else layers.Conv2D
+        x = kind(maps, kernel, stride, padding="same", kernel_initializer=_weights(deviation))(x)
         x = layers.LeakyReLU(negative_slope)(x)  # [N, 14, 14, 64], [N, 7, 7, 128], [N, 4, 4, 256] at 28
-    outputs = layers.Dense(head, kernel_initializer=_weights(deviation))(layers.Flatten()(x))
-    return keras.Model(images, outputs, name="descriptor")
+    f = SummedDense(head, kernel_initializer=_weights(deviation))(layers.Flatten()(x))
+    return keras.Model(images, f, name="descriptor")
 
 
 def build_generator(size, channels=3, width=64, *, latent_dim=100, negative_slope=0.2, deviation=0.005):
@@ -183,7 +186,7 @@ class CoopNet(AdversarialModel):
 
     Args:
         generator: latents -> images; the authors' for digits by default.
-        descriptor: images -> [N, outputs], without batch norm.
+        descriptor: images -> [N, outputs], whose sum is f, without batch norm.
         chains: Langevin chains a step, whatever M is: also the batch of the generator's batch norm.
         steps, step_size: of Langevin on images; schedules.
         sigma: deviation of the Gaussian that holds images at 0.

@@ -78,14 +78,14 @@ def count(network):
 def test_published_parameter_counts(size, channels, published):
     one, other = coopnet.build_descriptor(size, channels), coopnet.build_generator(size, channels)
     assert (count(one), count(other)) == published
-    assert one.output_shape == (None, 100) and other.output_shape == (None, size, size, channels)
+    assert one.output_shape == (None, 1) and other.output_shape == (None, size, size, channels)
     assert not any(hasattr(layer, "moving_mean") for layer in one.layers)
 
 
 def test_network_knobs():
     images = array(coopnet.build_generator(28, 1, 1, latent_dim=5)(np.ones((2, 5), "float32")))
     assert images.shape == (2, 28, 28, 1) and np.abs(images).max() <= 1
-    assert coopnet.build_descriptor(28, 1, 2, head=1).output_shape == (None, 1)
+    assert coopnet.build_descriptor(28, 1, 2, head=3).layers[-1].kernel.shape[-1] == 3
     for deviation, expected in ((0.01, 0.01), (None, 256**-0.5 / 3**0.5)):  # uniform within 1 / sqrt(inputs)
         kernel = coopnet.build_descriptor(28, 1, 4, deviation=deviation).layers[-1].kernel
         assert array(kernel.value).std() == pytest.approx(expected, rel=0.05)

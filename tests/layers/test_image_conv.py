@@ -1,0 +1,55 @@
+"""The convolution of images against Keras' own: numbers, gradients, gradients of gradients."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasgan import backend
+from kerasgan.layers.image_conv import ImageConv2D
+
+pytestmark = pytest.mark.backend
+
+
+def slopes(layer, images):
+    """The outputs, d sum(sin(outputs)) / d images, and the gradients of that slope's squares: of weights, of images."""
+
+    def slope(x):
+        return backend.value_and_input_gradient(lambda x: ops.sum(ops.sin(layer(x))), x)[1]
+
+    x = keras.Variable(images)
+    outputs, gradients = backend.value_and_gradients(
+        lambda: (ops.sum(ops.square(slope(ops.convert_to_tensor(x)))), layer(images)), [*layer.trainable_variables, x]
+    )
+    return [ops.convert_to_numpy(value) for value in (outputs, slope(ops.convert_to_tensor(images)), *gradients)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "kernel", "strides", "padding"),
+    [
+        ((8, 8), 5, 2, "same"), ((8, 8), 4, 2, "same"), ((9, 7), 3, 2, "same"), ((6, 8), (4, 3), (2, 3), "same"),
+        ((7, 7), 3, 1, "same"), ((9, 9), 4, 2, "valid"), ((8, 9), 3, 3, "valid"), ((8, 8), 1, 2, "same"),
+        ((8, 8), 2, 3, "valid"),
+    ],
+)  # fmt: skip
+def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
+    images = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype("float32")
+    ours, theirs = (kind(4, kernel, strides, padding) for kind in (ImageConv2D, keras.layers.Conv2D))
+    for layer in (ours, theirs):
+        layer.build(images.shape)
+    theirs.set_weights(ours.get_weights())
+    for one, other in zip(slopes(ours, images), slopes(theirs, images), strict=True):
+        assert np.abs(other).max() > 0.01
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+@pytest.mark.parametrize("arguments", [{"dilation_rate": 2}, {"groups": 3}, {"data_format": "channels_first"}])
+def test_what_it_cannot_do_is_refused(arguments):
+    with pytest.raises(ValueError, match="must be without dilation or groups, with channels last; received"):
+        ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
+
+
+def test_round_trip():
+    layer = ImageConv2D(4, 3, 2, activation="relu")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(again) is ImageConv2D and again.get_config() == layer.get_config()
