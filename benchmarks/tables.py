@@ -69,6 +69,25 @@ def birds():
     return "\n".join(lines)[1:]
 
 
+def coopnet():
+    """CoopNet on digits, by its generator and by its descriptor."""
+    number = "{:.1f}"
+    columns = {
+        "generator_classes_covered": ("the generator's classes", "{:.0f}"),
+        "generator_digit_frechet_distance": ("Fréchet distance", number),
+        "generator_digit_frechet_ratio": ("× floor", number),
+        "descriptor_classes_covered": ("the descriptor's classes", "{:.0f}"),
+        "descriptor_digit_frechet_distance": ("Fréchet distance", number),
+        "descriptor_digit_frechet_ratio": ("× floor", number),
+    }
+    if not (found := quality.read("coopnet")):
+        return "Not run yet."
+    return (
+        f"{quality_table('coopnet', columns)}\n\nBy the digit judge, as above; {_where(found)}; other jobs ran beside "
+        "them, so minutes are upper bounds. Command: `python -m benchmarks.quality coopnet`."
+    )
+
+
 def explosions():
     """What was forced on CoopNet, and what came of it, a row a run."""
     records = explosion_runs.read()
@@ -190,9 +209,9 @@ def _cell(text):
 
 
 TABLES = {
-    function.__name__: function for function in (scores, birds, explosions, speed, claims, noted, ladder)
+    function.__name__: function for function in (scores, birds, coopnet, explosions, speed, claims, noted, ladder)
 }  # fmt: skip
-PAGES = {README: ("scores", "speed", "birds"), SUITE: ("claims", "noted", "ladder", "explosions", "speed")}
+PAGES = {README: ("scores", "speed", "birds", "coopnet"), SUITE: ("claims", "noted", "ladder", "explosions", "speed")}
 
 
 def filled(text, names=PAGES[README]):

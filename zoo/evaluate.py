@@ -6,13 +6,15 @@
     python -m zoo.evaluate --checkpoint=mnist_gan_digits --samples=1000 --reference=digits --features=digit_judge
     python -m zoo.evaluate --checkpoint=mnist_gan_digits
 
-The last one asks the judges that the package ships: of digits, or of drawn birds with R-precision. Beside the scores
-stands their protocol; the keys are torch-fidelity's for the Inception of 2015-12-05, and say no Inception otherwise.
-With slim features, StackGAN's Inception Score: samples shuffled, and the last that fill no batch of 64 left out.
+The last one asks the judges that the package ships: of digits, or of drawn birds with R-precision; of a StylEx, it says
+how the held-out images of its run are drawn again. Beside the scores stands their protocol; the keys are
+torch-fidelity's for the Inception of 2015-12-05, and say no Inception otherwise. With slim features, StackGAN's
+Inception Score: samples shuffled, and the last that fill no batch of 64 left out.
 """
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import pathlib
 import sys
@@ -46,6 +48,7 @@ from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
 JUDGED = {"digits": ("digits", "mnist"), "drawn birds": ("drawn_birds",)}  # what has a judge, and its names as data
+STYLES = {"StyleGAN2": "stylegan2", "StylEx": "stylex"}  # whose recipes score
 FEATURES = ("inception", "slim", "digit_judge", "bird_judge")
 DEFAULT = "is,fid,kid,prdc"
 BLOCK = 64  # pictures of captions drawn at a time
@@ -61,10 +64,12 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
         text_encoder: a preset or checkpoint; by default the one that the checkpoint names.
 
     Returns:
-        What `score_digits`, `score_birds` or, of a CoopNet of digits, `zoo.coopnet.scores` returns. Raises ValueError
-        where there is no judge of what it draws.
+        What `score_digits`, `score_birds`, of a CoopNet of digits `zoo.coopnet.scores`, or of a StylEx or StyleGAN2 the
+        `score` of its recipe returns. Raises ValueError where there is no judge of what it draws.
     """
     model = sample.load(checkpoint)
+    if type(model).__name__ in STYLES:
+        return _by_recipe(STYLES[type(model).__name__], checkpoint)(model, samples or 10_000)
     unconditional = hasattr(model, "chains")  # a CoopNet
     of_digits = model.image_shape == (28, 28, 1) if unconditional else hasattr(model, "classes")
     kind = "digits" if of_digits else "drawn birds" if hasattr(model, "sizes") else None
@@ -84,6 +89,17 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
 
     damsm = about.get("damsm_weight", 0) > 0
     return text_gan.scores(model, _text_encoder(checkpoint, about, text_encoder), samples or 1000, seed, damsm)
+
+
+def _by_recipe(name, checkpoint):
+    """The `(model, samples) -> scores` of the run that the checkpoint comes from."""
+    used, about = importlib.import_module(f"zoo.{name}").RECIPE, sample.about(checkpoint)
+    settings = {field.name: about[field.name] for field in dataclasses.fields(used.settings) if field.name in about}
+    score = used.score(used.settings(**settings)) if "data" in settings else None
+    if score is None:
+        data = settings.get("data", "data that it does not name")
+        raise ValueError(f"only models of {' and '.join(JUDGED)} have a judge; received {checkpoint}, of {data}")
+    return score
 
 
 def _text_encoder(checkpoint, about, named, own=False):

@@ -10,7 +10,7 @@ import zoo.stylex
 from kerasgan import checkpoints
 from kerasgan.models.classifier import build_classifier
 from kerasgan.models.stylex import AUTHORS, REPRODUCTION
-from zoo import recipe
+from zoo import evaluate, recipe
 
 RECIPE = zoo.stylex.RECIPE
 TINY = {
@@ -39,7 +39,7 @@ def few(monkeypatch):
     monkeypatch.setattr(zoo.stylex, "trained", untrained)
 
 
-def test_a_run_on_digits(few, tmp_path):
+def test_a_run_on_digits(few, tmp_path, monkeypatch):
     settings = recipe.settings_of(RECIPE, "quick", **TINY | {"mixing": 0.0, "penalty_weight": 0.0})
     pictures, labels = RECIPE.data(settings)[0]
     assert pictures.shape == (4, 32, 32, 1) and set(labels) <= {0, 1}
@@ -55,6 +55,11 @@ def test_a_run_on_digits(few, tmp_path):
     heldout = zoo.stylex.loaded(settings)[1][0]
     assert np.abs(heldout - model.reconstruct(heldout)).mean() / 2 == pytest.approx(scores["heldout_pixel"], abs=1e-3)
     assert info["classes"] == "8,9"
+    path = tmp_path / "run" / "checkpoints" / "stylex_digits_8_9_32_G_epoch_1.h5"
+    assert evaluate.score(path)["heldout_pixel"] == pytest.approx(scores["heldout_pixel"], rel=1e-5)
+    monkeypatch.setattr(evaluate.sample, "about", lambda path: {"epoch": 1})
+    with pytest.raises(ValueError, match="have a judge; received .*_G_epoch_1.h5, of data that it does not name"):
+        evaluate.score(path)
 
 
 def test_birds_and_a_classifier_from_a_file(few, tmp_path):
