@@ -107,9 +107,10 @@ class ExplosionGuard(keras.callbacks.Callback):
         every: steps from one copy of the state to the next; two are held in memory.
         factor, least: the rate is multiplied by the one, down to the other.
         attempts, within: so many roll-backs in so many epochs are too many.
+        log: the file of the run's `CSVLog`, by which a resumed `fit` counts on; None counts anew.
     """
 
-    def __init__(self, player, *, every=50, factor=0.5, least=1e-4, attempts=3, within=5):
+    def __init__(self, player, *, every=50, factor=0.5, least=1e-4, attempts=3, within=5, log=None):
         super().__init__()
         if every < 1 or attempts < 1 or within < 1:
             raise ValueError(
@@ -118,7 +119,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         if not 0 < factor < 1:
             raise ValueError(f"factor must be between 0 and 1 (it lowers the rate); received {factor}")
         self.player, self.every, self.factor, self.least = player, every, factor, least
-        self.attempts, self.within = attempts, within
+        self.attempts, self.within, self.log = attempts, within, log
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -127,11 +128,16 @@ class ExplosionGuard(keras.callbacks.Callback):
         if isinstance(model.optimizer[self.player]._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             raise ValueError(f"the {self.player}'s learning rate must be a number to be lowered; received a schedule")
         self._alarm, self._causes, self._diagnose = model.alarm, model.causes, getattr(model, "diagnose", None)
-        self._recent, self._rollbacks, self._told, self._steps = collections.deque(maxlen=100), [], set(), 0
+        self._recent, self._rollbacks, self._told, self._steps = collections.deque(maxlen=100), None, set(), 0
         self._rate, self._good, self._calm = self._learning_rate(), self._copy(), {}
         self._next = self._good
 
     def on_epoch_begin(self, epoch, logs=None):
+        if self._rollbacks is None:  # the epochs in which they were, those before a resume included
+            rows = _logged(self.log, epoch) if self.log else []
+            counts = [0, *(int(float(row.get("rollbacks") or 0)) for row in rows)]
+            more = zip(rows, counts, counts[1:], strict=False)
+            self._rollbacks = [int(row["epoch"]) for row, before, now in more for _ in range(now - before)]
         self._epoch = epoch + 1
         self._restart(0)
 
@@ -368,6 +374,13 @@ class Evaluate(Scores):
         return found
 
 
+def _logged(path, epochs):
+    """The rows of a log's first epochs, dictionaries of texts; none without the file."""
+    path = pathlib.Path(path)
+    rows = list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []
+    return [row for row in rows if int(row["epoch"]) <= epochs]
+
+
 class CSVLog(keras.callbacks.Callback):
     """Writes every number of every epoch to a CSV file that survives a resume and a kill at any time.
 
@@ -387,8 +400,7 @@ class CSVLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.rows is None:  # the first epoch of this fit says what is kept of an earlier one
-            kept = list(csv.DictReader(io.StringIO(self.path.read_text()))) if self.path.exists() else []
-            self.rows = [row for row in kept if int(row["epoch"]) <= epoch]
+            self.rows = _logged(self.path, epoch)
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -126,7 +126,7 @@ def guards(settings, folder):
     """Explosions are taken back before anything else sees them, sudden drops marked before the epoch is saved."""
     lower = lambda epoch, rate: rate * settings.decay if epoch >= settings.noise_until else rate  # noqa: E731
     return [
-        callbacks.ExplosionGuard("descriptor"),
+        callbacks.ExplosionGuard("descriptor", log=folder.parent / "log.csv"),
         callbacks.LearningRateScheduler("descriptor", lower),
         callbacks.DropMark(folder),
         callbacks.ProgressLine(SHOWN),

@@ -376,6 +376,20 @@ def test_an_epoch_whose_last_step_is_taken_back_keeps_the_means_of_the_others(mo
     assert history["rollbacks"] == [1] and history["reconstruction"][0] == pytest.approx(np.mean(kept), rel=1e-4)
 
 
+def test_a_resumed_fit_counts_roll_backs_on(tmp_path):
+    def go_on(rate, **epochs):
+        model.optimizer["descriptor"].learning_rate = rate
+        log = tmp_path / "log.csv"
+        guard = callbacks.ExplosionGuard("descriptor", factor=1e-8, attempts=2, within=3, log=log)
+        return fit(model, callbacks=[guard, callbacks.CSVLog(log)], **epochs)
+
+    model = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), run_eagerly=False, noise=0.0)
+    assert go_on(1e5, epochs=2)["rollbacks"] == [1, 1]
+    assert go_on(1e-3, epochs=3, initial_epoch=1)["rollbacks"] == [1, 1]  # of the log's two epochs it makes one anew
+    with pytest.raises(callbacks.Explosion, match="after 2 roll-backs within 3 epochs"):
+        go_on(1e5, epochs=4, initial_epoch=2)
+
+
 def test_the_guard_says_what_it_needs():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
     model = CoopNet(generator(), descriptor(), chains=6)
