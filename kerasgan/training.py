@@ -382,7 +382,8 @@ class AdversarialModel(keras.Model):
 
     def save_to_preset(self, folder):
         """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
-        presets.save(self, folder, letters=self.drawing)
+        about = self.protocol() if hasattr(self, "protocol") else None  # how it draws, where there is a choice
+        presets.save(self, folder, letters=self.drawing, info=about)
 
 
 def averaged_copy(network):

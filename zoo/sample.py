@@ -46,8 +46,9 @@ def shell(arguments):
     draw = of_labels if hasattr(model, "classes") else of_captions if hasattr(model, "sizes") else of_latents
     if not hasattr(model, "sample"):
         raise ValueError(f"--checkpoint must draw images; received {FLAGS.checkpoint}, a {type(model).__name__}")
-    if FLAGS.by and draw is not of_latents:
-        raise ValueError(f"{FLAGS.checkpoint} draws by its generator alone: --by is for CoopNet")
+    for name in ("by", "statistics"):
+        if getattr(FLAGS, name) and draw is not of_latents:
+            raise ValueError(f"{FLAGS.checkpoint} draws by its generator, in inference mode: --{name} is for CoopNet")
     temporary = out.with_name(out.name + ".tmp")
     try:
         count = draw(model, temporary, out.suffix == ".png")
@@ -78,15 +79,15 @@ def of_latents(model, path, png):
     """Of models that are told nothing: CoopNet, by its generator or by its descriptor."""
     if FLAGS.labels or FLAGS.caption or FLAGS.data:
         raise ValueError(f"{FLAGS.checkpoint} draws neither labels nor captions: give --n")
-    by = FLAGS.by or "generator"
-    samples = images.to_uint8(model.sample(FLAGS.n or 100, FLAGS.seed, by))
+    how = FLAGS.by or "generator", FLAGS.statistics or "batch"
+    samples = images.to_uint8(model.sample(FLAGS.n or 100, FLAGS.seed, *how))
     if png:
         images.save_png(path, images.grid(samples, FLAGS.columns))
     else:
         with h5py.File(path, "w") as file:
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.protocol(by))
+            file.attrs["protocol"] = json.dumps(model.protocol(*how))
     return len(samples)
 
 
@@ -165,6 +166,7 @@ def main():
     flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
     flags.DEFINE_integer("n", None, "number of images (100), going round the labels; or of images a caption (1)", 1)
     flags.DEFINE_enum("by", None, ["generator", "descriptor"], "which of CoopNet's players draws; the generator")
+    flags.DEFINE_enum("statistics", None, ["batch", "running"], "of CoopNet's batch norm; batch, as in training")
     flags.DEFINE_integer("columns", 10, "images in a row of the grid", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "of the latents")
     flags.DEFINE_string("out", "samples.png", "the file: a grid (.png), or the images as HDF5 (.h5)")

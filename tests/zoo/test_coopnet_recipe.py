@@ -21,7 +21,7 @@ SMALL = {
     "epochs": 2, "batch_size": 32, "chains": 8, "steps": 2, "width": 1, "latent_dim": 4, "score_every": 1,
     "checkpoint_every": 1, "noise_until": 1,
 }  # fmt: skip
-SAMPLE = dict.fromkeys("labels caption data n by".split()) | {"columns": 4, "seed": 3}
+SAMPLE = dict.fromkeys("labels caption data n by statistics".split()) | {"columns": 4, "seed": 3}
 
 
 @pytest.fixture
@@ -182,6 +182,9 @@ def test_either_player_draws(digits, draw, tmp_path):
         expected = (model.sample(5, 3, by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
+    with h5py.File(draw(path, n=5, statistics="running")) as file:
+        assert json.loads(file.attrs["protocol"]) == {"by": "generator", "statistics": "running"}
+        assert not np.array_equal(file["images"], found["generator"])
     with Image.open(draw(path, "samples.png", n=6)) as picture:
         assert picture.size == (4 * 28, 2 * 28)
 
@@ -191,7 +194,8 @@ def test_either_player_draws(digits, draw, tmp_path):
     [
         ({"labels": ["3"]}, "draws neither labels nor captions: give --n"),
         ({"caption": ["a bird"]}, "draws neither labels nor captions: give --n"),
-        ({"checkpoint": "mnist_gan_digits", "by": "descriptor"}, "draws by its generator alone"),
+        ({"checkpoint": "mnist_gan_digits", "by": "descriptor"}, "in inference mode: --by is for CoopNet"),
+        ({"checkpoint": "mnist_gan_digits", "statistics": "running"}, "in inference mode: --statistics is for CoopNet"),
         ({"checkpoint": "drawn_birds_text"}, "--checkpoint must draw images; received drawn_birds_text, a JointEmbed"),
     ],
 )
@@ -212,6 +216,7 @@ def test_a_file_without_its_descriptor(digits, tmp_path):
 def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
     model = sample.load(saved(tmp_path))
     model.save_to_preset(tmp_path / "preset")
+    assert "- statistics: batch of 8 chains" in presets.card(tmp_path / "preset")
     of_folder, of_file = presets.load(tmp_path / "preset"), sample.load(tmp_path / "preset" / "G.h5")
     np.testing.assert_array_equal(of_folder.sample(4, 0, "descriptor"), of_file.sample(4, 0, "descriptor"))
     np.testing.assert_allclose(of_file.sample(4, 0, "descriptor"), model.sample(4, 0, "descriptor"), atol=0.01)
