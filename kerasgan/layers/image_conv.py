@@ -11,7 +11,7 @@ class ImageConv2D(keras.layers.Conv2D):
 
     TensorFlow's CPU kernels are slow at its gradient with respect to the images, which generators and Langevin dynamics
     ask for; here that is made as one convolution to all pixels of a stride at once, in half the time. (Of 16 channels
-    it is the slower way.) Raises ValueError for dilation, groups, channels first, or padding "causal".
+    it is the slower way.) Raises ValueError for dilation, groups, channels first, and sides that are not known.
     """
 
     def build(self, input_shape):
@@ -20,6 +20,8 @@ class ImageConv2D(keras.layers.Conv2D):
                 "an ImageConv2D must be without dilation or groups, with channels last; received dilation_rate "
                 f"{self.dilation_rate}, groups {self.groups}, data_format {self.data_format!r}"
             )
+        if None in input_shape[1:3]:
+            raise ValueError(f"an ImageConv2D must know the sides of its images; received {tuple(input_shape)}")
         super().build(input_shape)
 
     def convolution_op(self, inputs, kernel):

@@ -49,6 +49,11 @@ def test_what_it_cannot_do_is_refused(arguments):
         ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
 
 
+def test_sides_that_are_not_known_are_refused():
+    with pytest.raises(ValueError, match="must know the sides of its images; received"):
+        ImageConv2D(6, 3).build((None, None, 9, 3))
+
+
 def test_round_trip():
     layer = ImageConv2D(4, 3, 2, activation="relu")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
