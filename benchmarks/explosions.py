@@ -36,29 +36,38 @@ def record(cause, seed, folder, changes=None):
 
     Returns:
         A dictionary: `refused`, why the settings were, or None; `warned`, the lines before training; `rollbacks`;
-        `stopped`, why training was, or None; `named`, the likeliest cause by the model's own account, and `expected`,
-        how the forced one's name begins; `scores`, of the last whole epoch, `generator_…` and `descriptor_…`; `curve`,
+        `stopped`, why training was, or None; `named`, the likeliest cause by the model's own account, which goes by
+        the settings alone (None where none of them is beyond what was published), and `expected`, how the forced one's
+        name begins; `scores`, of the last whole epoch, `generator_…` and `descriptor_…`, none without one; `curve`,
         settings, and where it was made.
     """
     chosen = BASE | CAUSES[cause][0] | (changes or {})
     settings = recipe.settings_of(coopnet.RECIPE, "quick", **chosen, seed=seed)
-    found = dict.fromkeys(("refused", "stopped", "named")) | {"warned": [], "scores": {}}
+    found = dict.fromkeys(("refused", "stopped", "named")) | {"warned": [], "scores": {}, "rollbacks": 0}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            found["named"] = coopnet.build(settings).causes().partition(": ")[2].partition(" (")[0]
-            found["scores"] = numbers(recipe.run(coopnet.RECIPE, settings, folder))
+            verdict, _, causes = coopnet.build(settings).causes().partition(": ")
         except ValueError as error:
             found["refused"] = str(error)
-        except callbacks.NonFiniteLoss as error:
-            found["stopped"], found["scores"] = str(error), numbers(score_last(coopnet.RECIPE, settings, folder))
+        else:
+            found["named"] = causes.partition(" (")[0] if verdict == "likely cause" else None
+            found |= _trained(settings, folder)
     found["warned"] = [*dict.fromkeys(str(warning.message) for warning in caught)]
-    rows = curve(folder)
     command = f'python -m benchmarks.explosions "{cause}" --seeds={seed}'
     return found | {
-        "expected": CAUSES[cause][1], "command": command, "settings": chosen,
-        "rollbacks": int(rows[-1].get("rollbacks", 0)) if rows else 0, "curve": rows, **timing.provenance(),
+        "expected": CAUSES[cause][1], "command": command, "settings": chosen, "curve": curve(folder),
+        **timing.provenance(),
     }  # fmt: skip
+
+
+def _trained(settings, folder):
+    try:
+        scores = numbers(recipe.run(coopnet.RECIPE, settings, folder))
+        return {"scores": scores, "rollbacks": int(curve(folder)[-1]["rollbacks"])}
+    except callbacks.NonFiniteLoss as error:
+        scores = numbers(score_last(coopnet.RECIPE, settings, folder)) if curve(folder) else {}
+        return {"stopped": str(error), "scores": scores, "rollbacks": getattr(error, "rollbacks", 0)}
 
 
 def read(results=RESULTS):
@@ -76,8 +85,10 @@ def run(causes, seeds, runs, results=RESULTS, changes=None):
 
 
 def right(record):
-    """Whether the model names the cause that was forced; None where none was."""
-    return (record["named"] or "").startswith(record["expected"]) if record["expected"] else None
+    """Whether the model names the cause that was forced; None where none was, or the settings were refused."""
+    if not record["expected"] or record["refused"]:
+        return None
+    return (record["named"] or "").startswith(record["expected"])
 
 
 def shell(arguments):

@@ -21,11 +21,12 @@ def read(path):
 def complete(path, wanted, make):
     """Adds what `make(**fields)` returns, with the fields, for each of `wanted` that has no record yet.
 
-    Runs take long: what another process has added meanwhile stays.
+    Runs take long: what another process has added meanwhile stays, but for the same run's.
     """
     for fields in wanted:
         if any(fields.items() <= record.items() for record in read(path)):
             print(f"{', '.join(f'{name} {value}' for name, value in fields.items())}: done")
             continue
         made = make(**fields)
-        recipe.write_json(path, [*read(path), fields | made])
+        others = [record for record in read(path) if not fields.items() <= record.items()]
+        recipe.write_json(path, [*others, fields | made])

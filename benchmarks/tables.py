@@ -83,8 +83,8 @@ def coopnet():
     if not (found := quality.read("coopnet")):
         return "Not run yet."
     return (
-        f"{quality_table('coopnet', columns)}\n\nBy the digit judge, as above; {_where(found)}; other jobs ran beside "
-        "them, so minutes are upper bounds. Command: `python -m benchmarks.quality coopnet`."
+        f"{quality_table('coopnet', columns)}\n\nBy the digit judge, as above; {_where(found)}; other jobs may have "
+        "run beside, so minutes are upper bounds. Command: `python -m benchmarks.quality coopnet`."
     )
 
 
@@ -93,12 +93,12 @@ def explosions():
     records = explosion_runs.read()
     if not records:
         return "Not run yet."
-    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "likeliest cause named", "distance"
+    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "cause, by the settings", "distance"
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for r in sorted(records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])):
         distance = r["scores"].get("generator_digit_frechet_distance")
         told = ["yes" if r["refused"] else "no", "yes" if r["warned"] else "no", str(r["rollbacks"])]
-        named = (r["named"] or "") + {None: "", True: " (right)", False: " (wrong)"}[explosion_runs.right(r)]
+        named = (r["named"] or "none") + {None: "", True: " (right)", False: " (wrong)"}[explosion_runs.right(r)]
         told += ["yes" if r["stopped"] else "no", named, "" if distance is None else f"{distance:.0f}"]
         lines.append("| " + " | ".join([r["cause"], str(r["seed"]), *told]) + " |")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import collections
 import csv
 import inspect
 import io
+import itertools
 import math
 import pathlib
 import shutil
@@ -88,7 +89,11 @@ def _broken_weights(model):
 
 
 class Explosion(NonFiniteLoss):
-    """Training has exploded again and again: one line that names the likely causes."""
+    """Training has exploded again and again, `rollbacks` times: one line that names the likely causes."""
+
+    def __init__(self, message, rollbacks=0):
+        super().__init__(message)
+        self.rollbacks = rollbacks
 
 
 class ExplosionGuard(keras.callbacks.Callback):
@@ -107,7 +112,8 @@ class ExplosionGuard(keras.callbacks.Callback):
         every: steps from one copy of the state to the next; two are held in memory.
         factor, least: the rate is multiplied by the one, down to the other.
         attempts, within: so many roll-backs in so many epochs are too many.
-        log: the file of the run's `CSVLog`, by which a resumed `fit` counts on; None counts anew.
+        log: the file of the run's `CSVLog`, by which a resumed `fit` counts on, as far as whole epochs were logged;
+            None counts anew.
     """
 
     def __init__(self, player, *, every=50, factor=0.5, least=1e-4, attempts=3, within=5, log=None):
@@ -135,7 +141,8 @@ class ExplosionGuard(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self._rollbacks is None:  # the epochs in which they were, those before a resume included
             rows = _logged(self.log, epoch) if self.log else []
-            counts = [0, *(int(float(row.get("rollbacks") or 0)) for row in rows)]
+            counts = [int(float(row.get("rollbacks") or 0)) for row in rows]
+            counts = [0, *itertools.accumulate(counts, max)]  # an older log may count anew after a resume
             more = zip(rows, counts, counts[1:], strict=False)
             self._rollbacks = [int(row["epoch"]) for row, before, now in more for _ in range(now - before)]
         self._epoch = epoch + 1
@@ -203,7 +210,8 @@ class ExplosionGuard(keras.callbacks.Callback):
         if sum(epoch > self._epoch - self.within for epoch in self._rollbacks) >= self.attempts:
             raise Explosion(
                 f"training stops after {self.attempts} roll-backs within {self.within} epochs: {reason}; "
-                f"{self._causes(self._rate)}"
+                f"{self._causes(self._rate)}",
+                len(self._rollbacks),
             )
 
 

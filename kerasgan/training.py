@@ -326,7 +326,8 @@ class AdversarialModel(keras.Model):
 
     @property
     def distribute_strategy(self):
-        """What Keras trains by on TensorFlow; other backends' models have none."""
+        """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
+        themselves, unless their own options ask for it."""
         return backend.untuned(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):

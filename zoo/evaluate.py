@@ -69,7 +69,9 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
     """
     model = sample.load(checkpoint)
     if type(model).__name__ in STYLES:
-        return _by_recipe(STYLES[type(model).__name__], checkpoint)(model, samples or 10_000)
+        if seed != 1 or text_encoder:
+            raise ValueError(f"{checkpoint} is scored as its run was, by seed 1 and no text encoder; received others")
+        return _by_recipe(model, checkpoint)(model, samples or 10_000)
     unconditional = hasattr(model, "chains")  # a CoopNet
     of_digits = model.image_shape == (28, 28, 1) if unconditional else hasattr(model, "classes")
     kind = "digits" if of_digits else "drawn birds" if hasattr(model, "sizes") else None
@@ -91,14 +93,20 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
     return text_gan.scores(model, _text_encoder(checkpoint, about, text_encoder), samples or 1000, seed, damsm)
 
 
-def _by_recipe(name, checkpoint):
-    """The `(model, samples) -> scores` of the run that the checkpoint comes from."""
-    used, about = importlib.import_module(f"zoo.{name}").RECIPE, sample.about(checkpoint)
-    settings = {field.name: about[field.name] for field in dataclasses.fields(used.settings) if field.name in about}
-    score = used.score(used.settings(**settings)) if "data" in settings else None
+def _by_recipe(model, checkpoint):
+    """The `(model, samples) -> scores` of the run that the model comes from."""
+    used = importlib.import_module(f"zoo.{STYLES[type(model).__name__]}").RECIPE
+    if str(checkpoint).endswith(".h5"):
+        told = sample.about(checkpoint)
+    else:  # the settings lie beside a preset of a run
+        path = presets.find(checkpoint) / "settings.json"
+        told = json.loads(path.read_text()) if path.exists() else {}
+    if "data" not in told:
+        raise ValueError(f"{checkpoint} must tell its run's settings to be scored; it does not name its data")
+    names = [field.name for field in dataclasses.fields(used.settings) if field.name in told]
+    score = used.score(used.settings(**{name: told[name] for name in names}))
     if score is None:
-        data = settings.get("data", "data that it does not name")
-        raise ValueError(f"only models of {' and '.join(JUDGED)} have a judge; received {checkpoint}, of {data}")
+        raise ValueError(f"there must be a judge of what {checkpoint} draws, {told['data']}; there is none")
     return score
 
 

@@ -46,7 +46,7 @@ class Settings(recipe.Settings):
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
     halve_every: int = setting(100, "epochs from one halving of the rates to the next")
-    start: str = setting("", "folder of a run of smaller sizes, whose last networks go on here")
+    start: str = setting("", "folder of a run of smaller sizes, or the same, whose last networks go on here")
     score_every: int = setting(0, "epochs from one score to the next, on few samples; 0 is never")
 
 

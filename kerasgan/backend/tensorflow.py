@@ -136,23 +136,24 @@ def image_conv(x, kernel, strides, padding):
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradient(slope):
-            of_x = _gradient_of_images(slope, kernel, x.shape[1:3], strides, padding)
+            of_x = _gradient_of_images(slope, kernel, x.shape[1:3], y.shape[1:3], strides, padding)
             of_kernel = tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=slope, strides=[1, *strides, 1], padding=border
             )
             return of_x, of_kernel
 
-        return tf.nn.conv2d(x, kernel, strides, border), gradient
+        y = tf.nn.conv2d(x, kernel, strides, border)
+        return y, gradient
 
     return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
 
 
-def _gradient_of_images(slope, kernel, sides, strides, padding):
-    """That of a convolution with respect to its input [N, H, W, C]: a convolution of the slope to all C channels of the
-    pixels in a square of the strides' sides, which then go to their places."""
+def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
+    """That of a convolution from `sides` to `outs` with respect to its input [N, H, W, C]: a convolution of the slope
+    to all C channels of the pixels in a square of the strides' sides, which then go to their places."""
     channels, maps = kernel.shape[2:]
     borders, before, blocks, extra = [[0, 0]], [], [], []
-    for side, length, stride, out in zip(sides, kernel.shape[:2], strides, slope.shape[1:3], strict=True):
+    for side, length, stride, out in zip(sides, kernel.shape[:2], strides, outs, strict=True):
         # Pixel i takes slope[(i + first - a) / stride] kernel[a] for each a that leaves a whole number.
         first = max((out - 1) * stride + length - side, 0) // 2 if padding == "same" else 0
         block, squares = -(-length // stride), -(-(side + first) // stride)
@@ -175,7 +176,7 @@ def _gradient_of_images(slope, kernel, sides, strides, padding):
 
 
 class _Untuned:
-    """A distribution strategy as it is, whose data sets do not tune themselves."""
+    """A distribution strategy as it is, whose data sets do not tune themselves unless they are told to."""
 
     def __init__(self, strategy):
         self._strategy = strategy
@@ -184,12 +185,18 @@ class _Untuned:
         return getattr(self._strategy, name)
 
     def experimental_distribute_dataset(self, dataset):
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        return self._strategy.experimental_distribute_dataset(dataset.with_options(options))
+        if dataset.options().autotune.enabled is None:
+            options = tf.data.Options()
+            options.autotune.enabled = False
+            dataset = dataset.with_options(options)
+        return self._strategy.experimental_distribute_dataset(dataset)
+
+
+ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's own, where none was asked for
 
 
 def untuned(strategy):
     # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the call to end (it looks
     # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
-    return _Untuned(strategy)
+    # Keras looks at the kinds of the other strategies.
+    return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy

@@ -20,9 +20,14 @@ class ImageConv2D(keras.layers.Conv2D):
                 "an ImageConv2D must be without dilation or groups, with channels last; received dilation_rate "
                 f"{self.dilation_rate}, groups {self.groups}, data_format {self.data_format!r}"
             )
-        if None in input_shape[1:3]:
-            raise ValueError(f"an ImageConv2D must know the sides of its images; received {tuple(input_shape)}")
+        _check_sides(input_shape)
         super().build(input_shape)
 
     def convolution_op(self, inputs, kernel):
+        _check_sides(inputs.shape)
         return backend.image_conv(inputs, kernel, self.strides, self.padding)
+
+
+def _check_sides(shape):
+    if None in shape[1:3]:
+        raise ValueError(f"an ImageConv2D must know the sides of its images; received {tuple(shape)}")

@@ -344,8 +344,8 @@ class HDGAN(AdversarialModel):
         return cls(**(config | built))
 
     def start_from(self, other):
-        """Goes on from a model of fewer sizes: takes over its discriminators and its generator (the moving average, if
-        it has one), which is this one's up to its largest size. The paper's 512 pixels go on from 256 so.
+        """Goes on from a model of fewer sizes, or the same: takes over its discriminators and its generator (the moving
+        average, if it has one), which is this one's up to its largest size. The paper's 512 pixels go on from 256 so.
 
         Raises ValueError, and takes nothing, where the other's sizes or shapes are not the first of this one's.
         """

@@ -29,7 +29,7 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     assert plain["refused"] is None and plain["stopped"] is None and len(plain["curve"]) == 1
     monkeypatch.setattr(tables.explosion_runs, "read", lambda: [warned, plain])
     assert tables.explosions().splitlines()[2:] == [
-        "| defaults | 0 | no | no | 0 | no | step_size 0.002 |  |",
+        "| defaults | 0 | no | no | 0 | no | none |  |",
         "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 (right) |  |",
     ]  # fmt: skip
 
@@ -39,11 +39,12 @@ def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):
     assert "must be below 1" in refused["refused"] and refused["scores"] == {}
 
     def explode(*told):
-        raise callbacks.Explosion("training stops")
+        raise callbacks.Explosion("training stops", 3)
 
     monkeypatch.setattr(explosions.recipe, "run", explode)
     stopped = explosions.record("defaults", 0, tmp_path, TINY)
-    assert stopped["stopped"] == "training stops" and stopped["scores"] == {"a": 1.0}
+    assert stopped["stopped"] == "training stops" and stopped["rollbacks"] == 3
+    assert stopped["scores"] == {}  # of no whole epoch
 
 
 def test_an_unknown_cause():

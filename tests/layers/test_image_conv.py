@@ -51,7 +51,7 @@ def test_what_it_cannot_do_is_refused(arguments):
 
 def test_sides_that_are_not_known_are_refused():
     with pytest.raises(ValueError, match="must know the sides of its images; received"):
-        ImageConv2D(6, 3).build((None, None, 9, 3))
+        ImageConv2D(6, 3)(keras.Input((None, 9, 3)))
 
 
 def test_round_trip():

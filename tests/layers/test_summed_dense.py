@@ -29,6 +29,12 @@ def test_the_sum_of_a_dense_layer(use_bias):
     assert tuple(layers[0].compute_output_shape((3, 7))) == tuple(layers[0](x).shape) == (3, 1)
 
 
+def test_half_precision_sums_in_single():
+    layer = SummedDense(100, kernel_initializer="ones", dtype="mixed_float16")
+    outputs = layer(np.ones((2, 1000), "float32"))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "float32" and float(outputs[0, 0]) == 100_000
+
+
 def test_an_activation_is_refused():
     with pytest.raises(ValueError, match="a SummedDense must be without activation; received relu"):
         SummedDense(5, "relu").build((None, 7))

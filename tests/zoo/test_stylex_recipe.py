@@ -1,6 +1,7 @@
 """StylEx' recipe on few images: digits, birds, a classifier from a file, the settings, and what is refused."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -58,8 +59,13 @@ def test_a_run_on_digits(few, tmp_path, monkeypatch):
     path = tmp_path / "run" / "checkpoints" / "stylex_digits_8_9_32_G_epoch_1.h5"
     assert evaluate.score(path)["heldout_pixel"] == pytest.approx(scores["heldout_pixel"], rel=1e-5)
     monkeypatch.setattr(evaluate.sample, "about", lambda path: {"epoch": 1})
-    with pytest.raises(ValueError, match="have a judge; received .*_G_epoch_1.h5, of data that it does not name"):
+    with pytest.raises(ValueError, match="must tell its run's settings to be scored; it does not name its data"):
         evaluate.score(path)
+    with pytest.raises(ValueError, match="is scored as its run was, by seed 1"):
+        evaluate.score(path, seed=2)
+    model.save_to_preset(tmp_path / "preset")
+    shutil.copy(tmp_path / "run" / "settings.json", tmp_path / "preset")  # as zoo.preset does
+    assert evaluate.score(tmp_path / "preset")["heldout_pixel"] == pytest.approx(scores["heldout_pixel"], abs=0.01)
 
 
 def test_birds_and_a_classifier_from_a_file(few, tmp_path):
