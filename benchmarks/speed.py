@@ -92,7 +92,7 @@ def hdgan_batches():
     return lambda: batches[next(turn)]
 
 
-def coopnet():
+def coopnet(steps=10):
     """Our CoopNet's training step: 32 x 32 x 3, 100 chains of 10 Langevin steps, batch 100, as the port sets it."""
     import keras
     import numpy as np
@@ -100,7 +100,7 @@ def coopnet():
     from kerasgan.models import coopnet
 
     keras.utils.set_random_seed(0)
-    sizes = {"chains": COOPNET_CHAINS, "batch_size": COOPNET_CHAINS}
+    sizes = {"chains": COOPNET_CHAINS, "batch_size": COOPNET_CHAINS, "steps": steps}
     model = coopnet.build(32, 3, settings=coopnet.PORT_CIFAR10 | sizes)
     images = np.random.default_rng(0).uniform(-1, 1, [COOPNET_CHAINS, 32, 32, 3]).astype("float32")
     return lambda: model.train_on_batch(images)
@@ -217,6 +217,7 @@ CASES = {
     "hdgan_batches": {"its step": hdgan, "kerasgan": hdgan_batches},
     "coopnet": {"torch": lambda: coopnet_peer(True), "kerasgan": coopnet},
     "coopnet_lean": {"torch": lambda: coopnet_peer(False), "kerasgan": coopnet},
+    "coopnet_steps": {"100 Langevin steps": lambda: coopnet(100), "kerasgan": coopnet},  # whose memory is the same
     **{
         f"stylex_{kind}{'' if as_ported else '_lean'}": {
             "torch": functools.partial(stylex_peer, kind, as_ported), "kerasgan": functools.partial(stylex, kind),
