@@ -123,7 +123,7 @@ def run(recipe, settings, folder, command=None):
             raise
     scores = score(model, 10_000) if score else {}
     write_json(folder / "scores.json", scores)
-    write_json(folder / "versions.json", versions() | {"peak_memory_mib": round(peak_memory_mib())})
+    _keep_versions(folder)
     _draw_shipped(recipe, settings, folder)
     pages.run_page(folder)
     return scores
@@ -178,7 +178,14 @@ def _keep_settings(recipe, settings, folder, command):
         "command": command or f"python -m zoo.{recipe.name}",
     }
     write_json(path, about | new)
-    write_json(folder / "versions.json", versions())
+    _keep_versions(folder)
+
+
+def _keep_versions(folder):
+    """Writes the versions, and the most memory that the run has held, before a resume or since."""
+    path = folder / "versions.json"
+    before = json.loads(path.read_text()).get("peak_memory_mib", 0) if path.exists() else 0
+    write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_memory_mib()))})
 
 
 def versions():
