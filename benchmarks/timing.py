@@ -86,7 +86,8 @@ def compare(module, case, names, *, steps=12, block=2, warmup=3, threads=2, back
             "median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "blocks": ratios,
         }
     settings = {"steps": steps, "block": block, "warmup": warmup, "threads": threads, "keras_backend": backend}
-    return record | {"settings": settings, "load_before": load} | provenance()
+    command = " ".join(["python", "-m", module, *sys.argv[1:]])
+    return record | {"settings": settings, "load_before": load, "command": command} | provenance()
 
 
 def summary(blocks, peak_mib):
@@ -98,9 +99,8 @@ def summary(blocks, peak_mib):
 
 
 def provenance():
-    """What a number is worth nothing without: command, commit, machine, versions."""
+    """What a number is worth nothing without, beside its command: commit, machine, versions."""
     return {
-        "command": " ".join(["python", "-m", "benchmarks.speed", *sys.argv[1:]]),
         "commit": commit(),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},

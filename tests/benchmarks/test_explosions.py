@@ -25,6 +25,7 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     warned, plain = explosions.read(results)
     assert warned["named"] == "sigma 0.002" and warned["expected"] == "sigma"
     assert "explosion is likely" in warned["warned"][0]
+    assert warned["command"] == 'python -m benchmarks.explosions "sigma / 8" --seeds=0'
     assert plain["warned"] == [] and plain["rollbacks"] == 0 and plain["scores"] == {"a": 1.0}
     assert plain["refused"] is None and plain["stopped"] is None and len(plain["curve"]) == 1
     monkeypatch.setattr(tables.explosion_runs, "read", lambda: [warned, plain])
