@@ -13,6 +13,7 @@
 | `recomputed(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
 | `batch_norm(x, gamma, beta, epsilon)` | normalised `x`, the batch's mean and biased variance, by the fastest kernel |
 | `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
+| `prefers_products()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
 | `untuned(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
 """
 

@@ -14,6 +14,7 @@ __all__ = [
     "fori_loop",
     "frozen_averages",
     "image_conv",
+    "prefers_products",
     "recomputed",
     "step",
     "trace",
@@ -128,6 +129,10 @@ def batch_norm(x, gamma, beta, epsilon):
     # The kernel hands out the unbiased variance; Keras averages the biased one.
     count = tf.cast(tf.size(maps) // channels, variance.dtype)
     return tf.reshape(y, shape), mean, variance * (count - 1) / count
+
+
+def prefers_products():
+    return not tf.config.list_physical_devices("GPU")
 
 
 def image_conv(x, kernel, strides, padding):

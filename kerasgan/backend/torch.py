@@ -14,6 +14,7 @@ __all__ = [
     "fori_loop",
     "frozen_averages",
     "image_conv",
+    "prefers_products",
     "recomputed",
     "step",
     "trace",
@@ -120,6 +121,10 @@ def batch_norm(x, gamma, beta, epsilon):
 
 def untuned(strategy):
     return strategy
+
+
+def prefers_products():
+    return False
 
 
 def image_conv(x, kernel, strides, padding):

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from kerasgan import backend
+from kerasgan.ops.conv3x3 import conv3x3
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -34,6 +35,8 @@ class ReflectionConv2D(layers.Conv2D):
 
     def convolved(self, maps, kernel):
         """The convolution itself; the padded maps, as large as the maps, are not kept for its gradient."""
+        if self.kernel_size == (3, 3):
+            return conv3x3(maps, kernel, "reflect")
         rows, columns = (size // 2 for size in self.kernel_size)
         padded = ops.pad(maps, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="reflect")
         return ops.conv(padded, kernel, data_format="channels_last")

@@ -25,6 +25,7 @@ from keras import initializers, layers, ops
 
 from kerasgan.images import check_images
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
 from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.summed_dense import SummedDense
@@ -66,8 +67,9 @@ def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2
     images = x = keras.Input((size, size, channels), name="images")
     convolutions = ((4, 2), (4, 2), (4, 2)) if size == 28 else ((5, 2), (3, 2), (3, 1))
     for maps, (kernel, stride) in zip((width, 2 * width, 4 * width), convolutions, strict=True):
-        kind = ImageConv2D if x is images else layers.Conv2D
-        x = kind(maps, kernel, stride, padding="same", kernel_initializer=_weights(deviation))(x)
+        kind = ImageConv2D if x is images else Conv3x3 if (kernel, stride) == (3, 1) else layers.Conv2D
+        sides = {"kernel_size": kernel, "strides": stride, "padding": "same"}
+        x = kind(maps, **sides, kernel_initializer=_weights(deviation))(x)
         x = layers.LeakyReLU(negative_slope)(x)  # [N, 14, 14, 64], [N, 7, 7, 128], [N, 4, 4, 256] at 28
     f = SummedDense(head, kernel_initializer=_weights(deviation))(layers.Flatten()(x))
     return keras.Model(images, f, name="descriptor")

@@ -28,6 +28,7 @@ from keras import layers, ops
 
 from kerasgan import backend
 from kerasgan.images import check_images
+from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
@@ -248,7 +249,7 @@ class ResidualBlock(layers.Layer):
         self.channels, self.down = channels, down
         self.beside = layers.Conv2D(channels, 1, 2 if down else 1, kernel_initializer=kaiming())
         self.one, self.other = (
-            layers.Conv2D(channels, 3, padding="same", kernel_initializer=kaiming()) for _ in range(2)
+            Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2)
         )
         self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
 

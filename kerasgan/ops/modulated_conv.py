@@ -8,6 +8,8 @@ gradients on every backend.
 
 from keras import ops
 
+from kerasgan.ops.conv3x3 import conv3x3
+
 
 def modulated_conv(x, kernel, style, demodulate=True):
     """Convolution, "same", with the kernel k of sample n scaled in its input channels: k' = k (1 + style_n).
@@ -29,7 +31,9 @@ def modulated_conv(x, kernel, style, demodulate=True):
         y = ops.reshape(ops.matmul(ops.reshape(x, (-1, height * width, channels)), kernels),
                         (-1, height, width, kernel.shape[-1]))  # fmt: skip
     else:
-        y = ops.conv(x * scale[:, None, None, :], kernel, padding="same", data_format="channels_last")
+        x = x * scale[:, None, None, :]
+        small = kernel.shape[0] == kernel.shape[1] == 3
+        y = conv3x3(x, kernel) if small else ops.conv(x, kernel, padding="same", data_format="channels_last")
     if not demodulate:
         return y
     squares = ops.matmul(ops.square(scale), ops.sum(ops.square(kernel), axis=(0, 1)))  # [N, F]
