@@ -5,7 +5,7 @@ arXiv 1802.09178), its released code, and the training notes of its making (run 
 `zz_mmgan_plain_gl_disc_birds_256`). A term of the notes stands in quotes where its meaning is.
 
 Differences from the paper and its code:
-- nearest doubling and the convolution after it are one transposed convolution, with the same weights and numbers;
+- nearest doubling and the convolution after it are one layer, with the same weights and numbers;
 - the smaller real images are means over the pixels of the full crop; there, their contrast was stretched one by one;
 - the discriminators' moving averages are not moved in the generator's phase (nothing reads them in training);
 - convolutions of stride 2 pad below and right (Keras' "same"), not above and left;

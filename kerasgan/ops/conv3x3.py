@@ -1,12 +1,15 @@
-"""Convolutions of 3 x 3 and stride 1 that keep the map's size, by Winograd's minimal filtering where that is faster
-(Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308, section 4.3).
+"""Convolutions of 3 x 3 and stride 1 that keep the map's size, or follow its doubling, by Winograd's minimal filtering
+where that is faster (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308, section 4).
 
 A tile of 6 x 6 pixels and a kernel, each taken to 36 numbers by a small matrix, need one product for each of the 36 to
 make 4 x 4 pixels; directly there are 144. Over all tiles and channels these are 36 matrix products, which CPUs are good
 at. In float32 the outputs are off by some 1e-6 of their deviation, ten times as much as the direct way's.
+
+After a nearest doubling a pixel sees two by two of the small map, by weights that are sums of the kernel's: other ones
+in even and in odd rows and columns. There 100 numbers make 8 x 8 pixels of the doubled map, directly 256 products.
 """
 
-import functools
+import typing
 
 import keras
 import numpy as np
@@ -14,14 +17,41 @@ from keras import ops
 
 from kerasgan import backend
 
-# F(4 x 4, 3 x 3), through the points 0, 1, -1, 2, -2 and infinity: of six pixels, of three weights, to four outputs.
-PIXELS = np.array(
-    [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0],
-     [0, 4, 0, -5, 0, 1]], "float32"
-)  # fmt: skip
-WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32") / 24
-OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], "float32")
 BORDERS = {"zeros": "constant", "reflect": "reflect", "symmetric": "symmetric"}  # as `ops.pad` calls them
+
+
+class Filtering(typing.NamedTuple):
+    """Of one axis: `outputs` (`pixels` x * `weights` g) are the pixels that a kernel g [3] makes of a tile x [6]."""
+
+    pixels: np.ndarray
+    weights: np.ndarray
+    outputs: np.ndarray
+
+
+def _plain():
+    """F(4, 3), through the points 0, 1, -1, 2, -2 and infinity."""
+    pixels = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
+              [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
+    weights = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+    outputs = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    return Filtering(*(np.array(each, "float32") for each in (pixels, weights, outputs)))
+
+
+def _doubling():
+    """F(4, 2) twice, for even and for odd pixels of the doubled map, through the points 0, 1, -1, 2 and infinity."""
+    pixels = np.array([[2, -1, -2, 1, 0], [0, -2, -1, 1, 0], [0, 2, -3, 1, 0], [0, -1, 0, 1, 0], [0, 2, -1, -2, 1]])
+    weights = np.array([[3, 0], [-3, -3], [-1, 1], [1, 2], [0, 6]]) / 6
+    outputs = np.array([[1, 1, 1, 1, 0], [0, 1, -1, 2, 0], [0, 1, 1, 4, 0], [0, 1, -1, 8, 1]])
+    even, odd = np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]])  # weights of the small map
+    none = np.zeros_like(outputs)
+    return Filtering(
+        np.concatenate([np.pad(pixels, ((0, 0), (0, 1))), np.pad(pixels, ((0, 0), (1, 0)))]).astype("float32"),
+        np.concatenate([weights @ even, weights @ odd]).astype("float32"),
+        np.stack([np.hstack([outputs, none]), np.hstack([none, outputs])], axis=1).reshape(8, 10).astype("float32"),
+    )
+
+
+PLAIN, DOUBLING = _plain(), _doubling()
 
 
 def conv3x3(x, kernel, border="zeros"):
@@ -35,7 +65,7 @@ def conv3x3(x, kernel, border="zeros"):
     Returns:
         [N, H, W, F].
     """
-    if backend.prefers_products() and pays(x, kernel.shape[-1]):
+    if pays(x, kernel):
         return winograd(x, kernel, border)
     if border == "zeros":
         return ops.conv(x, kernel, padding="same", data_format="channels_last")
@@ -43,33 +73,63 @@ def conv3x3(x, kernel, border="zeros"):
     return ops.conv(padded, kernel, data_format="channels_last")
 
 
-def pays(x, filters):
-    """Whether the small matrices' passes over x [N, H, W, C] cost less than the products they save: known sides that
-    tiles fill, maps and kernels in proportion, and many channels (measured with TensorFlow on two cores)."""
+def doubled_conv3x3(x, kernel):
+    """Nearest doubling of a map [N, H, W, C], then `conv3x3` by kernel [3, 3, C, F]: [N, 2 H, 2 W, F].
+
+    The border is the doubled map's reflection, which is the small map's own last row again. Directly, these are four
+    convolutions of 2 x 2 on the small map, 4/9 of the arithmetic.
+    """
+    if pays(x, kernel, DOUBLING):
+        return winograd(x, kernel, "symmetric", DOUBLING)
+    batch, height, width, channels = ops.shape(x)
+    padded = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    rows = []
+    for top, half in enumerate(_folded(kernel, axis=0)):
+        columns = []
+        for left, quarter in enumerate(_folded(half, axis=1)):
+            # Not padded[...]: TensorFlow's gradient of that is slow.
+            part = ops.slice(padded, (0, top, left, 0), (batch, height + 1, width + 1, channels))
+            columns.append(ops.conv(part, quarter, data_format="channels_last"))
+        rows.append(ops.stack(columns, axis=3))  # [N, H, W, 2, F]
+    return ops.reshape(ops.stack(rows, axis=2), (-1, 2 * height, 2 * width, kernel.shape[-1]))
+
+
+def _folded(kernel, axis):
+    """Three weights of a doubled map as two of the small one, for its even places and for its odd ones."""
+    a, b, c = ops.split(kernel, 3, axis=axis)
+    return ops.concatenate([a, b + c], axis=axis), ops.concatenate([a + b, c], axis=axis)
+
+
+def pays(x, kernel, filtering=None):
+    """Whether `winograd` is the faster way for x [N, H, W, C]: on TensorFlow's CPU kernels, for sides that tiles fill,
+    maps and kernels in proportion, and many channels, so that its passes over x cost less than it saves (measured on
+    two cores)."""
     height, width, channels = x.shape[1:]
-    sides = all(side is not None and side % 4 == 0 and 8 <= side <= 64 for side in (height, width))
-    return sides and 1 / channels + 1 / filters <= 1 / 48 and keras.backend.standardize_dtype(x.dtype) == "float32"
+    least, most = (16, 32) if filtering is DOUBLING else (8, 64)
+    sides = all(side is not None and side % 4 == 0 and least <= side <= most for side in (height, width))
+    known = sides and keras.backend.standardize_dtype(x.dtype) == "float32"
+    return known and 1 / channels + 1 / kernel.shape[-1] <= 1 / 48 and backend.prefers_products()
 
 
-def winograd(x, kernel, border="zeros"):
-    """`conv3x3` as 36 matrix products, for sides that are multiples of 4."""
-    count, height, width, channels = ops.shape(x)
+def winograd(x, kernel, border="zeros", filtering=PLAIN):
+    """`conv3x3` as matrix products, for sides that are multiples of 4; by `DOUBLING`, of the doubled map."""
+    _, height, width, channels = ops.shape(x)
     filters, high, wide = kernel.shape[-1], height // 4, width // 4
-    rows, columns = (ops.convert_to_tensor(_tiles(side, border)) for side in (height, width))
+    outs, numbers = filtering.outputs.shape
+    rows, columns = (ops.convert_to_tensor(_tiles(side, border, filtering.pixels)) for side in (height, width))
     y = ops.reshape(ops.transpose(x, (1, 2, 0, 3)), (height, -1))
-    y = ops.reshape(ops.matmul(rows, y), (6, high, width, -1))
-    y = ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (6, width, -1))
-    y = ops.reshape(ops.matmul(columns[None], y), (36, -1, channels))  # [6 x 6, W / 4 x H / 4 x N, C]
-    weights = ops.matmul(ops.convert_to_tensor(np.kron(WEIGHTS, WEIGHTS)), ops.reshape(kernel, (9, -1)))
-    y = ops.matmul(y, ops.reshape(weights, (36, channels, filters)))
-    y = ops.matmul(ops.convert_to_tensor(np.kron(OUTPUTS, OUTPUTS)), ops.reshape(y, (36, -1)))
-    y = ops.transpose(ops.reshape(y, (4, 4, wide, high, -1, filters)), (4, 3, 0, 2, 1, 5))
-    return ops.reshape(y, (-1, height, width, filters))
+    y = ops.reshape(ops.matmul(rows, y), (numbers, high, width, -1))
+    y = ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (numbers, width, -1))
+    y = ops.reshape(ops.matmul(columns[None], y), (numbers**2, -1, channels))  # [., W / 4 x H / 4 x N, C]
+    weights, outputs = (ops.convert_to_tensor(np.kron(each, each)) for each in filtering[1:])
+    weights = ops.reshape(ops.matmul(weights, ops.reshape(kernel, (9, -1))), (numbers**2, channels, filters))
+    y = ops.matmul(outputs, ops.reshape(ops.matmul(y, weights), (numbers**2, -1)))
+    y = ops.transpose(ops.reshape(y, (outs, outs, wide, high, -1, filters)), (4, 3, 0, 2, 1, 5))
+    return ops.reshape(y, (-1, high * outs, wide * outs, filters))
 
 
-@functools.cache
-def _tiles(side, border):
-    """The matrix [6 x side / 4, side] from a row of pixels to those of its tiles, the place in a tile first."""
+def _tiles(side, border, pixels):
+    """The matrix from a row of `side` pixels to the numbers of its tiles [numbers x side / 4], the number first."""
     sources = np.pad(np.eye(side, dtype="float32"), ((1, 1), (0, 0)), mode=BORDERS[border])  # of padded pixels
-    tiles = np.stack([PIXELS @ sources[start : start + 6] for start in range(0, side, 4)], axis=1)
+    tiles = np.stack([pixels @ sources[start : start + 6] for start in range(0, side, 4)], axis=1)
     return tiles.reshape(-1, side)
