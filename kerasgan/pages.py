@@ -344,10 +344,9 @@ def _commands(folder, command, recipe):
     if newest:
         path = folder / "checkpoints" / newest
         commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))
+        commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
         if recipe == "zoo.stylex":
             commands.append(("Find what the classifier looks at", f"python -m zoo.explain --checkpoint={path}"))
-        else:
-            commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
     return "".join(f"<span class=note>{_text(what)}</span><pre>{_text(line)}</pre>" for what, line in commands)
 
 

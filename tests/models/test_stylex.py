@@ -385,13 +385,40 @@ def test_a_schedule_knows_how_often_each_player_moves(changes, updates):
     assert {p: int(array(model.optimizer[p].iterations)) / 2 for p in model.players} == updates | {"discriminator": 1}
 
 
-@pytest.mark.parametrize("extra", ["accumulate", "extra_step", "second_step"])
-def test_path_lengths_have_their_turn_beside_an_extra_step(extra):
-    settings = REPRODUCTION | {"rec_in_discriminator_phase": extra, "path_every": 4, "path_start": 1}
-    model = stylex.build(classifier(), settings=settings, **TINY, run_eagerly=True)
-    for _ in range(5):
-        model.train_on_batch(IMAGES[:4])
-    assert float(array(model.path_mean)) > 0
+def test_path_lengths_are_the_first_steps_of_a_batch(monkeypatch):
+    """One path length a batch, whose gradient moves what the first half's does."""
+
+    def penalised(phase):
+        model = tiny(
+            **PLAIN | {"path_weight": 0.5}, path_every=1, path_source="encoder", alternation="none",
+            rec_in_discriminator_phase=phase,
+        )  # fmt: skip
+        still(monkeypatch, model)
+        monkeypatch.setattr(model, "path_penalty", lambda w, noise: seen.append(array(w)) or ops.mean(ops.square(w)))
+        return model
+
+    halves, seen = (ops.convert_to_tensor(IMAGES[:8]), ops.convert_to_tensor(IMAGES[8:])), []
+    model = penalised("accumulate")
+    players = model.player_variables(("generator", "encoder"))
+
+    def penalty():
+        conditions = ops.softmax(model.logits(halves[0]), axis=-1)
+        value = 0.5 * ops.mean(ops.square(model.batch_styles(halves[0], ENCODED, conditions)[0]))
+        return value, value
+
+    of_path = backend.value_and_gradients(penalty, players)[1]
+    assert max(np.abs(array(slope)).max() for slope in of_path) > 1e-3
+    parts = (of_path, loss_of(model, halves[0], ENCODED, judged=False), loss_of(model, halves[1], ENCODED))
+    expected = [sum(map(array, each)) for each in zip(*parts, strict=True)]
+    first = array(model.batch_styles(halves[0], ENCODED, ops.softmax(model.logits(halves[0]), axis=-1))[0])
+    check_step(model, expected, None)
+    np.testing.assert_allclose(seen, [first], rtol=1e-4, atol=1e-5)
+    for phase in ("extra_step", "second_step"):
+        seen.clear()
+        compiled(model := penalised(phase), keras.optimizers.SGD, 0.1, judge_rate=0.0, run_eagerly=True)
+        logs = model.train_on_batch(IMAGES, return_dict=True)
+        np.testing.assert_allclose(seen, [first], rtol=1e-4, atol=1e-5)
+        assert float(logs["path_penalty"]) == pytest.approx(0.5 * (first**2).mean(), rel=1e-4)
 
 
 def test_a_distance_of_the_classifiers_layers_is_rebuilt_on_the_classifier():
