@@ -216,8 +216,8 @@ CLAIMS = [
             )
         },
         All(
-            Better("digit_frechet_distance", "as trained", ("a sixteenth",), log=True),
-            Alike("digit_frechet_distance", ("as trained", "re-calibrated"), log=True),
+            Better("digit_frechet_distance", "as trained", ("a sixteenth",), log=True, paired=True),
+            Alike("digit_frechet_distance", ("as trained", "re-calibrated"), log=True, paired=True),
         ),
         says() + " One training a seed, sampled in blocks of 64, 16 and 4, and with running and re-calibrated "
         "statistics.",

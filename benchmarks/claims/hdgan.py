@@ -110,7 +110,7 @@ CLAIMS = [
     Claim(
         "hdgan-train-mode",
         drawings({"inference": {}, "training": {"training": True}}),
-        Better(DISTANCE, "inference", ("training",), log=True),
+        Better(DISTANCE, "inference", ("training",), log=True, paired=True),
         says("the same generators, drawn with batch norm in either mode. " + FRECHET),
     ),
     Claim(
@@ -143,13 +143,13 @@ CLAIMS = [
     Claim(
         "hdgan-samples",
         drawings({"512": {}, "1300": {"count": 1300}}),
-        Alike(ACCURACY, ("512", "1300"), share=0.02),
+        Alike(ACCURACY, ("512", "1300"), share=0.02, paired=True),
         says("attribute accuracy of 512 and 1,300 samples, in the noted proportion."),
     ),
     Claim(
         "hdgan-rescore",
         drawings({"seed 1": {}, "seed 2": {"latents": 2}}),
-        Alike(DISTANCE, ("seed 1", "seed 2"), share=0.07, log=True),
+        Alike(DISTANCE, ("seed 1", "seed 2"), share=0.07, log=True, paired=True),
         says("the same generators, two seeds of the latents; within 7 %. " + FRECHET),
     ),
     Claim(

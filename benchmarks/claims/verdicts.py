@@ -1,8 +1,10 @@
 """Rules that turn the seeds' measures into a verdict: holds, does not hold, not decided; or, of a question, answered.
 
 A difference of two arms' means counts if it is more than `K` standard errors, taken from the spread over seeds: of two
-arms of three seeds that do not differ, one comparison in seventeen comes out in a given direction by chance. Distances
-and times are compared by their logarithms: a collapsed run's distance is a hundred times a good one's.
+arms of three seeds that do not differ, one comparison in seventeen comes out in a given direction by chance. Where the
+arms of a seed are the same training, drawn or scored in two ways, it is the seeds' differences that spread (`paired`;
+by chance one in eleven). Distances and times are compared by their logarithms: a collapsed run's distance is a hundred
+times a good one's.
 """
 
 import dataclasses
@@ -12,6 +14,7 @@ import statistics
 K = 2.0
 HOLDS, FAILS, OPEN, ANSWERED = "holds", "does not hold", "not decided", "answered"
 SPREAD = f"by more than {K:g} standard errors over the seeds"
+PAIRED = ", of the differences seed by seed"
 
 
 def number(run, measure):
@@ -39,10 +42,12 @@ def measures(rule):
     return [*dict.fromkeys(part.measure.partition("@")[0] for part in parts)]
 
 
-def difference(one, other):
+def difference(one, other, paired=False):
     """Mean of `one` less mean of `other`, two lists of numbers, and its standard error; infinite for a single seed."""
     error = math.inf
-    if min(len(one), len(other)) > 1:
+    if paired and len(one) > 1:
+        error = math.sqrt(statistics.variance([a - b for a, b in zip(one, other, strict=True)]) / len(one))
+    elif min(len(one), len(other)) > 1:
         error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (one, other)))
     return statistics.mean(one) - statistics.mean(other), error
 
@@ -85,6 +90,7 @@ class Better:
         higher: whether more is better.
         log: compare logarithms.
         times: with `log`, how many times ahead it must be; below 1, how far behind it may be.
+        paired: whether the arms of a seed are the same training.
     """
 
     measure: str
@@ -93,20 +99,21 @@ class Better:
     higher: bool = False
     log: bool = False
     times: float = 1.0
+    paired: bool = False
 
     def sentence(self):
-        more = "higher" if self.higher else "lower"
+        more, spread = "higher" if self.higher else "lower", SPREAD + PAIRED * self.paired
         if self.times < 1:
             worse = f"less than {self.times:g} times" if self.higher else f"more than {1 / self.times:.3g} times"
-            return f"{self.measure} of {self.arm} is not {worse} that of {', '.join(self.others)}, {SPREAD}"
+            return f"{self.measure} of {self.arm} is not {worse} that of {', '.join(self.others)}, {spread}"
         least = f", {self.times:g} times or more," if self.times != 1 else ""
-        return f"{self.measure} of {self.arm} is {more}{least} than of {', '.join(self.others)}, {SPREAD}"
+        return f"{self.measure} of {self.arm} is {more}{least} than of {', '.join(self.others)}, {spread}"
 
     def judge(self, runs):
         values, sign = _values(runs, self.measure, (self.arm, *self.others), self.log), 1 if self.higher else -1
         verdicts = []
         for other in self.others:
-            gap, error = difference(values[self.arm], values[other])
+            gap, error = difference(values[self.arm], values[other], self.paired)
             verdicts.append(decided(sign * gap - math.log(self.times), error))
         return joined(verdicts), f"{self.measure}: {_told(runs, self.measure, (self.arm, *self.others))}"
 
@@ -120,18 +127,20 @@ class Alike:
         arms: names.
         share: what counts as no difference, of the first arm's mean.
         log: compare logarithms; the share is then a ratio less 1.
+        paired: whether the arms of a seed are the same training.
     """
 
     measure: str
     arms: tuple
     share: float = 0.25
     log: bool = False
+    paired: bool = False
 
     def sentence(self):
         first, *others = self.arms
         return (
             f"{self.measure} of {', '.join(others)} is within {self.share:.0%} of {first}'s, with {K:g} standard "
-            "errors over the seeds to spare"
+            f"errors over the seeds to spare{PAIRED * self.paired}"
         )
 
     def judge(self, runs):
@@ -139,7 +148,7 @@ class Alike:
         first, *others = self.arms
         margin = math.log(1 + self.share) if self.log else self.share * abs(statistics.mean(values[first]))
         for other in others:
-            gap, error = difference(values[other], values[first])
+            gap, error = difference(values[other], values[first], self.paired)
             verdicts.append(decided(margin - abs(gap), error) if margin != abs(gap) or error else HOLDS)
         return joined(verdicts), f"{self.measure}: {_told(runs, self.measure, self.arms)}"
 

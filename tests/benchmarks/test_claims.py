@@ -21,6 +21,7 @@ def runs(**arms):
 
 
 APART, NEAR, TWICE = {"a": [1, 1.1, 0.9], "b": [2, 2.1, 1.9]}, {"a": [1, 1.1, 0.9], "b": [1.05, 0.95, 1.1]}, [1.0, 3.0]
+STEPS = {"a": [1, 2, 3], "b": [1.1, 2.12, 3.09]}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,11 @@ APART, NEAR, TWICE = {"a": [1, 1.1, 0.9], "b": [2, 2.1, 1.9]}, {"a": [1, 1.1, 0.
         (Alike("x", ("a", "b"), share=0.25), APART, FAILS),
         (Alike("x", ("a", "b"), share=0.05), NEAR, OPEN),
         (Alike("x", ("a", "b"), log=True), {"a": [1, 1], "b": [1, 1]}, HOLDS),
+        (Better("x", "a", ("b",)), STEPS, OPEN),  # the seeds differ more than the arms ...
+        (Better("x", "a", ("b",), paired=True), STEPS, HOLDS),  # ... but each by as much in both
+        (Better("x", "a", ("b",), paired=True), {"a": [1], "b": [2]}, OPEN),
+        (Alike("x", ("a", "b"), share=0.2), STEPS, OPEN),
+        (Alike("x", ("a", "b"), share=0.2, paired=True), STEPS, HOLDS),
         (Within("x", "a", 0.5, 1.5), APART, HOLDS),
         (Within("x", "a", low=1.5), APART, FAILS),
         (Within("x", "a", low=0.99), APART, OPEN),
