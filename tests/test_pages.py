@@ -220,7 +220,7 @@ def test_attributes_of_large_colour_pictures_are_shrunk(explained, tmp_path):
     row = explained["attributes"][0]
     row["pictures"] = row["pictures"].repeat(32, axis=2).repeat(32, axis=3).repeat(3, axis=4)
     text = pages.attributes_page(tmp_path, explained | {"attributes": [row]}).read_text(encoding="utf-8")
-    uri = images.png_data_uri(pages._shrunk(row["pictures"][0, 0], 128))
+    uri = images.png_data_uri(pages.markup.shrunk(row["pictures"][0, 0], 128))
     assert uri in text and len(explained["attributes"]) == 2 and "Once more" not in text
     with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
         pages.attributes_page(tmp_path / "absent", explained)

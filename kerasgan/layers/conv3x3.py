@@ -13,11 +13,11 @@ class Conv3x3(keras.layers.Conv2D):
 
     Args:
         filters: channels out.
-        **arguments: those of `keras.layers.Conv2D`, without kernel size, strides, padding, dilation and groups.
+        **arguments: those of `keras.layers.Conv2D`, of which none may change what the above says.
     """
 
-    def __init__(self, filters, **arguments):
-        super().__init__(filters, **{"kernel_size": 3, "padding": "same"} | arguments)
+    def __init__(self, filters, kernel_size=3, strides=1, padding="same", **arguments):
+        super().__init__(filters, kernel_size, strides, padding, **arguments)
         found = self.kernel_size, self.strides, self.padding, self.dilation_rate, self.groups, self.data_format
         if found != ((3, 3), (1, 1), "same", (1, 1), 1, "channels_last"):
             raise ValueError(

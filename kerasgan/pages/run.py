@@ -1,0 +1,204 @@
+"""The page of a run: settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/, scores.json, shipped/,
+each of which may be missing, as one index.html."""
+
+import base64
+import csv
+import io
+import json
+import math
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from kerasgan import checkpoints, images
+from kerasgan.pages import markup
+
+
+def run_page(folder):
+    """Writes `index.html` of a run's folder and returns its path.
+
+    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as `zoo.mnist_gan`)
+    and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
+    `shipped` may hold what shipped presets draw of the same, `<preset>.png`.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"a run must be an existing folder; received {folder}")
+    settings, versions, scores = (_json(folder / f"{name}.json") for name in ("settings", "versions", "scores"))
+    log = _log(folder / "log.csv")
+    title = settings.pop("title", None) or folder.resolve().name
+    description = settings.pop("description", None) or "A run of kerasgan."
+    command, recipe = settings.pop("command", None), settings.get("recipe")
+    files = sorted((folder / "checkpoints").glob("*.h5"), key=lambda path: path.stat().st_mtime)
+    grids = sorted((folder / "grids").glob("epoch_*.png"))
+    parts = [markup.header(title, description), _facts(log, scores)]
+    if grids:
+        parts.append(markup.card("Samples", _samples(folder, grids)))
+    shipped = sorted((folder / "shipped").glob("*.png"))
+    shipped = [_picture(path, f"The preset {path.stem}.", big=True) for path in shipped]
+    parts.append(markup.card("What a longer run gives", *shipped))
+    parts.append(markup.card("Scores", _scores(scores)))
+    parts.append(markup.card("Curves", _curves(log)))
+    parts.append(
+        '<div class="two">'
+        + markup.card("Settings", markup.table(settings))
+        + markup.card("Versions", markup.table(versions))
+        + "</div>"
+    )
+    parts.append(markup.card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
+    parts.append(markup.card("Commands", _commands(folder, command, recipe)))
+    return markup.save(folder, title, parts)
+
+
+def _facts(log, scores):
+    facts = []
+    if log:
+        seconds = sum(row.get("seconds", 0.0) for row in log)
+        facts = [("epochs", f"{log[-1]['epoch']:g}")]
+        facts += [("training time", markup.duration(seconds))] if seconds else []
+    numbers, _ = _split(scores)
+    shown = list(numbers.items())[:4]
+    return markup.facts(facts + [(markup.words(name), markup.number(value)) for name, value in shown])
+
+
+def _samples(folder, grids):
+    """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
+    note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
+    large, moving, strip = _picture(grids[-1], note, big=True), "", ""
+    if (folder / "history.gif").is_file():
+        data = base64.b64encode((folder / "history.gif").read_bytes()).decode()
+        with Image.open(folder / "history.gif") as gif:
+            moving = markup.figure(f"data:image/gif;base64,{data}", gif.size, "The whole history.", big=True)
+    if len(grids) > 1:
+        chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), 8))})]
+        strip = "".join(_picture(path, f"epoch {int(path.stem[6:])}", width=360) for path in chosen)
+        strip = f'<h2 style="margin-top:26px">From noise to now</h2><div class="strip">{strip}</div>'
+    return f'<div class="two top">{large}{moving}</div>{strip}'
+
+
+def _picture(path, caption, big=False, width=None):
+    with Image.open(path) as picture:
+        if width and picture.width > width:  # a strip of full-size grids would be a page of many megabytes
+            picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+    uri = images.png_data_uri(pixels if pixels.ndim == 3 else pixels[..., None])
+    return markup.figure(uri, pixels.shape[1::-1], caption, big)
+
+
+def _scores(scores):
+    numbers, protocol = _split(scores)
+    if not numbers:
+        return ""
+    cells = [(markup.text(markup.words(name)), markup.number(value)) for name, value in numbers.items()]
+    rows = "".join(f"<tr><th>{name}</th><td class=n>{value}</td></tr>" for name, value in cells)
+    table = f'<div class="two"><table>{rows}</table>'
+    return table + (f"<div><table>{markup.table_rows(protocol)}</table></div>" if protocol else "") + "</div>"
+
+
+def _curves(log):
+    """One chart for each group of numbers that share a scale, and one for each score."""
+    names = [name for name in dict.fromkeys(n for row in log for n in row) if name != "epoch"]
+    groups = {}
+    for name in names:
+        groups.setdefault(_group(name), []).append(name)
+    order = sorted(groups, key=lambda group: 9 if group == "Seconds" else (*_GROUPS, group).index(group))
+    charts = []
+    for group in order:
+        curves = {}
+        for name in groups[group]:
+            points = [(row["epoch"], row[name]) for row in log if math.isfinite(row.get(name, math.nan))]
+            if points:
+                curves[markup.words(name)] = points
+        if curves:
+            charts.append(f"<div><h3>{markup.text(group)}</h3>{markup.chart(curves)}</div>")
+    return f'<div class="curves">{"".join(charts)}</div>' if charts else ""
+
+
+_GROUPS = {"Losses": "loss", "Accuracies": "accuracy", "Learning rates": "learning_rate"}
+
+
+def _group(name):
+    return next((group for group, part in _GROUPS.items() if part in name), markup.words(name).capitalize())
+
+
+def _checkpoints(folder, files):
+    best, rows = checkpoints.best(folder) or {}, []
+    for path in files:
+        try:
+            info = checkpoints.read_info(path)
+            what = info["letter"] if info["letter"] != checkpoints.RESUME else "everything else a resume needs"
+            what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
+        except checkpoints.CheckpointError:
+            what, epoch = "damaged", ""
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
+    rows = [
+        f"<tr><td><code>{markup.text(name)}</code></td><td>{markup.text(what)}</td>"
+        f"<td class=n>{epoch}</td><td class=n>{size}</td></tr>"
+        for _, name, what, epoch, size in sorted(rows, reverse=True)
+    ]
+    if not rows:
+        return ""
+    head = "<tr><th>file</th><th>holds</th><th class=n>epoch</th><th class=n>size</th></tr>"
+    note = ""
+    if best:
+        note = f"{markup.words(best['metric'])} is best at epoch {best['epoch']}: {markup.number(best['value'])}."
+    shown, more = rows[:12], rows[12:]
+    if more:
+        more = f"<details><summary class=note>{len(more)} more</summary><table>{''.join(more)}</table></details>"
+    return f'<table>{head}{"".join(shown)}</table>{more or ""}<p class="note">{markup.text(note)}</p>'
+
+
+def _commands(folder, command, recipe):
+    commands, newest = [], None
+    if (folder / "checkpoints").is_dir():
+        newest = (checkpoints.best(folder / "checkpoints") or {}).get("file")
+        networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
+        newest = newest or max(networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None)
+    if command:
+        commands.append(("Train it again, or go on where it stopped", f"{command} --folder={folder}"))
+    elif recipe:
+        commands.append(("Train it again, or go on where it stopped", f"python -m {recipe} --folder={folder}"))
+    if newest:
+        path = folder / "checkpoints" / newest
+        commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))
+        commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
+        if recipe == "zoo.stylex":
+            commands.append(("Find what the classifier looks at", f"python -m zoo.explain --checkpoint={path}"))
+    shown = [(markup.text(what), markup.text(line)) for what, line in commands]
+    return "".join(f"<span class=note>{what}</span><pre>{line}</pre>" for what, line in shown)
+
+
+def _split(scores):
+    """Numbers, and all the rest, of a dictionary of scores."""
+    numbers = {n: v for n, v in scores.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    rest = {n: v for n, v in scores.items() if n not in numbers}
+    protocol = rest.get("protocol")
+    if isinstance(protocol, dict):
+        rest = protocol | {n: v for n, v in rest.items() if n != "protocol"}
+    return numbers, rest
+
+
+def _log(path):
+    if not path.is_file():
+        return []
+    rows = []
+    for row in csv.DictReader(io.StringIO(path.read_text())):
+        numbers = {}
+        for name, value in row.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError):
+                pass  # an empty cell: not measured in that epoch
+        rows.append(numbers)
+    return [row for row in rows if "epoch" in row]
+
+
+def _json(path):
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} must hold a JSON object; {str(error).splitlines()[0]}") from None
