@@ -156,14 +156,14 @@ def attfind():
     """What each style coordinate of two images does to the logits, at both ends of its range in sixteen others."""
     import numpy as np
 
-    from kerasgan.models import attfind
+    from kerasgan.models import style_probe
 
     model, images = stylex_model({})
-    probe = attfind.Probe(model, progress=False)
+    probe = style_probe.Probe(model, progress=False)
     images, others = images[:ATTFIND_IMAGES], images[-ATTFIND_OTHERS:]
     styles = probe.encode(others).styles
     bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])
-    return lambda: attfind.effects(probe, images, bounds=bounds)
+    return lambda: style_probe.effects(probe, images, bounds=bounds)
 
 
 def attfind_peer():

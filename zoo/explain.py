@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from kerasgan import pages, presets
 from kerasgan.data.image_source import image_source
 from kerasgan.images import from_uint8, to_uint8
-from kerasgan.models import attfind
+from kerasgan.models import attfind, style_probe
 from kerasgan.models.stylex import StylEx
 from zoo import classifier, recipe, sample
 
@@ -61,7 +61,7 @@ def run(
     for what, images in (("to find attributes in", training), ("held out", heldout)):
         if len(images) < LEAST:
             raise ValueError(f"images {what} must be at least {LEAST}; received {len(images)}")
-    probe = attfind.Probe(model, batch_size)
+    probe = style_probe.Probe(model, batch_size)
     names = [f"class {c}" for c in range(probe.classes)] if names is None else list(names)
     if len(names) != probe.classes:
         raise ValueError(f"--names must be one for each of {probe.classes} classes; received {','.join(names)}")
@@ -72,7 +72,8 @@ def run(
         attfind.sufficiency(probe, heldout, attributes, k, strategy=STRATEGIES[name]) for name in strategies
     ]
     encoded = probe.encode(heldout)
-    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in attfind.batches(heldout, batch_size)])
+    parts = style_probe.batches(heldout, batch_size)
+    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
     protocol = {**(about or {}), **attributes.protocol, "shift_size": attributes.shift_size}
     protocol |= {
         "heldout_images": len(heldout), "drawings_flipped": "those of held-out images, clipped to [-1, 1]",
@@ -94,7 +95,7 @@ def run(
     pictures, chances = attfind.additions(probe, examples, attributes, k)
     together = {
         "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
-        "probabilities": np.concatenate([attfind.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
+        "probabilities": np.concatenate([style_probe.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
     }
     folder.mkdir(parents=True, exist_ok=True)
     attributes.save(folder / "attributes.npz")

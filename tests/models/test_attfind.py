@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan.models import attfind
+from kerasgan.models import attfind, style_probe
 from kerasgan.models.attfind import (
     REPRODUCTION,
     Attributes,
-    Effects,
-    Probe,
     counterfactual,
     independent,
     merge,
@@ -24,6 +22,7 @@ from kerasgan.models.attfind import (
     subset,
     sufficiency,
 )  # fmt: skip
+from kerasgan.models.style_probe import Effects, Probe
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 
 RNG = np.random.default_rng(0)
@@ -76,7 +75,7 @@ def drawn(model, styles, colours):
 @pytest.mark.backend
 def test_effects_are_those_of_whole_drawings_one_by_one(tiny):
     model, images, probe = tiny
-    found = attfind.effects(probe, images)
+    found = style_probe.effects(probe, images)
     styles, colours = model.styles(images)
     styles = np.concatenate(styles, axis=1)
     count, coordinates = styles.shape
@@ -98,7 +97,7 @@ def test_effects_are_those_of_whole_drawings_one_by_one(tiny):
 
 def test_batches_do_not_change_effects(tiny):
     model, images, probe = tiny
-    one, other = attfind.effects(probe, images), attfind.effects(model, images, batch_size=3, progress=False)
+    one, other = style_probe.effects(probe, images), style_probe.effects(model, images, batch_size=3, progress=False)
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
 
@@ -108,21 +107,21 @@ def test_only_what_moves_is_drawn(tiny, monkeypatch):
     asked = []
     moved = probe.moved
     monkeypatch.setattr(probe, "moved", lambda *a, **b: asked.append(len(a[1])) or moved(*a, **b))
-    attfind.effects(probe, images)
+    style_probe.effects(probe, images)
     assert asked == [5 * 2 * 14 - 2 * 14]  # one image is at each end already
     still = np.repeat(probe.encode(images[:1]).styles, 2, axis=0)
-    found = attfind.effects(probe, images[:1], bounds=still)
+    found = style_probe.effects(probe, images[:1], bounds=still)
     assert asked[1] == 0 and not found.values.any() and found.values.shape == (1, 2, 14, 2)
 
 
 def test_part_of_the_way_and_probabilities(tiny):
     _, images, probe = tiny
-    whole = attfind.effects(probe, images)
+    whole = style_probe.effects(probe, images)
     styles = probe.encode(images).styles
     nearer = styles[0] + 0.5 * (whole.bounds - styles[0])
-    half = attfind.effects(probe, images[:1], shift_size=0.5, bounds=whole.bounds)
-    np.testing.assert_allclose(half.values, attfind.effects(probe, images[:1], bounds=nearer).values, atol=1e-5)
-    chances = attfind.effects(probe, images, probabilities=True)
+    half = style_probe.effects(probe, images[:1], shift_size=0.5, bounds=whole.bounds)
+    np.testing.assert_allclose(half.values, style_probe.effects(probe, images[:1], bounds=nearer).values, atol=1e-5)
+    chances = style_probe.effects(probe, images, probabilities=True)
     e = np.exp(whole.logits[:, None, None] + whole.values)
     before = np.exp(whole.logits) / np.exp(whole.logits).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(
@@ -158,7 +157,7 @@ def test_a_discriminator_leaves_out_images_and_coordinates(tiny):
         attfind.attfind(probe, images, target, min_realness=realness.max())
     with pytest.raises(ValueError, match="no coordinate changes what the classifier says"):
         attfind.attfind(probe, images, max_realness_change=0.0)
-    bounds = attfind.effects(probe, images).bounds
+    bounds = style_probe.effects(probe, images).bounds
     changes = []
     for j in range(14):
         for direction in range(2):
@@ -433,8 +432,8 @@ def test_bad_input_is_one_line():
         (lambda: find(model, IMAGES, count=0), "count must be at least 1; received 0"),
         (lambda: find(model, IMAGES[..., 0]), r"images must be a float array \[N, H, W, C\]"),
         (lambda: find(model, IMAGES * 3), r"images must be finite and in \[-1, 1\]"),
-        (lambda: attfind.effects(model, IMAGES[:1]), "two images or more, or give bounds; received 1 image"),
-        (lambda: attfind.effects(model, IMAGES, bounds=IMAGES), r"bounds must be \[2, 6\]; received \[4, 8, 8, 1\]"),
+        (lambda: style_probe.effects(model, IMAGES[:1]), "two images or more, or give bounds; received 1 image"),
+        (lambda: style_probe.effects(model, IMAGES, bounds=IMAGES), r"be \[2, 6\]; received \[4, 8, 8, 1\]"),
         (lambda: find(one_class, IMAGES), r"classifier must give logits \[N, classes\], .* received \[None, 1\]"),
         (lambda: find(model, IMAGES, min_realness=0.5), "realness needs a model with a trained discriminator"),
         (lambda: find(of_columns(lambda x: [x[1] - 0.1, 0 * x[0]]), IMAGES), "received 4, none predicted 0"),

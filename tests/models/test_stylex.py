@@ -10,7 +10,7 @@ from kerasgan.data.batches import Batches
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.models import stylex
-from kerasgan.models.attfind import Probe
+from kerasgan.models.style_probe import Probe
 from kerasgan.models.stylegan2 import Generator
 from kerasgan.models.stylex import AUTHORS, BOTH, ENCODED, LATENTS, REPRODUCTION, StylEx
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kerasgan import checkpoints
-from kerasgan.models import attfind, mnist_gan
+from kerasgan.models import mnist_gan, style_probe
 from kerasgan.models.attfind import Attributes
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 from kerasgan.models.stylex import StylEx, build_encoder
@@ -41,7 +41,7 @@ def model():
     kernel, dense = np.array([[4.0, -4.0]], "float32"), classifier.get_layer("logits")
     dense.set_weights([kernel, np.zeros(2, "float32")])
     model = StylEx(classifier, *networks, perceptual_weight=0.0, average=None)
-    usual = float(np.median(attfind.Probe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3))))
+    usual = float(np.median(style_probe.Probe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3))))
     dense.set_weights([kernel, usual * np.array([-4.0, 4.0], "float32")])
     return model
 
@@ -82,7 +82,7 @@ def test_attributes_numbers_and_a_page(model, tmp_path):
 
 
 def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
-    halves, light = (IMAGES[:40], IMAGES[40:]), attfind.Probe(model).encode(IMAGES).logits.argmax(axis=1) == 0
+    halves, light = (IMAGES[:40], IMAGES[40:]), style_probe.Probe(model).encode(IMAGES).logits.argmax(axis=1) == 0
     for images, options, message in (
         ((IMAGES[:9], IMAGES), {}, "images to find attributes in must be at least 10; received 9"),
         ((IMAGES, IMAGES[:2]), {}, "images held out must be at least 10; received 2"),
