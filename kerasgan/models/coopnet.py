@@ -385,8 +385,8 @@ class CoopNet(AdversarialModel):
     def alarm(self, recent):
         """Why training has exploded, or is about to, or None; `recent`: the last steps' reports, the newest last.
 
-        The limits are above what healthy runs on digits have shown: travel_to_data 0.65, drift 0.19, and a balance of
-        25.8 as a descriptor wakes up, which grows its balance a hundredfold.
+        The limits are above what healthy runs on digits have shown: travel_to_data 0.96, drift 0.19, a spread of 2.5
+        for a step or two, and a balance of 25.8 as a descriptor wakes up, which grows its balance a hundredfold.
         """
         now = recent[-1]
         median = np.median([step["balance"] for step in recent[:-1]]) if len(recent) > 20 else math.inf
@@ -395,8 +395,8 @@ class CoopNet(AdversarialModel):
                 return f"{name} is {value}"
         if now["travel_to_data"] > 2:
             return f"Langevin moves images {now['travel_to_data']:.3g} times the data's length"
-        if now["spread"] > 2:
-            return f"the revised images deviate {now['spread']:.3g} times as much as the data"
+        if len(recent) >= 3 and min(step["spread"] for step in recent[-3:]) > 2:
+            return f"the revised images deviate {now['spread']:.3g} times as much as the data, three times in a row"
         if len(recent) >= 3 and min(step["drift"] for step in recent[-3:]) > 0.3:
             return f"a Langevin step is {now['drift']:.2g} of the image, three times in a row"
         if now["balance"] > max(30.0, 100 * median):
