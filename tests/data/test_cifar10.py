@@ -6,6 +6,7 @@ import pytest
 
 from kerasgan.data.cifar10 import load_cifar10
 from kerasgan.images import to_uint8
+from zoo import coopnet, recipe
 
 
 def test_unknown_split():
@@ -29,8 +30,14 @@ def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
-def test_what_is_prepared_is_read(prepare_tfds, tmp_path):
+def test_what_is_prepared_is_read_and_coopnets_recipe_dry_runs_on_it(prepare_tfds, tmp_path, monkeypatch, capsys):
     images = prepare_tfds("Cifar10", "3.0.2", (32, 32, 3))
     found, labels = load_cifar10("test", data_dir=tmp_path)
     assert sorted(labels.tolist()) == [4, 5] and found.dtype == "float32"
     np.testing.assert_array_equal(to_uint8(found), images[labels])  # RGB as it came
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    coopnet.load.cache_clear()
+    settings = recipe.settings_of(coopnet.RECIPE, "cifar10", batch_size=2, chains=4, width=8)
+    recipe.dry_run(coopnet.RECIPE, settings)
+    coopnet.load.cache_clear()
+    assert "2 steps an epoch" in capsys.readouterr().out
