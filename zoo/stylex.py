@@ -70,11 +70,12 @@ class Settings(recipe.Settings):
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
 OF_AUTHORS = {name: value for name, value in stylex.AUTHORS.items() if name in FIELDS and value is not None}
 # Small enough for two CPU cores. A rate of 0.001 explodes within 600 steps, with an encoder as fast as the generator
-# within 300; the authors' betas of Adam, by which a sudden gradient moves ten times as far as a usual one, let a rate of
-# 0.0002 explode too. In mapping networks of fewer numbers or layers w fades: weights are not scaled by the numbers in.
+# within 300; with the authors' betas of Adam, by which a sudden gradient moves ten times as far as a usual one, 0.0002
+# does too. In mapping networks of fewer numbers or layers w fades: their weights are not scaled by the numbers in.
 SMALL = OF_AUTHORS | {
     "form": "authors", "capacity": 4, "max_channels": 128, "latent_dim": 256, "depth": 8, "learning_rate": 2e-4,
-    "encoder_rate": 1.0, "beta_1": 0.5, "beta_2": 0.9, "penalty_weight": 0.5, "path_weight": 0.0, "rec_weight": 5.0, "shift": True, "decay": True,
+    "encoder_rate": 1.0, "beta_1": 0.5, "beta_2": 0.9, "penalty_weight": 0.5, "path_weight": 0.0, "rec_weight": 5.0,
+    "shift": True, "decay": True,
 }  # fmt: skip
 DIGITS = SMALL | {
     "capacity": 6, "max_channels": 192, "epochs": 400, "score_every": 20, "checkpoint_every": 20,
