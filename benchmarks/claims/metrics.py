@@ -37,9 +37,9 @@ def missing_digits(settings, seed, folder):
     """Training digits drawn by chance (the seed), of which some are then left out."""
     labels, pixels, features, logits = _digits()
     rows = np.random.default_rng(seed).permutation(len(labels))
-    if settings["kept"].startswith("one of two clusters"):
+    if settings["kept"] in ("one of two clusters", "one of two clusters' sizes"):
         clusters = [_cluster(pixels, np.flatnonzero(labels == digit), seed) for digit in range(10)]
-        if settings["kept"].endswith("' sizes"):  # as many of each digit, from both
+        if settings["kept"] == "one of two clusters' sizes":  # as many of each digit, from both
             clusters = [rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)]
         rows = np.concatenate(clusters)
     elif settings["kept"] == "without 8":

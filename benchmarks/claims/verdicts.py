@@ -2,9 +2,9 @@
 
 A difference of two arms' means counts if it is more than `K` standard errors, taken from the spread over seeds: of two
 arms of three seeds that do not differ, one comparison in seventeen comes out in a given direction by chance. Where the
-arms of a seed are the same training, drawn or scored in two ways, it is the seeds' differences that spread (`paired`;
-by chance one in eleven). Distances and times are compared by their logarithms: a collapsed run's distance is a hundred
-times a good one's.
+arms of a seed are the same training or images, drawn or scored in two ways, it is the seeds' differences that spread
+(`paired`; by chance one in eleven). Distances and times are compared by their logarithms: a collapsed run's distance is
+a hundred times a good one's.
 """
 
 import dataclasses
@@ -90,7 +90,7 @@ class Better:
         higher: whether more is better.
         log: compare logarithms.
         times: with `log`, how many times ahead it must be; below 1, how far behind it may be.
-        paired: whether the arms of a seed are the same training.
+        paired: whether the arms of a seed are the same training, or the same images.
     """
 
     measure: str
@@ -127,7 +127,7 @@ class Alike:
         arms: names.
         share: what counts as no difference, of the first arm's mean.
         log: compare logarithms; the share is then a ratio less 1.
-        paired: whether the arms of a seed are the same training.
+        paired: whether the arms of a seed are the same training, or the same images.
     """
 
     measure: str

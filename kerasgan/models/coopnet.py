@@ -68,8 +68,7 @@ def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2
     convolutions = ((4, 2), (4, 2), (4, 2)) if size == 28 else ((5, 2), (3, 2), (3, 1))
     for maps, (kernel, stride) in zip((width, 2 * width, 4 * width), convolutions, strict=True):
         kind = ImageConv2D if x is images else Conv3x3 if (kernel, stride) == (3, 1) else layers.Conv2D
-        sides = {"kernel_size": kernel, "strides": stride, "padding": "same"}
-        x = kind(maps, **sides, kernel_initializer=_weights(deviation))(x)
+        x = kind(maps, kernel, stride, padding="same", kernel_initializer=_weights(deviation))(x)
         x = layers.LeakyReLU(negative_slope)(x)  # [N, 14, 14, 64], [N, 7, 7, 128], [N, 4, 4, 256] at 28
     f = SummedDense(head, kernel_initializer=_weights(deviation))(layers.Flatten()(x))
     return keras.Model(images, f, name="descriptor")

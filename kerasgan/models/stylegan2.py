@@ -248,9 +248,7 @@ class ResidualBlock(layers.Layer):
         super().__init__(**arguments)
         self.channels, self.down = channels, down
         self.beside = layers.Conv2D(channels, 1, 2 if down else 1, kernel_initializer=kaiming())
-        self.one, self.other = (
-            Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2)
-        )
+        self.one, self.other = (Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2))
         self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
 
     def build(self, input_shape):
