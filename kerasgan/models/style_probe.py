@@ -26,6 +26,22 @@ class Whole(keras.Model):
         return picture, self.head(picture, training=False)
 
 
+class Before(keras.Model):
+    """The states before each style layer, of style vectors and colours of N images: a list of the generator's."""
+
+    def __init__(self, generator):
+        super().__init__(name="before")
+        self.generator = generator
+        self.built = True
+
+    def call(self, inputs):
+        styles = inputs["styles"]
+        states = [self.generator.begin(ops.shape(styles[0])[0])]
+        for index in range(len(styles) - 1):
+            states.append(self.generator.step(states[-1], index, styles, inputs["colours"], inputs["noise"]))
+        return states
+
+
 class Rest(keras.Model):
     """The drawing from style layer `first` on, of moves: image, coordinate of that layer and shift, each [T] ->
     logits [T, K]. States, style vectors and colours are the images', [N, ...]."""
@@ -106,7 +122,7 @@ class Probe:
         if len(model.classifier.output_shape) != 2 or self.classes < 2:
             shape = list(model.classifier.output_shape)
             raise ValueError(f"classifier must give logits [N, classes], 2 or more; received {shape}")
-        self._whole = Whole(self.generator, model.classifier)
+        self._whole, self._before = Whole(self.generator, model.classifier), Before(self.generator)
         self._heads, self._rests = {"classes": model.classifier}, {}
 
     @classmethod
@@ -161,24 +177,24 @@ class Probe:
             if not len(of_these):
                 continue
             rows = _filled(np.arange(start, min(start + count, len(styles))), count)
-            vectors = [ops.convert_to_tensor(x) for x in self.split(styles[rows])]
-            colours = [ops.convert_to_tensor(x[rows]) for x in encoded.colours]
-            state = self.generator.begin(count)
-            for first in range(layer[of_these].max() + 1):
-                state = [ops.stop_gradient(x) for x in state]
+            inputs = {"styles": self.split(styles[rows]), "colours": [x[rows] for x in encoded.colours]}
+            inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs | {"noise": self.noise})
+            states = self._before.predict_on_batch(inputs)
+            for first in np.unique(layer[of_these]):
+                shared = {
+                    "state": [ops.convert_to_tensor(x) for x in states[first]], "noise": inputs["noise"],
+                    "styles": inputs["styles"][first:], "colours": inputs["colours"][first // 2 :],
+                }  # fmt: skip
                 for batch in batches(of_these[layer[of_these] == first], self.batch_size):
                     filled = _filled(batch, self.batch_size)
-                    inputs = {
-                        "state": state, "styles": vectors[first:], "colours": colours[first // 2 :],
-                        "noise": self.noise, "image": (image[filled] - start).astype("int32"),
+                    moves = {
+                        "image": (image[filled] - start).astype("int32"),
                         "coordinate": (coordinate[filled] - self.ends[first] + self.sizes[first]).astype("int32"),
                         "shift": shift[filled].astype("float32"),
-                    }  # fmt: skip
-                    logits[batch] = self._rest(head, first).predict_on_batch(inputs)[: len(batch)]
+                    }
+                    logits[batch] = self._rest(head, first).predict_on_batch(shared | moves)[: len(batch)]
                     if bar:
                         bar.add(len(batch))
-                if first < layer[of_these].max():
-                    state = self.generator.step(state, first, vectors, colours, self.noise)
         return logits
 
     def realness(self, pictures):
