@@ -17,12 +17,16 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import pkgutil
 import re
 import warnings
 
 import h5py
 import keras
 import numpy as np
+
+from kerasgan import losses
+from kerasgan import ops as operations
 
 FORMAT, VERSION = "kerasgan", 1
 RESUME = "resume"  # the "letter" of the sibling file
@@ -388,9 +392,13 @@ def _rebuilt(path, header, which):
 
 
 def _import_modules(config):
-    """Imports those of our own modules that a configuration names, so that their classes are registered."""
+    """Imports those of our own modules that a configuration needs, so that what it names is registered."""
     if isinstance(config, dict):
         module = config.get("module")
+        if config.get("class_name") == "function" and str(config.get("config")).startswith("kerasgan>"):
+            for package in (losses, operations):  # a function's configuration does not name its module
+                for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+                    importlib.import_module(found.name)
         if isinstance(module, str) and module.split(".")[0] == "kerasgan":
             try:
                 importlib.import_module(module)

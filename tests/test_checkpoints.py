@@ -12,6 +12,8 @@ import pytest
 
 from kerasgan import checkpoints
 from kerasgan.checkpoints import CheckpointError
+from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator
+from kerasgan.ops.augment import translate
 
 NAME = dict(run="toy", dataset="dots", size=4)
 
@@ -392,3 +394,20 @@ def test_a_file_of_one_backend_loads_on_another(saved):
     assert [int(number(model.optimizer[player].iterations)) for player in model.players] == [2, 2]
     np.testing.assert_array_equal(number(model.noise.state), [3 + 2, 0 + 2])
     assert checkpoints.read_info(checkpoints.latest(folder, "resume"))["versions"]["backend"] == other
+
+
+def test_a_file_names_functions_that_nobody_has_imported(tmp_path):
+    """In a new process: a function's configuration does not say where it lives."""
+    networks = {"generator": Generator(8, capacity=2, latent_dim=4, depth=1)}
+    networks["discriminator"] = build_discriminator(8, capacity=2)
+    gan = StyleGAN2(**networks, augment=translate)
+    gan.compile(generator=keras.optimizers.Adam(), discriminator=keras.optimizers.Adam())
+    checkpoints.save(tmp_path, gan, run="toy", dataset="points", size=8, epoch=1)
+    script = (
+        "import sys; from kerasgan import checkpoints as c\n"
+        "print(c.load_model(c.latest(sys.argv[1]))[0].augment.__module__)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == "kerasgan.ops.augment"
