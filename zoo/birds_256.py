@@ -13,7 +13,7 @@ RECIPE = text_gan.text_recipe(
     {
         "quick": text_gan.SMALL | {"epochs": 4},
         "long": text_gan.LONG | {
-            "start": "runs/birds_64_long", "epochs": 12, "halve_every": 5, "score_every": 2, "checkpoint_every": 1,
+            "start": "runs/birds_64_long", "epochs": 7, "halve_every": 3, "score_every": 2, "checkpoint_every": 1,
             "damsm_weight": 0.33,  # of each of three sizes
         },  # fmt: skip
         "paper": text_gan.BIRDS,

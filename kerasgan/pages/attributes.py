@@ -8,6 +8,13 @@ from kerasgan import images
 from kerasgan.pages import markup
 
 
+# What the strategies of `attfind` do, in a few words.
+WAYS = {
+    "shared": ", the same for all", "independent": " of their own, each by itself",
+    "subset": " of their own, one beside the other",
+}  # fmt: skip
+
+
 def attributes_page(folder, found, title="Attributes", command=None):
     """Writes `index.html`, what AttFind found, into a folder and returns its path.
 
@@ -96,12 +103,13 @@ def _slider(row, found, ends, edge=128):
 
 
 def _sufficiency_facts(found):
+    rows = [
+        (f"of images flip by {len(row['all'])} attributes{WAYS.get(row['strategy'], '')}", markup.percent(row["all"][-1]))
+        for row in found["sufficiency"]
+    ]
     first = found["sufficiency"][0]
-    return markup.facts([
-        (f"of images flip by {len(first['all'])} attributes together", markup.percent(first["all"][-1])),
-        ("flip by the first", markup.percent(first["all"][0])),
-        ("images asked", f"{first['images']:,}"),
-    ])
+    return markup.facts([*rows, ("flip by the first", markup.percent(first["all"][0])),
+                         ("images asked", f"{first['images']:,}")])  # fmt: skip
 
 
 def _sufficiency(found):
@@ -114,7 +122,7 @@ def _sufficiency(found):
     most = max(map(len, curves.values()))
     head = "".join(f"<th class=n>{k}</th>" for k in range(1, most + 1))
     rows = "".join(
-        f"<tr><td>{markup.text(name)}</td>{''.join(f'<td class=n>{100 * share:.1f}</td>' for share in shares)}</tr>"
+        f"<tr><td>{markup.text(name)}</td>{''.join(f'<td class=n>{100 * share:.0f}</td>' for share in shares)}</tr>"
         for name, shares in curves.items()
     )
     points = {name: [(k, 100 * share) for k, share in enumerate(shares, 1)] for name, shares in curves.items()}
