@@ -78,7 +78,7 @@ SMALL = OF_AUTHORS | {
     "shift": True, "decay": True,
 }  # fmt: skip
 DIGITS = SMALL | {
-    "capacity": 6, "max_channels": 192, "epochs": 340, "score_every": 20, "checkpoint_every": 20,
+    "capacity": 3, "max_channels": 96, "epochs": 300, "score_every": 20, "checkpoint_every": 20,
     "grid_every": 10,
 }  # fmt: skip
 PHOTOGRAPHS = OF_AUTHORS | {"form": "authors", "size": 64, "learning_rate": 2e-4, "rec_weight": 5.0, "score_every": 5}
