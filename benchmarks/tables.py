@@ -10,12 +10,14 @@ import re
 
 from absl import flags
 
+from benchmarks import attributes as found_attributes
 from benchmarks import claims as experiments
 from benchmarks import explosions as explosion_runs
 from benchmarks import quality
 from benchmarks import scores as noted_scores
 from benchmarks import speed as speed_cases
 from benchmarks.claims import runner
+from kerasgan.pages.attributes import WAYS
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -88,6 +90,36 @@ def coopnet():
     )
 
 
+def stylex():
+    """How StylEx draws held-out images again, and how many of them the attributes of its classifier flip."""
+    columns = {
+        "classifier_accuracy": ("the classifier is right on", "{:.1%}"),
+        "heldout_agreement": ("it sees the same in the drawings of", "{:.1%}"),
+        "heldout_pixel": ("mean difference of a pixel, of 1", "{:.3f}"),
+    }
+    if not (found := quality.read("stylex")):
+        return "Not run yet."
+    lines = [quality_table("stylex", columns)]
+    if found_attributes.RECORD.exists():
+        record = json.loads(found_attributes.RECORD.read_text())
+        most = max(len(row["all"]) for row in record["sufficiency"])
+        ways = {name: way.strip(", ") for name, way in WAYS.items()}
+        lines += ["", " | ".join(["| attributes applied", *(str(k) for k in range(1, most + 1))]) + " |"]
+        lines.append("|---" * (most + 1) + "|")
+        for row in record["sufficiency"]:
+            cells = [f"{share:.0%}" for share in row["all"]]
+            lines.append(f"| {ways[row['strategy']]} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"\nThe second: how many of {record['sufficiency'][0]['images']} held-out images the classifier then takes "
+            f"for something else. Command: `{record['command']}`, kept by `python -m benchmarks.attributes`."
+        )
+    lines.append(
+        f"\nThe first: held-out images; {_where(found)}; other jobs ran beside, so minutes are upper bounds. "
+        "Command: `python -m benchmarks.quality stylex`."
+    )
+    return "\n".join(lines)
+
+
 def explosions():
     """What was forced on CoopNet, and what came of it, a row a run."""
     records = explosion_runs.read()
@@ -145,9 +177,17 @@ def speed():
         f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), "
         f"Inception {speed_cases.INCEPTION_IMAGES}; "
         f"{record['settings']['threads']} threads each, medians of the steps and of the blocks' ratios, "
-        f"{record['machine']['cpu']}. Commands: {commands}."
+        f"{_processors(records)}. Commands: {commands}."
     )
     return "\n".join(lines)
+
+
+def _processors(records):
+    """The processor that the cases ran on; where not all on one, the cases of each."""
+    cases = {}
+    for case, record in records.items():
+        cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
+    return "; ".join(cpu if len(cases) == 1 else f"{cpu}: {', '.join(names)}" for cpu, names in cases.items())
 
 
 PEERS = {"torch": "PyTorch, eager,", "100 Langevin steps": "itself at 100 Langevin steps, not 10,"}
@@ -209,9 +249,13 @@ def _cell(text):
 
 
 TABLES = {
-    function.__name__: function for function in (scores, birds, coopnet, explosions, speed, claims, noted, ladder)
+    function.__name__: function
+    for function in (scores, birds, coopnet, stylex, explosions, speed, claims, noted, ladder)
 }  # fmt: skip
-PAGES = {README: ("scores", "speed", "birds", "coopnet"), SUITE: ("claims", "noted", "ladder", "explosions", "speed")}
+PAGES = {
+    README: ("scores", "speed", "birds", "coopnet", "stylex"),
+    SUITE: ("claims", "noted", "ladder", "explosions", "speed"),
+}
 
 
 def filled(text, names=PAGES[README]):

@@ -7,7 +7,6 @@ import numpy as np
 from kerasgan import images
 from kerasgan.pages import markup
 
-
 # What the strategies of `attfind` do, in a few words.
 WAYS = {
     "shared": ", the same for all", "independent": " of their own, each by itself",
@@ -103,13 +102,12 @@ def _slider(row, found, ends, edge=128):
 
 
 def _sufficiency_facts(found):
-    rows = [
-        (f"of images flip by {len(row['all'])} attributes{WAYS.get(row['strategy'], '')}", markup.percent(row["all"][-1]))
-        for row in found["sufficiency"]
-    ]
-    first = found["sufficiency"][0]
-    return markup.facts([*rows, ("flip by the first", markup.percent(first["all"][0])),
-                         ("images asked", f"{first['images']:,}")])  # fmt: skip
+    rows, first = [], found["sufficiency"][0]
+    for row in found["sufficiency"]:
+        way = f"of images flip by {len(row['all'])} attributes{WAYS.get(row['strategy'], '')}"
+        rows.append((way, markup.percent(row["all"][-1])))
+    rows += [("flip by the first", markup.percent(first["all"][0])), ("images asked", f"{first['images']:,}")]
+    return markup.facts(rows)
 
 
 def _sufficiency(found):
