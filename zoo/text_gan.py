@@ -42,6 +42,7 @@ class Settings(recipe.Settings):
     divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
     augmentation: float = setting(1.0, "of the condition's deviation, 1 as in the paper; short runs want less")
     damsm_weight: float = setting(0.0, "of DAMSM, by the image encoder that text_encoder learnt with; 0 is none")
+    damsm_crop: float = setting(1.0, "least side of the random crops of the fakes that DAMSM sees; 1 is none")
     penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none")
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
@@ -144,6 +145,7 @@ def build(settings):
         average=settings.average or None,
         image_encoder=image_encoder(settings.text_encoder).network if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,
+        damsm_crop=settings.damsm_crop,
         seed=settings.seed,
     )
 

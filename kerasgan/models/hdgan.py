@@ -24,6 +24,7 @@ from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import damsm_loss, matching_aware_loss, squared_error, unconditional_loss
 from kerasgan.losses.penalties import squared_slope
+from kerasgan.ops.augment import crop
 from kerasgan.training import AdversarialModel, averaged_copy
 
 SIZES = (64, 128, 256)
@@ -274,6 +275,8 @@ class HDGAN(AdversarialModel):
             long to find small parts, which this encoder knows. It is never changed, and no part of the config or of a
             network's file: a loaded model that goes on needs it again. None is the paper.
         damsm_weight: of that loss, at each size.
+        damsm_crop: least side, of 1, of the random crops that the image encoder sees of the fakes (`ops.augment.crop`);
+            1 is none. Of whole pictures, which never move, a generator learns textures that only the encoder sees.
         seed: of all noise in training.
 
     Example:
@@ -288,7 +291,8 @@ class HDGAN(AdversarialModel):
 
     def __init__(
         self, generator=None, discriminators=None, *, redraw=False, divergence_weight=4.0, critic_steps=None,
-        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, seed=0, name=None,
+        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, damsm_crop=1.0, seed=0,
+        name=None,
     ):  # fmt: skip
         super().__init__(name=name)
         self.generator = generator or build_generator()
@@ -300,7 +304,7 @@ class HDGAN(AdversarialModel):
                 f"discriminators must be one for each of the generator's sizes, {list(self.sizes)}; "
                 f"received {sorted(self.discriminators)}"
             )
-        self.image_encoder, self.damsm_weight = image_encoder, damsm_weight
+        self.image_encoder, self.damsm_weight, self.damsm_crop = image_encoder, damsm_weight, damsm_crop
         if image_encoder is not None:
             self._check_encoder(dim)
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
@@ -329,7 +333,9 @@ class HDGAN(AdversarialModel):
     def get_config(self):
         nested = keras.saving.serialize_keras_object
         discriminators = {str(size): nested(network) for size, network in self.discriminators.items()}
-        names = ("redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "seed", "name")
+        names = (
+            "redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "damsm_crop", "seed", "name",
+        )  # fmt: skip
         plain = {name: getattr(self, name) for name in names}
         plain["average"] = self.average_decay
         steps = self.critic_steps and nested(self.critic_steps)
@@ -395,23 +401,25 @@ class HDGAN(AdversarialModel):
                     for r, w, f in triples)  # fmt: skip
         return pair + image, (pair, image)
 
-    def generator_loss(self, fakes, logits, embeddings):
+    def generator_loss(self, fakes, logits, embeddings, training=True):
         """The loss of fakes from `draw` and their logits from `judge`, and its parts: divergence and DAMSM."""
         *images, mean, log_deviation = fakes
         divergence = conditioning_divergence(mean, log_deviation)
         pair = sum(squared_error(heads[0], 1.0) for heads in logits)
         image = sum(_mean([squared_error(head, 1.0) for head in heads[1:]]) for heads in logits)
-        damsm = self.damsm(images, embeddings)
+        damsm = self.damsm(images, embeddings, training)
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
         return loss, (divergence, damsm)
 
-    def damsm(self, images, embeddings):
-        """The sum over sizes of `damsm_loss`; 0 without an image encoder."""
+    def damsm(self, images, embeddings, training=True):
+        """The sum over sizes of `damsm_loss`, in training of random crops; 0 without an image encoder."""
         if self.image_encoder is None:
             return ops.zeros((), "float32")
         side = self.image_encoder.input_shape[1]
-        shrunk = (x if x.shape[1] == side else _shrunk(x, x.shape[1] // side) for x in images)
-        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings) for x in shrunk)
+        seen = [x if x.shape[1] == side else _shrunk(x, x.shape[1] // side) for x in images]
+        if training and self.damsm_crop < 1:
+            seen = [crop(x, self.seeds, self.damsm_crop) for x in seen]
+        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings) for x in seen)
 
     def slope_penalty(self, images, embeddings):
         """R1 of real images, a list of [N, s, s, 3], for as many updates as lie between two."""
@@ -480,7 +488,7 @@ class HDGAN(AdversarialModel):
         shown = self.pyramid(real), self.pyramid(wrong), fakes[:-2]
         logits = [self.judge(images, embeddings, training=False) for images in shown]
         d_loss, (pair, image) = self.discriminator_loss(*logits)
-        g_loss, (divergence, damsm) = self.generator_loss(fakes, logits[-1], embeddings)
+        g_loss, (divergence, damsm) = self.generator_loss(fakes, logits[-1], embeddings, training=False)
         return self.report(
             generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
             damsm_loss=damsm,

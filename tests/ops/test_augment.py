@@ -1,4 +1,4 @@
-"""Translation: whole pixels, and a gradient that is the shift back."""
+"""Translation: whole pixels, and a gradient that is the shift back. Crops: a part of each image, mirrored or not."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from kerasgan import backend
-from kerasgan.ops.augment import translate
+from kerasgan.ops.augment import crop, translate
 
 
 def shifted(image, rows, columns, fill):
@@ -48,3 +48,30 @@ def test_gradient_is_the_shift_back(channels):
     for image, result, weight, gradient in zip(images, results, weights, gradients, strict=True):
         ((rows, columns),) = find(image, result, 2, -1.0)
         np.testing.assert_allclose(gradient, shifted(weight, -rows, -columns, 0.0), atol=1e-6)
+
+
+@pytest.mark.backend
+def test_a_whole_crop_is_the_image_or_its_mirror_image():
+    images = np.random.default_rng(0).uniform(-1, 1, (40, 6, 5, 3)).astype("float32")
+    results = np.array(ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=1.0)))
+    same = [np.allclose(result, image, atol=1e-6) for image, result in zip(images, results, strict=True)]
+    mirrored = [np.allclose(result, image[:, ::-1], atol=1e-6) for image, result in zip(images, results, strict=True)]
+    assert 5 < sum(same) < 35 and sum(same) + sum(mirrored) == 40
+
+
+@pytest.mark.backend
+def test_crops_are_parts_of_the_image():
+    """Of ramps along both axes: what is seen of each is a line of less slope within the picture."""
+    rows, columns = np.meshgrid(np.arange(16.0), np.arange(12.0), indexing="ij")
+    images = np.repeat(np.stack([rows, columns], axis=-1)[None], 60, axis=0).astype("float32")
+    results = np.array(ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=0.5)))
+    assert results.shape == images.shape
+    down, across = results[:, :, 0, 0], results[:, 0, :, 1]  # each the same along the other axis
+    np.testing.assert_allclose(results[..., 0], np.repeat(down[:, :, None], 12, axis=2), atol=1e-4)
+    np.testing.assert_allclose(results[..., 1], np.repeat(across[:, None], 16, axis=1), atol=1e-4)
+    for lines, size, signs in ((down, 16, {1.0}), (across, 12, {-1.0, 1.0})):
+        slopes = np.median(np.diff(lines, axis=1), axis=1)
+        assert set(np.sign(slopes)) == signs
+        assert 0.5 <= np.abs(slopes).min() < 0.6 and 0.9 < np.abs(slopes).max() <= 1.0
+        first, last = np.sort(lines[:, [0, -1]], axis=1).T  # pixels' centres: half a step within the crop
+        assert first.min() >= 0 and last.max() <= size - 1 and np.ptp(first) > size / 4
