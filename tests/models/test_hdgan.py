@@ -181,6 +181,20 @@ def test_an_image_encoder_pulls_fakes_towards_their_captions_at_each_size_and_st
         tiny(image_encoder=encoder(5))
 
 
+@pytest.mark.backend
+def test_the_image_encoder_sees_random_crops_in_training_only():
+    gan = tiny(image_encoder=encoder(), damsm_crop=0.5)
+    embeddings = ops.convert_to_tensor(batch()[2])
+    images = [gan.draw(embeddings)[0]]
+    told, plain = (
+        [float(ops.convert_to_numpy(gan.damsm(images, embeddings, training))) for _ in range(2)]
+        for training in (True, False)
+    )
+    assert plain[0] == plain[1] and len({*told, plain[0]}) == 3
+    assert gan.train_on_batch(*batch(), return_dict=True)["damsm_loss"] > 0
+    assert HDGAN.from_config(gan.get_config()).damsm_crop == 0.5
+
+
 def test_divergence_is_the_gaussians():
     def divergence(mean, log):
         return float(hdgan.conditioning_divergence(ops.full((1, 1), float(mean)), ops.full((1, 1), float(log))))
