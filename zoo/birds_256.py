@@ -1,7 +1,7 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
     python -m zoo.birds_256                     drawn birds, minutes on a CPU
-    python -m zoo.birds_256 --preset=long       the same for hours, after `python -m zoo.birds_64 --preset=long`
+    python -m zoo.birds_256 --preset=long       the same for hours, after zoo.birds_64's long and longer ones
     python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
 """
 
@@ -13,8 +13,8 @@ RECIPE = text_gan.text_recipe(
     {
         "quick": text_gan.SMALL | {"epochs": 4},
         "long": text_gan.LONG | {
-            "start": "runs/birds_64_long", "epochs": 7, "halve_every": 3, "score_every": 2, "checkpoint_every": 1,
-            "damsm_weight": 0.33,  # of each of three sizes
+            "start": "runs/birds_64_longer", "epochs": 6, "halve_every": 2, "score_every": 2, "checkpoint_every": 1,
+            "damsm_weight": 0.33, "damsm_crop": 0.85,  # of each of three sizes
         },  # fmt: skip
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,

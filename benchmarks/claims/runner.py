@@ -14,6 +14,7 @@ import time
 import traceback
 
 import keras
+from absl import logging
 
 from benchmarks import timing
 from benchmarks.claims import claims, noted, verdicts
@@ -126,12 +127,14 @@ def record(arm, seed, folder, what):
 
 @contextlib.contextmanager
 def quiet():
-    """Without Keras' progress bars: in a file, a bar is a line a step."""
-    before = keras.config.is_interactive_logging_enabled()
+    """Without Keras' progress bars: in a file, a bar is a line a step. Where Keras does not draw, it logs them."""
+    before, verbosity = keras.config.is_interactive_logging_enabled(), logging.get_verbosity()
     keras.config.disable_interactive_logging()
+    logging.set_verbosity(min(verbosity, logging.WARNING))
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if before:
             keras.config.enable_interactive_logging()
 
