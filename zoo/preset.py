@@ -59,7 +59,9 @@ def card(name, info, settings, versions, scores, sampling):
         backend=versions["backend"],
         keras=versions["keras"],
         sampling=sampling,
-        data=DATA.get(settings.get("data"), "Learnt from images of its maker's."),
+        data=DATA.get(settings.get("data"), "Learnt from images of its maker's.") + (
+            f" Of these, the classes {settings['classes']}." if settings.get("classes") else ""
+        ),
         scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges it.",
         protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
     )

@@ -33,7 +33,7 @@ from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
-from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, kaiming, residual_trunk
+from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
 from kerasgan.training import averaged_copy
 
 # What `build` takes: the reproduction's later trainer, and what the paper and the authors' answers say. (Of theirs, the
@@ -67,10 +67,12 @@ LATENTS, BOTH, ENCODED = 2, 1, 0  # halves of a batch that are drawn from latent
 # === Networks ===
 
 
-def build_encoder(size, channels=3, *, capacity=16, max_channels=512, latent_dim=512):
-    """Images [N, size, size, channels] -> w [N, latent_dim]: the discriminator's trunk and a linear layer."""
+def build_encoder(size, channels=3, *, capacity=16, max_channels=512, latent_dim=512, gain=1.0):
+    """Images [N, size, size, channels] -> w [N, latent_dim]: the discriminator's trunk and a linear layer, whose
+    weights begin `gain` times as large as Kaiming's."""
     images = keras.Input((size, size, channels), name="images")
-    w = layers.Dense(latent_dim, kernel_initializer=kaiming())(residual_trunk(images, capacity, max_channels))
+    begin = keras.initializers.VarianceScaling(2.0 * gain**2, "fan_in", "untruncated_normal")
+    w = layers.Dense(latent_dim, kernel_initializer=begin)(residual_trunk(images, capacity, max_channels))
     return keras.Model(images, w, name="encoder")
 
 
@@ -113,8 +115,8 @@ def check_choices(settings):
 
 
 def build(
-    classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8, perceptual=None,
-    augment=None, seed=0, schedule=None, **compiling,
+    classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8, encoder_gain=1.0,
+    perceptual=None, augment=None, seed=0, schedule=None, **compiling,
 ):  # fmt: skip
     """A compiled `StylEx` with the Adams of `settings`.
 
@@ -123,7 +125,7 @@ def build(
         settings: a dictionary like `REPRODUCTION`, such as `AUTHORS | {"alternation": "step"}`. `learning_rate` is the
             generator's, which `encoder_rate` and `discriminator_rate` multiply. `accumulate` is the number of batches
             whose gradients make one step of each Adam, for less memory than one large batch needs.
-        capacity, max_channels, latent_dim, depth, perceptual, augment, seed: as `StylEx` takes them.
+        capacity, max_channels, latent_dim, depth, encoder_gain, perceptual, augment, seed: as `StylEx` takes them.
         schedule: from a learning rate and the mean number of a player's updates a batch to what its Adam is given.
         **compiling: for `compile`, such as `jit_compile`.
     """
@@ -132,7 +134,8 @@ def build(
         raise ValueError(f"settings must be those of REPRODUCTION, no more and no fewer; received others in {wrong}")
     model = StylEx(
         classifier, capacity=capacity, max_channels=max_channels, latent_dim=latent_dim, depth=depth,
-        perceptual=perceptual, augment=augment, seed=seed, **{k: v for k, v in settings.items() if k not in RATES},
+        encoder_gain=encoder_gain, perceptual=perceptual, augment=augment, seed=seed,
+        **{k: v for k, v in settings.items() if k not in RATES},
     )  # fmt: skip
     model.compile(**adams(settings, schedule), **compiling)
     return model
@@ -192,6 +195,8 @@ class StylEx(StyleGAN2):
         generator, encoder, discriminator: as from `stylegan2.Generator(…, conditions=K)`, `build_encoder` and
             `stylegan2.build_discriminator(…, conditions=K)`; None builds them for the classifier's images.
         capacity, max_channels, latent_dim, depth: of those that are built.
+        encoder_gain: how large the encoder's last weights begin, Kaiming's being 1. Where w of images is long beside
+            w of latents and the classes, generator and attributes leave what the classifier says aside.
         condition_on: what the generator is told of the classifier: "probabilities", or "logits" as by the
             reproduction's older trainer. The discriminator is told probabilities.
         alternation: what a batch is drawn from. "none": the encoder; "step": latents and encoder in turn, step by step;
@@ -234,9 +239,9 @@ class StylEx(StyleGAN2):
 
     def __init__(
         self, classifier, generator=None, encoder=None, discriminator=None, *, capacity=16, max_channels=512,
-        latent_dim=512, depth=8, condition_on="probabilities", alternation="micro", rec_in_discriminator_phase=None,
-        rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1, pixel_weight=1.0, kl_weight=1.0, reverse_kl=False,
-        perceptual=None, stretch=False, path_source="both", average=0.998, **gan,
+        latent_dim=512, depth=8, encoder_gain=1.0, condition_on="probabilities", alternation="micro",
+        rec_in_discriminator_phase=None, rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1, pixel_weight=1.0,
+        kl_weight=1.0, reverse_kl=False, perceptual=None, stretch=False, path_source="both", average=0.998, **gan,
     ):  # fmt: skip
         (size, _, channels), classes = check_classifier(classifier)
         widths = {"capacity": capacity, "max_channels": max_channels}
@@ -247,7 +252,9 @@ class StylEx(StyleGAN2):
             average=average, **gan,
         )  # fmt: skip
         self.classifier = classifier
-        self.encoder = encoder or build_encoder(size, channels, latent_dim=latent_dim, **widths)
+        self.encoder = encoder or build_encoder(
+            size, channels, latent_dim=latent_dim, gain=encoder_gain, **widths
+        )  # fmt: skip
         self.averaged_encoder = averaged_copy(self.encoder) if average else None
         self.condition_on, self.alternation, self.path_source = condition_on, alternation, path_source
         self.rec_in_discriminator_phase = rec_in_discriminator_phase
