@@ -41,7 +41,8 @@ def birds(monkeypatch):
         light = model.sample(letters(["a bird"] * 3), seed=0)[64].mean()
         return {"attribute_accuracy": float(light), "protocol": "light"}
 
-    yield dataclasses.replace(zoo.birds_64.RECIPE, score=lambda settings: judge)
+    # the shipped model reads other vectors than `letters`
+    yield dataclasses.replace(zoo.birds_64.RECIPE, score=lambda settings: judge, shipped="")
     text_gan.load.cache_clear()
 
 
