@@ -26,10 +26,9 @@ PRESET = "stylex_digits_8_9"
 FIRST, SHOWN = 3, 6  # attributes and digits in the pictures
 
 
-def run(checkpoint, out, results=RESULTS, options=()):
-    """Explains a checkpoint or a preset and keeps numbers and pictures; `options` are further flags of zoo.explain."""
+def run(checkpoint, out, results=RESULTS):
+    """Explains a checkpoint or a preset and keeps numbers and pictures."""
     command = ["-m", "zoo.explain", f"--checkpoint={checkpoint}", f"--strategies={','.join(explain.STRATEGIES)}"]
-    command += options
     subprocess.run([sys.executable, *command, f"--out={out}"], check=True)
     found = json.loads((pathlib.Path(out) / "attributes.json").read_text())
     kept = {name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")}

@@ -103,12 +103,11 @@ def stylex():
     if found_attributes.RECORD.exists():
         record = json.loads(found_attributes.RECORD.read_text())
         most = max(len(row["all"]) for row in record["sufficiency"])
-        ways = {name: way.strip(", ") for name, way in WAYS.items()}
         lines += ["", " | ".join(["| attributes applied", *(str(k) for k in range(1, most + 1))]) + " |"]
         lines.append("|---" * (most + 1) + "|")
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {ways[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(f"| {WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
         lines.append(
             f"\nThe second: how many of {record['sufficiency'][0]['images']} held-out images the classifier then takes "
             f"for something else. Command: `{record['command']}`, kept by `python -m benchmarks.attributes`."

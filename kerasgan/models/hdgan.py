@@ -305,6 +305,8 @@ class HDGAN(AdversarialModel):
                 f"received {sorted(self.discriminators)}"
             )
         self.image_encoder, self.damsm_weight, self.damsm_crop = image_encoder, damsm_weight, damsm_crop
+        if not 0 < damsm_crop <= 1:
+            raise ValueError(f"damsm_crop must be above 0 and at most 1; received {damsm_crop}")
         if image_encoder is not None:
             self._check_encoder(dim)
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps

@@ -195,8 +195,7 @@ class StylEx(StyleGAN2):
         generator, encoder, discriminator: as from `stylegan2.Generator(…, conditions=K)`, `build_encoder` and
             `stylegan2.build_discriminator(…, conditions=K)`; None builds them for the classifier's images.
         capacity, max_channels, latent_dim, depth: of those that are built.
-        encoder_gain: how large the encoder's last weights begin, Kaiming's being 1. Where w of images is long beside
-            w of latents and the classes, generator and attributes leave what the classifier says aside.
+        encoder_gain: how large the encoder's last weights begin, Kaiming's being 1; so long is w of images at first.
         condition_on: what the generator is told of the classifier: "probabilities", or "logits" as by the
             reproduction's older trainer. The discriminator is told probabilities.
         alternation: what a batch is drawn from. "none": the encoder; "step": latents and encoder in turn, step by step;

@@ -41,8 +41,14 @@ def crop(images, seed, smallest=0.85):
 
     Args:
         seed: `keras.random.SeedGenerator`.
-        smallest: least side of the rectangle over the image's; height and width are chosen each by itself.
+        smallest: least side of the rectangle over the image's, above 0, at most 1 (then only mirrored); height and
+            width are chosen each by itself.
+
+    Returns:
+        [N, H, W, C].
     """
+    if not 0 < smallest <= 1:
+        raise ValueError(f"smallest must be above 0 and at most 1; received {smallest}")
     n, height, width, channels = ops.shape(images)[0], *images.shape[1:]
     sides, starts, mirrored = ops.unstack(keras.random.uniform((3, 2, n, 1, 1), seed=seed), 3)
     sides = smallest + (1.0 - smallest) * sides  # [2, N, 1, 1]

@@ -9,8 +9,8 @@ from kerasgan.pages import markup
 
 # What the strategies of `attfind` do, in a few words.
 WAYS = {
-    "shared": ", the same for all", "independent": " of their own, each by itself",
-    "subset": " of their own, one beside the other",
+    "shared": "the same for all", "independent": "of their own, each by itself",
+    "subset": "of their own, one beside the other",
 }  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def _slider(row, found, ends, edge=128):
 def _sufficiency_facts(found):
     rows, first = [], found["sufficiency"][0]
     for row in found["sufficiency"]:
-        way = f"of images flip by {len(row['all'])} attributes{WAYS.get(row['strategy'], '')}"
+        way = f"of images flip by {len(row['all'])} attributes, {WAYS.get(row['strategy'], row['strategy'])}"
         rows.append((way, markup.percent(row["all"][-1])))
     rows += [("flip by the first", markup.percent(first["all"][0])), ("images asked", f"{first['images']:,}")]
     return markup.facts(rows)

@@ -75,3 +75,9 @@ def test_crops_are_parts_of_the_image():
         assert 0.5 <= np.abs(slopes).min() < 0.6 and 0.9 < np.abs(slopes).max() <= 1.0
         first, last = np.sort(lines[:, [0, -1]], axis=1).T  # pixels' centres: half a step within the crop
         assert first.min() >= 0 and last.max() <= size - 1 and np.ptp(first) > size / 4
+
+
+def test_a_crop_has_a_side():
+    for smallest in (0.0, 1.5):
+        with pytest.raises(ValueError, match="smallest must be above 0 and at most 1; received"):
+            crop(np.zeros((1, 4, 4, 1), "float32"), keras.random.SeedGenerator(0), smallest)
