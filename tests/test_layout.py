@@ -150,6 +150,11 @@ def test_every_module_says_what_it_is():
     assert [name(path) for path, source in sources.items() if source and not ast.get_docstring(ast.parse(source))] == []
 
 
+def test_no_two_test_files_share_a_name():
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))  # pytest imports them by that name alone
+    assert names == sorted(set(names))
+
+
 def test_readme_test_command_is_the_makefiles():
     block = re.search(r"^<!-- test command -->\n+```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     assert block, "README.md gives the test command in a fenced block after <!-- test command -->"
