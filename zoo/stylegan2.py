@@ -40,6 +40,7 @@ class Settings(recipe.Settings):
     max_channels: int = setting(512, "the most channels of any layer")
     latent_dim: int = setting(512, "numbers drawn for an image")
     depth: int = setting(8, "layers of the mapping network")
+    mapping_form: str = setting("paper", "paper, or reproduction, in which w fade below 512 numbers")
     group: int = setting(4, "samples whose deviation the discriminator is told; 0 is none")
     gamma: float = setting(10.0, "of R1 at the real images; 0 is none")
     path_weight: float = setting(2.0, "of path-length regularisation; 0 is none")
@@ -67,7 +68,8 @@ PRESETS = {
     "birds_64": BIRDS | {"epochs": 40, "size": 64, "grid_every": 2, "checkpoint_every": 5},
     "paper": {},
     "reproduction": {
-        "form": "reproduction", "group": 0, "learning_rate": 2e-4, "ratio": 1.5, "beta_1": 0.5, "beta_2": 0.9,
+        "form": "reproduction", "mapping_form": "reproduction", "group": 0, "learning_rate": 2e-4, "ratio": 1.5,
+        "beta_1": 0.5, "beta_2": 0.9,
     },
 }  # fmt: skip
 
@@ -112,7 +114,8 @@ def build(settings):
         "path_start": settings.path_start, "average": settings.average or None,
     }  # fmt: skip
     gan = stylegan2.StyleGAN2(
-        stylegan2.Generator(size, channels, latent_dim=settings.latent_dim, depth=settings.depth, **networks),
+        stylegan2.Generator(size, channels, latent_dim=settings.latent_dim, depth=settings.depth,
+                            mapping_form=settings.mapping_form, **networks),
         stylegan2.build_discriminator(size, channels, group=settings.group or None, **networks),
         mixing=settings.mixing,
         augment=translate if settings.shift else None,

@@ -39,6 +39,7 @@ class Settings(recipe.Settings):
     max_channels: int = setting(512, "the most channels of any layer")
     latent_dim: int = setting(512, "numbers of a style w")
     depth: int = setting(8, "layers of the mapping network")
+    mapping_form: str = setting("reproduction", "paper, or reproduction, in which w of latents fade below 512 numbers")
     encoder_gain: float = setting(1.0, "how large the encoder's last weights begin, over Kaiming's")
     condition_on: str = setting("probabilities", "what the generator is told of the classifier; or logits")
     alternation: str = setting("micro", "batches of: none (encoder), step (latents, encoder in turn), micro (halves)")
@@ -99,7 +100,7 @@ PRESETS = {
     "authors": OF_AUTHORS | {"form": "authors", "data": "mnist", "classes": "8,rest"},
 }  # fmt: skip
 FORMS = {"reproduction": stylex.REPRODUCTION, "authors": stylex.AUTHORS}
-NETWORKS = ("capacity", "max_channels", "latent_dim", "depth", "encoder_gain", "seed")
+NETWORKS = ("capacity", "max_channels", "latent_dim", "depth", "mapping_form", "encoder_gain", "seed")
 TASK = ("data", "classes", "size", "channels", "drawn")
 
 

@@ -8,7 +8,7 @@ discriminator judges.
 Differences from the paper:
 - networks are the reproduction's, to the parameter (`REPRODUCTION` has its losses too): bilinear doubling, blur by
   [1, 2, 1] / 4, one map of uniform noise for all layers, Kaiming's initial weights, an equalised learning rate in the
-  mapping alone, no activation behind the discriminator's last convolution;
+  mapping alone (whose `form` is a choice), no activation behind the discriminator's last convolution;
 - Adam is not corrected for lazy penalties;
 - the same fakes serve both phases, for one forward of the generator in place of two;
 - path lengths are of the whole batch; there, of half, to save memory.
@@ -53,37 +53,50 @@ def kaiming():
 
 @keras.saving.register_keras_serializable("kerasgan")
 class EqualDense(layers.Layer):
-    """A dense layer whose weights, N(0, 1), and biases are multiplied by `rate` as they are used: with Adam, that many
-    times their learning rate.
+    """A dense layer whose weights and biases are multiplied by `rate` as they are used: with Adam, that many times
+    their learning rate.
 
     Args:
         units: numbers out.
-        rate: 0.01 in the paper (and there also over the root of the numbers in), 0.1 in the reproduction.
+        rate: 0.01 in the paper, 0.1 in the reproduction.
+        gain: what deviation outputs have, at first, of inputs that have 1, whatever their number. None: weights begin
+            as N(0, 1), as in the reproduction, so that outputs are `rate` times the length of the inputs.
     """
 
-    def __init__(self, units, rate=0.1, **arguments):
+    def __init__(self, units, rate=0.1, gain=None, **arguments):
         super().__init__(**arguments)
-        self.units, self.rate = units, rate
+        self.units, self.rate, self.gain = units, rate, gain
 
     def build(self, input_shape):
-        normal = keras.initializers.RandomNormal(0.0, 1.0)
+        normal = keras.initializers.RandomNormal(0.0, 1.0 / self.rate if self.gain else 1.0)
+        self.scale = self.rate * (self.gain / math.sqrt(input_shape[-1]) if self.gain else 1.0)
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer=normal, name="kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, inputs):
-        return (ops.matmul(inputs, self.kernel) + self.bias) * self.rate
+        return ops.matmul(inputs, self.kernel) * self.scale + self.bias * self.rate
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return super().get_config() | {"units": self.units, "rate": self.rate}
+        return super().get_config() | {"units": self.units, "rate": self.rate, "gain": self.gain}
 
 
-def build_mapping(latent_dim=512, depth=8):
-    """Latents [N, latent_dim], of which only the direction counts -> w [N, latent_dim]."""
-    dense = [layer for _ in range(depth) for layer in (EqualDense(latent_dim), layers.LeakyReLU(0.2))]
-    return keras.Sequential([keras.Input((latent_dim,)), layers.UnitNormalization(), *dense], name="mapping")
+def build_mapping(latent_dim=512, depth=8, form="reproduction"):
+    """Latents [N, latent_dim], of which only the direction counts -> w [N, latent_dim].
+
+    Args:
+        latent_dim, depth: numbers and layers.
+        form: "paper": w have a deviation of about 1 at first. "reproduction": they have 2 at 512 numbers and 8 layers,
+            but 0.2 at 256 and 0.04 at 128 and 4 layers: there they fade, and samples of latents are all alike.
+    """
+    if form not in ("paper", "reproduction"):
+        raise ValueError(f"the mapping's form must be paper or reproduction; received {form!r}")
+    rate = {"rate": 0.01, "gain": math.sqrt(2.0)} if form == "paper" else {}
+    unit = [layers.UnitNormalization(), *([layers.Rescaling(math.sqrt(latent_dim))] if rate else [])]
+    dense = [layer for _ in range(depth) for layer in (EqualDense(latent_dim, **rate), layers.LeakyReLU(0.2))]
+    return keras.Sequential([keras.Input((latent_dim,)), *unit, *dense], name="mapping")
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -134,6 +147,7 @@ class Generator(keras.Model):
         max_channels: ... up to this.
         latent_dim: numbers of a latent, and of w.
         depth: dense layers of the mapping.
+        mapping_form: see `build_mapping`.
         conditions: numbers that are appended to w in each layer, such as a class as one-hot.
 
     Attributes:
@@ -145,16 +159,16 @@ class Generator(keras.Model):
     """
 
     def __init__(
-        self, size, channels=3, *, capacity=16, max_channels=512, latent_dim=512, depth=8, conditions=0,
-        name="generator",
+        self, size, channels=3, *, capacity=16, max_channels=512, latent_dim=512, depth=8,
+        mapping_form="reproduction", conditions=0, name="generator",
     ):  # fmt: skip
         super().__init__(name=name)
         self.blocks = check_size(size) - 1
         self.size, self.channels, self.capacity, self.max_channels = size, channels, capacity, max_channels
-        self.latent_dim, self.depth, self.conditions = latent_dim, depth, conditions
+        self.latent_dim, self.depth, self.mapping_form, self.conditions = latent_dim, depth, mapping_form, conditions
         self.style_dim = latent_dim + conditions
         widths = [min(capacity * 2 ** (i + 1), max_channels) for i in reversed(range(self.blocks))]
-        self.mapping = build_mapping(latent_dim, depth)
+        self.mapping = build_mapping(latent_dim, depth, mapping_form)
         normal = keras.initializers.RandomNormal(0.0, 1.0)
         self.constant = self.add_weight(shape=(4, 4, widths[0]), initializer=normal, name="constant")
         self.first = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer=kaiming())
@@ -170,7 +184,9 @@ class Generator(keras.Model):
         self.built = True
 
     def get_config(self):
-        own = ("size", "channels", "capacity", "max_channels", "latent_dim", "depth", "conditions", "name")
+        own = (
+            "size", "channels", "capacity", "max_channels", "latent_dim", "depth", "mapping_form", "conditions", "name",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in own}
 
     @classmethod

@@ -115,8 +115,8 @@ def check_choices(settings):
 
 
 def build(
-    classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8, encoder_gain=1.0,
-    perceptual=None, augment=None, seed=0, schedule=None, **compiling,
+    classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8,
+    mapping_form="reproduction", encoder_gain=1.0, perceptual=None, augment=None, seed=0, schedule=None, **compiling,
 ):  # fmt: skip
     """A compiled `StylEx` with the Adams of `settings`.
 
@@ -125,7 +125,8 @@ def build(
         settings: a dictionary like `REPRODUCTION`, such as `AUTHORS | {"alternation": "step"}`. `learning_rate` is the
             generator's, which `encoder_rate` and `discriminator_rate` multiply. `accumulate` is the number of batches
             whose gradients make one step of each Adam, for less memory than one large batch needs.
-        capacity, max_channels, latent_dim, depth, encoder_gain, perceptual, augment, seed: as `StylEx` takes them.
+        capacity, max_channels, latent_dim, depth, mapping_form, encoder_gain, perceptual, augment, seed: as `StylEx`
+            takes them.
         schedule: from a learning rate and the mean number of a player's updates a batch to what its Adam is given.
         **compiling: for `compile`, such as `jit_compile`.
     """
@@ -134,7 +135,7 @@ def build(
         raise ValueError(f"settings must be those of REPRODUCTION, no more and no fewer; received others in {wrong}")
     model = StylEx(
         classifier, capacity=capacity, max_channels=max_channels, latent_dim=latent_dim, depth=depth,
-        encoder_gain=encoder_gain, perceptual=perceptual, augment=augment, seed=seed,
+        mapping_form=mapping_form, encoder_gain=encoder_gain, perceptual=perceptual, augment=augment, seed=seed,
         **{k: v for k, v in settings.items() if k not in RATES},
     )  # fmt: skip
     model.compile(**adams(settings, schedule), **compiling)
@@ -194,7 +195,7 @@ class StylEx(StyleGAN2):
             mode and never changed.
         generator, encoder, discriminator: as from `stylegan2.Generator(…, conditions=K)`, `build_encoder` and
             `stylegan2.build_discriminator(…, conditions=K)`; None builds them for the classifier's images.
-        capacity, max_channels, latent_dim, depth: of those that are built.
+        capacity, max_channels, latent_dim, depth, mapping_form: of those that are built.
         encoder_gain: how large the encoder's last weights begin, Kaiming's being 1; so long is w of images at first.
         condition_on: what the generator is told of the classifier: "probabilities", or "logits" as by the
             reproduction's older trainer. The discriminator is told probabilities.
@@ -238,15 +239,17 @@ class StylEx(StyleGAN2):
 
     def __init__(
         self, classifier, generator=None, encoder=None, discriminator=None, *, capacity=16, max_channels=512,
-        latent_dim=512, depth=8, encoder_gain=1.0, condition_on="probabilities", alternation="micro",
-        rec_in_discriminator_phase=None, rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1, pixel_weight=1.0,
-        kl_weight=1.0, reverse_kl=False, perceptual=None, stretch=False, path_source="both", average=0.998, **gan,
+        latent_dim=512, depth=8, mapping_form="reproduction", encoder_gain=1.0, condition_on="probabilities",
+        alternation="micro", rec_in_discriminator_phase=None, rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1,
+        pixel_weight=1.0, kl_weight=1.0, reverse_kl=False, perceptual=None, stretch=False, path_source="both",
+        average=0.998, **gan,
     ):  # fmt: skip
         (size, _, channels), classes = check_classifier(classifier)
         widths = {"capacity": capacity, "max_channels": max_channels}
         latent_dim = latent_dim if generator is None else generator.latent_dim
         super().__init__(
-            generator or Generator(size, channels, latent_dim=latent_dim, depth=depth, conditions=classes, **widths),
+            generator or Generator(size, channels, latent_dim=latent_dim, depth=depth, mapping_form=mapping_form,
+                                   conditions=classes, **widths),
             discriminator or build_discriminator(size, channels, conditions=classes, **widths),
             average=average, **gan,
         )  # fmt: skip

@@ -107,6 +107,18 @@ def test_latents_count_by_their_direction():
         np.testing.assert_allclose(array(mapping((scale * z).astype("float32"))), x, atol=1e-6)
 
 
+@pytest.mark.parametrize(("latent_dim", "depth"), [(128, 4), (512, 8)])
+def test_styles_of_the_papers_mapping_have_a_deviation_of_one_whatever_its_size(latent_dim, depth):
+    keras.utils.set_random_seed(0)
+    mapping = stylegan2.build_mapping(latent_dim, depth, "paper")
+    w = array(mapping(RNG.normal(size=(200, latent_dim)).astype("float32")))
+    assert 0.7 < np.sqrt(np.mean(w**2)) < 1.4
+    faded = stylegan2.build_mapping(128, 4)  # the reproduction's
+    assert np.sqrt(np.mean(array(faded(RNG.normal(size=(200, 128)).astype("float32"))) ** 2)) < 0.1
+    with pytest.raises(ValueError, match="form must be paper or reproduction; received 'neither'"):
+        stylegan2.build_mapping(form="neither")
+
+
 def test_a_coordinate_changes_what_comes_after_it_and_nothing_else():
     """What AttFind does: one coordinate of a style vector is changed and the picture drawn again from there on."""
     gan = tiny()
