@@ -14,6 +14,7 @@ program of the same that we know; the others of that name against one that does 
 import functools
 import itertools
 import json
+import os
 from pathlib import Path
 
 from absl import app, flags
@@ -131,7 +132,12 @@ def stylex_model(settings):
 
 
 def stylex(kind):
-    """Our StylEx' training step of one kind; penalties, which are lazy, in each step or in none."""
+    """Our StylEx' training step of one kind; penalties, which are lazy, in each step or in none.
+
+    Its operations are small and many do not wait for each other (reals and fakes are judged apart, the encoder runs
+    beside the discriminator), so each gets one of the threads, which then work on as many operations at once.
+    """
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     model, images = stylex_model({
         "alternation": "step" if kind == "latents" else "none",
         "penalty_weight": 10.0 if kind == "penalty" else 0.0, "penalty_every": 1,
