@@ -35,6 +35,7 @@ from kerasgan.images import to_uint8
 from kerasgan.metrics import attributes, inception
 from kerasgan.metrics.birds import pick
 from kerasgan.metrics.frechet import frechet_distance, statistics
+from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.ms_ssim import mean_ms_ssim
 from zoo import evaluate, recipe, text_gan
 
@@ -276,35 +277,36 @@ def judged(model, text_encoder, seed=1, training=False, count=BIRDS):
         count: pictures.
     """
     judge, info = attributes.shipped()
-    captions = pick(_real()[0], count)
+    captions = pick(_real(64)[0], count)
     ask = np.stack([*map(asked, captions)])
     batches = [*drawn(model, text_gan.encoder(text_encoder)(captions), model.noise(count, seed), training)]
-    found, largest = {}, max(model.sizes)
+    found, smallest, largest = {}, min(model.sizes), max(model.sizes)
     for size in model.sizes:
         pictures = np.concatenate([batch[size] for batch in batches])
-        features, seen = attributes.judged(judge, pictures)
+        features, heads = attributes.opinions(judge, pictures)
+        seen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
         accuracy = attributes.shares(seen, ask[: len(seen)])["attribute_accuracy"]
-        distance = frechet_distance(statistics(features), _real()[1])
+        distance = frechet_distance(statistics(features), _real(size)[1])
         found |= {f"attribute_accuracy_{size}": accuracy, f"bird_frechet_distance_{size}": distance}
-        if size == min(model.sizes):
+        found[f"bird_judge_score_{size}"] = float(np.mean([inception_score(head, splits=1)[0] for head in heads]))
+        if size == smallest:
             found["ms_ssim"] = mean_ms_ssim(to_uint8(pictures[:200]), 100, 0, 3)
-            found["gain_with_size"] = -accuracy
-    found["gain_with_size"] += found[f"attribute_accuracy_{largest}"]
-    found |= {name: found[f"{name}_{largest}"] for name in ("attribute_accuracy", "bird_frechet_distance")}
+    found["gain_with_size"] = found[f"bird_judge_score_{largest}"] - found[f"bird_judge_score_{smallest}"]
+    found |= {name: found[f"{name}_{largest}"] for name in (*DRAWN_SCORES, "bird_judge_score")}
     about = {
         "data": "drawn birds, not CUB: captions of the 50 test species",
         "samples": f"{len(batches) * BATCH}, latents of seed {seed}",
         "mode": f"generator in training mode, batches of {BATCH}" if training else "inference mode",
-        "frechet_reference": f"{BIRDS} test birds, drawn at 64 pixels",
+        "frechet_reference": f"{BIRDS} test birds, drawn at the same size",
     }
     return found | {"protocol": attributes.protocol(info) | about}
 
 
 @functools.cache
-def _real():
+def _real(size):
     """Captions of the test birds, and statistics of what the judge sees in their drawings."""
-    birds = drawn_birds("test", BIRDS, seed=0, size=64)
-    return birds.captions, statistics(attributes.judged(attributes.shipped()[0], birds.images)[0])
+    birds = drawn_birds("test", BIRDS, seed=0, size=size)
+    return birds.captions, statistics(attributes.opinions(attributes.shipped()[0], birds.images)[0])
 
 
 # === The table ===

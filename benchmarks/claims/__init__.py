@@ -29,7 +29,8 @@ class Experiment:
             again on the same folder, it goes on where it was stopped.
         minutes: `settings -> minutes` of a run on two CPU cores, about.
         missing: what this machine lacks, in a line, or None. Asked before a run.
-        usual: settings that a run has anyway; an arm that names them runs what one runs that does not.
+        usual: settings that a run has anyway, such as those of a recipe's preset: an arm that names them runs what one
+            runs that does not, and where they change, runs are others.
     """
 
     name: str
@@ -57,9 +58,7 @@ class Arm:
 
     def key(self, seed):
         """Name of the run's folder: runs of equal experiment, settings and seed are one."""
-        usual, told = self.experiment.usual.items(), self.settings.items()
-        settings = {name: value for name, value in told if name == "epochs" or (name, value) not in usual}
-        what = json.dumps([self.experiment.name, settings, seed], sort_keys=True)
+        what = json.dumps([self.experiment.name, self.experiment.usual | self.settings, seed], sort_keys=True)
         return f"{self.experiment.name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
 
 

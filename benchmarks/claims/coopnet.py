@@ -84,8 +84,8 @@ def sampled(settings, seed, folder):
     return {"measures": numbers(found), "protocol": found["protocol"]}
 
 
-COOPNET = Experiment("coopnet", told, TRAINING.minutes)
-SAMPLING = Experiment("coopnet_sampling", sampled, lambda settings: 0.3)
+COOPNET = Experiment("coopnet", told, TRAINING.minutes, usual=TRAINING.usual)
+SAMPLING = Experiment("coopnet_sampling", sampled, lambda settings: 0.3, usual=TRAINING.usual)
 BASE = {"width": 16, "epochs": 15, "noise_until": 5}
 GENERATOR, DESCRIPTOR = "generator_digit_frechet_distance", "descriptor_digit_frechet_distance"
 

@@ -53,10 +53,9 @@ def difference(one, other, paired=False):
 
 
 def decided(gap, error):
-    """Whether a gap that the claim wants above 0 is so, is not, or is lost in the spread."""
-    if gap > K * error:
-        return HOLDS
-    return FAILS if gap < -K * error or gap == error == 0 else OPEN
+    """Whether a gap that the claim wants above 0 is so, is not, or is lost in the spread; as where all are equal, at a
+    floor that no arm left."""
+    return HOLDS if gap > K * error else FAILS if gap < -K * error else OPEN
 
 
 def joined(verdicts):

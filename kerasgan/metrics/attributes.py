@@ -66,11 +66,17 @@ def check_asked(asked, count):
 
 def judged(judge, images):
     """What a judge sees in images (as in `attribute_accuracy`): features [N, F], and the attributes, int [N, 7]."""
+    features, heads = opinions(judge, images)
+    return features, np.stack([head.argmax(axis=1) for head in heads], axis=1)
+
+
+def opinions(judge, images):
+    """What a judge says of images (as in `attribute_accuracy`): features [N, F], and the logits of each attribute, a
+    list of [N, values]."""
     features, logits = features_and_logits(judge, from_uint8(resized(images, judge.input_shape[1])), batch_size=100)
     if logits.shape[1] != sum(VALUES):
         raise ValueError(f"a judge must give {sum(VALUES)} logits, one a value; received {logits.shape[1]}")
-    heads = np.split(logits, np.cumsum(VALUES)[:-1], axis=1)
-    return features, np.stack([head.argmax(axis=1) for head in heads], axis=1)
+    return features, np.split(logits, np.cumsum(VALUES)[:-1], axis=1)
 
 
 def resized(images, size):

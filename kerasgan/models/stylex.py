@@ -146,13 +146,18 @@ def adams(settings=REPRODUCTION, schedule=None):
     """An Adam for each player of a `StylEx`: a dictionary for `compile`; see `build`."""
     encoded = 2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
     by_step = settings["alternation"] == "step"  # every second batch is the latents', which do not move the encoder
+    count = settings["accumulate"]
+    if by_step and count > 1 and count % 2:
+        raise ValueError(f"accumulate must be even where latents and encoder take turns step by step; received {count}")
+    if encoded == 2.0 and count > 1:
+        raise ValueError(
+            f"accumulate must be 1 where each batch has an extra step, which is not to be summed; received {count}"
+        )
     updates = {"generator": (1.0 + encoded) / 2.0, "encoder": encoded / 2.0} if by_step else {}
     found = {}
     for player, ratio in {"generator": 1.0, "encoder": settings["encoder_rate"],
                           "discriminator": settings["discriminator_rate"]}.items():  # fmt: skip
-        batches = settings["accumulate"]
-        if player == "encoder" and by_step:
-            batches //= 2
+        batches = count // 2 if player == "encoder" and by_step else count
         rate = settings["learning_rate"] * ratio
         if schedule:
             rate = schedule(rate, updates.get(player, 1.0 if player == "discriminator" else encoded))

@@ -44,7 +44,8 @@ def birds(monkeypatch):
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
     monkeypatch.setattr(scores, "BIRDS", 32)
     monkeypatch.setattr(scores.attributes, "shipped", lambda: (None, {}))
-    monkeypatch.setattr(scores.attributes, "judged", lambda judge, images: (colours(images), np.zeros([32, 7], int)))
+    heads = [np.zeros([32, values]) for values in scores.attributes.VALUES]
+    monkeypatch.setattr(scores.attributes, "opinions", lambda judge, images: (colours(images), heads))
     monkeypatch.setattr(scores, "DRAWN", scores.DRAWN | {"width": 2, "drawn": 24, "batch_size": 8})
     for cached in (text_gan.load, scores._real):
         cached.cache_clear()

@@ -536,6 +536,11 @@ PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
         (lambda: tiny(alternation="batch"), "alternation must be one of none, step, micro; received 'batch'"),
         (lambda: tiny(path_source="w"), "path_source must be one of z, encoder, both; received 'w'"),
         (lambda: tiny(rec_in_discriminator_phase="on"), "must be one of None, accumulate, extra_step, second_step"),
+        (lambda: stylex.adams(REPRODUCTION | {"alternation": "step", "accumulate": 3}), "must be even .*; received 3"),
+        (
+            lambda: stylex.adams(REPRODUCTION | {"rec_in_discriminator_phase": "extra_step", "accumulate": 2}),
+            "accumulate must be 1 where each batch has an extra step, .*; received 2",
+        ),
         (lambda: tiny(condition_on="labels"), "condition_on must be one of probabilities, logits"),
         (lambda: tiny().fit(IMAGES[:, :4]), r"images must be \[N, 8, 8, 1\]"),
         (lambda: tiny().fit(CONSTANT), "images must not be constant .*; received 1 such, the first is number 2"),
