@@ -215,4 +215,11 @@ class All:
     def judge(self, runs):
         verdicts, findings = zip(*(rule.judge(runs) for rule in self.rules), strict=True)
         verdicts = [verdict for verdict in verdicts if verdict != ANSWERED] or [ANSWERED]
-        return joined(verdicts) if verdicts != [ANSWERED] else ANSWERED, "; ".join(findings)
+        return joined(verdicts) if verdicts != [ANSWERED] else ANSWERED, "; ".join(_told_once(findings))
+
+
+def _told_once(findings):
+    """Without those that say of a measure what another one says as well: `x: a 1` beside `x: a 1, b 2`."""
+    parts = [*dict.fromkeys(tuple(finding.split(": ", 1)) for finding in findings)]
+    covered = lambda name, arms: any(name == n and arms != a and arms in a for n, a in parts)  # noqa: E731
+    return [f"{name}: {arms}" for name, arms in parts if not covered(name, arms)]

@@ -66,6 +66,11 @@ def test_rules(rule, arms, verdict):
     assert verdicts.measures(rule) in (["x"], ["y"]) and "standard errors" in rule.sentence()
 
 
+def test_a_finding_is_told_once():
+    rule = All(Better("x", "a", ("b",)), Within("x", "a", high=2), Within("x", "b", low=1))
+    assert rule.judge(runs(**APART))[1].count("x: ") == 1
+
+
 def test_the_answer_of_an_open_question_names_whom_it_cannot_tell_apart():
     _, finding = Best("x", ("a", "b", "c")).judge(runs(**APART, c=[1.05, 1.1, 0.95]))
     assert finding.startswith("a is ahead of b; c cannot be told from it. x: a 1 ± 0.1")
