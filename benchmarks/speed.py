@@ -240,6 +240,16 @@ CASES = {
 }
 
 
+def read(results=RESULTS):
+    """The records of a result file, case -> record; none where there is no file. Raises ValueError for a broken one."""
+    if not results.exists():
+        return {}
+    try:
+        return json.loads(results.read_text())
+    except ValueError as error:
+        raise ValueError(f"{results} is broken ({error}); delete it or mend it") from None
+
+
 def table(records):
     """The records as the lines of a text table: milliseconds a step, peak memory, and how many times faster we are."""
     lines = [f"{'case':24}{'contestant':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}   times faster (min-max)"]
@@ -259,11 +269,13 @@ def main(cases, *, results=RESULTS, **settings):
     for case in cases:
         if case not in CASES:
             raise ValueError(f"a case must be one of {', '.join(CASES)}; received {case}")
-    records = json.loads(results.read_text()) if results.exists() else {}
+    records = read(results)
     for case in cases or CASES:
         records[case] = timing.compare("benchmarks.speed", case, list(CASES[case]), **settings)
         results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(records, indent=1) + "\n")
+        temporary = results.with_name(results.name + ".tmp")  # so that it is written whole or not at all
+        temporary.write_text(json.dumps(records, indent=1) + "\n")
+        temporary.replace(results)
         print("\n".join(table({case: records[case]})), flush=True)
 
 

@@ -159,7 +159,9 @@ def _where(records):
 
 def speed():
     """Medians of both sides, alternating in one run, a row a case."""
-    records = json.loads((quality.RESULTS / "speed.json").read_text())
+    records = speed_cases.read(quality.RESULTS / "speed.json")
+    if not records:
+        return "Not run yet."
     lines = ["| case | peer | kerasgan | times faster | peak memory |", "|---|---|---|---|---|"]
     for case, record in records.items():
         peer = next(iter(record["contestants"]))
@@ -173,10 +175,10 @@ def speed():
     record = next(iter(records.values()))
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(
-        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), "
-        f"Inception {speed_cases.INCEPTION_IMAGES}; "
-        f"{record['settings']['threads']} threads each, medians of the steps and of the blocks' ratios, "
-        f"{_processors(records)}. Commands: {commands}."
+        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), CoopNet "
+        f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, Inception "
+        f"{speed_cases.INCEPTION_IMAGES}; {record['settings']['threads']} threads each (our StylEx: one for each "
+        f"operation), medians of the steps and of the blocks' ratios, {_processors(records)}. Commands: {commands}."
     )
     return "\n".join(lines)
 

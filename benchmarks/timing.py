@@ -109,7 +109,8 @@ def provenance():
 
 
 def commit():
-    """The commit that is checked out, "+changes" if the tree differs from it; None outside a repository."""
+    """The commit that is checked out, "+changes" if the tree differs from it, results aside; None outside a
+    repository."""
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
 
@@ -119,7 +120,8 @@ def commit():
         return None
     if head.returncode:
         return None
-    return head.stdout.strip() + ("+changes" if git("status", "--porcelain").stdout.strip() else "")
+    changes = git("status", "--porcelain", "--", ".", ":!benchmarks/results").stdout.strip()
+    return head.stdout.strip() + ("+changes" if changes else "")
 
 
 def cpu_model():

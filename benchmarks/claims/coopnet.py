@@ -143,7 +143,7 @@ CLAIMS = [
         arms({"first third": {}, "never": {"noise": 0.0}, "always": {"noise_until": 0}}),
         All(
             Better(f"{DESCRIPTOR}@20%", "first third", ("never",), log=True),
-            Alike(DESCRIPTOR, ("first third", "never", "always"), log=True),
+            Alike(DESCRIPTOR, ("first third", "never", "always"), share=1.0, log=True),
         ),
         says(" of the descriptor"),
     ),
@@ -191,13 +191,13 @@ CLAIMS = [
     Claim(
         "coop-z-size",
         arms({"100": {}, "32": {"latent_dim": 32}, "8": {"latent_dim": 8}, "2": {"latent_dim": 2}}),
-        All(Better(GENERATOR, "100", ("2",), log=True), Alike(GENERATOR, ("100", "32"), log=True)),
+        All(Better(GENERATOR, "100", ("2",), log=True), Alike(GENERATOR, ("100", "32"), share=1.0, log=True)),
         says() + " 8 is shown.",
     ),
     Claim(
         "coop-chains",
         arms({"100": {"chains": 100}, "36": {"chains": 36}, "225": {"chains": 225}}),
-        All(Better(GENERATOR, "100", ("36",), log=True), Alike(GENERATOR, ("100", "225"), log=True)),
+        All(Better(GENERATOR, "100", ("36",), log=True), Alike(GENERATOR, ("100", "225"), share=1.0, log=True)),
         says() + " A quarter of the noted numbers of chains.",
     ),
     Claim(

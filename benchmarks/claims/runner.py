@@ -185,8 +185,10 @@ def read(path):
         runs = [run for arm in found["arms"].values() for run in arm["runs"]] if "arms" in found else [found]
         if not all(isinstance(run["measures"], dict) and run["key"] for run in runs):
             raise ValueError("a run without measures")
-        if "arms" in found and found["verdict"] not in VERDICTS:
-            raise ValueError(f"the verdict {found['verdict']!r}")
+        if "arms" in found and (found["verdict"] not in VERDICTS or not runs):
+            raise ValueError(f"the verdict {found['verdict']!r} of {len(runs)} runs")
+        if "arms" in found and not (isinstance(found["seeds"], int) and found["finding"]):
+            raise ValueError("no seeds or no finding")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is broken ({reason})") from None
