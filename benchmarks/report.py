@@ -47,7 +47,12 @@ def body(results=runner.RESULTS):
     parts.append(card("Scores", table(tables.noted())))
     parts.append(card("What the drawn ladder says of the noted orderings", table(tables.ladder())))
     parts.append(card("Speed", table(tables.speed())))
+    parts.append(card("What a step costs at several sizes", table(tables.scaling())))
     parts.append(card("The conditional MNIST GAN, three seeds of each preset", table(tables.scores())))
+    parts.append(card("HDGAN on drawn birds", table(tables.birds())))
+    parts.append(card("CoopNet on digits", table(tables.coopnet())))
+    parts.append(card("CoopNet, driven to explode", table(tables.explosions())))
+    parts.append(card("StylEx and what its classifier looks at", table(tables.stylex())))
     return "\n".join(part for part in parts if part)
 
 
@@ -117,7 +122,11 @@ def card(title, *contents):
 
 
 def table(markdown):
-    """A table of the tables' Markdown, and the lines after it, as HTML."""
+    """The tables' Markdown, and the lines between and after them, as HTML."""
+    return "".join(_block(block) for block in markdown.split("\n\n"))
+
+
+def _block(markdown):
     rows, after = [], []
     for line in markdown.splitlines():
         if line.startswith("|---"):
@@ -128,7 +137,8 @@ def table(markdown):
             rows.append("<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>")
         elif line:
             after.append(f'<p class="note">{_inline(line)}</p>')
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>{"".join(after)}'
+    found = f'<div class="wide"><table>{"".join(rows)}</table></div>' if rows else ""
+    return found + "".join(after)
 
 
 def _inline(text):

@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed                       every case, medians of 12 steps and 2 threads
     python -m benchmarks.speed --steps=40 mnist_gan_noted
+    python -m benchmarks.speed mnist_gan_by_batch    what a step costs at several sizes; see SCALES
 
 Results go to benchmarks/results/speed.json, a record a case with its command, commit, machine and versions; the table
 is printed from that file. Needs the torch extra, a quiet machine, and about a minute a case on two cores (`attfind`
@@ -9,12 +10,17 @@ eight: its peer takes 10 to 20 s a step). Two cases need what no extra brings: `
 (`pip install --no-deps torch-fidelity`), `frechet_root` SciPy. Cases that end in `_lean` are against the fastest eager
 program of the same that we know; the others of that name against one that does as the published code does.
 `hdgan_batches` is our step beside its input pipeline, which must never be what training waits for.
+
+With each PyTorch peer goes the arithmetic of its step, as torch counts convolutions and products, and how much of the
+machine's own rate of products that is; of ours, which does less arithmetic for the same, it is the useful share.
 """
 
 import functools
 import itertools
 import json
+import math
 import os
+import time
 from pathlib import Path
 
 from absl import app, flags
@@ -33,19 +39,20 @@ STYLEX_STEPS = {"encoder": {}, "latents": {"encoder": False}, "penalty": {"penal
 ATTFIND_IMAGES, ATTFIND_OTHERS = 2, 16  # those that are explained; those that say how far a coordinate is moved
 
 
-def mnist_gan(as_noted):
+def mnist_gan(as_noted, batch_size=BATCH_SIZE, width=64):
     """Our conditional MNIST GAN's training step, compiled as `fit` compiles it."""
     import keras
     import numpy as np
 
-    from kerasgan.models.mnist_gan import MnistGAN
+    from kerasgan.models.mnist_gan import MnistGAN, build_discriminator, build_generator
 
     keras.utils.set_random_seed(0)
-    model = MnistGAN(as_noted=as_noted)
+    networks = build_generator(width=width), build_discriminator(width=width // 2, as_noted=as_noted)
+    model = MnistGAN(*networks, as_noted=as_noted)
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
-    images = random.uniform(-1, 1, [BATCH_SIZE, 28, 28, 1]).astype("float32")
-    labels = random.integers(0, 10, BATCH_SIZE).astype("int32")
+    images = random.uniform(-1, 1, [batch_size, 28, 28, 1]).astype("float32")
+    labels = random.integers(0, 10, batch_size).astype("int32")
     return lambda: model.train_on_batch(images, labels)
 
 
@@ -55,19 +62,20 @@ def mnist_gan_peer(as_noted):
     return (mnist_gan.noted_step if as_noted else mnist_gan.corrected_step)(BATCH_SIZE)
 
 
-def hdgan():
-    """Our HDGAN's training step at full width, three scales, batch 4."""
+def hdgan(batch_size=HDGAN_BATCH_SIZE, width=128, size=256):
+    """Our HDGAN's training step at full width, three scales, batch 4; or at other ones, up to `size`."""
     import keras
     import numpy as np
 
-    from kerasgan.models.hdgan import HDGAN
+    from kerasgan.models.hdgan import HDGAN, SIZES, build_discriminator, build_generator
 
     keras.utils.set_random_seed(0)
-    model = HDGAN()
+    sizes = [side for side in SIZES if side <= size]
+    model = HDGAN(build_generator(sizes, width), {side: build_discriminator(side, width) for side in sizes})
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
-    real, wrong = random.uniform(-1, 1, [2, HDGAN_BATCH_SIZE, 256, 256, 3]).astype("float32")
-    embeddings = random.normal(size=[HDGAN_BATCH_SIZE, 1024]).astype("float32")
+    real, wrong = random.uniform(-1, 1, [2, batch_size, size, size, 3]).astype("float32")
+    embeddings = random.normal(size=[batch_size, 1024]).astype("float32")
     return lambda: model.train_on_batch(real, wrong, embeddings)
 
 
@@ -93,7 +101,7 @@ def hdgan_batches():
     return lambda: batches[next(turn)]
 
 
-def coopnet(steps=10):
+def coopnet(steps=10, chains=COOPNET_CHAINS):
     """Our CoopNet's training step: 32 x 32 x 3, 100 chains of 10 Langevin steps, batch 100, as the port sets it."""
     import keras
     import numpy as np
@@ -101,9 +109,9 @@ def coopnet(steps=10):
     from kerasgan.models import coopnet
 
     keras.utils.set_random_seed(0)
-    sizes = {"chains": COOPNET_CHAINS, "batch_size": COOPNET_CHAINS, "steps": steps}
+    sizes = {"chains": chains, "batch_size": chains, "steps": steps}
     model = coopnet.build(32, 3, settings=coopnet.PORT_CIFAR10 | sizes)
-    images = np.random.default_rng(0).uniform(-1, 1, [COOPNET_CHAINS, 32, 32, 3]).astype("float32")
+    images = np.random.default_rng(0).uniform(-1, 1, [chains, 32, 32, 3]).astype("float32")
     return lambda: model.train_on_batch(images)
 
 
@@ -113,8 +121,8 @@ def coopnet_peer(as_ported):
     return coopnet.training_step(COOPNET_CHAINS, COOPNET_CHAINS, as_ported=as_ported)
 
 
-def stylex_model(settings):
-    """Our StylEx and its images, 32 x 32 x 3; no perceptual distance or average, a classifier of three convolutions."""
+def stylex_model(settings, size=32):
+    """Our StylEx and its images, [size, size, 3]; no perceptual distance or average; a small classifier."""
     import keras
     import numpy as np
     from keras import layers
@@ -124,14 +132,14 @@ def stylex_model(settings):
     keras.utils.set_random_seed(0)
     stack = [layers.Conv2D(channels, 3, 2, padding="same", activation="relu") for channels in (16, 32, 64)]
     ends = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
-    classifier = keras.Sequential([keras.Input((32, 32, 3)), *stack, *ends])
+    classifier = keras.Sequential([keras.Input((size, size, 3)), *stack, *ends])
     settings = stylex.REPRODUCTION | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"} | settings
     model = stylex.build(classifier, settings=settings, **STYLEX)
-    images = np.random.default_rng(0).uniform(-1, 1, [STYLEX_BATCH_SIZE + ATTFIND_OTHERS, 32, 32, 3]).astype("float32")
-    return model, images
+    shape = [STYLEX_BATCH_SIZE + ATTFIND_OTHERS, size, size, 3]
+    return model, np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
 
 
-def stylex(kind):
+def stylex(kind, size=32):
     """Our StylEx' training step of one kind; penalties, which are lazy, in each step or in none.
 
     Its operations are small and many do not wait for each other (reals and fakes are judged apart, the encoder runs
@@ -142,7 +150,7 @@ def stylex(kind):
         "alternation": "step" if kind == "latents" else "none",
         "penalty_weight": 10.0 if kind == "penalty" else 0.0, "penalty_every": 1,
         "path_weight": 1.0 if kind == "path" else 0.0, "path_every": 1, "path_start": 0,
-    })  # fmt: skip
+    }, size)  # fmt: skip
     images = images[:STYLEX_BATCH_SIZE]
 
     def step():
@@ -238,6 +246,50 @@ CASES = {
     },
     "feature_statistics": {"numpy": lambda: feature_statistics(False), "kerasgan": lambda: feature_statistics(True)},
 }
+# Our steps at several sizes: case -> what the sizes are, the sizes, and what builds the step of one.
+SCALES = {
+    "mnist_gan_by_batch": ("images a batch", (32, 64, 128, 256), lambda batch: mnist_gan(False, batch)),
+    "mnist_gan_by_width": ("width", (16, 32, 64, 128), lambda width: mnist_gan(False, width=width)),
+    "hdgan_by_batch": ("images a batch, at width 32", (2, 4, 8), lambda batch: hdgan(batch, 32)),
+    "hdgan_by_width": ("width", (16, 32, 64), lambda width: hdgan(width=width)),
+    "hdgan_by_size": ("pixels of the largest side, at width 32", (64, 128, 256), lambda size: hdgan(4, 32, size)),
+    "coopnet_by_chains": ("chains", (25, 50, 100), lambda chains: coopnet(chains=chains)),
+    "stylex_by_size": ("pixels of a side, encoder's step", (16, 32, 64), lambda size: stylex("encoder", size)),
+}
+CASES |= {
+    case: {str(size): functools.partial(build, size) for size in sizes} for case, (_, sizes, build) in SCALES.items()
+}
+
+
+def exponent(sizes, milliseconds):
+    """The e of time ~ size^e, by least squares of the logarithms."""
+    x, y = [math.log(size) for size in sizes], [math.log(value) for value in milliseconds]
+    centre, height = sum(x) / len(x), sum(y) / len(y)
+    return sum((a - centre) * (b - height) for a, b in zip(x, y, strict=True)) / sum((a - centre) ** 2 for a in x)
+
+
+def arithmetic(case, medians):
+    """What a step of a case's PyTorch peer computes, and which shares of the machine's rate `medians` in ms make.
+
+    Returns:
+        gflop: of its convolutions and products, two for a multiplication and an addition; products_gflops: a second,
+        of NumPy's product of two matrices of 2,048 x 2,048; share: contestant -> gflop over its time over that rate.
+    """
+    import numpy as np
+    from torch.utils.flop_counter import FlopCounterMode
+
+    step = CASES[case]["torch"]()
+    with FlopCounterMode(display=False) as counter:
+        step()
+    gflop, times = counter.get_total_flops() / 1e9, []
+    one, other = np.random.default_rng(0).normal(size=(2, 2048, 2048)).astype("float32")
+    for _ in range(6):
+        start = time.perf_counter()
+        one @ other
+        times.append(time.perf_counter() - start)
+    rate = 2 * 2048**3 / 1e9 / min(times)
+    share = {name: gflop / (median / 1000) / rate for name, median in medians.items()}
+    return {"gflop": gflop, "products_gflops": rate, "share": share}
 
 
 def read(results=RESULTS):
@@ -256,11 +308,13 @@ def table(records):
     for case, record in records.items():
         peer = next(iter(record["contestants"]))
         for name, measured in record["contestants"].items():
-            ratio = record["ratios"].get(f"{peer} / {name}")
+            ratio = record["ratios"].get(f"{peer} / {name}") if case not in SCALES else None
             gain = f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
             lines.append(
                 f"{case:24}{name:14}{measured['median_ms']:10.1f}{measured['min_ms']:10.1f}{measured['peak_mib']:10.0f}{gain}"
             )
+        if case in SCALES:
+            lines.append(f"{case:24}time grows as {record['sizes']} to the power of {record['exponent']:.2f}")
     return lines
 
 
@@ -271,7 +325,14 @@ def main(cases, *, results=RESULTS, **settings):
             raise ValueError(f"a case must be one of {', '.join(CASES)}; received {case}")
     records = read(results)
     for case in cases or CASES:
-        records[case] = timing.compare("benchmarks.speed", case, list(CASES[case]), **settings)
+        record = timing.compare("benchmarks.speed", case, list(CASES[case]), **settings)
+        medians = {name: measured["median_ms"] for name, measured in record["contestants"].items()}
+        if case in SCALES:
+            what, sizes, _ = SCALES[case]
+            record |= {"sizes": what, "exponent": exponent(sizes, medians.values())}
+        elif "torch" in medians and case != "attfind":  # its step is thousands of small ones
+            record["arithmetic"] = arithmetic(case, medians)
+        records[case] = record
         results.parent.mkdir(parents=True, exist_ok=True)
         temporary = results.with_name(results.name + ".tmp")  # so that it is written whole or not at all
         temporary.write_text(json.dumps(records, indent=1) + "\n")

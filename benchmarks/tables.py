@@ -96,6 +96,8 @@ def stylex():
         "classifier_accuracy": ("the classifier is right on", "{:.1%}"),
         "heldout_agreement": ("it sees the same in the drawings of", "{:.1%}"),
         "heldout_pixel": ("mean difference of a pixel, of 1", "{:.3f}"),
+        "sample_agreement": ("samples of latents that it takes for their class", "{:.1%}"),
+        "sample_diversity": ("their diversity, of the images'", "{:.0%}"),
     }
     if not (found := quality.read("stylex")):
         return "Not run yet."
@@ -162,7 +164,8 @@ def speed():
     records = speed_cases.read(quality.RESULTS / "speed.json")
     if not records:
         return "Not run yet."
-    lines = ["| case | peer | kerasgan | times faster | peak memory |", "|---|---|---|---|---|"]
+    records = {case: record for case, record in records.items() if case not in speed_cases.SCALES}
+    lines = ["| case | peer | kerasgan | times faster | peak memory | of the machine's rate |", "|---" * 6 + "|"]
     for case, record in records.items():
         peer = next(iter(record["contestants"]))
         theirs, ours = record["contestants"][peer], record["contestants"]["kerasgan"]
@@ -170,7 +173,7 @@ def speed():
         lines.append(
             f"| `{case}` | {PEERS.get(peer, peer)} {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
-            f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB |"
+            f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB | {_shares(record)} |"
         )
     record = next(iter(records.values()))
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
@@ -178,8 +181,31 @@ def speed():
         f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), CoopNet "
         f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, Inception "
         f"{speed_cases.INCEPTION_IMAGES}; {record['settings']['threads']} threads each (our StylEx: one for each "
-        f"operation), medians of the steps and of the blocks' ratios, {_processors(records)}. Commands: {commands}."
+        f"operation), medians of the steps and of the blocks' ratios, {_processors(records)}. The machine's rate: the "
+        "arithmetic of PyTorch's step over its time or ours, over the rate of a product of two matrices of 2,048 x "
+        f"2,048. Commands: {commands}."
     )
+    return "\n".join(lines)
+
+
+def _shares(record):
+    """What part of the machine's rate of products each side uses, where that was measured."""
+    share = record.get("arithmetic", {}).get("share")
+    return f"{share['torch']:.0%} and {share['kerasgan']:.0%}" if share else ""
+
+
+def scaling():
+    """What our steps cost at several sizes, a row a case."""
+    records = speed_cases.read(quality.RESULTS / "speed.json")
+    records = {case: record for case, record in records.items() if case in speed_cases.SCALES}
+    if not records:
+        return "Not run yet."
+    lines = ["| case | size | median of a step | time grows as size to the power of |", "|---|---|---|---|"]
+    for case, record in records.items():
+        times = [f"{size}: {measured['median_ms']:.0f} ms" for size, measured in record["contestants"].items()]
+        lines.append(f"| `{case}` | {record['sizes']} | {', '.join(times)} | {record['exponent']:.2f} |")
+    commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
+    lines.append(f"\nOurs alone, {_processors(records)}. Commands: {commands}.")
     return "\n".join(lines)
 
 
@@ -251,11 +277,11 @@ def _cell(text):
 
 TABLES = {
     function.__name__: function
-    for function in (scores, birds, coopnet, stylex, explosions, speed, claims, noted, ladder)
+    for function in (scores, birds, coopnet, stylex, explosions, speed, scaling, claims, noted, ladder)
 }  # fmt: skip
 PAGES = {
     README: ("scores", "speed", "birds", "coopnet", "stylex"),
-    SUITE: ("claims", "noted", "ladder", "explosions", "speed"),
+    SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
 
 

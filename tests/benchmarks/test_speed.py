@@ -36,6 +36,26 @@ def test_compare_refuses(settings, rule):
         timing.compare(SLEEPERS, "sleep", ["slow", "fast"], **settings)
 
 
+def test_cost_against_size_has_an_exponent():
+    assert speed.exponent([16, 32, 64], [3 * 16**1.5, 3 * 32**1.5, 3 * 64**1.5]) == pytest.approx(1.5)
+    assert all(set(speed.CASES[case]) == {str(size) for size in sizes} for case, (_, sizes, _) in speed.SCALES.items())
+
+
+def test_arithmetic_is_the_peers_over_the_machines_rate(monkeypatch):
+    a, b = torch.randn(2, 100, 100)
+    monkeypatch.setitem(speed.CASES, "product", {"torch": lambda: lambda: a @ b})
+    found = speed.arithmetic("product", {"torch": 2.0, "kerasgan": 1.0})
+    assert found["gflop"] == pytest.approx(2 * 100**3 / 1e9)
+    assert found["share"]["kerasgan"] == pytest.approx(found["gflop"] / 0.001 / found["products_gflops"])
+    assert found["share"]["kerasgan"] == pytest.approx(2 * found["share"]["torch"])
+
+
+def test_a_broken_result_file_is_named(tmp_path):
+    (tmp_path / "speed.json").write_text("{")
+    with pytest.raises(ValueError, match="speed.json is broken"):
+        speed.read(tmp_path / "speed.json")
+
+
 def test_an_unknown_case_is_named():
     with pytest.raises(ValueError, match="received minst"):
         speed.main(["minst"])
