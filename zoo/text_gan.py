@@ -39,6 +39,7 @@ class Settings(recipe.Settings):
     norm: str = setting("batch", "of the discriminators, batch or layer; batch norm gives away a batch of wrong pairs")
     redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
     critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
+    critic_epoch: int = setting(0, "generator's updates that they count as an epoch; 0: those of a whole one")
     divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
     augmentation: float = setting(1.0, "of the condition's deviation, 1 as in the paper; short runs want less")
     damsm_weight: float = setting(0.0, "of DAMSM, by the image encoder that text_encoder learnt with; 0 is none")
@@ -141,7 +142,7 @@ def build(settings):
         redraw=settings.redraw,
         divergence_weight=settings.divergence_weight,
         penalty=settings.penalty,
-        critic_steps=None if epochs == 0 else hdgan.NotedCriticSteps(steps, epochs),
+        critic_steps=None if epochs == 0 else hdgan.NotedCriticSteps(settings.critic_epoch or steps, epochs),
         average=settings.average or None,
         image_encoder=image_encoder(settings.text_encoder).network if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,

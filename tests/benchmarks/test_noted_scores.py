@@ -147,6 +147,11 @@ def test_a_score_as_noted(tmp_path, monkeypatch, capsys):
     (run,) = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"]["noted, inference mode"]["runs"]
     assert run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64  # of 80
     assert 1 < run["is_mean"] < 2 and run["is_std"] > 0 and run["protocol"]["samples_of_an_image"] == 10
+    assert run["checkpoint"] == "G.h5"  # it is no training of the row, which is still to be done
+    scores.run(["birds-256-gl-ncric500-64"], **told)
+    kept = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"]["noted, inference mode"]["runs"]
+    assert kept == [run]  # not twice
+    assert len({scores.latents_seed(scores.rows()[f"birds-256-gl-ncric500{x}"], 0) for x in ("", "-second")}) == 2
     with pytest.raises(ValueError, match="a checkpoint is of one row; received all of them"):
         scores.run(checkpoint="G.h5")
 
