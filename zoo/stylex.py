@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kerasgan import checkpoints, images
+from kerasgan.losses.perceptual import LPIPS
 from kerasgan.metrics.diversity import intra_class_diversity
 from kerasgan.models import stylegan2, stylex
 from kerasgan.ops.augment import translate
@@ -52,6 +53,7 @@ class Settings(recipe.Settings):
     pixel_weight: float = setting(1.0, "in the reconstruction, of the distance of pixels, in units of [0, 1]")
     kl_weight: float = setting(1.0, "of the divergence of the classifier's opinions")
     reverse_kl: bool = setting(False, "the divergence of the images' classes from the reconstructions'")
+    lpips: str = setting("", "file of AlexNet's weights: LPIPS in place of the classifier's features")
     stretch: bool = setting(True, "show the perceptual distance images stretched to [-1, 1], each by itself")
     penalty_weight: float = setting(2.5, "of the discriminator's slope, once a step; 0 is none")
     penalty_every: int = setting(4, "steps from one slope to the next")
@@ -59,6 +61,8 @@ class Settings(recipe.Settings):
     path_every: int = setting(32, "steps from one path length to the next")
     path_start: int = setting(5000, "steps before the first")
     path_source: str = setting("both", "styles at which path lengths are taken: z, encoder or both")
+    w_match: str = setting("", "pull the encoder's w to those of latents by moments or mmd; none")
+    w_match_weight: float = setting(1.0, "of that")
     mixing: float = setting(0.9, "share of samples of two latents")
     average: float = setting(0.995, "decay of the moving averages, which draw; 0 is none")
     shift: bool = setting(False, "shift all that the discriminator sees by up to two pixels (black backgrounds)")
@@ -144,6 +148,7 @@ def build(settings):
         network,
         settings=FORMS[settings.form] | given,
         **{name: getattr(settings, name) for name in NETWORKS},
+        perceptual=LPIPS(settings.lpips) if settings.lpips else None,
         augment=translate if settings.shift else None,
         schedule=(lambda rate, updates: FlatThenLinear(rate, steps * updates)) if settings.decay else None,
         jit_compile=settings.jit_compile or "auto",

@@ -29,7 +29,7 @@ from keras import layers, ops
 
 from kerasgan import backend
 from kerasgan.images import check_images
-from kerasgan.losses import adversarial, penalties
+from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
@@ -41,7 +41,7 @@ from kerasgan.training import averaged_copy
 REPRODUCTION = stylegan2.REPRODUCTION | {
     "mixing": 0.9, "condition_on": "probabilities", "alternation": "micro", "rec_in_discriminator_phase": None,
     "rec_weight": 1.0, "perceptual_weight": 0.1, "w_weight": 0.1, "pixel_weight": 1.0, "kl_weight": 1.0,
-    "reverse_kl": False, "stretch": True, "path_source": "both",
+    "reverse_kl": False, "stretch": True, "path_source": "both", "w_match": None, "w_match_weight": 1.0,
     "learning_rate": 2e-4, "encoder_rate": 0.05, "discriminator_rate": 1.5, "beta_1": 0.5, "beta_2": 0.9,
     "accumulate": 1,
 }  # fmt: skip
@@ -59,7 +59,9 @@ CHOICES = {
     "alternation": ("none", "step", "micro"),
     "rec_in_discriminator_phase": (None, "accumulate", "extra_step", "second_step"),
     "path_source": ("z", "encoder", "both"),
+    "w_match": (None, "moments", "mmd"),
 }
+W_DISTANCES = {"moments": distributions.moment_distance, "mmd": distributions.kernel_distance}
 PARTS = ("pixel", "perceptual", "w", "kl", "agreement")  # of a reconstruction
 LATENTS, BOTH, ENCODED = 2, 1, 0  # halves of a batch that are drawn from latents; the rest from the encoder
 
@@ -220,6 +222,9 @@ class StylEx(StyleGAN2):
             `ClassifierDistance(classifier)`.
         stretch: show it images each stretched to [-1, 1], as the reproduction does.
         path_source: the styles at which path lengths are taken: "z", "encoder" or "both", a half each.
+        w_match: pulls the encoder's w to where those of latents are: "moments", their means and deviations; "mmd"; None
+            does not. An experiment of ours, for the notes' question how to bring the two together.
+        w_match_weight: of that distance, over the halves of batches that are encoded.
         average: decay of the exponential moving averages of generator and encoder, which all pictures are drawn with;
             None is none.
         **gan: of `StyleGAN2`: losses, penalties, path_weight ..., mixing, augment, seed, name.
@@ -247,7 +252,7 @@ class StylEx(StyleGAN2):
         latent_dim=512, depth=8, mapping_form="reproduction", encoder_gain=1.0, condition_on="probabilities",
         alternation="micro", rec_in_discriminator_phase=None, rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1,
         pixel_weight=1.0, kl_weight=1.0, reverse_kl=False, perceptual=None, stretch=False, path_source="both",
-        average=0.998, **gan,
+        w_match=None, w_match_weight=1.0, average=0.998, **gan,
     ):  # fmt: skip
         (size, _, channels), classes = check_classifier(classifier)
         widths = {"capacity": capacity, "max_channels": max_channels}
@@ -267,6 +272,7 @@ class StylEx(StyleGAN2):
         self.rec_in_discriminator_phase = rec_in_discriminator_phase
         self.rec_weight, self.perceptual_weight, self.w_weight = rec_weight, perceptual_weight, w_weight
         self.pixel_weight, self.kl_weight, self.reverse_kl, self.stretch = pixel_weight, kl_weight, reverse_kl, stretch
+        self.w_match, self.w_match_weight = w_match, w_match_weight
         self.given_perceptual = perceptual
         self.perceptual = perceptual or (ClassifierDistance(classifier) if perceptual_weight else None)
         self.noise = np.random.default_rng(0).random((1, size, size, 1), "float32")
@@ -288,7 +294,7 @@ class StylEx(StyleGAN2):
     def get_config(self):
         own = (
             "condition_on", "alternation", "rec_in_discriminator_phase", "rec_weight", "perceptual_weight", "w_weight",
-            "pixel_weight", "kl_weight", "reverse_kl", "stretch", "path_source",
+            "pixel_weight", "kl_weight", "reverse_kl", "stretch", "path_source", "w_match", "w_match_weight",
         )  # fmt: skip
         perceptual = self.given_perceptual
         if isinstance(perceptual, ClassifierDistance) and perceptual.classifier is self.classifier:
@@ -380,6 +386,10 @@ class StylEx(StyleGAN2):
             parts = self.compare(real[first:], fake[first:], logits[first:], encoded)
             twice = 2.0 if self.alternation == "step" else 1.0
             loss = loss + twice * (self.reconstruction(parts) + self.kl_weight * parts["kl"])
+            if self.w_match:
+                goal = ops.stop_gradient(self.generator.mapping(self.random_latents(ops.shape(encoded)[0])))
+                pair = ops.cast(encoded, "float32"), ops.cast(goal, "float32")
+                loss = loss + twice * self.w_match_weight * W_DISTANCES[self.w_match](*pair)
             numbers += [parts[name] for name in PARTS]
         return fake, loss, ops.stop_gradient(ops.stack(numbers))
 

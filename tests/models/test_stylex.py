@@ -513,6 +513,23 @@ CONSTANT = np.concatenate([IMAGES[:2], np.full((1, 8, 8, 1), -1, "float32")])
 PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize("way", ["moments", "mmd"])
+def test_styles_of_images_are_pulled_to_those_of_latents(way):
+    """The mapping, to whose styles they are pulled, is not moved by it."""
+    def gap(model):
+        return abs(model.encode(IMAGES).mean() - model.w_samples(IMAGES)[0].mean())
+
+    weights = {"rec_weight": 0.0, "kl_weight": 0.0, "perceptual_weight": 0.0, "w_weight": 0.0, "path_weight": 0.0}
+    model = tiny(**PLAIN | weights, alternation="none", average=None, w_match=way)
+    model.compile(**{player: keras.optimizers.Adam(0.01 if player == "encoder" else 0.0) for player in model.players})
+    bias = next(w for w in model.encoder.trainable_weights[::-1] if len(w.shape) == 1)
+    bias.assign(np.ones(bias.shape))
+    before = gap(model)
+    model.fit(IMAGES, batch_size=len(IMAGES), epochs=20, verbose=0)
+    assert gap(model) < 0.9 * before
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -534,6 +551,7 @@ PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
         ),
         (lambda: tiny(encoder=stylex.build_encoder(8, 1, capacity=1, latent_dim=9)), "encoder must turn"),
         (lambda: tiny(alternation="batch"), "alternation must be one of none, step, micro; received 'batch'"),
+        (lambda: tiny(w_match="kid"), "w_match must be one of None, moments, mmd; received 'kid'"),
         (lambda: tiny(path_source="w"), "path_source must be one of z, encoder, both; received 'w'"),
         (lambda: tiny(rec_in_discriminator_phase="on"), "must be one of None, accumulate, extra_step, second_step"),
         (lambda: stylex.adams(REPRODUCTION | {"alternation": "step", "accumulate": 3}), "must be even .*; received 3"),
