@@ -23,7 +23,8 @@ STYLE = """
   color: #fff; background: var(--c5); white-space: nowrap; } .verdict.holds { background: var(--c2); }
 .verdict.does { background: var(--c1); } .verdict.answered { background: var(--c0); }
 @media (prefers-color-scheme: dark) { .verdict { color: #12161c; } } .wide { overflow-x: auto; }
-td code { font-size: .82rem; } .card h3 { font-size: .95rem; margin: 18px 0 6px; }</style>
+td code { font-size: .82rem; } .card h3 { font-size: .95rem; margin: 18px 0 6px; }
+.card > table th { white-space: nowrap; overflow-wrap: normal; }</style>
 """
 FEW = 14  # curves of a chart
 

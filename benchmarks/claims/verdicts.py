@@ -138,7 +138,7 @@ class Alike:
     def sentence(self):
         first, *others = self.arms
         return (
-            f"{self.measure} of {', '.join(others)} is within {self.share:.0%} of {first}'s, with {K:g} standard "
+            f"{self.measure} of {', '.join(others)} is within {100 * self.share:g} % of {first}'s, with {K:g} standard "
             f"errors over the seeds to spare{PAIRED * self.paired}"
         )
 
