@@ -276,30 +276,20 @@ def arithmetic(case, medians):
         of NumPy's product of two matrices of 2,048 x 2,048; share: contestant -> gflop over its time over that rate.
     """
     import numpy as np
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.flop_counter import flop_registry
 
-    counted, times = [], []
+    from benchmarks.peers.arithmetic import Counter
 
-    class Counter(TorchDispatchMode):  # torch's own stops at gradients of gradients
-        def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
-            found = operation(*arguments, **(keywords or {}))
-            if count := flop_registry.get(operation._overloadpacket):
-                counted.append(count(*arguments, **(keywords or {}), out_val=found))
-            return found
-
-    step = CASES[case]["torch"]()
-    with Counter():
+    step, times = CASES[case]["torch"](), []
+    with Counter() as counter:
         step()
-    gflop = sum(counted) / 1e9
     one, other = np.random.default_rng(0).normal(size=(2, 2048, 2048)).astype("float32")
     for _ in range(6):
         start = time.perf_counter()
         one @ other
         times.append(time.perf_counter() - start)
     rate = 2 * 2048**3 / 1e9 / min(times)
-    share = {name: gflop / (median / 1000) / rate for name, median in medians.items()}
-    return {"gflop": gflop, "products_gflops": rate, "share": share}
+    share = {name: counter.gflop / (median / 1000) / rate for name, median in medians.items()}
+    return {"gflop": counter.gflop, "products_gflops": rate, "share": share}
 
 
 def read(results=RESULTS):

@@ -58,7 +58,10 @@ def test_numbers_and_pictures_are_kept(monkeypatch, tmp_path):
 
     runs = [{
         "preset": "tiny", "seconds": 60, "peak_memory_mib": 1024, "settings": {"epochs": 3},
-        "scores": {"classifier_accuracy": 0.9, "heldout_agreement": 0.985, "heldout_pixel": 0.03},
+        "scores": {
+            "classifier_accuracy": 0.9, "heldout_agreement": 0.985, "heldout_pixel": 0.03, "sample_agreement": 0.9,
+            "sample_diversity": 0.8,
+        },
         "machine": record["machine"], "versions": {"keras": "3", "backend": "tensorflow"},
     }]  # fmt: skip
     monkeypatch.setattr(tables.quality, "read", lambda name: runs)
