@@ -67,5 +67,5 @@ def test_numbers_and_pictures_are_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(tables.quality, "read", lambda name: runs)
     monkeypatch.setattr(attributes, "RECORD", pathlib.Path(tmp_path / "attributes.json"))
     table = tables.stylex()
-    assert "| `tiny` | 1 | 3 | 90.0% | 98.5% | 0.030 | 1 | 1.0 GiB |" in table
+    assert "| `tiny` | 1 | 3 | 90.0% | 98.5% | 0.030 | 90.0% | 80% | 1 | 1.0 GiB |" in table
     assert f"| the same for all | {record['sufficiency'][0]['all'][0]:.0%} |" in table
