@@ -294,7 +294,7 @@ def judged(model, text_encoder, seed=1, training=False, count=BIRDS):
     for size in model.sizes:
         pictures = np.concatenate([batch[size] for batch in batches])
         features, heads = attributes.opinions(judge, pictures)
-        seen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
+        seen = attributes.values_of(heads)
         accuracy = attributes.shares(seen, ask[: len(seen)])["attribute_accuracy"]
         distance = frechet_distance(statistics(features), _real(size)[1])
         found |= {f"attribute_accuracy_{size}": accuracy, f"bird_frechet_distance_{size}": distance}

@@ -80,8 +80,8 @@ OF_AUTHORS = {name: value for name, value in stylex.AUTHORS.items() if name in F
 # Small enough for two CPU cores. A rate of 0.001 explodes within 600 steps, with an encoder as fast as the generator
 # within 300; with the authors' betas of Adam, by which a sudden gradient moves ten times as far as a usual one, 0.0002
 # does too. Of few channels each does more; of twice as many, drawings were sharper and few attributes flipped anything.
-# Where the encoder begins small, first attributes are plainer: a 9's lower loop closes. With the reproduction's
-# mapping, whose w fade at 256 numbers, samples of latents are all alike.
+# Where the encoder began small, first attributes were plainer in the runs looked at. With the reproduction's mapping,
+# whose w fade at 256 numbers, samples of latents were all alike.
 SMALL = OF_AUTHORS | {
     "form": "authors", "capacity": 3, "max_channels": 96, "latent_dim": 256, "depth": 8, "mapping_form": "paper",
     "encoder_gain": 0.1, "learning_rate": 2e-4, "encoder_rate": 1.0, "beta_1": 0.5, "beta_2": 0.9,

@@ -67,7 +67,12 @@ def check_asked(asked, count):
 def judged(judge, images):
     """What a judge sees in images (as in `attribute_accuracy`): features [N, F], and the attributes, int [N, 7]."""
     features, heads = opinions(judge, images)
-    return features, np.stack([head.argmax(axis=1) for head in heads], axis=1)
+    return features, values_of(heads)
+
+
+def values_of(heads):
+    """The attributes that the logits of `opinions` mean, int [N, 7]."""
+    return np.stack([head.argmax(axis=1) for head in heads], axis=1)
 
 
 def opinions(judge, images):

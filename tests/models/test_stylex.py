@@ -516,7 +516,7 @@ PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
 @pytest.mark.backend
 @pytest.mark.parametrize("way", ["moments", "mmd"])
 def test_styles_of_images_are_pulled_to_those_of_latents(way):
-    """The mapping, to whose styles they are pulled, is not moved by it."""
+    """By the encoder's steps alone: generator and discriminator stand still."""
     def gap(model):
         return abs(model.encode(IMAGES).mean() - model.w_samples(IMAGES)[0].mean())
 
