@@ -235,9 +235,10 @@ def test_a_step_moves_everything(redraw):
 @pytest.mark.backend
 def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
     """Against numbers made once on TensorFlow. Not by Adam, which makes whole steps of the rounding of gradients that
-    are 0 (of a bias before batch norm)."""
+    are 0 (of a bias before batch norm); and in small steps, for a kink of ReLU that a rounding falls on either side of
+    moves the losses of large ones by percents."""
     gan = tiny()
-    gan.compile(**{player: keras.optimizers.SGD(3e-3) for player in gan.players})
+    gan.compile(**{player: keras.optimizers.SGD(3e-4) for player in gan.players})
     random = np.random.default_rng(0)
     for network in (gan.generator, *gan.discriminators.values()):
         network.set_weights([
