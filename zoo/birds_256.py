@@ -12,9 +12,9 @@ RECIPE = text_gan.text_recipe(
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
         "quick": text_gan.SMALL | {"epochs": 4},
-        "long": text_gan.LONG | {
+        "long": text_gan.LONG | text_gan.GUIDED | {
             "start": "runs/birds_64_longer", "epochs": 6, "halve_every": 2, "score_every": 2, "checkpoint_every": 1,
-            "damsm_weight": 0.33, "damsm_crop": 0.85,  # of each of three sizes
+            "damsm_weight": 0.33,  # of each of three sizes
         },  # fmt: skip
         "paper": text_gan.BIRDS,
         "noted": text_gan.NOTED | text_gan.BIRDS,

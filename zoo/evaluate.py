@@ -89,8 +89,8 @@ def score(checkpoint, samples=None, seed=1, text_encoder=None):
         return score_digits(model.sample(labels=labels, seed=seed), labels)
     from zoo import text_gan
 
-    damsm = about.get("damsm_weight", 0) > 0
-    return text_gan.scores(model, _text_encoder(checkpoint, about, text_encoder), samples or 1000, seed, damsm)
+    encoder = _text_encoder(checkpoint, about, text_encoder)
+    return text_gan.scores(model, encoder, samples or 1000, seed, text_gan.led_by(about))
 
 
 def _by_recipe(model, checkpoint):

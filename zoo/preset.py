@@ -78,7 +78,7 @@ def shell(arguments):
     names = ("settings", "versions", "scores")
     settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
-    names = ("data", "classes", "drawn", "text_encoder", "damsm_weight")
+    names = ("data", "classes", "drawn", "text_encoder", "damsm_weight", "guide")
     about |= {name: settings[name] for name in names if name in settings}
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
     presets.save(model, out, letters=model.drawing, card=about_it, info=about)

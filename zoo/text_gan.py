@@ -42,8 +42,10 @@ class Settings(recipe.Settings):
     critic_epoch: int = setting(0, "generator's updates that they count as an epoch; 0: those of a whole one")
     divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
     augmentation: float = setting(1.0, "of the condition's deviation, 1 as in the paper; short runs want less")
-    damsm_weight: float = setting(0.0, "of DAMSM, by the image encoder that text_encoder learnt with; 0 is none")
+    damsm_weight: float = setting(0.0, "of DAMSM, by the guide; 0 is none")
+    guide: str = setting("", "of zoo.image_guide, or a file of one; '' is the image encoder beside text_encoder")
     damsm_crop: float = setting(1.0, "least side of the random crops of the fakes that DAMSM sees; 1 is none")
+    damsm_queue: int = setting(0, "captions of past steps that DAMSM tells a fake from, beside the batch's")
     penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none")
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
@@ -69,6 +71,9 @@ SMALL = {
     "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 0.1, "average": 0.99, "norm": "layer",
     "damsm_weight": 1.0, "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
 }  # fmt: skip
+# What an ordinary image encoder finds right soon has little to do with what people see. The guide leads further, with
+# hundreds of captions to tell a fake from.
+GUIDED = {"guide": "drawn_birds_guide", "damsm_queue": 1024, "damsm_crop": 0.85}
 # Data with vectors of their own, beside which there is no image encoder.
 OWN_VECTORS = {"text_encoder": "", "damsm_weight": 0.0}
 # Hours on two CPU cores. Two captions: four tell nearly all, but people give one. A generator of twice the width was
@@ -144,9 +149,10 @@ def build(settings):
         penalty=settings.penalty,
         critic_steps=None if epochs == 0 else hdgan.NotedCriticSteps(settings.critic_epoch or steps, epochs),
         average=settings.average or None,
-        image_encoder=image_encoder(settings.text_encoder).network if settings.damsm_weight else None,
+        image_encoder=guide_of(settings) if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,
         damsm_crop=settings.damsm_crop,
+        damsm_queue=settings.damsm_queue,
         seed=settings.seed,
     )
 
@@ -185,14 +191,21 @@ def score(settings):
     if settings.data != "drawn_birds":
         return None
     shipped(), image_encoder(PAIR)  # what is missing is told before training, not after it
-    return lambda model, samples: scores(model, settings.text_encoder, samples // 10, damsm=settings.damsm_weight > 0)
+    return lambda model, samples: scores(model, settings.text_encoder, samples // 10, led_by=led_by(vars(settings)))
 
 
-def scores(model, text_encoder, samples=1000, seed=1, damsm=False):
-    """`score_birds` of a model that was trained with the named text encoder, and with DAMSM or not."""
+def led_by(about):
+    """Whose judgement DAMSM was, of a run's settings: a guide's, "" of the image encoder beside the text encoder, or
+    None where there was no DAMSM."""
+    return about.get("guide", "") if about.get("damsm_weight", 0) > 0 else None
+
+
+def scores(model, text_encoder, samples=1000, seed=1, led_by=None):
+    """`score_birds` of a model that was trained with the named text encoder, and led by whom `led_by` says."""
     found = score_birds(model, encoder(text_encoder), (encoder(PAIR), image_encoder(PAIR)), samples, seed)
     checksum = checkpoints.read_info(presets.find(PAIR) / "V.h5")["sha256"]
-    known = "; the generator learnt from them (DAMSM), which alone raises it" if damsm else ""
+    known = {None: "", "": "; the generator learnt from them (DAMSM), which alone raises it"}
+    known = known.get(led_by, f"; the generator learnt from another, {led_by} (DAMSM)")
     pair = f"{PAIR}, images' sha256 {checksum}{known}"
     found["protocol"] |= {"text_encoder": text_encoder, "r_precision_encoders": pair}
     return found
@@ -205,6 +218,15 @@ def image_encoder(name):
 
     path = pathlib.Path(name)
     return char_cnn_rnn.image_encoder(checkpoints.sibling(path, "V") if path.suffix == ".h5" else name)
+
+
+def guide_of(settings):
+    """The network by which DAMSM judges."""
+    if not settings.guide:
+        return image_encoder(settings.text_encoder).network
+    from zoo import image_guide
+
+    return image_guide.network(settings.guide)
 
 
 def text_recipe(name, description, presets):

@@ -38,6 +38,9 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
 
     Returns:
         The verdicts of those that are done: id -> verdict.
+
+    Raises:
+        ValueError: for bad arguments; and in the end, if a claim's run failed, which names it.
     """
     if seeds < 1 or (budget is not None and budget < 1):
         raise ValueError(f"seeds and budget must be at least 1; received {seeds} and {budget}")
@@ -47,7 +50,7 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
     queue = sorted((claim.at(budget) for claim in claims(ids)), key=lambda claim: claim.minutes(seeds))
     left = sum(claim.minutes(seeds) for claim in queue)
     print(f"{len(queue)} claims, {seeds} seeds, about {left / 60:.1f} hours if nothing were done yet")
-    done = {}
+    done, stopped = {}, []
     for claim in queue:
         held = _seeds_of(results / f"{claim.id}.json")
         if held > seeds:
@@ -62,6 +65,7 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
         except Exception as error:  # whatever it is, the other claims still have their turn
             reason = (str(error) or type(error).__name__).splitlines()[0]
             print(f"{claim.id}: stopped: {reason} (all of it: {runs / 'stopped.txt'})", flush=True)
+            stopped.append(claim.id)
             runs.mkdir(parents=True, exist_ok=True)
             with open(runs / "stopped.txt", "a") as file:
                 print(claim.id, *traceback.format_exception(error), sep="\n", file=file)
@@ -70,6 +74,8 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
         keep_pictures(claim, runs, results / "pictures")
         done[claim.id] = result["verdict"]
         print(f"{claim.id}: {result['verdict']}: {result['finding']}", flush=True)
+    if stopped:
+        raise ValueError(f"every run must come to its end; stopped: {', '.join(stopped)}")
     return done
 
 

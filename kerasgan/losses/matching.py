@@ -25,16 +25,20 @@ def unconditional_loss(real, wrong, fake):
     return squared_error(fake, 0.0) + (squared_error(wrong, 1.0) + squared_error(real, 1.0)) / 2.0
 
 
-def damsm_loss(images, texts, gamma=10.0):
+def damsm_loss(images, texts, gamma=10.0, others=None):
     """How surely an image is told to be its own caption's among the batch's, and a caption its own image's: the sum of
     both cross-entropies of softmax(gamma * cosine). Sentences only; captions that mean the same are not left out.
 
-    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together -> scalar.
+    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together -> scalar. `others`,
+    [M, D], are captions of no image here, from which an image must be told as well.
     """
-    images, texts = (ops.cast(vectors, "float32") for vectors in (images, texts))
-    scores = gamma * ops.matmul(_unit(images), ops.transpose(_unit(texts)))  # [N, N], image i with caption j
-    own = ops.diagonal(scores)
-    return ops.mean(ops.logsumexp(scores, axis=1) - own) + ops.mean(ops.logsumexp(scores, axis=0) - own)
+    images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
+    scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
+    own, of_images = ops.diagonal(scores), scores
+    if others is not None:
+        beside = gamma * ops.matmul(images, ops.transpose(_unit(ops.cast(others, "float32"))))  # [N, M]
+        of_images = ops.concatenate([scores, beside], axis=1)
+    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(ops.logsumexp(scores, axis=0) - own)
 
 
 def _unit(vectors):

@@ -277,6 +277,8 @@ class HDGAN(AdversarialModel):
         damsm_weight: of that loss, at each size.
         damsm_crop: least side, of 1, of the random crops that the image encoder sees of the fakes (`ops.augment.crop`);
             1 is none. Of whole pictures, which never move, a generator learns textures that only the encoder sees.
+        damsm_queue: number of the captions of past steps from which it must tell a fake as well (a queue as MoCo's,
+            arXiv 1911.05722); 0 is the batch's alone. Few captions are told apart by what is easy to draw.
         seed: of all noise in training.
 
     Example:
@@ -291,8 +293,8 @@ class HDGAN(AdversarialModel):
 
     def __init__(
         self, generator=None, discriminators=None, *, redraw=False, divergence_weight=4.0, critic_steps=None,
-        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, damsm_crop=1.0, seed=0,
-        name=None,
+        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, damsm_crop=1.0,
+        damsm_queue=0, seed=0, name=None,
     ):  # fmt: skip
         super().__init__(name=name)
         self.generator = generator or build_generator()
@@ -307,6 +309,9 @@ class HDGAN(AdversarialModel):
         self.image_encoder, self.damsm_weight, self.damsm_crop = image_encoder, damsm_weight, damsm_crop
         if not 0 < damsm_crop <= 1:
             raise ValueError(f"damsm_crop must be above 0 and at most 1; received {damsm_crop}")
+        if damsm_queue < 0:
+            raise ValueError(f"damsm_queue must be at least 0; received {damsm_queue}")
+        self.damsm_queue = damsm_queue if image_encoder is not None else 0
         if image_encoder is not None:
             self._check_encoder(dim)
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
@@ -315,6 +320,8 @@ class HDGAN(AdversarialModel):
         self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
         if critic_steps:  # discriminator steps since the generator's last one
             self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
+        if self.damsm_queue:  # vectors of 0 until it is full, which take part as captions that are like no image
+            self.told = self.add_weight((damsm_queue, dim), "zeros", "float32", trainable=False, name="told")
         self.built = True
 
     def _check_encoder(self, dim):
@@ -336,7 +343,8 @@ class HDGAN(AdversarialModel):
         nested = keras.saving.serialize_keras_object
         discriminators = {str(size): nested(network) for size, network in self.discriminators.items()}
         names = (
-            "redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "damsm_crop", "seed", "name",
+            "redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "damsm_crop",
+            "damsm_queue", "seed", "name",
         )  # fmt: skip
         plain = {name: getattr(self, name) for name in names}
         plain["average"] = self.average_decay
@@ -421,7 +429,8 @@ class HDGAN(AdversarialModel):
         seen = [x if x.shape[1] == side else _shrunk(x, x.shape[1] // side) for x in images]
         if training and self.damsm_crop < 1:
             seen = [crop(x, self.seeds, self.damsm_crop) for x in seen]
-        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings) for x in seen)
+        others = ops.convert_to_tensor(self.told) if self.damsm_queue and training else None
+        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings, others=others) for x in seen)
 
     def slope_penalty(self, images, embeddings):
         """R1 of real images, a list of [N, s, s, 3], for as many updates as lie between two."""
@@ -460,6 +469,8 @@ class HDGAN(AdversarialModel):
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
         (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
         self._move_generator(pull(slopes))
+        if self.damsm_queue:
+            self.told.assign(ops.concatenate([embeddings, self.told], axis=0)[: self.damsm_queue])
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
         return self.report(

@@ -33,3 +33,12 @@ def test_damsm_is_the_cross_entropy_of_cosines_both_ways():
     found = float(damsm_loss(images.astype("float32"), 3 * texts.astype("float32")))
     assert found == pytest.approx(expected, rel=1e-4)
     assert float(damsm_loss(images, images)) < found < float(damsm_loss(images, -images))
+
+
+def test_damsm_tells_images_from_other_captions_too():
+    images, texts, others = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (images, texts, others)]
+    odds, beside = np.exp(10 * unit[0] @ unit[1].T), np.exp(10 * unit[0] @ unit[2].T)
+    right = np.diag(odds)
+    expected = -np.mean(np.log(right / (odds.sum(1) + beside.sum(1)))) - np.mean(np.log(right / odds.sum(0)))
+    assert float(damsm_loss(images, texts, others=others)) == pytest.approx(expected, rel=1e-4)

@@ -18,7 +18,7 @@ import zoo.birds_64
 import zoo.birds_256
 from kerasgan import checkpoints
 from kerasgan.data.drawn_birds import drawn_birds
-from zoo import recipe, sample, text_gan
+from zoo import image_guide, recipe, sample, text_gan
 
 SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
 SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
@@ -157,6 +157,16 @@ def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
     assert model.image_encoder is network and model.damsm_weight == 0.5 and asked == [small.text_encoder]
     with pytest.raises(ValueError, match="damsm_weight needs a text_encoder, .*; received none"):
         birds.build(dataclasses.replace(small, text_encoder=""))
+
+
+def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
+    network = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)])
+    monkeypatch.setattr(image_guide, "network", {"mine": network}.__getitem__)
+    small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7})
+    model = birds.build(small)
+    assert model.image_encoder is network and model.damsm_queue == 7
+    named = [text_gan.led_by(vars(small)), text_gan.led_by({"damsm_weight": 1.0}), text_gan.led_by({"guide": "mine"})]
+    assert named == ["mine", "", None]
 
 
 @pytest.mark.parametrize(
