@@ -31,8 +31,8 @@ CLAIMS = [
         "gan-wasserstein",
         arms({"WGAN-GP": WGAN, "non-saturating": {}, "min-max": {"loss": "minmax"}}),
         Better(DISTANCE, "WGAN-GP", ("non-saturating", "min-max"), log=True),
-        SAYS + "WGAN-GP with 5 steps of the discriminator, as its paper has it, in batches of 5 times 32, for 80 epochs "
-        "of 25: as many steps of the generator, which take longer.",
+        SAYS + "WGAN-GP with 5 steps of the discriminator, as its paper has it, in batches of 5 times 32, for 80 "
+        "epochs of 25: as many steps of the generator, which take longer.",
     ),
     Claim(
         "gan-critic-steps",
