@@ -205,7 +205,8 @@ def scores(model, text_encoder, samples=1000, seed=1, led_by=None):
     found = score_birds(model, encoder(text_encoder), (encoder(PAIR), image_encoder(PAIR)), samples, seed)
     checksum = checkpoints.read_info(presets.find(PAIR) / "V.h5")["sha256"]
     known = {None: "", "": "; the generator learnt from them (DAMSM), which alone raises it"}
-    known = known.get(led_by, f"; the generator learnt from another, {led_by} (DAMSM)")
+    other = f"; DAMSM of this run was by another, {led_by}; that of a run it started from may have been by these"
+    known = known.get(led_by, other)
     pair = f"{PAIR}, images' sha256 {checksum}{known}"
     found["protocol"] |= {"text_encoder": text_encoder, "r_precision_encoders": pair}
     return found
