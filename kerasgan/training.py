@@ -239,14 +239,35 @@ class AdversarialModel(keras.Model):
             What `loss_fn` returned.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
-
-        def objective():
-            outputs = loss_fn()
-            return self._scaled(names[0], outputs[0] if isinstance(outputs, tuple) else outputs), outputs
-
+        objective = self._objective(names[0], loss_fn)
         outputs, gradients = backend.value_and_gradients(objective, self.player_variables(names))
         self.apply_gradients(names, gradients)
         return outputs
+
+    def minimize_sum(self, player, loss_fns):
+        """One step of `player`'s optimizer on the sum of several losses, which take turns: the gradients of one are
+        made before the next is computed, so that what the two keep for theirs is never in memory at once.
+
+        Args:
+            player: a name.
+            loss_fns: functions as `minimize` takes them.
+
+        Returns:
+            What each of them returned, a list.
+        """
+        objectives = [self._objective(player, loss_fn) for loss_fn in loss_fns]
+        outputs, gradients = backend.value_and_gradients_of_sum(objectives, self.player_variables(player))
+        self.apply_gradients(player, gradients)
+        return outputs
+
+    def _objective(self, player, loss_fn):
+        """What the backend differentiates: -> the scaled loss, and what `loss_fn` returned."""
+
+        def objective():
+            outputs = loss_fn()
+            return self._scaled(player, outputs[0] if isinstance(outputs, tuple) else outputs), outputs
+
+        return objective
 
     def trace(self, player, fn):
         """`fn()` now, its gradients later: one forward of `player` that serves two phases.

@@ -280,6 +280,30 @@ def test_minimize_moves_its_player_alone(player, other):
     assert int(number(model.optimizer[player].iterations)) == 1
 
 
+def test_a_sum_of_losses_is_their_sum():
+    """Whatever each of them moves; seeds and averages go through them in turn."""
+    def losses(model):
+        first, second = model.discriminator.trainable_variables[:2]
+        return [
+            lambda: (ops.mean(ops.softplus(-model.judge(model.draw(DATA)))), "judged"),
+            lambda: ops.sum(ops.square(first)),
+            lambda: ops.sum(second) * ops.mean(model.judge(model.draw(DATA))),
+        ]
+
+    one, other = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=keras.optimizers.SGD)
+    (value, word), second, third = one.minimize_sum("discriminator", losses(one))
+
+    def total():
+        first, *others = [fn() for fn in losses(other)]
+        return first[0] + sum(others)
+
+    expected = number(other.minimize("discriminator", total))
+    np.testing.assert_allclose(number(value + second + third), expected, rtol=1e-5)
+    assert word == "judged" and int(number(one.optimizer["discriminator"].iterations)) == 1
+    for a, b in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_allclose(number(a), number(b), rtol=1e-5, atol=1e-6)
+
+
 def test_players_that_share_a_loss_move_together():
     def loss(model):
         return lambda: ops.mean(ops.square(model.generator(DATA[:, :3]))) + ops.mean(model.discriminator(DATA))

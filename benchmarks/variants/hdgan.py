@@ -5,6 +5,8 @@ quotes. Each is a network for `HDGAN(generator, discriminators)`, or an HDGAN of
 `width` is that of `kerasgan.models.hdgan`: 128 is the notes' size, 8 or 16 train on two CPU cores.
 """
 
+import functools
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -71,8 +73,8 @@ class SharedHDGAN(HDGAN):
     def checkpoint_networks(self):
         return {"G": self.averaged or self.generator, "D": self.discriminator}
 
-    def judge(self, images, embeddings, training=True):
-        return self.discriminator([*images, embeddings], training=training)
+    def judging(self, images, embeddings, training=True):
+        return [lambda: self.discriminator([*images, embeddings], training=training)]
 
     def get_config(self):
         config = super().get_config()
@@ -98,16 +100,21 @@ def with_layer_norm(network, leaky=False, faulty=False):
         faulty: whether maps are normalised as in the notes' code, see `FaultyLayerNorm`.
     """
 
+    relu = functools.partial(layers.LeakyReLU, 0.2) if leaky else layers.ReLU
+
     def swap(layer):
         if isinstance(layer, layers.BatchNormalization):
             kind = FaultyLayerNorm if faulty and len(layer.output.shape) == 4 else layers.GroupNormalization
-            return kind(1, epsilon=1e-5, name=layer.name)  # of one group: layer norm
-        if leaky and isinstance(layer, layers.ReLU):
-            return layers.LeakyReLU(0.2, name=layer.name)
+            norm = kind(1, epsilon=1e-5, name=layer.name)  # of one group: layer norm
+            norm.relu = getattr(layer, "relu", False)
+            return norm
+        if isinstance(layer, layers.ReLU):
+            return relu(name=layer.name)
         return type(layer).from_config(layer.get_config())
 
     def call(layer, *arguments, mask=None, **options):  # batch norm alone takes a mask
-        return layer(*arguments, **options)
+        x = layer(*arguments, **options)
+        return relu()(x) if getattr(layer, "relu", False) else x
 
     return keras.models.clone_model(network, clone_function=swap, call_function=call)
 

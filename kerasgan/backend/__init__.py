@@ -4,6 +4,7 @@
 |---|---|
 | `step(fn)` | makes a `train_step(self, data)` or `test_step` what the backend's Keras trainer calls |
 | `value_and_gradients(fn, variables)` | with `fn() -> (objective, outputs)`: `outputs`, d objective / d variables |
+| `value_and_gradients_of_sum(fns, variables)` | the same of a sum, one term's gradients before the next is computed |
 | `trace(fn, variables)` | `fn()` and its vector-Jacobian product with respect to `variables` |
 | `value_and_input_gradient(fn, x)` | `fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, differentiable |
 | `apply(optimizer, gradients, variables)` | one step of a Keras optimizer |
@@ -11,7 +12,8 @@
 | `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables, in constant memory |
 | `frozen_averages(fn)` | `fn()` with the moving averages left where they stood |
 | `recomputed(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
-| `batch_norm(x, gamma, beta, epsilon)` | normalised `x`, the batch's mean and biased variance, by the fastest kernel |
+| `batch_norm(x, gamma, beta, epsilon, relu)` | normalised `x`, the batch's mean and biased variance, by the fastest |
+| | kernel; on TensorFlow `recomputed` does not keep a rectified `x` either, but makes it again |
 | `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
 | `prefers_products()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
 | `untuned(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |

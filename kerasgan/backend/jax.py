@@ -24,6 +24,7 @@ __all__ = [
     "trace",
     "untuned",
     "value_and_gradients",
+    "value_and_gradients_of_sum",
     "value_and_input_gradient",
 ]
 
@@ -79,6 +80,14 @@ def value_and_gradients(fn, variables):
     (_, (outputs, updates)), gradients = jax.value_and_grad(objective, has_aux=True)([v.value for v in variables])
     commit(updates)
     return outputs, gradients
+
+
+def value_and_gradients_of_sum(fns, variables):
+    def total():
+        objectives, outputs = zip(*(fn() for fn in fns), strict=True)
+        return sum(objectives), list(outputs)
+
+    return value_and_gradients(total, variables)  # XLA finds an order by itself
 
 
 def trace(fn, variables):
@@ -152,12 +161,13 @@ def recomputed(fn):
     return fn
 
 
-def batch_norm(x, gamma, beta, epsilon):
+def batch_norm(x, gamma, beta, epsilon, relu=False):
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
     variance = ((x - mean) ** 2).mean(axes)
     scale = gamma * jax.lax.rsqrt(variance + epsilon)
-    return (x - mean) * scale + beta, mean, variance
+    y = (x - mean) * scale + beta
+    return jax.nn.relu(y) if relu else y, mean, variance
 
 
 def untuned(strategy):

@@ -20,6 +20,7 @@ __all__ = [
     "trace",
     "untuned",
     "value_and_gradients",
+    "value_and_gradients_of_sum",
     "value_and_input_gradient",
 ]
 
@@ -38,6 +39,20 @@ def value_and_gradients(fn, variables):
         tape.watch(values)
         objective, outputs = fn()
     return outputs, tape.gradient(objective, values, unconnected_gradients="zero")
+
+
+def value_and_gradients_of_sum(fns, variables):
+    values = [v.value for v in variables]
+    outputs, sums, before = [], [None] * len(values), []
+    for fn in fns:
+        with tf.control_dependencies(before), tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            objective, output = fn()
+        gradients = tape.gradient(objective, values)
+        before = [gradient for gradient in gradients if gradient is not None]
+        outputs.append(output)
+        sums = [b if a is None else a if b is None else a + b for a, b in zip(sums, gradients, strict=True)]
+    return outputs, [tf.zeros_like(v) if s is None else s for v, s in zip(values, sums, strict=True)]
 
 
 def trace(fn, variables):
@@ -103,23 +118,32 @@ def fori_loop(lower, upper, body, carry):
     return keras.ops.fori_loop(lower, upper, body, carry)
 
 
+RECIPE = "_made_again"  # of a tensor: what makes it again from tensors that are kept in any case
+
+
 def recomputed(fn):
-    @tf.custom_gradient
-    def call(*inputs):
-        def gradient(slope):
-            with tf.control_dependencies([slope]):  # else the same as in the forward pass, which is then kept
-                again = [tf.identity(x) for x in inputs]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(again)
-                outputs = fn(*again)  # what its gradient does not ask for is pruned from the graph
-            return tape.gradient(outputs, again, slope)
+    def outer(*inputs):
+        inputs = [*map(tf.convert_to_tensor, inputs)]  # a variable would be no input of `call`
+        recipes = [getattr(x, RECIPE, None) for x in inputs]
 
-        return fn(*inputs), gradient
+        @tf.custom_gradient
+        def call(*inputs):
+            def gradient(slope):
+                with tf.control_dependencies([slope]):  # else the same as in the forward pass, which is then kept
+                    again = [make() if make else tf.identity(x) for make, x in zip(recipes, inputs, strict=True)]
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(again)
+                    outputs = fn(*again)  # what its gradient does not ask for is pruned from the graph
+                return tape.gradient(outputs, again, slope)
 
-    return lambda *inputs: call(*map(tf.convert_to_tensor, inputs))  # a variable would be no input of `call`
+            return fn(*inputs), gradient
+
+        return call(*inputs)
+
+    return outer
 
 
-def batch_norm(x, gamma, beta, epsilon):
+def batch_norm(x, gamma, beta, epsilon, relu=False):
     shape = tf.shape(x)
     channels = x.shape[-1]
     maps = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, channels])
@@ -128,7 +152,27 @@ def batch_norm(x, gamma, beta, epsilon):
     )
     # The kernel hands out the unbiased variance; Keras averages the biased one.
     count = tf.cast(tf.size(maps) // channels, variance.dtype)
-    return tf.reshape(y, shape), mean, variance * (count - 1) / count
+    variance = variance * (count - 1) / count
+
+    def made_again():
+        fixed = {"mean": mean, "variance": variance, "is_training": False}
+        return tf.nn.relu(
+            tf.raw_ops.FusedBatchNormV3(x=maps, scale=gamma, offset=beta, epsilon=epsilon, **fixed).y
+        )
+
+    @tf.custom_gradient
+    def rectified(y):
+        def gradient(slope):
+            with tf.control_dependencies([slope]):
+                return tf.where(made_again() > 0, slope, 0.0)
+
+        return tf.nn.relu(y), gradient
+
+    y = rectified(y) if relu else y
+    y = tf.reshape(y, shape) if maps is not x else y
+    if relu and maps is x:
+        setattr(y, RECIPE, made_again)
+    return y, mean, variance
 
 
 def prefers_products():

@@ -20,6 +20,7 @@ __all__ = [
     "trace",
     "untuned",
     "value_and_gradients",
+    "value_and_gradients_of_sum",
     "value_and_input_gradient",
 ]
 
@@ -48,6 +49,15 @@ def value_and_gradients(fn, variables):
     if not objective.requires_grad:  # nothing the player owns took part
         return outputs, [torch.zeros_like(v.value) for v in variables]
     return _detached(outputs), _gradients(objective, [v.value for v in variables])
+
+
+def value_and_gradients_of_sum(fns, variables):
+    outputs, sums = [], None
+    for fn in fns:
+        output, gradients = value_and_gradients(fn, variables)
+        outputs.append(output)
+        sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+    return outputs, sums
 
 
 def trace(fn, variables):
@@ -107,12 +117,13 @@ def recomputed(fn):
     return fn
 
 
-def batch_norm(x, gamma, beta, epsilon):
+def batch_norm(x, gamma, beta, epsilon, relu=False):
     channels = x.shape[-1]
     maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
     # momentum 1: the "running" statistics come out as the batch's own
     y = torch.batch_norm(maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled)
+    y = torch.relu(y) if relu else y
     count = x.numel() // channels
     if count == 1:  # the kernel divides by count - 1
         variance = torch.zeros_like(variance)

@@ -8,6 +8,8 @@ code. DAMSM: Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
 
 from keras import ops
 
+KINDS = ("real", "wrong", "fake")
+
 
 def squared_error(logits, target):
     """Mean of (logits - target)^2 over all images and patches."""
@@ -17,12 +19,22 @@ def squared_error(logits, target):
 def matching_aware_loss(real, wrong, fake):
     """Of pairs: a real image with its text is 1; a real image with another's text and a fake with its text are 0, and
     share one weight. Logits of any equal shapes -> scalar."""
-    return squared_error(real, 1.0) + (squared_error(wrong, 0.0) + squared_error(fake, 0.0)) / 2.0
+    return sum(pair_term(logits, kind) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
 
 
 def unconditional_loss(real, wrong, fake):
     """Of images alone: both real images, whosever text they stand beside, are 1 and share one weight; a fake is 0."""
-    return squared_error(fake, 0.0) + (squared_error(wrong, 1.0) + squared_error(real, 1.0)) / 2.0
+    return sum(image_term(logits, kind) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+
+
+def pair_term(logits, kind):
+    """What one of `KINDS` adds to `matching_aware_loss`."""
+    return squared_error(logits, 1.0) if kind == "real" else squared_error(logits, 0.0) / 2.0
+
+
+def image_term(logits, kind):
+    """What one of `KINDS` adds to `unconditional_loss`."""
+    return squared_error(logits, 0.0) if kind == "fake" else squared_error(logits, 1.0) / 2.0
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):

@@ -13,6 +13,7 @@ Differences from the paper and its code:
 - 512 pixels follow the rule of the smaller sizes; the paper's frozen extension is not here (its code does not run).
 """
 
+import functools
 import math
 
 import keras
@@ -22,7 +23,7 @@ from keras import initializers, layers, ops
 from kerasgan import backend
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
-from kerasgan.losses.matching import damsm_loss, matching_aware_loss, squared_error, unconditional_loss
+from kerasgan.losses.matching import KINDS, damsm_loss, image_term, pair_term, squared_error
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.ops.augment import crop
 from kerasgan.training import AdversarialModel, averaged_copy
@@ -34,12 +35,12 @@ CONDITION_DIM = 128
 # === Networks ===
 
 
-def _norm(kind="batch"):
+def _norm(kind="batch", relu=False):
     if kind == "layer":
         return layers.LayerNormalization(epsilon=1e-5)
     # torch's momentum and epsilon in Keras' terms; the code draws gamma around 1.
     return BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02)
+        momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02), relu=relu
     )
 
 
@@ -56,8 +57,7 @@ def _dense(x, units, activation=None):
 
 def _block(x, channels, relu=True, up=False):
     kind = UpsampleConv2D if up else ReflectionConv2D
-    x = _norm()(kind(channels, use_bias=False, kernel_initializer=_weights())(x))
-    return layers.ReLU()(x) if relu else x
+    return _norm(relu=relu)(kind(channels, use_bias=False, kernel_initializer=_weights())(x))
 
 
 def _residual(x, up=False):
@@ -397,18 +397,24 @@ class HDGAN(AdversarialModel):
 
     def judge(self, images, embeddings, training=True):
         """The logits of each size, a list [pair, *image heads]; `images` are a list too."""
-        judged = (
-            self.discriminators[size]([x, embeddings], training=training)
-            for size, x in zip(self.sizes, images, strict=True)
-        )
-        return [keras.tree.flatten(logits) for logits in judged]  # Keras takes a list of one apart
+        return [logits for call in self.judging(images, embeddings, training) for logits in call()]
+
+    def judging(self, images, embeddings, training=True):
+        """What `judge` is made of: functions of nothing, each of which returns the logits of one network's sizes."""
+
+        def call(size, x):  # Keras takes a list of one apart
+            return [keras.tree.flatten(self.discriminators[size]([x, embeddings], training=training))]
+
+        return [functools.partial(call, size, x) for size, x in zip(self.sizes, images, strict=True)]
 
     def discriminator_loss(self, real, wrong, fake):
         """The loss of logits from `judge`, and its parts, of pairs and of images alone: sums over the sizes."""
-        triples = list(zip(real, wrong, fake, strict=True))
-        pair = sum(matching_aware_loss(r[0], w[0], f[0]) for r, w, f in triples)
-        image = sum(_mean([unconditional_loss(*heads) for heads in zip(r[1:], w[1:], f[1:], strict=True)])
-                    for r, w, f in triples)  # fmt: skip
+        return _added(self.verdict_loss(*each) for each in zip(KINDS, (real, wrong, fake), strict=True))
+
+    def verdict_loss(self, kind, logits):
+        """What of `discriminator_loss` one kind of images adds, "real", "wrong" or "fake"."""
+        pair = sum(pair_term(heads[0], kind) for heads in logits)
+        image = sum(_mean([image_term(head, kind) for head in heads[1:]]) for heads in logits)
         return pair + image, (pair, image)
 
     def generator_loss(self, fakes, logits, embeddings, training=True):
@@ -452,19 +458,21 @@ class HDGAN(AdversarialModel):
         else:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
 
-        def discriminator_objective():
-            # Three calls each: the statistics of real, wrong and fake images stay apart.
-            logits = [self.judge(images, embeddings) for images in (reals, wrongs, fakes[:-2])]
-            loss, parts = self.discriminator_loss(*logits)
-            if self.penalty:
-                loss += self.every(self.penalty_every, "discriminator", lambda: self.slope_penalty(reals, embeddings))
-            return loss, parts
+        # Three calls each: the statistics of real, wrong and fake images stay apart.
+        calls = [self.judging(images, embeddings) for images in (reals, wrongs, fakes[:-2])]
+        terms = [
+            lambda kind=kind, call=call: self.verdict_loss(kind, call())
+            for group in zip(*calls, strict=True) for kind, call in zip(KINDS, group, strict=True)
+        ]  # fmt: skip
+        if self.penalty:
+            slope = lambda: self.slope_penalty(reals, embeddings)  # noqa: E731
+            terms.append(lambda: (self.every(self.penalty_every, "discriminator", slope), (0.0, 0.0)))
 
         def generator_objective(fakes):
             logits = self.frozen_averages(lambda: self.judge(fakes[:-2], embeddings))
             return self.generator_loss(fakes, logits, embeddings)
 
-        d_loss, (pair, image) = self.minimize("discriminator", discriminator_objective)
+        d_loss, (pair, image) = _added(self.minimize_sum("discriminator", terms))
         if self.redraw:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
         (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
@@ -540,6 +548,11 @@ class HDGAN(AdversarialModel):
         inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
         *images, _, _ = (self.averaged or self.generator).predict(inputs, batch_size=batch_size, verbose=0)
         return dict(zip(self.sizes, images, strict=True))
+
+
+def _added(parts):
+    """Sums of nested tuples of one structure."""
+    return keras.tree.map_structure(lambda *each: sum(each), *parts)
 
 
 def _shrunk(images, factor):

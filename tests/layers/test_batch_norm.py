@@ -119,6 +119,29 @@ def test_other_precisions(policy):
     np.testing.assert_allclose(number(ours.moving_variance), number(theirs.moving_variance), rtol=1e-2)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_relu_that_follows(shape, training):
+    """The numbers, gradients and second gradients of a layer of its own."""
+    plain, ours = pair(shape)[1], BatchNormalization(relu=True)
+    ours.build(shape)
+    ours.set_weights(plain.get_weights())
+    x, found = inputs(shape, 0.0), []
+    for f in (lambda x: ops.relu(plain(x, training=training)), lambda x: ours(x, training=training)):
+
+        def penalty(x, f=f):
+            return ops.sum(backend.value_and_input_gradient(lambda y: ops.sum(ops.sin(f(y))), x)[1] ** 2)
+
+        layer = plain if not found else ours
+        of_weights = backend.value_and_gradients(lambda f=f: (ops.sum(ops.sin(f(x))), ()), layer.trainable_variables)[1]
+        found.append([f(x), *of_weights, *backend.value_and_input_gradient(penalty, x)])
+    for one, other in zip(*found, strict=True):
+        close(one, other, 1e-4)
+    assert number(ours(x)).min() == 0.0
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(ours))
+    assert again.relu and again.get_config() == ours.get_config()
+
+
 def test_a_batch_of_one_is_finite():
     layer = BatchNormalization()
     assert np.isfinite(number(layer(inputs((1, 3)), training=True))).all()

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 
 
@@ -28,6 +29,59 @@ def test_doubling_convolution_is_doubling_then_convolution():
     one = backend.value_and_input_gradient(lambda x: ops.sum(fast(x) * direction), x)[1]
     other = backend.value_and_input_gradient(lambda x: ops.sum(plain(keras.layers.UpSampling2D()(x)) * direction), x)[1]
     np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("kind", [ReflectionConv2D, UpsampleConv2D])
+def test_after_a_norm_with_a_relu_as_after_a_relu(kind):
+    """On TensorFlow the map between the two is made again for the gradient."""
+    x = np.random.default_rng(0).normal(size=[2, 5, 6, 3]).astype("float32")
+    found = []
+    for relu in (True, False):
+        norm, conv, after = BatchNormalization(relu=relu), kind(4), keras.layers.ReLU()
+        norm.build(x.shape)
+        conv.build(x.shape)
+        for layer in (norm, conv):
+            layer.set_weights([np.random.default_rng(1).uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+
+        def run(x, norm=norm, conv=conv, after=after, relu=relu):
+            y = norm(x, training=True)
+            return ops.sum(ops.sin(conv(y if relu else after(y))))
+
+        weights = norm.trainable_variables + conv.trainable_variables
+        value, gradients = backend.value_and_gradients(lambda run=run: (run(x), run(x)), weights)
+        found.append([value, *gradients, backend.value_and_input_gradient(run, x)[1]])
+    for one, other in zip(*found, strict=True):
+        one, other = ops.convert_to_numpy(one), ops.convert_to_numpy(other)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what the graph keeps is TensorFlow's matter")
+def test_the_map_between_norm_and_convolution_is_not_kept():
+    import tensorflow as tf
+
+    def kept(relu):
+        """Rectified maps of the forward pass that the gradient's operations take."""
+        norm, conv, after = BatchNormalization(relu=relu), ReflectionConv2D(4), keras.layers.ReLU()
+
+        @tf.function
+        def step(x):
+            with tf.GradientTape() as tape:
+                y = norm(x, training=True)
+                loss = tf.reduce_sum(conv(y if relu else after(y)) ** 2)
+            forward = {op.name for op in tf.compat.v1.get_default_graph().get_operations()}
+            gradients = tape.gradient(loss, [*norm.trainable_variables, *conv.trainable_variables])
+            operations = tf.compat.v1.get_default_graph().get_operations()
+            taken = {x.op for op in operations if op.name not in forward for x in op.inputs}
+            maps.extend(op.name for op in taken if op.name in forward and op.type == "Relu")
+            return gradients
+
+        maps = []
+        step.get_concrete_function(tf.TensorSpec([2, 8, 8, 3]))
+        return maps
+
+    assert kept(False)  # else this finds nothing at all
+    assert not kept(True)
 
 
 def test_border_is_the_reflection():
