@@ -9,13 +9,15 @@ is printed from that file. Needs the torch extra, a quiet machine, and about a m
 eight: its peer takes 10 to 20 s a step). Two cases need what no extra brings: `inception` torch-fidelity
 (`pip install --no-deps torch-fidelity`), `frechet_root` SciPy. Cases that end in `_lean` are against the fastest eager
 program of the same that we know; the others of that name against one that does as the published code does.
-`hdgan_batches` is our step beside its input pipeline, which must never be what training waits for.
+`hdgan_batches` is our step beside its input pipeline, which must never be what training waits for. The metrics of
+`METRICS` are given made-up features, logits or images.
 
-With each PyTorch peer goes the arithmetic of its step, as torch counts convolutions and products, and how much of the
-machine's own rate of products that is; of ours, which does less arithmetic for the same, it is the useful share.
+With a model's PyTorch peer goes the arithmetic of its step, as torch counts convolutions and products, and how much of
+the machine's own rate of products that is; of ours, which does less arithmetic for the same, it is the useful share.
 """
 
 import functools
+import importlib
 import itertools
 import json
 import math
@@ -37,6 +39,11 @@ STYLEX = {"capacity": 8, "max_channels": 256}
 # What a step of StylEx has, for its peer.
 STYLEX_STEPS = {"encoder": {}, "latents": {"encoder": False}, "penalty": {"penalty": True}, "path": {"path": True}}
 ATTFIND_IMAGES, ATTFIND_OTHERS = 2, 16  # those that are explained; those that say how far a coordinate is moved
+STYLEGAN2_BATCH_SIZE = 32
+STYLEGAN2 = {"capacity": 4, "max_channels": 128}  # with 128 numbers of a latent and 4 layers: `zoo.stylegan2`, quick
+STYLEGAN2_STEPS = {"": {}, "_penalty": {"penalty": True}, "_path": {"path": True}}  # case's ending -> what a step has
+DIGITS_BATCH_SIZE = 64  # of the autoencoder and the flow, as in their recipes
+FEATURES_IMAGES = 2000  # of a metric of features of 2,048
 
 
 def mnist_gan(as_noted, batch_size=BATCH_SIZE, width=64):
@@ -186,6 +193,77 @@ def attfind_peer():
     return stylex.single_effects(ATTFIND_IMAGES, others=ATTFIND_OTHERS, **STYLEX)
 
 
+def stylegan2(penalty=False, path=False):
+    """StyleGAN2's training step, of small digits with classes; penalties, which are lazy, in each step or in none."""
+    import keras
+    import numpy as np
+
+    from kerasgan.models import stylegan2
+    from kerasgan.ops.augment import translate
+
+    keras.utils.set_random_seed(0)
+    networks = {"channels": 1, "conditions": 10} | STYLEGAN2
+    gan = stylegan2.StyleGAN2(
+        stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
+        stylegan2.build_discriminator(32, group=4, **networks),
+        penalty_weight=0.5 * penalty, penalty_every=1, path_weight=2.0 * path, path_every=1, augment=translate,
+    )  # fmt: skip
+    gan.compile(**{player: keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for player in gan.players})
+    images = np.random.default_rng(0).uniform(-1, 1, [STYLEGAN2_BATCH_SIZE, 32, 32, 1]).astype("float32")
+    labels = np.arange(STYLEGAN2_BATCH_SIZE, dtype="int32") % 10
+    return lambda: gan.train_on_batch(images, labels)
+
+
+def stylegan2_peer(penalty=False, path=False):
+    from benchmarks.peers import stylegan2
+
+    return stylegan2.training_step(STYLEGAN2_BATCH_SIZE, penalty=penalty, path=path, **STYLEGAN2)
+
+
+def digits_step(model):
+    """The training step on made-up digits of a model that is compiled for them."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, [DIGITS_BATCH_SIZE, 28, 28, 1]).astype("float32")
+    labels = random.integers(0, 10, DIGITS_BATCH_SIZE).astype("int32")
+    return lambda: model.train_on_batch(images, labels)
+
+
+def vae():
+    import keras
+
+    from kerasgan.models.conditional_vae import ConditionalVAE
+
+    keras.utils.set_random_seed(0)
+    model = ConditionalVAE()
+    model.compile(encoder=keras.optimizers.Adam(1e-3), decoder=keras.optimizers.Adam(1e-3))
+    return digits_step(model)
+
+
+def vae_peer():
+    from benchmarks.peers import vae
+
+    return vae.training_step(DIGITS_BATCH_SIZE)
+
+
+def flow():
+    import keras
+
+    from kerasgan.models.flow import RealNVP
+
+    keras.utils.set_random_seed(0)
+    model = RealNVP()
+    model.compile(flow=keras.optimizers.Adam(1e-3))
+    return digits_step(model)
+
+
+def flow_peer():
+    from benchmarks.peers import flow
+
+    return flow.training_step(DIGITS_BATCH_SIZE)
+
+
 def inception():
     """Features and logits of 32 images of 256 x 256 pixels."""
     import numpy as np
@@ -223,6 +301,56 @@ def feature_statistics(ours):
     return lambda: (statistics if ours else frechet.numpy_statistics)(features)
 
 
+def two_features():
+    from benchmarks.peers import frechet
+
+    return [frechet.made_up_features(FEATURES_IMAGES, seed=seed) for seed in (0, 1)]
+
+
+def logits(images=10_000, classes=1008):
+    import numpy as np
+
+    return np.random.default_rng(0).normal(0, 3, [images, classes]).astype("float32")
+
+
+def pairs(count=16, size=256):
+    """Pictures of noise, and the same with more of it."""
+    import numpy as np
+
+    one, other = np.random.default_rng(0).integers(0, 128, [2, count, size, size, 3], dtype="uint8")
+    return one, one + other
+
+
+def labelled(count, shape, classes):
+    import numpy as np
+
+    return np.random.default_rng(0).normal(size=[count, *shape]).astype("float32"), np.arange(count) % classes
+
+
+def captioned(count=2000, numbers=1024, classes=50):
+    """Vectors of images and of their captions, which are near, and classes."""
+    images, labels = labelled(count, [numbers], classes)
+    return images, images + 4 * labelled(count, [numbers], classes)[0][::-1], labels
+
+
+# metric -> our module, what the peer is written in and its module, and a function that makes the arguments of both.
+METRICS = {
+    "kernel_distance": ("kernel", "numpy", "metrics", lambda: (*two_features(), 5)),  # 5 subsets of 1,000
+    "precision_recall": ("manifold", "torch", "metrics", two_features),
+    "density_coverage": ("manifold", "numpy", "metrics", two_features),
+    "inception_score": ("inception_score", "torch", "metrics", lambda: [logits()]),
+    "ms_ssim": ("ms_ssim", "torch", "ms_ssim", pairs),
+    "intra_class_diversity": ("diversity", "torch", "metrics", lambda: labelled(4000, [28, 28, 1], 10)),
+    "r_precision": ("r_precision", "numpy", "metrics", captioned),
+}
+
+
+def metric(module, name, inputs):
+    """A metric, by its name in a module."""
+    function, arguments = getattr(importlib.import_module(module), name), inputs()
+    return lambda: function(*arguments)
+
+
 # case -> contestant -> a function that builds it (in its own process) and returns its step; the peer comes first.
 CASES = {
     "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
@@ -239,12 +367,27 @@ CASES = {
         for as_ported in (True, False) for kind in STYLEX_STEPS
     },
     "attfind": {"torch": attfind_peer, "kerasgan": attfind},
+    **{
+        f"stylegan2{kind}": {
+            "torch": functools.partial(stylegan2_peer, **has), "kerasgan": functools.partial(stylegan2, **has),
+        }
+        for kind, has in STYLEGAN2_STEPS.items()
+    },
+    "vae": {"torch": vae_peer, "kerasgan": vae},
+    "flow": {"torch": flow_peer, "kerasgan": flow},
     "inception": {"torch-fidelity": inception_peer, "kerasgan": inception},
     "frechet_root": {"scipy": lambda: frechet("matrix_root_distance"), "kerasgan": lambda: frechet("kerasgan")},
     "frechet_eigenvalues": {
         "numpy": lambda: frechet("product_eigenvalues_distance"), "kerasgan": lambda: frechet("kerasgan"),
     },
     "feature_statistics": {"numpy": lambda: feature_statistics(False), "kerasgan": lambda: feature_statistics(True)},
+    **{
+        name: {
+            language: functools.partial(metric, f"benchmarks.peers.{peer}", name, inputs),
+            "kerasgan": functools.partial(metric, f"kerasgan.metrics.{module}", name, inputs),
+        }
+        for name, (module, language, peer, inputs) in METRICS.items()
+    },
 }
 # Our steps at several sizes: case -> what the sizes are, the sizes, and what builds the step of one.
 SCALES = {
@@ -330,7 +473,7 @@ def main(cases, *, results=RESULTS, **settings):
         if case in SCALES:
             what, sizes, _ = SCALES[case]
             record |= {"sizes": what, "exponent": exponent(sizes, medians.values())}
-        elif "torch" in medians and case != "attfind":  # its step is thousands of small ones
+        elif "torch" in medians and case not in {"attfind", *METRICS}:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
         results.parent.mkdir(parents=True, exist_ok=True)

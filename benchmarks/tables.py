@@ -179,7 +179,8 @@ def speed():
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(
         f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), CoopNet "
-        f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, Inception "
+        f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, StyleGAN2 "
+        f"{speed_cases.STYLEGAN2_BATCH_SIZE}, VAE and flow {speed_cases.DIGITS_BATCH_SIZE}, Inception "
         f"{speed_cases.INCEPTION_IMAGES}; {record['settings']['threads']} threads each (our StylEx: one for each "
         f"operation), medians of the steps and of the blocks' ratios, {_processors(records)}. The machine's rate: the "
         "arithmetic of PyTorch's step over its time or ours, over the rate of a product of two matrices of 2,048 x "

@@ -43,22 +43,29 @@ def upsample(x):
 
 
 class EqualLinear(nn.Module):
-    def __init__(self, channels, rate=0.1):
+    def __init__(self, channels, rate=0.1, gain=None):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.randn(channels, channels)), nn.Parameter(torch.zeros(channels))
-        self.rate = rate
+        self.rate, self.scale = rate, rate
+        if gain:
+            nn.init.normal_(self.weight, 0, 1 / rate)
+            self.scale = rate * gain / math.sqrt(channels)
 
     def forward(self, x):
-        return F.linear(x, self.weight * self.rate, self.bias * self.rate)
+        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
 
 
 class Mapping(nn.Module):
-    def __init__(self, latent=512, depth=8):
+    """`paper`: as in StyleGAN2's, a normalised latent's numbers have mean square 1, and layers keep it."""
+
+    def __init__(self, latent=512, depth=8, paper=False):
         super().__init__()
-        self.layers = nn.ModuleList([EqualLinear(latent) for _ in range(depth)])
+        equal = {"rate": 0.01, "gain": math.sqrt(2)} if paper else {}
+        self.layers = nn.ModuleList([EqualLinear(latent, **equal) for _ in range(depth)])
+        self.length = math.sqrt(latent) if paper else 1.0
 
     def forward(self, latents):
-        x = F.normalize(latents, dim=1)
+        x = F.normalize(latents, dim=1) * self.length
         for layer in self.layers:
             x = leaky(layer(x))
         return x
@@ -104,11 +111,11 @@ class Styled(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, channels_in, channels, style, first, last):
+    def __init__(self, channels_in, channels, style, first, last, colours=3):
         super().__init__()
         self.one, self.other = Styled(channels_in, channels, style), Styled(channels, channels, style)
         self.affine = kaiming(nn.Linear(style, channels))
-        self.colours = ModulatedConv(channels, 3, 1, demodulate=False)
+        self.colours = ModulatedConv(channels, colours, 1, demodulate=False)
         self.first, self.last = first, last
 
     def forward(self, x, picture, w, noise):
@@ -120,16 +127,16 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """Styles [N, blocks, style], noise [N, size, size, 1] -> images [N, 3, size, size]."""
+    """Styles [N, blocks, style], noise [N, size, size, 1] -> images [N, colours, size, size]."""
 
-    def __init__(self, size, capacity=16, max_channels=512, style=514):
+    def __init__(self, size, capacity=16, max_channels=512, style=514, colours=3):
         super().__init__()
         blocks = size.bit_length() - 2
         widths = [min(capacity * 2 ** (i + 1), max_channels) for i in reversed(range(blocks))]
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.conv = kaiming(nn.Conv2d(widths[0], widths[0], 3, padding=1))
-        pairs = zip([widths[0], *widths], widths, strict=False)
-        self.blocks = nn.ModuleList([Block(*pair, style, i == 0, i == blocks - 1) for i, pair in enumerate(pairs)])
+        pairs = enumerate(zip([widths[0], *widths], widths, strict=False))
+        self.blocks = nn.ModuleList([Block(*pair, style, i == 0, i == blocks - 1, colours) for i, pair in pairs])
 
     def forward(self, w, noise):
         x, picture = self.conv(self.start.expand(len(w), -1, -1, -1)), None
@@ -153,10 +160,10 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Sequential):
-    """Images [N, 3, size, size] -> [N, outputs]: the encoder and the discriminator."""
+    """Images [N, colours, size, size] -> [N, outputs]: the encoder and the discriminator."""
 
-    def __init__(self, size, outputs, capacity=16, max_channels=512):
-        layers, before, blocks = [], 3, size.bit_length() - 1
+    def __init__(self, size, outputs, capacity=16, max_channels=512, colours=3):
+        layers, before, blocks = [], colours, size.bit_length() - 1
         for i in range(blocks):
             channels = min(4 * capacity * 2**i, max_channels)
             layers.append(Residual(before, channels, down=i < blocks - 1))

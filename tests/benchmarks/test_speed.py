@@ -61,15 +61,6 @@ def test_an_unknown_case_is_named():
         speed.main(["minst"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.manual_seed(0)
-    torch.set_num_threads(1)  # on a busy machine torch's threads wait for each other for seconds
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize(("noted", "parameters"), [(True, 140_851), (False, 392 * 400 + 492 * 11 + 11 + 422)])
 def test_peer_has_the_noted_network(noted, parameters):
     def count(network):

@@ -11,14 +11,6 @@ from kerasgan.models import stylegan2
 TINY = {"size": 8, "capacity": 1, "max_channels": 4, "latent": 6, "depth": 2}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine torch's threads wait for each other for seconds
-    yield
-    torch.set_num_threads(threads)
-
-
 def count(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
