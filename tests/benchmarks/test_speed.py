@@ -1,5 +1,9 @@
 """The timing of contestants, each in a process of its own, and the peers they are timed against."""
 
+import pathlib
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -26,6 +30,14 @@ def test_compare_takes_turns_and_says_where_it_ran(monkeypatch):
 def test_a_contestant_that_ends_is_named():
     with pytest.raises(RuntimeError, match="broken ended with exit code 3"):
         timing.compare(SLEEPERS, "broken", ["slow", "broken"])
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="only Linux says what is a process's own")
+def test_peak_memory_is_not_the_parents():
+    code = "from benchmarks import timing; print(timing.peak_mib())"
+    mine = bytearray(b"1") * (200 << 20)
+    child = subprocess.run([sys.executable, "-c", code], cwd=timing.ROOT, capture_output=True, text=True, check=True)
+    assert 1 < float(child.stdout) < len(mine) / 2**20 < timing.peak_mib()
 
 
 @pytest.mark.parametrize(
