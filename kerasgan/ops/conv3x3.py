@@ -81,15 +81,15 @@ def doubled_conv3x3(x, kernel):
     """
     if pays(x, kernel, DOUBLING):
         return winograd(x, kernel, "symmetric", DOUBLING)
-    batch, height, width, channels = ops.shape(x)
-    padded = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    batch, height, width, _ = ops.shape(x)
+    padded, filters = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric"), kernel.shape[-1]
     rows = []
     for top, half in enumerate(_folded(kernel, axis=0)):
         columns = []
         for left, quarter in enumerate(_folded(half, axis=1)):
-            # Not padded[...]: TensorFlow's gradient of that is slow.
-            part = ops.slice(padded, (0, top, left, 0), (batch, height + 1, width + 1, channels))
-            columns.append(ops.conv(part, quarter, data_format="channels_last"))
+            y = ops.conv(padded, quarter, data_format="channels_last")  # a row and a column too many: no copies of x
+            # Not y[...]: TensorFlow's gradient of that is slow.
+            columns.append(ops.slice(y, (0, top, left, 0), (batch, height, width, filters)))
         rows.append(ops.stack(columns, axis=3))  # [N, H, W, 2, F]
     return ops.reshape(ops.stack(rows, axis=2), (-1, 2 * height, 2 * width, kernel.shape[-1]))
 
