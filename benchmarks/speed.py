@@ -72,7 +72,7 @@ def mnist_gan_peer(as_noted):
 def hdgan(batch_size=HDGAN_BATCH_SIZE, width=128, size=256):
     """Our HDGAN's training step at full width, three scales, batch 4; or at other ones, up to `size`.
 
-    Its operations are large: one at a time on both threads is as fast as two, whose maps would lie in memory at once.
+    Its operations are large: one at a time on both threads costs little, and keeps fewer maps in memory.
     """
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     import keras

@@ -19,11 +19,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Args:
         relu: whether a ReLU follows. A layer of its own does the same; here, on TensorFlow, a `ReflectionConv2D` after
             it keeps no map for its gradient.
-        **arguments: those of `keras.layers.BatchNormalization`.
+        *arguments, **options: those of `keras.layers.BatchNormalization`.
     """
 
-    def __init__(self, relu=False, **arguments):
-        super().__init__(**arguments)
+    def __init__(self, *arguments, relu=False, **options):
+        super().__init__(*arguments, **options)
         self.relu = relu
 
     def call(self, inputs, training=None, mask=None):

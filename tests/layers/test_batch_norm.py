@@ -152,3 +152,4 @@ def test_serialization():
     layer = BatchNormalization(momentum=0.7, epsilon=1e-2, center=False, name="norm")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(copy) is BatchNormalization and copy.get_config() == layer.get_config()
+    assert BatchNormalization(1).axis == 1  # Keras' own order of arguments
