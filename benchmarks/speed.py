@@ -339,7 +339,7 @@ def captioned(count=2000, numbers=1024, classes=50):
 
 # metric -> our module, what the peer is written in and its module, and a function that makes the arguments of both.
 METRICS = {
-    "kernel_distance": ("kernel", "numpy", "metrics", lambda: (*two_features(), 5)),  # 5 subsets of 1,000
+    "kernel_distance": ("kernel", "numpy", "metrics", lambda: (*two_features(), 25)),  # 25 subsets of 1,000
     "precision_recall": ("manifold", "torch", "metrics", two_features),
     "density_coverage": ("manifold", "numpy", "metrics", two_features),
     "inception_score": ("inception_score", "torch", "metrics", lambda: [logits()]),

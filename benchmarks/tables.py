@@ -182,10 +182,9 @@ def speed():
         f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, StyleGAN2 "
         f"{speed_cases.STYLEGAN2_BATCH_SIZE}, VAE and flow {speed_cases.DIGITS_BATCH_SIZE}, Inception "
         f"{speed_cases.INCEPTION_IMAGES}; {record['settings']['threads']} threads each (our StylEx: one for each "
-        f"operation; our HDGAN: one operation at a time; our `ms_ssim` in float64, the other in float32), medians of "
-        f"the steps and of the blocks' ratios, {_processors(records)}. The machine's rate: the "
-        "arithmetic of PyTorch's step over its time or ours, over the rate of a product of two matrices of 2,048 x "
-        f"2,048. Commands: {commands}."
+        "operation; our HDGAN: one operation at a time), medians of the steps and of the blocks' ratios, "
+        f"{_processors(records)}. The machine's rate: the arithmetic of PyTorch's step over its time or ours, over the "
+        f"rate of a product of two matrices of 2,048 x 2,048. Commands: {commands}."
     )
     return "\n".join(lines)
 

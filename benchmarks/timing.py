@@ -12,12 +12,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from zoo.memory import peak_mib
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "torch-fidelity")
@@ -152,18 +153,6 @@ def serve(module, case, name):
             step()
             seconds.append(time.perf_counter() - start)
         print(json.dumps({"seconds": seconds, "peak_mib": peak_mib()}), file=answers, flush=True)
-
-
-def peak_mib():
-    """The most memory that this process has had. (Linux hands `getrusage` of a new program down from its parent.)"""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        lines = []
-    if own := [line.split()[1] for line in lines if line.startswith("VmHWM:")]:
-        return int(own[0]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ def main():
     print("Recipes, python -m zoo.<recipe> [--preset=…] [--help]:\n")
     tools = []
     for module in pkgutil.iter_modules(zoo.__path__):
-        if module.name in ("__main__", "recipe", "text_gan"):
+        if module.name in ("__main__", "memory", "recipe", "text_gan"):
             continue
         found = importlib.import_module(f"zoo.{module.name}")
         if hasattr(found, "RECIPE"):

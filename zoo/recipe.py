@@ -13,7 +13,6 @@ import os
 import pathlib
 import platform
 import re
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from absl import app, flags
 
 import kerasgan
 from kerasgan import callbacks, checkpoints, images, pages, presets
+from zoo.memory import peak_mib
 
 RUNS = pathlib.Path("runs")
 flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
@@ -185,7 +185,7 @@ def _keep_versions(folder):
     """Writes the versions, and the most memory that the run has held, before a resume or since."""
     path = folder / "versions.json"
     before = json.loads(path.read_text()).get("peak_memory_mib", 0) if path.exists() else 0
-    write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_memory_mib()))})
+    write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
 
 
 def versions():
@@ -198,12 +198,6 @@ def versions():
         except importlib.metadata.PackageNotFoundError:
             pass
     return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-
-
-def peak_memory_mib():
-    """The most memory that this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def write_json(path, values):

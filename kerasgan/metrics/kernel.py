@@ -34,16 +34,46 @@ def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
         counts = f"{subset_size} of {len(one)} and {len(other)} images"
         raise ValueError(f"subset_size must be from 2 to the number of images on either side; received {counts}")
     random = np.random.RandomState(seed)
-    values = np.empty(subsets)
-    for i in range(subsets):
-        x, y = (
-            np.asarray(features[random.choice(len(features), subset_size, replace=False)], "float64")
-            for features in (one, other)
-        )  # [m, F] each
-        values[i] = _mean_off_diagonal(_kernel(x, x)) + _mean_off_diagonal(_kernel(y, y)) - 2 * _kernel(x, y).mean()
+    draws = [[random.choice(len(x), subset_size, replace=False) for x in (one, other)] for _ in range(subsets)]
+    n, m = len(one), len(other)
+    way = _of_all if n * n + m * m + n * m < 2 * subsets * subset_size**2 else _of_each
+    values = way(one, other, draws)
     if not np.isfinite(values).all():
         raise ValueError("features must be finite; received some that are not")
     return float(values.mean()), float(values.std())
+
+
+def _of_each(one, other, draws):
+    """MMD^2 of each draw, from its own kernels."""
+
+    def distance(rows, columns):
+        x, y = (np.asarray(features[chosen], "float64") for features, chosen in ((one, rows), (other, columns)))
+        within = sum((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y)))
+        return within - 2 * _kernel(x, y).mean()
+
+    return np.array([distance(*draw) for draw in draws])
+
+
+def _of_all(one, other, draws):
+    """The same of a few images, most of which come in many draws: from kernels of all images, each made once."""
+    x, y = (np.asarray(features, "float64") for features in (one, other))
+    drawn = [np.zeros((len(draws), len(features))) for features in (x, y)]  # 1 where an image is in a draw
+    for which, chosen in zip(drawn, zip(*draws, strict=True), strict=True):
+        np.put_along_axis(which, np.stack(chosen), 1.0, axis=1)
+    size = len(draws[0][0])
+
+    def total(x, y, rows, columns):  # of each draw's kernel
+        blocks = (slice(start, start + BLOCK) for start in range(0, len(x), BLOCK))
+        return sum(np.einsum("nm,nm->n", rows[:, i] @ _kernel(x[i], y), columns) for i in blocks)
+
+    def within(x, which):
+        diagonal = which @ (np.einsum("nf,nf->n", x, x) / x.shape[1] + 1) ** 3
+        return (total(x, x, which, which) - diagonal) / (size * (size - 1))
+
+    return within(x, drawn[0]) + within(y, drawn[1]) - 2 * total(x, y, *drawn) / size**2
+
+
+BLOCK = 1000  # images, whose kernel with all others is in memory at a time
 
 
 def _kernel(x, y):
@@ -51,7 +81,3 @@ def _kernel(x, y):
     k /= x.shape[1]
     k += 1
     return k * k * k  # `** 3` is ten times slower
-
-
-def _mean_off_diagonal(k):
-    return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))

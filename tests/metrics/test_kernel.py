@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from expected.make_formulas import FILE, SUBSET_SIZE, SUBSETS, inputs
 
+from kerasgan.metrics import kernel
 from kerasgan.metrics.kernel import kernel_distance
 
 DATA = inputs()
@@ -61,3 +62,11 @@ def test_bad_input(shapes, settings, message):
 def test_what_is_not_finite():
     with pytest.raises(ValueError, match="features must be finite"):
         kernel_distance(np.full((3, 2), np.nan), np.zeros((3, 2)), 2, 3)
+
+
+def test_of_all_is_of_each(monkeypatch):
+    """Kernels of all images, which serve few images in many draws, give what each draw's own kernels give."""
+    draws = [[np.random.default_rng(2 * i + j).permutation(n)[:40] for j, n in enumerate((70, 90))] for i in range(5)]
+    monkeypatch.setattr(kernel, "BLOCK", 32)
+    sets = DATA.fake[:70], DATA.real[:90]
+    np.testing.assert_allclose(kernel._of_all(*sets, draws), kernel._of_each(*sets, draws), rtol=1e-10)
