@@ -29,8 +29,8 @@ def ms_ssim(one, other, scales=5):
             their numbers do not compare with those of five. All are scaled to a sum of 1 (that of five is 1.0001).
 
     Returns:
-        float64 [N], in [0, 1]; 1 for two equal images. Places are computed in float32, about the mean of both images,
-        and differ from those in float64 by less than 1e-6.
+        float64 [N], in [0, 1]; 1 for two equal images. Computed in float32 about the mean of both images: within 1e-5
+        of float64.
 
     Raises:
         ValueError: other shapes, types or numbers of scales.
