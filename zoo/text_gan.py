@@ -26,6 +26,7 @@ class Settings(recipe.Settings):
 
     epochs: int = setting(600, "epochs in all, those before a resume included")
     batch_size: int = setting(10, "images a step, at least 2 (the notes: 16; small batches fail)")
+    judge_width: int = setting(0, "of the discriminators; 0 is width")
     sizes: str = setting("64,128,256", "sizes of the pictures, smallest first, of 64, 128, 256 ...")
     width: int = setting(128, "of all networks; 128 is the paper's, 16 and 32 are for small machines")
     data: str = setting("drawn_birds", "drawn_birds (made on the spot), or what zoo.prepare prepared: birds, coco ...")
@@ -36,7 +37,8 @@ class Settings(recipe.Settings):
     image_loss: str = setting("released", "released, global, local, both, or none: only pairs are judged")
     skip: bool = setting(False, "the notes' upsampling skip connection (large multimodal path)")
     extra_conv: bool = setting(True, "one more 1 x 1 convolution of image code and text in the pair's branch")
-    norm: str = setting("batch", "of the discriminators, batch or layer; batch norm gives away a batch of wrong pairs")
+    norm: str = setting("batch", "of the discriminators: batch, layer or none; batch's gives wrong pairs away")
+    loss: str = setting("least_squares", "of both players, least_squares or logistic")
     redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
     critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
     critic_epoch: int = setting(0, "generator's updates that they count as an epoch; 0: those of a whole one")
@@ -49,6 +51,7 @@ class Settings(recipe.Settings):
     penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none")
     average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
     learning_rate: float = setting(2e-4, "of both players' Adam")
+    beta_1: float = setting(0.5, "of both players' Adam")
     halve_every: int = setting(100, "epochs from one halving of the rates to the next")
     start: str = setting("", "folder of a run of smaller sizes, or the same, whose last networks go on here")
     score_every: int = setting(0, "epochs from one score to the next, on few samples; 0 is never")
@@ -132,8 +135,8 @@ def build(settings):
     image_loss = None if settings.image_loss == "none" else settings.image_loss
     judges = {
         size: hdgan.build_discriminator(
-            size, settings.width, embedding_dim=dim, image_loss=image_loss, extra_conv=settings.extra_conv,
-            norm=settings.norm,
+            size, settings.judge_width or settings.width, embedding_dim=dim, image_loss=image_loss,
+            extra_conv=settings.extra_conv, norm=settings.norm,
         )  # fmt: skip
         for size in sizes
     }
@@ -144,6 +147,7 @@ def build(settings):
             sizes, settings.width, embedding_dim=dim, skip=settings.skip, augmentation=settings.augmentation
         ),
         judges,
+        loss=settings.loss,
         redraw=settings.redraw,
         divergence_weight=settings.divergence_weight,
         penalty=settings.penalty,
@@ -158,7 +162,7 @@ def build(settings):
 
     def adam():
         rate = Halved(settings.learning_rate, settings.halve_every, steps)
-        return keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+        return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=0.999, epsilon=1e-8)
 
     if settings.start:
         gan.start_from(last_of(settings.start))

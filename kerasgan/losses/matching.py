@@ -1,14 +1,16 @@
-"""Matching-aware least-squares losses of text-conditioned GANs, and the DAMSM loss of whole sentences.
+"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of whole sentences.
 
 Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm 1: a real image
 beside another's text is a fake pair); Mao et al., "Least Squares Generative Adversarial Networks" (arXiv 1611.04076);
 Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2). Without the factor 1/2 of least squares, as in the last one's
-code. DAMSM: Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
+code. Logistic, and non-saturating for the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM:
+Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
 """
 
 from keras import ops
 
 KINDS = ("real", "wrong", "fake")
+LOSSES = ("least_squares", "logistic")
 
 
 def squared_error(logits, target):
@@ -16,25 +18,34 @@ def squared_error(logits, target):
     return ops.mean(ops.square(logits - target))
 
 
-def matching_aware_loss(real, wrong, fake):
-    """Of pairs: a real image with its text is 1; a real image with another's text and a fake with its text are 0, and
-    share one weight. Logits of any equal shapes -> scalar."""
-    return sum(pair_term(logits, kind) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+def verdict(logits, real, loss="least_squares"):
+    """What logits of one head lose that should say real, or fake: their squared distance from 1 or 0, or the
+    cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A scalar."""
+    if loss == "logistic":
+        return ops.mean(ops.softplus(-logits if real else logits))
+    return squared_error(logits, float(real))
 
 
-def unconditional_loss(real, wrong, fake):
-    """Of images alone: both real images, whosever text they stand beside, are 1 and share one weight; a fake is 0."""
-    return sum(image_term(logits, kind) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+def matching_aware_loss(real, wrong, fake, loss="least_squares"):
+    """Of pairs: a real image with its text is real; a real image with another's text and a fake with its text are fake,
+    and share one weight. Logits of any equal shapes -> scalar."""
+    return sum(pair_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
 
 
-def pair_term(logits, kind):
+def unconditional_loss(real, wrong, fake, loss="least_squares"):
+    """Of images alone: both real images, whosever text they stand beside, are real and share one weight; a fake is
+    fake."""
+    return sum(image_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+
+
+def pair_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `matching_aware_loss`."""
-    return squared_error(logits, 1.0) if kind == "real" else squared_error(logits, 0.0) / 2.0
+    return verdict(logits, True, loss) if kind == "real" else verdict(logits, False, loss) / 2.0
 
 
-def image_term(logits, kind):
+def image_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `unconditional_loss`."""
-    return squared_error(logits, 0.0) if kind == "fake" else squared_error(logits, 1.0) / 2.0
+    return verdict(logits, False, loss) if kind == "fake" else verdict(logits, True, loss) / 2.0
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):

@@ -23,7 +23,7 @@ from keras import initializers, layers, ops
 from kerasgan import backend
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
-from kerasgan.losses.matching import KINDS, damsm_loss, image_term, pair_term, squared_error
+from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.ops.augment import crop
 from kerasgan.training import AdversarialModel, averaged_copy
@@ -38,6 +38,8 @@ CONDITION_DIM = 128
 def _norm(kind="batch", relu=False):
     if kind == "layer":
         return layers.LayerNormalization(epsilon=1e-5)
+    if kind == "none":
+        return layers.Identity()
     # torch's momentum and epsilon in Keras' terms; the code draws gamma around 1.
     return BatchNormalization(
         momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02), relu=relu
@@ -158,22 +160,22 @@ def build_discriminator(
             "both": the global and the local one ("disc_both");
             None: none, the pair alone judges ("disc_global_no_img", the notes' best birds).
         extra_conv: "extra 1x1 to embed image feature", "revisedisc": one more 1 x 1 convolution of image code and text.
-        norm: "batch" (the paper), or "layer", over the channels of each place. A batch of real, of wrong or of fake
-            pairs goes through by itself, so that batch norm's statistics give away which it is, however little is
-            known of each pair: narrow networks then learn the statistics, not the pairs.
+        norm: "batch" (the paper); "layer", over the channels of each place; or "none", whose weights start as He's.
+            A batch of real, of wrong or of fake pairs goes through by itself, so that batch norm's statistics give away
+            which it is, however little is known of each pair: narrow networks then learn the statistics, not the pairs.
+            Layer norm takes from each place how strong its features are.
     """
     (size,) = check_sizes([size])
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}")
     if image_loss not in IMAGE_LOSSES:
         raise ValueError(f"image_loss must be one of {', '.join(map(str, IMAGE_LOSSES))}; received {image_loss!r}")
-    code = 4 * width
+    code, weights = 4 * width, initializers.HeNormal if norm == "none" else _weights
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
 
     def conv(x, channels, kernel, stride=1, padding="same"):
-        weights = _weights()
-        return layers.Conv2D(channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights)(x)
+        return layers.Conv2D(channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights())(x)
 
     halvings = size.bit_length() - 4
     channels = [max(code >> n, 1) for n in reversed(range(halvings))]  # 256: 32, 64, 128, 256, 512
@@ -190,7 +192,7 @@ def build_discriminator(
         pair = _leaky(_norm(norm)(conv(pair, code, 1)))
 
     def head(x, kernel):
-        return layers.Conv2D(1, kernel, kernel_initializer=_weights(), bias_initializer=_bias(x, kernel))(x)
+        return layers.Conv2D(1, kernel, kernel_initializer=weights(), bias_initializer=_bias(x, kernel))(x)
 
     heads = {"released": lambda: head(x, 4), "global": lambda: head(shrunk, 4), "local": lambda: head(x, 1)}
     kinds = {None: (), "both": ("global", "local")}.get(image_loss, (image_loss,))
@@ -201,7 +203,7 @@ def build_discriminator(
 
 
 IMAGE_LOSSES = ("released", "global", "local", "both", None)
-NORMS = ("batch", "layer")
+NORMS = ("batch", "layer", "none")
 
 
 def _bias(x, kernel):
@@ -259,6 +261,7 @@ class HDGAN(AdversarialModel):
     Args:
         generator: as `build_generator` builds it; by default at full width.
         discriminators: size -> discriminator, as `build_discriminator` builds it; by default of the generator's sizes.
+        loss: "least_squares" (the paper) or "logistic", of all heads and both players.
         redraw: whether the generator's phase draws noise and fakes again, as the notes' code did. By default one batch
             of fakes serves both phases, as in the released code: one generator forward in place of two.
         divergence_weight: of the conditioning's KL divergence (4 for birds and flowers, 2 for COCO).
@@ -292,9 +295,9 @@ class HDGAN(AdversarialModel):
     reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
 
     def __init__(
-        self, generator=None, discriminators=None, *, redraw=False, divergence_weight=4.0, critic_steps=None,
-        penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0, damsm_crop=1.0,
-        damsm_queue=0, seed=0, name=None,
+        self, generator=None, discriminators=None, *, loss="least_squares", redraw=False, divergence_weight=4.0,
+        critic_steps=None, penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0,
+        damsm_crop=1.0, damsm_queue=0, seed=0, name=None,
     ):  # fmt: skip
         super().__init__(name=name)
         self.generator = generator or build_generator()
@@ -306,6 +309,9 @@ class HDGAN(AdversarialModel):
                 f"discriminators must be one for each of the generator's sizes, {list(self.sizes)}; "
                 f"received {sorted(self.discriminators)}"
             )
+        if loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}; received {loss!r}")
+        self.loss_kind = loss
         self.image_encoder, self.damsm_weight, self.damsm_crop = image_encoder, damsm_weight, damsm_crop
         if not 0 < damsm_crop <= 1:
             raise ValueError(f"damsm_crop must be above 0 and at most 1; received {damsm_crop}")
@@ -347,7 +353,7 @@ class HDGAN(AdversarialModel):
             "damsm_queue", "seed", "name",
         )  # fmt: skip
         plain = {name: getattr(self, name) for name in names}
-        plain["average"] = self.average_decay
+        plain |= {"average": self.average_decay, "loss": self.loss_kind}
         steps = self.critic_steps and nested(self.critic_steps)
         return plain | {"generator": nested(self.generator), "discriminators": discriminators, "critic_steps": steps}
 
@@ -413,16 +419,16 @@ class HDGAN(AdversarialModel):
 
     def verdict_loss(self, kind, logits):
         """What of `discriminator_loss` one kind of images adds, "real", "wrong" or "fake"."""
-        pair = sum(pair_term(heads[0], kind) for heads in logits)
-        image = sum(_mean([image_term(head, kind) for head in heads[1:]]) for heads in logits)
+        pair = sum(pair_term(heads[0], kind, self.loss_kind) for heads in logits)
+        image = sum(_mean([image_term(head, kind, self.loss_kind) for head in heads[1:]]) for heads in logits)
         return pair + image, (pair, image)
 
     def generator_loss(self, fakes, logits, embeddings, training=True):
         """The loss of fakes from `draw` and their logits from `judge`, and its parts: divergence and DAMSM."""
         *images, mean, log_deviation = fakes
         divergence = conditioning_divergence(mean, log_deviation)
-        pair = sum(squared_error(heads[0], 1.0) for heads in logits)
-        image = sum(_mean([squared_error(head, 1.0) for head in heads[1:]]) for heads in logits)
+        pair = sum(verdict(heads[0], True, self.loss_kind) for heads in logits)
+        image = sum(_mean([verdict(head, True, self.loss_kind) for head in heads[1:]]) for heads in logits)
         damsm = self.damsm(images, embeddings, training)
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
         return loss, (divergence, damsm)

@@ -18,6 +18,15 @@ def test_by_hand():
     assert float(unconditional_loss(real, wrong, fake)) == pytest.approx(1 + (1 + 2) / 2)
 
 
+def test_logistic_by_hand():
+    real, wrong, fake = logits(1, 3), logits(0, 2), logits(-1, 1)
+    cost = lambda *values: np.mean(np.log1p(np.exp(values)))  # noqa: E731
+    pair = cost(-1, -3) + (cost(0, 2) + cost(-1, 1)) / 2
+    assert float(matching_aware_loss(real, wrong, fake, "logistic")) == pytest.approx(pair)
+    image = (cost(-1, -3) + cost(0, -2)) / 2 + cost(-1, 1)
+    assert float(unconditional_loss(real, wrong, fake, "logistic")) == pytest.approx(image)
+
+
 def test_perfect_discriminators_lose_nothing():
     one, nothing = logits(1, 1), logits(0, 0)
     assert float(matching_aware_loss(one, nothing, nothing)) == 0

@@ -76,8 +76,8 @@ def test_pairs_alone_judge():
     assert logs["image_loss"] == 0 < logs["pair_loss"]
 
 
-@pytest.mark.parametrize(("norm", "alone"), [("layer", True), ("batch", False)])
-def test_in_training_layer_norm_judges_each_pair_alone(norm, alone):
+@pytest.mark.parametrize(("norm", "alone"), [("layer", True), ("none", True), ("batch", False)])
+def test_in_training_all_but_batch_norm_judge_each_pair_alone(norm, alone):
     judge = build_discriminator(64, 2, embedding_dim=DIM, norm=norm)
     real, _, embeddings = batch(count=4)
     whole, half = (ops.convert_to_numpy(judge([real[:n], embeddings[:n]], training=True)[0])[:2] for n in (4, 2))
@@ -108,7 +108,7 @@ def test_sizes_skip_and_extra_convolution():
         build_generator((96,))
     with pytest.raises(ValueError, match="image_loss must be one of .*; received 'patch'"):
         build_discriminator(64, image_loss="patch")
-    with pytest.raises(ValueError, match="norm must be one of batch, layer; received 'group'"):
+    with pytest.raises(ValueError, match="norm must be one of batch, layer, none; received 'group'"):
         build_discriminator(64, norm="group")
 
 
@@ -123,6 +123,17 @@ def test_initial_weights_are_torchs_and_the_papers():
     norm = next(layer for layer in generator.layers if isinstance(layer, keras.layers.BatchNormalization))
     assert np.std(norm.gamma) == pytest.approx(0.02, rel=0.1) and np.mean(norm.gamma) == pytest.approx(1, abs=0.01)
     assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
+
+
+def test_without_norm_maps_keep_their_size_through_the_discriminator():
+    images = ops.convert_to_tensor(batch(count=8)[0])
+    size = {}
+    for kind in ("none", "batch"):
+        judge = build_discriminator(64, 16, embedding_dim=DIM, norm=kind)
+        code = next(layer for layer in judge.layers if layer.output.shape[1:] == (4, 4, 64))
+        seen = keras.Model(judge.inputs[0], code.output)(images, training=False)
+        size[kind] = float(ops.sqrt(ops.mean(ops.square(seen))))
+    assert 0.3 < size["none"] < 3 and size["batch"] < 0.1  # of inputs whose own is 0.58
 
 
 # === Losses ===
@@ -148,6 +159,11 @@ def test_losses_of_known_logits():
     assert g_loss(logits(1), nothing + 1) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
     both = [[ops.zeros((3, 1)), ops.zeros((3, 1, 1, 1)), ops.ones((3, 4, 4, 1))]]
     assert g_loss(both, nothing) == pytest.approx(1 + 0.5)  # two heads share a weight
+
+    gan = HDGAN.from_config(tiny((64, 128, 256), loss="logistic").get_config())
+    cost = lambda x: np.log1p(np.exp(x))  # noqa: E731
+    assert d_loss(2, 0, -1) == pytest.approx(3 * (cost(-2) * 1.5 + cost(0) + cost(-1) * 1.5), rel=1e-5)
+    assert g_loss(logits(2), nothing) == pytest.approx(6 * cost(-2), rel=1e-5)
 
 
 def encoder(dim=DIM, side=64):
@@ -317,6 +333,8 @@ def test_bad_input():
         tiny().train_on_batch(*batch(count=1))
     with pytest.raises(ValueError, match="discriminators must be one for each of the generator's sizes, .64.; re"):
         HDGAN(build_generator((64,), 2, embedding_dim=DIM), {128: build_discriminator(128, 2, embedding_dim=DIM)})
+    with pytest.raises(ValueError, match="loss must be one of least_squares, logistic; received 'hinge'"):
+        tiny(loss="hinge")
     for embeddings in (np.zeros((0, DIM)), np.zeros((2, DIM + 1)), np.zeros(DIM)):
         with pytest.raises(ValueError, match="embeddings must be .N, 6., one a picture; received"):
             tiny().sample(embeddings)

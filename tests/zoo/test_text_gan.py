@@ -120,6 +120,10 @@ def test_settings_reach_the_model(birds):
     assert len(gan.discriminators[64].outputs) == 1
     both = text_gan.build(of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0))
     assert both.sizes == (64,) and both.divergence_weight == 2.0 and both.critic_steps is None
+    judged = of(birds, "quick", **SMALL, judge_width=3, norm="none", loss="logistic", beta_1=0.0)
+    gan = text_gan.build(dataclasses.replace(judged, sizes="64"))
+    assert gan.loss_kind == "logistic" and gan.optimizer["discriminator"].beta_1 == 0
+    assert [x.shape[-1] for x in gan.discriminators[64].trainable_variables][0] == 3  # of 12 channels of the code
     rate = both.optimizer["generator"].learning_rate
     assert float(rate) == pytest.approx(5e-4)
     paper = of(zoo.birds_256.RECIPE, "paper")
