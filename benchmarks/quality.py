@@ -27,7 +27,7 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 # Presets and seeds of each recipe that are run where none are named.
 RUNS = {
     "mnist_gan": (("best", "corrected", "noted"), (0, 1, 2)),
-    "birds_64": (("long", "longer"), (0,)),
+    "birds_64": (("long", "longer", "longest"), (0,)),
     "birds_256": (("long",), (0,)),
     "coopnet": (("digits",), (0, 1, 2)),
     "stylex": (("digits_8_9",), (0,)),
