@@ -63,7 +63,7 @@ def birds():
     if not names:
         return "Not run yet."
     lines = [f"\n`zoo.{name}`:\n\n{quality_table(name, columns)}" for name in names]
-    samples = quality.read(names[0])[0]["protocol"]["samples"]
+    samples = quality.read(names[-1])[0]["protocol"]["samples"]  # of the most sizes
     lines.append(
         f"\nCaptions of 50 species that were not trained on; {samples}; by the package's judge of birds' attributes; "
         f"{_where(quality.read(names[0]))}. Command: `python -m benchmarks.quality {' '.join(names)}`."

@@ -1,6 +1,7 @@
 """Birds at 64 pixels from captions: HDGAN's first scale alone, and the notes' two small models.
 
     python -m zoo.birds_64                       drawn birds, minutes on a CPU
+    python -m zoo.birds_64 --preset=long         the same for hours; then longer and longest, each on from the last
     python -m zoo.birds_64 --preset=small_skip   the notes' rate 0.006 with the skip connection; small_plain: 0.002
 """
 
@@ -18,8 +19,7 @@ RECIPE = text_gan.text_recipe(
         "longer": text_gan.LONG | {
             "sizes": "64", "start": "runs/birds_64_long", "epochs": 24, "halve_every": 8, "score_every": 8,
         },  # fmt: skip
-        # The discriminator of `longer` puts a fake above a bird in 7 of 100 pairs, which no person would: the penalty
-        # holds its slopes down. A tenth of it, and wings, tails and heads come out.
+        # At the full rate the discriminator's losses stood still in `longer`; with a tenth of the penalty they fall.
         "longest": text_gan.LONG | {
             "sizes": "64", "start": "runs/birds_64_longer", "epochs": 20, "halve_every": 7, "score_every": 5,
             "penalty": 0.1,

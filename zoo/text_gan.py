@@ -74,16 +74,16 @@ SMALL = {
     "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 0.1, "average": 0.99, "norm": "layer",
     "damsm_weight": 1.0, "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
 }  # fmt: skip
-# What an ordinary image encoder finds right soon has little to do with what people see. The guide leads further, with
-# hundreds of captions to tell a fake from.
-GUIDED = {"guide": "drawn_birds_guide", "damsm_queue": 1024, "damsm_crop": 0.85}
 # Data with vectors of their own, beside which there is no image encoder.
 OWN_VECTORS = {"text_encoder": "", "damsm_weight": 0.0}
 # Hours on two CPU cores. Two captions: four tell nearly all, but people give one. A generator of twice the width was
 # hardly better after as many steps, at more than twice the time a step. With layer norm and least squares the
 # discriminators never tell fakes from birds, though a person does at once: the guide alone draws, one shapeless picture
-# a caption. Without norm, of twice the generator's width and with the logistic loss they teach shapes.
-LONG = SMALL | GUIDED | {
+# a caption. Without norm, of twice the generator's width and with the logistic loss they teach shapes. What an ordinary
+# image encoder finds right soon has little to do with what people see; the guide leads further, with hundreds of
+# captions to tell a fake from.
+LONG = SMALL | {
+    "guide": "drawn_birds_guide", "damsm_queue": 1024, "damsm_crop": 0.85,
     "drawn": 4500, "captions": 2, "average": 0.999, "judge_width": 32, "norm": "none", "loss": "logistic",
     "penalty": 1.0, "learning_rate": 2.5e-4, "beta_1": 0.0,
 }  # fmt: skip
