@@ -30,6 +30,7 @@ from kerasgan.data.folder import load_folder
 from kerasgan.models.classifier import build_classifier, build_deep_classifier
 from zoo import digit_judge, recipe
 from zoo.recipe import setting
+from zoo.scale import fit_to_data
 
 SHAKEN = digit_judge.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)  # how digits are bent, each epoch anew
 
@@ -126,15 +127,20 @@ def balanced(pictures, labels):
     return pictures[places], labels[places]
 
 
-def batches(data, train, batch_size, seed, classes):
+def batches(data, train, batch_size, seed, classes, repeats=1):
     """An epoch's batches of as many images of each class; of digits, each bent another way."""
     arguments = (*balanced(*train), batch_size, seed)
     if data in ("digits", "mnist"):
-        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes)
-    return Batches(*arguments, classes=classes)
+        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes, repeats=repeats)
+    return Batches(*arguments, classes=classes, repeats=repeats)
 
 
 # === The classifier ===
+
+
+def fitted(**given):
+    """The settings with a batch size that the images fill, unless it is given."""
+    return fit_to_data(Settings(**given), Settings(), set(given))
 
 
 def train(settings):
@@ -181,7 +187,7 @@ def run(settings=Settings()):
 
 
 def shell(arguments):
-    path, log = run(Settings(**recipe.given_flags(Settings)))
+    path, log = run(fitted(**recipe.given_flags(Settings)))
     print(json.dumps(log, indent=2))
     print(f"the classifier: {path}")
 

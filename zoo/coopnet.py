@@ -98,7 +98,7 @@ def loaded(settings):
 
 
 def data(settings):
-    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed)
+    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1)
 
 
 def build(settings):
@@ -107,7 +107,7 @@ def build(settings):
     if not 0 < settings.decay <= 1:
         raise ValueError(f"decay must be above 0 and at most 1; received {settings.decay}")
     pictures, _ = loaded(settings)
-    noise, until = settings.noise, settings.noise_until * (len(pictures) // settings.batch_size)
+    noise, until = settings.noise, settings.noise_until * data(settings).num_batches
     if noise and until:
         noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])  # counts updates from 0
     return coopnet.build(

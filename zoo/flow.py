@@ -43,7 +43,7 @@ def load(settings, split="train"):
 
 
 def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10)
+    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
 
 
 def build(settings, **changes):

@@ -87,7 +87,9 @@ def load(settings):
 
 def data(settings):
     pictures, labels, classes = load(settings)
-    return Batches(pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes)
+    return Batches(
+        pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+    )
 
 
 def images_a_step(settings):
@@ -106,7 +108,7 @@ def build(settings, **changes):
     else:
         networks = {"generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)} | changes
         gan = mnist_gan.MnistGAN(as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks)
-    steps = settings.epochs * (len(pictures) // images_a_step(settings))
+    steps = settings.epochs * data(settings).num_batches
 
     def adam():
         rate = settings.learning_rate

@@ -23,6 +23,7 @@ from absl import app, flags
 import kerasgan
 from kerasgan import callbacks, checkpoints, images, pages, presets
 from zoo.memory import peak_mib
+from zoo.scale import fit_to_data
 
 RUNS = pathlib.Path("runs")
 flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
@@ -39,6 +40,7 @@ class Settings:
 
     epochs: int = setting(1, "epochs in all, those before a resume included")
     batch_size: int = setting(64, "images a step")
+    repeats: int = setting(0, "passes over the images in an epoch; 0 chooses for few images, see zoo/scale.py")
     seed: int = setting(0, "of weights, order and noise")
     grid_every: int = setting(1, "epochs from one picture of samples to the next")
     score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never")
@@ -96,7 +98,9 @@ def settings_of(recipe, preset=None, **changes):
     for name in ("epochs", "grid_every", "checkpoint_every"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 1; received {getattr(settings, name)}")
-    return settings
+    if not hasattr(settings, "data"):
+        return settings
+    return fit_to_data(settings, recipe.settings(**recipe.presets[preset]), set(changes))
 
 
 def run(recipe, settings, folder, command=None):
@@ -277,10 +281,21 @@ def given_flags(settings):
     return {name: value for name, value in values.items() if value is not None}
 
 
+def expand_home():
+    """Replaces a leading `~` in the values of all flags: a shell leaves the one in `--folder=~/run` as it is."""
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if isinstance(flag.value, str) and flag.value.startswith("~"):
+            flag.value = os.path.expanduser(flag.value)
+        elif isinstance(flag.value, list):
+            flag.value = [os.path.expanduser(v) if isinstance(v, str) else v for v in flag.value]
+
+
 def start(shell):
     """`absl.app.run`, with bad input told in one line and a non-zero exit."""
 
     def guarded(arguments):
+        expand_home()
         try:
             shell(arguments)
         except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:

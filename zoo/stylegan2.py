@@ -96,7 +96,9 @@ def loaded(settings):
 
 def data(settings):
     pictures, labels, classes = loaded(settings)
-    return Batches(pictures, labels, settings.batch_size, seed=settings.seed, classes=classes)
+    return Batches(
+        pictures, labels, settings.batch_size, seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+    )
 
 
 def build(settings):
@@ -123,7 +125,7 @@ def build(settings):
         seed=settings.seed,
         **options,
     )
-    steps = settings.epochs * (len(pictures) // settings.batch_size)
+    steps = settings.epochs * data(settings).num_batches
 
     def adam(rate):
         rate = FlatThenLinear(rate, steps) if settings.decay else rate

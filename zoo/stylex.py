@@ -118,12 +118,13 @@ def loaded(settings):
 
 def data(settings):
     train, _, names = loaded(settings)
-    return classifier.batches(settings.data, train, settings.batch_size, settings.seed, len(names))
+    repeats = settings.repeats or 1
+    return classifier.batches(settings.data, train, settings.batch_size, settings.seed, len(names), repeats)
 
 
 @functools.lru_cache(1)
 def trained(task):
-    network, log = classifier.train(classifier.Settings(**dict(zip(TASK, task, strict=True))))
+    network, log = classifier.train(classifier.fitted(**dict(zip(TASK, task, strict=True))))
     print(f"the classifier: {log['heldout_accuracy']:.1%} of {log['heldout_images']} held-out images right")
     return network
 

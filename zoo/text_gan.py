@@ -126,8 +126,9 @@ def sizes_of(settings):
 
 def data(settings):
     return CaptionedBatches(
-        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed
-    )
+        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed,
+        repeats=settings.repeats or 1,
+    )  # fmt: skip
 
 
 def build(settings):
@@ -142,7 +143,7 @@ def build(settings):
         )  # fmt: skip
         for size in sizes
     }
-    steps = max(len(loaded(settings)) // settings.batch_size, 1)
+    steps = max((settings.repeats or 1) * (len(loaded(settings)) // settings.batch_size), 1)
     epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
     gan = hdgan.HDGAN(
         hdgan.build_generator(

@@ -10,6 +10,12 @@ from kerasgan.images import from_uint8
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
+def count_folder(path):
+    """Number of images in a folder and below it, without reading them; None if there is no such folder."""
+    path = Path(path).expanduser()
+    return sum(file.suffix.lower() in SUFFIXES for file in path.rglob("*")) if path.is_dir() else None
+
+
 def load_folder(path, size=28, channels=1):
     """Read class sub-folders of images into memory.
 

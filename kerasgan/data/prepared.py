@@ -197,6 +197,16 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
     )
 
 
+def count_prepared(name, split="train", data_dir=None):
+    """Number of images of one split of a prepared data set, without reading them; None if there is none."""
+    try:
+        about = json.loads((prepared_folder(name, data_dir) / "dataset_info.json").read_text("utf-8"))
+        lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
+        return sum(map(int, lengths))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):  # `load_prepared` says what is wrong
+        return None
+
+
 class Records(Sequence):
     """The images of one split of a TFDS folder, by index: uint8 [H, W, 3], decoded when asked for."""
 
