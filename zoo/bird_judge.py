@@ -23,6 +23,7 @@ from kerasgan import checkpoints
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.drawn_birds import ATTRIBUTES, draw, drawn_birds
 from kerasgan.images import from_uint8
+from kerasgan.io import files
 from kerasgan.metrics.attributes import JUDGE_FOLDER, VALUES, judged, resized
 from kerasgan.models.classifier import build_deep_classifier
 from kerasgan.text.char_cnn_rnn import CaptionedPairs
@@ -142,7 +143,7 @@ def run(settings=Settings(), train=None, test=None):
     right = {size: shares["all"] for size, shares in log["test_accuracy"].items()}
     info = {"test_accuracy": right, "command": log["command"], "seed": settings.seed}
     checkpoints.save_network(folder / name, judge, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 

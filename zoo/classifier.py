@@ -27,6 +27,7 @@ from kerasgan.data.celeba import load_celeba
 from kerasgan.data.digits import load_digits
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
 from kerasgan.data.folder import load_folder
+from kerasgan.io import files
 from kerasgan.models.classifier import build_classifier, build_deep_classifier
 from zoo import digit_judge, recipe
 from zoo.recipe import setting
@@ -176,7 +177,7 @@ def run(settings=Settings()):
     path = folder / checkpoints.file_name("classifier", dataset, settings.size, "C", settings.epochs)
     info = {key: log[key] for key in ("heldout_accuracy", "classes", "command")}
     checkpoints.save_network(path, classifier, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / f"{path.stem}.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / f"{path.stem}.json", log)
     return path, log
 
 

@@ -9,7 +9,6 @@ a model copies is what it was trained on. Any other images, from Python: `kerasg
 `kerasgan.pages.diagnostics_page`.
 """
 
-import json
 import pathlib
 import sys
 
@@ -20,6 +19,7 @@ from kerasgan import pages, presets
 from kerasgan.data.digits import load_digits
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.birds import BLOCK, pick
 from kerasgan.metrics.diagnostics import diagnose
@@ -58,9 +58,9 @@ def run(checkpoint, folder, samples=None, seed=1, classes="belly", text_encoder=
     given = draw(model, about, samples, seed, classes, text_encoder)
     findings = diagnose(**given)
     findings["protocol"] |= {"checkpoint": str(checkpoint), "latents": f"of seed {seed}, generator in inference mode"}
-    folder.mkdir(parents=True, exist_ok=True)
+    files.new_folder(folder)
     record = findings | {"versions": recipe.versions()}
-    (folder / "diagnostics.json").write_text(json.dumps(record, indent=2) + "\n")
+    files.write_json(folder / "diagnostics.json", record)
     title = f"What {name_of(checkpoint)} draws, beside its data"
     pages.diagnostics_page(folder, findings, given["samples"], given["training"], title, command)
     return findings

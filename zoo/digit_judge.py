@@ -20,6 +20,7 @@ from keras import ops
 from kerasgan import checkpoints
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
+from kerasgan.io import files
 from kerasgan.metrics.digits import JUDGE_FOLDER
 from kerasgan.models.classifier import build_classifier
 from zoo import recipe
@@ -104,7 +105,7 @@ def run(settings=Settings(), train=None, test=None):
     name = checkpoints.file_name("digit_judge", "digits", train[0].shape[1], "C", settings.epochs)
     info = {"test_accuracy": log["test_accuracy"], "command": log["command"], "seed": settings.seed}
     checkpoints.save_network(folder / name, judge, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 

@@ -30,6 +30,7 @@ from kerasgan import checkpoints, presets
 from kerasgan.data.digits import load_digits
 from kerasgan.data.image_source import image_source
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
 from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract
@@ -314,7 +315,7 @@ def shell(arguments):
         asked = {"checkpoint": FLAGS.checkpoint} if FLAGS.checkpoint else {"samples": FLAGS.samples}
         command = " ".join(["python -m zoo.evaluate", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
         record = {**asked, "command": command, "seed": FLAGS.seed, **found, "warnings": [*dict.fromkeys(told)]}
-        pathlib.Path(FLAGS.out).write_text(json.dumps(record | {"versions": recipe.versions()}, indent=2) + "\n")
+        files.write_json(FLAGS.out, record | {"versions": recipe.versions()})
 
 
 def _judged():

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from kerasgan import pages, presets
 from kerasgan.data.image_source import image_source
 from kerasgan.images import from_uint8, to_uint8
+from kerasgan.io import files
 from kerasgan.models import attfind, style_probe
 from kerasgan.models.stylex import StylEx
 from zoo import classifier, recipe, sample
@@ -97,10 +98,10 @@ def run(
         "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
         "probabilities": np.concatenate([style_probe.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    files.new_folder(folder)
     attributes.save(folder / "attributes.npz")
     record = {"command": command, "attributes": attributes.rows(), **found, "versions": recipe.versions()}
-    recipe.write_json(folder / "attributes.json", record)
+    files.write_json(folder / "attributes.json", record)
     title = f"{names[target]} or {rest}: what the classifier looks at"
     pages.attributes_page(folder, found | {"attributes": rows, "together": together}, title, command)
     return attributes, sufficiencies

@@ -21,6 +21,7 @@ import numpy as np
 
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
+from kerasgan.io import files
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from kerasgan.text.guide import ImageGuide
@@ -90,7 +91,7 @@ def run(settings=Settings(), train=None, test=None):
     name = checkpoints.file_name("image_guide", "drawn_birds", SIZE, "R", settings.epochs)
     info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")}
     checkpoints.save_network(folder / name, encoder, epoch=settings.epochs, letter="R", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 

@@ -36,6 +36,7 @@ from kerasgan.data.folder import SUFFIXES
 from kerasgan.data.lazy_images import LazyImages, open_rgb
 from kerasgan.data.prepared import load_prepared
 from kerasgan.images import from_uint8
+from kerasgan.io import files
 from kerasgan.metrics import slim_inception
 from kerasgan.metrics.inception import read_weights
 from kerasgan.metrics.slim_inception import SlimInception, build_slim_inception
@@ -212,8 +213,8 @@ def run(settings=Settings(), images=None, classes=None):
     checkpoints.save_network(path, network, epoch=settings.epochs, letter="C", info=info)
     log["held_out_accuracy"] = round(accuracy(SlimInception(path), images, labels, test), 4)
     log |= {"held_out_images": len(test), "seconds": round(time.time() - start, 1)}
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
-    (folder / "card.md").write_text(card(path.name, log), encoding="utf-8")
+    files.write_json(folder / "log.json", log)
+    files.write_atomically(folder / "card.md", card(path.name, log))
     return log
 
 

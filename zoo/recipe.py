@@ -22,6 +22,7 @@ from absl import app, flags
 
 import kerasgan
 from kerasgan import callbacks, checkpoints, images, pages, presets
+from kerasgan.io import files, side_files
 from zoo.memory import peak_mib
 
 RUNS = pathlib.Path("runs")
@@ -135,7 +136,7 @@ def _draw_shipped(recipe, settings, folder):
         return
     learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
     if all(learnt.get(name) == getattr(settings, name, None) for name in ("data", "classes", "text_encoder")):
-        (folder / "shipped").mkdir(exist_ok=True)
+        files.new_folder(side_files.make_way(folder / "shipped", folder=True))
         drawn = recipe.draw(settings)(presets.load(recipe.shipped))
         images.save_png(folder / "shipped" / f"{recipe.shipped}.png", drawn)
 

@@ -23,6 +23,7 @@ import numpy as np
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, asked, drawn_birds
 from kerasgan.images import from_uint8
+from kerasgan.io import files
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from zoo import recipe
@@ -91,7 +92,7 @@ def run(settings=Settings(), train=None, test=None):
     folder = Path(settings.output_dir)
     info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")} | {"epoch": settings.epochs}
     presets.save(model, folder, letters=("T", "V"), card=card(folder.name, log), info=info)
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 

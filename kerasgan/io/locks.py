@@ -37,7 +37,7 @@ def _read(path):
 def _started(process):
     """When a process started, in the system's ticks since boot: a process of the same number is another one."""
     told = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
-    return told[19] if len(told) > 19 else ""
+    return told[19] if len(told) > 19 and told[0] != "Z" else ""
 
 
 def _owner():
@@ -70,7 +70,7 @@ def _gone(owner):
         return True
     except OSError:
         pass  # it runs, as somebody else's
-    return bool(owner["started"]) and owner["started"] != _started(owner["pid"])
+    return bool(owner["started"]) and owner["started"] != _started(owner["pid"])  # also a zombie's
 
 
 def _refuse(folder, owner):
