@@ -417,12 +417,12 @@ def _logged(path, epochs):
 
     def read(path):
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        if [int(row["epoch"]) for row in rows] != list(range(1, len(rows) + 1)) or any(None in row for row in rows):
+        numbers = [int(row["epoch"]) for row in rows]
+        if numbers != sorted(set(numbers)) or any(None in row for row in rows):
             raise ValueError("it must hold one row for each epoch")
-        return rows[:epochs]
+        return [row for row, number in zip(rows, numbers, strict=True) if number <= epochs]
 
-    rows = side_files.tolerant(path, read, [] if not pathlib.Path(path).exists() else None)
-    return rows
+    return side_files.tolerant(path, read) if pathlib.Path(path).exists() else []
 
 
 class CSVLog(keras.callbacks.Callback):
@@ -440,18 +440,14 @@ class CSVLog(keras.callbacks.Callback):
         self.path, self.rows, self.started = pathlib.Path(path), None, 0.0
 
     def on_train_begin(self, logs=None):
-        self.rows, self.saved = None, []
-
-    def get_state(self):
-        return {"rows": self.rows}
-
-    def set_state(self, state):
-        self.saved = state["rows"]
+        self.rows = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.rows is None:  # the first epoch of this fit says what is kept of an earlier one
-            rows = _logged(self.path, epoch)
-            self.rows = self.saved if rows is None or len(rows) < len(self.saved) else rows
+            self.rows = _logged(self.path, epoch)
+            if self.rows is None:  # damaged, and perhaps somebody can mend it
+                side_files.set_aside(self.path)
+                self.rows = []
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):

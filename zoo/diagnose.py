@@ -10,7 +10,6 @@ a model copies is what it was trained on. Any other images, from Python: `kerasg
 """
 
 import pathlib
-import sys
 
 import numpy as np
 from absl import flags
@@ -25,6 +24,7 @@ from kerasgan.metrics.birds import BLOCK, pick
 from kerasgan.metrics.diagnostics import diagnose
 from kerasgan.metrics.features import ClassifierFeatures
 from zoo import recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 UNSEEN = 1000  # birds
@@ -139,7 +139,7 @@ def shell(arguments):
     if FLAGS.checkpoint is None:
         raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
     folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"diagnose_{name_of(FLAGS.checkpoint)}")
-    command = " ".join(["python -m zoo.diagnose", *sys.argv[1:]])
+    command = shell_command("zoo.diagnose")
     findings = run(
         FLAGS.checkpoint, folder, FLAGS.samples, FLAGS.seed, FLAGS.classes, FLAGS.text_encoder, command
     )  # fmt: skip

@@ -46,6 +46,7 @@ from kerasgan.metrics.scores import (
     scores,
 )
 from zoo import recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 JUDGED = {"digits": ("digits", "mnist"), "drawn birds": ("drawn_birds",)}  # what has a judge, and its names as data
@@ -313,7 +314,7 @@ def shell(arguments):
     print_scores(found)
     if FLAGS.out:
         asked = {"checkpoint": FLAGS.checkpoint} if FLAGS.checkpoint else {"samples": FLAGS.samples}
-        command = " ".join(["python -m zoo.evaluate", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+        command = shell_command("zoo.evaluate", without=("out",))
         record = {**asked, "command": command, "seed": FLAGS.seed, **found, "warnings": [*dict.fromkeys(told)]}
         files.write_json(FLAGS.out, record | {"versions": recipe.versions()})
 

@@ -10,7 +10,6 @@ their sufficiency is that of held-out ones; of a folder, in one part of it and o
 
 import functools
 import pathlib
-import sys
 
 import numpy as np
 from absl import flags
@@ -23,6 +22,7 @@ from kerasgan.io import files
 from kerasgan.models import attfind, style_probe
 from kerasgan.models.stylex import StylEx
 from zoo import classifier, recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 STRATEGIES = {"shared": attfind.shared, "independent": attfind.independent, "subset": attfind.subset}
@@ -174,7 +174,7 @@ def shell(arguments):
         told = {"images_of": f"{FLAGS.data or about.get('data')}, {FLAGS.classes or about.get('classes')}"}
         training, heldout, names = load(about, size, channels, FLAGS.data, FLAGS.classes)
     folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"explain_{pathlib.Path(FLAGS.checkpoint).stem}")
-    command = " ".join(["python -m zoo.explain", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+    command = shell_command("zoo.explain", without=("out",))
     selector = attfind.select if FLAGS.selector == "effect" else attfind.select_often
     if FLAGS.max_effect is not None:
         if selector is not attfind.select:

@@ -54,11 +54,17 @@ def make_way(path, folder=False):
     path = pathlib.Path(path)
     wrong = path.exists() and not path.is_dir() if folder else path.is_dir()
     if wrong:
-        taken = (path.with_name(f"{path.name}.aside{n or ''}") for n in range(1000))
-        aside = next(other for other in taken if not os.path.lexists(other))
-        print(f"note: {path} must be a {'folder' if folder else 'file'}; what is there is now {aside.name}")
-        path.rename(aside)
+        set_aside(path)
     return path
+
+
+def set_aside(path):
+    """Renames what is damaged or no file to `<name>.aside`, and says so."""
+    path = pathlib.Path(path)
+    taken = (path.with_name(f"{path.name}.aside{n or ''}") for n in range(1000))
+    aside = next(other for other in taken if not os.path.lexists(other))
+    path.rename(aside)
+    print(f"note: {path} was damaged or of another kind; it is now {aside.name}", file=sys.stderr)
 
 
 def write(path, content):

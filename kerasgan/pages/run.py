@@ -148,7 +148,7 @@ def _checkpoints(folder, files):
             info = checkpoints.read_info(path)
             what = info["letter"] if info["letter"] != checkpoints.RESUME else "everything else a resume needs"
             what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
-        except checkpoints.CheckpointError:
+        except (ValueError, TypeError, KeyError, OSError):  # CheckpointError is a ValueError
             what, epoch = "damaged", ""
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
@@ -170,7 +170,7 @@ def _checkpoints(folder, files):
 
 
 def _commands(folder, command, recipe):
-    """Commands for a shell. Each word is quoted anew, so that none of a command in `settings.json` is run by pasting."""
+    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a `settings.json` hides."""
     try:
         command = shlex.split(command or "")
     except (TypeError, ValueError, AttributeError):
@@ -181,6 +181,7 @@ def _commands(folder, command, recipe):
     if (folder / "checkpoints").is_dir():
         newest = (checkpoints.best(folder / "checkpoints") or {}).get("file")
         networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
+        networks = [name for name in networks if name[:-3].rsplit("_", 1)[1].isdecimal()]
         newest = newest or max(networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None)
     if command:
         commands.append(("Train it again, or go on where it stopped", [*command, f"--folder={folder}"]))
