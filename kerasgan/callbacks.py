@@ -416,7 +416,10 @@ def _logged(path, epochs):
     """The rows of a log's first epochs, dictionaries of texts; none without the file, None of a damaged one."""
 
     def read(path):
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        if "epoch" not in (reader.fieldnames or ()):
+            raise ValueError("it must have a column epoch")
+        rows = list(reader)
         numbers = [int(row["epoch"]) for row in rows]
         if numbers != sorted(set(numbers)) or any(None in row for row in rows):
             raise ValueError("it must hold one row for each epoch")

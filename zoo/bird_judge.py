@@ -22,7 +22,7 @@ from kerasgan import checkpoints
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.drawn_birds import ATTRIBUTES, draw, drawn_birds
 from kerasgan.images import from_uint8
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.metrics.attributes import JUDGE_FOLDER, VALUES, judged, resized
 from kerasgan.models.classifier import build_deep_classifier
 from kerasgan.text.char_cnn_rnn import CaptionedPairs
@@ -161,7 +161,9 @@ def accuracies(judge, birds, size):
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from kerasgan.data.celeba import load_celeba
 from kerasgan.data.digits import load_digits
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
 from kerasgan.data.folder import load_folder
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.models.classifier import build_classifier, build_deep_classifier
 from zoo import digit_judge, recipe
 from zoo.command import shell_command
@@ -184,7 +184,9 @@ def run(settings=Settings()):
 
 
 def shell(arguments):
-    path, log = run(Settings(**recipe.given_flags(Settings)))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        path, log = run(settings)
     print(json.dumps(log, indent=2))
     print(f"the classifier: {path}")
 

@@ -19,7 +19,7 @@ from keras import ops
 from kerasgan import checkpoints
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.metrics.digits import JUDGE_FOLDER
 from kerasgan.models.classifier import build_classifier
 from zoo import recipe
@@ -112,7 +112,9 @@ def run(settings=Settings(), train=None, test=None):
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

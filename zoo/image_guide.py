@@ -20,7 +20,7 @@ import numpy as np
 
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from kerasgan.text.guide import ImageGuide
@@ -126,7 +126,9 @@ def network(name_or_file=GUIDE):
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

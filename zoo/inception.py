@@ -35,7 +35,7 @@ from kerasgan.data.folder import SUFFIXES
 from kerasgan.data.lazy_images import LazyImages, open_rgb
 from kerasgan.data.prepared import load_prepared
 from kerasgan.images import from_uint8
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.metrics import slim_inception
 from kerasgan.metrics.inception import read_weights
 from kerasgan.metrics.slim_inception import SlimInception, build_slim_inception
@@ -174,6 +174,7 @@ def run(settings=Settings(), images=None, classes=None):
         raise ValueError(f"weights are of size 299 and width 1; received {settings.size} and {settings.width}")
     weights = read_weights(settings.weights)[0] if settings.weights else None
     checkpoints.check_folder(folder)
+    locks.acquire(folder)  # the end of the process gives it back too
     keras.utils.set_random_seed(settings.seed)
     start = time.time()
     images, classes = (images, classes) if images is not None else pictures(settings)
@@ -229,6 +230,7 @@ def run(settings=Settings(), images=None, classes=None):
     log |= {"held_out_images": len(test), "seconds": round(time.time() - start, 1)}
     files.write_json(folder / "log.json", log)
     files.write_atomically(folder / "card.md", card(path.name, log))
+    locks.release(folder)
     return log
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, asked, drawn_birds
 from kerasgan.images import from_uint8
-from kerasgan.io import files
+from kerasgan.io import files, locks
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from zoo import recipe
@@ -214,7 +214,9 @@ The char-CNN-RNN text encoder for captions of drawn birds (`T.h5`) and the image
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

@@ -207,7 +207,10 @@ def _split(scores):
 
 def _log(path):
     rows = []
-    for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    if "epoch" not in (reader.fieldnames or ()):
+        raise ValueError("it must have a column epoch")
+    for row in reader:
         numbers = {}
         for name, value in row.items():
             try:
@@ -215,7 +218,4 @@ def _log(path):
             except (TypeError, ValueError):
                 pass  # an empty cell: not measured in that epoch
         rows.append(numbers)
-    found = [row for row in rows if math.isfinite(row.get("epoch", math.nan))]
-    if rows and not found:
-        raise ValueError("it must have a column epoch")
-    return found
+    return [row for row in rows if math.isfinite(row.get("epoch", math.nan))]
