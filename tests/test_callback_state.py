@@ -12,11 +12,12 @@ NAMES = {"run": "coop", "dataset": "noise", "size": 8}
 
 
 def model():
+    keras.utils.set_random_seed(0)
     descriptor = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Flatten(), keras.layers.Dense(1)])
     generator = keras.Sequential(
         [keras.Input([4]), keras.layers.Dense(64), keras.layers.Reshape([8, 8, 1])]
     )  # fmt: skip
-    made = coopnet.CoopNet(descriptor, generator, chains=4, steps=1, seed=0)
+    made = coopnet.CoopNet(generator, descriptor, chains=4, steps=1, seed=0)
     made.compile(descriptor=keras.optimizers.Adam(1e-3), generator=keras.optimizers.Adam(1e-3))
     seen = []
 

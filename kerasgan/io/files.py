@@ -85,9 +85,9 @@ def _sync(descriptor):
             raise
 
 
-def write_json(path, values, **options):
-    """Writes a JSON file; see `write_atomically`. `options` go to `json.dumps`."""
-    write_atomically(path, json.dumps(values, **{"indent": 2} | options) + "\n")
+def write_json(path, values, indent=2):
+    """Writes a JSON file; see `write_atomically`."""
+    write_atomically(path, json.dumps(values, indent=indent) + "\n")
 
 
 def write_npz(path, arrays, compressed=False):
