@@ -112,7 +112,9 @@ def swallowed_keywords(path):
 
 
 # Writes only what grows, or inside a folder that is renamed when it is whole.
-WRITERS = {"kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py"}
+WRITERS = {
+    "kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py",
+}
 WRITING = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "copy2", "copyfile", "copytree"}
 
 
