@@ -15,10 +15,12 @@ import hashlib
 import importlib
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import pkgutil
 import re
+import types
 import warnings
 
 import h5py
@@ -27,6 +29,7 @@ import numpy as np
 
 from kerasgan import losses
 from kerasgan import ops as operations
+from kerasgan.io import callback_state, files, side_files
 
 FORMAT, VERSION = "kerasgan", 1
 RESUME = "resume"  # the "letter" of the sibling file
@@ -90,12 +93,13 @@ def check_folder(folder):
     """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
     folder = pathlib.Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder)
         probe = folder / f".write-{os.getpid()}"
-        probe.write_bytes(b"")
+        files.write_atomically(probe, b"")
         probe.unlink()
     except OSError as error:
-        raise CheckpointError(f"the output folder must be writable; received {folder} ({error.strerror})") from None
+        reason = str(error).rpartition(": ")[2]
+        raise CheckpointError(f"the output folder must be writable; received {folder} ({reason})") from None
 
 
 # === One network ===
@@ -205,7 +209,7 @@ def verify(path):
 # === A whole run ===
 
 
-def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None):
+def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None, states=None):
     """Writes all of an epoch: a file for each of `model.checkpoint_networks()`, then the resume file.
 
     Args:
@@ -216,6 +220,7 @@ def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, k
         history, info: dictionaries that JSON can hold; the resume file keeps both, the network files only `info`.
         keep: number of resume files of this run to keep, this one included; None keeps all. Network files always
             stay, since an earlier epoch may be the better one (training notes).
+        states: pairs of a callback's class name and what its `get_state` returned; the resume file keeps them.
 
     Returns:
         The path of the resume file. Raises `CheckpointError`, before anything is written, if a value is not finite.
@@ -235,7 +240,7 @@ def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, k
         sums[letter] = save_network(file, network, epoch=epoch, model=model, letter=letter, info=info)
     info.update(networks=sums, model_class=type(model).__name__, history=history, versions=_versions())
     header = dict(letter=RESUME, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float))
-    _write(path, header, rest)
+    _write(path, header, rest + callback_state.packed(states or []))
     if keep is not None:
         prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [file for number, file in _listed(folder, RESUME, prefix[: -len(f"_{size}")]) if number < epoch]
@@ -260,17 +265,19 @@ def resume(folder, model, run=None):
     for epoch, path in reversed(found):
         try:
             header, values = _read(path)
-            files = {}
+            read = {}
             for letter, checksum in json.loads(header["info"])["networks"].items():
                 file = sibling(path, letter)
                 head, weights = _read(file)
                 if head["sha256"] != checksum:
                     raise CheckpointError(f"{file} is not the file that {path.name} was saved with")
-                files[letter] = file, weights
+                read[letter] = file, weights
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue
-        _restore(path, json.loads(header["info"])["model_class"], values, files, model)
+        values, states = callback_state.unpacked(values)
+        _restore(path, json.loads(header["info"])["model_class"], values, read, model)
+        model.resumed = types.SimpleNamespace(epoch=epoch, states=states)  # `fit` gives these to the callbacks
         return epoch
     if found:
         raise CheckpointError(f"{folder} holds {len(found)} resume files and none is intact; move them to start anew")
@@ -289,15 +296,22 @@ def mark_best(folder, path, metric, value):
     """Notes in `best.json` which network file is the best so far, and by what."""
     path = pathlib.Path(path)
     note = dict(file=path.name, epoch=int(_NAME.fullmatch(path.name)["epoch"]), metric=metric, value=float(value))
-    _replace(pathlib.Path(folder) / "best.json", lambda temporary: temporary.write_text(json.dumps(note, indent=2)))
+    side_files.write_json(pathlib.Path(folder) / "best.json", note)
 
 
 def best(folder):
-    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or unreadable."""
-    try:
-        return json.loads((pathlib.Path(folder) / "best.json").read_text())
-    except (OSError, ValueError):
-        return None
+    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
+    return side_files.tolerant(pathlib.Path(folder) / "best.json", _best)
+
+
+def _best(path):
+    note = side_files.json_object(path)
+    match = _NAME.fullmatch(str(note.get("file")))
+    if not match or not isinstance(note.get("metric"), str) or int(match["epoch"]) != note.get("epoch"):
+        raise ValueError("it must hold file, epoch, metric and value")
+    if isinstance(note.get("value"), bool) or not math.isfinite(note["value"]):
+        raise ValueError(f"value must be a finite number; it is {note['value']!r}")
+    return note
 
 
 # === Behind them ===
@@ -440,37 +454,22 @@ def _checksum(header, values):
 
 
 def _write(path, header, values):
-    _check_finite(path, values)
+    _check_finite(path, [(name, value) for name, value in values if not callback_state.is_state(name)])
     path = pathlib.Path(path)
     header = dict(format=FORMAT, version=VERSION, **header)
     checksum = _checksum(header, values)
 
-    def fill(temporary):
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(header, sha256=checksum)
-            weights = file.create_group("weights")
-            for index, (name, value) in enumerate(values):
-                weights.create_dataset(f"{index:05d}", data=value).attrs["path"] = name
+    def fill(file):
+        file.attrs.update(header, sha256=checksum)
+        weights = file.create_group("weights")
+        for index, (name, value) in enumerate(values):
+            weights.create_dataset(f"{index:05d}", data=value).attrs["path"] = name
 
-    _replace(path, fill)
-    return checksum
-
-
-def _replace(path, fill):
-    """Writes a file under a temporary name in the same folder, sees it on the disk, renames it: whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        fill(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)  # the rename itself
-            os.close(folder)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written: {_line(error)}") from None
+        files.write_hdf5(path, fill)
+    except files.WriteError as error:
+        raise CheckpointError(str(error)) from None
+    return checksum
 
 
 def _read(path, weights=True):

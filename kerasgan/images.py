@@ -7,6 +7,8 @@ import textwrap
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kerasgan.io import files
+
 
 def check_images(images, shape=None):
     """Return `images` as a float32 array [N, H, W, C], or say in one line what is wrong with them.
@@ -87,7 +89,7 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
 
 def save_png(path, image):
     """Write one uint8 image [H, W, C], C = 1 or 3, as a PNG."""
-    _picture(image).save(path, "PNG")
+    files.write_atomically(path, _encoded(image))
 
 
 def save_gif(path, frames, ms=200):
@@ -95,14 +97,20 @@ def save_gif(path, frames, ms=200):
     if not len(frames):
         raise ValueError("frames must hold at least one image; received none")
     first, *rest = map(_picture, frames)
-    first.save(path, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
+    made = io.BytesIO()
+    first.save(made, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
+    files.write_atomically(path, made.getbuffer())
 
 
 def png_data_uri(image):
     """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other file."""
-    buffer = io.BytesIO()
-    save_png(buffer, image)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
+
+
+def _encoded(image):
+    made = io.BytesIO()
+    _picture(image).save(made, "PNG")
+    return made.getvalue()
 
 
 def _picture(image):

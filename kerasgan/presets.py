@@ -8,6 +8,7 @@ the folders of `kerasgan/presets/`. A text encoder's holds `T.h5` (and `V.h5`, t
 import pathlib
 
 from kerasgan import checkpoints
+from kerasgan.io import files
 
 SHIPPED = pathlib.Path(__file__).parent / "presets"
 KINDS = ("G", "T")  # the network that a preset cannot be without: one that samples, or one that encodes text
@@ -60,7 +61,7 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
     if card is not None or not (folder / "card.md").exists():
         facts = "".join(f"- {key}: {value}\n" for key, value in info.items())
         text = card if card is not None else f"# {folder.name}\n\nA {type(model).__name__} of kerasgan.\n\n{facts}"
-        (folder / "card.md").write_text(text, encoding="utf-8")
+        files.write_atomically(folder / "card.md", text)
 
 
 def card(name_or_folder):

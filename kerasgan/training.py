@@ -361,7 +361,16 @@ class AdversarialModel(keras.Model):
             told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch))
             arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, y, callbacks=callbacks, **arguments)
+        siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
+        checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
+        for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
+            checkpoint.siblings, checkpoint.initial_epoch = siblings, arguments.get("initial_epoch", 0)
+        try:
+            return super().fit(x, y, callbacks=callbacks, **arguments)
+        finally:
+            self.resumed = None
+            for checkpoint in checkpoints:
+                checkpoint.release()
 
     def check_labels(self, labels, count=None):
         """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1; N is `count`, the

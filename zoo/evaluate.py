@@ -30,6 +30,7 @@ from kerasgan import checkpoints, presets
 from kerasgan.data.digits import load_digits
 from kerasgan.data.image_source import image_source
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
 from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract
@@ -45,6 +46,7 @@ from kerasgan.metrics.scores import (
     scores,
 )
 from zoo import recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 JUDGED = {"digits": ("digits", "mnist"), "drawn birds": ("drawn_birds",)}  # what has a judge, and its names as data
@@ -312,9 +314,9 @@ def shell(arguments):
     print_scores(found)
     if FLAGS.out:
         asked = {"checkpoint": FLAGS.checkpoint} if FLAGS.checkpoint else {"samples": FLAGS.samples}
-        command = " ".join(["python -m zoo.evaluate", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+        command = shell_command("zoo.evaluate", without=("out",))
         record = {**asked, "command": command, "seed": FLAGS.seed, **found, "warnings": [*dict.fromkeys(told)]}
-        pathlib.Path(FLAGS.out).write_text(json.dumps(record | {"versions": recipe.versions()}, indent=2) + "\n")
+        files.write_json(FLAGS.out, record | {"versions": recipe.versions()})
 
 
 def _judged():

@@ -21,6 +21,7 @@ from PIL import Image
 
 from kerasgan.data.image_source import image_source
 from kerasgan.images import from_uint8
+from kerasgan.io import files
 
 UNKNOWN = {"network": "a function of the caller's"}
 
@@ -149,14 +150,14 @@ def extract(images, extractor, batch_size=32, count=None, cache=None, progress=T
     told = json.dumps([fingerprint, protocol], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(told.encode()).hexdigest()
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}.tmp-", dir=folder.parent))
         names = iter(("features.npy", "logits.npy"))
         try:
             made = _stream(
                 source, extractor, protocol, batch_size, progress, lambda: open(temporary / next(names), "wb+")
             )
-            (temporary / "about.json").write_text(json.dumps({"protocol": protocol, "images": made.images}, indent=2))
+            files.write_json(temporary / "about.json", {"protocol": protocol, "images": made.images})
             del made  # some systems do not rename what is mapped
             if not folder.is_dir():  # another process may have been first
                 temporary.rename(folder)

@@ -10,13 +10,14 @@ does not grow with the number of images.
 """
 
 import json
-import os
 import warnings
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from kerasgan.io import files
 
 BLOCK = 4096  # rows in float64 at a time
 
@@ -90,15 +91,7 @@ def save_statistics(path, statistics):
         raise ValueError(f"statistics go to a file *.npz; received {path}")
     known = {} if count is None else {"count": count}
     known |= {name: json.dumps(d) for name, d in (("protocol", protocol), ("images", images)) if d is not None}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, mu=mean, sigma=covariance, **known)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write_npz(path, {"mu": mean, "sigma": covariance} | known)
 
 
 def load_statistics(path):

@@ -28,6 +28,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.data.torch_file import LEGACY, load_torch_file
+from kerasgan.io import files
 from kerasgan.metrics.features import filled
 
 NETWORK = "Inception-2015-12-05"
@@ -389,7 +390,7 @@ def find_weights(timeout=8):
     name, place = next(iter(FILES.items()))
     try:
         urllib.request.urlopen(place + name, timeout=timeout).close()  # Keras' download would wait much longer
-        folder.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder)
         path = Path(keras.utils.get_file(name, place + name, cache_dir=str(folder.parent), cache_subdir=folder.name))
     except Exception as error:  # Keras raises plain Exceptions
         raise FileNotFoundError(
@@ -416,13 +417,14 @@ def convert(weights=None, path=None):
     """
     weights, digest = _arrays(weights)
     path = Path(path) if path else home() / CONVERTED
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w") as file:
+    files.new_folder(path.parent)
+
+    def fill(file):
         file.attrs.update(network=NETWORK, weights_sha256=fingerprint(weights), file_sha256=digest or "")
         for name, array in weights.items():
             file[name] = array
-    temporary.replace(path)
+
+    files.write_hdf5(path, fill)
     return path, digest
 
 

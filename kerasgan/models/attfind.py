@@ -22,12 +22,12 @@ the other class; there, those that are of the class already.
 import dataclasses
 import functools
 import json
-import pathlib
 import zipfile
 
 import numpy as np
 
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.models.style_probe import Probe, effects_of, log_odds, softmax
 
 ROUNDING = 1e-5  # an effect of no more than this, on the mean, is none: what is drawn in two ways differs by as much
@@ -86,11 +86,7 @@ class Attributes:
     def save(self, path):
         """Writes all of it to a file *.npz, whole or not at all."""
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        path = pathlib.Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **held | {"protocol": np.array(json.dumps(self.protocol))})
-        temporary.replace(path)
+        files.write_npz(path, held | {"protocol": np.array(json.dumps(self.protocol))}, compressed=True)
 
     @classmethod
     def load(cls, path):
