@@ -1,7 +1,7 @@
 """What a model trains on, as data: one declaration, checked in the same way on every path into a model.
 
-A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and `test_on_batch` check arrays and
-every batch of a data set on the host, and shapes and types again when a step is traced.
+A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and `test_on_batch` check arrays
+and every batch of a data set on the host, and shapes and types again when a step is traced.
 """
 
 import dataclasses
@@ -129,6 +129,8 @@ class DataSpec:
         """The same data with float32 images and int32 labels; raises a ValueError, one line, for what does not fit."""
         leaves = keras.tree.flatten(data)
         arrays = [_array(x) for x in leaves if x is not None]
+        if len(arrays) == 1 < len(self.parts) - self.optional and isinstance(self.parts[1], Labels):
+            check_labels(None, count=np.size(arrays[0]) and len(arrays[0]))
         parts = self._parts(len(arrays))
         checked, count = [], None
         for part, x in zip(parts, arrays, strict=True):
@@ -153,7 +155,7 @@ class DataSpec:
 
     def check_size(self, size):
         if size < self.smallest:
-            raise ValueError(f"batch_size must be at least {self.smallest}{self._why()}; received a batch of {size}")
+            raise ValueError(f"batch_size must be at least {self.smallest}{self._why()}; received {size}")
 
     def check_split(self, count, batch_size):
         """Refuses, before training, a batch size that leaves a batch too small for training."""
@@ -161,7 +163,7 @@ class DataSpec:
         last = count % batch_size or batch_size
         if min(batch_size, last) < self.smallest:
             raise ValueError(
-                f"batch_size must be at least {self.smallest} and must not leave a last batch under {self.smallest}"
+                f"batch_size must be at least {self.smallest} and must leave no batch under {self.smallest}"
                 f"{self._why()}; received batch_size {batch_size} for {count} images"
             )
 
