@@ -109,11 +109,13 @@ def _apply_mean(replica, optimizer, gradients, variables):
     gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     # Keras sums over replicas, after clipping. The gradients are equal on all of them now, so nothing is left to sum.
-    object.__setattr__(inner, "_all_reduce_sum_gradients", lambda pairs: pairs)
-    try:
-        optimizer.apply(gradients, variables)
-    finally:
-        object.__delattr__(inner, "_all_reduce_sum_gradients")
+    # It stays so: replicas take turns in threads, and one replica's sum is no other.
+    object.__setattr__(inner, "_all_reduce_sum_gradients", _unsummed)
+    optimizer.apply(gradients, variables)
+
+
+def _unsummed(gradients_and_variables):
+    return gradients_and_variables
 
 
 def _is_plain_adam(optimizer):
