@@ -87,7 +87,7 @@ PATHS = {
 LATER = LABELS.copy()
 LATER[6] = 3  # in the second batch only
 WRONG = {
-    "column": (IMAGES, LABELS[:, None], r"labels must be a list of integers; received int64 \[\d, 1\]"),
+    "column": (IMAGES, LABELS[:, None], r"labels must be a list of integers; received int64 \[(None|\d), 1\]"),
     "range": (IMAGES, LATER, r"labels must be in 0\.\.2; received labels from \d to 3"),
     "negative": (IMAGES, LABELS - 1, r"labels must be in 0\.\.2; received labels from -1"),
     "floats": (IMAGES, LABELS.astype("float32"), "labels must be a list of integers; received float32"),

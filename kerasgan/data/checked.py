@@ -58,8 +58,13 @@ class Checked:
         return dataset.map(check)
 
     def _torch(self, loader):
+        def single(x):  # still of torch: Keras asks each for its `cpu()`
+            return x.float() if hasattr(x, "is_floating_point") and x.is_floating_point() else x
+
         def batches(self_):
-            return (self(batch) for batch in type(loader).__iter__(self_))
+            for batch in type(loader).__iter__(self_):
+                self(batch)
+                yield keras.tree.map_structure(single, batch)
 
         checked = copy.copy(loader)
         checked.__class__ = type("DataLoader", (type(loader),), {"__iter__": batches})
