@@ -10,24 +10,25 @@ from PIL import Image, ImageDraw, ImageFont
 from kerasgan.io import files
 
 
-def check_images(images, shape=None):
+def check_images(images, shape=None, name="images"):
     """Return `images` as a float32 array [N, H, W, C], or say in one line what is wrong with them.
 
     Args:
         images: float array [N, H, W, C], finite, in [-1, 1].
         shape: (H, W, C) that the images must have; None admits any.
+        name: what the message calls them.
 
     Raises:
         ValueError: wrong rank, type, shape or range, or no image at all.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
+        raise ValueError(f"{name} must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
     if shape is not None and images.shape[1:] != tuple(shape):
-        raise ValueError(f"images must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
+        raise ValueError(f"{name} must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
     low, high = images.min(), images.max()
     if not (low >= -1.00001 and high <= 1.00001):  # a float32 may miss 1 by its rounding; not-a-number fails too
-        raise ValueError(f"images must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
+        raise ValueError(f"{name} must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
     return images.astype("float32", copy=False)
 
 

@@ -14,8 +14,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
 from kerasgan.losses.variational import bernoulli_log_likelihood, negative_elbo, normal_divergence
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 # === Networks ===
@@ -88,6 +90,7 @@ class ConditionalVAE(AdversarialModel):
 
     players = ("encoder", "decoder")
     reports = ("elbo", "log_likelihood", "divergence")
+    higher_is_better = ("elbo", "log_likelihood")
     _objects = ("encoder", "decoder", "divergence", "objective")
 
     def __init__(
@@ -118,7 +121,7 @@ class ConditionalVAE(AdversarialModel):
 
     def encode(self, images, labels, training=False):
         """A code [N, D] drawn for each image, and the mean and log variance that it was drawn with."""
-        mean, log_variance = self.encoder([images, labels], training=training)
+        mean, log_variance = full_precision(self.encoder([images, labels], training=training))
         noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
         deviation = ops.exp(log_variance / 2)  # sigma: the root of the variance
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
@@ -176,6 +179,5 @@ class ConditionalVAE(AdversarialModel):
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
         return np.tanh(logits / 2)  # the chance of ink, from [0, 1] to [-1, 1]
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Labels(self.classes)))

@@ -23,6 +23,7 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
+from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.images import check_images
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conv3x3 import Conv3x3
@@ -365,7 +366,7 @@ class CoopNet(AdversarialModel):
             latents = self.infer(latents, revised, steps=self.latent_steps, noise=self.now("noise"))
             g_loss = self.minimize("generator", lambda: self.generator_loss(self.draw(latents), revised))
         else:
-            g_loss, slope = self.value_and_input_gradient(lambda x: self.generator_loss(x, revised), drawn)
+            g_loss, slope = self.value_and_input_gradient(lambda x: self.generator_loss(x, revised), drawn, "generator")
             self.apply_gradients("generator", pull(slope))
         return self._report(g_loss, d_loss, drawn, revised, real, chains)
 
@@ -376,8 +377,8 @@ class CoopNet(AdversarialModel):
         losses = self.generator_loss(drawn, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, drawn, revised, real, chains)
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
     # === What the guard asks ===
 

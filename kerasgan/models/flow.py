@@ -23,7 +23,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 MARGIN = 1e-6  # lambda of arXiv 1705.07057, appendix D; alpha, 0.05, in section 4.1 of the paper
@@ -113,7 +115,7 @@ class Couplings(keras.Model):
         return ops.reshape(x, (-1, self.latent_dim)), log_determinant
 
     def call(self, inputs):
-        latents, labels = inputs
+        latents, labels = full_precision(inputs)  # a Jacobian's determinant needs all digits
         one_hot = ops.one_hot(labels, self.classes)
         x = ops.reshape(latents, (-1, *self._masks[-1].shape[1:]))
         for index in reversed(range(len(self.couplings))):
@@ -121,14 +123,15 @@ class Couplings(keras.Model):
             x = (x - shift) * ops.exp(-log_scale)
             if index % self.depth == 0:
                 x = unsqueeze(x)
-        return x * self.deviation + self.mean
+        return x * ops.cast(self.deviation, "float32") + ops.cast(self.mean, "float32")
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0][0], self.size, self.size, self.channels)
 
     def _scale_and_shift(self, index, x, one_hot):
         kept = ops.convert_to_tensor(self._masks[index])
-        log_scale, shift = ops.split(self.couplings[index]([x * kept, one_hot]), 2, axis=-1)
+        scales_and_shifts = full_precision(self.couplings[index]([x * kept, one_hot]))
+        log_scale, shift = ops.split(scales_and_shifts, 2, axis=-1)
         return ops.tanh(log_scale) * (1 - kept), shift * (1 - kept)
 
 
@@ -295,9 +298,8 @@ class RealNVP(AdversarialModel):
         ink = (1 / (1 + np.exp(-np.clip(x, -20, 20))) - MARGIN) / (1 - 2 * MARGIN)
         return np.clip(np.floor(256 * ink), 0, 255) / 127.5 - 1
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Labels(self.classes)))
 
 
 def _spread(images, seed):

@@ -21,11 +21,13 @@ import numpy as np
 from keras import initializers, layers, ops
 
 from kerasgan import backend
+from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.ops.augment import crop
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, averaged_copy
 
 SIZES = (64, 128, 256)
@@ -388,13 +390,20 @@ class HDGAN(AdversarialModel):
             for variable, value in zip(ours.variables, theirs.variables, strict=True):
                 variable.assign(value)
 
+    def data_spec(self):
+        shape, dim = (self.sizes[-1], self.sizes[-1], 3), self.generator.inputs[0].shape[-1]
+        return DataSpec(
+            (Images(shape), Images(shape, "wrong images"), Numbers((dim,), "embeddings")),
+            smallest=2, reason="batch norm has no statistics of one image",
+        )  # fmt: skip
+
     # === Training ===
 
     def draw(self, embeddings, training=True):
         """Images of each size, then mean and log deviation of the condition, from fresh latents and noise."""
         count = ops.shape(embeddings)[0]
         noise = [keras.random.normal((count, x.shape[-1]), seed=self.seeds) for x in self.generator.inputs[1:]]
-        return self.generator([embeddings, *noise], training=training)
+        return full_precision(self.generator([embeddings, *noise], training=training))
 
     def pyramid(self, images):
         """Real images [N, S, S, 3] at each size, smallest first: means over squares of pixels."""
@@ -409,7 +418,7 @@ class HDGAN(AdversarialModel):
         """What `judge` is made of: functions of nothing, each of which returns the logits of one network's sizes."""
 
         def call(size, x):  # Keras takes a list of one apart
-            return [keras.tree.flatten(self.discriminators[size]([x, embeddings], training=training))]
+            return [keras.tree.flatten(full_precision(self.discriminators[size]([x, embeddings], training=training)))]
 
         return [functools.partial(call, size, x) for size, x in zip(self.sizes, images, strict=True)]
 
@@ -451,13 +460,11 @@ class HDGAN(AdversarialModel):
             logits = self.frozen_averages(lambda: self.judge(images, embeddings))
             return sum(ops.sum(h) / math.prod(h.shape[1:]) for heads in logits for h in heads)
 
-        slopes = self.input_gradient(score, images)
+        slopes = self.input_gradient(score, images, "discriminator")
         return sum(map(squared_slope, slopes)) * (self.penalty_every * self.penalty / 2)
 
     def train_step(self, data):
         real, wrong, embeddings = data
-        if real.shape[0] == 1:
-            raise ValueError("batch_size must be at least 2 (batch norm has no statistics of one image); received 1")
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
         if self.redraw:
             fakes = self.draw(embeddings)
@@ -481,7 +488,7 @@ class HDGAN(AdversarialModel):
         d_loss, (pair, image) = _added(self.minimize_sum("discriminator", terms))
         if self.redraw:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes, "generator")
         self._move_generator(pull(slopes))
         if self.damsm_queue:
             self.told.assign(ops.concatenate([embeddings, self.told], axis=0)[: self.damsm_queue])

@@ -27,11 +27,12 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.images import check_images
+from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
+from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
 from kerasgan.training import AdversarialModel, averaged_copy
 
@@ -471,11 +472,12 @@ class StyleGAN2(AdversarialModel):
         """The discriminator's logits [N, 1], of augmented images if the model augments."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
-        return self.discriminator(images if conditions is None else [images, conditions], training=training)
+        logits = self.discriminator(images if conditions is None else [images, conditions], training=training)
+        return full_precision(logits)
 
     def slope_penalty(self, real, conditions=None):
         """The penalty of the discriminator's slope at real images, not weighted."""
-        return self.penalty(self.input_gradient(lambda x: self.judge(x, conditions), real))
+        return self.penalty(self.input_gradient(lambda x: self.judge(x, conditions), real, "discriminator"))
 
     def path_penalty(self, w, noise):
         """How far path lengths at w [N, blocks, style_dim] are from their mean so far, squared; moves that mean.
@@ -485,7 +487,7 @@ class StyleGAN2(AdversarialModel):
         """
         y = self.random_directions(ops.shape(w)[0]) / self.image_shape[0]
         drawn = lambda w: ops.cast(self.generator([w, noise]), "float32")  # noqa: E731
-        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w))
+        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w, "generator"))
         before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)
@@ -530,7 +532,7 @@ class StyleGAN2(AdversarialModel):
         (fake, path_penalty), pull = self.trace("generator", drawn)
         path_weight = self.path_weight * self.path_every
         judged = self.move_discriminator(real, fake, conditions, labels)
-        g_loss, slope = self.value_and_input_gradient(generator_objective, fake)
+        g_loss, slope = self.value_and_input_gradient(generator_objective, fake, "generator")
         self.apply_gradients("generator", pull((slope, ops.convert_to_tensor(path_weight, dtype="float32"))))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
@@ -594,7 +596,7 @@ class StyleGAN2(AdversarialModel):
             pictures.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
         return np.clip(np.concatenate(pictures), -1.0, 1.0).astype("float32")
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
+    def data_spec(self):
         if self.conditions:
-            self.check_labels(y, len(x))
+            return DataSpec((Images(self.image_shape), Labels(self.conditions)))
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)

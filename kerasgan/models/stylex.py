@@ -28,6 +28,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
+from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.images import check_images
 from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -246,6 +247,7 @@ class StylEx(StyleGAN2):
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
     # of x' that the classifier puts where it puts x. reconstruction: the weighted sum without KL.
     reports = (*StyleGAN2.reports, "reconstruction", *PARTS)
+    higher_is_better = ("agreement",)
 
     def __init__(
         self, classifier, generator=None, encoder=None, discriminator=None, *, capacity=16, max_channels=512,
@@ -411,7 +413,7 @@ class StylEx(StyleGAN2):
             g_loss, slope = None, ops.zeros_like(fake)
             if judged:
                 objective = lambda fake: self.generator_loss(self.judge(fake, conditions), None)  # noqa: E731
-                g_loss, slope = self.value_and_input_gradient(objective, fake)
+                g_loss, slope = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 
         again = extra == "second_step"
@@ -468,6 +470,9 @@ class StylEx(StyleGAN2):
         if not self.compiled:
             self.compile(**adams(REPRODUCTION | {"alternation": self.alternation}))
         return super().fit(x, y, **arguments)
+
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
     def check_arrays(self, x, y, batch_size):
         """Raises a ValueError, one line, for images that do not fit, a constant one, or a class that none is of."""
