@@ -36,16 +36,17 @@ def reason(error, longest=LONGEST):
 
 
 @contextlib.contextmanager
-def reading(path, rule, kind=ValueError):
-    """While a file is read, turns any exception into one line, `<rule>; <path>: <reason>`.
+def reading(path, rule, kind=ValueError, others=()):
+    """While a file is read, turns any exception into one line, `<rule>; received <path> (<reason>)`.
 
-    An exception of `kind` that names the file is kept, and cut to one line if need be. Warnings of the libraries that
-    read are errors here: they tell of damage.
+    An exception of `kind` that names the file is kept, and cut to one line if need be; so is any of a `kind` of this
+    package's own, which names its file. Warnings of the libraries that read are errors here: they tell of damage.
 
     Args:
         path: the file.
         rule: what the file must be, such as "statistics must be an .npz file with mu and sigma".
         kind: a `ValueError` or a class of them, of which the new exception is.
+        others: classes of exceptions that are kept too where they name the file.
     """
     try:
         with warnings.catch_warnings():
@@ -54,7 +55,8 @@ def reading(path, rule, kind=ValueError):
             yield
     except Exception as error:  # what a broken file raises depends on where it breaks
         name = Path(path).name
-        if isinstance(error, kind) and name in str(error):
+        told = name in str(error)
+        if isinstance(error, kind) and (told or kind is not ValueError) or told and isinstance(error, others):
             if len(str(error)) <= LONGEST and "\n" not in str(error):
                 raise
             raise type(error)(_cut(str(error), path)) from None
@@ -62,10 +64,10 @@ def reading(path, rule, kind=ValueError):
 
 
 def refusal(rule, path, error):
-    """`<rule>; <path>: <reason>` in at most `LONGEST` characters: what is cut is the reason, then the rule."""
+    """`<rule>; received <path> (<reason>)` in at most `LONGEST` characters: what is cut is the reason, then the rule."""
     place = short_path(path)
-    rule = one_line(rule, LONGEST - len(place) - 40)
-    return f"{rule}; {place}: {reason(error, LONGEST - len(rule) - len(place) - 4)}"
+    rule = one_line(rule, LONGEST - len(place) - 50)
+    return f"{rule}; received {place} ({reason(error, LONGEST - len(rule) - len(place) - 14)})"
 
 
 def _cut(text, path):
