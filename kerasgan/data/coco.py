@@ -65,7 +65,7 @@ def _captions(path, split):
             f"annotations/captions_{split}2014.json is missing in {path}; "
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
-    rule = "annotations must be COCO's captions, whole"
+    rule = "{path} must be COCO's captions, whole"
     content = read_json(annotations[0], rule, shape=dict)  # 2014, the paper's, goes before 2017
     with reading(annotations[0], rule):
         names = {image["id"]: _name(image["file_name"], annotations[0]) for image in content["images"]}

@@ -32,7 +32,7 @@ FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
 AHEAD = 16  # files that are decoded before they are needed
 DRAWN = 500  # images that a model draws from one seed: part of what they are, so not a setting
-WHOLE = "a file of images must be whole, and cannot be read"
+WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
 
 

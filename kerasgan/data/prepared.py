@@ -233,16 +233,14 @@ class Records(Sequence):
         return len(self.places)
 
     def __getitem__(self, index):
-        with reading(self.folder, RULE), self._open(index) as image:
+        record = self._record(index)  # an IndexError ends an iteration
+        with reading(self.folder, RULE), _opened(record) as image:
             return np.asarray(image.convert("RGB"))
 
     def size(self, index):
         """Width and height of an image, as its header says."""
-        with reading(self.folder, RULE), self._open(index) as image:
+        with reading(self.folder, RULE), _opened(self._record(index)) as image:
             return image.size
-
-    def _open(self, index):
-        return Image.open(io.BytesIO(self._record(index)["image"]), formats=("PNG", "JPEG"))
 
     def row(self, index):
         """All of a record but its images."""
@@ -252,3 +250,7 @@ class Records(Sequence):
         data, start, end = self.places[index]
         with reading(self.folder, RULE):
             return self.features.deserialize_example_np(data[start:end], decoders=self.images)
+
+
+def _opened(record):
+    return Image.open(io.BytesIO(record["image"]), formats=("PNG", "JPEG"))

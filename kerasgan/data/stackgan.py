@@ -113,10 +113,9 @@ def read_embeddings(path):
 
 def _pickled(path, size):
     images = load_pickle(path, list, encoding="bytes")  # the file is gigabytes large
-    if not all(isinstance(image, np.ndarray) for image in images):
-        raise ValueError(f"images must be uint8 arrays [{size}, {size}, 3]; {path} has others")
-    wrong = {f"{getattr(image, 'dtype', type(image).__name__)} {list(np.shape(image))}" for image in images
-             if np.shape(image) != (size, size, 3) or image.dtype != np.uint8}
+    kinds = {f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else f"{type(image).__name__} []"
+             for image in images}
+    wrong = kinds - {f"uint8 {[size, size, 3]}"}
     if wrong:
         raise ValueError(f"images must be uint8 [{size}, {size}, 3]; {path} has {_some(wrong)}")
     return images

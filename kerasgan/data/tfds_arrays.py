@@ -47,12 +47,16 @@ def tfds_squares(name, title, split, url, size, label, data_dir=None, download=F
     """
     tfds, builder = _builder(name, title, url, data_dir, download, otherwise)
     images, labels = [], []
+    for example in _examples(tfds, builder, split):
+        image = Image.fromarray(example["image"])
+        images.append(np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)))
+        labels.append(label(example, builder.info.features))
+    return np.stack(images), np.array(labels, "int32")
+
+
+def _examples(tfds, builder, split):
     with reading(builder.data_dir, RULE):
-        for example in tfds.as_numpy(builder.as_dataset(split=split)):
-            image = Image.fromarray(example["image"])
-            images.append(np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)))
-            labels.append(label(example, builder.info.features))
-        return np.stack(images), np.array(labels, "int32")
+        yield from tfds.as_numpy(builder.as_dataset(split=split))
 
 
 def _builder(name, title, url, data_dir, download, otherwise):

@@ -44,7 +44,8 @@ def reading(path, rule, kind=ValueError, others=()):
 
     Args:
         path: the file.
-        rule: what the file must be, such as "statistics must be an .npz file with mu and sigma".
+        rule: what the file must be, such as "statistics must be an .npz file with mu and sigma"; or with the file in
+            it, "{path} must be whole", and the reason follows behind a colon.
         kind: a `ValueError` or a class of them, of which the new exception is.
         others: classes of exceptions that are kept too where they name the file.
     """
@@ -64,8 +65,11 @@ def reading(path, rule, kind=ValueError, others=()):
 
 
 def refusal(rule, path, error):
-    """`<rule>; received <path> (<reason>)` in at most `LONGEST` characters: what is cut is the reason, then the rule."""
+    """`<rule>; received <path> (<reason>)` in at most `LONGEST` characters: first the reason is cut."""
     place = short_path(path)
+    if "{path}" in rule:
+        rule = rule.replace("{path}", place)
+        return f"{rule}: {reason(error, LONGEST - len(rule) - 2)}"
     rule = one_line(rule, LONGEST - len(place) - 50)
     return f"{rule}; received {place} ({reason(error, LONGEST - len(rule) - len(place) - 14)})"
 

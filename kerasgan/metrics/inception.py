@@ -16,6 +16,7 @@ channels (both are linear).
 
 import hashlib
 import io
+import math
 import os
 import tarfile
 import urllib.request
@@ -316,27 +317,27 @@ def _read_graph(path, content):
         ) from None
     nodes = {node: (name, axes) for name, (node, _, axes) in TENSORS.items()}
     weights = {}
-    rule = f"Inception's weights must be a whole graph of TensorFlow, or a .tgz with {GRAPH}"
+    rule = "{path} must be a whole graph of TensorFlow, or a .tgz with " + GRAPH + "; it cannot be read"
+    budget = Budget(len(content))
     with reading(path, rule):
         if content.startswith(b"\x1f\x8b"):
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 member = archive.getmember(GRAPH)
-                Budget(len(content)).unpack(member.size, GRAPH)
+                budget.unpack(member.size, GRAPH)
                 content = archive.extractfile(member).read()
         for node in tf.compat.v1.GraphDef.FromString(content).node:
             if node.op == "Const" and node.name in nodes:
                 name, axes = nodes[node.name]
                 tensor = node.attr["value"].tensor
-                shape = tuple(side.size for side in tensor.tensor_shape.dim)
-                if sorted(shape) != sorted(TENSORS[name][1]):  # TensorFlow fills what is claimed
-                    raise ValueError(f"{node.name} is {list(shape)[:8]}, where {name} is {list(TENSORS[name][1])}")
+                # Of 8 bytes at most; TensorFlow fills what is claimed.
+                budget.unpack(8 * math.prod(side.size for side in tensor.tensor_shape.dim), node.name)
                 array = tf.make_ndarray(tensor)
                 weights[name] = array.transpose(axes) if array.ndim == len(axes) else array
     return weights
 
 
 def _read_h5(path):
-    with reading(path, "Inception's weights must be a whole file that kerasgan made of them"):
+    with reading(path, "{path} must be a whole file that kerasgan made of Inception's weights"):
         with open_hdf5(path) as file:
             if file.attrs.get("network") != NETWORK:
                 raise ValueError("it is another HDF5 file")
