@@ -99,7 +99,7 @@ class Attributes:
         names = [field.name for field in dataclasses.fields(cls)]
         rule = "attributes are read from what Attributes.save wrote"
         with reading(path, rule):
-            held = load_npz(path, names)
+            held = load_npz(path, names, rule)
             held = {name: held[name] for name in names}
             plain = {name: held[name].item() for name in ("shift_size", "target")}
             plain |= {name: held[name].tolist() for name in ("layers", "sizes")}
