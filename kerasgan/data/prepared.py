@@ -21,7 +21,7 @@ from PIL import Image
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.lazy_images import UnreadableImage
 from kerasgan.data.tfds_folder import RULE, builder_in
-from kerasgan.io.reading import read_json, reading
+from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
 
@@ -210,7 +210,8 @@ class Records(Sequence):
 
         info = builder_in(folder).info
         if split not in info.splits:
-            raise ValueError(f"split must be one of {', '.join(info.splits)}; received {split!r}")
+            known = ", ".join(info.splits)[:100]
+            raise ValueError(f"split must be one of {known}; received {split!r} of {short_path(folder)}")
         self.folder, self.features = folder, info.features
         images = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.Image)]
         self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # they stay PNG or JPEG

@@ -161,6 +161,9 @@ def readers():
 
         return read
 
+    def h5(path):
+        return [list(image_source(path, key=key)) for key in ("images", "output_64")]
+
     def of(name, call):
         return lambda folder: call(folder / name)
 
@@ -168,7 +171,8 @@ def readers():
         return [np.asarray(data.images[i]) for i in range(len(data.images))]
 
     pickles = {f"pickle{p}": (["data.pickle"], of("data.pickle", load_pickle)) for p in (0, 2, 5)}
-    prepared_files = ["features.json", "dataset_info.json", "metadata.json", "kerasgan_toy-train.tfrecord-00000-of-00001"]
+    prepared_files = ["features.json", "dataset_info.json", "metadata.json"]
+    prepared_files.append("kerasgan_toy-train.tfrecord-00000-of-00001")
     birds = ["filenames", "class_info", "8images", "char-CNN-RNN-embeddings"]
     return pickles | {
         "network": (["toy_x_4_G_epoch_1.h5"], of("toy_x_4_G_epoch_1.h5", fresh(checkpoints.load_network))),
@@ -181,7 +185,7 @@ def readers():
         "legacy": (["legacy.pth"], of("legacy.pth", load_torch_file)),
         "npy": (["images.npy"], of("images.npy", lambda path: list(image_source(path)))),
         "npz": (["images.npz"], of("images.npz", lambda path: list(image_source(path)))),
-        "h5": (["images.h5"], of("images.h5", lambda p: [list(image_source(p, key=k)) for k in ("images", "output_64")])),
+        "h5": (["images.h5"], of("images.h5", h5)),
         "statistics": (["s.npz"], of("s.npz", load_statistics)),
         "coco": (["annotations/captions_train2014.json"], lambda folder: every(coco_folder(folder, size=8))),
         "stackgan": ([f"train/{n}.pickle" for n in birds], lambda folder: stackgan_folder(folder, size=8)),

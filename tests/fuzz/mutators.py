@@ -10,6 +10,9 @@ import h5py
 from kerasgan import checkpoints
 
 EXTREMES = (0, -1, 2**31 - 1, 2**31, 2**32 - 1, 4 * 10**9, 2**63 - 1, 10**30)
+HEADERS = [
+    (b"(", b"(4000000000, "), (b"<f4", b"|O8"), (b"|u1", b"|O8"), (b"False", b"True "), (b"<f8", b"<U9"), (b"(", b"(("),
+]  # fmt: skip
 OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
 
 
@@ -117,10 +120,7 @@ def damaged_header(data, random):
     start = data.index(b"{")
     end = data.index(b"\n", start)
     header = bytearray(data[start:end])
-    for old, new in random.sample(
-        [(b"(", b"(4000000000, "), (b"<f4", b"|O8"), (b"|u1", b"|O8"), (b"False", b"True "), (b"<f8", b"<U9"), (b"(", b"((")],
-        2,
-    ):  # fmt: skip
+    for old, new in random.sample(HEADERS, 2):
         header = header.replace(old, new, 1)
     header = header[: end - start].ljust(end - start)
     return data[:start] + bytes(header) + data[end:]
