@@ -297,7 +297,8 @@ def test_hdf5_is_read_as_h5py_reads_it(tmp_path):
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_of_every_kind_of_array(tmp_path, protocol):
     arrays = [np.arange(6).reshape(2, 3)[:, ::-1], np.asfortranarray(np.eye(3)), np.array([b"a", b"bcd"]),
-              np.array(["é"]), np.array([True]), np.array(5, ">i2"), np.zeros((0, 3)), np.array([1j]), np.float16(2), np.bool_(True)]  # fmt: skip
+              np.array(["é"]), np.array([True]),
+              np.array(5, ">i2"), np.zeros((0, 3)), np.array([1j]), np.float16(2), np.bool_(True)]  # fmt: skip
     path = tmp_path / "a.pickle"
     path.write_bytes(pickle.dumps([*arrays, arrays[0], bytearray(b"x"), b"", -(2**70), {(1, "a"): 2}], protocol))
     read = load_pickle(path)
