@@ -199,6 +199,7 @@ def readers():
     }
 
 
+SLOW = {"network", "model", "resume", "preset", "keras", "keras_h5"}  # they build networks: a sixth of the cases
 FOLDERS = {"model": "resume", "images": "classes"}  # readers of another reader's files
 
 
