@@ -11,6 +11,7 @@ Every file is written under a temporary name, flushed to the disk and renamed; t
 is, its epoch is whole. Everything read is verified before the first variable is assigned.
 """
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -23,14 +24,17 @@ import re
 import types
 import warnings
 
-import h5py
 import keras
 import numpy as np
 
 from kerasgan import losses
 from kerasgan import ops as operations
 from kerasgan.io import callback_state, files, side_files
+from kerasgan.io.configs import check_config, limited_weights
+from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.reading import parse_json, reading, reason
 
+WHOLE = "a checkpoint must be whole and of this package"
 FORMAT, VERSION = "kerasgan", 1
 RESUME = "resume"  # the "letter" of the sibling file
 _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+)\.h5")
@@ -38,6 +42,17 @@ _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+
 
 class CheckpointError(ValueError):
     """A checkpoint that is absent, damaged, foreign or of another model: one line that says which."""
+
+
+def _in_one_line(function):
+    """A function of a file, or of several, whose errors are `CheckpointError`s of one line."""
+
+    @functools.wraps(function)
+    def read(path, *arguments, **options):
+        with reading(path, WHOLE, CheckpointError):
+            return function(path, *arguments, **options)
+
+    return read
 
 
 # === Names ===
@@ -131,15 +146,17 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
     return _write(path, header, _values(network.variables, dtype))
 
 
+@_in_one_line
 def load_network(path):
     """Rebuilds the network of a file. Returns `(network, info)`; see `read_info`."""
     header, values = _read(path)
-    network = _rebuilt(path, header, "network")
+    network = _rebuilt(path, header, "network", values)
     _check(path, values, network.variables, network.name)
     _assign(values, network.variables)
     return network, _info(header)
 
 
+@_in_one_line
 def load_weights(path, network, letter=None):
     """Gives a built network the weights of a file, all or none; `letter` is checked if named. Returns the info."""
     header, values = _read(path)
@@ -150,6 +167,7 @@ def load_weights(path, network, letter=None):
     return _info(header)
 
 
+@_in_one_line
 def load_model(*paths):
     """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
 
@@ -157,7 +175,7 @@ def load_model(*paths):
     is trained; the model is not compiled. Returns `(model, info)`.
     """
     read = [(path, *_read(path)) for path in paths]
-    model = _rebuilt(paths[0], read[0][1], "model")
+    model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
     networks, pairs = model.checkpoint_networks(), []
     for path, header, values in read:
         network = networks.get(header["letter"])
@@ -191,6 +209,7 @@ def load_siblings(path, letters=None):
     return load_model(path, *others) if others else (model, info)
 
 
+@_in_one_line
 def read_info(path):
     """What a file says of itself, without reading its weights.
 
@@ -201,6 +220,7 @@ def read_info(path):
     return _info(_read(path, weights=False)[0])
 
 
+@_in_one_line
 def verify(path):
     """Reads a whole file and compares its checksum. Returns the info, or raises `CheckpointError`."""
     return _info(_read(path)[0])
@@ -264,19 +284,21 @@ def resume(folder, model, run=None):
     found = _listed(folder, RESUME, run)
     for epoch, path in reversed(found):
         try:
-            header, values = _read(path)
-            read = {}
-            for letter, checksum in json.loads(header["info"])["networks"].items():
-                file = sibling(path, letter)
-                head, weights = _read(file)
-                if head["sha256"] != checksum:
-                    raise CheckpointError(f"{file} is not the file that {path.name} was saved with")
-                read[letter] = file, weights
+            with reading(path, WHOLE, CheckpointError):
+                header, values = _read(path)
+                told, read = parse_json(header["info"]), {}
+                model_class = told["model_class"]
+                for letter, checksum in told["networks"].items():
+                    file = sibling(path, letter)
+                    head, weights = _read(file)
+                    if head["sha256"] != checksum:
+                        raise CheckpointError(f"{file} is not the file that {path.name} was saved with")
+                    read[letter] = file, weights
+                values, states = callback_state.unpacked(values)
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue
-        values, states = callback_state.unpacked(values)
-        _restore(path, json.loads(header["info"])["model_class"], values, read, model)
+        _restore(path, model_class, values, read, model)
         model.resumed = types.SimpleNamespace(epoch=epoch, states=states)  # `fit` gives these to the callbacks
         return epoch
     if found:
@@ -393,16 +415,22 @@ def _serialized(model):
         return ""
 
 
-def _rebuilt(path, header, which):
+def _rebuilt(path, header, which, values):
+    """The network or the model of a file's configuration, which may be as large as the file's `values` allow."""
     if not header[which]:
         raise CheckpointError(f"{path} carries no configuration of a {which}: build it and use load_weights or resume")
-    config = json.loads(header[which])
+    config = parse_json(header[which], "its configuration")
+    name = config["class_name"]
     _import_modules(config)
     try:
-        return keras.saving.deserialize_keras_object(config)
+        check_config(config)
+        with limited_weights(sum(value.size for _, value in values), len(values)):
+            rebuilt = keras.saving.deserialize_keras_object(config)
+            if not isinstance(rebuilt, keras.Model):
+                raise TypeError(f"it is a {type(rebuilt).__name__}")
+            return rebuilt
     except Exception as error:  # whatever a constructor may raise
-        reason = str(error).strip().split("\n")[0].split(" Full object config")[0]
-        raise CheckpointError(f"{path} holds a {config['class_name']} that cannot be rebuilt: {reason}") from error
+        raise CheckpointError(f"{path} holds a {name} that cannot be rebuilt: {reason(error)}") from error
 
 
 def _import_modules(config):
@@ -436,10 +464,10 @@ def _versions():
 
 def _info(header):
     def class_name(text):
-        return json.loads(text)["class_name"] if text else None
+        return parse_json(text, "its configuration")["class_name"] if text else None
 
     return {
-        **json.loads(header["info"]), "letter": header["letter"], "epoch": int(header["epoch"]),
+        **parse_json(header["info"]), "letter": header["letter"], "epoch": int(header["epoch"]),
         "network": class_name(header["network"]), "model": class_name(header["model"]),
         "sha256": header["sha256"],
     }
@@ -477,24 +505,27 @@ def _read(path, weights=True):
     path = pathlib.Path(path)
     if not path.is_file():
         raise CheckpointError(f"a checkpoint must be an existing file; received {path}")
-    if not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         raise CheckpointError(f"a checkpoint must be an HDF5 file; received {path}")
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path, WHOLE, CheckpointError):
+        with open_hdf5(path) as file:
             if not isinstance(file.attrs.get("format"), str) or file.attrs["format"] != FORMAT:
                 raise CheckpointError(f"a checkpoint must be a kerasgan file; received another HDF5 file, {path}")
             header = {key: file.attrs[key] for key in sorted(file.attrs)}
             header.update(version=int(header["version"]), epoch=int(header["epoch"]))
             if header["version"] > VERSION:
                 raise CheckpointError(f"{path} is of version {header['version']}; this kerasgan reads up to {VERSION}")
-            stored = [file["weights"][key] for key in sorted(file["weights"])]
-            values = [(item.attrs["path"], np.asarray(item[()])) for item in stored] if weights else None
-    except CheckpointError:
-        raise
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more on a damaged file
-        raise CheckpointError(f"{path} is truncated or damaged: {_line(error)}") from None
+            if not all(isinstance(header[key], str) for key in ("letter", "network", "model", "info", "sha256")):
+                raise TypeError("its header must be text")
+            values, group = None, file["weights"]
+            if weights:
+                values = [(group[key].attrs["path"], np.asarray(group[key].read())) for key in group]
+        return _verified(path, header, values)
+
+
+def _verified(path, header, values):
     checksum = header.pop("sha256", None)
-    if weights and checksum != _checksum(header, values):
+    if values is not None and checksum != _checksum(header, values):
         raise CheckpointError(f"{path} is damaged: its contents do not match its checksum")
     return {**header, "sha256": checksum}, values
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.folder import SUFFIXES
 from kerasgan.data.lazy_images import LazyImages, open_rgb
+from kerasgan.io.reading import reading
 
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
 
@@ -38,7 +39,8 @@ def caption_folder(path, size=304):
         raise FileNotFoundError(f"path must be a folder of images and captions; received {path}")
     rows = _from_lines(path / "captions.jsonl") if (path / "captions.jsonl").exists() else _from_texts(path)
     files = [path / name for name, _, _ in rows]
-    missing = [file for file in files if not file.is_file()]
+    with reading(path / "captions.jsonl", "captions must name files"):
+        missing = [file for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(f"captions need their images; {len(missing):,} are missing, the first {missing[0]}")
     kinds = [kind for _, _, kind in rows]

@@ -8,7 +8,6 @@ Source: Lin et al., "Microsoft COCO: Common Objects in Context" (arXiv 1405.0312
                                                captions.pickle ({file name: captions}) instead of the annotations
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
 from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names, text
+from kerasgan.io.reading import read_json, reading
 
 
 def coco_folder(path, split="train", size=256, embeddings=True):
@@ -56,26 +56,33 @@ def _captions(path, split):
     """File name -> captions, in the order of the files' list."""
     pickled, annotations = path / split / "captions.pickle", sorted(path.glob(f"annotations/captions_{split}20*.json"))
     if pickled.is_file():
-        return {text(name): [text(line) for line in lines] for name, lines in load_pickle(pickled, dict).items()}
+        found = load_pickle(pickled, dict)
+        if not all(isinstance(name, (str, bytes)) and isinstance(lines, list) for name, lines in found.items()):
+            raise ValueError(f"captions must be a list for each file's name; received others in {pickled}")
+        return {_name(text(name), pickled): [text(line) for line in lines] for name, lines in found.items()}
     if not annotations:
         raise FileNotFoundError(
             f"annotations/captions_{split}2014.json is missing in {path}; "
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
-    try:
-        content = json.loads(annotations[0].read_text("utf-8"))  # 2014, the paper's, goes before 2017
-        names = {image["id"]: image["file_name"] for image in content["images"]}
+    rule = "{path} must be COCO's captions, whole"
+    content = read_json(annotations[0], rule, shape=dict)  # 2014, the paper's, goes before 2017
+    with reading(annotations[0], rule):
+        names = {image["id"]: _name(image["file_name"], annotations[0]) for image in content["images"]}
         captions = {name: [] for name in names.values()}
         for row in content["annotations"]:
             captions[names[row["image_id"]]].append(row["caption"].strip())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{annotations[0]} must be COCO's captions, whole: {type(error).__name__} {' '.join(str(error).split())}"
-        ) from None
     captions = {name: lines for name, lines in captions.items() if lines}
     if not captions:
         raise ValueError(f"{annotations[0]} must hold a caption; received none")
     return captions
+
+
+def _name(name, source):
+    """The name of an image's file, which must be one in the images' folder."""
+    if not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\\0"):
+        raise ValueError(f"a file_name must be the name of a file; received {str(name)[:60]!r} in {source}")
+    return name
 
 
 def _files(path, split, names):

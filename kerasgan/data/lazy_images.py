@@ -22,7 +22,7 @@ class LazyImages(Sequence):
     def __getitem__(self, index):
         try:
             return self.read(self.items[index])
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, by format
+        except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:  # by format
             told = " ".join(str(error).split())
             raise UnreadableImage(f"each file must be a readable image; {self.items[index]}: {told}") from None
 

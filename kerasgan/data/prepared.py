@@ -21,6 +21,8 @@ from PIL import Image
 
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.lazy_images import UnreadableImage
+from kerasgan.data.tfds_folder import RULE, builder_in
+from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
 
@@ -39,7 +41,7 @@ def prepared_folder(name, data_dir=None):
 
 def read_origin(folder):
     """What a prepared data set was made from, as `prepare` was told."""
-    return json.loads((folder / "metadata.json").read_text())
+    return read_json(folder / "metadata.json", RULE, shape=dict)
 
 
 def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
@@ -180,21 +182,25 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
     if not (folder / "dataset_info.json").exists():
         raise FileNotFoundError(f"no prepared {name} in {folder.parent.parent}: python -m zoo.prepare makes it")
     records = Records(folder, split)
-    rows = [records.row(index) for index in range(len(records))]
-    images = records
-    if in_memory:
-        images = np.empty((len(records), *records[0].shape), "uint8")
-        with ThreadPoolExecutor() as pool:
-            for place, image in zip(images, pool.map(records.__getitem__, range(len(records))), strict=True):
-                place[:] = image
-    return CaptionedImages(
-        images=images,
-        classes=np.array([row["class"] for row in rows], "int32"),
-        captions=[[caption.decode() for caption in row["captions"]] for row in rows],
-        names=[row["name"].decode() for row in rows],
-        embeddings=np.stack([row["embeddings"] for row in rows]) if "embeddings" in rows[0] else None,
-        attributes=np.stack([row["attributes"] for row in rows]) if "attributes" in rows[0] else None,
-    )
+    with reading(folder, RULE):
+        rows = [records.row(index) for index in range(len(records))]
+        images = records
+        if in_memory:
+            sizes = {records.size(index) for index in range(len(records))}  # told before the memory is asked for
+            if len(sizes) != 1:
+                raise ValueError(f"its images must be of one size, those of {split} are of {len(sizes)}")
+            images = np.empty((len(records), *records[0].shape), "uint8")
+            with ThreadPoolExecutor() as pool:
+                for place, image in zip(images, pool.map(records.__getitem__, range(len(records))), strict=True):
+                    place[:] = image
+        return CaptionedImages(
+            images=images,
+            classes=np.array([row["class"] for row in rows], "int32"),
+            captions=[[caption.decode() for caption in row["captions"]] for row in rows],
+            names=[row["name"].decode() for row in rows],
+            embeddings=np.stack([row["embeddings"] for row in rows]) if "embeddings" in rows[0] else None,
+            attributes=np.stack([row["attributes"] for row in rows]) if "attributes" in rows[0] else None,
+        )
 
 
 def count_prepared(name, split="train", data_dir=None):
@@ -213,15 +219,16 @@ class Records(Sequence):
     def __init__(self, folder, split):
         import tensorflow_datasets as tfds
 
-        info = tfds.builder_from_directory(folder).info
+        info = builder_in(folder).info
         if split not in info.splits:
-            raise ValueError(f"split must be one of {', '.join(info.splits)}; received {split!r}")
-        self.features = info.features
+            known = ", ".join(info.splits)[:100]
+            raise ValueError(f"split must be one of {known}; received {split!r} of {short_path(folder)}")
+        self.folder, self.features = folder, info.features
         images = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.Image)]
         self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # they stay PNG or JPEG
         self.places = []  # (file, start, end) of each record
         for path in info.splits[split].filepaths:
-            with open(path, "rb") as file:
+            with reading(folder, RULE), open(path, "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             start = 0
             while start < len(data):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
@@ -238,7 +245,14 @@ class Records(Sequence):
         return len(self.places)
 
     def __getitem__(self, index):
-        return np.asarray(Image.open(io.BytesIO(self._record(index)["image"])).convert("RGB"))
+        record = self._record(index)  # an IndexError ends an iteration
+        with reading(self.folder, RULE), _opened(record) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def size(self, index):
+        """Width and height of an image, as its header says."""
+        with reading(self.folder, RULE), _opened(self._record(index)) as image:
+            return image.size
 
     def row(self, index):
         """All of a record but its images."""
@@ -246,4 +260,9 @@ class Records(Sequence):
 
     def _record(self, index):
         data, start, end = self.places[index]
-        return self.features.deserialize_example_np(data[start:end], decoders=self.images)
+        with reading(self.folder, RULE):
+            return self.features.deserialize_example_np(data[start:end], decoders=self.images)
+
+
+def _opened(record):
+    return Image.open(io.BytesIO(record["image"]), formats=("PNG", "JPEG"))
