@@ -10,6 +10,10 @@ class ExportableModel(keras.Model):
         """The inputs of `call` as Keras tensors or `keras.InputSpec`s, one or a list; None where nothing is drawn."""
         return None
 
+    def exported(self):
+        """The model that `export` hands to Keras: this one, or a smaller one of the same `call`."""
+        return self
+
     def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
         """`keras.Model.export` of what `call` computes, with the inputs of `call_inputs` unless others are given.
 
@@ -23,13 +27,24 @@ class ExportableModel(keras.Model):
             )
         signature = input_signature if inputs is None else [keras.tree.map_structure(_spec, inputs)]
         try:
-            return super().export(filepath, format=format, input_signature=signature, **arguments)
+            return keras.Model.export(self.exported(), filepath, format=format, input_signature=signature, **arguments)
         except Exception as error:  # each exporter raises what its framework raises, often over many lines
             reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
             raise ValueError(
                 f"{filepath}: {type(self).__name__} cannot be exported as {format} on "
                 f"{keras.backend.backend()}: {reason}"
             ) from error
+
+
+class Drawing(keras.Model):
+    """`draw`, and the one network that it needs: a whole model would bring its discriminators and optimizers along."""
+
+    def __init__(self, network, draw):
+        super().__init__()
+        self.network, self.draw, self.built = network, draw, True
+
+    def call(self, inputs):
+        return self.draw(inputs)
 
 
 def _spec(tensor):

@@ -21,7 +21,7 @@ from keras import ops
 
 from kerasgan import backend, presets
 from kerasgan.arguments import check_count
-from kerasgan.export import ExportableModel
+from kerasgan.export import Drawing, ExportableModel
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -226,6 +226,9 @@ class AdversarialModel(ExportableModel):
             if any(each is network for each in pair):
                 return [each for each in pair if each is not None]
         return [network]
+
+    def exported(self):
+        return Drawing(self.checkpoint_networks()["G"], self.call)
 
     def save(self, filepath, *arguments, **options):
         """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""

@@ -242,6 +242,7 @@ class StylEx(StyleGAN2):
         model.reconstruct(images[:8])
     """
 
+    averages = StyleGAN2.averages | {"averaged_encoder": "encoder"}
     players = ("generator", "encoder", "discriminator")
     drawing = ("G", "E", "C")
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
