@@ -424,7 +424,9 @@ class AdversarialModel(ExportableModel):
         """
         if (n is None) == (labels is None):
             raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(check_count(n)) % self.classes if labels is None else np.asarray(labels)
+        if labels is None:
+            return np.arange(check_count(n)) % self.classes
+        labels = np.asarray(labels)
         self.check_labels(labels)
         return labels
 

@@ -461,7 +461,11 @@ class CoopNet(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
+        """Images of latents, as `sample(statistics="running")` draws them: a batch here may be of any size."""
         return self.generator(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs[0]
 
     def _settled(self, name):
         """A setting as a number, for use after training: a schedule's present value, or its last if not compiled."""
