@@ -17,7 +17,6 @@ Differences from the notes (`MnistGAN(as_noted=True)` keeps them all):
 """
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from kerasgan.arguments import check_seed
