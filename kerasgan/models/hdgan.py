@@ -293,6 +293,7 @@ class HDGAN(AdversarialModel):
         gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
     """
 
+    averages = {"averaged": "generator"}
     reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
 
     def __init__(
