@@ -103,7 +103,8 @@ def test_a_preset_is_trained_on_from_its_quality():
     gan.compile(**{player: keras.optimizers.Adam(1e-9) for player in gan.players})
     with pytest.warns(UserWarning, match=r"untrained weights of D \(discriminator\)") as told:
         gan.fit(before[:64], labels[:64].astype("int32"), batch_size=16, verbose=0)
-    assert len(told) == 1 and "\n" not in str(told[0].message) and gan.not_loaded == ()
+    lines = [str(each.message) for each in told if "untrained" in str(each.message)]  # Keras on torch has its own
+    assert len(lines) == 1 and "\n" not in lines[0] and gan.not_loaded == ()
     gan.train_on_batch(before[:8], labels[:8].astype("int32"))  # has been told
     after = gan.sample(labels=labels, seed=1)
     assert np.abs(after - before).mean() < 0.02 and right(after) > 0.95
