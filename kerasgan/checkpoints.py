@@ -171,8 +171,9 @@ def load_weights(path, network, letter=None):
 def load_model(*paths):
     """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
 
-    The networks whose files are not given have fresh weights, and their letters are the model's `not_loaded` until it
-    is trained; the model is not compiled. Returns `(model, info)`.
+    Every copy of a network (see `AdversarialModel.averages`) gets the weights of its file. The networks whose files are
+    not given have fresh weights, and their letters are the model's `not_loaded` until it is trained, which warns of
+    them. The model is not compiled. Returns `(model, info)`.
     """
     read = [(path, *_read(path)) for path in paths]
     model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
@@ -182,7 +183,8 @@ def load_model(*paths):
         if network is None or header["model"] != read[0][1]["model"]:
             raise CheckpointError(f"{path} must hold a network of {paths[0]}'s {type(model).__name__}; it does not")
         _check(path, values, network.variables, network.name)
-        pairs.append((values, network.variables))
+        copies = model.copies_of(network) if hasattr(model, "copies_of") else [network]
+        pairs += [(values, copy.variables) for copy in copies]
     for pair in pairs:
         _assign(*pair)
     model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
@@ -362,6 +364,7 @@ def _restore(path, model_class, values, files, model):
     for letter, (_, weights) in files.items():
         _assign(weights, networks[letter].variables)
     _assign(values, rest)
+    model.not_loaded = ()
 
 
 def _values(variables, dtype="float32"):

@@ -15,13 +15,16 @@ once, with `keras.ops`, and compiles it with one optimizer a player.
 
 import contextlib
 import functools
+import warnings
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgan import backend, data_spec, presets
+from kerasgan.arguments import check_count
 from kerasgan.data.checked import Checked
+from kerasgan.export import Drawing, ExportableModel
 from kerasgan.ops.precision import full_precision
 
 
@@ -104,7 +107,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
-class AdversarialModel(keras.Model):
+class AdversarialModel(ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
     A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
@@ -116,12 +119,16 @@ class AdversarialModel(keras.Model):
     Attributes:
         players: names, the player whose updates are counted as iterations first.
         drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
+        averages: the attribute of each EMA copy of a network, and the attribute of that network.
+        not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
         higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
     """
 
     players = ("generator", "discriminator")
     drawing = ("G",)
+    averages = {}
+    not_loaded = ()
     reports = None
     higher_is_better = ()
 
@@ -218,6 +225,26 @@ class AdversarialModel(keras.Model):
 
     # === Files ===
 
+    def copies_of(self, network):
+        """All copies of a network: itself, and its moving average or the network that it is the average of."""
+        for average, trained in self.averages.items():
+            pair = [getattr(self, trained), getattr(self, average)]
+            if any(each is network for each in pair):
+                return [each for each in pair if each is not None]
+        return [network]
+
+    def exported(self):
+        return Drawing(self.checkpoint_networks()["G"], self.call)
+
+    def save(self, filepath, *arguments, **options):
+        """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with save_weights holds "
+                "its weights"
+            )
+        return super().save(filepath, *arguments, **options)
+
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
@@ -229,6 +256,7 @@ class AdversarialModel(keras.Model):
             store[f"seed_{index}"] = state
 
     def load_own_variables(self, store):
+        self.not_loaded = ()
         super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("seed_")})
         for index, state in enumerate(self._seed_states()):
             state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))  # its width differs between backends
@@ -380,6 +408,18 @@ class AdversarialModel(keras.Model):
 
     # === fit ===
 
+    def make_train_function(self, force=False):
+        """As Keras', for `fit` and `train_on_batch`; first warns of the networks that no file brought."""
+        if self.not_loaded:
+            networks = self.checkpoint_networks()
+            named = ", ".join(f"{letter} ({networks[letter].name})" for letter in self.not_loaded)
+            self.not_loaded = ()  # they learn now
+            warnings.warn(
+                f"training begins with untrained weights of {named}: the files that this {type(self).__name__} was "
+                "loaded from do not hold them", stacklevel=3,
+            )  # fmt: skip
+        return super().make_train_function(force)
+
     @property
     def distribute_strategy(self):
         """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
@@ -389,7 +429,6 @@ class AdversarialModel(keras.Model):
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
         batches it would have seen."""
-        self.not_loaded = ()  # what a file did not bring learns now
         self._refuse_weights("fit", arguments)
         batch_size = arguments.get("batch_size")
         if isinstance(x, np.ndarray):
@@ -505,7 +544,9 @@ class AdversarialModel(keras.Model):
         """
         if (n is None) == (labels is None):
             raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
+        if labels is None:
+            return np.arange(check_count(n)) % self.classes
+        labels = np.asarray(labels)
         self.check_labels(labels)
         return labels
 
@@ -563,7 +604,10 @@ def _checked_step(step, training):
 
 def averaged_copy(network):
     """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
-    copy = type(network).from_config(network.get_config())
+    config = network.get_config()
+    if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name
+        config = config | {"name": f"ema_{network.name}"}
+    copy = type(network).from_config(config)
     copy.set_weights(network.get_weights())
     copy.trainable = False
     return copy

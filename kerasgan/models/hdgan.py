@@ -21,6 +21,7 @@ import numpy as np
 from keras import initializers, layers, ops
 
 from kerasgan import backend
+from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
@@ -294,6 +295,7 @@ class HDGAN(AdversarialModel):
         gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
     """
 
+    averages = {"averaged": "generator"}
     reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
 
     def __init__(
@@ -325,7 +327,8 @@ class HDGAN(AdversarialModel):
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
         self.penalty, self.penalty_every = penalty, penalty_every
         self.average_decay, self.averaged = average, averaged_copy(self.generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         if critic_steps:  # discriminator steps since the generator's last one
             self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
         if self.damsm_queue:  # vectors of 0 until it is full, which take part as captions that are like no image
@@ -531,11 +534,19 @@ class HDGAN(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of each size, mean and log deviation, by the network that `sample` uses.
+
+        Args:
+            inputs: `[embeddings, latents, conditioning noise]`.
+        """
+        return (self.averaged or self.generator)(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs
 
     def noise(self, n, seed=None):
         """Latents [n, latent_dim] and conditioning noise [n, condition_dim] from N(0, 1), float32 arrays."""
-        seed = np.random.randint(2**31) if seed is None else seed
+        n, seed = check_count(n), check_seed(seed)
         dims = [x.shape[-1] for x in self.generator.inputs[1:]]
         drawn = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
         return drawn[:, : dims[0]], drawn[:, dims[0] :]

@@ -17,9 +17,9 @@ Differences from the notes (`MnistGAN(as_noted=True)` keeps them all):
 """
 
 import keras
-import numpy as np
 from keras import layers, ops
 
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
@@ -189,6 +189,7 @@ class MnistGAN(AdversarialModel):
         "generator_loss", "discriminator_loss", "feature_matching", "penalty",
         "real_accuracy", "fake_accuracy", "generator_accuracy",
     )  # fmt: skip
+    averages = {"averaged": "generator"}
     _objects = (
         "generator", "discriminator", "discriminator_loss", "generator_loss", "gradient_penalty", "augment", "latents"
     )  # fmt: skip
@@ -232,7 +233,8 @@ class MnistGAN(AdversarialModel):
         self.gradient_penalty, self.discriminator_steps = gradient_penalty, discriminator_steps
         self.augment, self.average_decay, self.latents = augment, average, latents
         self.averaged = averaged_copy(self.generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.classes = classes
@@ -368,7 +370,11 @@ class MnistGAN(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of `[latents, labels]`, by the network that `sample` uses."""
+        return (self.averaged or self.generator)(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs
 
     def sample(self, n=None, labels=None, seed=None, batch_size=250):
         """Draws images, in inference mode, from the averaged generator if there is one.
@@ -385,7 +391,7 @@ class MnistGAN(AdversarialModel):
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
         labels = self.labels_to_draw(n, labels)
-        latents = self.latents((len(labels), self.latent_dim), seed=np.random.randint(2**31) if seed is None else seed)
+        latents = self.latents((len(labels), self.latent_dim), seed=check_seed(seed))
         network = self.averaged or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")

@@ -27,7 +27,9 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
+from kerasgan.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
@@ -136,7 +138,7 @@ def affine(style_dim, channels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class Generator(keras.Model):
+class Generator(ExportableModel):
     """Styles w [N, blocks, style_dim] and noise [N, size, size, 1] -> images [N, size, size, channels], about [-1, 1].
 
     There is no tanh at the end, so images may leave the range. A block of two style layers and a map to colours draws
@@ -194,6 +196,10 @@ class Generator(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+    def call_inputs(self):
+        shapes = ((self.blocks, self.style_dim), (self.size, self.size, 1))
+        return [keras.InputSpec(shape=(None, *shape), dtype="float32") for shape in shapes]
 
     def call(self, inputs):
         w, noise = inputs
@@ -366,6 +372,7 @@ class StyleGAN2(AdversarialModel):
         "generator_loss", "discriminator_loss", "penalty", "path_penalty", "path_length", "real_accuracy",
         "fake_accuracy",
     )  # fmt: skip
+    averages = {"averaged": "generator"}
 
     def __init__(
         self,
@@ -393,7 +400,8 @@ class StyleGAN2(AdversarialModel):
         self.path_weight, self.path_every, self.path_start = path_weight, path_every, path_start
         self.mixing, self.augment, self.average_decay = mixing, augment, average
         self.averaged = averaged_copy(generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
         self.classes = generator.conditions or 1
         self.image_shape = (generator.size, generator.size, generator.channels)
@@ -560,7 +568,11 @@ class StyleGAN2(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of `[styles w, noise]`, as `sample` draws them: clipped to [-1, 1]."""
+        return ops.clip((self.averaged or self.generator)(inputs, training=training), -1.0, 1.0)
+
+    def call_inputs(self):
+        return self.generator.call_inputs()
 
     def mean_style(self, samples=2048):
         """The mean of w over latents, [latent_dim]: the centre of truncation. The same whenever it is asked for."""
@@ -584,7 +596,7 @@ class StyleGAN2(AdversarialModel):
         """
         labels = self.labels_to_draw(n, labels)
         network = self.averaged or self.generator
-        latent_random, noise_random = np.random.default_rng(seed).spawn(2)
+        latent_random, noise_random = np.random.default_rng(check_seed(seed)).spawn(2)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
         pictures = []
         for start in range(0, len(labels), batch_size):

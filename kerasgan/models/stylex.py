@@ -28,6 +28,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.images import check_images
 from kerasgan.losses import adversarial, distributions, penalties
@@ -242,6 +243,7 @@ class StylEx(StyleGAN2):
         model.reconstruct(images[:8])
     """
 
+    averages = StyleGAN2.averages | {"averaged_encoder": "encoder"}
     players = ("generator", "encoder", "discriminator")
     drawing = ("G", "E", "C")
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
@@ -553,7 +555,7 @@ class StylEx(StyleGAN2):
     def w_samples(self, images, seed=0):
         """As many w of latents as of images [N, H, W, C]: two arrays [N, latent_dim], S(z) and E(x)."""
         encoded = self.encode(images)
-        latents = np.random.default_rng(seed).standard_normal((len(encoded), self.latent_dim), "float32")
+        latents = np.random.default_rng(check_seed(seed)).standard_normal((len(encoded), self.latent_dim), "float32")
         return self._in_blocks((self.averaged or self.generator).mapping, latents), encoded
 
     def w_gap(self, images, seed=0):

@@ -10,6 +10,7 @@ Rice and Kolter, "Fast is better than free", arXiv 2001.03994).
 import keras
 from keras import ops
 
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.ops.precision import full_precision
@@ -51,7 +52,8 @@ class ImageGuide(AdversarialModel):
             raise ValueError(f"radius must be at least 0; received {radius}")
         self.image_encoder = image_encoder or build_image_encoder()
         self.labels, self.radius = tuple(labels), radius
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.heads = keras.layers.Dense(sum(self.labels), name="heads")  # one label's values after another's
         self.heads.build(self.image_encoder.output_shape)
         self.built = True
