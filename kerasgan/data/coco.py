@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.captioned import CaptionedImages
+from kerasgan.data.image_files import check_name
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
-from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names, text
+from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names
+from kerasgan.data.text_files import decode, read_text
 
 
 def coco_folder(path, split="train", size=256, embeddings=True):
@@ -56,23 +58,25 @@ def _captions(path, split):
     """File name -> captions, in the order of the files' list."""
     pickled, annotations = path / split / "captions.pickle", sorted(path.glob(f"annotations/captions_{split}20*.json"))
     if pickled.is_file():
-        return {text(name): [text(line) for line in lines] for name, lines in load_pickle(pickled, dict).items()}
+        return {
+            check_name(decode(name, pickled), pickled): [decode(line, pickled) for line in lines]
+            for name, lines in load_pickle(pickled, dict).items()
+        }
     if not annotations:
         raise FileNotFoundError(
             f"annotations/captions_{split}2014.json is missing in {path}; "
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
     try:
-        content = json.loads(annotations[0].read_text("utf-8"))  # 2014, the paper's, goes before 2017
+        content = json.loads(read_text(annotations[0]))  # 2014, the paper's, goes before 2017
         names = {image["id"]: image["file_name"] for image in content["images"]}
         captions = {name: [] for name in names.values()}
         for row in content["annotations"]:
             captions[names[row["image_id"]]].append(row["caption"].strip())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{annotations[0]} must be COCO's captions, whole: {type(error).__name__} {' '.join(str(error).split())}"
-        ) from None
-    captions = {name: lines for name, lines in captions.items() if lines}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        told = f"{type(error).__name__} {' '.join(str(error).split())}"
+        raise ValueError(f"{annotations[0]} must be COCO's captions, whole: {told[:150]}") from None
+    captions = {check_name(name, annotations[0]): lines for name, lines in captions.items() if lines}
     if not captions:
         raise ValueError(f"{annotations[0]} must hold a caption; received none")
     return captions

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image
 
 from kerasgan.data.captioned import CaptionedImages
-from kerasgan.data.lazy_images import UnreadableImage
+from kerasgan.data.image_files import UnreadableImage, read_image
 
 VERSION = "1.0.0"
 
@@ -203,7 +202,7 @@ class Records(Sequence):
     def __init__(self, folder, split):
         import tensorflow_datasets as tfds
 
-        info = tfds.builder_from_directory(folder).info
+        self.folder, info = folder, tfds.builder_from_directory(folder).info
         if split not in info.splits:
             raise ValueError(f"split must be one of {', '.join(info.splits)}; received {split!r}")
         self.features = info.features
@@ -228,7 +227,7 @@ class Records(Sequence):
         return len(self.places)
 
     def __getitem__(self, index):
-        return np.asarray(Image.open(io.BytesIO(self._record(index)["image"])).convert("RGB"))
+        return np.asarray(read_image(io.BytesIO(self._record(index)["image"]), name=f"image {index} of {self.folder}"))
 
     def row(self, index):
         """All of a record but its images."""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kerasgan import checkpoints, images
+from kerasgan.data.image_files import stored_image
 from kerasgan.pages import markup
 
 
@@ -68,7 +69,7 @@ def _samples(folder, grids):
     large, moving, strip = _picture(grids[-1], note, big=True), "", ""
     if (folder / "history.gif").is_file():
         data = base64.b64encode((folder / "history.gif").read_bytes()).decode()
-        with Image.open(folder / "history.gif") as gif:
+        with stored_image(folder / "history.gif") as gif:
             moving = markup.figure(f"data:image/gif;base64,{data}", gif.size, "The whole history.", big=True)
     if len(grids) > 1:
         chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), 8))})]
@@ -78,7 +79,7 @@ def _samples(folder, grids):
 
 
 def _picture(path, caption, big=False, width=None):
-    with Image.open(path) as picture:
+    with stored_image(path) as picture:
         if width and picture.width > width:  # a strip of full-size grids would be a page of many megabytes
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
         pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
