@@ -20,7 +20,7 @@ def load_folder(path, size=28, channels=1, need_classes=True):
             class they are in.
         size: height and width of the images returned, in pixels.
         channels: 1 (grey) or 3 (RGB).
-        need_classes: False also admits a folder without class sub-folders; its images are one class.
+        need_classes: False also admits images beside or without class sub-folders; all images are then one class.
 
     Returns:
         images float32 [N, size, size, channels] in [-1, 1]; labels int32 [N]; class_names, a list.
@@ -58,7 +58,7 @@ def class_files(path, need_classes=True):
     found = find_images(path)
     parts = [file.relative_to(path).parts for file in found.files]
     loose = [file for file, part in zip(found.files, parts, strict=True) if len(part) == 1]
-    if loose and (not found.folders or len(loose) == len(found)) and not need_classes:
+    if loose and not need_classes:
         found.say()
         return found.files, np.zeros(len(found), "int32"), [path.name]
     if not found.folders:

@@ -15,6 +15,7 @@ Every reader of the package uses these two, so a file is the same image wherever
 import dataclasses
 import functools
 import os
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -71,7 +72,7 @@ class ImageFiles:
 
 @functools.lru_cache(1000)
 def _say_once(line):
-    print(line)
+    print(line, file=sys.stderr)
 
 
 def find_images(folder, suffixes=SUFFIXES):
@@ -181,7 +182,7 @@ def read_image(file, channels=3, look=None, name=None):
         reason = "there is no such file"
     except Exception as error:  # Pillow raises, by format: OSError, SyntaxError, struct.error, IndexError, ...
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-    raise UnreadableImage(f"each file must be a readable image ({KINDS}); {name}: {reason}")
+    raise UnreadableImage(f"each file must be a readable image; {name}: {reason}")
 
 
 def open_rgb(file):
@@ -222,12 +223,13 @@ def _plain(image, channels):
     if image.mode == "F":
         raise ValueError("images must have 8 or 16 bits a channel; received floating-point numbers")
     if image.mode.startswith("I"):
-        values, clear = np.asarray(image).astype("int64"), image.info.get("transparency")
+        values, clear, alpha = np.asarray(image).astype("int64"), image.info.get("transparency"), None
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"16-bit images have values in 0..65535; received {values.min()} to {values.max()}")
-        alpha = None if not isinstance(clear, int) else Image.fromarray(np.where(values == clear, 0, 255).astype("uint8"))
+        if isinstance(clear, int):
+            alpha = Image.fromarray(np.where(values == clear, 0, 255).astype("uint8"))
         image = Image.fromarray(((values + 128) // 257).astype("uint8"))
-        if alpha is not None:
+        if alpha:
             image.putalpha(alpha)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         premultiplied = {"La": "LA", "RGBa": "RGBA"}
