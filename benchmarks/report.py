@@ -10,11 +10,11 @@ import statistics
 
 import numpy as np
 from absl import flags
-from PIL import Image
 
 from benchmarks import claims, tables
 from benchmarks.claims import runner, verdicts
 from kerasgan import images, pages
+from kerasgan.data.image_files import stored_image
 from kerasgan.io import files
 from zoo import recipe
 
@@ -108,7 +108,7 @@ def _samples(arms, pictures):
     for name, found in arms.items():
         path = pictures / f"{found['runs'][0]['key']}.png"
         if path.exists():
-            with Image.open(path) as picture:
+            with stored_image(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             uri, (height, width) = images.png_data_uri(pixels), pixels.shape[:2]
             figures.append(

@@ -21,9 +21,9 @@ import warnings
 import keras
 import numpy as np
 from keras import ops
-from PIL import Image
 
 from kerasgan import checkpoints, images
+from kerasgan.data.image_files import stored_image
 from kerasgan.data.image_source import image_source
 from kerasgan.io import callback_state, files, locks, side_files
 from kerasgan.metrics.features import UNKNOWN, Features, extract
@@ -628,7 +628,7 @@ def _at_least_one(every):
 
 
 def _read_png(path):
-    with Image.open(path) as picture:
+    with stored_image(path) as picture:
         if picture.width > GIF_WIDTH:
             picture = picture.resize((GIF_WIDTH, round(picture.height * GIF_WIDTH / picture.width)))
         pixels = np.asarray(picture)

@@ -114,6 +114,7 @@ def swallowed_keywords(path):
 # Writes only what grows, or inside a folder that is renamed when it is whole.
 WRITERS = {
     "kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py",
+    "kerasgan/io/hdf5.py", "kerasgan/io/keras_files.py",  # in memory, and a copy that is deleted after loading
 }
 WRITING = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "copy2", "copyfile", "copytree"}
 

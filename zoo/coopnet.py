@@ -110,7 +110,7 @@ def load(data, size, channels, drawn):
     if data == "drawn_birds":
         birds = drawn_birds("train", drawn, size=size)
         return images.from_uint8(birds.images), birds.classes
-    return load_folder(data, size, channels)[:2]
+    return load_folder(data, size, channels, need_classes=False)[:2]
 
 
 def loaded(settings):

@@ -31,7 +31,7 @@ from PIL import Image
 
 from kerasgan import callbacks, checkpoints
 from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.data.folder import SUFFIXES
+from kerasgan.data.folder import class_files
 from kerasgan.data.lazy_images import LazyImages, open_rgb
 from kerasgan.data.prepared import load_prepared
 from kerasgan.images import from_uint8
@@ -93,13 +93,8 @@ def pictures(settings):
 
 def class_folders(path):
     """The images of a folder that has one sub-folder a class, read when asked for, and their classes."""
-    folders = sorted(p for p in pathlib.Path(path).iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [(file, label) for label, folder in enumerate(folders) for file in sorted(folder.iterdir())]
-    files = [(file, label) for file, label in files if file.suffix.lower() in SUFFIXES]
-    if not files:
-        raise ValueError(f"a folder must hold one sub-folder of PNG or JPEG files a class; {path} does not")
-    names, classes = zip(*files, strict=True)
-    return LazyImages(names, lambda file: np.asarray(open_rgb(file))), np.array(classes, "int32")
+    files, classes, _ = class_files(path)
+    return LazyImages(files, lambda file: np.asarray(open_rgb(file))), classes
 
 
 def parts(labels, share, seed):

@@ -1,9 +1,10 @@
 """Your own images with captions: `captions.jsonl` in their folder, or x.txt beside x.jpg.
 
-    {"file": "a/x.jpg", "captions": ["a red bird", "a bird on a branch"], "class": "finch"}     one line an image
+    {"file": "a/x.jpg", "captions": ["a red bird", "a bird on a branch"], "class": "finch"}
 
-In x.txt each line is a caption. A class, there, is the sub-folder an image is in. Images without classes are each a
-class of their own: any other image is a wrong one.
+An image may have several such lines; all their captions are the image's. In x.txt each line is a caption, of x.jpg and
+x.png alike where both are there: they are two images. A class, there, is the sub-folder an image is in. Images without
+classes are each a class of their own: any other image is a wrong one. Text is UTF-8, or UTF-16 with a byte order mark.
 """
 
 import json
@@ -13,8 +14,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from kerasgan.data.captioned import CaptionedImages
-from kerasgan.data.folder import SUFFIXES
+from kerasgan.data.image_files import SUFFIXES, check_name, find_images
 from kerasgan.data.lazy_images import LazyImages, open_rgb
+from kerasgan.data.text_files import read_json_lines, read_lines
 from kerasgan.io.reading import reading
 
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
@@ -32,7 +34,8 @@ def caption_folder(path, size=304):
 
     Raises:
         FileNotFoundError: no such folder, captions without their image, or the reverse.
-        ValueError: a line that is not as above, no image at all, no caption for one.
+        ValueError: a line that is not as above, a name that leads out of the folder, another encoding, no image at
+            all, no caption for one.
     """
     path = Path(path)
     if not path.is_dir():
@@ -52,8 +55,8 @@ def caption_folder(path, size=304):
 
 
 def _from_lines(file):
-    rows = []
-    for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), 1):
+    rows = {}  # name -> (captions, class)
+    for number, line in enumerate(read_json_lines(file), 1):
         if not line.strip():
             continue
         try:
@@ -61,30 +64,41 @@ def _from_lines(file):
             name, captions, kind = row["file"], row["captions"], row.get("class")
             good = isinstance(name, str) and isinstance(captions, list) and captions
             good = good and all(isinstance(caption, str) and caption.strip() for caption in captions)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             good = False
-        if not good or (rows and (kind is None) != (rows[0][2] is None)):
+        if not good or (rows and (kind is None) != (next(iter(rows.values()))[1] is None)):
             raise ValueError(f"a line of captions must be {RULE}; {file}, line {number}: {line.strip()[:80]}")
-        rows.append((name, captions, None if kind is None else str(kind)))
+        name, kind = check_name(name, f"{file}, line {number}"), None if kind is None else str(kind)
+        before, known = rows.setdefault(name, ([], kind))
+        if kind != known:
+            raise ValueError(
+                f"an image must be of one class; {file}, line {number}: {name[:60]} is of {known[:30]} and {kind[:30]}"
+            )
+        before.extend(captions)
     if not rows:
         raise ValueError(f"captions must be at least one line, {RULE}; {file} is empty")
-    return rows
+    return [(name, captions, kind) for name, (captions, kind) in rows.items()]
 
 
 def _from_texts(path):
-    images = {file.with_suffix(""): file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES}
-    texts = {file.with_suffix(""): file for file in sorted(path.rglob("*.txt"))}
+    found = find_images(path, (*SUFFIXES, ".txt")).say()
+    images = [file for file in found.files if file.suffix.lower() != ".txt"]
+    texts = {file.with_suffix(""): file for file in found.files if file.suffix.lower() == ".txt"}
     if not images or not texts:
         raise ValueError(f"a folder must hold captions.jsonl, or x.txt beside x.jpg; {path} has neither")
-    for here, there, what in ((images, texts, "captions"), (texts, images, "image")):
-        alone = [here[stem] for stem in here if stem not in there]
+    stems = {file.with_suffix("") for file in images}
+    for alone, what in (
+        ([file for file in images if file.with_suffix("") not in texts], "captions"),
+        ([file for stem, file in texts.items() if stem not in stems], "image"),
+    ):
         if alone:
             raise FileNotFoundError(f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} so)")
     rows = []
-    for stem, file in images.items():
-        captions = [line.strip() for line in texts[stem].read_text("utf-8-sig", "replace").splitlines() if line.strip()]
+    for file in images:
+        text = texts[file.with_suffix("")]
+        captions = [line.strip() for line in read_lines(text) if line.strip()]
         if not captions:
-            raise ValueError(f"each image needs a caption; {texts[stem]} is empty")
+            raise ValueError(f"each image needs a caption; {text} is empty")
         kind = file.parent.relative_to(path).as_posix()
         rows.append((file.relative_to(path).as_posix(), captions, kind))
     return rows if len({kind for _, _, kind in rows}) > 1 else [(*row[:2], None) for row in rows]

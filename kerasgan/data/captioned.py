@@ -13,6 +13,7 @@ Differences from the authors' loader:
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import keras
@@ -30,7 +31,7 @@ class CaptionedImages:
         classes: int32 [N], from 0.
         captions: N lists of str.
         embeddings: float32 [N, C, D], a vector a caption; None before a text encoder has seen them.
-        names: N different names.
+        names: N different names; two equal ones are refused.
         attributes: int8 [N, A] where the data know what they show (drawn birds), else None.
     """
 
@@ -48,6 +49,9 @@ class CaptionedImages:
             raise ValueError(f"images, classes, captions and the rest must be one an image; received {received}")
         if not len(self):
             raise ValueError("captioned images must be at least one; received none")
+        if len(set(self.names)) < len(self.names):
+            name = next(name for name, count in Counter(self.names).items() if count > 1)
+            raise ValueError(f"names must be different, one an image; received {name[:100]!r} more than once")
 
     def __len__(self):
         return len(self.names)

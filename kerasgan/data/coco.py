@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.captioned import CaptionedImages
+from kerasgan.data.image_files import check_name
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
-from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names, text
+from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names
+from kerasgan.data.text_files import decode
 from kerasgan.io.reading import read_json, reading
 
 
@@ -59,7 +61,10 @@ def _captions(path, split):
         found = load_pickle(pickled, dict)
         if not all(isinstance(name, (str, bytes)) and isinstance(lines, list) for name, lines in found.items()):
             raise ValueError(f"captions must be a list for each file's name; received others in {pickled}")
-        return {_name(text(name), pickled): [text(line) for line in lines] for name, lines in found.items()}
+        return {
+            check_name(decode(name, pickled), pickled): [decode(line, pickled) for line in lines]
+            for name, lines in found.items()
+        }
     if not annotations:
         raise FileNotFoundError(
             f"annotations/captions_{split}2014.json is missing in {path}; "
@@ -68,7 +73,7 @@ def _captions(path, split):
     rule = "{path} must be COCO's captions, whole"
     content = read_json(annotations[0], rule, shape=dict)  # 2014, the paper's, goes before 2017
     with reading(annotations[0], rule):
-        names = {image["id"]: _name(image["file_name"], annotations[0]) for image in content["images"]}
+        names = {image["id"]: check_name(image["file_name"], annotations[0]) for image in content["images"]}
         captions = {name: [] for name in names.values()}
         for row in content["annotations"]:
             captions[names[row["image_id"]]].append(row["caption"].strip())
@@ -76,13 +81,6 @@ def _captions(path, split):
     if not captions:
         raise ValueError(f"{annotations[0]} must hold a caption; received none")
     return captions
-
-
-def _name(name, source):
-    """The name of an image's file, which must be one in the images' folder."""
-    if not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\\0"):
-        raise ValueError(f"a file_name must be the name of a file; received {str(name)[:60]!r} in {source}")
-    return name
 
 
 def _files(path, split, names):

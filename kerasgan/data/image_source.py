@@ -18,19 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from kerasgan.data.lazy_images import UnreadableImage
+from kerasgan.data.image_files import KINDS, UnreadableImage, decoded_bytes, find_images, read_image
 from kerasgan.images import to_uint8
 from kerasgan.io.arrays import Arrays, array_header, load_npy, load_npz
 from kerasgan.io.hdf5 import Dataset, open_hdf5
 from kerasgan.io.limits import FLOOR, MIB, TooMuch
 from kerasgan.io.reading import reading
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
-AHEAD = 16  # files that are decoded before they are needed
+AHEAD = 16  # files that are decoded before they are needed, at most
+BYTES = 2**28  # that these and a batch may take, where one image does not take more
 DRAWN = 500  # images that a model draws from one seed: part of what they are, so not a setting
 WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
@@ -59,7 +58,10 @@ class ImageSource:
         return self.batches()
 
     def batches(self, batch_size=32):
-        """Yields uint8 [B, H, W, 3] with B = `batch_size`, but for the last one, and where the size changes."""
+        """Yields uint8 [B, H, W, 3] with B = `batch_size`, but for the last one, and where the size changes.
+
+        Batches of images so large that `batch_size` of them take more than `BYTES` are smaller.
+        """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; received {batch_size}")
         held, size = [], None  # of one size, fewer than a batch
@@ -74,8 +76,9 @@ class ImageSource:
                     yield np.concatenate(held)
                     held = []
             size = block.shape[1:3]
+            most = min(batch_size, max(1, BYTES // (3 * size[0] * size[1])))
             while len(block):
-                room = batch_size - sum(map(len, held))
+                room = most - sum(map(len, held))
                 held.append(block[:room])
                 if len(block) < room:
                     break
@@ -109,8 +112,8 @@ def image_source(images, *, count=None, key=None, convert=False, mixed_sizes=Fal
 
     Args:
         images: one of
-            a folder: its PNG, JPEG, WebP and BMP files, those of its sub-folders too, in the order of their paths, as
-                they are stored (a camera's note on how to turn them is not obeyed, as nowhere in FID);
+            a folder: its images, those of its sub-folders too, in the order of their paths, as
+                `kerasgan.data.image_files` finds and reads them;
             a `.npz`, `.npy` or `.h5` file: uint8 [N, H, W, 3], in a .npz or .h5 under `key`;
             a uint8 array [N, H, W, 3], or what can be sliced like one (`np.memmap`, `h5py.Dataset`);
             `CaptionedImages`, or another sequence of uint8 images [H, W, 3];
@@ -121,8 +124,8 @@ def image_source(images, *, count=None, key=None, convert=False, mixed_sizes=Fal
         count: take only so many, the first; a model needs it.
         key: of a file; by default `images`, else the largest of `output_64`, `output_128` ... (zoo.sample, and the
             notes' samples), else `arr_0`.
-        convert: make grey images RGB, three equal channels, and drop transparency (also CMYK and palettes, by Pillow);
-            False refuses them.
+        convert: make grey images RGB, three equal channels, and put transparent files on white (also CMYK and
+            palettes, by Pillow); of RGBA arrays the fourth channel is dropped. False refuses them.
         mixed_sizes: admit images of different sizes; each batch is of one.
         seed: of a model's latents.
         fingerprint: what names these images among all others, for the cache, where they are made on the go; files and
@@ -174,10 +177,10 @@ def image_source(images, *, count=None, key=None, convert=False, mixed_sizes=Fal
 
 
 def _folder(path, convert):
-    files = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
-    files.sort(key=lambda file: file.relative_to(path).parts)
+    found = find_images(path).say()
+    files = found.files
     if not files:
-        raise ValueError(f"the folder must hold images ({', '.join(SUFFIXES)}); received {path}, which has none")
+        raise ValueError(f"the folder must hold images ({KINDS}); received {path}, which has none")
 
     def blocks():
         for file, image in zip(files, _ahead(functools.partial(_read, convert=convert), files), strict=True):
@@ -187,32 +190,34 @@ def _folder(path, convert):
 
 
 def _read(file, convert):
-    try:
-        with Image.open(file) as image:
-            mode = image.mode
-            if mode.startswith(("I", "F")):
-                raise ValueError(f"images must have 8 bits a channel; received Pillow's mode {mode}")
-            if mode != "RGB" and convert:  # a palette's transparency goes by way of RGBA
-                image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")
-            pixels = np.array(image) if image.mode == "RGB" else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, by format
-        raise UnreadableImage(f"each file must be a readable image; {file}: {' '.join(str(error).split())}") from None
-    if pixels is None:
-        kind = "grey" if mode in ("1", "L", "LA") else f"of Pillow's mode {mode}"
+    stored = []
+    image = read_image(file, look=lambda image: stored.append((image.mode, "transparency" in image.info)))
+    ((mode, transparent),) = stored
+    if not convert and (mode != "RGB" or transparent):
+        kind = "grey" if mode in ("1", "L", "LA") or mode.startswith("I") else f"of Pillow's mode {mode}"
+        kind += " with transparency" if mode == "RGB" else ""
         raise ValueError(f"images must be RGB, or convert=True; {file} is {kind}")
-    return pixels
+    return np.array(image)
 
 
-def _ahead(function, items):
-    """`map(function, items)`, some items ahead, on threads: Pillow decodes without Python's lock."""
+def _ahead(function, files):
+    """`map(function, files)`, some files ahead, on threads: Pillow decodes without Python's lock.
+
+    So few are held at a time that together they take at most `BYTES`, or one that takes more by itself.
+    """
     with ThreadPoolExecutor(4) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == AHEAD:
-                yield waiting.popleft().result()
+        waiting, held = deque(), 0
+        for file in files:
+            size = decoded_bytes(file)
+            while waiting and (len(waiting) == AHEAD or held + size > BYTES):
+                future, freed = waiting.popleft()
+                held -= freed
+                yield future.result()
+                del future  # and the pixels with it
+            waiting.append((pool.submit(function, file), size))
+            held += size
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
 
 
 def _file(path, key):

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from kerasgan.data.image_files import UnreadableImage, open_rgb
 
-class UnreadableImage(ValueError):
-    """One image among many cannot be read; the message names it."""
+__all__ = ["LazyImages", "UnreadableImage", "open_rgb", "resized"]
 
 
 class LazyImages(Sequence):
@@ -22,15 +22,11 @@ class LazyImages(Sequence):
     def __getitem__(self, index):
         try:
             return self.read(self.items[index])
-        except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:  # by format
+        except UnreadableImage:
+            raise  # it names the image
+        except (OSError, SyntaxError, ValueError, MemoryError) as error:
             told = " ".join(str(error).split())
             raise UnreadableImage(f"each file must be a readable image; {self.items[index]}: {told}") from None
-
-
-def open_rgb(file):
-    """A Pillow image in RGB, upright; grey becomes three equal channels, transparency is left out."""
-    with Image.open(file) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def resized(image, size):

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image
 
 from kerasgan.data.captioned import CaptionedImages
-from kerasgan.data.lazy_images import UnreadableImage
+from kerasgan.data.image_files import UnreadableImage, read_image, stored_size
 from kerasgan.data.tfds_folder import RULE, builder_in
 from kerasgan.io.reading import read_json, reading, short_path
 
@@ -246,13 +245,12 @@ class Records(Sequence):
 
     def __getitem__(self, index):
         record = self._record(index)  # an IndexError ends an iteration
-        with reading(self.folder, RULE), _opened(record) as image:
-            return np.asarray(image.convert("RGB"))
+        return np.asarray(read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}"))
 
     def size(self, index):
         """Width and height of an image, as its header says."""
-        with reading(self.folder, RULE), _opened(self._record(index)) as image:
-            return image.size
+        with reading(self.folder, RULE):
+            return stored_size(io.BytesIO(self._record(index)["image"]))
 
     def row(self, index):
         """All of a record but its images."""
@@ -262,7 +260,3 @@ class Records(Sequence):
         data, start, end = self.places[index]
         with reading(self.folder, RULE):
             return self.features.deserialize_example_np(data[start:end], decoders=self.images)
-
-
-def _opened(record):
-    return Image.open(io.BytesIO(record["image"]), formats=("PNG", "JPEG"))

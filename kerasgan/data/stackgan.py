@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.captioned import CaptionedImages
+from kerasgan.data.image_files import check_name
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
+from kerasgan.data.text_files import decode, read_lines
 from kerasgan.io.reading import reading
 
 NAMES, CLASSES, EMBEDDINGS = "filenames.pickle", "class_info.pickle", "char-CNN-RNN-embeddings.pickle"
@@ -65,22 +67,11 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
     return CaptionedImages(found[images], _from_zero(found[CLASSES]), captions, names, found.get(EMBEDDINGS))
 
 
-def text(value):
-    """A name or a caption, which some wrote as bytes."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
 def read_names(path):
     """A pickled list of names -> list of str, at least one."""
-    names = load_pickle(path, list)
-    if not all(isinstance(name, (str, bytes)) for name in names):
-        raise ValueError(f"names must be text; {path} has others")
-    names = [text(name) for name in names]
+    names = [check_name(decode(name, path), path) for name in load_pickle(path, list)]  # some wrote bytes
     if not names:
         raise ValueError(f"a split must have an image; {path} names none")
-    for name in names:
-        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or "\0" in name:
-            raise ValueError(f"an image must be in its folder; {path} names {name[:60]!r}")
     return names
 
 
@@ -140,7 +131,7 @@ def _photographs(path, names, size):
     rows = []
     for table in tables:
         with reading(table, "a table of CUB-200-2011 must have a number and a value in each line"):
-            rows.append(dict(line.split(maxsplit=1) for line in table.read_text("utf-8").splitlines() if line))
+            rows.append(dict(_row(line, table) for line in read_lines(table) if line.strip()))
     boxes = {name.strip(): rows[1].get(key) for key, name in rows[0].items()}
     unboxed = [name for name in names if boxes.get(f"{name}.jpg") is None]
     if unboxed:
@@ -151,6 +142,13 @@ def _photographs(path, names, size):
         if not all(len(sides) == 4 and np.isfinite(sides).all() for sides in box.values()):
             raise ValueError("a box has others")
     return LazyImages(files, lambda file: crop_bird(open_rgb(file), box[file], size))
+
+
+def _row(line, table):
+    number, _, rest = line.strip().partition(" ")
+    if not rest:
+        raise ValueError(f"each line must be a number and a value; {table} has {line[:80]!r}")
+    return number, rest
 
 
 def crop_bird(image, box, size):
@@ -176,8 +174,7 @@ def _captions(path, names, classes):
         file = folder / f"{name.replace('jpg/', f'class_{int(number):05d}/') if name.startswith('jpg/') else name}.txt"
         if not file.is_file():
             raise FileNotFoundError(f"each image needs its captions, one a line; there is no {file}")
-        lines = file.read_text("utf-8", "replace").splitlines()
-        captions.append([line.strip() for line in lines if line.strip()])
+        captions.append([line.strip() for line in read_lines(file) if line.strip()])
     return captions
 
 

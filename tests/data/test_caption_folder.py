@@ -30,7 +30,9 @@ def test_reads_lines(folder):
     data = caption_folder(folder, size=8)
     assert (data.names, data.captions) == (["b/one.JPG", "a/two.png"], [["a", "é"], ["c"]])
     assert data.classes.tolist() == [0, 1] and data.images[1].shape == (8, 8, 3) and (data.images[1] == 128).all()
-    lines(folder, *({"file": "a/two.png", "captions": ["c"], "class": kind} for kind in ("x", "b", "x")))
+    files = ("b/one.JPG", "a/two.png", "a/three.png")
+    rows = zip(files, ("x", "b", "x"), strict=True)
+    lines(folder, *({"file": file, "captions": ["c"], "class": kind} for file, kind in rows))
     assert caption_folder(folder).classes.tolist() == [1, 0, 1]
 
 

@@ -41,8 +41,8 @@ def test_errors_name_the_place(folder):
         load_folder(folder / "cats")
     whole = (folder / "dogs" / "0.png").read_bytes()
     (folder / "dogs" / "0.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"readable PNG or JPEG image; .*dogs.0\.png: "):
+    with pytest.raises(ValueError, match=r"readable image; .*dogs.0\.png: "):
         load_folder(folder)
     (folder / "birds").mkdir()
-    with pytest.raises(ValueError, match="at least one PNG or JPEG file; .*birds has none"):
+    with pytest.raises(ValueError, match="at least one PNG, JPEG, .* file; .*birds has none"):
         load_folder(folder)

@@ -131,8 +131,7 @@ def test_grey_and_transparent_only_on_request(tmp_path):
             read(image_source(tmp_path))
         assert read(image_source(tmp_path, convert=True))[0].shape == (1, 4, 4, 3)
     Image.fromarray(np.full((4, 4), 700, "uint16")).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="a.png: images must have 8 bits a channel"):
-        read(image_source(tmp_path, convert=True))
+    assert (read(image_source(tmp_path, convert=True))[0] == 3).all()  # 700 of 65,535
     for channels, kind in [(1, "grey"), (4, "RGBA")]:
         pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, channels), "uint8")
         with pytest.raises(ValueError, match=f"images must be RGB, or convert=True; received {kind}"):
@@ -156,7 +155,7 @@ def test_a_broken_file_is_named(tmp_path):
     for index in range(3):
         noise.save(tmp_path / f"{index}.jpg")
     whole = (tmp_path / "1.jpg").read_bytes()
-    for data in (whole[: len(whole) // 2], b"no image", b""):
+    for data in (whole[: len(whole) // 2], b"no image"):
         (tmp_path / "1.jpg").write_bytes(data)
         with pytest.raises(ValueError, match=r"each file must be a readable image; .*1\.jpg: ") as told:
             read(image_source(tmp_path))
@@ -207,7 +206,7 @@ def test_bad_sources(images, message):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match=r"the folder must hold images \(.png, .*which has none"):
+    with pytest.raises(ValueError, match=r"the folder must hold images \(PNG, .*which has none"):
         image_source(tmp_path)
     with pytest.raises(ValueError, match="count must be at least 1 and at most 7, those of the ndarray; received 8"):
         image_source(IMAGES, count=8)
