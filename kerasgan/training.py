@@ -463,26 +463,35 @@ class AdversarialModel(ExportableModel):
         arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
         if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
             return super().evaluate(x, y, **arguments)
+        third = self._third(arguments)
         self._refuse_weights("evaluate", arguments)
         with self._checked_data() as checked:
-            return super().evaluate(*checked(x, y), **arguments)
+            return super().evaluate(*checked(x, y, *third), **arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """`keras.Model.train_on_batch`, whose data are checked as those of `fit`."""
         weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        third = self._third(weights)
         self._refuse_weights("train_on_batch", weights)
         with self._checked_data() as checked:
-            return super().train_on_batch(*checked(x, y, training=True), **weights, return_dict=return_dict)
+            return super().train_on_batch(*checked(x, y, *third, training=True), **weights, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """`keras.Model.test_on_batch`, whose data are checked as those of `fit`."""
-        self._refuse_weights("test_on_batch", {"sample_weight": sample_weight})
+        weights = {"sample_weight": sample_weight}
+        third = self._third(weights)
+        self._refuse_weights("test_on_batch", weights)
         with self._checked_data() as checked:
-            return super().test_on_batch(*checked(x, y), sample_weight, return_dict)
+            return super().test_on_batch(*checked(x, y, *third), **weights, return_dict=return_dict)
 
     def data_spec(self):
         """What the model trains on, a `kerasgan.data_spec.DataSpec`; None checks nothing."""
         return None
+
+    def _third(self, arguments):
+        """The third part of a batch of three, which Keras' calls name `sample_weight`, taken out of `arguments`."""
+        spec = self.data_spec()
+        return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 
     def _refuse_weights(self, call, arguments):
         given = [name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None]

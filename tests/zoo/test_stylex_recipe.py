@@ -107,8 +107,8 @@ def test_the_shipped_presets_networks_fit_10_megabytes(few, tmp_path):
     ("changes", "message"),
     [
         ({"form": "mine"}, "form must be reproduction or authors; received 'mine'"),
-        ({"rec_in_discriminator_phase": "on"}, "rec_in_discriminator_phase must be one of None, accumulate"),
-        ({"alternation": "batch"}, "alternation must be one of none, step, micro"),
+        ({"rec_in_discriminator_phase": "on"}, "rec_in_discriminator_phase must be '', accumulate"),
+        ({"alternation": "batch"}, "alternation must be none, step or micro"),
         ({"size": 64}, r"size must be 32 for digits \(28 and a margin\); received 64"),
         ({"data": "ffhq"}, "path must be a folder of class sub-folders; received ffhq"),
     ],
