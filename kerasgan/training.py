@@ -368,7 +368,7 @@ class AdversarialModel(ExportableModel):
 
     def _scale(self, player):
         """The loss scale of a player's optimizer, or None where it has none."""
-        optimizer = self.optimizer[player] if player and self.optimizer is not None else None
+        optimizer = self.optimizer[player] if player and self.compiled else None
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
 
