@@ -135,7 +135,23 @@ def unsafe_writes(path):
             yield f"{name(path)}:{node.lineno} {called}"
 
 
-@pytest.mark.parametrize("rule", [wrong_directions, wrong_frameworks, swallowed_keywords, unsafe_writes])
+def own_readers_of_images(path):
+    """Folders searched and images opened past `kerasgan.data.image_files`, or without the formats that may be."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if name(path) == "kerasgan/data/image_files.py" or not isinstance(node, ast.Call):
+            continue
+        called, given = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
+        opens = called in ("Image.open", "PIL.Image.open") and "formats" not in given
+        searches = called.endswith((".rglob", "os.walk", "os.scandir", "load_img", "io.decode_image"))
+        replaces = called.endswith((".decode", ".read_text", "open")) and "replace" in ast.unparse(node)
+        if opens or searches or replaces and name(path).startswith("kerasgan/data/"):
+            yield f"{name(path)}:{node.lineno} {called}"
+
+
+RULES = [own_readers_of_images, wrong_directions, wrong_frameworks, swallowed_keywords, unsafe_writes]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_tree_keeps_the_rule(rule):
     assert FILES
     assert [breach for path in FILES for breach in rule(path)] == []
@@ -155,6 +171,9 @@ def test_tree_keeps_the_rule(rule):
         (wrong_frameworks, "zoo/x.py", "import importlib\nimportlib.import_module('tensorflow')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    return options.get('a')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    pass"),
+        (own_readers_of_images, "zoo/x.py", "from PIL import Image\nImage.open('x')"),
+        (own_readers_of_images, "zoo/x.py", "Path('x').rglob('*.png')"),
+        (own_readers_of_images, "kerasgan/data/x.py", "file.read_text('utf-8', 'replace')"),
         (unsafe_writes, "zoo/x.py", "open(path, 'w')"),
         (unsafe_writes, "zoo/x.py", "h5py.File(path, mode='a')"),
         (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),

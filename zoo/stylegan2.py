@@ -84,7 +84,7 @@ PRESETS = {
 
 
 @functools.lru_cache(1)
-def load(data, size, channels, drawn):
+def load(data, size, channels, drawn, conditional=False):
     """Images, labels and the number of classes; 1 where there are none."""
     if data in ("digits", "mnist"):
         if size != 32:
@@ -94,12 +94,12 @@ def load(data, size, channels, drawn):
     if data == "drawn_birds":
         pictures = images.from_uint8(drawn_birds("train", drawn, size=size).images)
         return pictures, np.zeros(len(pictures), "int32"), 1
-    pictures, labels, names = load_folder(data, size, channels)
+    pictures, labels, names = load_folder(data, size, channels, need_classes=conditional)
     return pictures, labels, len(names)
 
 
 def loaded(settings):
-    return load(settings.data, settings.size, settings.channels, settings.drawn)
+    return load(settings.data, settings.size, settings.channels, settings.drawn, settings.conditional)
 
 
 def data(settings):

@@ -37,7 +37,7 @@ def coco_folder(path, split="train", size=256, embeddings=True):
         FileNotFoundError: what is missing, whence it comes and where it goes.
         ValueError: files that do not fit each other, or that hold no data.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     ready = path / split
     captions = _captions(path, split)
     names, vectors = list(captions), None

@@ -141,7 +141,7 @@ def image_source(images, *, count=None, key=None, convert=False, mixed_sizes=Fal
     if isinstance(images, ImageSource):
         found = images  # `count` may be made smaller; the rest is what it was made with
     elif isinstance(images, (str, Path)):
-        path = Path(images)
+        path = Path(images).expanduser()
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)

@@ -49,7 +49,8 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
         FileNotFoundError: which files are missing, whence they come and where they go.
         ValueError: a file that is short, does not fit the others, or holds no data.
     """
-    path, folder = Path(path), Path(path) / split
+    path = Path(path).expanduser()
+    folder = path / split
     needed = [NAMES, CLASSES] + [EMBEDDINGS] * embeddings
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
