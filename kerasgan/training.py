@@ -466,7 +466,9 @@ class AdversarialModel(ExportableModel):
         third = self._third(arguments)
         self._refuse_weights("evaluate", arguments)
         with self._checked_data() as checked:
-            return super().evaluate(*checked(x, y, *third), **arguments)
+            x, y, *third = checked(x, y, *third)
+            arguments |= {"sample_weight": part for part in third}
+            return super().evaluate(x, y, **arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """`keras.Model.train_on_batch`, whose data are checked as those of `fit`."""
