@@ -30,8 +30,8 @@ stylex: $(VENV)/.digits
 # Everything on TensorFlow, then on JAX and torch the contracts that hold on every backend.
 test: lint
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n 2 --dist worksteal
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m backend
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backend
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m "backend and not nightly"
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "backend and not nightly"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from absl import flags
 
 from benchmarks import timing
 from kerasgan import images
+from kerasgan.io import files
 from kerasgan.models import attfind, style_probe
 from zoo import explain, recipe, sample
 
@@ -33,7 +34,7 @@ def run(checkpoint, out, results=RESULTS):
     found = json.loads((pathlib.Path(out) / "attributes.json").read_text())
     kept = {name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")}
     command = " ".join(["python", *command])
-    recipe.write_json(results / RECORD.name, timing.provenance() | {"command": command} | kept)
+    files.write_json(results / RECORD.name, timing.provenance() | {"command": command} | kept)
     model, about = sample.load(checkpoint), sample.about(checkpoint)
     size, _, channels = model.image_shape
     attributes = attfind.Attributes.load(pathlib.Path(out) / "attributes.npz")

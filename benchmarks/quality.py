@@ -13,7 +13,6 @@ goes to benchmarks/results/RECIPE.json, with its command, commit, machine, versi
 import csv
 import json
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import sys
 from absl import flags
 
 from benchmarks import records, timing
+from kerasgan.io import files
 from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -81,7 +81,7 @@ def run(name, presets, seeds, runs, results=RESULTS):
         folder.mkdir(parents=True, exist_ok=True)
         made = record(name, preset, seed, folder)
         if seed == 0:
-            shutil.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
+            files.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
         return made
 
     wanted = [{"preset": preset, "seed": seed} for seed in seeds for preset in presets]

@@ -2,7 +2,7 @@
 
 import json
 
-from zoo import recipe
+from kerasgan.io import files
 
 
 def read(path):
@@ -29,4 +29,4 @@ def complete(path, wanted, make):
             continue
         made = make(**fields)
         others = [record for record in read(path) if not fields.items() <= record.items()]
-        recipe.write_json(path, [*others, fields | made])
+        files.write_json(path, [*others, fields | made])

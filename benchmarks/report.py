@@ -15,6 +15,7 @@ from benchmarks import claims, tables
 from benchmarks.claims import runner, verdicts
 from kerasgan import images, pages
 from kerasgan.data.image_files import stored_image
+from kerasgan.io import files
 from zoo import recipe
 
 FLAGS = flags.FLAGS
@@ -158,9 +159,7 @@ def write(path, results=runner.RESULTS):
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {path}")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(pages.page("kerasgan: the benchmark suite", body(pathlib.Path(results))), encoding="utf-8")
-    temporary.replace(path)
+    files.write_atomically(path, pages.page("kerasgan: the benchmark suite", body(pathlib.Path(results))))
     return path
 
 

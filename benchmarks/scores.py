@@ -18,7 +18,6 @@ import functools
 import importlib
 import json
 import pathlib
-import shutil
 import statistics as averages
 
 import numpy as np
@@ -32,6 +31,7 @@ from kerasgan.data.drawn_birds import asked, drawn_birds
 from kerasgan.data.image_source import image_source
 from kerasgan.data.prepared import prepared_folder
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.metrics import attributes, inception
 from kerasgan.metrics.birds import pick
 from kerasgan.metrics.frechet import frechet_distance, statistics
@@ -200,9 +200,8 @@ def trained(kind, preset, changes, epoch, folder):
     if not path.stem.endswith(f"_{epoch}"):
         raise ValueError(f"{folder} must be at epoch {epoch} or before; its newest checkpoint is {path.name}")
     kept.mkdir(exist_ok=True)
-    temporary = kept / f"{path.name}.tmp"
-    shutil.copy2(path, temporary)
-    return temporary.replace(kept / path.name)
+    files.copy(path, kept / path.name)
+    return kept / path.name
 
 
 def slug(run, seed, epochs=""):

@@ -28,6 +28,7 @@ from pathlib import Path
 from absl import app, flags
 
 from benchmarks import timing
+from kerasgan.io import files
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 BATCH_SIZE = 128
@@ -480,10 +481,8 @@ def main(cases, *, results=RESULTS, **settings):
         elif "torch" in medians and case not in {"attfind", *METRICS}:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
-        results.parent.mkdir(parents=True, exist_ok=True)
-        temporary = results.with_name(results.name + ".tmp")  # so that it is written whole or not at all
-        temporary.write_text(json.dumps(records, indent=1) + "\n")
-        temporary.replace(results)
+        files.new_folder(results.parent)
+        files.write_json(results, records, indent=1)
         print("\n".join(table({case: records[case]})), flush=True)
 
 

@@ -17,6 +17,7 @@ from benchmarks import quality
 from benchmarks import scores as noted_scores
 from benchmarks import speed as speed_cases
 from benchmarks.claims import runner
+from kerasgan.io import files
 from kerasgan.pages.attributes import WAYS
 from zoo import recipe
 
@@ -300,7 +301,7 @@ def shell(arguments):
     for page, names in PAGES.items():
         text = page.read_text()
         if not flags.FLAGS.check:
-            page.write_text(filled(text, names))
+            files.write_atomically(page, filled(text, names))
         elif filled(text, names) != text:
             raise ValueError(f"{page} must hold the tables of benchmarks/results; run python -m benchmarks.tables")
 

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def compare(module, case, names, *, steps=12, block=2, warmup=3, threads=2, back
             "median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "blocks": ratios,
         }
     settings = {"steps": steps, "block": block, "warmup": warmup, "threads": threads, "keras_backend": backend}
-    command = " ".join(["python", "-m", module, *sys.argv[1:]])
+    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
     return record | {"settings": settings, "load_before": load, "command": command} | provenance()
 
 

@@ -15,7 +15,6 @@ import io
 import itertools
 import math
 import pathlib
-import shutil
 import time
 import warnings
 
@@ -26,6 +25,7 @@ from keras import ops
 from kerasgan import checkpoints, images
 from kerasgan.data.image_files import stored_image
 from kerasgan.data.image_source import image_source
+from kerasgan.io import callback_state, files, locks, side_files
 from kerasgan.metrics.features import UNKNOWN, Features, extract
 from kerasgan.metrics.frechet import Statistics
 from kerasgan.metrics.scores import LIMITS, check, check_features, check_inference_mode, count_of, scores
@@ -138,9 +138,27 @@ class ExplosionGuard(keras.callbacks.Callback):
         self._rate, self._good, self._calm = self._learning_rate(), self._copy(), {}
         self._next = self._good
 
+    def get_state(self):
+        good, following = self._good, self._next
+        return {
+            "recent": list(self._recent), "rollbacks": self._rollbacks, "told": sorted(self._told),
+            "steps": self._steps, "rate": self._rate, "calm": self._calm, "good_step": good[0], "good": good[1],
+            "next_step": following[0], "next": None if following[1] is good[1] else following[1],
+        }
+
+    def set_state(self, state):
+        shapes = [tuple(v.shape) for v in self._variables()]
+        if any([x.shape for x in copy] != shapes for copy in (state["good"], state["next"]) if copy is not None):
+            raise ValueError("its copies are of other variables")
+        self._recent.extend(state["recent"])
+        self._rollbacks, self._told, self._steps = list(state["rollbacks"]), set(state["told"]), state["steps"]
+        self._rate, self._calm, self._good = state["rate"], state["calm"], (state["good_step"], state["good"])
+        copy = state["good"] if state["next"] is None else state["next"]
+        self._next = state["next_step"], copy
+
     def on_epoch_begin(self, epoch, logs=None):
         if self._rollbacks is None:  # the epochs in which they were, those before a resume included
-            rows = _logged(self.log, epoch) if self.log else []
+            rows = (_logged(self.log, epoch) if self.log else None) or []
             counts = [int(float(row.get("rollbacks") or 0)) for row in rows]
             counts = [0, *itertools.accumulate(counts, max)]  # an older log may count anew after a resume
             more = zip(rows, counts, counts[1:], strict=False)
@@ -224,13 +242,20 @@ class DropMark(keras.callbacks.Callback):
     Args:
         folder: the checkpoints' folder.
         name: of the number.
-        share: a drop is below so much of the median of the last `epochs`; the first ones of a fit are never marked.
+        share: a drop is below so much of the median of the last `epochs`; the first ones of a run are never marked.
     """
 
     def __init__(self, folder, name="reconstruction", share=0.5, epochs=5):
         super().__init__()
         self.folder, self.name, self.share = pathlib.Path(folder), name, share
         self.seen = collections.deque(maxlen=_at_least_one(epochs))
+
+    def get_state(self):
+        return {"seen": list(self.seen)}
+
+    def set_state(self, state):
+        self.seen.clear()
+        self.seen.extend(state["seen"])
 
     def on_epoch_end(self, epoch, logs=None):
         value, full = logs[self.name], len(self.seen) == self.seen.maxlen
@@ -239,10 +264,9 @@ class DropMark(keras.callbacks.Callback):
         logs[f"{self.name}_drop"] = float(dropped)
         newest = checkpoints.latest(self.folder, checkpoints.RESUME) if dropped else None
         if newest:
-            kept = self.folder / "before_drop"
-            kept.mkdir(exist_ok=True)
+            kept = files.new_folder(self.folder / "before_drop")
             for path in self.folder.glob("*_epoch_" + newest.stem.rpartition("_")[2] + ".h5"):
-                shutil.copy2(path, kept / path.name)
+                files.copy(path, kept / path.name)
             print(f"\nepoch {epoch + 1}: {self.name} drops to {value:.3g}; {newest.name} and its networks are kept")
 
 
@@ -360,6 +384,12 @@ class Evaluate(Scores):
         about = getattr(self.extractor, "protocol", UNKNOWN)
         check_features(self.metrics, about, getattr(self.extractor, "logits", True), self.reference)
 
+    def get_state(self):
+        return {"protocol": self.protocol}
+
+    def set_state(self, state):
+        self.protocol = state["protocol"]
+
     def _evaluate(self, model):
         count, size = len(self.latents[0]), self.batch_size
 
@@ -383,10 +413,19 @@ class Evaluate(Scores):
 
 
 def _logged(path, epochs):
-    """The rows of a log's first epochs, dictionaries of texts; none without the file."""
-    path = pathlib.Path(path)
-    rows = list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []
-    return [row for row in rows if int(row["epoch"]) <= epochs]
+    """The rows of a log's first epochs, dictionaries of texts; none without the file, None of a damaged one."""
+
+    def read(path):
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        if "epoch" not in (reader.fieldnames or ()):
+            raise ValueError("it must have a column epoch")
+        rows = list(reader)
+        numbers = [int(row["epoch"]) for row in rows]
+        if numbers != sorted(set(numbers)) or any(None in row for row in rows):
+            raise ValueError("it must hold one row for each epoch")
+        return [row for row, number in zip(rows, numbers, strict=True) if number <= epochs]
+
+    return side_files.tolerant(path, read) if pathlib.Path(path).exists() else []
 
 
 class CSVLog(keras.callbacks.Callback):
@@ -409,6 +448,9 @@ class CSVLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self.rows is None:  # the first epoch of this fit says what is kept of an earlier one
             self.rows = _logged(self.path, epoch)
+            if self.rows is None:  # damaged, and perhaps somebody can mend it
+                side_files.set_aside(self.path)
+                self.rows = []
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -418,9 +460,13 @@ class CSVLog(keras.callbacks.Callback):
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in self.rows for name in row)), restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(text.getvalue())
-        temporary.replace(self.path)
+        side_files.write(self.path, text.getvalue())
+
+
+def grids(folder):
+    """[(epoch, path)] of the grids in a run's folder, oldest epoch first."""
+    found = ((path.stem[6:], path) for path in (pathlib.Path(folder) / "grids").glob("epoch_*.png"))
+    return sorted((int(epoch), path) for epoch, path in found if epoch.isdecimal())
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -446,7 +492,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.epoch = None
 
     def on_train_begin(self, logs=None):
-        (self.folder / "grids").mkdir(parents=True, exist_ok=True)
+        files.new_folder(side_files.make_way(self.folder / "grids", folder=True))
         self.epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -460,15 +506,19 @@ class SampleGrid(keras.callbacks.Callback):
             self._draw(epoch + 1)
 
     def on_train_end(self, logs=None):
-        paths = sorted((self.folder / "grids").glob("epoch_*.png"))
-        paths = [path for path in paths if self.epoch is not None and int(path.stem[6:]) <= self.epoch]
-        if paths:  # few frames of few pixels: a long run's GIF stays one that a page can carry
-            frames = 100 if _read_png(paths[0]).shape[1] < GIF_WIDTH else 40
+        paths = [path for n, path in grids(self.folder) if self.epoch is not None and n <= self.epoch]
+        # Few frames of few pixels: a long run's GIF stays one that a page can carry.
+        first = next((x for path in paths if (x := side_files.tolerant(path, _read_png)) is not None), None)
+        if first is not None:
+            frames = 100 if first.shape[1] < GIF_WIDTH else 40
             chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), frames))})
-            images.save_gif(self.folder / "history.gif", [_read_png(paths[i]) for i in chosen], self.ms)
+            drawn = [side_files.tolerant(paths[i], _read_png, notes=[]) for i in chosen]
+            drawn = [x for x in drawn if x is not None] or [first]
+            images.save_gif(side_files.make_way(self.folder / "history.gif"), drawn, self.ms)
 
     def _draw(self, epoch):
-        images.save_png(self.folder / "grids" / f"epoch_{epoch:04d}.png", self.draw(self.model))
+        path = self.folder / "grids" / f"epoch_{epoch:04d}.png"
+        images.save_png(side_files.make_way(path), self.draw(self.model))
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -476,7 +526,11 @@ class Checkpoint(keras.callbacks.Callback):
     epoch by a metric in `best.json`.
 
     What stays: the network files of every few epochs, of the best one and of the last; the resume files of the last
-    two. Raises `CheckpointError` before training if the folder cannot be written.
+    two. Raises `CheckpointError` before training if the folder cannot be written, and `LockedError` if another process
+    writes to it.
+
+    The resume file also keeps the state of the other callbacks of `AdversarialModel.fit`, those that have `get_state()`
+    and `set_state(state)`, and of Keras' own that count; after `checkpoints.resume`, `fit` gives it back.
 
     Args:
         folder: the checkpoints' folder.
@@ -498,35 +552,62 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder, self.every, self.monitor, self.mode = pathlib.Path(folder), _at_least_one(every), monitor, mode
         self.resume_every = _at_least_one(resume_every)
         self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
-        self.best = None
+        self.best = self.noted = None
+        self.siblings, self.initial_epoch, self.locked = [], 0, False  # `AdversarialModel.fit` tells the first two
         checkpoints.file_name(run, dataset, size, "G", 0)  # a bad name is an error now, not after an epoch
 
     def on_train_begin(self, logs=None):
         checkpoints.check_folder(self.folder)
-        self.started = False
+        if not self.locked:
+            locks.acquire(self.folder)
+            self.locked = True
+        self.started, self.noted = False, None
+        resumed = getattr(self.model, "resumed", None)
+        if resumed is not None and resumed.epoch == self.initial_epoch:
+            for line in callback_state.restore(self.siblings, resumed.states):
+                print(f"note: {line}")
+
+    def get_state(self):
+        return {"best": self.noted}
+
+    def set_state(self, state):
+        self.noted = state["best"]
+
+    def release(self):
+        """Gives the folder's lock back, as `fit` does at its end, however it ends."""
+        if self.locked:
+            self.locked = False
+            locks.release(self.folder)
 
     def on_epoch_begin(self, epoch, logs=None):
         if not self.started:
             self.started, noted = True, checkpoints.best(self.folder)
+            if noted is None and self.noted and (self.folder / self.noted["file"]).is_file():
+                checkpoints.mark_best(self.folder, *(self.noted[name] for name in ("file", "metric", "value")))
+                noted = self.noted
             ours = noted and noted["metric"] == self.monitor and noted["epoch"] <= epoch
-            self.best = noted["value"] if ours else None
+            self.best, self.noted = (noted["value"], noted) if ours else (None, None)
 
     def on_epoch_end(self, epoch, logs=None):
         value = (logs or {}).get(self.monitor)
         better = value is not None and math.isfinite(value) and (self.best is None or self._better(value))
         if not (better or _due(self, epoch) or (epoch + 1) % self.resume_every == 0):
             return
-        checkpoints.save(self.folder, self.model, epoch=epoch + 1, history=logs, **self.arguments)
         names = {key: self.arguments[key] for key in ("run", "dataset", "size")}
         if better:
             self.best = value
-            path = self.folder / checkpoints.file_name(**names, letter="G", epoch=epoch + 1)
-            checkpoints.mark_best(self.folder, path, self.monitor, value)
+            file = checkpoints.file_name(**names, letter="G", epoch=epoch + 1)
+            self.noted = {"file": file, "epoch": epoch + 1, "metric": self.monitor, "value": float(value)}
+        states = callback_state.of(self.siblings)
+        checkpoints.save(self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments)
+        if better:
+            checkpoints.mark_best(self.folder, file, self.monitor, value)
         best = (checkpoints.best(self.folder) or {}).get("epoch")
         resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)
         checkpoints.prune(self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable)
 
     def on_train_end(self, logs=None):
+        self.release()
         if self.monitor is not None and self.best is None:
             seen = ", ".join(sorted(logs or {}))
             warnings.warn(f"no best epoch: the logs never had {self.monitor!r}; they have {seen}", stacklevel=2)

@@ -11,23 +11,30 @@ Every file is written under a temporary name, flushed to the disk and renamed; t
 is, its epoch is whole. Everything read is verified before the first variable is assigned.
 """
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import pkgutil
 import re
+import types
 import warnings
 
-import h5py
 import keras
 import numpy as np
 
 from kerasgan import losses
 from kerasgan import ops as operations
+from kerasgan.io import callback_state, files, side_files
+from kerasgan.io.configs import check_config, limited_weights
+from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.reading import parse_json, reading, reason
 
+WHOLE = "a checkpoint must be whole and of this package"
 FORMAT, VERSION = "kerasgan", 1
 RESUME = "resume"  # the "letter" of the sibling file
 _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+)\.h5")
@@ -35,6 +42,17 @@ _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+
 
 class CheckpointError(ValueError):
     """A checkpoint that is absent, damaged, foreign or of another model: one line that says which."""
+
+
+def _in_one_line(function):
+    """A function of a file, or of several, whose errors are `CheckpointError`s of one line."""
+
+    @functools.wraps(function)
+    def read(path, *arguments, **options):
+        with reading(path, WHOLE, CheckpointError):
+            return function(path, *arguments, **options)
+
+    return read
 
 
 # === Names ===
@@ -90,12 +108,13 @@ def check_folder(folder):
     """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
     folder = pathlib.Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder)
         probe = folder / f".write-{os.getpid()}"
-        probe.write_bytes(b"")
+        files.write_atomically(probe, b"")
         probe.unlink()
     except OSError as error:
-        raise CheckpointError(f"the output folder must be writable; received {folder} ({error.strerror})") from None
+        reason = str(error).rpartition(": ")[2]
+        raise CheckpointError(f"the output folder must be writable; received {folder} ({reason})") from None
 
 
 # === One network ===
@@ -127,15 +146,17 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
     return _write(path, header, _values(network.variables, dtype))
 
 
+@_in_one_line
 def load_network(path):
     """Rebuilds the network of a file. Returns `(network, info)`; see `read_info`."""
     header, values = _read(path)
-    network = _rebuilt(path, header, "network")
+    network = _rebuilt(path, header, "network", values)
     _check(path, values, network.variables, network.name)
     _assign(values, network.variables)
     return network, _info(header)
 
 
+@_in_one_line
 def load_weights(path, network, letter=None):
     """Gives a built network the weights of a file, all or none; `letter` is checked if named. Returns the info."""
     header, values = _read(path)
@@ -146,21 +167,24 @@ def load_weights(path, network, letter=None):
     return _info(header)
 
 
+@_in_one_line
 def load_model(*paths):
     """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
 
-    The networks whose files are not given have fresh weights, and their letters are the model's `not_loaded` until it
-    is trained; the model is not compiled. Returns `(model, info)`.
+    Every copy of a network (see `AdversarialModel.averages`) gets the weights of its file. The networks whose files are
+    not given have fresh weights, and their letters are the model's `not_loaded` until it is trained, which warns of
+    them. The model is not compiled. Returns `(model, info)`.
     """
     read = [(path, *_read(path)) for path in paths]
-    model = _rebuilt(paths[0], read[0][1], "model")
+    model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
     networks, pairs = model.checkpoint_networks(), []
     for path, header, values in read:
         network = networks.get(header["letter"])
         if network is None or header["model"] != read[0][1]["model"]:
             raise CheckpointError(f"{path} must hold a network of {paths[0]}'s {type(model).__name__}; it does not")
         _check(path, values, network.variables, network.name)
-        pairs.append((values, network.variables))
+        copies = model.copies_of(network) if hasattr(model, "copies_of") else [network]
+        pairs += [(values, copy.variables) for copy in copies]
     for pair in pairs:
         _assign(*pair)
     model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
@@ -187,6 +211,7 @@ def load_siblings(path, letters=None):
     return load_model(path, *others) if others else (model, info)
 
 
+@_in_one_line
 def read_info(path):
     """What a file says of itself, without reading its weights.
 
@@ -197,6 +222,7 @@ def read_info(path):
     return _info(_read(path, weights=False)[0])
 
 
+@_in_one_line
 def verify(path):
     """Reads a whole file and compares its checksum. Returns the info, or raises `CheckpointError`."""
     return _info(_read(path)[0])
@@ -205,7 +231,7 @@ def verify(path):
 # === A whole run ===
 
 
-def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None):
+def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None, states=None):
     """Writes all of an epoch: a file for each of `model.checkpoint_networks()`, then the resume file.
 
     Args:
@@ -216,6 +242,7 @@ def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, k
         history, info: dictionaries that JSON can hold; the resume file keeps both, the network files only `info`.
         keep: number of resume files of this run to keep, this one included; None keeps all. Network files always
             stay, since an earlier epoch may be the better one (training notes).
+        states: pairs of a callback's class name and what its `get_state` returned; the resume file keeps them.
 
     Returns:
         The path of the resume file. Raises `CheckpointError`, before anything is written, if a value is not finite.
@@ -235,7 +262,7 @@ def save(folder, model, *, run, dataset, size, epoch, history=None, info=None, k
         sums[letter] = save_network(file, network, epoch=epoch, model=model, letter=letter, info=info)
     info.update(networks=sums, model_class=type(model).__name__, history=history, versions=_versions())
     header = dict(letter=RESUME, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float))
-    _write(path, header, rest)
+    _write(path, header, rest + callback_state.packed(states or []))
     if keep is not None:
         prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [file for number, file in _listed(folder, RESUME, prefix[: -len(f"_{size}")]) if number < epoch]
@@ -259,18 +286,22 @@ def resume(folder, model, run=None):
     found = _listed(folder, RESUME, run)
     for epoch, path in reversed(found):
         try:
-            header, values = _read(path)
-            files = {}
-            for letter, checksum in json.loads(header["info"])["networks"].items():
-                file = sibling(path, letter)
-                head, weights = _read(file)
-                if head["sha256"] != checksum:
-                    raise CheckpointError(f"{file} is not the file that {path.name} was saved with")
-                files[letter] = file, weights
+            with reading(path, WHOLE, CheckpointError):
+                header, values = _read(path)
+                told, read = parse_json(header["info"]), {}
+                model_class = told["model_class"]
+                for letter, checksum in told["networks"].items():
+                    file = sibling(path, letter)
+                    head, weights = _read(file)
+                    if head["sha256"] != checksum:
+                        raise CheckpointError(f"{file} is not the file that {path.name} was saved with")
+                    read[letter] = file, weights
+                values, states = callback_state.unpacked(values)
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue
-        _restore(path, json.loads(header["info"])["model_class"], values, files, model)
+        _restore(path, model_class, values, read, model)
+        model.resumed = types.SimpleNamespace(epoch=epoch, states=states)  # `fit` gives these to the callbacks
         return epoch
     if found:
         raise CheckpointError(f"{folder} holds {len(found)} resume files and none is intact; move them to start anew")
@@ -289,15 +320,22 @@ def mark_best(folder, path, metric, value):
     """Notes in `best.json` which network file is the best so far, and by what."""
     path = pathlib.Path(path)
     note = dict(file=path.name, epoch=int(_NAME.fullmatch(path.name)["epoch"]), metric=metric, value=float(value))
-    _replace(pathlib.Path(folder) / "best.json", lambda temporary: temporary.write_text(json.dumps(note, indent=2)))
+    side_files.write_json(pathlib.Path(folder) / "best.json", note)
 
 
 def best(folder):
-    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or unreadable."""
-    try:
-        return json.loads((pathlib.Path(folder) / "best.json").read_text())
-    except (OSError, ValueError):
-        return None
+    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
+    return side_files.tolerant(pathlib.Path(folder) / "best.json", _best)
+
+
+def _best(path):
+    note = side_files.json_object(path)
+    match = _NAME.fullmatch(str(note.get("file")))
+    if not match or not isinstance(note.get("metric"), str) or int(match["epoch"]) != note.get("epoch"):
+        raise ValueError("it must hold file, epoch, metric and value")
+    if isinstance(note.get("value"), bool) or not math.isfinite(note["value"]):
+        raise ValueError(f"value must be a finite number; it is {note['value']!r}")
+    return note
 
 
 # === Behind them ===
@@ -326,6 +364,7 @@ def _restore(path, model_class, values, files, model):
     for letter, (_, weights) in files.items():
         _assign(weights, networks[letter].variables)
     _assign(values, rest)
+    model.not_loaded = ()
 
 
 def _values(variables, dtype="float32"):
@@ -379,16 +418,22 @@ def _serialized(model):
         return ""
 
 
-def _rebuilt(path, header, which):
+def _rebuilt(path, header, which, values):
+    """The network or the model of a file's configuration, which may be as large as the file's `values` allow."""
     if not header[which]:
         raise CheckpointError(f"{path} carries no configuration of a {which}: build it and use load_weights or resume")
-    config = json.loads(header[which])
+    config = parse_json(header[which], "its configuration")
+    name = config["class_name"]
     _import_modules(config)
     try:
-        return keras.saving.deserialize_keras_object(config)
+        check_config(config)
+        with limited_weights(sum(value.size for _, value in values), len(values)):
+            rebuilt = keras.saving.deserialize_keras_object(config)
+            if not isinstance(rebuilt, keras.Model):
+                raise TypeError(f"it is a {type(rebuilt).__name__}")
+            return rebuilt
     except Exception as error:  # whatever a constructor may raise
-        reason = str(error).strip().split("\n")[0].split(" Full object config")[0]
-        raise CheckpointError(f"{path} holds a {config['class_name']} that cannot be rebuilt: {reason}") from error
+        raise CheckpointError(f"{path} holds a {name} that cannot be rebuilt: {reason(error)}") from error
 
 
 def _import_modules(config):
@@ -422,10 +467,10 @@ def _versions():
 
 def _info(header):
     def class_name(text):
-        return json.loads(text)["class_name"] if text else None
+        return parse_json(text, "its configuration")["class_name"] if text else None
 
     return {
-        **json.loads(header["info"]), "letter": header["letter"], "epoch": int(header["epoch"]),
+        **parse_json(header["info"]), "letter": header["letter"], "epoch": int(header["epoch"]),
         "network": class_name(header["network"]), "model": class_name(header["model"]),
         "sha256": header["sha256"],
     }
@@ -440,37 +485,22 @@ def _checksum(header, values):
 
 
 def _write(path, header, values):
-    _check_finite(path, values)
+    _check_finite(path, [(name, value) for name, value in values if not callback_state.is_state(name)])
     path = pathlib.Path(path)
     header = dict(format=FORMAT, version=VERSION, **header)
     checksum = _checksum(header, values)
 
-    def fill(temporary):
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(header, sha256=checksum)
-            weights = file.create_group("weights")
-            for index, (name, value) in enumerate(values):
-                weights.create_dataset(f"{index:05d}", data=value).attrs["path"] = name
+    def fill(file):
+        file.attrs.update(header, sha256=checksum)
+        weights = file.create_group("weights")
+        for index, (name, value) in enumerate(values):
+            weights.create_dataset(f"{index:05d}", data=value).attrs["path"] = name
 
-    _replace(path, fill)
-    return checksum
-
-
-def _replace(path, fill):
-    """Writes a file under a temporary name in the same folder, sees it on the disk, renames it: whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        fill(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)  # the rename itself
-            os.close(folder)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written: {_line(error)}") from None
+        files.write_hdf5(path, fill)
+    except files.WriteError as error:
+        raise CheckpointError(str(error)) from None
+    return checksum
 
 
 def _read(path, weights=True):
@@ -478,24 +508,27 @@ def _read(path, weights=True):
     path = pathlib.Path(path)
     if not path.is_file():
         raise CheckpointError(f"a checkpoint must be an existing file; received {path}")
-    if not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         raise CheckpointError(f"a checkpoint must be an HDF5 file; received {path}")
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path, WHOLE, CheckpointError):
+        with open_hdf5(path) as file:
             if not isinstance(file.attrs.get("format"), str) or file.attrs["format"] != FORMAT:
                 raise CheckpointError(f"a checkpoint must be a kerasgan file; received another HDF5 file, {path}")
             header = {key: file.attrs[key] for key in sorted(file.attrs)}
             header.update(version=int(header["version"]), epoch=int(header["epoch"]))
             if header["version"] > VERSION:
                 raise CheckpointError(f"{path} is of version {header['version']}; this kerasgan reads up to {VERSION}")
-            stored = [file["weights"][key] for key in sorted(file["weights"])]
-            values = [(item.attrs["path"], np.asarray(item[()])) for item in stored] if weights else None
-    except CheckpointError:
-        raise
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more on a damaged file
-        raise CheckpointError(f"{path} is truncated or damaged: {_line(error)}") from None
+            if not all(isinstance(header[key], str) for key in ("letter", "network", "model", "info", "sha256")):
+                raise TypeError("its header must be text")
+            values, group = None, file["weights"]
+            if weights:
+                values = [(group[key].attrs["path"], np.asarray(group[key].read())) for key in group]
+        return _verified(path, header, values)
+
+
+def _verified(path, header, values):
     checksum = header.pop("sha256", None)
-    if weights and checksum != _checksum(header, values):
+    if values is not None and checksum != _checksum(header, values):
         raise CheckpointError(f"{path} is damaged: its contents do not match its checksum")
     return {**header, "sha256": checksum}, values
 

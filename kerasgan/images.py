@@ -7,25 +7,28 @@ import textwrap
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kerasgan.io import files
 
-def check_images(images, shape=None):
+
+def check_images(images, shape=None, name="images"):
     """Return `images` as a float32 array [N, H, W, C], or say in one line what is wrong with them.
 
     Args:
         images: float array [N, H, W, C], finite, in [-1, 1].
         shape: (H, W, C) that the images must have; None admits any.
+        name: what the message calls them.
 
     Raises:
         ValueError: wrong rank, type, shape or range, or no image at all.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
+        raise ValueError(f"{name} must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
     if shape is not None and images.shape[1:] != tuple(shape):
-        raise ValueError(f"images must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
+        raise ValueError(f"{name} must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
     low, high = images.min(), images.max()
     if not (low >= -1.00001 and high <= 1.00001):  # a float32 may miss 1 by its rounding; not-a-number fails too
-        raise ValueError(f"images must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
+        raise ValueError(f"{name} must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
     return images.astype("float32", copy=False)
 
 
@@ -87,7 +90,7 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
 
 def save_png(path, image):
     """Write one uint8 image [H, W, C], C = 1 or 3, as a PNG."""
-    _picture(image).save(path, "PNG")
+    files.write_atomically(path, _encoded(image))
 
 
 def save_gif(path, frames, ms=200):
@@ -95,14 +98,20 @@ def save_gif(path, frames, ms=200):
     if not len(frames):
         raise ValueError("frames must hold at least one image; received none")
     first, *rest = map(_picture, frames)
-    first.save(path, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
+    made = io.BytesIO()
+    first.save(made, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
+    files.write_atomically(path, made.getbuffer())
 
 
 def png_data_uri(image):
     """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other file."""
-    buffer = io.BytesIO()
-    save_png(buffer, image)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
+
+
+def _encoded(image):
+    made = io.BytesIO()
+    _picture(image).save(made, "PNG")
+    return made.getvalue()
 
 
 def _picture(image):

@@ -8,6 +8,7 @@ the folders of `kerasgan/presets/`. A text encoder's holds `T.h5` (and `V.h5`, t
 import pathlib
 
 from kerasgan import checkpoints
+from kerasgan.io import files
 
 SHIPPED = pathlib.Path(__file__).parent / "presets"
 KINDS = ("G", "T")  # the network that a preset cannot be without: one that samples, or one that encodes text
@@ -30,11 +31,11 @@ def load(name_or_folder, cls=None):
     """
     folder = find(name_or_folder)
     files = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
-    if cls is not None:
-        held = checkpoints.read_info(files[0])["model"]
-        if held not in {c.__name__ for c in _subclasses(cls)}:
-            raise checkpoints.CheckpointError(f"the preset {name_or_folder} is of a {held}; asked for a {cls.__name__}")
-    return checkpoints.load_model(*files)[0]
+    model = checkpoints.load_model(*files)[0]
+    if cls is not None and not isinstance(model, cls):
+        held = type(model).__name__
+        raise checkpoints.CheckpointError(f"the preset {name_or_folder} is of a {held}; asked for a {cls.__name__}")
+    return model
 
 
 def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"):
@@ -60,7 +61,7 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
     if card is not None or not (folder / "card.md").exists():
         facts = "".join(f"- {key}: {value}\n" for key, value in info.items())
         text = card if card is not None else f"# {folder.name}\n\nA {type(model).__name__} of kerasgan.\n\n{facts}"
-        (folder / "card.md").write_text(text, encoding="utf-8")
+        files.write_atomically(folder / "card.md", text)
 
 
 def card(name_or_folder):
@@ -75,7 +76,3 @@ def find(name_or_folder):
             return folder
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(f"a preset must be one of: {known}, or a folder that holds a G.h5; received {name_or_folder!r}")
-
-
-def _subclasses(cls):
-    return {cls}.union(*(_subclasses(c) for c in cls.__subclasses__()))

@@ -13,11 +13,19 @@ Keras 3 has no backend-neutral `train_step`, and its JAX trainer knows one optim
 once, with `keras.ops`, and compiles it with one optimizer a player.
 """
 
+import contextlib
+import functools
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, presets
+from kerasgan import backend, data_spec, presets
+from kerasgan.arguments import check_count
+from kerasgan.data.checked import Checked
+from kerasgan.export import Drawing, ExportableModel
+from kerasgan.ops.precision import full_precision
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -99,7 +107,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
-class AdversarialModel(keras.Model):
+class AdversarialModel(ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
     A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
@@ -111,18 +119,24 @@ class AdversarialModel(keras.Model):
     Attributes:
         players: names, the player whose updates are counted as iterations first.
         drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
+        averages: the attribute of each EMA copy of a network, and the attribute of that network.
+        not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
+        higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
     """
 
     players = ("generator", "discriminator")
     drawing = ("G",)
+    averages = {}
+    not_loaded = ()
     reports = None
+    higher_is_better = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         for name in ("train_step", "test_step"):
             if name in vars(cls):
-                setattr(cls, name, backend.step(vars(cls)[name]))
+                setattr(cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step")))
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -211,6 +225,26 @@ class AdversarialModel(keras.Model):
 
     # === Files ===
 
+    def copies_of(self, network):
+        """All copies of a network: itself, and its moving average or the network that it is the average of."""
+        for average, trained in self.averages.items():
+            pair = [getattr(self, trained), getattr(self, average)]
+            if any(each is network for each in pair):
+                return [each for each in pair if each is not None]
+        return [network]
+
+    def exported(self):
+        return Drawing(self.checkpoint_networks()["G"], self.call)
+
+    def save(self, filepath, *arguments, **options):
+        """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with save_weights holds "
+                "its weights"
+            )
+        return super().save(filepath, *arguments, **options)
+
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
@@ -222,6 +256,7 @@ class AdversarialModel(keras.Model):
             store[f"seed_{index}"] = state
 
     def load_own_variables(self, store):
+        self.not_loaded = ()
         super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("seed_")})
         for index, state in enumerate(self._seed_states()):
             state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))  # its width differs between backends
@@ -239,8 +274,10 @@ class AdversarialModel(keras.Model):
             What `loss_fn` returned.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
-        objective = self._objective(names[0], loss_fn)
-        outputs, gradients = backend.value_and_gradients(objective, self.player_variables(names))
+        variables = self.player_variables(names)
+        if not variables:  # frozen
+            return full_precision(loss_fn())
+        outputs, gradients = backend.value_and_gradients(self._objective(names[0], loss_fn), variables)
         self.apply_gradients(names, gradients)
         return outputs
 
@@ -255,8 +292,11 @@ class AdversarialModel(keras.Model):
         Returns:
             What each of them returned, a list.
         """
+        variables = self.player_variables(player)
+        if not variables:
+            return [full_precision(loss_fn()) for loss_fn in loss_fns]
         objectives = [self._objective(player, loss_fn) for loss_fn in loss_fns]
-        outputs, gradients = backend.value_and_gradients_of_sum(objectives, self.player_variables(player))
+        outputs, gradients = backend.value_and_gradients_of_sum(objectives, variables)
         self.apply_gradients(player, gradients)
         return outputs
 
@@ -264,7 +304,7 @@ class AdversarialModel(keras.Model):
         """What the backend differentiates: -> the scaled loss, and what `loss_fn` returned."""
 
         def objective():
-            outputs = loss_fn()
+            outputs = full_precision(loss_fn())
             return self._scaled(player, outputs[0] if isinstance(outputs, tuple) else outputs), outputs
 
         return objective
@@ -277,7 +317,7 @@ class AdversarialModel(keras.Model):
             outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
         """
         first = player if isinstance(player, str) else player[0]
-        outputs, pullback = backend.trace(fn, self.player_variables(player))
+        outputs, pullback = backend.trace(lambda: full_precision(fn()), self.player_variables(player))
 
         def pull(cotangents):
             return pullback(keras.tree.map_structure(lambda c: self._scaled(first, c), cotangents))
@@ -290,6 +330,8 @@ class AdversarialModel(keras.Model):
         gradients = list(gradients)
         for name in names:
             variables = self.player_variables(name)
+            if not variables:
+                continue
             own, gradients = gradients[: len(variables)], gradients[len(variables) :]
             if name != names[0]:  # the loss carries the first player's scale; each optimizer takes out its own
                 ratio = self._scaled(name, 1.0) / self._scaled(names[0], 1.0)
@@ -301,13 +343,34 @@ class AdversarialModel(keras.Model):
         value = ops.convert_to_tensor(value)
         return ops.cast(self.optimizer[player].scale_loss(value), value.dtype)
 
-    def input_gradient(self, fn, x):
+    def input_gradient(self, fn, x, player=None):
         """d sum(fn(x)) / dx, of `x`'s shape; may be differentiated again (penalties) or followed (Langevin)."""
-        return backend.value_and_input_gradient(fn, x)[1]
+        return self.value_and_input_gradient(fn, x, player)[1]
 
-    def value_and_input_gradient(self, fn, x):
-        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list."""
-        return backend.value_and_input_gradient(fn, x)
+    def value_and_input_gradient(self, fn, x, player=None):
+        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list.
+
+        Args:
+            player: whose loss the gradient is part of. Under float16 the backward pass then carries that player's loss
+                scale, which is taken out again: small gradients would else underflow.
+        """
+        scale = self._scale(player)
+        if scale is None:
+            return backend.value_and_input_gradient(lambda x: full_precision(fn(x)), x)
+
+        def scaled(x):
+            outputs = full_precision(fn(x))
+            value = outputs[0] if isinstance(outputs, tuple) else outputs
+            return value * ops.cast(scale, value.dtype), outputs
+
+        (_, outputs), gradient = backend.value_and_input_gradient(scaled, x)
+        return outputs, keras.tree.map_structure(lambda g: full_precision(g) / scale, gradient)
+
+    def _scale(self, player):
+        """The loss scale of a player's optimizer, or None where it has none."""
+        optimizer = self.optimizer[player] if player and self.optimizer is not None else None
+        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
 
     def frozen_averages(self, fn):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
@@ -345,6 +408,18 @@ class AdversarialModel(keras.Model):
 
     # === fit ===
 
+    def make_train_function(self, force=False):
+        """As Keras', for `fit` and `train_on_batch`; first warns of the networks that no file brought."""
+        if self.not_loaded:
+            networks = self.checkpoint_networks()
+            named = ", ".join(f"{letter} ({networks[letter].name})" for letter in self.not_loaded)
+            self.not_loaded = ()  # they learn now
+            warnings.warn(
+                f"training begins with untrained weights of {named}: the files that this {type(self).__name__} was "
+                "loaded from do not hold them", stacklevel=3,
+            )  # fmt: skip
+        return super().make_train_function(force)
+
     @property
     def distribute_strategy(self):
         """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
@@ -354,28 +429,113 @@ class AdversarialModel(keras.Model):
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
         batches it would have seen."""
-        self.not_loaded = ()  # what a file did not bring learns now
+        self._refuse_weights("fit", arguments)
+        batch_size = arguments.get("batch_size")
         if isinstance(x, np.ndarray):
-            self.check_arrays(x, y, arguments.get("batch_size"))
+            self.check_arrays(x, y, batch_size)
+        self._tell_directions(callbacks)
         if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
-            told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch))
+            told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch))
             arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, y, callbacks=callbacks, **arguments)
+        siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
+        checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
+        for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
+            checkpoint.siblings, checkpoint.initial_epoch = siblings, arguments.get("initial_epoch", 0)
+        try:
+            return self._fit_checked(x, y, batch_size, callbacks, arguments)
+        finally:
+            self.resumed = None
+            for checkpoint in checkpoints:
+                checkpoint.release()
+
+    def _fit_checked(self, x, y, batch_size, callbacks, arguments):
+        with self._checked_data() as checked:
+            held = arguments.get("validation_data")
+            if held is not None:
+                arguments["validation_data"] = checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+            split = arguments.get("validation_split", 0.0) if held is None else 0.0
+            x, y = checked(x, y, training=True, batches=(batch_size, split))
+            return super().fit(x, y, callbacks=callbacks, **arguments)
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments):
+        """`keras.Model.evaluate`, whose data are checked as those of `fit`."""
+        arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
+        if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
+            return super().evaluate(x, y, **arguments)
+        self._refuse_weights("evaluate", arguments)
+        with self._checked_data() as checked:
+            return super().evaluate(*checked(x, y), **arguments)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """`keras.Model.train_on_batch`, whose data are checked as those of `fit`."""
+        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        self._refuse_weights("train_on_batch", weights)
+        with self._checked_data() as checked:
+            return super().train_on_batch(*checked(x, y, training=True), **weights, return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """`keras.Model.test_on_batch`, whose data are checked as those of `fit`."""
+        self._refuse_weights("test_on_batch", {"sample_weight": sample_weight})
+        with self._checked_data() as checked:
+            return super().test_on_batch(*checked(x, y), sample_weight, return_dict)
+
+    def data_spec(self):
+        """What the model trains on, a `kerasgan.data_spec.DataSpec`; None checks nothing."""
+        return None
+
+    def _refuse_weights(self, call, arguments):
+        given = [name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None]
+        if given and self.data_spec() is not None:
+            raise ValueError(f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}")
+
+    @contextlib.contextmanager
+    def _checked_data(self):
+        """A function that checks what `fit` and the others take; what fails leaves the model its weights."""
+        spec, watching = self.data_spec(), []
+
+        def checked(*data, training=False, batches=None):
+            if spec is None:
+                return data
+            watching.append(Checked(functools.partial(spec.check, training=training)))
+            wrapped = watching[-1].wrap(data[0])
+            if wrapped is not None:
+                return wrapped, *data[1:]
+            data = tuple(np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data)
+            data = spec.check(data, training)
+            if batches:
+                batch_size, split = batches
+                count = len(keras.tree.flatten(data)[0])
+                spec.check_split(int(count * (1 - split)), batch_size)
+            return data
+
+        with backend.kept(self):
+            try:
+                yield checked
+            except Exception as error:
+                for one in watching:
+                    if one.error is not None and one.error is not error:
+                        raise one.error from None
+                raise
+
+    def direction(self, name):
+        """Which way a report is better, "min" or "max"; None for a name that is none of `reports`."""
+        name = name.removeprefix("val_")
+        if name not in self._reported:
+            return None
+        return "max" if name in self.higher_is_better or name.endswith("accuracy") else "min"
+
+    def _tell_directions(self, callbacks):
+        """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or refuses."""
+        callbacks = getattr(callbacks, "callbacks", callbacks)
+        for callback in keras.tree.flatten(callbacks or []):
+            if getattr(callback, "mode", None) == "auto" and self.direction(getattr(callback, "monitor", "")):
+                callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
     def check_labels(self, labels, count=None):
         """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1; N is `count`, the
         number of images, if that is given."""
-        if count is not None and (labels is None or len(labels) != count):
-            received = None if labels is None else len(labels)
-            raise ValueError(f"labels must be one an image, {count}; received {received}")
-        labels = np.asarray(labels)
-        if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
-        if labels.min() < 0 or labels.max() >= self.classes:
-            raise ValueError(
-                f"labels must be in 0..{self.classes - 1}; received labels from {labels.min()} to {labels.max()}"
-            )
+        data_spec.check_labels(labels, self.classes, count)
 
     def labels_to_draw(self, n, labels):
         """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in turn.
@@ -384,7 +544,9 @@ class AdversarialModel(keras.Model):
         """
         if (n is None) == (labels is None):
             raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
-        labels = np.arange(n) % self.classes if labels is None else np.asarray(labels)
+        if labels is None:
+            return np.arange(check_count(n)) % self.classes
+        labels = np.asarray(labels)
         self.check_labels(labels)
         return labels
 
@@ -408,9 +570,44 @@ class AdversarialModel(keras.Model):
         presets.save(self, folder, letters=self.drawing, info=about)
 
 
+class Critic:
+    """A function of images as a penalty takes it; its gradient carries the player's loss scale.
+
+    Args:
+        model: an `AdversarialModel`.
+        player: whose loss the penalty is part of.
+        fn: function of images that returns logits.
+    """
+
+    def __init__(self, model, player, fn):
+        self.model, self.player, self.fn = model, player, fn
+
+    def __call__(self, x):
+        return self.fn(x)
+
+    def input_gradient(self, x):
+        return self.model.input_gradient(self.fn, x, self.player)
+
+
+def _checked_step(step, training):
+    """A step that first looks at the shapes and types of its data: where a data set was not checked, and as traced."""
+
+    @functools.wraps(step)
+    def checked(self, data):
+        spec = self.data_spec()
+        if spec is not None:
+            spec.check_traced(data, training)
+        return step(self, data)
+
+    return checked
+
+
 def averaged_copy(network):
     """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
-    copy = type(network).from_config(network.get_config())
+    config = network.get_config()
+    if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name
+        config = config | {"name": f"ema_{network.name}"}
+    copy = type(network).from_config(config)
     copy.set_weights(network.get_weights())
     copy.trainable = False
     return copy

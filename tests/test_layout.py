@@ -16,7 +16,7 @@ FILES = sorted(path for folder in ("kerasgan", "zoo", "benchmarks") for path in 
 LEVELS = [
     {"zoo", "benchmarks"}, {"callbacks"}, {"models", "text"}, {"training", "layers", "losses"}, {"ops"}, {"backend"},
 ]
-MODEL_FREE = {"data", "metrics", "images", "pages", "checkpoints"}
+MODEL_FREE = {"data", "metrics", "images", "pages", "checkpoints", "io"}
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
 # Built on TensorFlow: they may be imported where TensorFlow may be.
 ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
@@ -111,7 +111,47 @@ def swallowed_keywords(path):
             yield f"{name(path)}:{node.lineno} {node.name}(**{free})"
 
 
-@pytest.mark.parametrize("rule", [wrong_directions, wrong_frameworks, swallowed_keywords])
+# Writes only what grows, or inside a folder that is renamed when it is whole.
+WRITERS = {
+    "kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py",
+}
+WRITING = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "copy2", "copyfile", "copytree"}
+
+
+def unsafe_writes(path):
+    """Files that are written in another way than by `kerasgan.io.files`, whole or not at all."""
+    if name(path) in WRITERS or name(path).startswith("benchmarks/peers"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        texts = [a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant)]
+        texts = [text for text in texts if isinstance(text, str)]
+        opens = called in ("open", "File") and any(re.fullmatch(r"[rwxab+t]*[wxa+][rwxab+t]*", text) for text in texts)
+        image = called == "save" and {"PNG", "GIF", "JPEG"} & set(texts) and "BytesIO" not in path.read_text()
+        if called in WRITING or opens or image:
+            yield f"{name(path)}:{node.lineno} {called}"
+
+
+def own_readers_of_images(path):
+    """Folders searched and images opened past `kerasgan.data.image_files`, or without the formats that may be."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if name(path) == "kerasgan/data/image_files.py" or not isinstance(node, (ast.Call, ast.keyword)):
+            continue
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        given = {keyword.arg for keyword in node.keywords} if isinstance(node, ast.Call) else set()
+        opens = called in ("Image.open", "PIL.Image.open") and "formats" not in given
+        searches = called.endswith((".rglob", "os.walk", "os.scandir", "load_img", "io.decode_image"))
+        replaces = called.endswith((".decode", ".read_text", "open")) and "replace" in ast.unparse(node)
+        if opens or searches or replaces and name(path).startswith("kerasgan/data/"):
+            yield f"{name(path)}:{node.lineno} {called}"
+
+
+RULES = [own_readers_of_images, wrong_directions, wrong_frameworks, swallowed_keywords, unsafe_writes]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_tree_keeps_the_rule(rule):
     assert FILES
     assert [breach for path in FILES for breach in rule(path)] == []
@@ -131,6 +171,14 @@ def test_tree_keeps_the_rule(rule):
         (wrong_frameworks, "zoo/x.py", "import importlib\nimportlib.import_module('tensorflow')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    return options.get('a')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    pass"),
+        (own_readers_of_images, "zoo/x.py", "from PIL import Image\nImage.open('x')"),
+        (own_readers_of_images, "zoo/x.py", "Path('x').rglob('*.png')"),
+        (own_readers_of_images, "kerasgan/data/x.py", "file.read_text('utf-8', 'replace')"),
+        (unsafe_writes, "zoo/x.py", "open(path, 'w')"),
+        (unsafe_writes, "zoo/x.py", "h5py.File(path, mode='a')"),
+        (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),
+        (unsafe_writes, "kerasgan/x.py", "np.savez(path, a=1)"),
+        (unsafe_writes, "kerasgan/x.py", "picture.save(path, 'PNG')"),
     ],
 )
 def test_rule_sees_a_breach(rule, file, source, tmp_path, monkeypatch):

@@ -90,8 +90,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="a run must be an existing folder; received"):
         pages.run_page(tmp_path / "absent")
     (tmp_path / "scores.json").write_text('{"a": ')
-    with pytest.raises(ValueError, match="scores.json must hold a JSON object"):
-        pages.run_page(tmp_path)
+    assert "scores.json is left out, since it is damaged" in pages.run_page(tmp_path).read_text()
 
 
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e-9, 1e9], [0.1, 0.2, 0.3], [-3.0, -1.0]])

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from kerasgan import checkpoints, presets
+from kerasgan.metrics.digits import load_judge
+from kerasgan.training import AdversarialModel
 
 
 @keras.saving.register_keras_serializable("test_presets")
@@ -83,3 +85,38 @@ def test_every_shipped_preset_has_a_card_and_fits():
         assert sum(path.stat().st_size for path in presets.find(name).iterdir()) <= 4.2e6
         for path in presets.find(name).glob("*.h5"):
             checkpoints.verify(path)
+
+
+@pytest.mark.backend
+def test_a_preset_is_trained_on_from_its_quality():
+    """The network that trains has the file's weights too; what no file brought is told once, as training begins."""
+    gan = AdversarialModel.from_preset("mnist_gan_digits")
+    labels, judge = np.arange(200) % 10, load_judge()[0]
+
+    def right(images):
+        return (judge.predict(np.asarray(images), verbose=0).argmax(axis=1) == labels).mean()
+
+    latents = np.random.default_rng(0).normal(size=(200, gan.latent_dim)).astype("float32")
+    for network in (gan, gan.generator, gan.averaged):
+        assert right(network.predict([latents, labels.astype("int32")], verbose=0)) > 0.95
+    before = gan.sample(labels=labels, seed=1)
+    gan.compile(**{player: keras.optimizers.Adam(1e-9) for player in gan.players})
+    with pytest.warns(UserWarning, match=r"untrained weights of D \(discriminator\)") as told:
+        gan.fit(before[:64], labels[:64].astype("int32"), batch_size=16, verbose=0)
+    lines = [str(each.message) for each in told if "untrained" in str(each.message)]  # Keras on torch has its own
+    assert len(lines) == 1 and "\n" not in lines[0] and gan.not_loaded == ()
+    gan.train_on_batch(before[:8], labels[:8].astype("int32"))  # has been told
+    after = gan.sample(labels=labels, seed=1)
+    assert np.abs(after - before).mean() < 0.02 and right(after) > 0.95
+
+
+@pytest.mark.parametrize("name", ["stylex_digits_8_9", "hdgan_drawn_birds_256"])
+def test_every_copy_of_a_network_has_the_files_weights(name):
+    model = AdversarialModel.from_preset(name)
+    copies = {key for key, value in vars(model).items() if key.startswith("averaged") and value is not None}
+    assert copies == set(model.averages)
+    for average, trained in model.averages.items():
+        pairs = zip(getattr(model, average).get_weights(), getattr(model, trained).get_weights(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
+    networks = model.checkpoint_networks()
+    assert set(model.not_loaded) == set(networks) - set(model.drawing)

@@ -11,7 +11,6 @@ judges what generators make. The weights after the last epoch are kept, whatever
 import dataclasses
 import importlib.metadata
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -23,31 +22,37 @@ from kerasgan import checkpoints
 from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.drawn_birds import ATTRIBUTES, draw, drawn_birds
 from kerasgan.images import from_uint8
+from kerasgan.io import files, locks
 from kerasgan.metrics.attributes import JUDGE_FOLDER, VALUES, judged, resized
 from kerasgan.models.classifier import build_deep_classifier
 from kerasgan.text.char_cnn_rnn import CaptionedPairs
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
 
 SIZE = 128  # of the judge's pictures
 TEST_SIZES = (64, 128, 256)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
-    images: int = setting(8000, "birds to train on")
-    epochs: int = setting(9, "epochs in all; the weights after the last are kept")
-    batch_size: int = setting(50, "images a step")
-    learning_rate: float = setting(2e-3, "of Adam; falls to zero along a cosine")
-    width: int = setting(16, "filters of the first convolution")
-    features: int = setting(128, "of the layer whose statistics are compared")
-    smallest: int = setting(60, "pixels to which a picture is shrunk at most before it is enlarged again")
-    noise: float = setting(0.1, "largest deviation of the noise, in units of [-1, 1]")
-    light: float = setting(0.06, "largest relative change of contrast, and of each colour's level")
-    seed: int = setting(0, "of the birds, weights, order and wear")
+    images: int = setting(8000, "birds to train on", least=1)
+    epochs: int = setting(9, "epochs in all; the weights after the last are kept", least=1)
+    batch_size: int = setting(50, "images a step", least=1)
+    learning_rate: float = setting(2e-3, "of Adam; falls to zero along a cosine", above=0)
+    width: int = setting(16, "filters of the first convolution", least=1)
+    features: int = setting(128, "of the layer whose statistics are compared", least=1)
+    smallest: int = setting(
+        60, "pixels to which a picture is shrunk at most before it is enlarged again", least=1
+    )
+    noise: float = setting(0.1, "largest deviation of the noise, in units of [-1, 1]", least=0)
+    light: float = setting(
+        0.06, "largest relative change of contrast, and of each colour's level", least=0
+    )
+    seed: int = setting(0, "of the birds, weights, order and wear", least=0, below=2**32)
 
 
 def any_birds(count, seed, size):
@@ -132,7 +137,7 @@ def run(settings=Settings(), train=None, test=None):
         "train_birds": len(train),
         "parameters": judge.count_params(),
         "seconds": round(time.time() - start, 1),
-        "command": " ".join(["python -m zoo.bird_judge", *sys.argv[1:]]),
+        "command": shell_command("zoo.bird_judge"),
         "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
         "backend": backend,
         "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy", "Pillow")},
@@ -142,7 +147,7 @@ def run(settings=Settings(), train=None, test=None):
     right = {size: shares["all"] for size, shares in log["test_accuracy"].items()}
     info = {"test_accuracy": right, "command": log["command"], "seed": settings.seed}
     checkpoints.save_network(folder / name, judge, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 
@@ -156,7 +161,9 @@ def accuracies(judge, birds, size):
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import functools
 import importlib.metadata
 import json
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -27,29 +26,34 @@ from kerasgan.data.celeba import load_celeba
 from kerasgan.data.digits import load_digits
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
 from kerasgan.data.folder import load_folder
+from kerasgan.io import files, locks
 from kerasgan.models.classifier import build_classifier, build_deep_classifier
 from zoo import digit_judge, recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.scale import fit_to_data
+from zoo.settings import Checked, setting
 
 SHAKEN = digit_judge.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)  # how digits are bent, each epoch anew
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting("runs/classifier", "folder of the classifier and its log")
     data: str = setting("digits", "digits (offline), mnist, drawn_birds, plants, celeba, or a folder of class folders")
     classes: str = setting("8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute")
-    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin")
-    channels: int = setting(3, "of a folder's images, 1 or 3")
-    drawn: int = setting(4000, "number of drawn birds, before those of other values are left out")
-    epochs: int = setting(40, "epochs in all; the weights after the last are kept")
-    batch_size: int = setting(64, "images a step")
-    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine")
-    width: int = setting(16, "filters of the first convolution")
-    features: int = setting(64, "of the last layer but one")
-    seed: int = setting(0, "of weights, order and augmentation")
+    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
+    channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
+    drawn: int = setting(
+        4000, "number of drawn birds, before those of other values are left out", least=1
+    )
+    epochs: int = setting(40, "epochs in all; the weights after the last are kept", least=1)
+    batch_size: int = setting(64, "images a step", least=1)
+    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)
+    width: int = setting(16, "filters of the first convolution", least=1)
+    features: int = setting(64, "of the last layer but one", least=1)
+    seed: int = setting(0, "of weights, order and augmentation", least=0, below=2**32)
 
 
 # === What is to be told apart ===
@@ -126,15 +130,20 @@ def balanced(pictures, labels):
     return pictures[places], labels[places]
 
 
-def batches(data, train, batch_size, seed, classes):
+def batches(data, train, batch_size, seed, classes, repeats=1):
     """An epoch's batches of as many images of each class; of digits, each bent another way."""
     arguments = (*balanced(*train), batch_size, seed)
     if data in ("digits", "mnist"):
-        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes)
-    return Batches(*arguments, classes=classes)
+        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes, repeats=repeats)
+    return Batches(*arguments, classes=classes, repeats=repeats)
 
 
 # === The classifier ===
+
+
+def fitted(**given):
+    """The settings with a batch size that the images fill, unless it is given."""
+    return fit_to_data(Settings(**given), Settings(), set(given))
 
 
 def train(settings):
@@ -171,17 +180,19 @@ def run(settings=Settings()):
     """Trains, writes the classifier and its log to `output_dir`, and returns the file's path and the log."""
     checkpoints.check_folder(settings.output_dir)
     classifier, log = train(settings)
-    log["command"] = " ".join(["python -m zoo.classifier", *sys.argv[1:]])
+    log["command"] = shell_command("zoo.classifier")
     folder, dataset = Path(settings.output_dir), named(settings.data, settings.classes)
     path = folder / checkpoints.file_name("classifier", dataset, settings.size, "C", settings.epochs)
     info = {key: log[key] for key in ("heldout_accuracy", "classes", "command")}
     checkpoints.save_network(path, classifier, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / f"{path.stem}.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / f"{path.stem}.json", log)
     return path, log
 
 
 def shell(arguments):
-    path, log = run(Settings(**recipe.given_flags(Settings)))
+    settings = fitted(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        path, log = run(settings)
     print(json.dumps(log, indent=2))
     print(f"the classifier: {path}")
 

@@ -17,18 +17,23 @@ from kerasgan.metrics.digits import score_digits
 from kerasgan.models.conditional_vae import ConditionalVAE, build_decoder, build_encoder
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """Chosen by us: the papers' digits are others."""
 
-    epochs: int = setting(60, "epochs in all, those before a resume included")
-    data: str = setting("digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)")
-    latent_dim: int = setting(16, "numbers of a code")
-    width: int = setting(32, "channels of the encoder's first convolution")
-    learning_rate: float = setting(1e-3, "of both players' Adam, which falls to a twentieth over the second half")
+    epochs: int = setting(60, "epochs in all, those before a resume included", least=1)
+    data: str = setting(
+        "digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)",
+        choices=("digits", "mnist"),
+    )
+    latent_dim: int = setting(16, "numbers of a code", least=1)
+    width: int = setting(32, "channels of the encoder's first convolution", least=1)
+    learning_rate: float = setting(
+        1e-3, "of both players' Adam, which falls to a twentieth over the second half", above=0
+    )
 
 
 PRESETS = {"quick": {}, "mnist": {"data": "mnist", "epochs": 40, "batch_size": 128, "width": 64}}
@@ -41,7 +46,7 @@ def load(settings, split="train"):
 
 
 def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10)
+    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
 
 
 def build(settings, **changes):

@@ -22,35 +22,55 @@ from kerasgan.data.folder import load_folder
 from kerasgan.metrics.digits import score_unlabelled_digits
 from kerasgan.models import coopnet
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """The defaults are those of the authors' code for digits, but for the noise, which goes off as the notes advise."""
 
-    epochs: int = setting(150, "epochs in all, those before a resume included")
-    batch_size: int = setting(100, "images a step")
-    chains: int = setting(144, "Langevin chains a step, whatever batch_size is; samples come in blocks of as many")
-    steps: int = setting(15, "of Langevin on images; many make salt and pepper")
-    step_size: float = setting(0.002, "of Langevin on images; large ones distort")
-    sigma: float = setting(0.016, "deviation of the Gaussian that holds images at 0; small ones explode")
-    noise: float = setting(1.0, "of Langevin: 1 is Langevin's, 0 none")
-    noise_until: int = setting(100, "epochs with noise; 0 is always")
-    latent_steps: int = setting(0, "of Langevin on latents, as in the paper; 0 keeps them, as all released code does")
+    epochs: int = setting(150, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(100, "images a step", least=1)
+    chains: int = setting(
+        144, "Langevin chains a step, whatever batch_size is; samples come in blocks of as many",
+        least=2,
+    )
+    steps: int = setting(15, "of Langevin on images; many make salt and pepper", least=1)
+    step_size: float = setting(0.002, "of Langevin on images; large ones distort", above=0)
+    sigma: float = setting(
+        0.016, "deviation of the Gaussian that holds images at 0; small ones explode", above=0
+    )
+    noise: float = setting(1.0, "of Langevin: 1 is Langevin's, 0 none", least=0)
+    noise_until: int = setting(100, "epochs with noise; 0 is always", least=0)
+    latent_steps: int = setting(
+        0, "of Langevin on latents, as in the paper; 0 keeps them, as all released code does",
+        least=0,
+    )
     clip: bool = setting(False, "keep images in [-1, 1] after each Langevin step")
-    descriptor_rate: float = setting(0.007, "learning rate; too low, squares and no pictures, too high, explosions")
-    decay: float = setting(1.0, "of the descriptor's rate in each epoch without noise; lower ones end smoothly")
-    generator_rate: float = setting(1e-4, "learning rate; the descriptor's is usually 30 to 100 times as high")
-    beta_1: float = setting(0.5, "of both players' Adam")
-    negative_slope: float = setting(0.2, "of the leaky ReLUs")
+    descriptor_rate: float = setting(
+        0.007, "learning rate; too low, squares and no pictures, too high, explosions", above=0
+    )
+    decay: float = setting(
+        1.0, "of the descriptor's rate in each epoch without noise; lower ones end smoothly",
+        above=0, most=1,
+    )
+    generator_rate: float = setting(
+        1e-4, "learning rate; the descriptor's is usually 30 to 100 times as high", above=0
+    )
+    beta_1: float = setting(0.5, "of both players' Adam", least=0, below=1)
+    negative_slope: float = setting(0.2, "of the leaky ReLUs", least=0)
     small_weights: bool = setting(True, "begin with the authors' small normal weights; else with torch's default")
-    width: int = setting(64, "channels of the descriptor's first map and the generator's last but one")
-    latent_dim: int = setting(100, "numbers that the generator draws from")
+    width: int = setting(
+        64, "channels of the descriptor's first map and the generator's last but one", least=1
+    )
+    latent_dim: int = setting(100, "numbers that the generator draws from", least=2)
     data: str = setting("digits", "digits (4,000, offline), drawn_birds, mnist, cifar10 (both by TFDS), or a folder")
-    size: int = setting(28, "side of drawn birds and of a folder's images in pixels: 28, 32 or 64")
-    channels: int = setting(1, "of a folder's images, 1 or 3")
-    drawn: int = setting(4000, "number of drawn birds")
+    size: int = setting(
+        28, "side of drawn birds and of a folder's images in pixels: 28, 32 or 64",
+        choices=(28, 32, 64),
+    )
+    channels: int = setting(1, "of a folder's images, 1 or 3", choices=(1, 3))
+    drawn: int = setting(4000, "number of drawn birds", least=1)
 
 
 # Minutes on two CPU cores.
@@ -90,7 +110,7 @@ def load(data, size, channels, drawn):
     if data == "drawn_birds":
         birds = drawn_birds("train", drawn, size=size)
         return images.from_uint8(birds.images), birds.classes
-    return load_folder(data, size, channels)[:2]
+    return load_folder(data, size, channels, need_classes=False)[:2]
 
 
 def loaded(settings):
@@ -98,7 +118,7 @@ def loaded(settings):
 
 
 def data(settings):
-    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed)
+    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1)
 
 
 def build(settings):
@@ -107,7 +127,7 @@ def build(settings):
     if not 0 < settings.decay <= 1:
         raise ValueError(f"decay must be above 0 and at most 1; received {settings.decay}")
     pictures, _ = loaded(settings)
-    noise, until = settings.noise, settings.noise_until * (len(pictures) // settings.batch_size)
+    noise, until = settings.noise, settings.noise_until * data(settings).num_batches
     if noise and until:
         noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])  # counts updates from 0
     return coopnet.build(

@@ -9,9 +9,7 @@ a model copies is what it was trained on. Any other images, from Python: `kerasg
 `kerasgan.pages.diagnostics_page`.
 """
 
-import json
 import pathlib
-import sys
 
 import numpy as np
 from absl import flags
@@ -20,11 +18,13 @@ from kerasgan import pages, presets
 from kerasgan.data.digits import load_digits
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
 from kerasgan.images import to_uint8
+from kerasgan.io import files
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.birds import BLOCK, pick
 from kerasgan.metrics.diagnostics import diagnose
 from kerasgan.metrics.features import ClassifierFeatures
 from zoo import recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 UNSEEN = 1000  # birds
@@ -58,9 +58,9 @@ def run(checkpoint, folder, samples=None, seed=1, classes="belly", text_encoder=
     given = draw(model, about, samples, seed, classes, text_encoder)
     findings = diagnose(**given)
     findings["protocol"] |= {"checkpoint": str(checkpoint), "latents": f"of seed {seed}, generator in inference mode"}
-    folder.mkdir(parents=True, exist_ok=True)
+    files.new_folder(folder)
     record = findings | {"versions": recipe.versions()}
-    (folder / "diagnostics.json").write_text(json.dumps(record, indent=2) + "\n")
+    files.write_json(folder / "diagnostics.json", record)
     title = f"What {name_of(checkpoint)} draws, beside its data"
     pages.diagnostics_page(folder, findings, given["samples"], given["training"], title, command)
     return findings
@@ -139,7 +139,7 @@ def shell(arguments):
     if FLAGS.checkpoint is None:
         raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
     folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"diagnose_{name_of(FLAGS.checkpoint)}")
-    command = " ".join(["python -m zoo.diagnose", *sys.argv[1:]])
+    command = shell_command("zoo.diagnose")
     findings = run(
         FLAGS.checkpoint, folder, FLAGS.samples, FLAGS.seed, FLAGS.classes, FLAGS.text_encoder, command
     )  # fmt: skip

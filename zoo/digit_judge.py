@@ -9,7 +9,6 @@ only, each epoch bent another way. The weights after the last epoch are kept, wh
 import dataclasses
 import importlib.metadata
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -20,27 +19,31 @@ from keras import ops
 from kerasgan import checkpoints
 from kerasgan.data.batches import Batches
 from kerasgan.data.digits import load_digits
+from kerasgan.io import files, locks
 from kerasgan.metrics.digits import JUDGE_FOLDER
 from kerasgan.models.classifier import build_classifier
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
-    epochs: int = setting(60, "epochs in all; the weights after the last are kept")
-    batch_size: int = setting(64, "images a step")
-    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine")
-    width: int = setting(24, "filters of the first convolution")
-    features: int = setting(64, "of the layer whose statistics are compared")
-    degrees: float = setting(12.0, "largest rotation")
-    zoom: float = setting(0.12, "largest relative change of size, each axis for itself")
-    shear: float = setting(0.15, "largest slant")
-    shift: float = setting(2.0, "largest shift, in pixels")
-    seed: int = setting(0, "of weights, order and augmentation")
+    epochs: int = setting(60, "epochs in all; the weights after the last are kept", least=1)
+    batch_size: int = setting(64, "images a step", least=1)
+    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)
+    width: int = setting(24, "filters of the first convolution", least=1)
+    features: int = setting(64, "of the layer whose statistics are compared", least=1)
+    degrees: float = setting(12.0, "largest rotation", least=0)
+    zoom: float = setting(
+        0.12, "largest relative change of size, each axis for itself", least=0, below=1
+    )
+    shear: float = setting(0.15, "largest slant", least=0)
+    shift: float = setting(2.0, "largest shift, in pixels", least=0)
+    seed: int = setting(0, "of weights, order and augmentation", least=0, below=2**32)
 
 
 class WarpedBatches(Batches):
@@ -95,7 +98,7 @@ def run(settings=Settings(), train=None, test=None):
         "train_digits": len(train[0]),
         "parameters": judge.count_params(),
         "seconds": round(time.time() - start, 1),
-        "command": " ".join(["python -m zoo.digit_judge", *sys.argv[1:]]),
+        "command": shell_command("zoo.digit_judge"),
         "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
         "backend": backend,
         "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
@@ -104,12 +107,14 @@ def run(settings=Settings(), train=None, test=None):
     name = checkpoints.file_name("digit_judge", "digits", train[0].shape[1], "C", settings.epochs)
     info = {"test_accuracy": log["test_accuracy"], "command": log["command"], "seed": settings.seed}
     checkpoints.save_network(folder / name, judge, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ import json
 import pathlib
 import sys
 import warnings
-import zipfile
 
-import h5py
 import keras
 import numpy as np
 from absl import flags
@@ -30,6 +28,11 @@ from kerasgan import checkpoints, presets
 from kerasgan.data.digits import load_digits
 from kerasgan.data.image_source import image_source
 from kerasgan.images import to_uint8
+from kerasgan.io import files
+from kerasgan.io.arrays import names_in
+from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.keras_files import load_keras_file
+from kerasgan.io.reading import reading
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
 from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract
@@ -45,6 +48,7 @@ from kerasgan.metrics.scores import (
     scores,
 )
 from zoo import recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 JUDGED = {"digits": ("digits", "mnist"), "drawn birds": ("drawn_birds",)}  # what has a judge, and its names as data
@@ -148,9 +152,10 @@ def extractor(name="inception", weights=None):
     path = pathlib.Path(name)
     if path.suffix not in (".keras", ".h5") or not path.is_file():
         raise ValueError(f"--features must be {', '.join(FEATURES)}, or a classifier's .keras or .h5; received {name}")
-    network = checkpoints.load_network(path)[0] if _is_ours(path) else keras.models.load_model(path, compile=False)
+    network = checkpoints.load_network(path)[0] if _is_ours(path) else load_keras_file(path)
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ClassifierFeatures(network, {"network": f"a classifier, {path.name}", "weights_sha256": checksum})
+    with reading(path, "--features must be a classifier of images that ends in logits"):
+        return ClassifierFeatures(network, {"network": f"a classifier, {path.name}", "weights_sha256": checksum})
 
 
 def no_network(images):
@@ -242,20 +247,19 @@ def _captions_drawn(model, embeddings, count, seed):
 def _is_ours(path):
     """Whether a file is a checkpoint of this package's, not images."""
     path = pathlib.Path(path)
-    if path.suffix != ".h5" or not path.is_file() or not h5py.is_hdf5(path):
+    if path.suffix != ".h5" or not path.is_file() or not is_hdf5(path):
         return False
-    with h5py.File(path) as file:
-        return file.attrs.get("format") == checkpoints.FORMAT
+    try:
+        with open_hdf5(path) as file:
+            return str(file.attrs.get("format")) == checkpoints.FORMAT
+    except Exception:  # a damaged one; who reads it says so
+        return False
 
 
 def _is_statistics(path):
     if path is None or pathlib.Path(path).suffix != ".npz" or not pathlib.Path(path).is_file():
         return False
-    try:
-        with open(path, "rb") as stream, np.load(stream) as file:  # numpy would leave a cut file open
-            return {"mu", "sigma"} <= set(file.files)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
-        return False  # who reads it says what it is
+    return {"mu", "sigma"} <= names_in(path)
 
 
 def evaluate(samples, reference, by, metrics, *, batch_size=32, cache=None, save=None, progress=True, **options):
@@ -312,9 +316,9 @@ def shell(arguments):
     print_scores(found)
     if FLAGS.out:
         asked = {"checkpoint": FLAGS.checkpoint} if FLAGS.checkpoint else {"samples": FLAGS.samples}
-        command = " ".join(["python -m zoo.evaluate", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+        command = shell_command("zoo.evaluate", without=("out",))
         record = {**asked, "command": command, "seed": FLAGS.seed, **found, "warnings": [*dict.fromkeys(told)]}
-        pathlib.Path(FLAGS.out).write_text(json.dumps(record | {"versions": recipe.versions()}, indent=2) + "\n")
+        files.write_json(FLAGS.out, record | {"versions": recipe.versions()})
 
 
 def _judged():

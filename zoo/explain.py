@@ -10,7 +10,6 @@ their sufficiency is that of held-out ones; of a folder, in one part of it and o
 
 import functools
 import pathlib
-import sys
 
 import numpy as np
 from absl import flags
@@ -19,9 +18,11 @@ from PIL import Image, ImageOps
 from kerasgan import pages, presets
 from kerasgan.data.image_source import image_source
 from kerasgan.images import from_uint8, to_uint8
+from kerasgan.io import files
 from kerasgan.models import attfind, style_probe
 from kerasgan.models.stylex import StylEx
 from zoo import classifier, recipe, sample
+from zoo.command import shell_command
 
 FLAGS = flags.FLAGS
 STRATEGIES = {"shared": attfind.shared, "independent": attfind.independent, "subset": attfind.subset}
@@ -97,10 +98,10 @@ def run(
         "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
         "probabilities": np.concatenate([style_probe.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    files.new_folder(folder)
     attributes.save(folder / "attributes.npz")
     record = {"command": command, "attributes": attributes.rows(), **found, "versions": recipe.versions()}
-    recipe.write_json(folder / "attributes.json", record)
+    files.write_json(folder / "attributes.json", record)
     title = f"{names[target]} or {rest}: what the classifier looks at"
     pages.attributes_page(folder, found | {"attributes": rows, "together": together}, title, command)
     return attributes, sufficiencies
@@ -173,7 +174,7 @@ def shell(arguments):
         told = {"images_of": f"{FLAGS.data or about.get('data')}, {FLAGS.classes or about.get('classes')}"}
         training, heldout, names = load(about, size, channels, FLAGS.data, FLAGS.classes)
     folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"explain_{pathlib.Path(FLAGS.checkpoint).stem}")
-    command = " ".join(["python -m zoo.explain", *(word for word in sys.argv[1:] if not word.startswith("--out"))])
+    command = shell_command("zoo.explain", without=("out",))
     selector = attfind.select if FLAGS.selector == "effect" else attfind.select_often
     if FLAGS.max_effect is not None:
         if selector is not attfind.select:

@@ -17,20 +17,25 @@ from kerasgan.metrics.digits import score_digits
 from kerasgan.models.flow import Couplings, RealNVP
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """Chosen by us: the paper has no digits."""
 
-    epochs: int = setting(40, "epochs in all, those before a resume included")
-    data: str = setting("digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)")
-    scales: int = setting(2, "times that the maps are halved")
-    depth: int = setting(4, "couplings after each halving, a multiple of 4")
-    width: int = setting(64, "channels of the couplings' networks")
-    learning_rate: float = setting(1e-3, "of Adam, which falls to a twentieth over the second half")
-    temperature: float = setting(0.8, "of the pictures' latents; scores have 1")
+    epochs: int = setting(40, "epochs in all, those before a resume included", least=1)
+    data: str = setting(
+        "digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)",
+        choices=("digits", "mnist"),
+    )
+    scales: int = setting(2, "times that the maps are halved", least=1)
+    depth: int = setting(4, "couplings after each halving, a multiple of 4", least=4, even=4)
+    width: int = setting(64, "channels of the couplings' networks", least=1)
+    learning_rate: float = setting(
+        1e-3, "of Adam, which falls to a twentieth over the second half", above=0
+    )
+    temperature: float = setting(0.8, "of the pictures' latents; scores have 1", least=0)
 
 
 PRESETS = {"quick": {"width": 48}, "mnist": {"data": "mnist", "batch_size": 128}}
@@ -43,7 +48,7 @@ def load(settings, split="train"):
 
 
 def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10)
+    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
 
 
 def build(settings, **changes):

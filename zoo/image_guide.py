@@ -12,7 +12,6 @@ About 6 minutes on one core (TensorFlow).
 import dataclasses
 import importlib.metadata
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -21,11 +20,13 @@ import numpy as np
 
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
+from kerasgan.io import files, locks
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from kerasgan.text.guide import ImageGuide
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
 from zoo.text_encoder import NAME, SIZE, middle, probe
 
 GUIDE = "drawn_birds_guide"
@@ -33,18 +34,21 @@ FOLDER = presets.SHIPPED / GUIDE
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting(str(FOLDER), "folder of the guide and its log")
     text_encoder: str = setting(NAME, "a preset or checkpoint, with whose vectors it learns to agree")
-    images: int = setting(4500, "birds to train on")
-    epochs: int = setting(20, "epochs in all; the weights after the last are kept")
-    batch_size: int = setting(64, "pictures a step")
-    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine")
-    radius: float = setting(1.5, "how far a picture is moved against the network, in units of [-1, 1]; 0 is not at all")
-    width: int = setting(16, "filters of the first convolution")
-    seed: int = setting(0, "of the birds, weights, order and moves")
+    images: int = setting(4500, "birds to train on", least=1)
+    epochs: int = setting(20, "epochs in all; the weights after the last are kept", least=1)
+    batch_size: int = setting(64, "pictures a step", least=1)
+    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)
+    radius: float = setting(
+        1.5, "how far a picture is moved against the network, in units of [-1, 1]; 0 is not at all",
+        least=0,
+    )
+    width: int = setting(16, "filters of the first convolution", least=1)
+    seed: int = setting(0, "of the birds, weights, order and moves", least=0, below=2**32)
 
 
 class Lessons(char_cnn_rnn.CaptionedPairs):
@@ -74,14 +78,13 @@ def run(settings=Settings(), train=None, test=None):
     steps = settings.epochs * lessons.num_batches
     guide.compile(encoder=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)))
     guide.fit(lessons, epochs=settings.epochs, verbose=2)
-    given = [word for word in sys.argv[1:] if not word.startswith("--output_dir")]  # where it lies changes nothing
     log = {
         **score(encoder, encode, train, test),
         "train_images": len(train),
         "test_images": len(test),
         "parameters": encoder.count_params(),
         "seconds": round(time.time() - start, 1),
-        "command": " ".join(["python -m zoo.image_guide", *given]),
+        "command": shell_command("zoo.image_guide", without=("output_dir",)),
         "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
         "backend": backend,
         "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
@@ -90,7 +93,7 @@ def run(settings=Settings(), train=None, test=None):
     name = checkpoints.file_name("image_guide", "drawn_birds", SIZE, "R", settings.epochs)
     info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")}
     checkpoints.save_network(folder / name, encoder, epoch=settings.epochs, letter="R", info=info, dtype="float16")
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 
@@ -123,7 +126,9 @@ def network(name_or_file=GUIDE):
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

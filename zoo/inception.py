@@ -23,7 +23,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import sys
 import time
 
 import keras
@@ -36,15 +35,17 @@ from kerasgan.data.folder import class_files
 from kerasgan.data.lazy_images import LazyImages, open_rgb
 from kerasgan.data.prepared import load_prepared
 from kerasgan.images import from_uint8
+from kerasgan.io import files, locks
 from kerasgan.metrics import slim_inception
 from kerasgan.metrics.inception import read_weights
 from kerasgan.metrics.slim_inception import SlimInception, build_slim_inception
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     dataset: str = setting("drawn_birds", "drawn_birds, a folder of class folders, or the name of a prepared data set")
@@ -52,17 +53,31 @@ class Settings:
     weights: str = setting("", "file of the Inception of 2015-12-05 to start from; none starts from nothing")
     output_dir: str = setting("", "folder of the network, its card and its log; runs/inception_<dataset> by default")
     data_dir: str = setting("", "of prepared data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
-    images: int = setting(1000, "birds to draw, where they are drawn")
-    held_out: float = setting(0.1, "share of each class's images that only the accuracy in the log is taken from")
-    epochs: int = setting(30, "epochs in all; the weights after the last are kept")
-    batch_size: int = setting(32, "images a step")
-    learning_rate: float = setting(0.0, "of Adam; falls to zero along a cosine. 0 is 1e-4 from weights, 2e-3 from none")
-    size: int = setting(299, "side of the images that it sees; 299 from weights")
-    width: float = setting(1.0, "of all convolutions; 1 from weights; 0.25 is a sixteenth of the work")
-    smallest: float = setting(0.7, "least share of an image's side that a crop shows")
-    dropout: float = setting(0.2, "share of the features left out in training, as in inception/slim")
-    label_smoothing: float = setting(0.1, "as in inception/slim")
-    seed: int = setting(0, "of the weights, order, crops and the part held out")
+    images: int = setting(1000, "birds to draw, where they are drawn", least=1)
+    held_out: float = setting(
+        0.1, "share of each class's images that only the accuracy in the log is taken from",
+        above=0, below=1,
+    )
+    epochs: int = setting(30, "epochs in all; the weights after the last are kept", least=1)
+    batch_size: int = setting(32, "images a step", least=2)
+    learning_rate: float = setting(
+        0.0, "of Adam; falls to zero along a cosine. 0 is 1e-4 from weights, 2e-3 from none",
+        least=0,
+    )
+    size: int = setting(299, "side of the images that it sees; 299 from weights", least=75)
+    width: float = setting(
+        1.0, "of all convolutions; 1 from weights; 0.25 is a sixteenth of the work", above=0
+    )
+    smallest: float = setting(
+        0.7, "least share of an image's side that a crop shows", above=0, most=1
+    )
+    dropout: float = setting(
+        0.2, "share of the features left out in training, as in inception/slim", least=0, below=1
+    )
+    label_smoothing: float = setting(0.1, "as in inception/slim", least=0, below=1)
+    seed: int = setting(
+        0, "of the weights, order, crops and the part held out", least=0, below=2**32
+    )
 
 
 def pictures(settings):
@@ -154,6 +169,7 @@ def run(settings=Settings(), images=None, classes=None):
         raise ValueError(f"weights are of size 299 and width 1; received {settings.size} and {settings.width}")
     weights = read_weights(settings.weights)[0] if settings.weights else None
     checkpoints.check_folder(folder)
+    locks.acquire(folder)  # the end of the process gives it back too
     keras.utils.set_random_seed(settings.seed)
     start = time.time()
     images, classes = (images, classes) if images is not None else pictures(settings)
@@ -197,7 +213,7 @@ def run(settings=Settings(), images=None, classes=None):
         "fine_tuned_on": f"{len(train):,} images of {len(kinds)} classes of {name}{split}",
         "losses": [round(loss, 4) for loss in losses],
         "parameters": network.count_params(),
-        "command": " ".join(["python -m zoo.inception", *sys.argv[1:]]),
+        "command": shell_command("zoo.inception"),
         "settings": chosen,
         "versions": recipe.versions(),
     }
@@ -207,8 +223,9 @@ def run(settings=Settings(), images=None, classes=None):
     checkpoints.save_network(path, network, epoch=settings.epochs, letter="C", info=info)
     log["held_out_accuracy"] = round(accuracy(SlimInception(path), images, labels, test), 4)
     log |= {"held_out_images": len(test), "seconds": round(time.time() - start, 1)}
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
-    (folder / "card.md").write_text(card(path.name, log), encoding="utf-8")
+    files.write_json(folder / "log.json", log)
+    files.write_atomically(folder / "card.md", card(path.name, log))
+    locks.release(folder)
     return log
 
 

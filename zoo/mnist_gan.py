@@ -21,27 +21,39 @@ from kerasgan.metrics.digits import score_digits
 from kerasgan.models import mnist_gan
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """The defaults are those of the notes' network (they name neither rates nor batch: the usual ones of its time)."""
 
-    epochs: int = setting(30, "epochs in all, those before a resume included")
-    batch_size: int = setting(32, "images a discriminator step; 4,000 digits in batches of 128 are few steps")
-    model: str = setting("corrected", "noted (the notes' training), corrected, best, or plain (best without tricks)")
+    epochs: int = setting(30, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(
+        32, "images a discriminator step; 4,000 digits in batches of 128 are few steps", least=1
+    )
+    model: str = setting(
+        "corrected", "noted (the notes' training), corrected, best, or plain (best without tricks)",
+        choices=("noted", "corrected", "best", "plain"),
+    )
     data: str = setting("digits", "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders")
-    size: int = setting(28, "side of a folder's images in pixels, a multiple of 4; models best, plain")
-    channels: int = setting(1, "of a folder's images, 1 or 3; models best, plain")
-    width: int = setting(0, "channels of the generator's last map; 0 is the model's own")
+    size: int = setting(
+        28, "side of a folder's images in pixels, a multiple of 4; models best, plain",
+        least=4, even=4,
+    )
+    channels: int = setting(1, "of a folder's images, 1 or 3; models best, plain", choices=(1, 3))
+    width: int = setting(0, "channels of the generator's last map; 0 is the model's own", least=0)
     loss: str = setting("", "nonsaturating, minmax, wasserstein, hinge, soft or noisy (labels); models best, plain")
     penalty: str = setting("", "none, r1 or wgan_gp; models best, plain")
-    discriminator_steps: int = setting(1, "discriminator updates to one of the generator; not model noted")
-    pretrained: int = setting(0, "epochs at the start in which only the discriminator learns; without decay")
-    learning_rate: float = setting(2e-4, "of both players' Adam")
-    beta_1: float = setting(0.5, "of Adam")
-    beta_2: float = setting(0.999, "of Adam")
+    discriminator_steps: int = setting(
+        1, "discriminator updates to one of the generator; not model noted", least=1
+    )
+    pretrained: int = setting(
+        0, "epochs at the start in which only the discriminator learns; without decay", least=0
+    )
+    learning_rate: float = setting(2e-4, "of both players' Adam", above=0)
+    beta_1: float = setting(0.5, "of Adam", least=0, below=1)
+    beta_2: float = setting(0.999, "of Adam", least=0, below=1)
     decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
 
 
@@ -87,7 +99,9 @@ def load(settings):
 
 def data(settings):
     pictures, labels, classes = load(settings)
-    return Batches(pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes)
+    return Batches(
+        pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+    )
 
 
 def images_a_step(settings):
@@ -106,7 +120,7 @@ def build(settings, **changes):
     else:
         networks = {"generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)} | changes
         gan = mnist_gan.MnistGAN(as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks)
-    steps = settings.epochs * (len(pictures) // images_a_step(settings))
+    steps = settings.epochs * data(settings).num_batches
 
     def adam():
         rate = settings.learning_rate

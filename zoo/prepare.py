@@ -20,6 +20,7 @@ from kerasgan.data.coco import coco_folder
 from kerasgan.data.drawn_birds import drawn_birds
 from kerasgan.data.prepared import load_prepared, prepare, prepared_folder, read_origin
 from kerasgan.data.stackgan import stackgan_folder
+from kerasgan.io import files
 from kerasgan.metrics import inception
 from kerasgan.metrics.slim_inception import SlimInception
 from zoo import recipe
@@ -74,7 +75,7 @@ def prepare_inception(weights):
     if weights and pathlib.Path(f"{weights}.index").is_file():
         prefix = pathlib.Path(weights).resolve()  # StackGAN's are birds_valid299/model.ckpt and flowers_valid299/…
         network, path = SlimInception(weights), inception.home() / f"{prefix.parent.name}_{prefix.name}.h5"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.new_folder(path.parent)
         network.save(path)
         return path, network.protocol["sha256"]
     return inception.convert(weights)

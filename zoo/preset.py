@@ -5,11 +5,11 @@
 
 import json
 import pathlib
-import shutil
 
 from absl import flags
 
 from kerasgan import checkpoints, presets
+from kerasgan.io import files
 from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
@@ -83,7 +83,7 @@ def shell(arguments):
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
     presets.save(model, out, letters=model.drawing, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):
-        shutil.copy(run / name, out / name)
+        files.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))
     print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}, {size / 1e6:.2f} MB")
 

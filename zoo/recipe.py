@@ -12,7 +12,6 @@ import math
 import os
 import pathlib
 import platform
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,27 +21,28 @@ from absl import app, flags
 
 import kerasgan
 from kerasgan import callbacks, checkpoints, images, pages, presets
+from kerasgan.io import console, files, locks, side_files
+from zoo import signals
+from zoo.command import shell_command
 from zoo.memory import peak_mib
+from zoo.scale import fit_to_data
+from zoo.settings import Checked, setting
 
 RUNS = pathlib.Path("runs")
 flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
 
 
-def setting(default, text):
-    """A dataclass field with its help text, which is also the flag's."""
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What every recipe has. A field is a flag of the same name."""
 
-    epochs: int = setting(1, "epochs in all, those before a resume included")
-    batch_size: int = setting(64, "images a step")
-    seed: int = setting(0, "of weights, order and noise")
-    grid_every: int = setting(1, "epochs from one picture of samples to the next")
-    score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never")
-    checkpoint_every: int = setting(10, "epochs from one checkpoint to the next")
+    epochs: int = setting(1, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(64, "images a step", least=1)
+    repeats: int = setting(0, "passes over the images in an epoch; 0 chooses for few images, see zoo/scale.py", least=0)
+    seed: int = setting(0, "of weights, order and noise", least=0, below=2**32)
+    grid_every: int = setting(1, "epochs from one picture of samples to the next", least=1)
+    score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never", least=0)
+    checkpoint_every: int = setting(10, "epochs from one checkpoint to the next", least=1)
     jit_compile: bool = setting(False, "compile with XLA (always, on JAX); slower than TensorFlow's graph on CPUs")
     tensorboard: bool = setting(False, "also write TensorBoard's log, to <folder>/tensorboard")
 
@@ -93,10 +93,9 @@ def settings_of(recipe, preset=None, **changes):
     if unknown:
         raise ValueError(f"a setting of {recipe.name} is one of {', '.join(sorted(names))}; received {unknown.pop()!r}")
     settings = recipe.settings(**(recipe.presets[preset] | changes))
-    for name in ("epochs", "grid_every", "checkpoint_every"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name} must be at least 1; received {getattr(settings, name)}")
-    return settings
+    if not hasattr(settings, "data"):
+        return settings
+    return fit_to_data(settings, recipe.settings(**recipe.presets[preset]), set(changes))
 
 
 def run(recipe, settings, folder, command=None):
@@ -109,6 +108,11 @@ def run(recipe, settings, folder, command=None):
     keras.utils.set_random_seed(settings.seed)
     data, model = recipe.data(settings), recipe.build(settings)  # settings that build nothing leave nothing behind
     checkpoints.check_folder(folder / "checkpoints")
+    with locks.locked(folder):
+        return _run(recipe, settings, folder, command, data, model)
+
+
+def _run(recipe, settings, folder, command, data, model):
     _keep_settings(recipe, settings, folder, command)
     epoch = checkpoints.resume(folder / "checkpoints", model)
     if epoch:
@@ -122,7 +126,7 @@ def run(recipe, settings, folder, command=None):
             pages.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
-    write_json(folder / "scores.json", scores)
+    side_files.write_json(folder / "scores.json", scores)
     _keep_versions(folder)
     _draw_shipped(recipe, settings, folder)
     pages.run_page(folder)
@@ -135,9 +139,9 @@ def _draw_shipped(recipe, settings, folder):
         return
     learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
     if all(learnt.get(name) == getattr(settings, name, None) for name in ("data", "classes", "text_encoder")):
-        (folder / "shipped").mkdir(exist_ok=True)
+        files.new_folder(side_files.make_way(folder / "shipped", folder=True))
         drawn = recipe.draw(settings)(presets.load(recipe.shipped))
-        images.save_png(folder / "shipped" / f"{recipe.shipped}.png", drawn)
+        images.save_png(side_files.make_way(folder / "shipped" / f"{recipe.shipped}.png"), drawn)
 
 
 def _callbacks(recipe, settings, folder, model, score):
@@ -166,8 +170,11 @@ def _callbacks(recipe, settings, folder, model, score):
 def _keep_settings(recipe, settings, folder, command):
     """Writes settings and versions; a folder that holds another run's is left alone."""
     new, path = dataclasses.asdict(settings), folder / "settings.json"
-    if path.exists():
-        old = json.loads(path.read_text())
+    old = side_files.tolerant(path, side_files.json_object)
+    newest = checkpoints.latest(folder / "checkpoints", checkpoints.RESUME)
+    if old is None and newest:  # its files hold the settings too
+        old = side_files.tolerant(newest, checkpoints.read_info, {})
+    if old:
         other = [f"{k} {old[k]}" for k in new if k in old and old[k] != new[k] and k not in ("epochs", "tensorboard")]
         if other:
             raise ValueError(f"{folder} holds a run with {', '.join(other)}; go on with these or name another --folder")
@@ -177,15 +184,19 @@ def _keep_settings(recipe, settings, folder, command):
         "recipe": f"zoo.{recipe.name}",
         "command": command or f"python -m zoo.{recipe.name}",
     }
-    write_json(path, about | new)
+    side_files.write_json(path, about | new)
     _keep_versions(folder)
 
 
 def _keep_versions(folder):
     """Writes the versions, and the most memory that the run has held, before a resume or since."""
     path = folder / "versions.json"
-    before = json.loads(path.read_text()).get("peak_memory_mib", 0) if path.exists() else 0
-    write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
+    before = side_files.tolerant(path, _peak, 0)
+    side_files.write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
+
+
+def _peak(path):
+    return int(side_files.json_object(path).get("peak_memory_mib", 0))
 
 
 def versions():
@@ -198,13 +209,6 @@ def versions():
         except importlib.metadata.PackageNotFoundError:
             pass
     return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-
-
-def write_json(path, values):
-    """Writes a JSON file, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
-    temporary.replace(path)
 
 
 def dry_run(recipe, settings):
@@ -249,12 +253,11 @@ def main(recipe):
         if flags.FLAGS.dry_run:
             return dry_run(recipe, settings)
         folder = pathlib.Path(flags.FLAGS.folder or RUNS / folder_name(recipe.name, preset, settings.seed))
-        told = [word for word in sys.argv[1:] if not re.match("--?folder", word)]  # where is not what; see pages.py
-        command = " ".join([f"python -m zoo.{recipe.name}", *told])
+        line = shell_command(f"zoo.{recipe.name}", without=("folder",))  # where is not what; see pages.py
         try:
-            scores = run(recipe, settings, folder, command)
+            scores = run(recipe, settings, folder, line)
         except KeyboardInterrupt:
-            print(f"\nstopped; the same command resumes {folder} after its last checkpoint", file=sys.stderr)
+            console.tell(f"stopped; the same command resumes {folder} after its last checkpoint")
             sys.exit(130)
         for name, value in scores.items():
             if isinstance(value, (int, float)):
@@ -277,14 +280,29 @@ def given_flags(settings):
     return {name: value for name, value in values.items() if value is not None}
 
 
+def expand_home():
+    """Replaces a leading `~` in the values of all flags: a shell leaves the one in `--folder=~/run` as it is."""
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if isinstance(flag.value, str) and flag.value.startswith("~"):
+            flag.value = os.path.expanduser(flag.value)
+        elif isinstance(flag.value, list):
+            flag.value = [os.path.expanduser(v) if isinstance(v, str) else v for v in flag.value]
+
+
 def start(shell):
-    """`absl.app.run`, with bad input told in one line and a non-zero exit."""
+    """`absl.app.run`, with bad input told in one line and a non-zero exit. SIGTERM and SIGHUP do what Ctrl-C does."""
 
     def guarded(arguments):
-        try:
-            shell(arguments)
-        except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+        expand_home()
+        with console.followed(), signals.as_interrupts():
+            try:
+                shell(arguments)
+            except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:
+                console.tell(f"error: {error}")
+                sys.exit(1)
+            except KeyboardInterrupt:
+                console.tell("stopped")
+                sys.exit(130)
 
     app.run(guarded)

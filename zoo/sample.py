@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from kerasgan import checkpoints, images, presets
+from kerasgan.io import files
 from zoo import recipe
 
 FLAGS = flags.FLAGS
@@ -49,12 +50,7 @@ def shell(arguments):
     for name in ("by", "statistics"):
         if getattr(FLAGS, name) and draw is not of_latents:
             raise ValueError(f"{FLAGS.checkpoint} draws by its generator, in inference mode: --{name} is for CoopNet")
-    temporary = out.with_name(out.name + ".tmp")
-    try:
-        count = draw(model, temporary, out.suffix == ".png")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    count = draw(model, out, out.suffix == ".png")
     print(f"{count} images in {out}")
 
 
@@ -69,9 +65,12 @@ def of_labels(model, path, png):
     if png:
         images.save_png(path, images.grid(samples, FLAGS.columns))
     else:
-        with h5py.File(path, "w") as file:
+
+        def fill(file):
             file["images"], file["labels"] = samples, labels
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
+
+        files.write_hdf5(path, fill)
     return len(samples)
 
 
@@ -84,10 +83,13 @@ def of_latents(model, path, png):
     if png:
         images.save_png(path, images.grid(samples, FLAGS.columns))
     else:
-        with h5py.File(path, "w") as file:
+
+        def fill(file):
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
             file.attrs["protocol"] = json.dumps(model.protocol(*how))
+
+        files.write_hdf5(path, fill)
     return len(samples)
 
 
@@ -113,7 +115,8 @@ def of_captions(model, path, png):
         columns = max(min(FLAGS.columns, total) // 4, 1)
         images.save_png(path, images.captioned_sheet([captions[i // each] for i in rows], pictures, columns))
         return total
-    with h5py.File(path, "w") as file:
+
+    def parts(file):
         for start in range(0, total, BLOCK):
             rows, pictures = block(start)
             for size, x in pictures.items():
@@ -122,12 +125,15 @@ def of_captions(model, path, png):
                     file.create_dataset(name, (total, size, size, 3), "uint8", chunks=(1, size, size, 3))
                 file[name][rows[0] : rows[-1] + 1] = x
             print(f"\r{rows[-1] + 1} of {total}", end="", flush=True)
+            yield
         print()
         rows = np.arange(total) // each
         file["saveIDs"], file["classIDs"] = rows, classes[rows]
         file.create_dataset("embedding", data=embeddings[rows])
         file.create_dataset("captions", data=[captions[i] for i in rows], dtype=h5py.string_dtype())
         file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
+
+    files.stream_hdf5(path, parts)
     return total
 
 

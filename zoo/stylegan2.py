@@ -21,38 +21,46 @@ from kerasgan.models import stylegan2
 from kerasgan.ops.augment import translate
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """The defaults are the paper's, with the reproduction's networks."""
 
-    epochs: int = setting(100, "epochs in all, those before a resume included")
-    batch_size: int = setting(32, "images a step")
+    epochs: int = setting(100, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(32, "images a step", least=1)
     data: str = setting("digits", "digits (4,000, offline), mnist, drawn_birds, or a folder of class folders")
-    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin")
-    channels: int = setting(3, "of a folder's images, 1 or 3")
-    drawn: int = setting(3000, "number of drawn birds")
+    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
+    channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
+    drawn: int = setting(3000, "number of drawn birds", least=1)
     conditional: bool = setting(False, "tell both networks the class (not of drawn birds)")
-    form: str = setting("paper", "losses and penalties: paper, or reproduction, which has its own gamma, path ...")
-    capacity: int = setting(16, "half the channels of the generator's last block")
-    max_channels: int = setting(512, "the most channels of any layer")
-    latent_dim: int = setting(512, "numbers drawn for an image")
-    depth: int = setting(8, "layers of the mapping network")
-    mapping_form: str = setting("paper", "paper, or reproduction, in which w fade below 512 numbers")
-    group: int = setting(4, "samples whose deviation the discriminator is told; 0 is none")
-    gamma: float = setting(10.0, "of R1 at the real images; 0 is none")
-    path_weight: float = setting(2.0, "of path-length regularisation; 0 is none")
-    path_every: int = setting(4, "steps from one path length to the next")
-    path_start: int = setting(0, "steps before the first")
-    mixing: float = setting(0.9, "share of samples of two latents")
+    form: str = setting(
+        "paper", "losses and penalties: paper, or reproduction, which has its own gamma, path ...",
+        choices=("paper", "reproduction"),
+    )
+    capacity: int = setting(16, "half the channels of the generator's last block", least=1)
+    max_channels: int = setting(512, "the most channels of any layer", least=1)
+    latent_dim: int = setting(512, "numbers drawn for an image", least=1)
+    depth: int = setting(8, "layers of the mapping network", least=1)
+    mapping_form: str = setting(
+        "paper", "paper, or reproduction, in which w fade below 512 numbers",
+        choices=("paper", "reproduction"),
+    )
+    group: int = setting(4, "samples whose deviation the discriminator is told; 0 is none", least=0)
+    gamma: float = setting(10.0, "of R1 at the real images; 0 is none", least=0)
+    path_weight: float = setting(2.0, "of path-length regularisation; 0 is none", least=0)
+    path_every: int = setting(4, "steps from one path length to the next", least=1)
+    path_start: int = setting(0, "steps before the first", least=0)
+    mixing: float = setting(0.9, "share of samples of two latents", least=0, most=1)
     shift: bool = setting(False, "shift all that the discriminator sees by up to two pixels")
-    average: float = setting(0.998, "decay of the generator's moving average, which draws; 0 is none")
-    learning_rate: float = setting(2e-3, "of the generator's Adam")
-    ratio: float = setting(1.0, "the discriminator's learning rate over the generator's")
-    beta_1: float = setting(0.0, "of Adam")
-    beta_2: float = setting(0.99, "of Adam")
+    average: float = setting(
+        0.998, "decay of the generator's moving average, which draws; 0 is none", least=0, below=1
+    )
+    learning_rate: float = setting(2e-3, "of the generator's Adam", above=0)
+    ratio: float = setting(1.0, "the discriminator's learning rate over the generator's", above=0)
+    beta_1: float = setting(0.0, "of Adam", least=0, below=1)
+    beta_2: float = setting(0.99, "of Adam", least=0, below=1)
     decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
 
 
@@ -76,7 +84,7 @@ PRESETS = {
 
 
 @functools.lru_cache(1)
-def load(data, size, channels, drawn):
+def load(data, size, channels, drawn, conditional=False):
     """Images, labels and the number of classes; 1 where there are none."""
     if data in ("digits", "mnist"):
         if size != 32:
@@ -86,17 +94,19 @@ def load(data, size, channels, drawn):
     if data == "drawn_birds":
         pictures = images.from_uint8(drawn_birds("train", drawn, size=size).images)
         return pictures, np.zeros(len(pictures), "int32"), 1
-    pictures, labels, names = load_folder(data, size, channels)
+    pictures, labels, names = load_folder(data, size, channels, need_classes=conditional)
     return pictures, labels, len(names)
 
 
 def loaded(settings):
-    return load(settings.data, settings.size, settings.channels, settings.drawn)
+    return load(settings.data, settings.size, settings.channels, settings.drawn, settings.conditional)
 
 
 def data(settings):
     pictures, labels, classes = loaded(settings)
-    return Batches(pictures, labels, settings.batch_size, seed=settings.seed, classes=classes)
+    return Batches(
+        pictures, labels, settings.batch_size, seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+    )
 
 
 def build(settings):
@@ -123,7 +133,7 @@ def build(settings):
         seed=settings.seed,
         **options,
     )
-    steps = settings.epochs * (len(pictures) // settings.batch_size)
+    steps = settings.epochs * data(settings).num_batches
 
     def adam(rate):
         rate = FlatThenLinear(rate, steps) if settings.decay else rate

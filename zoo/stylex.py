@@ -22,56 +22,93 @@ from kerasgan.models import stylegan2, stylex
 from kerasgan.ops.augment import translate
 from kerasgan.schedules import FlatThenLinear
 from zoo import classifier, recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """The defaults are the reproduction's; each question of the training notes is one of these."""
 
-    epochs: int = setting(100, "epochs in all, those before a resume included")
-    batch_size: int = setting(32, "images a step")
+    epochs: int = setting(100, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(32, "images a step", least=1)
     data: str = setting("digits", "digits (offline), mnist, drawn_birds, plants, celeba, or a folder of class folders")
     classes: str = setting("8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute")
-    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin")
-    channels: int = setting(3, "of a folder's images, 1 or 3")
-    drawn: int = setting(4000, "number of drawn birds, before those of other values are left out")
+    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
+    channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
+    drawn: int = setting(
+        4000, "number of drawn birds, before those of other values are left out", least=1
+    )
     classifier: str = setting("", "file of the classifier, from zoo.classifier; without, one is trained first")
-    form: str = setting("reproduction", "losses and penalty: reproduction (hinge) or authors (logistic, R1)")
-    capacity: int = setting(16, "half the channels of the generator's last block")
-    max_channels: int = setting(512, "the most channels of any layer")
-    latent_dim: int = setting(512, "numbers of a style w")
-    depth: int = setting(8, "layers of the mapping network")
-    mapping_form: str = setting("reproduction", "paper, or reproduction, in which w of latents fade below 512 numbers")
-    encoder_gain: float = setting(1.0, "how large the encoder's last weights begin, over Kaiming's")
-    condition_on: str = setting("probabilities", "what the generator is told of the classifier; or logits")
-    alternation: str = setting("micro", "batches of: none (encoder), step (latents, encoder in turn), micro (halves)")
-    rec_in_discriminator_phase: str = setting("", "none, or accumulate, extra_step, second_step (the control)")
-    rec_weight: float = setting(1.0, "of the reconstruction")
-    perceptual_weight: float = setting(0.1, "in the reconstruction, of the perceptual distance")
-    w_weight: float = setting(0.1, "in the reconstruction, of the distance of w")
-    pixel_weight: float = setting(1.0, "in the reconstruction, of the distance of pixels, in units of [0, 1]")
-    kl_weight: float = setting(1.0, "of the divergence of the classifier's opinions")
+    form: str = setting(
+        "reproduction", "losses and penalty: reproduction (hinge) or authors (logistic, R1)",
+        choices=("reproduction", "authors"),
+    )
+    capacity: int = setting(16, "half the channels of the generator's last block", least=1)
+    max_channels: int = setting(512, "the most channels of any layer", least=1)
+    latent_dim: int = setting(512, "numbers of a style w", least=1)
+    depth: int = setting(8, "layers of the mapping network", least=1)
+    mapping_form: str = setting(
+        "reproduction", "paper, or reproduction, in which w of latents fade below 512 numbers",
+        choices=("paper", "reproduction"),
+    )
+    encoder_gain: float = setting(
+        1.0, "how large the encoder's last weights begin, over Kaiming's", least=0
+    )
+    condition_on: str = setting(
+        "probabilities", "what the generator is told of the classifier; or logits",
+        choices=("probabilities", "logits"),
+    )
+    alternation: str = setting(
+        "micro", "batches of: none (encoder), step (latents, encoder in turn), micro (halves)",
+        choices=("none", "step", "micro"),
+    )
+    rec_in_discriminator_phase: str = setting(
+        "", "none, or accumulate, extra_step, second_step (the control)",
+        choices=("", "accumulate", "extra_step", "second_step"),
+    )
+    rec_weight: float = setting(1.0, "of the reconstruction", least=0)
+    perceptual_weight: float = setting(
+        0.1, "in the reconstruction, of the perceptual distance", least=0
+    )
+    w_weight: float = setting(0.1, "in the reconstruction, of the distance of w", least=0)
+    pixel_weight: float = setting(
+        1.0, "in the reconstruction, of the distance of pixels, in units of [0, 1]", least=0
+    )
+    kl_weight: float = setting(1.0, "of the divergence of the classifier's opinions", least=0)
     reverse_kl: bool = setting(False, "the divergence of the images' classes from the reconstructions'")
     lpips: str = setting("", "file of AlexNet's weights: LPIPS in place of the classifier's features")
     stretch: bool = setting(True, "show the perceptual distance images stretched to [-1, 1], each by itself")
-    penalty_weight: float = setting(2.5, "of the discriminator's slope, once a step; 0 is none")
-    penalty_every: int = setting(4, "steps from one slope to the next")
-    path_weight: float = setting(1 / 32, "of path lengths, once a step; 0 is none")
-    path_every: int = setting(32, "steps from one path length to the next")
-    path_start: int = setting(5000, "steps before the first")
-    path_source: str = setting("both", "styles at which path lengths are taken: z, encoder or both")
-    w_match: str = setting("", "pull the encoder's w to those of latents by moments or mmd; none")
-    w_match_weight: float = setting(1.0, "of that")
-    mixing: float = setting(0.9, "share of samples of two latents")
-    average: float = setting(0.995, "decay of the moving averages, which draw; 0 is none")
+    penalty_weight: float = setting(
+        2.5, "of the discriminator's slope, once a step; 0 is none", least=0
+    )
+    penalty_every: int = setting(4, "steps from one slope to the next", least=1)
+    path_weight: float = setting(1 / 32, "of path lengths, once a step; 0 is none", least=0)
+    path_every: int = setting(32, "steps from one path length to the next", least=1)
+    path_start: int = setting(5000, "steps before the first", least=0)
+    path_source: str = setting(
+        "both", "styles at which path lengths are taken: z, encoder or both",
+        choices=("z", "encoder", "both"),
+    )
+    w_match: str = setting(
+        "", "pull the encoder's w to those of latents by moments or mmd; none",
+        choices=("", "moments", "mmd"),
+    )
+    w_match_weight: float = setting(1.0, "of that", least=0)
+    mixing: float = setting(0.9, "share of samples of two latents", least=0, most=1)
+    average: float = setting(
+        0.995, "decay of the moving averages, which draw; 0 is none", least=0, below=1
+    )
     shift: bool = setting(False, "shift all that the discriminator sees by up to two pixels (black backgrounds)")
-    learning_rate: float = setting(2e-4, "of the generator's Adam")
-    encoder_rate: float = setting(0.05, "the encoder's learning rate over the generator's")
-    discriminator_rate: float = setting(1.5, "the discriminator's learning rate over the generator's")
-    beta_1: float = setting(0.5, "of Adam")
-    beta_2: float = setting(0.9, "of Adam")
-    accumulate: int = setting(1, "batches whose gradients make one step, for less memory than one large batch")
+    learning_rate: float = setting(2e-4, "of the generator's Adam", above=0)
+    encoder_rate: float = setting(0.05, "the encoder's learning rate over the generator's", above=0)
+    discriminator_rate: float = setting(
+        1.5, "the discriminator's learning rate over the generator's", above=0
+    )
+    beta_1: float = setting(0.5, "of Adam", least=0, below=1)
+    beta_2: float = setting(0.9, "of Adam", least=0, below=1)
+    accumulate: int = setting(
+        1, "batches whose gradients make one step, for less memory than one large batch", least=1
+    )
     decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
 
 
@@ -118,12 +155,13 @@ def loaded(settings):
 
 def data(settings):
     train, _, names = loaded(settings)
-    return classifier.batches(settings.data, train, settings.batch_size, settings.seed, len(names))
+    repeats = settings.repeats or 1
+    return classifier.batches(settings.data, train, settings.batch_size, settings.seed, len(names), repeats)
 
 
 @functools.lru_cache(1)
 def trained(task):
-    network, log = classifier.train(classifier.Settings(**dict(zip(TASK, task, strict=True))))
+    network, log = classifier.train(classifier.fitted(**dict(zip(TASK, task, strict=True))))
     print(f"the classifier: {log['heldout_accuracy']:.1%} of {log['heldout_images']} held-out images right")
     return network
 

@@ -13,7 +13,6 @@ About 10 minutes on 2 cores (TensorFlow). A linear map then reads 98.5 % of what
 import dataclasses
 import importlib.metadata
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -23,32 +22,45 @@ import numpy as np
 from kerasgan import checkpoints, presets
 from kerasgan.data.drawn_birds import ATTRIBUTES, asked, drawn_birds
 from kerasgan.images import from_uint8
+from kerasgan.io import files, locks
 from kerasgan.metrics.r_precision import r_precision
 from kerasgan.text import char_cnn_rnn
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
 
 SIZE = 64  # of the image encoder's images
 NAME = "drawn_birds_text"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting(str(presets.SHIPPED / NAME), "folder of the encoders, their card and their log")
-    images: int = setting(4500, "birds to train on")
-    image_epochs: int = setting(12, "epochs in which the image encoder learns the attributes")
-    caption_epochs: int = setting(4, "epochs of all captions in which the text encoder learns the attributes")
-    epochs: int = setting(10, "epochs in which it learns to agree with the images")
-    batch_size: int = setting(64, "pairs a step")
-    learning_rate: float = setting(1.5e-3, "of Adam; each lesson falls to zero along a cosine")
-    recurrent: str = setting("rnn", "the text encoder's: rnn, the paper's, or gru")
-    width: float = setting(0.5, "of the text encoder; 1 is the paper's")
-    image_width: int = setting(16, "filters of the image encoder's first convolution")
-    dim: int = setting(1024, "numbers a caption")
-    match: str = setting("instance", "what a caption is told from: other birds (instance) or other species (class)")
-    seed: int = setting(0, "of the birds, weights and order")
+    images: int = setting(4500, "birds to train on", least=1)
+    image_epochs: int = setting(
+        12, "epochs in which the image encoder learns the attributes", least=0
+    )
+    caption_epochs: int = setting(
+        4, "epochs of all captions in which the text encoder learns the attributes", least=0
+    )
+    epochs: int = setting(10, "epochs in which it learns to agree with the images", least=1)
+    batch_size: int = setting(64, "pairs a step", least=1)
+    learning_rate: float = setting(
+        1.5e-3, "of Adam; each lesson falls to zero along a cosine", above=0
+    )
+    recurrent: str = setting(
+        "rnn", "the text encoder's: rnn, the paper's, or gru", choices=("rnn", "gru")
+    )
+    width: float = setting(0.5, "of the text encoder; 1 is the paper's", above=0)
+    image_width: int = setting(16, "filters of the image encoder's first convolution", least=1)
+    dim: int = setting(1024, "numbers a caption", least=1)
+    match: str = setting(
+        "instance", "what a caption is told from: other birds (instance) or other species (class)",
+        choices=("instance", "class"),
+    )
+    seed: int = setting(0, "of the birds, weights and order", least=0, below=2**32)
 
 
 def run(settings=Settings(), train=None, test=None):
@@ -83,7 +95,7 @@ def run(settings=Settings(), train=None, test=None):
         "test_images": len(test),
         "parameters": {"text": model.text_encoder.count_params(), "image": model.image_encoder.count_params()},
         "seconds": round(time.time() - start, 1),
-        "command": " ".join(["python -m zoo.text_encoder", *sys.argv[1:]]),
+        "command": shell_command("zoo.text_encoder"),
         "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
         "backend": backend,
         "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
@@ -91,7 +103,7 @@ def run(settings=Settings(), train=None, test=None):
     folder = Path(settings.output_dir)
     info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")} | {"epoch": settings.epochs}
     presets.save(model, folder, letters=("T", "V"), card=card(folder.name, log), info=info)
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n")
+    files.write_json(folder / "log.json", log)
     return log
 
 
@@ -202,7 +214,9 @@ The char-CNN-RNN text encoder for captions of drawn birds (`T.h5`) and the image
 
 
 def shell(arguments):
-    print(json.dumps(run(Settings(**recipe.given_flags(Settings))), indent=2))
+    settings = Settings(**recipe.given_flags(Settings))
+    with locks.locked(settings.output_dir):
+        print(json.dumps(run(settings), indent=2))
 
 
 if __name__ == "__main__":

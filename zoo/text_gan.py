@@ -17,44 +17,75 @@ from kerasgan.metrics.birds import score_birds
 from kerasgan.models import hdgan
 from kerasgan.schedules import Halved
 from zoo import recipe
-from zoo.recipe import setting
+from zoo.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
     """The defaults are those of the paper's released code for birds."""
 
-    epochs: int = setting(600, "epochs in all, those before a resume included")
-    batch_size: int = setting(10, "images a step, at least 2 (the notes: 16; small batches fail)")
-    judge_width: int = setting(0, "of the discriminators; 0 is width")
+    epochs: int = setting(600, "epochs in all, those before a resume included", least=1)
+    batch_size: int = setting(
+        10, "images a step, at least 2 (the notes: 16; small batches fail)", least=2
+    )
+    judge_width: int = setting(0, "of the discriminators; 0 is width", least=0)
     sizes: str = setting("64,128,256", "sizes of the pictures, smallest first, of 64, 128, 256 ...")
-    width: int = setting(128, "of all networks; 128 is the paper's, 16 and 32 are for small machines")
+    width: int = setting(
+        128, "of all networks; 128 is the paper's, 16 and 32 are for small machines", least=1
+    )
     data: str = setting("drawn_birds", "drawn_birds (made on the spot), or what zoo.prepare prepared: birds, coco ...")
     data_dir: str = setting("", "folder of the prepared data; TensorFlow Datasets' own by default")
-    drawn: int = setting(2000, "number of drawn birds")
+    drawn: int = setting(2000, "number of drawn birds", least=1)
     text_encoder: str = setting("drawn_birds_text", "a preset or checkpoint; '' takes the data's own embeddings")
-    captions: int = setting(4, "embeddings of an image's captions that are averaged, drawn anew each time")
-    image_loss: str = setting("released", "released, global, local, both, or none: only pairs are judged")
+    captions: int = setting(
+        4, "embeddings of an image's captions that are averaged, drawn anew each time", least=1
+    )
+    image_loss: str = setting(
+        "released", "released, global, local, both, or none: only pairs are judged",
+        choices=("released", "global", "local", "both", "none"),
+    )
     skip: bool = setting(False, "the notes' upsampling skip connection (large multimodal path)")
     extra_conv: bool = setting(True, "one more 1 x 1 convolution of image code and text in the pair's branch")
-    norm: str = setting("batch", "of the discriminators: batch, layer or none; batch's gives wrong pairs away")
-    loss: str = setting("least_squares", "of both players, least_squares or logistic")
+    norm: str = setting(
+        "batch", "of the discriminators: batch, layer or none; batch's gives wrong pairs away",
+        choices=("batch", "layer", "none"),
+    )
+    loss: str = setting(
+        "least_squares", "of both players, least_squares or logistic",
+        choices=("least_squares", "logistic"),
+    )
     redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
-    critic_epochs: int = setting(0, "epochs with the notes' extra steps of the discriminator; -1 is all")
-    critic_epoch: int = setting(0, "generator's updates that they count as an epoch; 0: those of a whole one")
-    divergence_weight: float = setting(4.0, "of the conditioning's KL divergence")
-    augmentation: float = setting(1.0, "of the condition's deviation, 1 as in the paper; short runs want less")
-    damsm_weight: float = setting(0.0, "of DAMSM, by the guide; 0 is none")
+    critic_epochs: int = setting(
+        0, "epochs with the notes' extra steps of the discriminator; -1 is all", least=-1
+    )
+    critic_epoch: int = setting(
+        0, "generator's updates that they count as an epoch; 0: those of a whole one", least=0
+    )
+    divergence_weight: float = setting(4.0, "of the conditioning's KL divergence", least=0)
+    augmentation: float = setting(
+        1.0, "of the condition's deviation, 1 as in the paper; short runs want less", least=0
+    )
+    damsm_weight: float = setting(0.0, "of DAMSM, by the guide; 0 is none", least=0)
     guide: str = setting("", "of zoo.image_guide, or a file of one; '' is the image encoder beside text_encoder")
-    damsm_crop: float = setting(1.0, "least side of the random crops of the fakes that DAMSM sees; 1 is none")
-    damsm_queue: int = setting(0, "captions of past steps that DAMSM tells a fake from, beside the batch's")
-    penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none")
-    average: float = setting(0.0, "decay of the generator's moving average, which then draws; 0 is none")
-    learning_rate: float = setting(2e-4, "of both players' Adam")
-    beta_1: float = setting(0.5, "of both players' Adam")
-    halve_every: int = setting(100, "epochs from one halving of the rates to the next")
+    damsm_crop: float = setting(
+        1.0, "least side of the random crops of the fakes that DAMSM sees; 1 is none",
+        above=0, most=1,
+    )
+    damsm_queue: int = setting(
+        0, "captions of past steps that DAMSM tells a fake from, beside the batch's", least=0
+    )
+    penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none", least=0)
+    average: float = setting(
+        0.0, "decay of the generator's moving average, which then draws; 0 is none",
+        least=0, below=1,
+    )
+    learning_rate: float = setting(2e-4, "of both players' Adam", above=0)
+    beta_1: float = setting(0.5, "of both players' Adam", least=0, below=1)
+    halve_every: int = setting(100, "epochs from one halving of the rates to the next", least=1)
     start: str = setting("", "folder of a run of smaller sizes, or the same, whose last networks go on here")
-    score_every: int = setting(0, "epochs from one score to the next, on few samples; 0 is never")
+    score_every: int = setting(
+        0, "epochs from one score to the next, on few samples; 0 is never", least=0
+    )
 
 
 # The paper's birds, once `python -m zoo.prepare birds` has them, with the embeddings that come with them.
@@ -126,8 +157,9 @@ def sizes_of(settings):
 
 def data(settings):
     return CaptionedBatches(
-        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed
-    )
+        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed,
+        repeats=settings.repeats or 1,
+    )  # fmt: skip
 
 
 def build(settings):
@@ -142,7 +174,7 @@ def build(settings):
         )  # fmt: skip
         for size in sizes
     }
-    steps = max(len(loaded(settings)) // settings.batch_size, 1)
+    steps = max((settings.repeats or 1) * (len(loaded(settings)) // settings.batch_size), 1)
     epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
     gan = hdgan.HDGAN(
         hdgan.build_generator(

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import shutil
 import time
 import traceback
 
@@ -18,6 +17,7 @@ from absl import logging
 
 from benchmarks import timing
 from benchmarks.claims import claims, noted, verdicts
+from kerasgan.io import files
 from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "claims"
@@ -163,8 +163,8 @@ def keep_pictures(claim, runs, folder):
     for arm in claim.arms.values():
         picture = runs / arm.key(0) / "samples.png"
         if picture.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(picture, folder / f"{arm.key(0)}.png")
+            files.new_folder(folder)
+            files.copy(picture, folder / f"{arm.key(0)}.png")
 
 
 def rounded(value):
@@ -179,9 +179,9 @@ def rounded(value):
 
 
 def write(path, values):
-    """`recipe.write_json`, in a folder that is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    recipe.write_json(path, values)
+    """`files.write_json`, in a folder that is made if need be."""
+    files.new_folder(path.parent)
+    files.write_json(path, values)
 
 
 def read(path):

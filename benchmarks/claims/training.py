@@ -2,12 +2,12 @@
 
 import csv
 import functools
-import shutil
 
 import keras
 
 from benchmarks.claims import Experiment, runner
 from kerasgan import callbacks, checkpoints
+from kerasgan.io import files
 from zoo import recipe
 
 SCORES = 6  # of a curve
@@ -47,7 +47,7 @@ def _run(kind, preset, settings, seed, folder):
         diverged, scores = 1, score_last(kind, chosen, folder)
     grids = sorted((folder / "grids").glob("epoch_*.png"))
     if grids:
-        shutil.copyfile(grids[-1], folder / "samples.png")
+        files.copy(grids[-1], folder / "samples.png")
     measures = numbers(scores) | {"diverged": diverged}
     return {"measures": measures, "curve": curve(folder), "protocol": scores.get("protocol")}
 

@@ -4,6 +4,7 @@ Every read and write of a Keras variable inside a differentiated, compiled or lo
 result of it, by a nested `Scope`; what moved inside is handed back to the scope around it.
 """
 
+import contextlib
 import functools
 
 import jax
@@ -18,6 +19,7 @@ __all__ = [
     "fori_loop",
     "frozen_averages",
     "image_conv",
+    "kept",
     "prefers_products",
     "recomputed",
     "step",
@@ -180,3 +182,18 @@ def prefers_products():
 
 def image_conv(x, kernel, strides, padding):
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
+
+
+@contextlib.contextmanager
+def kept(model):
+    """Keras takes the values out of the model's variables for an epoch, and loses them where the first batch fails."""
+    optimizer = model.optimizer.variables if model.optimizer is not None else []
+    before = [(v, v.value) for v in [*model.variables, *optimizer]]
+    try:
+        yield
+    except BaseException:
+        model.jax_state_sync()  # the state after the last whole batch
+        for variable, value in before:
+            if variable._value is None and not value.is_deleted():
+                variable.assign(value)
+        raise

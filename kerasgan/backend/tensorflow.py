@@ -1,5 +1,6 @@
 """TensorFlow: gradient tapes over one player's variables, and the fused batch-norm kernel."""
 
+import contextlib
 import functools
 
 import keras
@@ -14,6 +15,7 @@ __all__ = [
     "fori_loop",
     "frozen_averages",
     "image_conv",
+    "kept",
     "prefers_products",
     "recomputed",
     "step",
@@ -76,6 +78,9 @@ def value_and_input_gradient(fn, x):
 
 
 def apply(optimizer, gradients, variables):
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        return _apply_mean(replica, optimizer, gradients, variables)
     sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
     if sparse or not _is_plain_adam(optimizer):
         return optimizer.apply(gradients, variables)
@@ -97,6 +102,20 @@ def apply(optimizer, gradients, variables):
             grad=gradient,
         )
     optimizer.iterations.assign_add(1)
+
+
+def _apply_mean(replica, optimizer, gradients, variables):
+    """A step with the mean of the replicas' gradients: each replica's loss is a mean over its part of the batch."""
+    gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    # Keras sums over replicas, after clipping. The gradients are equal on all of them now, so nothing is left to sum.
+    # It stays so: replicas take turns in threads, and one replica's sum is no other.
+    object.__setattr__(inner, "_all_reduce_sum_gradients", _unsummed)
+    optimizer.apply(gradients, variables)
+
+
+def _unsummed(gradients_and_variables):
+    return gradients_and_variables
 
 
 def _is_plain_adam(optimizer):
@@ -249,3 +268,7 @@ def untuned(strategy):
     # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
     # Keras looks at the kinds of the other strategies.
     return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy
+
+
+def kept(model):
+    return contextlib.nullcontext()

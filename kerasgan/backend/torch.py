@@ -1,5 +1,6 @@
 """torch: `torch.autograd.grad` with respect to one player's variables, so the other gathers no stray gradients."""
 
+import contextlib
 import functools
 
 import keras
@@ -14,6 +15,7 @@ __all__ = [
     "fori_loop",
     "frozen_averages",
     "image_conv",
+    "kept",
     "prefers_products",
     "recomputed",
     "step",
@@ -35,6 +37,8 @@ def step(fn):
 
 
 def _gradients(outputs, inputs, **options):
+    if not inputs:  # a frozen player; torch refuses to differentiate by nothing
+        return []
     gradients = torch.autograd.grad(outputs, inputs, allow_unused=True, **options)
     return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients, strict=True)]
 
@@ -119,14 +123,16 @@ def recomputed(fn):
 
 def batch_norm(x, gamma, beta, epsilon, relu=False):
     channels = x.shape[-1]
+    count = x.numel() // channels
+    if count == 1:  # torch's kernel refuses: the only value is its own mean
+        mean = x.reshape(channels)
+        y = (x - mean) * gamma * epsilon**-0.5 + beta
+        return torch.relu(y) if relu else y, mean, torch.zeros_like(gamma)
     maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
     # momentum 1: the "running" statistics come out as the batch's own
     y = torch.batch_norm(maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled)
     y = torch.relu(y) if relu else y
-    count = x.numel() // channels
-    if count == 1:  # the kernel divides by count - 1
-        variance = torch.zeros_like(variance)
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 
 
@@ -140,3 +146,7 @@ def prefers_products():
 
 def image_conv(x, kernel, strides, padding):
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
+
+
+def kept(model):
+    return contextlib.nullcontext()

@@ -21,12 +21,13 @@ class Batches(keras.utils.PyDataset):
         shuffle: False keeps the order of the arrays.
         drop_remainder: leave out the last N mod batch_size images of an epoch's order, so that all batches are equal.
         classes: number of classes; None admits any label from 0.
+        repeats: passes over the images in one epoch, each in an order of its own.
 
     Attributes:
         epoch: the epoch whose order is served, from 0; the end of an epoch adds one.
     """
 
-    def __init__(self, images, labels, batch_size, seed=0, shuffle=True, drop_remainder=True, classes=None):
+    def __init__(self, images, labels, batch_size, seed=0, shuffle=True, drop_remainder=True, classes=None, repeats=1):
         super().__init__()
         self.images, self.labels = check_images(images), np.asarray(labels)
         if batch_size < 2:
@@ -44,24 +45,31 @@ class Batches(keras.utils.PyDataset):
             raise ValueError(f"labels must be in 0..{top}; received labels from {low} to {high}")
         if drop_remainder and batch_size > len(self.images):
             raise ValueError(f"batch_size must be at most the {len(self.images)} images; received {batch_size}")
-        self.labels = self.labels.astype("int32", copy=False)
+        if repeats < 1:
+            raise ValueError(f"repeats must be at least 1; received {repeats}")
+        self.labels, self.repeats = self.labels.astype("int32", copy=False), repeats
         self.batch_size, self.seed, self.shuffle, self.drop_remainder = batch_size, seed, shuffle, drop_remainder
         self.epoch, self._within_epoch = 0, False
 
     @property
     def num_batches(self):
+        return self.repeats * self._batches_in_a_pass
+
+    @property
+    def _batches_in_a_pass(self):
         return len(self.images) // self.batch_size if self.drop_remainder else -(-len(self.images) // self.batch_size)
 
     def __len__(self):
         return self.num_batches
 
-    def order(self):
-        """Indices of the images in the order of the current epoch: int [N]."""
-        count = len(self.images)
-        return np.random.default_rng((self.seed, self.epoch)).permutation(count) if self.shuffle else np.arange(count)
+    def order(self, index=0):
+        """Indices of the images in one pass of the current epoch: int [N]."""
+        count, number = len(self.images), self.epoch * self.repeats + index
+        return np.random.default_rng((self.seed, number)).permutation(count) if self.shuffle else np.arange(count)
 
     def __getitem__(self, index):
-        chosen = self.order()[index * self.batch_size : (index + 1) * self.batch_size]
+        which, index = divmod(index, self._batches_in_a_pass)
+        chosen = self.order(which)[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[chosen], self.labels[chosen]
 
     def set_epoch(self, epoch):

@@ -7,7 +7,6 @@ x.png alike where both are there: they are two images. A class, there, is the su
 classes are each a class of their own: any other image is a wrong one. Text is UTF-8, or UTF-16 with a byte order mark.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.image_files import SUFFIXES, check_name, find_images
 from kerasgan.data.lazy_images import LazyImages, open_rgb
 from kerasgan.data.text_files import read_json_lines, read_lines
+from kerasgan.io.reading import parse_json, reading
 
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
 
@@ -36,12 +36,13 @@ def caption_folder(path, size=304):
         ValueError: a line that is not as above, a name that leads out of the folder, another encoding, no image at
             all, no caption for one.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f"path must be a folder of images and captions; received {path}")
     rows = _from_lines(path / "captions.jsonl") if (path / "captions.jsonl").exists() else _from_texts(path)
     files = [path / name for name, _, _ in rows]
-    missing = [file for file in files if not file.is_file()]
+    with reading(path / "captions.jsonl", "captions must name files"):
+        missing = [file for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(f"captions need their images; {len(missing):,} are missing, the first {missing[0]}")
     kinds = [kind for _, _, kind in rows]
@@ -58,11 +59,11 @@ def _from_lines(file):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             name, captions, kind = row["file"], row["captions"], row.get("class")
             good = isinstance(name, str) and isinstance(captions, list) and captions
             good = good and all(isinstance(caption, str) and caption.strip() for caption in captions)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             good = False
         if not good or (rows and (kind is None) != (next(iter(rows.values()))[1] is None)):
             raise ValueError(f"a line of captions must be {RULE}; {file}, line {number}: {line.strip()[:80]}")

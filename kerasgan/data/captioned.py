@@ -87,12 +87,13 @@ class CaptionedBatches(keras.utils.PyDataset):
         seed: of all chance.
         flip: whether half of the images, real and wrong each for itself, are mirrored.
         shuffle: False keeps the order of the images, crops in the middle, flips nothing, and takes the first captions.
+        repeats: passes over the images in one epoch, each in an order of its own.
 
     Raises:
         ValueError: images smaller than `size`, no embeddings, fewer captions than asked, one class only, batch 1.
     """
 
-    def __init__(self, data, batch_size, size=256, captions=4, seed=0, flip=True, shuffle=True, workers=1):
+    def __init__(self, data, batch_size, size=256, captions=4, seed=0, flip=True, shuffle=True, workers=1, repeats=1):
         super().__init__(workers=workers)
         if batch_size < 2:
             raise ValueError(
@@ -112,7 +113,9 @@ class CaptionedBatches(keras.utils.PyDataset):
             raise ValueError(f"images must be at least {size} pixels high and wide; received {height} x {width}")
         self.data, self.batch_size, self.size, self.captions = data, batch_size, size, captions
         self.shrink = min(height, width) // size
-        self.seed, self.flip, self.shuffle = seed, flip, shuffle
+        if repeats < 1:
+            raise ValueError(f"repeats must be at least 1; received {repeats}")
+        self.seed, self.flip, self.shuffle, self.repeats = seed, flip, shuffle, repeats
         # Images sorted by class: those of another class are all but one run of places.
         self._by_class = np.argsort(data.classes, kind="stable")
         ordered = data.classes[self._by_class]
@@ -122,15 +125,17 @@ class CaptionedBatches(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        return len(self.data) // self.batch_size
+        return self.repeats * (len(self.data) // self.batch_size)
 
     def __len__(self):
         return self.num_batches
 
     def __getitem__(self, index):
         count = len(self.data)
-        random = np.random.default_rng((self.seed, self.epoch, index))
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(count) if self.shuffle else np.arange(count)
+        which, index = divmod(index, count // self.batch_size)
+        number = self.epoch * self.repeats + which
+        random = np.random.default_rng((self.seed, number, index))
+        order = np.random.default_rng((self.seed, number)).permutation(count) if self.shuffle else np.arange(count)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         first, last = self._first[chosen], self._last[chosen]
         place = random.integers(0, count - (last - first))

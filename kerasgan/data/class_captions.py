@@ -15,6 +15,8 @@ from kerasgan.data.captioned import CaptionedImages
 from kerasgan.data.lazy_images import LazyImages, resized
 from kerasgan.data.prepared import Records, data_folder
 from kerasgan.data.stackgan import crop_bird
+from kerasgan.data.tfds_folder import RULE
+from kerasgan.io.reading import reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,9 @@ def class_captions(source, split="train", size=304, data_dir=None):
     about = SOURCES[source]
     records = Records(_folder(about, data_folder(data_dir)), split)
     rows = [records.row(index) for index in range(len(records))]
-    names = [row.get("label_name", b"").decode() or records.features["label"].int2str(row["label"]) for row in rows]
-    files = [row.get("image/filename", row.get("file_name", b"")).decode() for row in rows]
+    with reading(records.folder, RULE):
+        names = [row.get("label_name", b"").decode() or records.features["label"].int2str(row["label"]) for row in rows]
+        files = [row.get("image/filename", row.get("file_name", b"")).decode() for row in rows]
 
     def read(index):
         image = Image.fromarray(records[index])

@@ -8,7 +8,6 @@ Source: Lin et al., "Microsoft COCO: Common Objects in Context" (arXiv 1405.0312
                                                captions.pickle ({file name: captions}) instead of the annotations
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from kerasgan.data.image_files import check_name
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
 from kerasgan.data.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names
-from kerasgan.data.text_files import decode, read_text
+from kerasgan.data.text_files import decode
+from kerasgan.io.reading import read_json, reading
 
 
 def coco_folder(path, split="train", size=256, embeddings=True):
@@ -37,7 +37,7 @@ def coco_folder(path, split="train", size=256, embeddings=True):
         FileNotFoundError: what is missing, whence it comes and where it goes.
         ValueError: files that do not fit each other, or that hold no data.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     ready = path / split
     captions = _captions(path, split)
     names, vectors = list(captions), None
@@ -58,28 +58,30 @@ def _captions(path, split):
     """File name -> captions, in the order of the files' list."""
     pickled, annotations = path / split / "captions.pickle", sorted(path.glob(f"annotations/captions_{split}20*.json"))
     if pickled.is_file():
+        found = load_pickle(pickled, dict)
+        if not all(isinstance(name, (str, bytes)) and isinstance(lines, list) for name, lines in found.items()):
+            raise ValueError(f"captions must be a list for each file's name; received others in {pickled}")
         return {
             check_name(decode(name, pickled), pickled): [decode(line, pickled) for line in lines]
-            for name, lines in load_pickle(pickled, dict).items()
+            for name, lines in found.items()
         }
     if not annotations:
         raise FileNotFoundError(
             f"annotations/captions_{split}2014.json is missing in {path}; "
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
-    try:
-        content = json.loads(read_text(annotations[0]))  # 2014, the paper's, goes before 2017
-        names = {image["id"]: image["file_name"] for image in content["images"]}
+    rule = "{path} must be COCO's captions, whole"
+    content = read_json(annotations[0], rule, shape=dict)  # 2014, the paper's, goes before 2017
+    with reading(annotations[0], rule):
+        names = {image["id"]: check_name(image["file_name"], annotations[0]) for image in content["images"]}
         captions = {name: [] for name in names.values()}
         for row in content["annotations"]:
             captions[names[row["image_id"]]].append(row["caption"].strip())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        told = f"{type(error).__name__} {' '.join(str(error).split())}"
-        raise ValueError(f"{annotations[0]} must be COCO's captions, whole: {told[:150]}") from None
-    captions = {check_name(name, annotations[0]): lines for name, lines in captions.items() if lines}
+    captions = {name: lines for name, lines in captions.items() if lines}
     if not captions:
         raise ValueError(f"{annotations[0]} must hold a caption; received none")
     return captions
+
 
 
 def _files(path, split, names):

@@ -9,6 +9,12 @@ from kerasgan.data.image_files import KINDS, find_images, read_image
 from kerasgan.images import from_uint8
 
 
+def count_folder(path):
+    """Number of images in a folder and below it, without reading them; None if there is no such folder."""
+    path = Path(path).expanduser()
+    return len(find_images(path)) if path.is_dir() else None
+
+
 def load_folder(path, size=28, channels=1, need_classes=True):
     """Read the images of a folder into memory.
 
@@ -52,7 +58,7 @@ def class_files(path, need_classes=True):
     Raises:
         ValueError: no such folder, no class sub-folder, or a class without images.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise ValueError(f"path must be a folder of class sub-folders; received {path}")
     found = find_images(path)

@@ -14,6 +14,7 @@ Every reader of the package uses these two, so a file is the same image wherever
 
 import dataclasses
 import functools
+import math
 import os
 import sys
 import threading
@@ -23,6 +24,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from kerasgan.io.reading import one_line, short_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -88,7 +91,7 @@ def find_images(folder, suffixes=SUFFIXES):
     Raises:
         ValueError: `folder` is not a folder.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise ValueError(f"a folder of images must exist; received {folder}")
     files, folders, skipped = [], [], Counter()
@@ -147,8 +150,8 @@ def check_name(name, where):
     parts = str(name).replace("\\", "/").split("/")
     good = isinstance(name, str) and name.strip(" ./\\") and "\0" not in name and ".." not in parts
     if not good or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or name.startswith("\\"):
-        shown = f"{name!r:.80}"
-        raise ValueError(f"a file's name must be a path inside its folder, without '..'; {where} has {shown}")
+        told = f"{short_path(where)} has {one_line(repr(name), 60)}"
+        raise ValueError(f"a file's name must be a path inside its folder, without '..'; {told}")
     return PurePosixPath(name).as_posix()
 
 
@@ -170,7 +173,7 @@ def read_image(file, channels=3, look=None, name=None):
     Raises:
         UnreadableImage: the file is not a whole image, or has more than `MAX_PIXELS` pixels. One line that names it.
     """
-    name = file if name is None else name
+    name = short_path(file if name is None else name)
     try:
         with _opened(file) as image:
             if look:
@@ -181,7 +184,7 @@ def read_image(file, channels=3, look=None, name=None):
     except FileNotFoundError:
         reason = "there is no such file"
     except Exception as error:  # Pillow raises, by format: OSError, SyntaxError, struct.error, IndexError, ...
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        reason = one_line(error, 100) or type(error).__name__
     raise UnreadableImage(f"each file must be a readable image; {name}: {reason}")
 
 
@@ -197,11 +200,16 @@ def stored_image(file):
         return image.copy()
 
 
+def image_size(file):
+    """Width and height of an image as it is stored, from its header. Raises as Pillow does."""
+    with _opened(file) as image:
+        return image.size
+
+
 def decoded_bytes(file):
     """About how much memory decoding takes; 0 where the header cannot be read, since decoding then fails at once."""
     try:
-        with _opened(file) as image:
-            return 8 * image.width * image.height  # 4 in Pillow, 3 in NumPy
+        return 8 * math.prod(image_size(file))  # 4 in Pillow, 3 in NumPy
     except Exception:
         return 0
 

@@ -10,25 +10,28 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import math
 import re
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from kerasgan.data.image_files import KINDS, UnreadableImage, decoded_bytes, find_images, read_image
 from kerasgan.images import to_uint8
+from kerasgan.io.arrays import Arrays, array_header, load_npy, load_npz
+from kerasgan.io.hdf5 import Dataset, open_hdf5
+from kerasgan.io.limits import FLOOR, MIB, TooMuch
+from kerasgan.io.reading import reading
 
 FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
 AHEAD = 16  # files that are decoded before they are needed, at most
 BYTES = 2**28  # that these and a batch may take, where one image does not take more
 DRAWN = 500  # images that a model draws from one seed: part of what they are, so not a setting
+WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
 
 
@@ -138,7 +141,7 @@ def image_source(images, *, count=None, key=None, convert=False, mixed_sizes=Fal
     if isinstance(images, ImageSource):
         found = images  # `count` may be made smaller; the rest is what it was made with
     elif isinstance(images, (str, Path)):
-        path = Path(images)
+        path = Path(images).expanduser()
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)
@@ -221,76 +224,89 @@ def _file(path, key):
     if path.suffix.lower() not in FILES or not path.is_file():
         raise ValueError(f"images must be in a folder or a file {', '.join(FILES)} that exists; received {path}")
     kind = {".npz": _npz, ".npy": _npy}.get(path.suffix.lower(), _h5)
-    try:
+    with reading(path, WHOLE, UnreadableImage, others=(ValueError,)):
         key, count, read = kind(path, key)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise UnreadableImage(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
     def blocks():
-        try:
+        with reading(path, WHOLE, UnreadableImage):
             for block in read():
                 yield None, block
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise UnreadableImage(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
     name = f"{path}, {key}" if key else str(path)
     return ImageSource(name, blocks, count, content=lambda: f"{key} {_checksum_of_files(path.parent, [path])}")
 
 
 def _npy(path, key):
-    return None, *_rows(path, lambda: open(path, "rb"), lambda: np.load(path))
+    size = path.stat().st_size
+    return None, *_rows(path, lambda: (open(path, "rb"), size), lambda: load_npy(path))
 
 
 def _h5(path, key):
-    with h5py.File(path, "r") as file:
-        if file.attrs.get("format") == "kerasgan":
+    with open_hdf5(path) as file:
+        if str(file.attrs.get("format")) == "kerasgan":
             raise ValueError(f"{path} must hold images; it holds a network's weights")
-        key = _key(path, [name for name in file if isinstance(file[name], h5py.Dataset)], key)
-        count = len(_array(file[key], f"{path}, {key}"))
+        key = _key(path, [name for name in file if isinstance(file[name], Dataset)], key)
+        shape, dtype = file[key].shape, file[key].dtype
+        if dtype is None:
+            raise ValueError(f"images must be uint8; received text in {path}, {key}")
+        _array(np.broadcast_to(np.zeros((), dtype), shape), f"{path}, {key}")
+        rows = _rows_at_once(shape)
 
     def read():
-        with h5py.File(path, "r") as file:
-            yield from _slices(file[key])
+        with open_hdf5(path) as file:
+            images = file[key]
+            if images.shape != shape:
+                raise ValueError("it changed while it was read")
+            for start in range(0, shape[0], rows):
+                yield images.rows(start, start + rows)
 
-    return key, count, read
+    return key, shape[0], read
 
 
 def _npz(path, key):
-    with zipfile.ZipFile(path) as archive:
-        key = _key(path, [name[:-4] for name in archive.namelist() if name.endswith(".npy")], key)
-    return key, *_rows(f"{path}, {key}", lambda: zipfile.ZipFile(path).open(f"{key}.npy"), lambda: np.load(path)[key])
+    with open(path, "rb") as file:
+        key = _key(path, list(Arrays(file).members), key)
+
+    def open_member():
+        return Arrays(path).open(key)
+
+    return key, *_rows(f"{path}, {key}", open_member, lambda: load_npz(path, (key,))[key])
+
+
+def _rows_at_once(shape):
+    """How many images are read at once: `BLOCK`, fewer where they are large."""
+    size = math.prod(shape[1:])
+    if size > FLOOR:
+        raise TooMuch(f"an image of {size:,} bytes is larger than {FLOOR:,}")
+    return max(1, min(BLOCK, 64 * MIB // max(1, size)))
 
 
 def _rows(where, open_file, load):
     """The number of rows of an array in numpy's format, and a function that reads them block by block."""
-    with open_file() as file:
-        shape, fortran, dtype = _npy_header(file)
+    file, size = open_file()
+    with file:
+        shape, fortran, dtype = array_header(file, size)
     _array(np.broadcast_to(np.zeros((), dtype), shape), where)
+    rows = _rows_at_once(shape)
 
     def read():
         if fortran:
             yield from _slices(load())
             return
-        with open_file() as file:
-            _npy_header(file)
-            size = int(np.prod(shape[1:]))
-            for start in range(0, shape[0], BLOCK):
-                rows = min(BLOCK, shape[0] - start)
-                data = file.read(rows * size)
-                if len(data) < rows * size:
+        file, size = open_file()
+        with file:
+            if array_header(file, size)[0] != shape:
+                raise ValueError("it changed while it was read")
+            row = math.prod(shape[1:])
+            for start in range(0, shape[0], rows):
+                count = min(rows, shape[0] - start)
+                data = file.read(count * row)
+                if len(data) < count * row:
                     raise EOFError("it is cut off")
-                yield np.frombuffer(data, dtype).reshape(rows, *shape[1:])
+                yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
+            file.read(1)  # of a zip's member: its checksum is compared at the end
 
     return shape[0], read
-
-
-def _npy_header(file):
-    try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return read(file)
-    except ValueError as error:
-        raise OSError(f"it holds no array of numpy's ({error})") from None
 
 
 def _key(path, names, key):

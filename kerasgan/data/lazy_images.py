@@ -24,7 +24,7 @@ class LazyImages(Sequence):
             return self.read(self.items[index])
         except UnreadableImage:
             raise  # it names the image
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, MemoryError) as error:
             told = " ".join(str(error).split())
             raise UnreadableImage(f"each file must be a readable image; {self.items[index]}: {told}") from None
 

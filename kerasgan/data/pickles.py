@@ -1,51 +1,14 @@
 """Pickles of numbers and text, read so that nothing in them runs: numpy arrays, builtin containers, and nothing else.
 
-A pickle is a program. Its names are looked up in one place, `find_class`, which here knows those few that data need
-(https://docs.python.org/3/library/pickle.html#restricting-globals).
+A pickle is a program. `kerasgan.io.pickle_reader` builds what it describes without running it.
 """
 
+import mmap
 import os
-import pickle
 from pathlib import Path
 
-import numpy as np
-
-
-def _bytes(text, encoding):
-    """What Python 3 writes for bytes in protocols 0 to 2."""
-    if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes must be written as latin1; received {encoding!r}")
-    return text.encode("latin1")
-
-
-def _array(buffer, dtype, shape, order):
-    """What numpy writes for an array in protocol 5."""
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
-
-
-KNOWN = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _bytes,
-    ("collections", "OrderedDict"): dict,  # both keep their order
-}
-for _core in ("numpy.core", "numpy._core"):  # before and since numpy 2
-    KNOWN[_core + ".multiarray", "_reconstruct"] = np.empty(0).__reduce__()[0]
-    KNOWN[_core + ".multiarray", "scalar"] = np.float32(0).__reduce__()[0]
-    KNOWN[_core + ".numeric", "_frombuffer"] = _array
-for _builtins in ("__builtin__", "builtins"):  # Python 2 and 3
-    KNOWN.update({(_builtins, kind.__name__): kind for kind in (set, frozenset, bytearray)})
-
-
-class Refused(ValueError):
-    """A pickle asks for something that is not data."""
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in KNOWN:
-            raise Refused(f"{module}.{name}")
-        return KNOWN[module, name]
+from kerasgan.io.pickle_reader import Refused, read_pickle
+from kerasgan.io.reading import one_line, reading, reason, short_path
 
 
 def load_pickle(path, kind=object, encoding="latin1"):
@@ -62,18 +25,24 @@ def load_pickle(path, kind=object, encoding="latin1"):
         OSError: no such file.
     """
     with Path(path).open("rb") as file:
-        try:
-            content = _Unpickler(file, encoding=encoding).load()
-        except Refused as error:
-            raise Refused(
-                f"a pickle of data may hold numpy arrays, numbers, text and containers of them; "
-                f"{path} asks for {error}, and nothing of it was run"
-            ) from None
-        except Exception as error:  # what a broken pickle raises depends on where it breaks
-            size = os.fstat(file.fileno()).st_size
-            raise ValueError(
-                f"a pickle must be whole; {path} ({size:,} bytes) cannot be read: {' '.join(str(error).split())}"
-            ) from None
+        size = os.fstat(file.fileno()).st_size
+        with reading(path, "a pickle of data must be whole"):
+            try:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else _nothing() as data:
+                    content, _ = read_pickle(data, encoding=encoding)
+            except Refused as error:
+                raise Refused(
+                    f"a pickle of data may hold numpy arrays, numbers, text and containers of them; "
+                    f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
+                ) from None
+            except Exception as error:  # what a broken pickle raises depends on where it breaks
+                raise ValueError(
+                    f"a pickle must be whole; {short_path(path)} ({size:,} bytes) cannot be read: {reason(error)}"
+                ) from None
     if not isinstance(content, kind):
         raise ValueError(f"{path} must hold a {kind.__name__}; received {type(content).__name__}")
     return content
+
+
+def _nothing():
+    raise ValueError("it is empty")

@@ -19,7 +19,9 @@ import keras
 import numpy as np
 
 from kerasgan.data.captioned import CaptionedImages
-from kerasgan.data.image_files import UnreadableImage, read_image
+from kerasgan.data.image_files import UnreadableImage, image_size, read_image
+from kerasgan.data.tfds_folder import RULE, builder_in
+from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
 
@@ -38,7 +40,7 @@ def prepared_folder(name, data_dir=None):
 
 def read_origin(folder):
     """What a prepared data set was made from, as `prepare` was told."""
-    return json.loads((folder / "metadata.json").read_text())
+    return read_json(folder / "metadata.json", RULE, shape=dict)
 
 
 def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
@@ -179,21 +181,35 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
     if not (folder / "dataset_info.json").exists():
         raise FileNotFoundError(f"no prepared {name} in {folder.parent.parent}: python -m zoo.prepare makes it")
     records = Records(folder, split)
-    rows = [records.row(index) for index in range(len(records))]
-    images = records
-    if in_memory:
-        images = np.empty((len(records), *records[0].shape), "uint8")
-        with ThreadPoolExecutor() as pool:
-            for place, image in zip(images, pool.map(records.__getitem__, range(len(records))), strict=True):
-                place[:] = image
-    return CaptionedImages(
-        images=images,
-        classes=np.array([row["class"] for row in rows], "int32"),
-        captions=[[caption.decode() for caption in row["captions"]] for row in rows],
-        names=[row["name"].decode() for row in rows],
-        embeddings=np.stack([row["embeddings"] for row in rows]) if "embeddings" in rows[0] else None,
-        attributes=np.stack([row["attributes"] for row in rows]) if "attributes" in rows[0] else None,
-    )
+    with reading(folder, RULE):
+        rows = [records.row(index) for index in range(len(records))]
+        images = records
+        if in_memory:
+            sizes = {records.size(index) for index in range(len(records))}  # told before the memory is asked for
+            if len(sizes) != 1:
+                raise ValueError(f"its images must be of one size, those of {split} are of {len(sizes)}")
+            images = np.empty((len(records), *records[0].shape), "uint8")
+            with ThreadPoolExecutor() as pool:
+                for place, image in zip(images, pool.map(records.__getitem__, range(len(records))), strict=True):
+                    place[:] = image
+        return CaptionedImages(
+            images=images,
+            classes=np.array([row["class"] for row in rows], "int32"),
+            captions=[[caption.decode() for caption in row["captions"]] for row in rows],
+            names=[row["name"].decode() for row in rows],
+            embeddings=np.stack([row["embeddings"] for row in rows]) if "embeddings" in rows[0] else None,
+            attributes=np.stack([row["attributes"] for row in rows]) if "attributes" in rows[0] else None,
+        )
+
+
+def count_prepared(name, split="train", data_dir=None):
+    """Number of images of one split of a prepared data set, without reading them; None if there is none."""
+    try:
+        about = json.loads((prepared_folder(name, data_dir) / "dataset_info.json").read_text("utf-8"))
+        lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
+        return sum(map(int, lengths))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):  # `load_prepared` says what is wrong
+        return None
 
 
 class Records(Sequence):
@@ -202,15 +218,16 @@ class Records(Sequence):
     def __init__(self, folder, split):
         import tensorflow_datasets as tfds
 
-        self.folder, info = folder, tfds.builder_from_directory(folder).info
+        info = builder_in(folder).info
         if split not in info.splits:
-            raise ValueError(f"split must be one of {', '.join(info.splits)}; received {split!r}")
-        self.features = info.features
+            known = ", ".join(info.splits)[:100]
+            raise ValueError(f"split must be one of {known}; received {split!r} of {short_path(folder)}")
+        self.folder, self.features = folder, info.features
         images = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.Image)]
         self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # they stay PNG or JPEG
         self.places = []  # (file, start, end) of each record
         for path in info.splits[split].filepaths:
-            with open(path, "rb") as file:
+            with reading(folder, RULE), open(path, "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             start = 0
             while start < len(data):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
@@ -227,7 +244,14 @@ class Records(Sequence):
         return len(self.places)
 
     def __getitem__(self, index):
-        return np.asarray(read_image(io.BytesIO(self._record(index)["image"]), name=f"image {index} of {self.folder}"))
+        record = self._record(index)  # an IndexError ends an iteration
+        with reading(self.folder, RULE):
+            return np.asarray(read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}"))
+
+    def size(self, index):
+        """Width and height of an image, as its header says."""
+        with reading(self.folder, RULE):
+            return image_size(io.BytesIO(self._record(index)["image"]))
 
     def row(self, index):
         """All of a record but its images."""
@@ -235,4 +259,5 @@ class Records(Sequence):
 
     def _record(self, index):
         data, start, end = self.places[index]
-        return self.features.deserialize_example_np(data[start:end], decoders=self.images)
+        with reading(self.folder, RULE):
+            return self.features.deserialize_example_np(data[start:end], decoders=self.images)

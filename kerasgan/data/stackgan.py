@@ -23,6 +23,7 @@ from kerasgan.data.image_files import check_name
 from kerasgan.data.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.data.pickles import load_pickle
 from kerasgan.data.text_files import decode, read_lines
+from kerasgan.io.reading import reading
 
 NAMES, CLASSES, EMBEDDINGS = "filenames.pickle", "class_info.pickle", "char-CNN-RNN-embeddings.pickle"
 STACKGAN = "https://github.com/hanzhanggit/StackGAN#data"
@@ -48,7 +49,8 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
         FileNotFoundError: which files are missing, whence they come and where they go.
         ValueError: a file that is short, does not fit the others, or holds no data.
     """
-    path, folder = Path(path), Path(path) / split
+    path = Path(path).expanduser()
+    folder = path / split
     needed = [NAMES, CLASSES] + [EMBEDDINGS] * embeddings
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
@@ -56,7 +58,7 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
             f"{', '.join(missing)} missing in {folder}; they come with StackGAN's char-CNN-RNN embeddings ({STACKGAN})"
         )
     names = read_names(folder / NAMES)
-    found = {NAMES: names, CLASSES: np.asarray(load_pickle(folder / CLASSES, list))}
+    found = {NAMES: names, CLASSES: _read_classes(folder / CLASSES)}
     if embeddings:
         found[EMBEDDINGS] = read_embeddings(folder / EMBEDDINGS)
     images = f"{size}images.pickle"
@@ -74,6 +76,15 @@ def read_names(path):
     return names
 
 
+def _read_classes(path):
+    """A pickled list of one number, or one text, an image -> array [N]."""
+    classes = load_pickle(path, list)
+    if not all(isinstance(number, (int, float, str, bytes, np.generic)) for number in classes):
+        raise ValueError(f"classes must be one number an image; {path} has others")
+    with reading(path, "classes must be one number an image"):
+        return np.asarray(classes)
+
+
 def check_counts(folder, found):
     """All files of a split tell of the same images, or ValueError says how many each tells of."""
     if len({len(values) for values in found.values()}) > 1:
@@ -84,6 +95,8 @@ def check_counts(folder, found):
 def read_embeddings(path):
     """A pickled list of N arrays [C, D] -> float32 [N, C, D]."""
     vectors = load_pickle(path, list)
+    if not all(isinstance(vector, np.ndarray) and vector.dtype.kind in "fiu" for vector in vectors):
+        raise ValueError(f"embeddings must be arrays [captions, numbers]; {path} has others")
     shapes = {np.shape(vector) for vector in vectors}
     if len(shapes) != 1 or len(min(shapes)) != 2:
         raise ValueError(f"embeddings must be one [captions, numbers] an image; {path} has {_some(shapes)}")
@@ -92,8 +105,9 @@ def read_embeddings(path):
 
 def _pickled(path, size):
     images = load_pickle(path, list, encoding="bytes")  # the file is gigabytes large
-    wrong = {f"{getattr(image, 'dtype', type(image).__name__)} {list(np.shape(image))}" for image in images
-             if np.shape(image) != (size, size, 3) or image.dtype != np.uint8}
+    kinds = {f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else f"{type(image).__name__} []"
+             for image in images}
+    wrong = kinds - {f"uint8 {[size, size, 3]}"}
     if wrong:
         raise ValueError(f"images must be uint8 [{size}, {size}, 3]; {path} has {_some(wrong)}")
     return images
@@ -115,21 +129,21 @@ def _photographs(path, names, size):
         )
     if flowers:
         return LazyImages(files, lambda file: resized(open_rgb(file), size))
-    rows = [dict(_row(line, table) for line in read_lines(table) if line.strip()) for table in tables]
+    rows = []
+    for table in tables:
+        with reading(table, "a table of CUB-200-2011 must have a number and a value in each line"):
+            rows.append(dict(line.split(maxsplit=1) for line in read_lines(table) if line.strip()))
     boxes = {name.strip(): rows[1].get(key) for key, name in rows[0].items()}
     unboxed = [name for name in names if boxes.get(f"{name}.jpg") is None]
     if unboxed:
         raise ValueError(f"each bird needs a row in images.txt and bounding_boxes.txt; {unboxed[0]} has none")
-    box = {file: [float(value) for value in boxes[f"{name}.jpg"].split()]
-           for file, name in zip(files, names, strict=True)}
+    with reading(tables[1], "a bounding box must be four numbers"):
+        box = {file: [float(value) for value in boxes[f"{name}.jpg"].split()]
+               for file, name in zip(files, names, strict=True)}
+        if not all(len(sides) == 4 and np.isfinite(sides).all() for sides in box.values()):
+            raise ValueError("a box has others")
     return LazyImages(files, lambda file: crop_bird(open_rgb(file), box[file], size))
 
-
-def _row(line, table):
-    number, _, rest = line.strip().partition(" ")
-    if not rest:
-        raise ValueError(f"each line must be a number and a value; {table} has {line[:80]!r}")
-    return number, rest
 
 
 def crop_bird(image, box, size):

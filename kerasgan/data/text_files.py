@@ -4,6 +4,8 @@ import codecs
 import re
 from pathlib import Path
 
+from kerasgan.io.reading import one_line, short_path
+
 
 def read_text(path):
     """Read a text file.
@@ -18,6 +20,7 @@ def read_text(path):
         ValueError: another encoding, or NUL characters. One line that names the file, the line and the byte.
     """
     data = Path(path).read_bytes()
+    where = short_path(path, 120)
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
@@ -26,13 +29,14 @@ def read_text(path):
         place = error.start + (3 if data.startswith(codecs.BOM_UTF8) else 0)
         line = data[:place].count(b"\n") + 1
         raise ValueError(
-            f"a text file must be UTF-8, or UTF-16 with a byte order mark; {path}, line {line}, "
+            f"a text file must be UTF-8, or UTF-16 with a byte order mark; {where}, line {line}, "
             f"byte {place}: {data[place : place + 1].hex() or 'cut off'} is neither"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ValueError(
-            f"a text file must be UTF-8, or UTF-16 with a byte order mark; {path}, line {line}: it holds NUL characters"
+            f"a text file must be UTF-8, or UTF-16 with a byte order mark; {where}, line {line}: "
+            "it holds NUL characters"
         )
     return text
 
@@ -55,4 +59,4 @@ def decode(value, where):
             return str(text)
     except UnicodeDecodeError:
         pass
-    raise ValueError(f"names and captions must be text in UTF-8; {where} has {value!r:.80}")
+    raise ValueError(f"names and captions must be text in UTF-8; {short_path(where)} has {one_line(repr(value), 60)}")

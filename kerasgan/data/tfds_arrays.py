@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from kerasgan.data.prepared import data_folder
+from kerasgan.data.tfds_folder import RULE, builder_in
+from kerasgan.io.reading import reading
 
 
 def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, otherwise):
@@ -27,8 +29,9 @@ def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, other
         ImportError: tensorflow-datasets is not installed.
     """
     tfds, builder = _builder(name, title, url, data_dir, download, otherwise)
-    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    return data["image"], data["label"]
+    with reading(builder.data_dir, RULE):
+        data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+        return data["image"], data["label"]
 
 
 def tfds_squares(name, title, split, url, size, label, data_dir=None, download=False, *, otherwise):
@@ -44,11 +47,16 @@ def tfds_squares(name, title, split, url, size, label, data_dir=None, download=F
     """
     tfds, builder = _builder(name, title, url, data_dir, download, otherwise)
     images, labels = [], []
-    for example in tfds.as_numpy(builder.as_dataset(split=split)):
+    for example in _examples(tfds, builder, split):
         image = Image.fromarray(example["image"])
         images.append(np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)))
         labels.append(label(example, builder.info.features))
     return np.stack(images), np.array(labels, "int32")
+
+
+def _examples(tfds, builder, split):
+    with reading(builder.data_dir, RULE):
+        yield from tfds.as_numpy(builder.as_dataset(split=split))
 
 
 def _builder(name, title, url, data_dir, download, otherwise):
@@ -62,7 +70,7 @@ def _builder(name, title, url, data_dir, download, otherwise):
     except ImportError:
         raise ImportError(f"{title} needs the package tensorflow-datasets: pip install it") from None
     if prepared:
-        return tfds, tfds.builder_from_directory(prepared[-1].parent)
+        return tfds, builder_in(prepared[-1].parent)
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
     except OSError as error:

@@ -8,12 +8,13 @@ import keras
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.ops.precision import full_precision
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def r1_penalty(critic, real, fake, seed):
     """Half of `squared_slope` at the real images, to be weighed with gamma (arXiv 1801.04406, equation 9)."""
-    return squared_slope(backend.value_and_input_gradient(critic, real)[1]) / 2
+    return squared_slope(_input_gradient(critic, real)) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -21,8 +22,9 @@ def wgan_gp_penalty(critic, real, fake, seed):
     """`unit_slope` at images drawn evenly between each real and its fake, to be weighed with lambda, 10 in the paper
     (arXiv 1704.00028, algorithm 1). The critic must have no batch norm: each image answers for its own slope."""
     share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
+    real, fake = full_precision((real, fake))
     between = real + ops.cast(share, real.dtype) * (fake - real)
-    return unit_slope(backend.value_and_input_gradient(critic, between)[1])
+    return unit_slope(_input_gradient(critic, between))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -52,6 +54,12 @@ def path_lengths(gradients):
     """
     squares = ops.sum(ops.square(ops.cast(gradients, "float32")), axis=-1)
     return ops.sqrt(ops.mean(squares, axis=-1) + 1e-12)  # a root has no gradient at 0
+
+
+def _input_gradient(critic, x):
+    if hasattr(critic, "input_gradient"):  # `training.Critic`, which knows the loss scale
+        return critic.input_gradient(x)
+    return backend.value_and_input_gradient(critic, x)[1]
 
 
 def _squared_norms(gradients):

@@ -13,7 +13,6 @@ Differences from the paper's code (the package lpips 0.1.4):
 
 import hashlib
 import importlib.util
-import json
 import re
 from pathlib import Path
 
@@ -22,6 +21,10 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan.data.torch_file import load_torch_file
+from kerasgan.io.arrays import load_npz
+from kerasgan.io.limits import check_stored
+from kerasgan.io.pickle_reader import make_array
+from kerasgan.io.reading import parse_json, reading
 
 # Five stages that end in features: size of the max pooling before it (stride 2; 0 is none), kernel size and channels of
 # its convolutions, and their numbers in torchvision's `features`.
@@ -209,32 +212,25 @@ def read_arrays(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"LPIPS' weights must be in a file; there is none at {path}")
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    readers = {".npz": load_npz, ".safetensors": _read_safetensors}
     if path.suffix not in readers:
         return load_torch_file(path)
-    try:
+    with reading(path, f"LPIPS' weights must be a whole {path.suffix} file"):
         return readers[path.suffix](path)
-    except Exception as error:  # what a broken file raises depends on where it breaks
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} must be a whole {path.suffix} file; it cannot be read: {reason}") from None
-
-
-def _read_npz(path):
-    with path.open("rb") as file, np.load(file) as arrays:
-        return dict(arrays)
 
 
 def _read_safetensors(path):
     """Eight bytes that say how long a JSON header is, the header, and the tensors' bytes
     (https://github.com/huggingface/safetensors)."""
     content = path.read_bytes()
-    start = 8 + int.from_bytes(content[:8], "little")
-    arrays = {}
-    for name, tensor in json.loads(content[8:start]).items():
+    start, arrays, left = 8 + int.from_bytes(content[:8], "little"), {}, len(content)
+    for name, tensor in parse_json(content[8:start]).items():
         if name != "__metadata__":
             dtype = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[tensor["dtype"]]
             first, end = (start + offset for offset in tensor["data_offsets"])
-            arrays[name] = np.frombuffer(content[first:end], dtype).reshape(tensor["shape"])
+            check_stored(end - first, left, name)  # no two tensors share their bytes
+            left -= end - first
+            arrays[name] = make_array(content[first:end], np.dtype(dtype), tuple(tensor["shape"]))
     return arrays
 
 

@@ -21,6 +21,9 @@ from PIL import Image
 
 from kerasgan.data.image_source import image_source
 from kerasgan.images import from_uint8
+from kerasgan.io import files
+from kerasgan.io.arrays import array_header
+from kerasgan.io.reading import read_json, reading
 
 UNKNOWN = {"network": "a function of the caller's"}
 
@@ -149,23 +152,35 @@ def extract(images, extractor, batch_size=32, count=None, cache=None, progress=T
     told = json.dumps([fingerprint, protocol], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(told.encode()).hexdigest()
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}.tmp-", dir=folder.parent))
         names = iter(("features.npy", "logits.npy"))
         try:
             made = _stream(
                 source, extractor, protocol, batch_size, progress, lambda: open(temporary / next(names), "wb+")
             )
-            (temporary / "about.json").write_text(json.dumps({"protocol": protocol, "images": made.images}, indent=2))
+            files.write_json(temporary / "about.json", {"protocol": protocol, "images": made.images})
             del made  # some systems do not rename what is mapped
             if not folder.is_dir():  # another process may have been first
                 temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    about = json.loads((folder / "about.json").read_text())
-    about["images"]["source"] = source.name
-    arrays = [folder / "features.npy", folder / "logits.npy"]
-    return Features(*(np.load(path, mmap_mode="r") if path.exists() else None for path in arrays), **about)
+    rule = "a cache of features must be whole, or be deleted"
+    about = read_json(folder / "about.json", rule, shape=dict)
+    with reading(folder, rule):
+        about["images"]["source"] = source.name
+        return Features(*(_mapped(folder / name) for name in ("features.npy", "logits.npy")), **about)
+
+
+def _mapped(path):
+    """An array of a file, read as it is used, or None where there is no file."""
+    if not path.exists():
+        return None
+    with open(path, "rb") as file:
+        shape, fortran, dtype = array_header(file, path.stat().st_size, path.name)
+        if len(shape) != 2 or fortran or dtype != "<f4":
+            raise ValueError(f"{path.name} must be float32 [N, F]")
+        return np.memmap(path, dtype, "r", file.tell(), shape)
 
 
 def warn_if_swapped(samples, reference):

@@ -10,14 +10,17 @@ does not grow with the number of images.
 """
 
 import json
-import os
 import warnings
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kerasgan.io import files
+from kerasgan.io.arrays import load_npz
+from kerasgan.io.reading import parse_json, reading
+
+RULE = "statistics must be an .npz file with mu and sigma"
 BLOCK = 4096  # rows in float64 at a time
 
 
@@ -90,15 +93,7 @@ def save_statistics(path, statistics):
         raise ValueError(f"statistics go to a file *.npz; received {path}")
     known = {} if count is None else {"count": count}
     known |= {name: json.dumps(d) for name, d in (("protocol", protocol), ("images", images)) if d is not None}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, mu=mean, sigma=covariance, **known)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write_npz(path, {"mu": mean, "sigma": covariance} | known)
 
 
 def load_statistics(path):
@@ -110,18 +105,15 @@ def load_statistics(path):
         ValueError: no such file, not an .npz, cut, or of other arrays.
     """
     try:
-        # numpy would leave a cut file open; of an .npy it makes an array, which is no context.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names = ("mu", "sigma", "count", "protocol", "images")
-            arrays = {name: file[name] for name in names if name in file.files}
-            protocol, images = (json.loads(arrays[n].item()) if n in arrays else None for n in ("protocol", "images"))
+        arrays = load_npz(path, ("mu", "sigma", "count", "protocol", "images"), RULE)
+        with reading(path, RULE):
+            protocol, images = (parse_json(arrays[n].item()) if n in arrays else None for n in ("protocol", "images"))
+            if not all(told is None or isinstance(told, dict) for told in (protocol, images)):
+                raise TypeError("protocol and images must be dictionaries")
             count = int(arrays["count"]) if "count" in arrays else None
-        mean, covariance = (np.asarray(arrays[name], "float64") for name in ("mu", "sigma"))
+            mean, covariance = (np.asarray(arrays[name], "float64") for name in ("mu", "sigma"))
     except FileNotFoundError:
         raise ValueError(f"the statistics must be a file *.npz; received {path}, which does not exist") from None
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"statistics must be an .npz file with mu and sigma; received {path} ({reason})") from None
     if mean.ndim != 1 or covariance.shape != 2 * mean.shape or not (_finite(mean) and _finite(covariance)):
         shapes = f"{list(mean.shape)} and {list(covariance.shape)}"
         raise ValueError(f"mu and sigma must be finite, [F] and [F, F]; received {shapes} in {path}")

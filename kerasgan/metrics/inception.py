@@ -16,18 +16,22 @@ channels (both are linear).
 
 import hashlib
 import io
+import math
 import os
 import tarfile
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgan.data.torch_file import LEGACY, load_torch_file
+from kerasgan.io import files
+from kerasgan.io.hdf5 import open_hdf5
+from kerasgan.io.limits import Budget
+from kerasgan.io.reading import reading
 from kerasgan.metrics.features import filled
 
 NETWORK = "Inception-2015-12-05"
@@ -296,7 +300,8 @@ def _checked(weights, path):
     if wrong:
         received, shape = list(np.shape(weights[wrong[0]])), list(TENSORS[wrong[0]][1])
         raise ValueError(f"{rule}, where {wrong[0]} is {shape}; received {received}")
-    weights = {name: np.asarray(weights[name], "float32") for name in TENSORS}
+    with reading(path, f"{path} must hold the network {NETWORK}"):
+        weights = {name: np.asarray(weights[name], "float32") for name in TENSORS}
     for name, array in weights.items():
         if not np.isfinite(array).all() or (name.endswith("running_var") and array.min() < 0):
             raise ValueError(f"{rule}; its {name} holds numbers that no trained network has")
@@ -312,34 +317,32 @@ def _read_graph(path, content):
         ) from None
     nodes = {node: (name, axes) for name, (node, _, axes) in TENSORS.items()}
     weights = {}
-    try:
+    rule = "{path} must be a whole graph of TensorFlow, or a .tgz with " + GRAPH + "; it cannot be read"
+    budget = Budget(len(content))
+    with reading(path, rule):
         if content.startswith(b"\x1f\x8b"):
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                content = archive.extractfile(GRAPH).read()
+                member = archive.getmember(GRAPH)
+                budget.unpack(member.size, GRAPH)
+                content = archive.extractfile(member).read()
         for node in tf.compat.v1.GraphDef.FromString(content).node:
             if node.op == "Const" and node.name in nodes:
                 name, axes = nodes[node.name]
-                array = tf.make_ndarray(node.attr["value"].tensor)
+                tensor = node.attr["value"].tensor
+                # Of 8 bytes at most; TensorFlow fills what is claimed.
+                budget.unpack(8 * math.prod(side.size for side in tensor.tensor_shape.dim), node.name)
+                array = tf.make_ndarray(tensor)
                 weights[name] = array.transpose(axes) if array.ndim == len(axes) else array
-    except Exception as error:  # what broken bytes raise depends on where they break
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{path} ({path.stat().st_size:,} bytes) must be a whole graph of TensorFlow, or a .tgz with {GRAPH}; "
-            f"it cannot be read: {reason}"
-        ) from None
     return weights
 
 
 def _read_h5(path):
-    try:
-        with h5py.File(path) as file:
+    with reading(path, "{path} must be a whole file that kerasgan made of Inception's weights"):
+        with open_hdf5(path) as file:
             if file.attrs.get("network") != NETWORK:
                 raise ValueError("it is another HDF5 file")
-            weights = {name: file[name][()] for name in file}
+            weights = {name: file[name].read() for name in file}
             digest, origin = file.attrs["weights_sha256"], file.attrs["file_sha256"] or None
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more on a damaged file
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} must be a whole file that kerasgan made of Inception's weights: {reason}") from None
     weights = _checked(weights, path)
     if fingerprint(weights) != digest:
         raise ValueError(f"{path} is damaged: its weights do not match their checksum")
@@ -389,7 +392,7 @@ def find_weights(timeout=8):
     name, place = next(iter(FILES.items()))
     try:
         urllib.request.urlopen(place + name, timeout=timeout).close()  # Keras' download would wait much longer
-        folder.mkdir(parents=True, exist_ok=True)
+        files.new_folder(folder)
         path = Path(keras.utils.get_file(name, place + name, cache_dir=str(folder.parent), cache_subdir=folder.name))
     except Exception as error:  # Keras raises plain Exceptions
         raise FileNotFoundError(
@@ -416,13 +419,14 @@ def convert(weights=None, path=None):
     """
     weights, digest = _arrays(weights)
     path = Path(path) if path else home() / CONVERTED
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w") as file:
+    files.new_folder(path.parent)
+
+    def fill(file):
         file.attrs.update(network=NETWORK, weights_sha256=fingerprint(weights), file_sha256=digest or "")
         for name, array in weights.items():
             file[name] = array
-    temporary.replace(path)
+
+    files.write_hdf5(path, fill)
     return path, digest
 
 

@@ -12,6 +12,7 @@ Differences from the authors' code:
 """
 
 import hashlib
+import math
 import pathlib
 import re
 
@@ -22,6 +23,8 @@ from PIL import Image
 from kerasgan import checkpoints
 from kerasgan.checkpoints import CheckpointError
 from kerasgan.images import from_uint8
+from kerasgan.io.limits import check_stored
+from kerasgan.io.reading import LONGEST, reason, short_path
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.metrics.features import filled
 
@@ -237,6 +240,8 @@ def protocol(network, about):
 def _load_own(path):
     info = checkpoints.read_info(path)
     told = info.get("protocol", {})
+    if not isinstance(told, dict):
+        raise CheckpointError(f"{path} must hold {NETWORK}, and say so in its protocol; received {type(told).__name__}")
     if told.get("network") != NETWORK:
         raise CheckpointError(f"{path} must hold {NETWORK}; it holds {told.get('network', info['network'])}")
     network, info = checkpoints.load_network(path)
@@ -252,12 +257,16 @@ def _load_tensorflow(path):
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        size = sum(file.stat().st_size for file in prefix.parent.glob(f"{prefix.name}.data-*"))
+        for name, shape in shapes.items():
+            check_stored(math.prod(shape), size, name)
         network, suffix = _network_for(prefix, shapes)
         _assign(network, lambda name: reader.get_tensor(name + suffix))
     except CheckpointError:
         raise
-    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # TensorFlow's, by what is damaged
-        raise CheckpointError(f"{prefix} is damaged or no TensorFlow checkpoint: {_line(error)}") from None
+    except Exception as error:  # TensorFlow's, by what is damaged
+        told = f"{short_path(prefix)} is damaged or no TensorFlow checkpoint"
+        raise CheckpointError(f"{told}: {reason(error, LONGEST - len(told) - 2)}") from None
     about = {
         "checkpoint": prefix.name,
         "sha256": _sha256(prefix.parent.glob(f"{prefix.name}.data-*")),
@@ -319,7 +328,3 @@ def _sha256(paths):
             while block := file.read(2**20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _line(error):
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

@@ -22,12 +22,13 @@ the other class; there, those that are of the class already.
 import dataclasses
 import functools
 import json
-import pathlib
-import zipfile
 
 import numpy as np
 
 from kerasgan.images import to_uint8
+from kerasgan.io import files
+from kerasgan.io.arrays import load_npz
+from kerasgan.io.reading import parse_json, reading
 from kerasgan.models.style_probe import Probe, effects_of, log_odds, softmax
 
 ROUNDING = 1e-5  # an effect of no more than this, on the mean, is none: what is drawn in two ways differs by as much
@@ -86,25 +87,19 @@ class Attributes:
     def save(self, path):
         """Writes all of it to a file *.npz, whole or not at all."""
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        path = pathlib.Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **held | {"protocol": np.array(json.dumps(self.protocol))})
-        temporary.replace(path)
+        files.write_npz(path, held | {"protocol": np.array(json.dumps(self.protocol))}, compressed=True)
 
     @classmethod
     def load(cls, path):
         """What `save` wrote."""
         names = [field.name for field in dataclasses.fields(cls)]
-        try:
-            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-                held = {name: file[name] for name in names}
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            said = str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
-            raise ValueError(f"attributes are read from what Attributes.save wrote; received {path} ({said})") from None
-        plain = {name: held[name].item() for name in ("shift_size", "target")}
-        plain |= {name: held[name].tolist() for name in ("layers", "sizes")}
-        return cls(**held | plain | {"protocol": json.loads(held["protocol"].item())})
+        rule = "attributes are read from what Attributes.save wrote"
+        with reading(path, rule):
+            held = load_npz(path, names, rule)
+            held = {name: held[name] for name in names}
+            plain = {name: held[name].item() for name in ("shift_size", "target")}
+            plain |= {name: held[name].tolist() for name in ("layers", "sizes")}
+            return cls(**held | plain | {"protocol": parse_json(held["protocol"].item())})
 
 
 def select(effects, count, max_effect=1.0):

@@ -14,8 +14,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
 from kerasgan.losses.variational import bernoulli_log_likelihood, negative_elbo, normal_divergence
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 # === Networks ===
@@ -88,6 +91,7 @@ class ConditionalVAE(AdversarialModel):
 
     players = ("encoder", "decoder")
     reports = ("elbo", "log_likelihood", "divergence")
+    higher_is_better = ("elbo", "log_likelihood")
     _objects = ("encoder", "decoder", "divergence", "objective")
 
     def __init__(
@@ -97,7 +101,8 @@ class ConditionalVAE(AdversarialModel):
         super().__init__(name=name)
         self.encoder, self.decoder = encoder or build_encoder(), decoder or build_decoder()
         self.divergence, self.objective, self.classes = divergence, objective, classes
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.decoder.inputs[0].shape[-1]
         self.image_shape = tuple(self.decoder.outputs[0].shape[1:])
         self.built = True
@@ -118,7 +123,7 @@ class ConditionalVAE(AdversarialModel):
 
     def encode(self, images, labels, training=False):
         """A code [N, D] drawn for each image, and the mean and log variance that it was drawn with."""
-        mean, log_variance = self.encoder([images, labels], training=training)
+        mean, log_variance = full_precision(self.encoder([images, labels], training=training))
         noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
         deviation = ops.exp(log_variance / 2)  # sigma: the root of the variance
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
@@ -143,7 +148,11 @@ class ConditionalVAE(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.decoder(inputs, training=training)
+        """Images of `[codes, labels]`, as `sample` draws them."""
+        return _images(self.decoder(inputs, training=training))
+
+    def call_inputs(self):
+        return self.decoder.inputs
 
     def sample(self, n=None, labels=None, seed=None, batch_size=250):
         """Draws codes from the prior and returns each pixel's mean.
@@ -160,8 +169,8 @@ class ConditionalVAE(AdversarialModel):
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
         labels = self.labels_to_draw(n, labels)
-        seed = np.random.randint(2**31) if seed is None else seed
-        return self._decoded(keras.random.normal((len(labels), self.latent_dim), seed=seed), labels, batch_size)
+        codes = keras.random.normal((len(labels), self.latent_dim), seed=check_seed(seed))
+        return self._decoded(codes, labels, batch_size)
 
     def reconstruct(self, images, labels, batch_size=250):
         """Images [N, H, W, C] in [-1, 1], drawn again from the means of their codes: float32, of the same shape."""
@@ -173,9 +182,13 @@ class ConditionalVAE(AdversarialModel):
 
     def _decoded(self, codes, labels, batch_size):
         inputs = [ops.convert_to_numpy(codes), labels.astype("int32")]
-        logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
-        return np.tanh(logits / 2)  # the chance of ink, from [0, 1] to [-1, 1]
+        logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
+        return np.array(ops.convert_to_numpy(_images(logits)))
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Labels(self.classes)))
+
+
+def _images(logits):
+    """Logits of ink -> images: the chance of ink, from [0, 1] to [-1, 1]."""
+    return ops.tanh(ops.cast(logits, "float32") / 2)

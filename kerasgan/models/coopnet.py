@@ -23,6 +23,8 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
+from kerasgan.arguments import check_count, check_seed
+from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.images import check_images
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conv3x3 import Conv3x3
@@ -226,7 +228,8 @@ class CoopNet(AdversarialModel):
         self.generator, self.descriptor = generator or build_generator(28, 1), descriptor or build_descriptor(28, 1)
         self.chains, self.steps, self.step_size, self.sigma, self.noise = chains, steps, step_size, sigma, noise
         self.deviation, self.latent_steps, self.latent_step_size = deviation, latent_steps, latent_step_size
-        self.clip, self.seed, self.seeds = clip, seed, keras.random.SeedGenerator(seed)
+        self.clip, self.seed = clip, check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.rate = None  # the descriptor's, as compiled
@@ -365,7 +368,7 @@ class CoopNet(AdversarialModel):
             latents = self.infer(latents, revised, steps=self.latent_steps, noise=self.now("noise"))
             g_loss = self.minimize("generator", lambda: self.generator_loss(self.draw(latents), revised))
         else:
-            g_loss, slope = self.value_and_input_gradient(lambda x: self.generator_loss(x, revised), drawn)
+            g_loss, slope = self.value_and_input_gradient(lambda x: self.generator_loss(x, revised), drawn, "generator")
             self.apply_gradients("generator", pull(slope))
         return self._report(g_loss, d_loss, drawn, revised, real, chains)
 
@@ -376,8 +379,8 @@ class CoopNet(AdversarialModel):
         losses = self.generator_loss(drawn, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, drawn, revised, real, chains)
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
     # === What the guard asks ===
 
@@ -459,7 +462,11 @@ class CoopNet(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
+        """Images of latents, as `sample(statistics="running")` draws them: a batch here may be of any size."""
         return self.generator(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs[0]
 
     def _settled(self, name):
         """A setting as a number, for use after training: a schedule's present value, or its last if not compiled."""
@@ -527,13 +534,11 @@ class CoopNet(AdversarialModel):
 
     def random_latents(self, n, seed=None):
         """Latents [n, latent_dim] from N(0, 1), a float32 array; None draws new ones each time."""
-        seed = np.random.randint(2**31) if seed is None else seed
+        n, seed = check_count(n), check_seed(seed)
         return np.array(ops.convert_to_numpy(keras.random.normal((n, self.latent_dim), seed=seed)))
 
     def sample(self, n, seed=None, by="generator", statistics="batch", steps=None):
         """Draws n images; the other arguments are those of `generate`. The same seed gives the same on a backend."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1; received {n}")
         return self.generate(self.random_latents(n, seed), by, statistics, steps)
 
     def interpolate(self, rows=8, columns=8, seed=None, by="generator", statistics="batch"):
@@ -542,6 +547,7 @@ class CoopNet(AdversarialModel):
         Latents in the middle of a line are shorter than random ones: where no others fill up a block, running
         statistics after `recalibrate` are nearer to training's.
         """
+        rows, columns = check_count(rows, "rows"), check_count(columns, "columns")
         left, right = self.random_latents(2 * rows, seed).reshape(2, rows, 1, self.latent_dim)
         share = np.linspace(0, 1, columns)[None, :, None]
         lines = (1 - share) * left + share * right
@@ -574,8 +580,7 @@ class CoopNet(AdversarialModel):
     def recalibrate(self, batches=50, seed=0):
         """Sets the generator's running statistics to the mean over so many batches of `chains`, for
         `statistics="running"`."""
-        if batches < 1:
-            raise ValueError(f"batches must be at least 1; received {batches}")
+        batches = check_count(batches, "batches")
         found = [layer for layer in self.generator._flatten_layers() if hasattr(layer, "moving_mean")]
         momenta, latents = [layer.momentum for layer in found], self.random_latents(batches * self.chains, seed)
         try:

@@ -23,7 +23,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Images, Labels
+from kerasgan.export import ExportableModel
 from kerasgan.images import check_images
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 MARGIN = 1e-6  # lambda of arXiv 1705.07057, appendix D; alpha, 0.05, in section 4.1 of the paper
@@ -53,7 +57,7 @@ def build_dense_coupling(shape, width, classes):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class Couplings(keras.Model):
+class Couplings(ExportableModel):
     """The flow: `encode` takes maps to latents, a call takes latents [N, D] and labels [N] to maps, exactly back.
 
     Args:
@@ -112,8 +116,12 @@ class Couplings(keras.Model):
             log_determinant = log_determinant + ops.sum(log_scale, axis=(1, 2, 3))  # of each sample: [N]
         return ops.reshape(x, (-1, self.latent_dim)), log_determinant
 
+    def call_inputs(self):
+        latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32")
+        return [latents, keras.InputSpec(shape=(None,), dtype="int32")]
+
     def call(self, inputs):
-        latents, labels = inputs
+        latents, labels = full_precision(inputs)  # a Jacobian's determinant needs all digits
         one_hot = ops.one_hot(labels, self.classes)
         x = ops.reshape(latents, (-1, *self._masks[-1].shape[1:]))
         for index in reversed(range(len(self.couplings))):
@@ -121,14 +129,15 @@ class Couplings(keras.Model):
             x = (x - shift) * ops.exp(-log_scale)
             if index % self.depth == 0:
                 x = unsqueeze(x)
-        return x * self.deviation + self.mean
+        return x * ops.cast(self.deviation, "float32") + ops.cast(self.mean, "float32")
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0][0], self.size, self.size, self.channels)
 
     def _scale_and_shift(self, index, x, one_hot):
         kept = ops.convert_to_tensor(self._masks[index])
-        log_scale, shift = ops.split(self.couplings[index]([x * kept, one_hot]), 2, axis=-1)
+        scales_and_shifts = full_precision(self.couplings[index]([x * kept, one_hot]))
+        log_scale, shift = ops.split(scales_and_shifts, 2, axis=-1)
         return ops.tanh(log_scale) * (1 - kept), shift * (1 - kept)
 
 
@@ -199,7 +208,8 @@ class RealNVP(AdversarialModel):
     def __init__(self, flow=None, *, prior=normal_log_prob, seed=0, name=None):
         super().__init__(name=name)
         self.flow, self.prior = flow or Couplings(), prior
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.classes, self.latent_dim = self.flow.classes, self.flow.latent_dim
         self.image_shape = (self.flow.size, self.flow.size, self.flow.channels)
         self.built = True
@@ -246,7 +256,11 @@ class RealNVP(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.flow(inputs)
+        """Images of `[latents, labels]`, as `sample` draws them."""
+        return _images(self.flow(inputs))
+
+    def call_inputs(self):
+        return self.flow.call_inputs()
 
     def log_prob(self, images, labels, seed=0, batch_size=250):
         """Log-density, in nats, of images [N, H, W, C] in [-1, 1] on the scale of their 256 levels.
@@ -261,7 +275,7 @@ class RealNVP(AdversarialModel):
         """
         images, labels = check_images(images, self.image_shape), np.asarray(labels)
         self.check_labels(labels)
-        seeds, found = keras.random.SeedGenerator(seed), []
+        seeds, found = keras.random.SeedGenerator(check_seed(seed)), []
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
             latents, log_determinant = self._encode(images[rows], labels[rows].astype("int32"), seeds)
@@ -288,16 +302,19 @@ class RealNVP(AdversarialModel):
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
         labels = self.labels_to_draw(n, labels)
-        seed = np.random.randint(2**31) if seed is None else seed
-        latents = keras.random.normal((len(labels), self.latent_dim), stddev=temperature, seed=seed)
+        latents = keras.random.normal((len(labels), self.latent_dim), stddev=temperature, seed=check_seed(seed))
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
-        x = self.flow.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
-        ink = (1 / (1 + np.exp(-np.clip(x, -20, 20))) - MARGIN) / (1 - 2 * MARGIN)
-        return np.clip(np.floor(256 * ink), 0, 255) / 127.5 - 1
+        x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
+        return np.array(ops.convert_to_numpy(_images(x)))
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Labels(self.classes)))
+
+
+def _images(x):
+    """Logits as of `logits` -> images of 256 levels."""
+    ink = (ops.sigmoid(ops.clip(ops.cast(x, "float32"), -20.0, 20.0)) - MARGIN) / (1 - 2 * MARGIN)
+    return ops.clip(ops.floor(256.0 * ink), 0.0, 255.0) / 127.5 - 1.0
 
 
 def _spread(images, seed):

@@ -21,11 +21,14 @@ import numpy as np
 from keras import initializers, layers, ops
 
 from kerasgan import backend
+from kerasgan.arguments import check_count, check_seed
+from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.ops.augment import crop
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, averaged_copy
 
 SIZES = (64, 128, 256)
@@ -292,6 +295,7 @@ class HDGAN(AdversarialModel):
         gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
     """
 
+    averages = {"averaged": "generator"}
     reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
 
     def __init__(
@@ -323,7 +327,8 @@ class HDGAN(AdversarialModel):
         self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
         self.penalty, self.penalty_every = penalty, penalty_every
         self.average_decay, self.averaged = average, averaged_copy(self.generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         if critic_steps:  # discriminator steps since the generator's last one
             self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
         if self.damsm_queue:  # vectors of 0 until it is full, which take part as captions that are like no image
@@ -388,13 +393,20 @@ class HDGAN(AdversarialModel):
             for variable, value in zip(ours.variables, theirs.variables, strict=True):
                 variable.assign(value)
 
+    def data_spec(self):
+        shape, dim = (self.sizes[-1], self.sizes[-1], 3), self.generator.inputs[0].shape[-1]
+        return DataSpec(
+            (Images(shape), Images(shape, "wrong images"), Numbers((dim,), "embeddings")),
+            smallest=2, reason="batch norm has no statistics of one image",
+        )  # fmt: skip
+
     # === Training ===
 
     def draw(self, embeddings, training=True):
         """Images of each size, then mean and log deviation of the condition, from fresh latents and noise."""
         count = ops.shape(embeddings)[0]
         noise = [keras.random.normal((count, x.shape[-1]), seed=self.seeds) for x in self.generator.inputs[1:]]
-        return self.generator([embeddings, *noise], training=training)
+        return full_precision(self.generator([embeddings, *noise], training=training))
 
     def pyramid(self, images):
         """Real images [N, S, S, 3] at each size, smallest first: means over squares of pixels."""
@@ -409,7 +421,7 @@ class HDGAN(AdversarialModel):
         """What `judge` is made of: functions of nothing, each of which returns the logits of one network's sizes."""
 
         def call(size, x):  # Keras takes a list of one apart
-            return [keras.tree.flatten(self.discriminators[size]([x, embeddings], training=training))]
+            return [keras.tree.flatten(full_precision(self.discriminators[size]([x, embeddings], training=training)))]
 
         return [functools.partial(call, size, x) for size, x in zip(self.sizes, images, strict=True)]
 
@@ -451,13 +463,11 @@ class HDGAN(AdversarialModel):
             logits = self.frozen_averages(lambda: self.judge(images, embeddings))
             return sum(ops.sum(h) / math.prod(h.shape[1:]) for heads in logits for h in heads)
 
-        slopes = self.input_gradient(score, images)
+        slopes = self.input_gradient(score, images, "discriminator")
         return sum(map(squared_slope, slopes)) * (self.penalty_every * self.penalty / 2)
 
     def train_step(self, data):
         real, wrong, embeddings = data
-        if real.shape[0] == 1:
-            raise ValueError("batch_size must be at least 2 (batch norm has no statistics of one image); received 1")
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
         if self.redraw:
             fakes = self.draw(embeddings)
@@ -481,7 +491,7 @@ class HDGAN(AdversarialModel):
         d_loss, (pair, image) = _added(self.minimize_sum("discriminator", terms))
         if self.redraw:
             fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes, "generator")
         self._move_generator(pull(slopes))
         if self.damsm_queue:
             self.told.assign(ops.concatenate([embeddings, self.told], axis=0)[: self.damsm_queue])
@@ -524,11 +534,19 @@ class HDGAN(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of each size, mean and log deviation, by the network that `sample` uses.
+
+        Args:
+            inputs: `[embeddings, latents, conditioning noise]`.
+        """
+        return (self.averaged or self.generator)(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs
 
     def noise(self, n, seed=None):
         """Latents [n, latent_dim] and conditioning noise [n, condition_dim] from N(0, 1), float32 arrays."""
-        seed = np.random.randint(2**31) if seed is None else seed
+        n, seed = check_count(n), check_seed(seed)
         dims = [x.shape[-1] for x in self.generator.inputs[1:]]
         drawn = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
         return drawn[:, : dims[0]], drawn[:, dims[0] :]

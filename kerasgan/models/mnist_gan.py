@@ -17,10 +17,10 @@ Differences from the notes (`MnistGAN(as_noted=True)` keeps them all):
 """
 
 import keras
-import numpy as np
 from keras import layers, ops
 
-from kerasgan.images import check_images
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
@@ -31,7 +31,8 @@ from kerasgan.losses import classes as class_losses
 from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
-from kerasgan.training import AdversarialModel, averaged_copy
+from kerasgan.ops.precision import full_precision
+from kerasgan.training import AdversarialModel, Critic, averaged_copy
 
 # === Networks ===
 
@@ -188,6 +189,7 @@ class MnistGAN(AdversarialModel):
         "generator_loss", "discriminator_loss", "feature_matching", "penalty",
         "real_accuracy", "fake_accuracy", "generator_accuracy",
     )  # fmt: skip
+    averages = {"averaged": "generator"}
     _objects = (
         "generator", "discriminator", "discriminator_loss", "generator_loss", "gradient_penalty", "augment", "latents"
     )  # fmt: skip
@@ -231,7 +233,8 @@ class MnistGAN(AdversarialModel):
         self.gradient_penalty, self.discriminator_steps = gradient_penalty, discriminator_steps
         self.augment, self.average_decay, self.latents = augment, average, latents
         self.averaged = averaged_copy(self.generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.classes = classes
@@ -259,12 +262,12 @@ class MnistGAN(AdversarialModel):
         if self.augment and training:
             images = self.augment(images, self.seeds)
         conditional = len(self.discriminator.inputs) == 2
-        return self.discriminator([images, labels] if conditional else images, training=training)
+        return full_precision(self.discriminator([images, labels] if conditional else images, training=training))
 
     def draw(self, labels, training):
         """Fakes [N, H, W, C] of the labels [N] from fresh latents."""
         latents = self.latents((ops.shape(labels)[0], self.latent_dim), seed=self.seeds)
-        return self.generator([latents, labels], training=training)
+        return full_precision(self.generator([latents, labels], training=training))
 
     def train_step(self, data):
         real, labels = data
@@ -286,7 +289,7 @@ class MnistGAN(AdversarialModel):
             return self.generator_loss(logits, labels) + self.feature_matching * matching, (logits, matching)
 
         d_loss, penalty, real_logits, fake_logits = self._move_discriminator(real, labels, fake)
-        (g_loss, (logits, matching)), slope = self.value_and_input_gradient(generator_objective, fake)
+        (g_loss, (logits, matching)), slope = self.value_and_input_gradient(generator_objective, fake, "generator")
         self.apply_gradients("generator", pull(slope))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
@@ -309,7 +312,7 @@ class MnistGAN(AdversarialModel):
         """One step of the discriminator. Returns its loss, the penalty, and the logits of both sides before it."""
 
         def slope_penalty():
-            critic = lambda x: self.judge(x, labels, training=True)[0]  # noqa: E731
+            critic = Critic(self, "discriminator", lambda x: self.judge(x, labels, training=True)[0])
             value = self.gradient_penalty(critic, real, fake, self.seeds)
             return value * (self.penalty_every * self.penalty)
 
@@ -367,7 +370,11 @@ class MnistGAN(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of `[latents, labels]`, by the network that `sample` uses."""
+        return (self.averaged or self.generator)(inputs, training=training)
+
+    def call_inputs(self):
+        return self.generator.inputs
 
     def sample(self, n=None, labels=None, seed=None, batch_size=250):
         """Draws images, in inference mode, from the averaged generator if there is one.
@@ -384,30 +391,18 @@ class MnistGAN(AdversarialModel):
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
         labels = self.labels_to_draw(n, labels)
-        latents = self.latents((len(labels), self.latent_dim), seed=np.random.randint(2**31) if seed is None else seed)
+        latents = self.latents((len(labels), self.latent_dim), seed=check_seed(seed))
         network = self.averaged or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
-        if batch_size == 1 or len(x) % (batch_size or 32) == 1:
-            raise ValueError(
-                "batch_size must be at least 2 and must not leave a last batch of 1 (batch norm has no statistics of "
-                f"one image); received batch_size {batch_size or 32} for {len(x)} images"
-            )
-        smallest, steps = len(x) % (batch_size or 32) or batch_size or 32, self.discriminator_steps
-        if smallest < 2 * steps:
-            raise ValueError(
-                f"batch_size must leave no batch under {2 * steps} ({steps} discriminator steps, 2 images or more for "
-                f"each); received batch_size {batch_size or 32} for {len(x)} images"
-            )
-        if self.as_noted and min(batch_size or 32, len(x) % (batch_size or 32) or 32) < 16:
-            raise ValueError(
-                "batch_size must leave no batch under 16 (the notes' minibatch discrimination compares groups of 16); "
-                f"received batch_size {batch_size or 32} for {len(x)} images"
-            )
+    def data_spec(self):
+        smallest = 16 if self.as_noted else 2 * self.discriminator_steps
+        noted = "the notes' minibatch discrimination compares groups of 16"
+        steps = f"{self.discriminator_steps} discriminator steps, 2 images or more for each"
+        one = "batch norm has no statistics of one image"
+        reason = noted if self.as_noted else steps if self.discriminator_steps > 1 else one
+        return DataSpec((Images(self.image_shape), Labels(self.classes)), smallest=smallest, reason=reason)
 
 
 def build_best(classes=10, size=28, channels=1, width=32, seed=0, **changes):

@@ -27,11 +27,14 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.images import check_images
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
+from kerasgan.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
+from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
 from kerasgan.training import AdversarialModel, averaged_copy
 
@@ -135,7 +138,7 @@ def affine(style_dim, channels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class Generator(keras.Model):
+class Generator(ExportableModel):
     """Styles w [N, blocks, style_dim] and noise [N, size, size, 1] -> images [N, size, size, channels], about [-1, 1].
 
     There is no tanh at the end, so images may leave the range. A block of two style layers and a map to colours draws
@@ -193,6 +196,10 @@ class Generator(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+    def call_inputs(self):
+        shapes = ((self.blocks, self.style_dim), (self.size, self.size, 1))
+        return [keras.InputSpec(shape=(None, *shape), dtype="float32") for shape in shapes]
 
     def call(self, inputs):
         w, noise = inputs
@@ -365,6 +372,7 @@ class StyleGAN2(AdversarialModel):
         "generator_loss", "discriminator_loss", "penalty", "path_penalty", "path_length", "real_accuracy",
         "fake_accuracy",
     )  # fmt: skip
+    averages = {"averaged": "generator"}
 
     def __init__(
         self,
@@ -392,7 +400,8 @@ class StyleGAN2(AdversarialModel):
         self.path_weight, self.path_every, self.path_start = path_weight, path_every, path_start
         self.mixing, self.augment, self.average_decay = mixing, augment, average
         self.averaged = averaged_copy(generator) if average else None
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
         self.classes = generator.conditions or 1
         self.image_shape = (generator.size, generator.size, generator.channels)
@@ -471,11 +480,12 @@ class StyleGAN2(AdversarialModel):
         """The discriminator's logits [N, 1], of augmented images if the model augments."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
-        return self.discriminator(images if conditions is None else [images, conditions], training=training)
+        logits = self.discriminator(images if conditions is None else [images, conditions], training=training)
+        return full_precision(logits)
 
     def slope_penalty(self, real, conditions=None):
         """The penalty of the discriminator's slope at real images, not weighted."""
-        return self.penalty(self.input_gradient(lambda x: self.judge(x, conditions), real))
+        return self.penalty(self.input_gradient(lambda x: self.judge(x, conditions), real, "discriminator"))
 
     def path_penalty(self, w, noise):
         """How far path lengths at w [N, blocks, style_dim] are from their mean so far, squared; moves that mean.
@@ -485,7 +495,7 @@ class StyleGAN2(AdversarialModel):
         """
         y = self.random_directions(ops.shape(w)[0]) / self.image_shape[0]
         drawn = lambda w: ops.cast(self.generator([w, noise]), "float32")  # noqa: E731
-        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w))
+        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w, "generator"))
         before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)
@@ -530,7 +540,7 @@ class StyleGAN2(AdversarialModel):
         (fake, path_penalty), pull = self.trace("generator", drawn)
         path_weight = self.path_weight * self.path_every
         judged = self.move_discriminator(real, fake, conditions, labels)
-        g_loss, slope = self.value_and_input_gradient(generator_objective, fake)
+        g_loss, slope = self.value_and_input_gradient(generator_objective, fake, "generator")
         self.apply_gradients("generator", pull((slope, ops.convert_to_tensor(path_weight, dtype="float32"))))
         if self.averaged:
             self.average(self.averaged, self.generator, self.average_decay)
@@ -558,7 +568,11 @@ class StyleGAN2(AdversarialModel):
     # === Use ===
 
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        """Images of `[styles w, noise]`, as `sample` draws them: clipped to [-1, 1]."""
+        return ops.clip((self.averaged or self.generator)(inputs, training=training), -1.0, 1.0)
+
+    def call_inputs(self):
+        return self.generator.call_inputs()
 
     def mean_style(self, samples=2048):
         """The mean of w over latents, [latent_dim]: the centre of truncation. The same whenever it is asked for."""
@@ -582,7 +596,7 @@ class StyleGAN2(AdversarialModel):
         """
         labels = self.labels_to_draw(n, labels)
         network = self.averaged or self.generator
-        latent_random, noise_random = np.random.default_rng(seed).spawn(2)
+        latent_random, noise_random = np.random.default_rng(check_seed(seed)).spawn(2)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
         pictures = []
         for start in range(0, len(labels), batch_size):
@@ -594,7 +608,7 @@ class StyleGAN2(AdversarialModel):
             pictures.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
         return np.clip(np.concatenate(pictures), -1.0, 1.0).astype("float32")
 
-    def check_arrays(self, x, y, batch_size):
-        check_images(x, self.image_shape)
+    def data_spec(self):
         if self.conditions:
-            self.check_labels(y, len(x))
+            return DataSpec((Images(self.image_shape), Labels(self.conditions)))
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)

@@ -28,6 +28,8 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.images import check_images
 from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -241,11 +243,13 @@ class StylEx(StyleGAN2):
         model.reconstruct(images[:8])
     """
 
+    averages = StyleGAN2.averages | {"averaged_encoder": "encoder"}
     players = ("generator", "encoder", "discriminator")
     drawing = ("G", "E", "C")
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
     # of x' that the classifier puts where it puts x. reconstruction: the weighted sum without KL.
     reports = (*StyleGAN2.reports, "reconstruction", *PARTS)
+    higher_is_better = ("agreement",)
 
     def __init__(
         self, classifier, generator=None, encoder=None, discriminator=None, *, capacity=16, max_channels=512,
@@ -411,7 +415,7 @@ class StylEx(StyleGAN2):
             g_loss, slope = None, ops.zeros_like(fake)
             if judged:
                 objective = lambda fake: self.generator_loss(self.judge(fake, conditions), None)  # noqa: E731
-                g_loss, slope = self.value_and_input_gradient(objective, fake)
+                g_loss, slope = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 
         again = extra == "second_step"
@@ -468,6 +472,9 @@ class StylEx(StyleGAN2):
         if not self.compiled:
             self.compile(**adams(REPRODUCTION | {"alternation": self.alternation}))
         return super().fit(x, y, **arguments)
+
+    def data_spec(self):
+        return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
     def check_arrays(self, x, y, batch_size):
         """Raises a ValueError, one line, for images that do not fit, a constant one, or a class that none is of."""
@@ -548,7 +555,7 @@ class StylEx(StyleGAN2):
     def w_samples(self, images, seed=0):
         """As many w of latents as of images [N, H, W, C]: two arrays [N, latent_dim], S(z) and E(x)."""
         encoded = self.encode(images)
-        latents = np.random.default_rng(seed).standard_normal((len(encoded), self.latent_dim), "float32")
+        latents = np.random.default_rng(check_seed(seed)).standard_normal((len(encoded), self.latent_dim), "float32")
         return self._in_blocks((self.averaged or self.generator).mapping, latents), encoded
 
     def w_gap(self, images, seed=0):

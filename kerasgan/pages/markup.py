@@ -6,6 +6,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from kerasgan.io import side_files
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2530; --soft: #5d6b7c; --line: #dfe4ea; --back: #f6f7f9; --card: #fff;
   --accent: #2462c9; --c0: #2462c9; --c1: #d1495b; --c2: #2a9d6f; --c3: #b4761a; --c4: #7b4fc9; --c5: #4b8b9b; }
@@ -78,9 +80,7 @@ def page(title, body):
 
 def save(folder, title, parts):
     path = folder / "index.html"
-    temporary = folder / "index.html.tmp"
-    temporary.write_text(page(title, "\n".join(part for part in parts if part)), encoding="utf-8")
-    temporary.replace(path)
+    side_files.write(path, page(title, "\n".join(part for part in parts if part)))
     return path
 
 

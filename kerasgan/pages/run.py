@@ -4,15 +4,15 @@ each of which may be missing, as one index.html."""
 import base64
 import csv
 import io
-import json
 import math
 import pathlib
+import shlex
 
 import numpy as np
 from PIL import Image
 
 from kerasgan import checkpoints, images
-from kerasgan.data.image_files import stored_image
+from kerasgan.io import side_files
 from kerasgan.pages import markup
 
 
@@ -26,18 +26,22 @@ def run_page(folder):
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise ValueError(f"a run must be an existing folder; received {folder}")
-    settings, versions, scores = (_json(folder / f"{name}.json") for name in ("settings", "versions", "scores"))
-    log = _log(folder / "log.csv")
-    title = settings.pop("title", None) or folder.resolve().name
-    description = settings.pop("description", None) or "A run of kerasgan."
+    notes = []  # what is damaged and left out
+    names = ("settings", "versions", "scores")
+    settings, versions, scores = (
+        side_files.tolerant(folder / f"{name}.json", side_files.json_object, {}, notes) for name in names
+    )
+    log = side_files.tolerant(folder / "log.csv", _log, [], notes)
+    title = str(settings.pop("title", None) or folder.resolve().name)
+    description = str(settings.pop("description", None) or "A run of kerasgan.")
     command, recipe = settings.pop("command", None), settings.get("recipe")
     files = sorted((folder / "checkpoints").glob("*.h5"), key=lambda path: path.stat().st_mtime)
-    grids = sorted((folder / "grids").glob("epoch_*.png"))
+    grids = [path for path in sorted((folder / "grids").glob("epoch_*.png")) if path.stem[6:].isdecimal()]
     parts = [markup.header(title, description), _facts(log, scores)]
     if grids:
-        parts.append(markup.card("Samples", _samples(folder, grids)))
+        parts.append(markup.card("Samples", _samples(folder, grids, notes)))
     shipped = sorted((folder / "shipped").glob("*.png"))
-    shipped = [_picture(path, f"The preset {path.stem}.", big=True) for path in shipped]
+    shipped = [_picture(path, f"The preset {path.stem}.", notes, big=True) for path in shipped]
     parts.append(markup.card("What a longer run gives", *shipped))
     parts.append(markup.card("Scores", _scores(scores)))
     parts.append(markup.card("Curves", _curves(log)))
@@ -49,6 +53,8 @@ def run_page(folder):
     )
     parts.append(markup.card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
     parts.append(markup.card("Commands", _commands(folder, command, recipe)))
+    told = "".join(f"<p>{markup.text(note)}</p>" for note in notes)
+    parts.append(markup.card("Damaged files", told))
     return markup.save(folder, title, parts)
 
 
@@ -63,23 +69,35 @@ def _facts(log, scores):
     return markup.facts(facts + [(markup.words(name), markup.number(value)) for name, value in shown])
 
 
-def _samples(folder, grids):
+def _samples(folder, grids, notes):
     """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
     note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
-    large, moving, strip = _picture(grids[-1], note, big=True), "", ""
-    if (folder / "history.gif").is_file():
-        data = base64.b64encode((folder / "history.gif").read_bytes()).decode()
-        with stored_image(folder / "history.gif") as gif:
-            moving = markup.figure(f"data:image/gif;base64,{data}", gif.size, "The whole history.", big=True)
+    large, strip = _picture(grids[-1], note, notes, big=True), ""
+    moving = side_files.tolerant(folder / "history.gif", _gif, "", notes)
     if len(grids) > 1:
         chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), 8))})]
-        strip = "".join(_picture(path, f"epoch {int(path.stem[6:])}", width=360) for path in chosen)
+        strip = "".join(_picture(path, f"epoch {int(path.stem[6:])}", notes, width=360) for path in chosen)
         strip = f'<h2 style="margin-top:26px">From noise to now</h2><div class="strip">{strip}</div>'
     return f'<div class="two top">{large}{moving}</div>{strip}'
 
 
-def _picture(path, caption, big=False, width=None):
-    with stored_image(path) as picture:
+def _gif(path):
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data), formats=["GIF"]) as gif:
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            gif.load()
+        size = gif.size
+    uri = f"data:image/gif;base64,{base64.b64encode(data).decode()}"
+    return markup.figure(uri, size, "The whole history.", big=True)
+
+
+def _picture(path, caption, notes, big=False, width=None):
+    return side_files.tolerant(path, lambda path: _shown(path, caption, big, width), "", notes)
+
+
+def _shown(path, caption, big, width):
+    with Image.open(path, formats=["PNG"]) as picture:
         if width and picture.width > width:  # a strip of full-size grids would be a page of many megabytes
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
         pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
@@ -130,7 +148,7 @@ def _checkpoints(folder, files):
             info = checkpoints.read_info(path)
             what = info["letter"] if info["letter"] != checkpoints.RESUME else "everything else a resume needs"
             what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
-        except checkpoints.CheckpointError:
+        except (ValueError, TypeError, KeyError, OSError):  # CheckpointError is a ValueError
             what, epoch = "damaged", ""
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
@@ -152,22 +170,28 @@ def _checkpoints(folder, files):
 
 
 def _commands(folder, command, recipe):
+    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a `settings.json` hides."""
+    try:
+        command = shlex.split(command or "")
+    except (TypeError, ValueError, AttributeError):
+        command = []
+    if not command and isinstance(recipe, str):
+        command = ["python", "-m", recipe]
     commands, newest = [], None
     if (folder / "checkpoints").is_dir():
         newest = (checkpoints.best(folder / "checkpoints") or {}).get("file")
         networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
+        networks = [name for name in networks if name[:-3].rsplit("_", 1)[1].isdecimal()]
         newest = newest or max(networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None)
     if command:
-        commands.append(("Train it again, or go on where it stopped", f"{command} --folder={folder}"))
-    elif recipe:
-        commands.append(("Train it again, or go on where it stopped", f"python -m {recipe} --folder={folder}"))
+        commands.append(("Train it again, or go on where it stopped", [*command, f"--folder={folder}"]))
     if newest:
-        path = folder / "checkpoints" / newest
-        commands.append(("Sample from it", f"python -m zoo.sample --checkpoint={path}"))
-        commands.append(("Score it", f"python -m zoo.evaluate --checkpoint={path}"))
+        given = f"--checkpoint={folder / 'checkpoints' / newest}"
+        commands.append(("Sample from it", ["python", "-m", "zoo.sample", given]))
+        commands.append(("Score it", ["python", "-m", "zoo.evaluate", given]))
         if recipe == "zoo.stylex":
-            commands.append(("Find what the classifier looks at", f"python -m zoo.explain --checkpoint={path}"))
-    shown = [(markup.text(what), markup.text(line)) for what, line in commands]
+            commands.append(("Find what the classifier looks at", ["python", "-m", "zoo.explain", given]))
+    shown = [(markup.text(what), markup.text(shlex.join(words))) for what, words in commands]
     return "".join(f"<span class=note>{what}</span><pre>{line}</pre>" for what, line in shown)
 
 
@@ -182,10 +206,11 @@ def _split(scores):
 
 
 def _log(path):
-    if not path.is_file():
-        return []
     rows = []
-    for row in csv.DictReader(io.StringIO(path.read_text())):
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    if "epoch" not in (reader.fieldnames or ()):
+        raise ValueError("it must have a column epoch")
+    for row in reader:
         numbers = {}
         for name, value in row.items():
             try:
@@ -193,13 +218,4 @@ def _log(path):
             except (TypeError, ValueError):
                 pass  # an empty cell: not measured in that epoch
         rows.append(numbers)
-    return [row for row in rows if "epoch" in row]
-
-
-def _json(path):
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} must hold a JSON object; {str(error).splitlines()[0]}") from None
+    return [row for row in rows if math.isfinite(row.get("epoch", math.nan))]

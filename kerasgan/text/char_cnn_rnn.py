@@ -22,8 +22,10 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import checkpoints, presets
+from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.images import check_images, from_uint8
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "  # 70, of which "-" twice
@@ -236,9 +238,15 @@ class JointEmbedding(AdversarialModel):
     def player_layers(self, player):
         return [self.text_encoder, self.image_encoder]
 
+    def data_spec(self):
+        shape, most = tuple(self.image_encoder.input_shape[1:]), len(ALPHABET) - 1
+        characters = Numbers((LENGTH,), "characters", integer=True, least=-1, most=most)
+        return DataSpec((Images(shape), characters, Labels()))
+
     def _loss(self, data, training):
         images, places, labels = data
         images, texts = self.image_encoder(images, training=training), self.text_encoder(places, training=training)
+        images, texts = full_precision((images, texts))
         return joint_embedding_loss(images, texts, labels, self.margin)
 
     def train_step(self, data):

@@ -10,7 +10,10 @@ Rice and Kolter, "Fast is better than free", arXiv 2001.03994).
 import keras
 from keras import ops
 
+from kerasgan.arguments import check_seed
+from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.losses.matching import damsm_loss
+from kerasgan.ops.precision import full_precision
 from kerasgan.text.char_cnn_rnn import build_image_encoder
 from kerasgan.training import AdversarialModel
 
@@ -49,7 +52,8 @@ class ImageGuide(AdversarialModel):
             raise ValueError(f"radius must be at least 0; received {radius}")
         self.image_encoder = image_encoder or build_image_encoder()
         self.labels, self.radius = tuple(labels), radius
-        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+        self.seed = check_seed(seed)
+        self.seeds = keras.random.SeedGenerator(self.seed)
         self.heads = keras.layers.Dense(sum(self.labels), name="heads")  # one label's values after another's
         self.heads.build(self.image_encoder.output_shape)
         self.built = True
@@ -70,11 +74,17 @@ class ImageGuide(AdversarialModel):
     def player_layers(self, player):
         return [self.image_encoder, self.heads]
 
+    def data_spec(self):
+        shape, dim = (tuple(side[1:]) for side in (self.image_encoder.input_shape, self.image_encoder.output_shape))
+        most = tuple(values - 1 for values in self.labels)
+        labels = Numbers((len(most),), "labels", integer=True, least=-1, most=most)
+        return DataSpec((Images(shape), labels, Numbers(dim, "vectors")))
+
     def loss_of(self, images, labels, vectors, training=False):
         """The loss and its parts: cross-entropies of the labels, each a mean over the images that have it, and DAMSM's
         loss of the images with their captions (`losses.matching.damsm_loss`)."""
-        seen, said, start = self.image_encoder(images, training=training), 0.0, 0
-        logits = self.heads(seen)
+        seen, said, start = full_precision(self.image_encoder(images, training=training)), 0.0, 0
+        logits = full_precision(self.heads(seen))
         for column, values in enumerate(self.labels):
             told = labels[:, column]
             known = ops.cast(told >= 0, "float32")
@@ -93,7 +103,7 @@ class ImageGuide(AdversarialModel):
         direction = keras.random.normal(ops.shape(images), seed=self.seeds)
         length = keras.random.uniform((ops.shape(images)[0], 1, 1, 1), seed=self.seeds)
         start = self.radius * length * _unit(direction)
-        slope = self.input_gradient(lambda x: self.loss_of(x, labels, vectors)[0], images + start)
+        slope = self.input_gradient(lambda x: self.loss_of(x, labels, vectors)[0], images + start, "encoder")
         move = start + STEP * self.radius * _unit(slope)
         return ops.stop_gradient(images + move * ops.minimum(1.0, self.radius / _length(move)))
 

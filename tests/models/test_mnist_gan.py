@@ -229,7 +229,7 @@ def test_sample_errors(arguments, message):
     ("images", "labels", "batch_size", "message"),
     [
         (IMAGES, LABELS, 1, "batch_size must be at least 2"),
-        (IMAGES[:17], LABELS[:17], 16, "must not leave a last batch of 1"),
+        (IMAGES[:17], LABELS[:17], 16, "must leave no batch under 2"),
         (IMAGES, LABELS + 1, 16, r"labels must be in 0\.\.9; received labels from 1 to 10"),
         (IMAGES, LABELS.astype("float32"), 16, "labels must be a list of integers"),
         (IMAGES, LABELS[:5], 16, "labels must be one an image, 32; received 5"),

@@ -1,0 +1,192 @@
+"""What a model trains on, as data: one declaration, checked in the same way on every path into a model.
+
+A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and `test_on_batch` check arrays
+and every batch of a data set on the host, and shapes and types again when a step is traced.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgan.images import check_images
+
+
+def check_labels(labels, classes=None, count=None):
+    """Returns `labels` as an array, or raises a ValueError, one line.
+
+    Args:
+        labels: integers [N] in 0..classes - 1.
+        classes: number of classes; None admits any integer from 0.
+        count: N, the number of images; None admits any.
+    """
+    if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
+        received = None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
+        raise ValueError(f"labels must be one an image, {count}; received {received}")
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
+    if labels.min() < 0 or (classes is not None and labels.max() >= classes):
+        top = "" if classes is None else classes - 1
+        raise ValueError(f"labels must be in 0..{top}; received labels from {labels.min()} to {labels.max()}")
+    return labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Float images [N, *shape], finite and in [-1, 1]."""
+
+    shape: tuple
+    name: str = "images"
+
+    def check(self, x, count):
+        return check_images(x, None if None in self.shape else self.shape, self.name)
+
+    def check_type(self, shape, dtype):
+        if "float" not in dtype or len(shape) != 4 or not _fits(shape[1:], self.shape):
+            raise ValueError(
+                f"{self.name} must be a float array [N, {', '.join(map(str, self.shape))}]; "
+                f"received {dtype} {list(shape)}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Integers [N] in 0..classes - 1; any from 0 where `classes` is None."""
+
+    classes: int | None = None
+    name: str = "labels"
+
+    def check(self, x, count):
+        return check_labels(x, self.classes, count).astype("int32", copy=False)
+
+    def check_type(self, shape, dtype):
+        if "int" not in dtype or len(shape) != 1:
+            raise ValueError(f"{self.name} must be a list of integers; received {dtype} {list(shape)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Numbers [N, *shape]: finite floats, or integers from `least` to `most`."""
+
+    shape: tuple
+    name: str
+    integer: bool = False
+    least: int = 0
+    most: int | tuple = 0  # one limit, or one for each column
+
+    def check(self, x, count):
+        self.check_type(x.shape, x.dtype.name)
+        if self.integer:
+            if (x < self.least).any() or (x > np.asarray(self.most)).any():
+                most = max(self.most) if isinstance(self.most, tuple) else self.most
+                raise ValueError(
+                    f"{self.name} must be in {self.least}..{most}; received from {x.min()} to {x.max()}"
+                )
+            return x.astype("int32", copy=False)
+        if not np.isfinite(x).all():
+            raise ValueError(f"{self.name} must be finite; received infinite numbers or NaN")
+        return x.astype("float32", copy=False)
+
+    def check_type(self, shape, dtype):
+        kind = "int" if self.integer else "float"
+        if kind not in dtype or len(shape) != 1 + len(self.shape) or not _fits(shape[1:], self.shape):
+            shown = ", ".join(["N", *("any" if side is None else str(side) for side in self.shape)])
+            raise ValueError(f"{self.name} must be {kind} [{shown}]; received {dtype} {list(shape)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """A part that the model accepts and does not read, such as the labels of an unconditional model."""
+
+    name: str = "labels"
+
+    def check(self, x, count):
+        return x
+
+    def check_type(self, shape, dtype):
+        pass
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """The parts of a batch, in order.
+
+    Args:
+        parts: `Images`, `Labels`, `Numbers` and `Ignored`, one for each tensor of a batch.
+        optional: number of parts at the end that may be missing.
+        smallest: least number of images in a training batch.
+        reason: why a smaller batch does not work, in brackets behind the rule.
+    """
+
+    parts: tuple
+    optional: int = 0
+    smallest: int = 1
+    reason: str = ""
+
+    def check(self, data, training=False):
+        """The same data with float32 images and int32 labels; raises a ValueError, one line, for what does not fit."""
+        leaves = keras.tree.flatten(data)
+        arrays = [_array(x) for x in leaves if x is not None]
+        if len(arrays) == 1 < len(self.parts) - self.optional and isinstance(self.parts[1], Labels):
+            check_labels(None, count=np.size(arrays[0]) and len(arrays[0]))
+        parts = self._parts(len(arrays))
+        checked, count = [], None
+        for part, x in zip(parts, arrays, strict=True):
+            if not x.ndim:
+                raise ValueError(f"{part.name} must be an array of one entry an image; received one number")
+            if count is not None and len(x) != count:
+                raise ValueError(f"{part.name} must be one an image, {count}; received {len(x)}")
+            checked.append(part.check(x, count))
+            count = len(x)
+        if training:
+            self.check_size(count)
+        checked = iter(checked)
+        return keras.tree.pack_sequence_as(data, [None if x is None else next(checked) for x in leaves])
+
+    def check_traced(self, data, training=False):
+        """Shapes and types alone, of tensors that may hold no numbers yet."""
+        tensors = [x for x in keras.tree.flatten(data) if x is not None]
+        for part, x in zip(self._parts(len(tensors)), tensors, strict=True):
+            part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+        if training and tensors and isinstance(tensors[0].shape[0], int):
+            self.check_size(tensors[0].shape[0])
+
+    def check_size(self, size):
+        if size < self.smallest:
+            raise ValueError(f"batch_size must be at least {self.smallest}{self._why()}; received {size}")
+
+    def check_split(self, count, batch_size):
+        """Refuses, before training, a batch size that leaves a batch too small for training."""
+        batch_size = batch_size or 32
+        last = count % batch_size or batch_size
+        if min(batch_size, last) < self.smallest:
+            raise ValueError(
+                f"batch_size must be at least {self.smallest} and must leave no batch under {self.smallest}"
+                f"{self._why()}; received batch_size {batch_size} for {count} images"
+            )
+
+    def _why(self):
+        return f" ({self.reason})" if self.reason else ""
+
+    def _parts(self, count):
+        if not len(self.parts) - self.optional <= count <= len(self.parts):
+            names = ", ".join(part.name for part in self.parts)
+            least = f", the last {self.optional} optional" if self.optional else ""
+            raise ValueError(
+                f"data must be ({names}){least}, without sample weights; received {count} "
+                f"part{'s' * (count != 1)}"
+            )
+        return self.parts[:count]
+
+
+def _fits(shape, wanted):
+    """Whether a shape fits the wanted one; a side that is None fits any."""
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def _array(x):
+    x = np.asarray(x) if isinstance(x, (np.ndarray, list, int, float)) else np.asarray(ops.convert_to_numpy(x))
+    return x.astype("float32") if x.dtype.name == "bfloat16" else x

@@ -1,0 +1,67 @@
+"""Keras' own files of models, .keras and .h5, loaded so that neither their configuration nor their weights can harm."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+
+from kerasgan.io.configs import check_config, limited_weights
+from kerasgan.io.hdf5 import count_numbers, is_hdf5, open_hdf5, rewritten
+from kerasgan.io.limits import Budget, check_stored
+from kerasgan.io.reading import parse_json, reading
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+
+
+def load_keras_file(path):
+    """The model in a file of `model.save`, .keras or .h5; not compiled.
+
+    The weights are read here and written anew before the HDF5 library sees them.
+
+    Raises:
+        ValueError: the file is damaged, names what is neither registered nor Keras', or asks for more than its size
+            allows; one line with the file's name.
+        OSError: no such file.
+    """
+    path = Path(path)
+    with open(path, "rb"):
+        pass
+    with reading(path, "a model must be a whole .keras or .h5 file of Keras'"), tempfile.TemporaryDirectory() as folder:
+        if is_hdf5(path):
+            with open_hdf5(path) as root:
+                config = root.attrs["model_config"]
+            weights, clean = rewritten(path), Path(folder) / "model.h5"
+            clean.write_bytes(weights)
+        else:
+            members = _members(path)
+            config, weights, clean = members[CONFIG], rewritten(members[WEIGHTS]), Path(folder) / "model.keras"
+            with zipfile.ZipFile(clean, "w") as archive:
+                for name, content in {**members, WEIGHTS: weights}.items():
+                    archive.writestr(name, content)
+        config = parse_json(config, "the configuration")
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is no dictionary")
+        check_config(config)
+        with limited_weights(*count_numbers(weights)):
+            return keras.models.load_model(clean, compile=False, safe_mode=True)
+
+
+def _members(path):
+    """The three files in a .keras archive, name -> bytes; what else is in it is left out."""
+    budget, found = Budget(path.stat().st_size), {}
+    with zipfile.ZipFile(path) as archive:
+        for name in (CONFIG, METADATA, WEIGHTS):
+            found[name] = read_member(archive, name, budget)
+    return found
+
+
+def read_member(archive, name, budget):
+    """A file of a zip archive, which may unpack to what the budget has left."""
+    member = archive.getinfo(name)
+    if member.compress_type == zipfile.ZIP_STORED:
+        check_stored(member.file_size, budget.size, name)
+    budget.unpack(member.file_size, name)
+    with archive.open(member) as file:
+        return file.read()
+

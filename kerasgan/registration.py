@@ -1,0 +1,62 @@
+"""What `keras.models.load_model` needs to know of kerasgan, without importing all of kerasgan.
+
+A saved configuration names its classes and functions, such as `kerasgan>MnistGAN`, and Keras looks each name up in its
+registry. `@keras.saving.register_keras_serializable` fills the registry only when a module is imported. So `register`
+puts a stand-in into the registry for each class of `CLASSES`: Keras asks it for `from_config`, and it imports the
+class's module then. Keras returns a registered function as it is, so the modules of `FUNCTIONS`, which are small, are
+imported at once. Nothing outside these two tables is ever imported on behalf of a file.
+"""
+
+import importlib
+
+import keras
+
+CLASSES = {
+    "kerasgan.layers.batch_norm": ("BatchNormalization",),
+    "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
+    "kerasgan.layers.conv3x3": ("Conv3x3",),
+    "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
+    "kerasgan.layers.image_conv": ("ImageConv2D",),
+    "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
+    "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+    "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
+    "kerasgan.layers.reflection_conv": ("ReflectionConv2D", "UpsampleConv2D"),
+    "kerasgan.layers.summed_dense": ("SummedDense",),
+    "kerasgan.losses.adversarial": ("NoisyLabels",),
+    "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
+    "kerasgan.models.conditional_vae": ("ConditionalVAE",),
+    "kerasgan.models.coopnet": ("CoopNet",),
+    "kerasgan.models.flow": ("Couplings", "RealNVP"),
+    "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
+    "kerasgan.models.mnist_gan": ("MnistGAN",),
+    "kerasgan.models.stylegan2": ("EqualDense", "Generator", "ResidualBlock", "StyleGAN2", "StyleLayer"),
+    "kerasgan.models.stylex": ("StylEx",),
+    "kerasgan.schedules": ("FlatThenLinear", "Halved"),
+    "kerasgan.text.char_cnn_rnn": ("JointEmbedding",),
+    "kerasgan.text.guide": ("ImageGuide",),
+    "kerasgan.training": ("PlayerOptimizers",),
+}
+# A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
+FUNCTIONS = (
+    "kerasgan.losses.adversarial", "kerasgan.losses.classes", "kerasgan.losses.penalties",
+    "kerasgan.losses.variational", "kerasgan.ops.augment",
+)  # fmt: skip
+
+
+def register():
+    """Makes every class and function that kerasgan saves known to Keras; `import kerasgan` calls it."""
+    registry = keras.saving.get_custom_objects()
+    for module, names in CLASSES.items():
+        for name in names:
+            registry.setdefault(f"kerasgan>{name}", _stand_in(module, name))
+    for module in FUNCTIONS:
+        importlib.import_module(module)
+
+
+def _stand_in(module, name):
+    """A class that Keras finds in its registry until `module` is imported and registers the real one."""
+
+    def from_config(config):
+        return getattr(importlib.import_module(module), name).from_config(config)
+
+    return type(name, (), {"__module__": module, "from_config": staticmethod(from_config)})

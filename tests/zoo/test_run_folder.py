@@ -1,0 +1,64 @@
+"""A run's folder as a user's shell sees it: stopped by a signal, in use, and with damaged files beside it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kerasgan.io import console, locks
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ARGUMENTS = ["-u", "-m", "zoo.mnist_gan", "--model=best", "--width=2", "--score_every=0", "--batch_size=64"]
+
+
+def start(folder, *more):
+    return subprocess.Popen(
+        [sys.executable, *ARGUMENTS, f"--folder={folder}", *more], cwd=ROOT, env=dict(os.environ), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_signal_is_what_ctrl_c_is_and_a_second_process_is_refused(tmp_path):
+    folder = tmp_path / "it's a run"
+    with start(folder, "--epochs=1000") as first:
+        end = time.monotonic() + 120
+        while not list((folder / "checkpoints").glob("*resume*.h5")) and time.monotonic() < end:
+            assert first.poll() is None, first.stderr.read()
+            time.sleep(0.1)
+        with start(folder, "--epochs=1000") as second:
+            _, told = second.communicate()
+            assert second.returncode == 1
+        line = told.strip().splitlines()[-1]
+        assert line.startswith(f"error: {folder} is written to by process {first.pid} on {os.uname().nodename}")
+        first.send_signal(signal.SIGTERM)
+        out, told = first.communicate(timeout=60)
+        assert first.returncode == 130 and "Traceback" not in told
+        assert f"stopped; the same command resumes {folder} after its last checkpoint" in told.splitlines()
+        assert out.endswith("\n")  # the progress bar's line is ended first
+    assert "Curves" in (folder / "index.html").read_text() and not (folder / locks.NAME).exists()
+    command = json.loads((folder / "settings.json").read_text())["command"]
+    assert command.startswith("python -m zoo.mnist_gan --model=best") and "folder" not in command
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_every_signal(tmp_path, number):
+    with start(tmp_path / "run", "--epochs=1000") as run:
+        while not (tmp_path / "run" / "log.csv").exists():
+            time.sleep(0.1)
+        run.send_signal(number)
+        _, told = run.communicate(timeout=60)
+        assert run.returncode == 130 and "stopped; the same command resumes" in told
+
+
+def test_an_error_begins_its_own_line(capsys):
+    with console.followed():
+        print("\r1/7 ====>", end="")
+        console.tell("error: one")
+        console.tell("error: two")
+    assert capsys.readouterr() == ("\r1/7 ====>\n", "error: one\nerror: two\n")
