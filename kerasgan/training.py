@@ -443,19 +443,19 @@ class AdversarialModel(ExportableModel):
         for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
             checkpoint.siblings, checkpoint.initial_epoch = siblings, arguments.get("initial_epoch", 0)
         try:
-            return self._fit_checked(x, y, batch_size, callbacks, arguments)
+            return self._fit_checked(x, y, callbacks, **arguments)
         finally:
             self.resumed = None
             for checkpoint in checkpoints:
                 checkpoint.release()
 
-    def _fit_checked(self, x, y, batch_size, callbacks, arguments):
+    def _fit_checked(self, x, y, callbacks, **arguments):
         with self._checked_data() as checked:
             held = arguments.get("validation_data")
             if held is not None:
                 arguments["validation_data"] = checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
             split = arguments.get("validation_split", 0.0) if held is None else 0.0
-            x, y = checked(x, y, training=True, batches=(batch_size, split))
+            x, y = checked(x, y, training=True, batches=(arguments.get("batch_size"), split))
             return super().fit(x, y, callbacks=callbacks, **arguments)
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments):

@@ -114,6 +114,7 @@ def swallowed_keywords(path):
 # Writes only what grows, or inside a folder that is renamed when it is whole.
 WRITERS = {
     "kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py",
+    "kerasgan/io/hdf5.py", "kerasgan/io/keras_files.py",  # in memory, and a copy that is deleted after loading
 }
 WRITING = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "copy2", "copyfile", "copytree"}
 
@@ -137,10 +138,9 @@ def unsafe_writes(path):
 def own_readers_of_images(path):
     """Folders searched and images opened past `kerasgan.data.image_files`, or without the formats that may be."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if name(path) == "kerasgan/data/image_files.py" or not isinstance(node, (ast.Call, ast.keyword)):
+        if name(path) == "kerasgan/data/image_files.py" or not isinstance(node, ast.Call):
             continue
-        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        given = {keyword.arg for keyword in node.keywords} if isinstance(node, ast.Call) else set()
+        called, given = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
         opens = called in ("Image.open", "PIL.Image.open") and "formats" not in given
         searches = called.endswith((".rglob", "os.walk", "os.scandir", "load_img", "io.decode_image"))
         replaces = called.endswith((".decode", ".read_text", "open")) and "replace" in ast.unparse(node)

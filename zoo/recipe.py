@@ -280,10 +280,10 @@ def given_flags(settings):
     return {name: value for name, value in values.items() if value is not None}
 
 
-def expand_home():
+def expand_home(values=flags.FLAGS):
     """Replaces a leading `~` in the values of all flags: a shell leaves the one in `--folder=~/run` as it is."""
-    for name in flags.FLAGS:
-        flag = flags.FLAGS[name]
+    for name in values:
+        flag = values[name]
         if isinstance(flag.value, str) and flag.value.startswith("~"):
             flag.value = os.path.expanduser(flag.value)
         elif isinstance(flag.value, list):

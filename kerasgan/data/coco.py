@@ -83,7 +83,6 @@ def _captions(path, split):
     return captions
 
 
-
 def _files(path, split, names):
     folders = [folder for folder in sorted(path.glob(f"{split}20*")) + sorted(path.glob(f"coco_official/{split}20*"))
                if folder.is_dir()]

@@ -200,8 +200,13 @@ def stored_image(file):
         return image.copy()
 
 
-def image_size(file):
-    """Width and height of an image as it is stored, from its header. Raises as Pillow does."""
+def open_frames(file):
+    """A Pillow image, not yet decoded, with its frames: for the package's own animations. Raises as Pillow does."""
+    return _opened(file)
+
+
+def stored_size(file):
+    """Width and height from the header, as stored. Raises as Pillow does."""
     with _opened(file) as image:
         return image.size
 
@@ -209,7 +214,7 @@ def image_size(file):
 def decoded_bytes(file):
     """About how much memory decoding takes; 0 where the header cannot be read, since decoding then fails at once."""
     try:
-        return 8 * math.prod(image_size(file))  # 4 in Pillow, 3 in NumPy
+        return 8 * math.prod(stored_size(file))  # 4 in Pillow, 3 in NumPy
     except Exception:
         return 0
 

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from kerasgan.data.captioned import CaptionedImages
-from kerasgan.data.image_files import UnreadableImage, image_size, read_image
+from kerasgan.data.image_files import UnreadableImage, read_image, stored_size
 from kerasgan.data.tfds_folder import RULE, builder_in
 from kerasgan.io.reading import read_json, reading, short_path
 
@@ -245,13 +245,12 @@ class Records(Sequence):
 
     def __getitem__(self, index):
         record = self._record(index)  # an IndexError ends an iteration
-        with reading(self.folder, RULE):
-            return np.asarray(read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}"))
+        return np.asarray(read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}"))
 
     def size(self, index):
         """Width and height of an image, as its header says."""
         with reading(self.folder, RULE):
-            return image_size(io.BytesIO(self._record(index)["image"]))
+            return stored_size(io.BytesIO(self._record(index)["image"]))
 
     def row(self, index):
         """All of a record but its images."""

@@ -132,7 +132,7 @@ def _photographs(path, names, size):
     rows = []
     for table in tables:
         with reading(table, "a table of CUB-200-2011 must have a number and a value in each line"):
-            rows.append(dict(line.split(maxsplit=1) for line in read_lines(table) if line.strip()))
+            rows.append(dict(_row(line, table) for line in read_lines(table) if line.strip()))
     boxes = {name.strip(): rows[1].get(key) for key, name in rows[0].items()}
     unboxed = [name for name in names if boxes.get(f"{name}.jpg") is None]
     if unboxed:
@@ -144,6 +144,12 @@ def _photographs(path, names, size):
             raise ValueError("a box has others")
     return LazyImages(files, lambda file: crop_bird(open_rgb(file), box[file], size))
 
+
+def _row(line, table):
+    number, _, rest = line.strip().partition(" ")
+    if not rest:
+        raise ValueError(f"each line must be a number and a value; {table} has {line[:80]!r}")
+    return number, rest
 
 
 def crop_bird(image, box, size):

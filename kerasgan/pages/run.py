@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kerasgan import checkpoints, images
+from kerasgan.data.image_files import open_frames, stored_image
 from kerasgan.io import side_files
 from kerasgan.pages import markup
 
@@ -83,7 +84,7 @@ def _samples(folder, grids, notes):
 
 def _gif(path):
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data), formats=["GIF"]) as gif:
+    with open_frames(io.BytesIO(data)) as gif:
         for frame in range(gif.n_frames):
             gif.seek(frame)
             gif.load()
@@ -97,7 +98,7 @@ def _picture(path, caption, notes, big=False, width=None):
 
 
 def _shown(path, caption, big, width):
-    with Image.open(path, formats=["PNG"]) as picture:
+    with stored_image(path) as picture:
         if width and picture.width > width:  # a strip of full-size grids would be a page of many megabytes
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
         pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))

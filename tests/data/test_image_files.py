@@ -80,11 +80,25 @@ def test_all_readers_find_the_same_files(tmp_path):
     assert len(caption_folder(tmp_path / "set")) == count
 
 
+def test_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(tmp_path / "pics/x/1.png")
+    (tmp_path / "pics/x/1.txt").write_text("a bird")
+    assert len(load_folder("~/pics")[0]) == len(caption_folder("~/pics")) == 1
+    assert image_source.image_source("~/pics").count == len(find_images("~/pics")) == 1
+
+
 def test_a_flat_folder_needs_no_classes(tmp_path):
     put(tmp_path / "flat/1.png"), put(tmp_path / "flat/2.png")
     assert load_folder(tmp_path / "flat", need_classes=False)[1].tolist() == [0, 0]
     with pytest.raises(ValueError, match="has no sub-folder"):
         load_folder(tmp_path / "flat")
+    from zoo import coopnet, stylegan2
+
+    data = str(tmp_path / "flat")
+    assert len(coopnet.load(data, 4, 3, 0)[0]) == 2 and stylegan2.load(data, 4, 3, 0)[2] == 1
+    with pytest.raises(ValueError, match="has no sub-folder"):
+        stylegan2.load(data, 4, 3, 0, conditional=True)
     put(tmp_path / "classes/x/1.png"), put(tmp_path / "classes/y/1.png")
     assert load_folder(tmp_path / "classes", need_classes=False)[2] == ["x", "y"]
     (tmp_path / "classes/y/1.png").write_bytes(b"")
