@@ -4,12 +4,12 @@ A damaged one never stops a run: it is read as if it were not there, with a note
 What is not a file and stands where one goes is moved aside.
 """
 
-import json
 import os
 import pathlib
 import sys
 
 from kerasgan.io import files
+from kerasgan.io.reading import parse_json
 
 
 def tolerant(path, read, default=None, notes=None):
@@ -43,7 +43,7 @@ def left_out(path, error, notes=None):
 
 def json_object(path):
     """Reads a JSON file that holds an object, a dictionary; raises ValueError for any other."""
-    found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    found = parse_json(pathlib.Path(path).read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError(f"it must hold a JSON object; it holds a {type(found).__name__}")
     return found
