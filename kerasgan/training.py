@@ -467,7 +467,8 @@ class AdversarialModel(ExportableModel):
         self._refuse_weights("evaluate", arguments)
         with self._checked_data() as checked:
             x, y, *third = checked(x, y, *third)
-            arguments |= {"sample_weight": part for part in third}
+            if third:
+                arguments["sample_weight"] = third[0]
             return super().evaluate(x, y, **arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
