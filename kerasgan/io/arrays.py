@@ -72,10 +72,14 @@ class Arrays:
 
     def open(self, name):
         """An open member, and its size; what it may unpack to is in proportion to the file's size."""
-        member = self.members[name]
-        if member.compress_type == zipfile.ZIP_STORED:
-            check_stored(member.file_size, self.budget.size, name)
-        return self.archive.open(member), member.file_size
+        try:
+            member = self.members[name]
+            if member.compress_type == zipfile.ZIP_STORED:
+                check_stored(member.file_size, self.budget.size, name)
+            return self.archive.open(member), member.file_size
+        except Exception:
+            self.archive.close()
+            raise
 
     def __getitem__(self, name):
         file, size = self.open(name)

@@ -90,9 +90,8 @@ def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_
 
 
 def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
-    settings = recipe.settings_of(digits, model="dogs")
     with pytest.raises(ValueError, match="model must be noted, corrected, best or plain; received 'dogs'"):
-        recipe.run(digits, settings, tmp_path / "run")
+        recipe.run(digits, recipe.settings_of(digits, model="dogs"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
