@@ -15,7 +15,6 @@ Inception Score: samples shuffled, and the last that fill no batch of 64 left ou
 import dataclasses
 import hashlib
 import importlib
-import json
 import pathlib
 import sys
 import warnings
@@ -32,7 +31,7 @@ from kerasgan.io import files
 from kerasgan.io.arrays import names_in
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.keras_files import load_keras_file
-from kerasgan.io.reading import reading
+from kerasgan.io.reading import read_json, reading
 from kerasgan.metrics import attributes, digits
 from kerasgan.metrics.digits import score_digits
 from kerasgan.metrics.features import UNKNOWN, ClassifierFeatures, extract
@@ -104,7 +103,7 @@ def _by_recipe(model, checkpoint):
         told = sample.about(checkpoint)
     else:  # the settings lie beside a preset of a run
         path = presets.find(checkpoint) / "settings.json"
-        told = json.loads(path.read_text()) if path.exists() else {}
+        told = read_json(path, "settings.json must be a run's settings", shape=dict) if path.exists() else {}
     if "data" not in told:
         raise ValueError(f"{checkpoint} must tell its run's settings to be scored; it does not name its data")
     names = [field.name for field in dataclasses.fields(used.settings) if field.name in told]

@@ -6,7 +6,6 @@
 
 import contextlib
 import io
-import json
 import mmap
 import os
 import re
@@ -205,7 +204,7 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
 def count_prepared(name, split="train", data_dir=None):
     """Number of images of one split of a prepared data set, without reading them; None if there is none."""
     try:
-        about = json.loads((prepared_folder(name, data_dir) / "dataset_info.json").read_text("utf-8"))
+        about = read_json(prepared_folder(name, data_dir) / "dataset_info.json", RULE)
         lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
         return sum(map(int, lengths))
     except (OSError, ValueError, KeyError, TypeError, StopIteration):  # `load_prepared` says what is wrong
