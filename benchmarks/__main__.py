@@ -24,7 +24,9 @@ def main():
         name = sys.argv.pop(1)
         return runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
     if len(sys.argv) > 1 and sys.argv[1] not in ("--help", "-h"):
-        raise SystemExit(f"error: a command must be one of {', '.join(COMMANDS)}; received {sys.argv[1]!r}")
+        raise SystemExit(
+            f"error: a command must be one of {', '.join(COMMANDS)}; received {sys.argv[1]!r}"
+        )
     print("\n".join([__doc__, *lines()]))
 
 
@@ -34,13 +36,21 @@ def lines():
     from benchmarks.claims import runner
 
     states = runner.states()
-    found = [f"Claims, {sum(bool(state.result) for state in states.values())} of {len(states)} run:", ""]
+    found = [
+        f"Claims, {sum(bool(state.result) for state in states.values())} of {len(states)} run:",
+        "",
+    ]
     found += [f"  {name:26} {state.told()}" for name, state in states.items()]
     records, rows = scores.read(), scores.rows()
-    reproduced = sum(any(mode.startswith("noted") for mode in records.get(name, {})) for name in rows)
+    reproduced = sum(
+        any(mode.startswith("noted") for mode in records.get(name, {})) for name in rows
+    )
     found += ["", f"Scores, {reproduced} of {len(rows)} reproduced as noted:", ""]
     for name, row in rows.items():
-        done = [f"{mode}: {scores.summary(kept['runs'])}" for mode, kept in records.get(name, {}).items()]
+        done = [
+            f"{mode}: {scores.summary(kept['runs'])}"
+            for mode, kept in records.get(name, {}).items()
+        ]
         if not any(mode.startswith("noted") for mode in records.get(name, {})):
             lack = scores.missing(row)
             done.append(f"missing: {lack}" if lack else "ready to run")
@@ -56,10 +66,14 @@ def speed(path=RESULTS / "speed.json"):
         records = json.loads(path.read_text())
         return [
             f"  {case:26} {pair}: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
-            for case, record in records.items() if "ratios" in record for pair, ratio in record["ratios"].items()
-        ]  # fmt: skip
+            for case, record in records.items()
+            if "ratios" in record
+            for pair, ratio in record["ratios"].items()
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"  {path} is broken ({error}); python -m benchmarks speed makes it anew, once it is deleted"]
+        return [
+            f"  {path} is broken ({error}); python -m benchmarks speed makes it anew, once it is deleted"
+        ]
 
 
 if __name__ == "__main__":

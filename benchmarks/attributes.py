@@ -29,10 +29,17 @@ FIRST, SHOWN = 3, 6  # attributes and digits in the pictures
 
 def run(checkpoint, out, results=RESULTS):
     """Explains a checkpoint or a preset and keeps numbers and pictures."""
-    command = ["-m", "zoo.explain", f"--checkpoint={checkpoint}", f"--strategies={','.join(explain.STRATEGIES)}"]
+    command = [
+        "-m",
+        "zoo.explain",
+        f"--checkpoint={checkpoint}",
+        f"--strategies={','.join(explain.STRATEGIES)}",
+    ]
     subprocess.run([sys.executable, *command, f"--out={out}"], check=True)
     found = json.loads((pathlib.Path(out) / "attributes.json").read_text())
-    kept = {name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")}
+    kept = {
+        name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")
+    }
     command = " ".join(["python", *command])
     files.write_json(results / RECORD.name, timing.provenance() | {"command": command} | kept)
     model, about = sample.load(checkpoint), sample.about(checkpoint)
@@ -54,7 +61,9 @@ def pictures(model, heldout, attributes):
     moves = np.concatenate([part for move in moves for part in (move, gap[0])][:-1], axis=1)
     together = attfind.additions(probe, examples, attributes)[0]
     together = np.concatenate([images.to_uint8(examples)[:, None], together], axis=1)
-    return tuple(images.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1]) for rows in (moves, together))
+    return tuple(
+        images.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1]) for rows in (moves, together)
+    )
 
 
 def shell(arguments):

@@ -19,7 +19,14 @@ from kerasgan import callbacks
 from zoo import coopnet, recipe
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "explosions.json"
-BASE = {"width": 16, "epochs": 15, "noise_until": 5, "grid_every": 15, "checkpoint_every": 5, "score_every": 0}
+BASE = {
+    "width": 16,
+    "epochs": 15,
+    "noise_until": 5,
+    "grid_every": 15,
+    "checkpoint_every": 5,
+    "score_every": 0,
+}
 # cause -> settings, and how its name begins; 0.007, 0.002, 10 and 0.016 are the preset's. The defaults run 2,046 steps.
 CAUSES = {
     "defaults": ({"epochs": 33, "noise_until": 11}, ""),
@@ -43,7 +50,11 @@ def record(cause, seed, folder, changes=None):
     """
     chosen = BASE | CAUSES[cause][0] | (changes or {})
     settings = recipe.settings_of(coopnet.RECIPE, "quick", **chosen, seed=seed)
-    found = dict.fromkeys(("refused", "stopped", "named")) | {"warned": [], "scores": {}, "rollbacks": 0}
+    found = dict.fromkeys(("refused", "stopped", "named")) | {
+        "warned": [],
+        "scores": {},
+        "rollbacks": 0,
+    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -56,9 +67,12 @@ def record(cause, seed, folder, changes=None):
     found["warned"] = [*dict.fromkeys(str(warning.message) for warning in caught)]
     command = f'python -m benchmarks.explosions "{cause}" --seeds={seed}'
     return found | {
-        "expected": CAUSES[cause][1], "command": command, "settings": chosen, "curve": curve(folder),
+        "expected": CAUSES[cause][1],
+        "command": command,
+        "settings": chosen,
+        "curve": curve(folder),
         **timing.provenance(),
-    }  # fmt: skip
+    }
 
 
 def _trained(settings, folder):
@@ -67,7 +81,11 @@ def _trained(settings, folder):
         return {"scores": scores, "rollbacks": int(curve(folder)[-1]["rollbacks"])}
     except callbacks.NonFiniteLoss as error:
         scores = numbers(score_last(coopnet.RECIPE, settings, folder)) if curve(folder) else {}
-        return {"stopped": str(error), "scores": scores, "rollbacks": getattr(error, "rollbacks", 0)}
+        return {
+            "stopped": str(error),
+            "scores": scores,
+            "rollbacks": getattr(error, "rollbacks", 0),
+        }
 
 
 def read(results=RESULTS):
@@ -77,11 +95,15 @@ def read(results=RESULTS):
 
 def run(causes, seeds, runs, results=RESULTS, changes=None):
     def make(cause, seed):
-        folder = pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
+        folder = (
+            pathlib.Path(runs) / f"{''.join(c if c.isalnum() else '_' for c in cause)}_seed{seed}"
+        )
         folder.mkdir(parents=True, exist_ok=True)
         return record(cause, seed, folder, changes)
 
-    records.complete(results, [{"cause": cause, "seed": seed} for seed in seeds for cause in causes], make)
+    records.complete(
+        results, [{"cause": cause, "seed": seed} for seed in seeds for cause in causes], make
+    )
 
 
 def right(record):
@@ -98,8 +120,15 @@ def shell(arguments):
             raise ValueError(f"a cause must be one of {', '.join(CAUSES)}; received {cause}")
     run(causes, [int(seed) for seed in flags.FLAGS.seeds], flags.FLAGS.runs)
     for r in read():
-        told = "refused" if r["refused"] else f"{len(r['warned'])} warnings, {r['rollbacks']} roll-backs"
-        stopped, wrong = ", stopped" if r["stopped"] else "", " (wrong)" if right(r) is False else ""
+        told = (
+            "refused"
+            if r["refused"]
+            else f"{len(r['warned'])} warnings, {r['rollbacks']} roll-backs"
+        )
+        stopped, wrong = (
+            ", stopped" if r["stopped"] else "",
+            " (wrong)" if right(r) is False else "",
+        )
         print(f"{r['cause']}, seed {r['seed']}: {told}{stopped}; likeliest: {r['named']}{wrong}")
 
 

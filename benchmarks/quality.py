@@ -50,8 +50,14 @@ def record(name, preset, seed, folder):
         "scores": scores,
         "protocol": found.get("protocol"),
         "seconds": round(sum(float(row["seconds"]) for row in log)),
-        "curve": [{k: float(row[k]) for k in ("epoch", *sorted(names))} for row, names in scored if names],
-        "settings": {k: v for k, v in settings.items() if k not in ("title", "description", "recipe", "command")},
+        "curve": [
+            {k: float(row[k]) for k in ("epoch", *sorted(names))} for row, names in scored if names
+        ],
+        "settings": {
+            k: v
+            for k, v in settings.items()
+            if k not in ("title", "description", "recipe", "command")
+        },
         "peak_memory_mib": versions.pop("peak_memory_mib"),
         "versions": versions,
     }
@@ -81,7 +87,9 @@ def run(name, presets, seeds, runs, results=RESULTS):
         folder.mkdir(parents=True, exist_ok=True)
         made = record(name, preset, seed, folder)
         if seed == 0:
-            files.copy(sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png")
+            files.copy(
+                sorted((folder / "grids").glob("epoch_*.png"))[-1], results / f"{name}_{preset}.png"
+            )
         return made
 
     wanted = [{"preset": preset, "seed": seed} for seed in seeds for preset in presets]
@@ -97,7 +105,13 @@ def shell(arguments):
         presets, seeds = flags.FLAGS.presets or RUNS[name][0], flags.FLAGS.seeds or RUNS[name][1]
         run(name, presets, [int(seed) for seed in seeds], flags.FLAGS.runs)
         for preset, scores in summary(read(name)).items():
-            print(preset, {key: f"{mean:.3f} ± {deviation:.3f}" for key, (mean, deviation, _) in scores.items()})
+            print(
+                preset,
+                {
+                    key: f"{mean:.3f} ± {deviation:.3f}"
+                    for key, (mean, deviation, _) in scores.items()
+                },
+            )
 
 
 if __name__ == "__main__":

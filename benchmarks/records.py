@@ -14,7 +14,9 @@ def read(path):
         if not all(isinstance(record, dict) for record in found):
             raise ValueError("a record is not a dictionary")
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is broken ({str(error).splitlines()[0]}); mend or delete it") from None
+        raise ValueError(
+            f"{path} is broken ({str(error).splitlines()[0]}); mend or delete it"
+        ) from None
     return found
 
 

@@ -1,6 +1,6 @@
 """One HTML page of all results, that needs nothing but itself: verdicts, curves, pictures, scores and speeds.
 
-    python -m benchmarks report --out=runs/report.html
+python -m benchmarks report --out=runs/report.html
 """
 
 import html
@@ -13,8 +13,8 @@ from absl import flags
 
 from benchmarks import claims, tables
 from benchmarks.claims import runner, verdicts
-from kerasgan import images, pages
-from kerasgan.data.image_files import stored_image
+from kerasgan import images, report
+from kerasgan.datasets.image_files import stored_image
 from kerasgan.io import files
 from zoo import recipe
 
@@ -34,23 +34,35 @@ def body(results=runner.RESULTS):
     """The page's inside, from the result files."""
     states, noted = runner.states(results), claims.noted()
     done = {name: state.result for name, state in states.items() if state.result}
-    counts = {verdict: sum(r["verdict"] == verdict for r in done.values()) for verdict in runner.VERDICTS}
-    facts = [(f"of {len(states)} claims run", len(done)), *((verdict, count) for verdict, count in counts.items())]
+    counts = {
+        verdict: sum(r["verdict"] == verdict for r in done.values()) for verdict in runner.VERDICTS
+    }
+    facts = [
+        (f"of {len(states)} claims run", len(done)),
+        *((verdict, count) for verdict, count in counts.items()),
+    ]
     told = "".join(f"<div><b>{count}</b><span>{_text(name)}</span></div>" for name, count in facts)
     lead = "Every noted score, every noted claim, every speed, from the result files of benchmarks/results."
     parts = [STYLE, f"<header><h1>The benchmark suite</h1><p class=lead>{lead}</p></header>"]
     parts.append(f'<div class="facts">{told}</div>')
-    parts += [claim(name, noted[name], result, results / "pictures") for name, result in done.items()]
+    parts += [
+        claim(name, noted[name], result, results / "pictures") for name, result in done.items()
+    ]
     rest = "".join(
         f"<tr><th>{name}</th><td>{_text(noted[name]['claim'])}</td><td>{_text(state.broken or state.needs())}</td></tr>"
-        for name, state in states.items() if not state.result
-    )  # fmt: skip
-    parts.append(card("Claims not run", f'<div class="wide"><table>{rest}</table></div>' if rest else ""))
+        for name, state in states.items()
+        if not state.result
+    )
+    parts.append(
+        card("Claims not run", f'<div class="wide"><table>{rest}</table></div>' if rest else "")
+    )
     parts.append(card("Scores", table(tables.noted())))
     parts.append(card("What the drawn ladder says of the noted orderings", table(tables.ladder())))
     parts.append(card("Speed", table(tables.speed())))
     parts.append(card("What a step costs at several sizes", table(tables.scaling())))
-    parts.append(card("The conditional MNIST GAN, three seeds of each preset", table(tables.scores())))
+    parts.append(
+        card("The conditional MNIST GAN, three seeds of each preset", table(tables.scores()))
+    )
     parts.append(card("HDGAN on drawn birds", table(tables.birds())))
     parts.append(card("CoopNet on digits", table(tables.coopnet())))
     parts.append(card("CoopNet, driven to explode", table(tables.explosions())))
@@ -60,17 +72,32 @@ def body(results=runner.RESULTS):
 
 def claim(name, noted, result, pictures):
     """A card: the claim, its verdict and finding, the curves of what was measured, numbers and samples of each arm."""
-    verdict = f'<span class="verdict {result["verdict"].split()[0]}">{_text(result["verdict"])}</span>'
+    verdict = (
+        f'<span class="verdict {result["verdict"].split()[0]}">{_text(result["verdict"])}</span>'
+    )
     parts = [f"<p class=say><b>{_text(noted['claim'])}</b>{verdict}</p>"]
     parts.append(f"<p class=say>{_text(result['finding'])}</p>")
-    told = {"Rule": result["rule"], "Measured": result["says"], "Seeds": result["seeds"], "Command": result["command"]}
-    parts.append("<table>" + "".join(f"<tr><th>{n}</th><td>{_text(v)}</td></tr>" for n, v in told.items()) + "</table>")
+    told = {
+        "Rule": result["rule"],
+        "Measured": result["says"],
+        "Seeds": result["seeds"],
+        "Command": result["command"],
+    }
+    parts.append(
+        "<table>"
+        + "".join(f"<tr><th>{n}</th><td>{_text(v)}</td></tr>" for n, v in told.items())
+        + "</table>"
+    )
     charts = []
     for measure in result["measures"]:
-        curves = {arm: _curve(found["runs"], measure) for arm, found in list(result["arms"].items())[:FEW]}
+        curves = {
+            arm: _curve(found["runs"], measure) for arm, found in list(result["arms"].items())[:FEW]
+        }
         curves = {arm: points for arm, points in curves.items() if len(points) > 1}
         if curves:
-            charts.append(f"<div><h3>{_text(measure.replace('_', ' '))}, by epoch</h3>{pages.chart(curves)}</div>")
+            charts.append(
+                f"<div><h3>{_text(measure.replace('_', ' '))}, by epoch</h3>{report.chart(curves)}</div>"
+            )
     parts.append(f'<div class="curves">{"".join(charts)}</div>' if charts else "")
     parts.append(_numbers(result["arms"], result["measures"]))
     parts.append(_samples(result["arms"], pictures))
@@ -95,7 +122,8 @@ def _numbers(arms, measures):
         cells = [", ".join(f"{k} {v}" for k, v in own.items())]
         numbers = [[run["measures"].get(measure) for run in found["runs"]] for measure in measures]
         cells = f"<td>{_text(cells[0])}</td>" + "".join(
-            f"<td class=n>{'' if None in values else verdicts.said(values)}</td>" for values in numbers
+            f"<td class=n>{'' if None in values else verdicts.said(values)}</td>"
+            for values in numbers
         )
         minutes = statistics.mean(run["seconds"] for run in found["runs"]) / 60
         rows.append(f"<tr><th>{_text(name)}</th>{cells}<td class=n>{minutes:.1f}</td></tr>")
@@ -115,7 +143,9 @@ def _samples(arms, pictures):
                 f'<figure><img class="pixels" width="{width}" height="{height}" src="{uri}" alt="{_text(name)}">'
                 f"<figcaption>{_text(name)}</figcaption></figure>"
             )
-    return f'<h3>Samples of seed 0</h3><div class="strip">{"".join(figures)}</div>' if figures else ""
+    return (
+        f'<h3>Samples of seed 0</h3><div class="strip">{"".join(figures)}</div>' if figures else ""
+    )
 
 
 def card(title, *contents):
@@ -159,7 +189,9 @@ def write(path, results=runner.RESULTS):
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {path}")
-    files.write_atomically(path, pages.page("kerasgan: the benchmark suite", body(pathlib.Path(results))))
+    files.write_atomically(
+        path, report.page("kerasgan: the benchmark suite", body(pathlib.Path(results)))
+    )
     return path
 
 

@@ -26,24 +26,32 @@ from keras import ops
 
 from benchmarks import timing
 from benchmarks.claims import runner, verdicts
-from kerasgan import checkpoints
-from kerasgan.data.drawn_birds import asked, drawn_birds
-from kerasgan.data.image_source import image_source
-from kerasgan.data.prepared import prepared_folder
+from kerasgan.datasets.image_source import image_source
+from kerasgan.datasets.prepared import prepared_folder
+from kerasgan.datasets.synthetic_birds import asked, synthetic_birds
 from kerasgan.images import to_uint8
-from kerasgan.io import files
-from kerasgan.metrics import attributes, inception
-from kerasgan.metrics.birds import pick
+from kerasgan.io import checkpoints, files
+from kerasgan.metrics.features.extract import inception
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.ms_ssim import mean_ms_ssim
+from kerasgan.metrics.protocols import bird_attributes
+from kerasgan.metrics.protocols.birds import pick
 from zoo import evaluate, recipe, text_gan
 
 FLAGS = flags.FLAGS
 HERE = pathlib.Path(__file__).parent
-NOTED, RESULTS, RUNS = HERE / "noted_scores.csv", HERE / "results" / "scores.json", pathlib.Path("runs") / "scores"
+NOTED, RESULTS, RUNS = (
+    HERE / "noted_scores.csv",
+    HERE / "results" / "scores.json",
+    pathlib.Path("runs") / "scores",
+)
 BATCH = 16  # pictures drawn at a time; in training mode it changes them
-EACH = {"birds": 10, "flowers": 26, "coco": 1}  # samples of a test image, where the note does not give their number
+EACH = {
+    "birds": 10,
+    "flowers": 26,
+    "coco": 1,
+}  # samples of a test image, where the note does not give their number
 IMAGES = {"birds": 2933, "flowers": 1155, "coco": 40504}  # of the test splits
 LAST = {"birds": 600, "flowers": 600, "coco": 261}  # epochs that the drawn ladder's few stand for
 
@@ -67,7 +75,9 @@ CHANGES = {
     "gen_origin_disc_origin_coco_[64]": {"image_loss": "global"},
     "gen_origin_disc_origin_coco_[64, 128]": {"image_loss": "global"},
 }
-SAME = {"eval_bs_1testing_num_11": "zz_mmgan_plain_gl_disc_birds_256"}  # other samples of a run that is there
+SAME = {
+    "eval_bs_1testing_num_11": "zz_mmgan_plain_gl_disc_birds_256"
+}  # other samples of a run that is there
 # What the noted scores say of each other, which the drawn ladder tests: the first of each pair is the better one.
 ORDERINGS = {
     "supervised at 64 and 256, not at 256 alone": ("birds-256-comb64", "birds-256-single"),
@@ -124,12 +134,20 @@ def rows():
     with open(NOTED, newline="") as file:
         return {
             row["id"]: Row(
-                row["id"], row["system"], row["dataset"], int(row["resolution"]), row["run"], int(row["epoch"] or 500),
-                int(row["samples"]) if row["samples"] else None, float(row["is_mean"]), float(row["is_std"]),
-                row["note_status"], row["remark"],
+                row["id"],
+                row["system"],
+                row["dataset"],
+                int(row["resolution"]),
+                row["run"],
+                int(row["epoch"] or 500),
+                int(row["samples"]) if row["samples"] else None,
+                float(row["is_mean"]),
+                float(row["is_std"]),
+                row["note_status"],
+                row["remark"],
             )
             for row in csv.DictReader(file)
-        }  # fmt: skip
+        }
 
 
 def chosen(ids):
@@ -148,10 +166,18 @@ def missing(row, weights=None, data_dir=None):
     if not (folder / "dataset_info.json").exists():
         return f"the {row.dataset} data: python -m zoo.prepare {row.dataset} --source=DIR"
     if row.dataset == "coco":
-        found = weights or any((inception.home() / name).is_file() for name in (inception.CONVERTED, inception.GRAPH))
-        return None if found else "the Inception of 2015-12-05: python -m zoo.prepare inception --weights=FILE"
+        found = weights or any(
+            (inception.home() / name).is_file() for name in (inception.CONVERTED, inception.GRAPH)
+        )
+        return (
+            None
+            if found
+            else "the Inception of 2015-12-05: python -m zoo.prepare inception --weights=FILE"
+        )
     if not weights:
-        return f"StackGAN's Inception of {row.dataset}: --inception={row.dataset}_valid299/model.ckpt"
+        return (
+            f"StackGAN's Inception of {row.dataset}: --inception={row.dataset}_valid299/model.ckpt"
+        )
     return None
 
 
@@ -163,10 +189,16 @@ def reproduce(row, seed, weights, runs=RUNS, checkpoint=None, training=False, da
     name, preset = row.recipe()
     kind = importlib.import_module(f"zoo.{name}").RECIPE
     changes = row.settings | {"seed": seed, "data_dir": data_dir or ""}
-    path = checkpoint or trained(kind, preset, changes, row.epoch, pathlib.Path(runs) / slug(row.run, seed))
+    path = checkpoint or trained(
+        kind, preset, changes, row.epoch, pathlib.Path(runs) / slug(row.run, seed)
+    )
     model = checkpoints.load_siblings(path)[0]
-    test = text_gan.load(row.dataset, "val" if row.dataset == "coco" else "test", data_dir or "", 0, 0, "")
-    embeddings = np.repeat(test.embeddings[:, 0], row.each, axis=0)  # the first caption, as the notes' sampler
+    test = text_gan.load(
+        row.dataset, "val" if row.dataset == "coco" else "test", data_dir or "", 0, 0, ""
+    )
+    embeddings = np.repeat(
+        test.embeddings[:, 0], row.each, axis=0
+    )  # the first caption, as the notes' sampler
     noise = model.noise(len(embeddings), latents_seed(row, seed))
 
     def batches():
@@ -177,13 +209,19 @@ def reproduce(row, seed, weights, runs=RUNS, checkpoint=None, training=False, da
     by = evaluate.extractor("slim" if fine_tuned else "inception", weights)
     options = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = evaluate.evaluate(
-        image_source(batches, count=len(embeddings) // BATCH * BATCH), None, by, ["is"], splits=10, **options
+        image_source(batches, count=len(embeddings) // BATCH * BATCH),
+        None,
+        by,
+        ["is"],
+        splits=10,
+        **options,
     )
     mode = f"training mode, batches of {BATCH}" if training else "inference mode"
     return {
         "is_mean": found["inception_score_mean" if not fine_tuned else "classifier_score_mean"],
         "is_std": found["inception_score_std" if not fine_tuned else "classifier_score_std"],
-        "protocol": found["protocol"] | {"mode": mode, "samples_of_an_image": row.each, "caption": "the first"},
+        "protocol": found["protocol"]
+        | {"mode": mode, "samples_of_an_image": row.each, "caption": "the first"},
     }
 
 
@@ -198,7 +236,9 @@ def trained(kind, preset, changes, epoch, folder):
         recipe.run(kind, recipe.settings_of(kind, preset, **changes, epochs=epoch), folder)
     path = checkpoints.latest(folder / "checkpoints")
     if not path.stem.endswith(f"_{epoch}"):
-        raise ValueError(f"{folder} must be at epoch {epoch} or before; its newest checkpoint is {path.name}")
+        raise ValueError(
+            f"{folder} must be at epoch {epoch} or before; its newest checkpoint is {path.name}"
+        )
     kept.mkdir(exist_ok=True)
     files.copy(path, kept / path.name)
     return kept / path.name
@@ -219,14 +259,18 @@ def drawn(model, embeddings, noise, training=False):
         noise: what `model.noise(N)` returns.
         training: draw with batch norm in training mode, the notes' mistake: pictures then depend on their batch.
     """
-    network = model.averaged or model.generator
+    network = model.ema_generator or model.generator
     if training:
         network.trainable = True  # Keras' batch norm of a frozen network, as an averaged one is, knows one mode only
     for start in range(0, len(embeddings) - BATCH + 1, BATCH):
         texts, *parts = (x[start : start + BATCH] for x in (embeddings, *noise))
         if training:
-            *images, _, _ = model.frozen_averages(lambda inputs=[texts, *parts]: network(inputs, training=True))
-            yield {size: ops.convert_to_numpy(x) for size, x in zip(model.sizes, images, strict=True)}
+            *images, _, _ = model.frozen_moving_statistics(
+                lambda inputs=[texts, *parts]: network(inputs, training=True)
+            )
+            yield {
+                size: ops.convert_to_numpy(x) for size, x in zip(model.sizes, images, strict=True)
+            }
         else:
             yield model.sample(texts, tuple(parts))
 
@@ -236,25 +280,36 @@ def drawn(model, embeddings, noise, training=False):
 DRAWN_SCORES = ("attribute_accuracy", "bird_frechet_distance")
 BIRDS = 512  # pictures of the test species' captions, and as many true drawings
 DRAWN = {
-    "width": 8, "drawn": 1000, "batch_size": 16, "data": "drawn_birds", "text_encoder": "drawn_birds_text",
+    "width": 8,
+    "drawn": 1000,
+    "batch_size": 16,
+    "data": "synthetic_birds",
+    "text_encoder": "synthetic_birds_text",
     "score_every": 0,
-}  # fmt: skip
+}
 
 
 def reproduce_drawn(row, seed, epochs, runs, training):
     """The row's settings, narrow and for a few epochs on drawn birds, scored at the row's size by the bird judge."""
     kind = dataclasses.replace(ladder(), score=lambda settings: None)
-    sizes = row.settings.get("sizes", {"coco_64": "64", "coco_128": "64,128"}.get(row.recipe()[0], "64,128,256"))
-    changes = {"image_loss": "released", "norm": "batch", "damsm_weight": 0.0} | row.settings | DRAWN
+    sizes = row.settings.get(
+        "sizes", {"coco_64": "64", "coco_128": "64,128"}.get(row.recipe()[0], "64,128,256")
+    )
+    changes = (
+        {"image_loss": "released", "norm": "batch", "damsm_weight": 0.0} | row.settings | DRAWN
+    )
     changes |= {"sizes": sizes, "seed": seed, "redraw": True}
     # The extra steps take as large a share of this short run as of the notes': else they are most of it.
     usual = 100 if row.dataset == "birds" else 0  # of the presets `noted` and, of COCO, `paper`
     updates = epochs * DRAWN["drawn"] // DRAWN["batch_size"]
-    changes |= {"critic_epochs": row.settings.get("critic_epochs", usual), "critic_epoch": max(1, updates // 600)}
+    changes |= {
+        "critic_epochs": row.settings.get("critic_epochs", usual),
+        "critic_epoch": max(1, updates // 600),
+    }
     epoch = max(1, round(epochs * row.epoch / LAST[row.dataset]))
     folder = pathlib.Path(runs) / "drawn" / slug(row.run, seed, epochs)
     model = checkpoints.load_siblings(trained(kind, "small", changes, epoch, folder))[0]
-    found = judged(model, "drawn_birds_text", latents_seed(row, seed), training)
+    found = judged(model, "synthetic_birds_text", latents_seed(row, seed), training)
     return {
         "attribute_accuracy": found[f"attribute_accuracy_{row.resolution}"],
         "bird_frechet_distance": found[f"bird_frechet_distance_{row.resolution}"],
@@ -285,22 +340,28 @@ def judged(model, text_encoder, seed=1, training=False, count=BIRDS):
         training: see `drawn`.
         count: pictures.
     """
-    judge, info = attributes.shipped()
+    judge, info = bird_attributes.shipped()
     captions = pick(_real(64)[0], count)
     ask = np.stack([*map(asked, captions)])
-    batches = [*drawn(model, text_gan.encoder(text_encoder)(captions), model.noise(count, seed), training)]
+    batches = [
+        *drawn(model, text_gan.encoder(text_encoder)(captions), model.noise(count, seed), training)
+    ]
     found, smallest, largest = {}, min(model.sizes), max(model.sizes)
     for size in model.sizes:
         pictures = np.concatenate([batch[size] for batch in batches])
-        features, heads = attributes.opinions(judge, pictures)
-        seen = attributes.values_of(heads)
-        accuracy = attributes.shares(seen, ask[: len(seen)])["attribute_accuracy"]
+        features, heads = bird_attributes.opinions(judge, pictures)
+        seen = bird_attributes.values_of(heads)
+        accuracy = bird_attributes.shares(seen, ask[: len(seen)])["attribute_accuracy"]
         distance = frechet_distance(statistics(features), _real(size)[1])
         found |= {f"attribute_accuracy_{size}": accuracy, f"bird_frechet_distance_{size}": distance}
-        found[f"bird_judge_score_{size}"] = float(np.mean([inception_score(head, splits=1)[0] for head in heads]))
+        found[f"bird_judge_score_{size}"] = float(
+            np.mean([inception_score(head, splits=1)[0] for head in heads])
+        )
         if size == smallest:
             found["ms_ssim"] = mean_ms_ssim(to_uint8(pictures[:200]), 100, 0, 3)
-    found["gain_with_size"] = found[f"bird_judge_score_{largest}"] - found[f"bird_judge_score_{smallest}"]
+    found["gain_with_size"] = (
+        found[f"bird_judge_score_{largest}"] - found[f"bird_judge_score_{smallest}"]
+    )
     found |= {name: found[f"{name}_{largest}"] for name in (*DRAWN_SCORES, "bird_judge_score")}
     about = {
         "data": "drawn birds, not CUB: captions of the 50 test species",
@@ -308,21 +369,33 @@ def judged(model, text_encoder, seed=1, training=False, count=BIRDS):
         "mode": f"generator in training mode, batches of {BATCH}" if training else "inference mode",
         "frechet_reference": f"{BIRDS} test birds, drawn at the same size",
     }
-    return found | {"protocol": attributes.protocol(info) | about}
+    return found | {"protocol": bird_attributes.protocol(info) | about}
 
 
 @functools.cache
 def _real(size):
     """Captions of the test birds, and statistics of what the judge sees in their drawings."""
-    birds = drawn_birds("test", BIRDS, seed=0, size=size)
-    return birds.captions, statistics(attributes.opinions(attributes.shipped()[0], birds.images)[0])
+    birds = synthetic_birds("test", BIRDS, seed=0, size=size)
+    return birds.captions, statistics(
+        bird_attributes.opinions(bird_attributes.shipped()[0], birds.images)[0]
+    )
 
 
 # === The table ===
 
 
-def run(ids=(), scale="noted", seeds=1, epochs=6, weights=None, checkpoint=None, mode=None, runs=RUNS,
-        data_dir=None, results=RESULTS):  # fmt: skip
+def run(
+    ids=(),
+    scale="noted",
+    seeds=1,
+    epochs=6,
+    weights=None,
+    checkpoint=None,
+    mode=None,
+    runs=RUNS,
+    data_dir=None,
+    results=RESULTS,
+):
     """Scores what this machine can of the named rows, or of all, and keeps each as it is done.
 
     Args:
@@ -342,7 +415,11 @@ def run(ids=(), scale="noted", seeds=1, epochs=6, weights=None, checkpoint=None,
     records = read(results)
     for row in sorted(chosen(ids), key=lambda row: row.epoch):  # a run passes its epochs in order
         training = row.status == "withdrawn" if mode is None else mode == "training"
-        reason = missing(row, weights, data_dir) if scale == "noted" or row.status == "reference" else None
+        reason = (
+            missing(row, weights, data_dir)
+            if scale == "noted" or row.status == "reference"
+            else None
+        )
         if reason:
             print(f"{row.id:32} noted {noted(row)}; missing: {reason}", flush=True)
             continue
@@ -351,7 +428,9 @@ def run(ids=(), scale="noted", seeds=1, epochs=6, weights=None, checkpoint=None,
         for seed in range(seeds):
             about = {"seed": seed, "epochs": epochs if scale == "drawn" else row.epoch}
             about["checkpoint"] = pathlib.Path(checkpoint).name if checkpoint else None
-            if any(about.items() <= ({"checkpoint": None} | found).items() for found in kept["runs"]):
+            if any(
+                about.items() <= ({"checkpoint": None} | found).items() for found in kept["runs"]
+            ):
                 continue  # delete it from the file to score it once more
             if scale == "drawn":
                 found = reproduce_drawn(row, seed, epochs, runs, training)
@@ -363,7 +442,10 @@ def run(ids=(), scale="noted", seeds=1, epochs=6, weights=None, checkpoint=None,
 
 
 def _provenance(row, scale, training):
-    words = [f"python -m benchmarks scores {row.id}", *(["--scale=drawn"] if scale == "drawn" else [])]
+    words = [
+        f"python -m benchmarks scores {row.id}",
+        *(["--scale=drawn"] if scale == "drawn" else []),
+    ]
     words += ["--mode=training"] if training and row.status != "withdrawn" else []
     about = timing.provenance() | {"command": " ".join(words), "versions": recipe.versions()}
     return {name: about[name] for name in ("command", "commit", "machine", "versions")}
@@ -376,9 +458,16 @@ def read(path=RESULTS):
         return {}
     try:
         records = json.loads(path.read_text())
-        [run["seed"] for modes in records.values() for kept in modes.values() for run in kept["runs"]]
+        [
+            run["seed"]
+            for modes in records.values()
+            for kept in modes.values()
+            for run in kept["runs"]
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is broken ({str(error).splitlines()[0]}); mend or delete it") from None
+        raise ValueError(
+            f"{path} is broken ({str(error).splitlines()[0]}); mend or delete it"
+        ) from None
     return records
 
 
@@ -399,8 +488,16 @@ def summary(runs, names=None):
         values = [run[name] for run in runs if name in run]
         if values:
             text = f"{averages.mean(values):.3g}"
-            text += f" ± {averages.mean(run['is_std'] for run in runs):.2g} over splits" if name == "is_mean" else ""
-            text += f" ± {averages.stdev(values):.2g} over {len(values)} seeds" if len(values) > 1 else ""
+            text += (
+                f" ± {averages.mean(run['is_std'] for run in runs):.2g} over splits"
+                if name == "is_mean"
+                else ""
+            )
+            text += (
+                f" ± {averages.stdev(values):.2g} over {len(values)} seeds"
+                if len(values) > 1
+                else ""
+            )
             parts.append(text if names else f"{name} {text}")
     return ", ".join(parts)
 
@@ -415,26 +512,45 @@ def orderings(records):
             scores = records.get(row, {}).get(f"drawn, {mode} mode", {}).get("runs", [])
             runs[row] = [{"measures": score} for score in scores]
         if all(runs.values()):
-            paired = len({slug(rows()[row].run, 0) for row in pair}) == 1  # two scorings of one training
-            rule = verdicts.Better("bird_frechet_distance", pair[0], pair[1:], log=True, paired=paired)
-            found[name] = rule.judge(runs)
+            paired = (
+                len({slug(rows()[row].run, 0) for row in pair}) == 1
+            )  # two scorings of one training
+            rule = verdicts.Better(
+                "bird_frechet_distance", pair[0], pair[1:], log=True, paired=paired
+            )
+            found[name] = rule.discriminate(runs)
     return found
 
 
 def shell(arguments):
     run(
-        arguments[1:], FLAGS.scale, FLAGS.seeds, FLAGS.epochs, FLAGS.inception, FLAGS.checkpoint, FLAGS.mode,
-        FLAGS.runs, FLAGS.data_dir,
-    )  # fmt: skip
+        arguments[1:],
+        FLAGS.scale,
+        FLAGS.seeds,
+        FLAGS.epochs,
+        FLAGS.inception,
+        FLAGS.checkpoint,
+        FLAGS.mode,
+        FLAGS.runs,
+        FLAGS.data_dir,
+    )
 
 
 if __name__ == "__main__":
     flags.DEFINE_enum("scale", "noted", ["noted", "drawn"], "as noted, or small on drawn birds")
     flags.DEFINE_integer("seeds", 1, "trainings of a row", lower_bound=1)
-    flags.DEFINE_integer("epochs", 6, "of the drawn ladder, in which 600 of the notes' go", lower_bound=1)
-    flags.DEFINE_string("inception", None, "weights: a prefix of StackGAN's checkpoint; for COCO see zoo.evaluate")
-    flags.DEFINE_string("checkpoint", None, "a generator's file, in place of a training; of one row")
-    flags.DEFINE_enum("mode", None, ["inference", "training"], "of batch norm; by default as the note was scored")
+    flags.DEFINE_integer(
+        "epochs", 6, "of the drawn ladder, in which 600 of the notes' go", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "inception", None, "weights: a prefix of StackGAN's checkpoint; for COCO see zoo.evaluate"
+    )
+    flags.DEFINE_string(
+        "checkpoint", None, "a generator's file, in place of a training; of one row"
+    )
+    flags.DEFINE_enum(
+        "mode", None, ["inference", "training"], "of batch norm; by default as the note was scored"
+    )
     flags.DEFINE_string("runs", str(RUNS), "folder of the trainings")
     flags.DEFINE_string("data_dir", None, "of TensorFlow Datasets")
     recipe.start(shell)

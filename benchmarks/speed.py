@@ -38,11 +38,26 @@ COOPNET_CHAINS = 100
 STYLEX_BATCH_SIZE = 8
 STYLEX = {"capacity": 8, "max_channels": 256}
 # What a step of StylEx has, for its peer.
-STYLEX_STEPS = {"encoder": {}, "latents": {"encoder": False}, "penalty": {"penalty": True}, "path": {"path": True}}
-ATTFIND_IMAGES, ATTFIND_OTHERS = 2, 16  # those that are explained; those that say how far a coordinate is moved
+STYLEX_STEPS = {
+    "encoder": {},
+    "latents": {"encoder": False},
+    "penalty": {"penalty": True},
+    "path": {"path": True},
+}
+ATTFIND_IMAGES, ATTFIND_OTHERS = (
+    2,
+    16,
+)  # those that are explained; those that say how far a coordinate is moved
 STYLEGAN2_BATCH_SIZE = 32
-STYLEGAN2 = {"capacity": 4, "max_channels": 128}  # with 128 numbers of a latent and 4 layers: `zoo.stylegan2`, quick
-STYLEGAN2_STEPS = {"": {}, "_penalty": {"penalty": True}, "_path": {"path": True}}  # case's ending -> what a step has
+STYLEGAN2 = {
+    "capacity": 4,
+    "max_channels": 128,
+}  # with 128 numbers of a latent and 4 layers: `zoo.stylegan2`, quick
+STYLEGAN2_STEPS = {
+    "": {},
+    "_penalty": {"penalty": True},
+    "_path": {"path": True},
+}  # case's ending -> what a step has
 DIGITS_BATCH_SIZE = 64  # of the autoencoder and the flow, as in their recipes
 FEATURES_IMAGES = 2000  # of a metric of features of 2,048
 
@@ -55,7 +70,10 @@ def mnist_gan(as_noted, batch_size=BATCH_SIZE, width=64):
     from kerasgan.models.mnist_gan import MnistGAN, build_discriminator, build_generator
 
     keras.utils.set_random_seed(0)
-    networks = build_generator(width=width), build_discriminator(width=width // 2, as_noted=as_noted)
+    networks = (
+        build_generator(width=width),
+        build_discriminator(width=width // 2, as_noted=as_noted),
+    )
     model = MnistGAN(*networks, as_noted=as_noted)
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
@@ -83,7 +101,9 @@ def hdgan(batch_size=HDGAN_BATCH_SIZE, width=128, size=256):
 
     keras.utils.set_random_seed(0)
     sizes = [side for side in SIZES if side <= size]
-    model = HDGAN(build_generator(sizes, width), {side: build_discriminator(side, width) for side in sizes})
+    model = HDGAN(
+        build_generator(sizes, width), {side: build_discriminator(side, width) for side in sizes}
+    )
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
     real, wrong = random.uniform(-1, 1, [2, batch_size, size, size, 3]).astype("float32")
@@ -101,7 +121,7 @@ def hdgan_batches():
     """The next batch of that step, out of captioned pictures of 304 pixels in memory."""
     import numpy as np
 
-    from kerasgan.data.captioned import CaptionedBatches, CaptionedImages
+    from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
 
     random, count = np.random.default_rng(0), 200
     pictures = random.integers(0, 256, [count, 304, 304, 3], dtype="uint8")
@@ -142,10 +162,17 @@ def stylex_model(settings, size=32):
     from kerasgan.models import stylex
 
     keras.utils.set_random_seed(0)
-    stack = [layers.Conv2D(channels, 3, 2, padding="same", activation="relu") for channels in (16, 32, 64)]
+    stack = [
+        layers.Conv2D(channels, 3, 2, padding="same", activation="relu")
+        for channels in (16, 32, 64)
+    ]
     ends = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
     classifier = keras.Sequential([keras.Input((size, size, 3)), *stack, *ends])
-    settings = stylex.REPRODUCTION | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"} | settings
+    settings = (
+        stylex.REPRODUCTION
+        | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"}
+        | settings
+    )
     model = stylex.build(classifier, settings=settings, **STYLEX)
     shape = [STYLEX_BATCH_SIZE + ATTFIND_OTHERS, size, size, 3]
     return model, np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
@@ -158,11 +185,17 @@ def stylex(kind, size=32):
     beside the discriminator), so each gets one of the threads, which then work on as many operations at once.
     """
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    model, images = stylex_model({
-        "alternation": "step" if kind == "latents" else "none",
-        "penalty_weight": 10.0 if kind == "penalty" else 0.0, "penalty_every": 1,
-        "path_weight": 1.0 if kind == "path" else 0.0, "path_every": 1, "path_start": 0,
-    }, size)  # fmt: skip
+    model, images = stylex_model(
+        {
+            "alternation": "step" if kind == "latents" else "none",
+            "penalty_weight": 10.0 if kind == "penalty" else 0.0,
+            "penalty_every": 1,
+            "path_weight": 1.0 if kind == "path" else 0.0,
+            "path_every": 1,
+            "path_start": 0,
+        },
+        size,
+    )
     images = images[:STYLEX_BATCH_SIZE]
 
     def step():
@@ -175,7 +208,9 @@ def stylex(kind, size=32):
 def stylex_peer(kind, as_ported):
     from benchmarks.peers import stylex
 
-    return stylex.training_step(STYLEX_BATCH_SIZE, as_ported=as_ported, **STYLEX, **STYLEX_STEPS[kind])
+    return stylex.training_step(
+        STYLEX_BATCH_SIZE, as_ported=as_ported, **STYLEX, **STYLEX_STEPS[kind]
+    )
 
 
 def attfind():
@@ -211,10 +246,18 @@ def stylegan2(penalty=False, path=False):
     gan = stylegan2.StyleGAN2(
         stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
         stylegan2.build_discriminator(32, group=4, **networks),
-        penalty_weight=0.5 * penalty, penalty_every=1, path_weight=2.0 * path, path_every=1, augment=translate,
-    )  # fmt: skip
-    gan.compile(**{player: keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for player in gan.players})
-    images = np.random.default_rng(0).uniform(-1, 1, [STYLEGAN2_BATCH_SIZE, 32, 32, 1]).astype("float32")
+        penalty_weight=0.5 * penalty,
+        penalty_every=1,
+        path_weight=2.0 * path,
+        path_every=1,
+        augment=translate,
+    )
+    gan.compile(
+        **{player: keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for player in gan.players}
+    )
+    images = (
+        np.random.default_rng(0).uniform(-1, 1, [STYLEGAN2_BATCH_SIZE, 32, 32, 1]).astype("float32")
+    )
     labels = np.arange(STYLEGAN2_BATCH_SIZE, dtype="int32") % 10
     return lambda: gan.train_on_batch(images, labels)
 
@@ -255,7 +298,7 @@ def vae_peer():
 def flow():
     import keras
 
-    from kerasgan.models.flow import RealNVP
+    from kerasgan.models.real_nvp import RealNVP
 
     keras.utils.set_random_seed(0)
     model = RealNVP()
@@ -273,10 +316,12 @@ def inception():
     """Features and logits of 32 images of 256 x 256 pixels."""
     import numpy as np
 
-    from kerasgan.metrics.inception import Inception, random_weights
+    from kerasgan.metrics.features.inception import Inception, random_weights
 
     extractor = Inception(random_weights())
-    images = np.random.default_rng(0).integers(0, 256, [INCEPTION_IMAGES, 256, 256, 3], dtype="uint8")
+    images = np.random.default_rng(0).integers(
+        0, 256, [INCEPTION_IMAGES, 256, 256, 3], dtype="uint8"
+    )
     return lambda: extractor(images)
 
 
@@ -329,7 +374,9 @@ def pairs(count=16, size=256):
 def labelled(count, shape, classes):
     import numpy as np
 
-    return np.random.default_rng(0).normal(size=[count, *shape]).astype("float32"), np.arange(count) % classes
+    return np.random.default_rng(0).normal(size=[count, *shape]).astype("float32"), np.arange(
+        count
+    ) % classes
 
 
 def captioned(count=2000, numbers=1024, classes=50):
@@ -340,12 +387,22 @@ def captioned(count=2000, numbers=1024, classes=50):
 
 # metric -> our module, what the peer is written in and its module, and a function that makes the arguments of both.
 METRICS = {
-    "kernel_distance": ("kernel", "numpy", "metrics", lambda: (*two_features(), 25)),  # 25 subsets of 1,000
+    "kernel_distance": (
+        "kernel",
+        "numpy",
+        "metrics",
+        lambda: (*two_features(), 25),
+    ),  # 25 subsets of 1,000
     "precision_recall": ("manifold", "torch", "metrics", two_features),
     "density_coverage": ("manifold", "numpy", "metrics", two_features),
     "inception_score": ("inception_score", "torch", "metrics", lambda: [logits()]),
     "ms_ssim": ("ms_ssim", "torch", "ms_ssim", pairs),
-    "intra_class_diversity": ("diversity", "torch", "metrics", lambda: labelled(4000, [28, 28, 1], 10)),
+    "intra_class_diversity": (
+        "diversity",
+        "torch",
+        "metrics",
+        lambda: labelled(4000, [28, 28, 1], 10),
+    ),
     "r_precision": ("r_precision", "numpy", "metrics", captioned),
 }
 
@@ -359,33 +416,49 @@ def metric(module, name, inputs):
 # case -> contestant -> a function that builds it (in its own process) and returns its step; the peer comes first.
 CASES = {
     "mnist_gan_noted": {"torch": lambda: mnist_gan_peer(True), "kerasgan": lambda: mnist_gan(True)},
-    "mnist_gan_corrected": {"torch": lambda: mnist_gan_peer(False), "kerasgan": lambda: mnist_gan(False)},
+    "mnist_gan_corrected": {
+        "torch": lambda: mnist_gan_peer(False),
+        "kerasgan": lambda: mnist_gan(False),
+    },
     "hdgan": {"torch": hdgan_peer, "kerasgan": hdgan},
     "hdgan_batches": {"its step": hdgan, "kerasgan": hdgan_batches},
     "coopnet": {"torch": lambda: coopnet_peer(True), "kerasgan": coopnet},
     "coopnet_lean": {"torch": lambda: coopnet_peer(False), "kerasgan": coopnet},
-    "coopnet_steps": {"100 Langevin steps": lambda: coopnet(100), "kerasgan": coopnet},  # whose memory is the same
+    "coopnet_steps": {
+        "100 Langevin steps": lambda: coopnet(100),
+        "kerasgan": coopnet,
+    },  # whose memory is the same
     **{
         f"stylex_{kind}{'' if as_ported else '_lean'}": {
-            "torch": functools.partial(stylex_peer, kind, as_ported), "kerasgan": functools.partial(stylex, kind),
+            "torch": functools.partial(stylex_peer, kind, as_ported),
+            "kerasgan": functools.partial(stylex, kind),
         }
-        for as_ported in (True, False) for kind in STYLEX_STEPS
+        for as_ported in (True, False)
+        for kind in STYLEX_STEPS
     },
     "attfind": {"torch": attfind_peer, "kerasgan": attfind},
     **{
         f"stylegan2{kind}": {
-            "torch": functools.partial(stylegan2_peer, **has), "kerasgan": functools.partial(stylegan2, **has),
+            "torch": functools.partial(stylegan2_peer, **has),
+            "kerasgan": functools.partial(stylegan2, **has),
         }
         for kind, has in STYLEGAN2_STEPS.items()
     },
     "vae": {"torch": vae_peer, "kerasgan": vae},
     "flow": {"torch": flow_peer, "kerasgan": flow},
     "inception": {"torch-fidelity": inception_peer, "kerasgan": inception},
-    "frechet_root": {"scipy": lambda: frechet("matrix_root_distance"), "kerasgan": lambda: frechet("kerasgan")},
-    "frechet_eigenvalues": {
-        "numpy": lambda: frechet("product_eigenvalues_distance"), "kerasgan": lambda: frechet("kerasgan"),
+    "frechet_root": {
+        "scipy": lambda: frechet("matrix_root_distance"),
+        "kerasgan": lambda: frechet("kerasgan"),
     },
-    "feature_statistics": {"numpy": lambda: feature_statistics(False), "kerasgan": lambda: feature_statistics(True)},
+    "frechet_eigenvalues": {
+        "numpy": lambda: frechet("product_eigenvalues_distance"),
+        "kerasgan": lambda: frechet("kerasgan"),
+    },
+    "feature_statistics": {
+        "numpy": lambda: feature_statistics(False),
+        "kerasgan": lambda: feature_statistics(True),
+    },
     **{
         name: {
             language: functools.partial(metric, f"benchmarks.peers.{peer}", name, inputs),
@@ -396,16 +469,29 @@ CASES = {
 }
 # Our steps at several sizes: case -> what the sizes are, the sizes, and what builds the step of one.
 SCALES = {
-    "mnist_gan_by_batch": ("images a batch", (32, 64, 128, 256), lambda batch: mnist_gan(False, batch)),
+    "mnist_gan_by_batch": (
+        "images a batch",
+        (32, 64, 128, 256),
+        lambda batch: mnist_gan(False, batch),
+    ),
     "mnist_gan_by_width": ("width", (16, 32, 64, 128), lambda width: mnist_gan(False, width=width)),
     "hdgan_by_batch": ("images a batch, at width 32", (2, 4, 8), lambda batch: hdgan(batch, 32)),
     "hdgan_by_width": ("width", (16, 32, 64), lambda width: hdgan(width=width)),
-    "hdgan_by_size": ("pixels of the largest side, at width 32", (64, 128, 256), lambda size: hdgan(4, 32, size)),
+    "hdgan_by_size": (
+        "pixels of the largest side, at width 32",
+        (64, 128, 256),
+        lambda size: hdgan(4, 32, size),
+    ),
     "coopnet_by_chains": ("chains", (25, 50, 100), lambda chains: coopnet(chains=chains)),
-    "stylex_by_size": ("pixels of a side, encoder's step", (16, 32, 64), lambda size: stylex("encoder", size)),
+    "stylex_by_size": (
+        "pixels of a side, encoder's step",
+        (16, 32, 64),
+        lambda size: stylex("encoder", size),
+    ),
 }
 CASES |= {
-    case: {str(size): functools.partial(build, size) for size in sizes} for case, (_, sizes, build) in SCALES.items()
+    case: {str(size): functools.partial(build, size) for size in sizes}
+    for case, (_, sizes, build) in SCALES.items()
 }
 
 
@@ -413,7 +499,9 @@ def exponent(sizes, milliseconds):
     """The e of time ~ size^e, by least squares of the logarithms."""
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in milliseconds]
     centre, height = sum(x) / len(x), sum(y) / len(y)
-    return sum((a - centre) * (b - height) for a, b in zip(x, y, strict=True)) / sum((a - centre) ** 2 for a in x)
+    return sum((a - centre) * (b - height) for a, b in zip(x, y, strict=True)) / sum(
+        (a - centre) ** 2 for a in x
+    )
 
 
 def arithmetic(case, medians):
@@ -452,17 +540,23 @@ def read(results=RESULTS):
 
 def table(records):
     """The records as the lines of a text table: milliseconds a step, peak memory, and how many times faster we are."""
-    lines = [f"{'case':24}{'contestant':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}   times faster (min-max)"]
+    lines = [
+        f"{'case':24}{'contestant':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}   times faster (min-max)"
+    ]
     for case, record in records.items():
         peer = next(iter(record["contestants"]))
         for name, measured in record["contestants"].items():
             ratio = record["ratios"].get(f"{peer} / {name}") if case not in SCALES else None
-            gain = f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+            gain = (
+                f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+            )
             lines.append(
                 f"{case:24}{name:14}{measured['median_ms']:10.1f}{measured['min_ms']:10.1f}{measured['peak_mib']:10.0f}{gain}"
             )
         if case in SCALES:
-            lines.append(f"{case:24}time grows as {record['sizes']} to the power of {record['exponent']:.2f}")
+            lines.append(
+                f"{case:24}time grows as {record['sizes']} to the power of {record['exponent']:.2f}"
+            )
     return lines
 
 
@@ -478,7 +572,10 @@ def main(cases, *, results=RESULTS, **settings):
         if case in SCALES:
             what, sizes, _ = SCALES[case]
             record |= {"sizes": what, "exponent": exponent(sizes, medians.values())}
-        elif "torch" in medians and case not in {"attfind", *METRICS}:  # thousands of small steps; no training step
+        elif "torch" in medians and case not in {
+            "attfind",
+            *METRICS,
+        }:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
         files.new_folder(results.parent)
@@ -490,10 +587,17 @@ if __name__ == "__main__":
     STEPS = flags.DEFINE_integer("steps", 12, "timed steps of each contestant", lower_bound=10)
     BLOCK = flags.DEFINE_integer("block", 2, "timed steps in one turn", lower_bound=1)
     THREADS = flags.DEFINE_integer("threads", 2, "threads of each contestant", lower_bound=1)
-    BACKEND = flags.DEFINE_enum("backend", "tensorflow", ["tensorflow", "jax", "torch"], "our side's Keras backend")
+    BACKEND = flags.DEFINE_enum(
+        "backend", "tensorflow", ["tensorflow", "jax", "torch"], "our side's Keras backend"
+    )
 
     def run(argv):
-        settings = {"steps": STEPS.value, "block": BLOCK.value, "threads": THREADS.value, "backend": BACKEND.value}
+        settings = {
+            "steps": STEPS.value,
+            "block": BLOCK.value,
+            "threads": THREADS.value,
+            "backend": BACKEND.value,
+        }
         try:
             main(argv[1:], **settings)
         except (ValueError, RuntimeError) as error:

@@ -1,7 +1,7 @@
 """The tables of README.md and benchmarks/README.md, made from the result files.
 
-    python -m benchmarks.tables            writes them between their markers in both
-    python -m benchmarks.tables --check    says whether they are up to date, and changes nothing
+python -m benchmarks.tables            writes them between their markers in both
+python -m benchmarks.tables --check    says whether they are up to date, and changes nothing
 """
 
 import json
@@ -18,7 +18,7 @@ from benchmarks import scores as noted_scores
 from benchmarks import speed as speed_cases
 from benchmarks.claims import runner
 from kerasgan.io import files
-from kerasgan.pages.attributes import WAYS
+from kerasgan.report.attributes import WAYS
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -37,7 +37,11 @@ def scores():
     }
     records = quality.read("mnist_gan")
     lines = [quality_table("mnist_gan", columns)]
-    collapsed = [f"`{r['preset']}` with seed {r['seed']}" for r in records if r["scores"]["classes_covered"] < 10]
+    collapsed = [
+        f"`{r['preset']}` with seed {r['seed']}"
+        for r in records
+        if r["scores"]["classes_covered"] < 10
+    ]
     if collapsed:
         lines.append(f"\nCollapsed, and counted above: {', '.join(collapsed)}.")
     lines.append(
@@ -106,7 +110,10 @@ def stylex():
     if found_attributes.RECORD.exists():
         record = json.loads(found_attributes.RECORD.read_text())
         most = max(len(row["all"]) for row in record["sufficiency"])
-        lines += ["", " | ".join(["| attributes applied", *(str(k) for k in range(1, most + 1))]) + " |"]
+        lines += [
+            "",
+            " | ".join(["| attributes applied", *(str(k) for k in range(1, most + 1))]) + " |",
+        ]
         lines.append("|---" * (most + 1) + "|")
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
@@ -127,13 +134,34 @@ def explosions():
     records = explosion_runs.read()
     if not records:
         return "Not run yet."
-    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "cause, by the settings", "distance"
+    titles = (
+        "forced",
+        "seed",
+        "refused",
+        "warned of",
+        "rolled back",
+        "stopped",
+        "cause, by the settings",
+        "distance",
+    )
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for r in sorted(records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])):
+    for r in sorted(
+        records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])
+    ):
         distance = r["scores"].get("generator_digit_frechet_distance")
-        told = ["yes" if r["refused"] else "no", "yes" if r["warned"] else "no", str(r["rollbacks"])]
-        named = (r["named"] or "none") + {None: "", True: " (right)", False: " (wrong)"}[explosion_runs.right(r)]
-        told += ["yes" if r["stopped"] else "no", named, "" if distance is None else f"{distance:.0f}"]
+        told = [
+            "yes" if r["refused"] else "no",
+            "yes" if r["warned"] else "no",
+            str(r["rollbacks"]),
+        ]
+        named = (r["named"] or "none") + {None: "", True: " (right)", False: " (wrong)"}[
+            explosion_runs.right(r)
+        ]
+        told += [
+            "yes" if r["stopped"] else "no",
+            named,
+            "" if distance is None else f"{distance:.0f}",
+        ]
         lines.append("| " + " | ".join([r["cause"], str(r["seed"]), *told]) + " |")
     return "\n".join(lines)
 
@@ -149,8 +177,13 @@ def quality_table(recipe_name, columns):
         cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
         for name, (_, form) in columns.items():
             mean, deviation, _ = found[name]
-            cells.append(form.format(mean) + (f" ± {form.format(deviation)}" if len(runs) > 1 else ""))
-        cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
+            cells.append(
+                form.format(mean) + (f" ± {form.format(deviation)}" if len(runs) > 1 else "")
+            )
+        cells += [
+            f"{found['seconds'][0] / 60:.0f}",
+            f"{found['peak_memory_mib'][0] / 1024:.1f} GiB",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -166,7 +199,10 @@ def speed():
     if not records:
         return "Not run yet."
     records = {case: record for case, record in records.items() if case not in speed_cases.SCALES}
-    lines = ["| case | peer | kerasgan | times faster | peak memory | of the machine's rate |", "|---" * 6 + "|"]
+    lines = [
+        "| case | peer | kerasgan | times faster | peak memory | of the machine's rate |",
+        "|---" * 6 + "|",
+    ]
     for case, record in records.items():
         peer = next(iter(record["contestants"]))
         theirs, ours = record["contestants"][peer], record["contestants"]["kerasgan"]
@@ -202,10 +238,18 @@ def scaling():
     records = {case: record for case, record in records.items() if case in speed_cases.SCALES}
     if not records:
         return "Not run yet."
-    lines = ["| case | size | median of a step | time grows as size to the power of |", "|---|---|---|---|"]
+    lines = [
+        "| case | size | median of a step | time grows as size to the power of |",
+        "|---|---|---|---|",
+    ]
     for case, record in records.items():
-        times = [f"{size}: {measured['median_ms']:.0f} ms" for size, measured in record["contestants"].items()]
-        lines.append(f"| `{case}` | {record['sizes']} | {', '.join(times)} | {record['exponent']:.2f} |")
+        times = [
+            f"{size}: {measured['median_ms']:.0f} ms"
+            for size, measured in record["contestants"].items()
+        ]
+        lines.append(
+            f"| `{case}` | {record['sizes']} | {', '.join(times)} | {record['exponent']:.2f} |"
+        )
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     lines.append(f"\nOurs alone, {_processors(records)}. Commands: {commands}.")
     return "\n".join(lines)
@@ -216,7 +260,9 @@ def _processors(records):
     cases = {}
     for case, record in records.items():
         cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
-    return "; ".join(cpu if len(cases) == 1 else f"{cpu}: {', '.join(names)}" for cpu, names in cases.items())
+    return "; ".join(
+        cpu if len(cases) == 1 else f"{cpu}: {', '.join(names)}" for cpu, names in cases.items()
+    )
 
 
 PEERS = {"torch": "PyTorch, eager,", "100 Langevin steps": "itself at 100 Langevin steps, not 10,"}
@@ -228,15 +274,35 @@ def claims():
     results = [state.result for state in states.values() if state.result]
     lines = ["| claim | noted | verdict | found | command |", "|---|---|---|---|---|"]
     for name, state in states.items():
-        verdict, found = (state.result["verdict"], state.result["finding"]) if state.result else ("", state.needs())
-        cells = [f"`{name}`", noted[name]["claim"], f"**{verdict}**" if verdict else "not run", found]
-        lines.append("| " + " | ".join([*map(_cell, cells), f"`python -m benchmarks claims {name}` |"]))
+        verdict, found = (
+            (state.result["verdict"], state.result["finding"])
+            if state.result
+            else ("", state.needs())
+        )
+        cells = [
+            f"`{name}`",
+            noted[name]["claim"],
+            f"**{verdict}**" if verdict else "not run",
+            found,
+        ]
+        lines.append(
+            "| " + " | ".join([*map(_cell, cells), f"`python -m benchmarks claims {name}` |"])
+        )
     counts = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in runner.VERDICTS}
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    lines.append(f"\n{len(results)} of {len(states)} have been run" + (f": {told}." if told else "."))
+    lines.append(
+        f"\n{len(results)} of {len(states)} have been run" + (f": {told}." if told else ".")
+    )
     if results:
-        runs = {run["key"]: run for result in results for arm in result["arms"].values() for run in arm["runs"]}
-        machines = {f"{run['machine']['cores']} cores of {run['machine']['cpu']}" for run in runs.values()}
+        runs = {
+            run["key"]: run
+            for result in results
+            for arm in result["arms"].values()
+            for run in arm["runs"]
+        }
+        machines = {
+            f"{run['machine']['cores']} cores of {run['machine']['cpu']}" for run in runs.values()
+        }
         hours = sum(run["seconds"] for run in runs.values()) / 3600
         lines[-1] += f" {len(runs)} runs, {hours:.1f} hours on {', '.join(sorted(machines))}."
     return "\n".join(lines)
@@ -252,13 +318,23 @@ def noted():
     ]
     for row in noted_scores.rows().values():
         mode = "training" if row.status == "withdrawn" else "inference"
-        ours, drawn = (records.get(row.id, {}).get(f"{s}, {mode} mode", {}).get("runs") for s in ("noted", "drawn"))
+        ours, drawn = (
+            records.get(row.id, {}).get(f"{s}, {mode} mode", {}).get("runs")
+            for s in ("noted", "drawn")
+        )
         value, command = noted_scores.noted(row), f"`python -m benchmarks scores {row.id}`"
-        cells = [f"`{row.id}`", f"{row.run}, {row.epoch}", f"~~{value}~~" if row.status == "withdrawn" else value]
+        cells = [
+            f"`{row.id}`",
+            f"{row.run}, {row.epoch}",
+            f"~~{value}~~" if row.status == "withdrawn" else value,
+        ]
         if row.status == "reference":
             cells, command = [f"`{row.id}`", row.run, value], ""
         cells.append(noted_scores.summary(ours, ("is_mean",)) if ours else "")
-        cells += [noted_scores.summary(drawn, (name,)) if drawn else "" for name in noted_scores.DRAWN_SCORES]
+        cells += [
+            noted_scores.summary(drawn, (name,)) if drawn else ""
+            for name in noted_scores.DRAWN_SCORES
+        ]
         lines.append("| " + " | ".join([*map(_cell, cells), f"{command} |"]))
     return "\n".join(lines)
 
@@ -279,8 +355,19 @@ def _cell(text):
 
 TABLES = {
     function.__name__: function
-    for function in (scores, birds, coopnet, stylex, explosions, speed, scaling, claims, noted, ladder)
-}  # fmt: skip
+    for function in (
+        scores,
+        birds,
+        coopnet,
+        stylex,
+        explosions,
+        speed,
+        scaling,
+        claims,
+        noted,
+        ladder,
+    )
+}
 PAGES = {
     README: ("scores", "speed", "birds", "coopnet", "stylex"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
@@ -293,7 +380,9 @@ def filled(text, names=PAGES[README]):
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"the page must have the marker <!-- table: {name} -->; it has not")
-        text = pattern.sub(lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text)
+        text = pattern.sub(
+            lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text
+        )
     return text
 
 
@@ -303,7 +392,9 @@ def shell(arguments):
         if not flags.FLAGS.check:
             files.write_atomically(page, filled(text, names))
         elif filled(text, names) != text:
-            raise ValueError(f"{page} must hold the tables of benchmarks/results; run python -m benchmarks.tables")
+            raise ValueError(
+                f"{page} must hold the tables of benchmarks/results; run python -m benchmarks.tables"
+            )
 
 
 if __name__ == "__main__":

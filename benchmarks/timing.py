@@ -24,7 +24,11 @@ from zoo.memory import peak_mib
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "torch-fidelity")
 THREADS = (
-    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
 )
 REST = 0.3  # seconds between blocks: an idle OpenMP pool spins for up to 0.2 s before it sleeps and gives up its cores
 
@@ -33,11 +37,18 @@ class Contestant:
     """One side of a case in its own process; `times(n)` are the seconds of n steps after an untimed one."""
 
     def __init__(self, module, case, name, threads, backend):
-        settings = dict.fromkeys(THREADS, str(threads)) | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        settings = dict.fromkeys(THREADS, str(threads)) | {
+            "KERAS_BACKEND": backend,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.timing", module, case, name],
-            cwd=ROOT, env=os.environ | settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT,
+            env=os.environ | settings,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def times(self, steps):
@@ -46,7 +57,9 @@ class Contestant:
             print(steps, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{self.name} ended with exit code {self.process.wait()} before it had timed its steps")
+            raise RuntimeError(
+                f"{self.name} ended with exit code {self.process.wait()} before it had timed its steps"
+            )
         answer = json.loads(answer)
         return answer["seconds"], answer["peak_mib"]
 
@@ -63,9 +76,13 @@ def compare(module, case, names, *, steps=12, block=2, warmup=3, threads=2, back
     `ratios` are, block by block, the first contestant's median over the other's: above 1, the other is faster.
     """
     if steps < 10:
-        raise ValueError(f"steps must be at least 10 (fewer make no median to rely on); received {steps}")
+        raise ValueError(
+            f"steps must be at least 10 (fewer make no median to rely on); received {steps}"
+        )
     if not 1 <= block <= steps:
-        raise ValueError(f"block must be between 1 and the number of steps, {steps}; received {block}")
+        raise ValueError(
+            f"block must be between 1 and the number of steps, {steps}; received {block}"
+        )
     load = os.getloadavg()[0]
     contestants = [Contestant(module, case, name, threads, backend) for name in names]
     try:
@@ -80,14 +97,27 @@ def compare(module, case, names, *, steps=12, block=2, warmup=3, threads=2, back
     finally:
         for contestant in contestants:
             contestant.close()
-    record = {"case": case, "contestants": {name: summary(seconds[name], peaks[name]) for name in names}, "ratios": {}}
+    record = {
+        "case": case,
+        "contestants": {name: summary(seconds[name], peaks[name]) for name in names},
+        "ratios": {},
+    }
     for name in names[1:]:
         pairs = zip(seconds[names[0]], seconds[name], strict=True)
         ratios = [statistics.median(first) / statistics.median(other) for first, other in pairs]
         record["ratios"][f"{names[0]} / {name}"] = {
-            "median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "blocks": ratios,
+            "median": statistics.median(ratios),
+            "min": min(ratios),
+            "max": max(ratios),
+            "blocks": ratios,
         }
-    settings = {"steps": steps, "block": block, "warmup": warmup, "threads": threads, "keras_backend": backend}
+    settings = {
+        "steps": steps,
+        "block": block,
+        "warmup": warmup,
+        "threads": threads,
+        "keras_backend": backend,
+    }
     command = shlex.join(["python", "-m", module, *sys.argv[1:]])
     return record | {"settings": settings, "load_before": load, "command": command} | provenance()
 
@@ -95,8 +125,12 @@ def compare(module, case, names, *, steps=12, block=2, warmup=3, threads=2, back
 def summary(blocks, peak_mib):
     every = [1000 * seconds for block in blocks for seconds in block]
     return {
-        "median_ms": statistics.median(every), "min_ms": min(every), "max_ms": max(every), "steps": len(every),
-        "peak_mib": peak_mib, "blocks_ms": [[1000 * seconds for seconds in block] for block in blocks],
+        "median_ms": statistics.median(every),
+        "min_ms": min(every),
+        "max_ms": max(every),
+        "steps": len(every),
+        "peak_mib": peak_mib,
+        "blocks_ms": [[1000 * seconds for seconds in block] for block in blocks],
     }
 
 
@@ -105,7 +139,8 @@ def provenance():
     return {
         "commit": commit(),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
         "thread_variables": list(THREADS),
     }
 
@@ -113,6 +148,7 @@ def provenance():
 def commit():
     """The commit that is checked out, "+changes" if the tree differs from it, results aside; None outside a
     repository."""
+
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
 
@@ -131,7 +167,10 @@ def cpu_model():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def version(package):
@@ -144,7 +183,9 @@ def version(package):
 def serve(module, case, name):
     """A contestant's process: read a number of steps from stdin, answer with their seconds, until stdin ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not be taken for an answer
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # what a library prints must not be taken for an answer
     step = importlib.import_module(module).CASES[case][name]()
     for line in sys.stdin:
         step()

@@ -9,7 +9,9 @@ def check_count(n, name="n", least=1):
     """A number of images as an int. Raises a ValueError, one line, for anything but an integer of at least `least`."""
     count = _integer(n)
     if count is None and isinstance(n, (list, tuple, np.ndarray)):
-        raise ValueError(f"{name} must be an integer, at least {least}; received a {type(n).__name__}: use labels=")
+        raise ValueError(
+            f"{name} must be an integer, at least {least}; received a {type(n).__name__}: use labels="
+        )
     if count is None or count < least:
         raise ValueError(f"{name} must be an integer, at least {least}; received {_shown(n)}")
     return count

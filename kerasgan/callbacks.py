@@ -22,13 +22,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import checkpoints, images
-from kerasgan.data.image_files import stored_image
-from kerasgan.data.image_source import image_source
-from kerasgan.io import callback_state, files, locks, side_files
-from kerasgan.metrics.features import UNKNOWN, Features, extract
+from kerasgan import images
+from kerasgan.datasets.image_files import stored_image
+from kerasgan.datasets.image_source import image_source
+from kerasgan.io import callback_state, checkpoints, files, locks, side_files
+from kerasgan.metrics.features.extract import UNKNOWN, Features, extract
 from kerasgan.metrics.frechet import Statistics
-from kerasgan.metrics.scores import LIMITS, check, check_features, check_inference_mode, count_of, scores
+from kerasgan.metrics.scores import (
+    LIMITS,
+    check,
+    check_features,
+    check_inference_mode,
+    count_of,
+    scores,
+)
 
 GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
 
@@ -76,7 +83,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
             self._stop(f"{broken[0]} is {logs[broken[0]]} in {when}")
 
     def _stop(self, what):
-        good = checkpoints.latest(self.folder, checkpoints.RESUME) if self.folder is not None else None
+        good = (
+            checkpoints.latest(self.folder, checkpoints.RESUME) if self.folder is not None else None
+        )
         raise NonFiniteLoss(f"training stops: {what}; last good checkpoint: {good or 'none'}")
 
 
@@ -123,36 +132,73 @@ class ExplosionGuard(keras.callbacks.Callback):
                 f"every, attempts and within must be at least 1; received {every}, {attempts} and {within}"
             )
         if not 0 < factor < 1:
-            raise ValueError(f"factor must be between 0 and 1 (it lowers the rate); received {factor}")
+            raise ValueError(
+                f"factor must be between 0 and 1 (it lowers the rate); received {factor}"
+            )
         self.player, self.every, self.factor, self.least = player, every, factor, least
         self.attempts, self.within, self.log = attempts, within, log
 
     def on_train_begin(self, logs=None):
         model = self.model
         if not (hasattr(model, "alarm") and hasattr(model, "causes")):
-            raise ValueError(f"a guarded model must have alarm() and causes(); received a {type(model).__name__}")
-        if isinstance(model.optimizer[self.player]._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            raise ValueError(f"the {self.player}'s learning rate must be a number to be lowered; received a schedule")
-        self._alarm, self._causes, self._diagnose = model.alarm, model.causes, getattr(model, "diagnose", None)
-        self._recent, self._rollbacks, self._told, self._steps = collections.deque(maxlen=100), None, set(), 0
+            raise ValueError(
+                f"a guarded model must have alarm() and causes(); received a {type(model).__name__}"
+            )
+        if isinstance(
+            model.optimizer[self.player]._learning_rate,
+            keras.optimizers.schedules.LearningRateSchedule,
+        ):
+            raise ValueError(
+                f"the {self.player}'s learning rate must be a number to be lowered; received a schedule"
+            )
+        self._alarm, self._causes, self._diagnose = (
+            model.alarm,
+            model.causes,
+            getattr(model, "diagnose", None),
+        )
+        self._recent, self._rollbacks, self._told, self._steps = (
+            collections.deque(maxlen=100),
+            None,
+            set(),
+            0,
+        )
         self._rate, self._good, self._calm = self._learning_rate(), self._copy(), {}
         self._next = self._good
 
     def get_state(self):
         good, following = self._good, self._next
         return {
-            "recent": list(self._recent), "rollbacks": self._rollbacks, "told": sorted(self._told),
-            "steps": self._steps, "rate": self._rate, "calm": self._calm, "good_step": good[0], "good": good[1],
-            "next_step": following[0], "next": None if following[1] is good[1] else following[1],
+            "recent": list(self._recent),
+            "rollbacks": self._rollbacks,
+            "told": sorted(self._told),
+            "steps": self._steps,
+            "rate": self._rate,
+            "calm": self._calm,
+            "good_step": good[0],
+            "good": good[1],
+            "next_step": following[0],
+            "next": None if following[1] is good[1] else following[1],
         }
 
     def set_state(self, state):
         shapes = [tuple(v.shape) for v in self._variables()]
-        if any([x.shape for x in copy] != shapes for copy in (state["good"], state["next"]) if copy is not None):
+        if any(
+            [x.shape for x in copy] != shapes
+            for copy in (state["good"], state["next"])
+            if copy is not None
+        ):
             raise ValueError("its copies are of other variables")
         self._recent.extend(state["recent"])
-        self._rollbacks, self._told, self._steps = list(state["rollbacks"]), set(state["told"]), state["steps"]
-        self._rate, self._calm, self._good = state["rate"], state["calm"], (state["good_step"], state["good"])
+        self._rollbacks, self._told, self._steps = (
+            list(state["rollbacks"]),
+            set(state["told"]),
+            state["steps"],
+        )
+        self._rate, self._calm, self._good = (
+            state["rate"],
+            state["calm"],
+            (state["good_step"], state["good"]),
+        )
         copy = state["good"] if state["next"] is None else state["next"]
         self._next = state["next_step"], copy
 
@@ -160,9 +206,14 @@ class ExplosionGuard(keras.callbacks.Callback):
         if self._rollbacks is None:  # the epochs in which they were, those before a resume included
             rows = (_logged(self.log, epoch) if self.log else None) or []
             counts = [int(float(row.get("rollbacks") or 0)) for row in rows]
-            counts = [0, *itertools.accumulate(counts, max)]  # an older log may count anew after a resume
+            counts = [
+                0,
+                *itertools.accumulate(counts, max),
+            ]  # an older log may count anew after a resume
             more = zip(rows, counts, counts[1:], strict=False)
-            self._rollbacks = [int(row["epoch"]) for row, before, now in more for _ in range(now - before)]
+            self._rollbacks = [
+                int(row["epoch"]) for row, before, now in more for _ in range(now - before)
+            ]
         self._epoch = epoch + 1
         self._restart(0)
 
@@ -172,7 +223,9 @@ class ExplosionGuard(keras.callbacks.Callback):
         before, means = self._before
         # What is reported is the epoch's mean so far: a step's own number is what moved it.
         new = count - before
-        self._recent.append({name: (v * count - means.get(name, 0.0) * before) / new for name, v in logs.items()})
+        self._recent.append(
+            {name: (v * count - means.get(name, 0.0) * before) / new for name, v in logs.items()}
+        )
         self._before, self._steps = (count, dict(logs)), self._steps + new
         reason = self._alarm(list(self._recent))
         if reason:
@@ -267,7 +320,9 @@ class DropMark(keras.callbacks.Callback):
             kept = files.new_folder(self.folder / "before_drop")
             for path in self.folder.glob("*_epoch_" + newest.stem.rpartition("_")[2] + ".h5"):
                 files.copy(path, kept / path.name)
-            print(f"\nepoch {epoch + 1}: {self.name} drops to {value:.3g}; {newest.name} and its networks are kept")
+            print(
+                f"\nepoch {epoch + 1}: {self.name} drops to {value:.3g}; {newest.name} and its networks are kept"
+            )
 
 
 class ProgressLine(keras.callbacks.ProgbarLogger):
@@ -307,13 +362,19 @@ class LearningRateScheduler(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.player not in self.model.players:
-            raise ValueError(f"player must be one of {', '.join(self.model.players)}; received {self.player!r}")
+            raise ValueError(
+                f"player must be one of {', '.join(self.model.players)}; received {self.player!r}"
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = self.model.optimizer[self.player]
-        rate = float(self.schedule(epoch, float(keras.ops.convert_to_numpy(optimizer.learning_rate))))
+        rate = float(
+            self.schedule(epoch, float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
+        )
         if not (math.isfinite(rate) and rate >= 0):
-            raise ValueError(f"a learning rate must be finite and at least 0; received {rate} for epoch {epoch}")
+            raise ValueError(
+                f"a learning rate must be finite and at least 0; received {rate} for epoch {epoch}"
+            )
         optimizer.learning_rate = rate
 
     def on_epoch_end(self, epoch, logs=None):
@@ -352,7 +413,7 @@ class Evaluate(Scores):
     Args:
         draw: function of the model and of rows of `latents` that returns their pictures, uint8 RGB [n, H, W, 3].
         latents: an array [N, ...] or a tuple of such, what each picture is drawn from: noise, labels, embeddings.
-        extractor: of features, see `kerasgan.metrics.features`.
+        extractor: of features, see `kerasgan.metrics.features.extract`.
         reference: images, as `image_source` takes them, `Features` or `Statistics`; looked at once, as training begins.
         metrics: names, see `kerasgan.metrics.scores`; without a reference, of those that need none.
         every: number of epochs between two scores; the last epoch is always scored.
@@ -364,14 +425,29 @@ class Evaluate(Scores):
     """
 
     def __init__(
-        self, draw, latents, extractor, reference=None, metrics=("fid",), every=1, batch_size=32, options=None
+        self,
+        draw,
+        latents,
+        extractor,
+        reference=None,
+        metrics=("fid",),
+        every=1,
+        batch_size=32,
+        options=None,
     ):
         super().__init__(self._evaluate, every)
         self.latents = latents if isinstance(latents, tuple) else (latents,)
         counts = {len(part) for part in self.latents}
         if len(counts) != 1 or min(counts) < 2:
-            raise ValueError(f"latents must be at least 2, as many in each part; received {sorted(counts)}")
-        self.draw, self.extractor, self.reference, self.metrics = draw, extractor, reference, tuple(metrics)
+            raise ValueError(
+                f"latents must be at least 2, as many in each part; received {sorted(counts)}"
+            )
+        self.draw, self.extractor, self.reference, self.metrics = (
+            draw,
+            extractor,
+            reference,
+            tuple(metrics),
+        )
         self.batch_size, self.options, self.protocol = batch_size, dict(options or {}), None
 
     def on_train_begin(self, logs=None):
@@ -379,7 +455,9 @@ class Evaluate(Scores):
         limits = {name: self.options[name] for name in LIMITS if name in self.options}
         check(self.metrics, count, 0 if self.reference is None else None, **limits)
         if self.reference is not None and not isinstance(self.reference, (Features, Statistics)):
-            self.reference = extract(self.reference, self.extractor, self.batch_size, progress=False)
+            self.reference = extract(
+                self.reference, self.extractor, self.batch_size, progress=False
+            )
         check(self.metrics, count, count_of(self.reference), **limits)
         about = getattr(self.extractor, "protocol", UNKNOWN)
         check_features(self.metrics, about, getattr(self.extractor, "logits", True), self.reference)
@@ -405,7 +483,9 @@ class Evaluate(Scores):
             if not hasattr(model, "protocol"):
                 raise
             mode = f"not inference mode: statistics of a {model.protocol()['statistics']}"
-        pictures = image_source(lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count)
+        pictures = image_source(
+            lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count
+        )
         features = extract(pictures, self.extractor, size, progress=False)
         found = scores(features, self.reference, self.metrics, pictures=pictures, **self.options)
         self.protocol = found.pop("protocol") | {"mode": mode}
@@ -457,7 +537,9 @@ class CSVLog(keras.callbacks.Callback):
         seconds = round(time.perf_counter() - self.started, 3)
         self.rows.append({"epoch": epoch + 1, "seconds": seconds, **(logs or {})})
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in self.rows for name in row)), restval="")
+        writer = csv.DictWriter(
+            text, list(dict.fromkeys(name for row in self.rows for name in row)), restval=""
+        )
         writer.writeheader()
         writer.writerows(self.rows)
         side_files.write(self.path, text.getvalue())
@@ -487,8 +569,15 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, folder, draw, every=1, ms=200):
         super().__init__()
         if not callable(draw):
-            raise ValueError(f"draw must be a function of the model that returns a picture; received {draw!r}")
-        self.folder, self.draw, self.every, self.ms = pathlib.Path(folder), draw, _at_least_one(every), ms
+            raise ValueError(
+                f"draw must be a function of the model that returns a picture; received {draw!r}"
+            )
+        self.folder, self.draw, self.every, self.ms = (
+            pathlib.Path(folder),
+            draw,
+            _at_least_one(every),
+            ms,
+        )
         self.epoch = None
 
     def on_train_begin(self, logs=None):
@@ -506,12 +595,18 @@ class SampleGrid(keras.callbacks.Callback):
             self._draw(epoch + 1)
 
     def on_train_end(self, logs=None):
-        paths = [path for n, path in grids(self.folder) if self.epoch is not None and n <= self.epoch]
+        paths = [
+            path for n, path in grids(self.folder) if self.epoch is not None and n <= self.epoch
+        ]
         # Few frames of few pixels: a long run's GIF stays one that a page can carry.
-        first = next((x for path in paths if (x := side_files.tolerant(path, _read_png)) is not None), None)
+        first = next(
+            (x for path in paths if (x := side_files.tolerant(path, _read_png)) is not None), None
+        )
         if first is not None:
             frames = 100 if first.shape[1] < GIF_WIDTH else 40
-            chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), frames))})
+            chosen = sorted(
+                {round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), frames))}
+            )
             drawn = [side_files.tolerant(paths[i], _read_png, notes=[]) for i in chosen]
             drawn = [x for x in drawn if x is not None] or [first]
             images.save_gif(side_files.make_way(self.folder / "history.gif"), drawn, self.ms)
@@ -544,17 +639,39 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, *, run, dataset, size, every=1, resume_every=1, monitor=None, mode="min", keep=2, info=None
+        self,
+        folder,
+        *,
+        run,
+        dataset,
+        size,
+        every=1,
+        resume_every=1,
+        monitor=None,
+        mode="min",
+        keep=2,
+        info=None,
     ):
         super().__init__()
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max'; received {mode!r}")
-        self.folder, self.every, self.monitor, self.mode = pathlib.Path(folder), _at_least_one(every), monitor, mode
+        self.folder, self.every, self.monitor, self.mode = (
+            pathlib.Path(folder),
+            _at_least_one(every),
+            monitor,
+            mode,
+        )
         self.resume_every = _at_least_one(resume_every)
         self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
         self.best = self.noted = None
-        self.siblings, self.initial_epoch, self.locked = [], 0, False  # `AdversarialModel.fit` tells the first two
-        checkpoints.file_name(run, dataset, size, "G", 0)  # a bad name is an error now, not after an epoch
+        self.siblings, self.initial_epoch, self.locked = (
+            [],
+            0,
+            False,
+        )  # `AdversarialModel.fit` tells the first two
+        checkpoints.file_name(
+            run, dataset, size, "G", 0
+        )  # a bad name is an error now, not after an epoch
 
     def on_train_begin(self, logs=None):
         checkpoints.check_folder(self.folder)
@@ -583,34 +700,52 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.started:
             self.started, noted = True, checkpoints.best(self.folder)
             if noted is None and self.noted and (self.folder / self.noted["file"]).is_file():
-                checkpoints.mark_best(self.folder, *(self.noted[name] for name in ("file", "metric", "value")))
+                checkpoints.mark_best(
+                    self.folder, *(self.noted[name] for name in ("file", "metric", "value"))
+                )
                 noted = self.noted
             ours = noted and noted["metric"] == self.monitor and noted["epoch"] <= epoch
             self.best, self.noted = (noted["value"], noted) if ours else (None, None)
 
     def on_epoch_end(self, epoch, logs=None):
         value = (logs or {}).get(self.monitor)
-        better = value is not None and math.isfinite(value) and (self.best is None or self._better(value))
+        better = (
+            value is not None
+            and math.isfinite(value)
+            and (self.best is None or self._better(value))
+        )
         if not (better or _due(self, epoch) or (epoch + 1) % self.resume_every == 0):
             return
         names = {key: self.arguments[key] for key in ("run", "dataset", "size")}
         if better:
             self.best = value
             file = checkpoints.file_name(**names, letter="G", epoch=epoch + 1)
-            self.noted = {"file": file, "epoch": epoch + 1, "metric": self.monitor, "value": float(value)}
+            self.noted = {
+                "file": file,
+                "epoch": epoch + 1,
+                "metric": self.monitor,
+                "value": float(value),
+            }
         states = callback_state.of(self.siblings)
-        checkpoints.save(self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments)
+        checkpoints.save(
+            self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments
+        )
         if better:
             checkpoints.mark_best(self.folder, file, self.monitor, value)
         best = (checkpoints.best(self.folder) or {}).get("epoch")
         resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)
-        checkpoints.prune(self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable)
+        checkpoints.prune(
+            self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable
+        )
 
     def on_train_end(self, logs=None):
         self.release()
         if self.monitor is not None and self.best is None:
             seen = ", ".join(sorted(logs or {}))
-            warnings.warn(f"no best epoch: the logs never had {self.monitor!r}; they have {seen}", stacklevel=2)
+            warnings.warn(
+                f"no best epoch: the logs never had {self.monitor!r}; they have {seen}",
+                stacklevel=2,
+            )
 
     def _better(self, value):
         return value < self.best if self.mode == "min" else value > self.best

@@ -22,14 +22,20 @@ def check_labels(labels, classes=None, count=None):
         count: N, the number of images; None admits any.
     """
     if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
-        received = None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
+        received = (
+            None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
+        )
         raise ValueError(f"labels must be one an image, {count}; received {received}")
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
+        raise ValueError(
+            f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}"
+        )
     if labels.min() < 0 or (classes is not None and labels.max() >= classes):
         top = "" if classes is None else classes - 1
-        raise ValueError(f"labels must be in 0..{top}; received labels from {labels.min()} to {labels.max()}")
+        raise ValueError(
+            f"labels must be in 0..{top}; received labels from {labels.min()} to {labels.max()}"
+        )
     return labels
 
 
@@ -63,7 +69,9 @@ class Labels:
 
     def check_type(self, shape, dtype):
         if "int" not in dtype or len(shape) != 1:
-            raise ValueError(f"{self.name} must be a list of integers; received {dtype} {list(shape)}")
+            raise ValueError(
+                f"{self.name} must be a list of integers; received {dtype} {list(shape)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +99,15 @@ class Numbers:
 
     def check_type(self, shape, dtype):
         kind = "int" if self.integer else "float"
-        if kind not in dtype or len(shape) != 1 + len(self.shape) or not _fits(shape[1:], self.shape):
+        if (
+            kind not in dtype
+            or len(shape) != 1 + len(self.shape)
+            or not _fits(shape[1:], self.shape)
+        ):
             shown = ", ".join(["N", *("any" if side is None else str(side) for side in self.shape)])
-            raise ValueError(f"{self.name} must be {kind} [{shown}]; received {dtype} {list(shape)}")
+            raise ValueError(
+                f"{self.name} must be {kind} [{shown}]; received {dtype} {list(shape)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +149,9 @@ class DataSpec:
         checked, count = [], None
         for part, x in zip(parts, arrays, strict=True):
             if not x.ndim:
-                raise ValueError(f"{part.name} must be an array of one entry an image; received one number")
+                raise ValueError(
+                    f"{part.name} must be an array of one entry an image; received one number"
+                )
             if count is not None and len(x) != count:
                 raise ValueError(f"{part.name} must be one an image, {count}; received {len(x)}")
             checked.append(part.check(x, count))
@@ -143,7 +159,9 @@ class DataSpec:
         if training:
             self.check_size(count)
         checked = iter(checked)
-        return keras.tree.pack_sequence_as(data, [None if x is None else next(checked) for x in leaves])
+        return keras.tree.pack_sequence_as(
+            data, [None if x is None else next(checked) for x in leaves]
+        )
 
     def check_traced(self, data, training=False):
         """Shapes and types alone, of tensors that may hold no numbers yet."""
@@ -155,7 +173,9 @@ class DataSpec:
 
     def check_size(self, size):
         if size < self.smallest:
-            raise ValueError(f"batch_size must be at least {self.smallest}{self._why()}; received {size}")
+            raise ValueError(
+                f"batch_size must be at least {self.smallest}{self._why()}; received {size}"
+            )
 
     def check_split(self, count, batch_size):
         """Refuses, before training, a batch size that leaves a batch too small for training."""
@@ -188,5 +208,9 @@ def _fits(shape, wanted):
 
 
 def _array(x):
-    x = np.asarray(x) if isinstance(x, (np.ndarray, list, int, float)) else np.asarray(ops.convert_to_numpy(x))
+    x = (
+        np.asarray(x)
+        if isinstance(x, (np.ndarray, list, int, float))
+        else np.asarray(ops.convert_to_numpy(x))
+    )
     return x.astype("float32") if x.dtype.name == "bfloat16" else x

@@ -26,21 +26,32 @@ CLASSES = {
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
-    "kerasgan.models.flow": ("Couplings", "RealNVP"),
+    "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
     "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
-    "kerasgan.models.stylegan2": ("EqualDense", "Generator", "ResidualBlock", "StyleGAN2", "StyleLayer"),
+    "kerasgan.models.stylegan2": (
+        "EqualDense",
+        "Generator",
+        "ResidualBlock",
+        "StyleGAN2",
+        "StyleLayer",
+    ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
-    "kerasgan.text.char_cnn_rnn": ("JointEmbedding",),
-    "kerasgan.text.guide": ("ImageGuide",),
+    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding",),
+    "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }
+# Class names in files that earlier versions saved.
+ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder")}
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
 FUNCTIONS = (
-    "kerasgan.losses.adversarial", "kerasgan.losses.classes", "kerasgan.losses.penalties",
-    "kerasgan.losses.variational", "kerasgan.ops.augment",
-)  # fmt: skip
+    "kerasgan.losses.adversarial",
+    "kerasgan.losses.classes",
+    "kerasgan.losses.penalties",
+    "kerasgan.losses.variational",
+    "kerasgan.ops.augment",
+)
 
 
 def register():
@@ -49,6 +60,8 @@ def register():
     for module, names in CLASSES.items():
         for name in names:
             registry.setdefault(f"kerasgan>{name}", _stand_in(module, name))
+    for alias, (module, name) in ALIASES.items():
+        registry.setdefault(f"kerasgan>{alias}", _stand_in(module, name))
     for module in FUNCTIONS:
         importlib.import_module(module)
 

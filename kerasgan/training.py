@@ -21,10 +21,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec, presets
+from kerasgan import backend, data_spec
 from kerasgan.arguments import check_count
-from kerasgan.data.checked import Checked
-from kerasgan.export import Drawing, ExportableModel
+from kerasgan.datasets.checked import Checked
+from kerasgan.io import presets
+from kerasgan.io.export import ExportableModel, SamplingModel
 from kerasgan.ops.precision import full_precision
 
 
@@ -46,11 +47,15 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self._players = tuple(optimizers)
         for player, optimizer in optimizers.items():
-            setattr(self, player, optimizer)  # Keras' saving walks the attributes: the file's paths are the players
+            setattr(
+                self, player, optimizer
+            )  # Keras' saving walks the attributes: the file's paths are the players
 
     def __getitem__(self, player):
         if player not in self._players:
-            raise ValueError(f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}")
+            raise ValueError(
+                f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}"
+            )
         return getattr(self, player)
 
     @property
@@ -83,10 +88,15 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         self.built = True
 
     def apply(self, grads, trainable_variables=None):
-        raise ValueError("gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients")
+        raise ValueError(
+            "gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients"
+        )
 
     def finalize_variable_values(self, var_list):
-        for player, owned in self._owned.items():  # an optimizer's own average says nothing of another's variables
+        for (
+            player,
+            owned,
+        ) in self._owned.items():  # an optimizer's own average says nothing of another's variables
             self[player].finalize_variable_values(owned)
 
     def save_own_variables(self, store):
@@ -103,7 +113,9 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config):
-        optimizers = {p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()}
+        optimizers = {
+            p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()
+        }
         return cls(optimizers, config["name"])
 
 
@@ -126,8 +138,8 @@ class AdversarialModel(ExportableModel):
     """
 
     players = ("generator", "discriminator")
-    drawing = ("G",)
-    averages = {}
+    sampling_networks = ("G",)
+    ema_networks = {}
     not_loaded = ()
     reports = None
     higher_is_better = ()
@@ -136,7 +148,9 @@ class AdversarialModel(ExportableModel):
         super().__init_subclass__(**kwargs)
         for name in ("train_step", "test_step"):
             if name in vars(cls):
-                setattr(cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step")))
+                setattr(
+                    cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step"))
+                )
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -158,7 +172,12 @@ class AdversarialModel(ExportableModel):
         unknown = [name for name in names if name not in self.players]
         if unknown:
             raise ValueError(f"a player is one of {list(self.players)}; received {unknown[0]!r}")
-        return [v for name in names for layer in self.player_layers(name) for v in layer.trainable_variables]
+        return [
+            v
+            for name in names
+            for layer in self.player_layers(name)
+            for v in layer.trainable_variables
+        ]
 
     # === Keras' compile, one optimizer a player ===
 
@@ -185,12 +204,18 @@ class AdversarialModel(ExportableModel):
             raise ValueError(
                 f"compile takes one optimizer for each player, {list(self.players)}; received {sorted(optimizers)}"
             )
-        unbuilt = [layer.name for p in self.players for layer in self.player_layers(p) if not layer.built]
+        unbuilt = [
+            layer.name for p in self.players for layer in self.player_layers(p) if not layer.built
+        ]
         if unbuilt:
-            raise ValueError(f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}")
+            raise ValueError(
+                f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}"
+            )
         optimizers = {player: keras.optimizers.get(optimizers[player]) for player in self.players}
         if len({id(o) for o in optimizers.values()}) < len(optimizers):
-            raise ValueError("each player needs an optimizer object of its own; received one object twice")
+            raise ValueError(
+                "each player needs an optimizer object of its own; received one object twice"
+            )
         self._compile_arguments = {
             "run_eagerly": run_eagerly,
             "jit_compile": jit_compile,
@@ -216,7 +241,9 @@ class AdversarialModel(ExportableModel):
     def get_compile_config(self):
         if not self.compiled:
             return {}
-        optimizers = {p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players}
+        optimizers = {
+            p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players
+        }
         return self._compile_arguments | optimizers
 
     def compile_from_config(self, config):
@@ -227,14 +254,14 @@ class AdversarialModel(ExportableModel):
 
     def copies_of(self, network):
         """All copies of a network: itself, and its moving average or the network that it is the average of."""
-        for average, trained in self.averages.items():
+        for average, trained in self.ema_networks.items():
             pair = [getattr(self, trained), getattr(self, average)]
             if any(each is network for each in pair):
                 return [each for each in pair if each is not None]
         return [network]
 
     def exported(self):
-        return Drawing(self.checkpoint_networks()["G"], self.call)
+        return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
     def save(self, filepath, *arguments, **options):
         """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""
@@ -257,9 +284,13 @@ class AdversarialModel(ExportableModel):
 
     def load_own_variables(self, store):
         self.not_loaded = ()
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("seed_")})
+        super().load_own_variables(
+            {key: store[key] for key in store.keys() if not key.startswith("seed_")}
+        )
         for index, state in enumerate(self._seed_states()):
-            state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))  # its width differs between backends
+            state.assign(
+                np.asarray(store[f"seed_{index}"]).astype(state.dtype)
+            )  # its width differs between backends
 
     # === What a train_step is written with ===
 
@@ -277,7 +308,9 @@ class AdversarialModel(ExportableModel):
         variables = self.player_variables(names)
         if not variables:  # frozen
             return full_precision(loss_fn())
-        outputs, gradients = backend.value_and_gradients(self._objective(names[0], loss_fn), variables)
+        outputs, gradients = backend.value_and_gradients(
+            self._objective(names[0], loss_fn), variables
+        )
         self.apply_gradients(names, gradients)
         return outputs
 
@@ -305,11 +338,13 @@ class AdversarialModel(ExportableModel):
 
         def objective():
             outputs = full_precision(loss_fn())
-            return self._scaled(player, outputs[0] if isinstance(outputs, tuple) else outputs), outputs
+            return self._scaled(
+                player, outputs[0] if isinstance(outputs, tuple) else outputs
+            ), outputs
 
         return objective
 
-    def trace(self, player, fn):
+    def vjp(self, player, fn):
         """`fn()` now, its gradients later: one forward of `player` that serves two phases.
 
         Returns:
@@ -317,7 +352,7 @@ class AdversarialModel(ExportableModel):
             outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
         """
         first = player if isinstance(player, str) else player[0]
-        outputs, pullback = backend.trace(lambda: full_precision(fn()), self.player_variables(player))
+        outputs, pullback = backend.vjp(lambda: full_precision(fn()), self.player_variables(player))
 
         def pull(cotangents):
             return pullback(keras.tree.map_structure(lambda c: self._scaled(first, c), cotangents))
@@ -333,7 +368,9 @@ class AdversarialModel(ExportableModel):
             if not variables:
                 continue
             own, gradients = gradients[: len(variables)], gradients[len(variables) :]
-            if name != names[0]:  # the loss carries the first player's scale; each optimizer takes out its own
+            if (
+                name != names[0]
+            ):  # the loss carries the first player's scale; each optimizer takes out its own
                 ratio = self._scaled(name, 1.0) / self._scaled(names[0], 1.0)
                 own = [g * ops.cast(ratio, g.dtype) for g in own]
             backend.apply(self.optimizer[name], own, variables)
@@ -372,17 +409,19 @@ class AdversarialModel(ExportableModel):
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
 
-    def frozen_averages(self, fn):
+    def frozen_moving_statistics(self, fn):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
-        return backend.frozen_averages(fn)
+        return backend.frozen_moving_statistics(fn)
 
-    def every(self, steps, player, fn):
+    def lazy_regularization(self, steps, player, fn):
         """`fn()` in each `steps`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
         due = ops.equal(ops.mod(self.optimizer[player].iterations, steps), 0)
-        return backend.cond(due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32"))
+        return backend.cond(
+            due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
+        )
 
-    def average(self, averaged, network, decay):
-        """Moves `averaged` (from `averaged_copy`) towards `network`: w <- decay w + (1 - decay) v.
+    def update_ema(self, averaged, network, decay):
+        """Moves `averaged` (from `ema_copy`) towards `network`: w <- decay w + (1 - decay) v.
 
         The decay grows from 0.1 as (1 + t) / (10 + t) (t: updates of the first player), so that a short run's average
         is not its initialisation.
@@ -397,14 +436,18 @@ class AdversarialModel(ExportableModel):
         """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
         unknown = set(values) - set(self._reported)
         if unknown:
-            raise ValueError(f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}")
+            raise ValueError(
+                f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}"
+            )
         for name, value in values.items():
             self._reported[name].update_state(value)
         return {name: self._reported[name].result() for name in values}
 
     @backend.step
     def test_step(self, data):
-        raise NotImplementedError(f"evaluate needs {type(self).__name__}.test_step(data), written like train_step")
+        raise NotImplementedError(
+            f"evaluate needs {type(self).__name__}.test_step(data), written like train_step"
+        )
 
     # === fit ===
 
@@ -416,8 +459,9 @@ class AdversarialModel(ExportableModel):
             self.not_loaded = ()  # they learn now
             warnings.warn(
                 f"training begins with untrained weights of {named}: the files that this {type(self).__name__} was "
-                "loaded from do not hold them", stacklevel=3,
-            )  # fmt: skip
+                "loaded from do not hold them",
+                stacklevel=3,
+            )
         return super().make_train_function(force)
 
     @property
@@ -435,13 +479,20 @@ class AdversarialModel(ExportableModel):
             self.check_arrays(x, y, batch_size)
         self._tell_directions(callbacks)
         if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
-            told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch))
-            arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
+            told = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch)
+            )
+            arguments["shuffle"] = (
+                False  # Keras would shuffle the batches once more, by a generator that has no epoch
+            )
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
         checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
         for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
-            checkpoint.siblings, checkpoint.initial_epoch = siblings, arguments.get("initial_epoch", 0)
+            checkpoint.siblings, checkpoint.initial_epoch = (
+                siblings,
+                arguments.get("initial_epoch", 0),
+            )
         try:
             return self._fit_checked(x, y, callbacks, **arguments)
         finally:
@@ -453,12 +504,16 @@ class AdversarialModel(ExportableModel):
         with self._checked_data() as checked:
             held = arguments.get("validation_data")
             if held is not None:
-                arguments["validation_data"] = checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+                arguments["validation_data"] = (
+                    checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+                )
             split = arguments.get("validation_split", 0.0) if held is None else 0.0
             x, y = checked(x, y, training=True, batches=(arguments.get("batch_size"), split))
             return super().fit(x, y, callbacks=callbacks, **arguments)
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments
+    ):
         """`keras.Model.evaluate`, whose data are checked as those of `fit`."""
         arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
         if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
@@ -477,7 +532,9 @@ class AdversarialModel(ExportableModel):
         third = self._third(weights)
         self._refuse_weights("train_on_batch", weights)
         with self._checked_data() as checked:
-            return super().train_on_batch(*checked(x, y, *third, training=True), **weights, return_dict=return_dict)
+            return super().train_on_batch(
+                *checked(x, y, *third, training=True), **weights, return_dict=return_dict
+            )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """`keras.Model.test_on_batch`, whose data are checked as those of `fit`."""
@@ -497,9 +554,13 @@ class AdversarialModel(ExportableModel):
         return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 
     def _refuse_weights(self, call, arguments):
-        given = [name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None]
+        given = [
+            name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None
+        ]
         if given and self.data_spec() is not None:
-            raise ValueError(f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}")
+            raise ValueError(
+                f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}"
+            )
 
     @contextlib.contextmanager
     def _checked_data(self):
@@ -513,7 +574,9 @@ class AdversarialModel(ExportableModel):
             wrapped = watching[-1].wrap(data[0])
             if wrapped is not None:
                 return wrapped, *data[1:]
-            data = tuple(np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data)
+            data = tuple(
+                np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data
+            )
             data = spec.check(data, training)
             if batches:
                 batch_size, split = batches
@@ -541,7 +604,9 @@ class AdversarialModel(ExportableModel):
         """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or refuses."""
         callbacks = getattr(callbacks, "callbacks", callbacks)
         for callback in keras.tree.flatten(callbacks or []):
-            if getattr(callback, "mode", None) == "auto" and self.direction(getattr(callback, "monitor", "")):
+            if getattr(callback, "mode", None) == "auto" and self.direction(
+                getattr(callback, "monitor", "")
+            ):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
     def check_labels(self, labels, count=None):
@@ -549,13 +614,15 @@ class AdversarialModel(ExportableModel):
         number of images, if that is given."""
         data_spec.check_labels(labels, self.classes, count)
 
-    def labels_to_draw(self, n, labels):
+    def labels_to_sample(self, n, labels):
         """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in turn.
 
         Raises ValueError, one line: neither or both given, or a label that is not a class.
         """
         if (n is None) == (labels is None):
-            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
+            raise ValueError(
+                f"sample takes n or labels, one of them; received n={n} and labels={labels}"
+            )
         if labels is None:
             return np.arange(check_count(n)) % self.classes
         labels = np.asarray(labels)
@@ -578,8 +645,10 @@ class AdversarialModel(ExportableModel):
 
     def save_to_preset(self, folder):
         """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
-        about = self.protocol() if hasattr(self, "protocol") else None  # how it draws, where there is a choice
-        presets.save(self, folder, letters=self.drawing, info=about)
+        about = (
+            self.protocol() if hasattr(self, "protocol") else None
+        )  # how it draws, where there is a choice
+        presets.save(self, folder, letters=self.sampling_networks, info=about)
 
 
 class Critic:
@@ -614,7 +683,7 @@ def _checked_step(step, training):
     return checked
 
 
-def averaged_copy(network):
+def ema_copy(network):
     """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
     config = network.get_config()
     if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name

@@ -54,6 +54,11 @@ def test_two_replicas_move_as_one_device():
     root = str(Path(__file__).resolve().parent.parent)
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": root}
     done = subprocess.run(
-        [sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", STEPS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0 and "equal" in done.stdout, done.stderr[-2000:]

@@ -19,7 +19,9 @@ class Pair(AdversarialModel):
 
     def __init__(self):
         super().__init__()
-        self.generator = keras.Sequential([keras.Input((3,)), layers.Dense(3), BatchNormalization(), layers.Dense(3)])
+        self.generator = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(3), BatchNormalization(), layers.Dense(3)]
+        )
         self.discriminator = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
         self.built = True
 
@@ -27,13 +29,22 @@ class Pair(AdversarialModel):
         return DataSpec((Numbers((3,), "rows"),))
 
     def train_step(self, data):
-        fake, pull = self.trace("generator", lambda: self.generator(data, training=True))
-        d_loss = self.minimize("discriminator", lambda: ops.mean(ops.square(self.discriminator(fake))))
-        (sums,) = self.minimize_sum("discriminator", [lambda: ops.mean(self.discriminator(data) ** 2)])
+        fake, pull = self.vjp("generator", lambda: self.generator(data, training=True))
+        d_loss = self.minimize(
+            "discriminator", lambda: ops.mean(ops.square(self.discriminator(fake)))
+        )
+        (sums,) = self.minimize_sum(
+            "discriminator", [lambda: ops.mean(self.discriminator(data) ** 2)]
+        )
         score = lambda x: ops.mean(ops.square(self.discriminator(x) - 1.0))  # noqa: E731
         g_loss, gradient = self.value_and_input_gradient(score, fake, "generator")
         self.apply_gradients("generator", pull(gradient))
-        return self.report(generator_loss=g_loss, discriminator_loss=d_loss + sums, elbo=-g_loss, fake_accuracy=d_loss)
+        return self.report(
+            generator_loss=g_loss,
+            discriminator_loss=d_loss + sums,
+            elbo=-g_loss,
+            fake_accuracy=d_loss,
+        )
 
 
 def pair(frozen=()):
@@ -58,15 +69,25 @@ def test_a_frozen_player_lets_the_other_train(frozen):
 
 def test_callbacks_know_which_way_is_better(tmp_path):
     model = pair()
-    pairs = [("generator_loss", "min"), ("val_discriminator_loss", "min"), ("elbo", "max"), ("fake_accuracy", "max")]
+    pairs = [
+        ("generator_loss", "min"),
+        ("val_discriminator_loss", "min"),
+        ("elbo", "max"),
+        ("fake_accuracy", "max"),
+    ]
     callbacks = [keras.callbacks.EarlyStopping(name) for name, _ in pairs]
-    callbacks.append(keras.callbacks.ModelCheckpoint(tmp_path / "a.weights.h5", "elbo", save_best_only=True,
-                                                     save_weights_only=True))  # fmt: skip
+    callbacks.append(
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "a.weights.h5", "elbo", save_best_only=True, save_weights_only=True
+        )
+    )
     callbacks.append(keras.callbacks.EarlyStopping("elbo", mode="min"))  # what a user says stays
     model._tell_directions(callbacks)
     assert [callback.mode for callback in callbacks] == [mode for _, mode in pairs] + ["max", "min"]
     stopper = keras.callbacks.EarlyStopping("generator_loss", patience=1)
-    history = model.fit(DATA, batch_size=5, epochs=4, verbose=0, callbacks=[stopper, callbacks[-2]]).history
+    history = model.fit(
+        DATA, batch_size=5, epochs=4, verbose=0, callbacks=[stopper, callbacks[-2]]
+    ).history
     losses = history["generator_loss"]
     assert losses[1] < losses[0] and len(losses) == 4 and (tmp_path / "a.weights.h5").exists()
     assert [model.direction(name) for name in ("val_elbo", "fid")] == ["max", None]

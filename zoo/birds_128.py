@@ -1,6 +1,6 @@
 """Birds at 64 and 128 pixels from captions (HDGAN).
 
-    python -m zoo.birds_128                 drawn birds, minutes on a CPU
+python -m zoo.birds_128                 drawn birds, minutes on a CPU
 """
 
 from zoo import recipe, text_gan

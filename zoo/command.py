@@ -24,7 +24,11 @@ def _kept(words, without):
         if word == "--":
             return [*kept, word, *left]
         name = _flag(word)
-        value = [left.pop(0)] if name and left and "=" not in word and _takes_a_value(name, without) else []
+        value = (
+            [left.pop(0)]
+            if name and left and "=" not in word and _takes_a_value(name, without)
+            else []
+        )
         if name is None or _plain(name, without) not in without:
             kept += [word, *value]
     return kept
@@ -37,7 +41,9 @@ def _flag(word):
 
 def _plain(name, without):
     """The flag that `--noname` is about."""
-    return name[2:] if name[:2] == "no" and name not in flags.FLAGS and name[2:] in without else name
+    return (
+        name[2:] if name[:2] == "no" and name not in flags.FLAGS and name[2:] in without else name
+    )
 
 
 def _takes_a_value(name, without):

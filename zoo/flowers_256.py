@@ -1,6 +1,6 @@
 """Flowers at 64, 128 and 256 pixels from captions (HDGAN).
 
-    python -m zoo.flowers_256               the paper's run, once `python -m zoo.prepare flowers` has its data
+python -m zoo.flowers_256               the paper's run, once `python -m zoo.prepare flowers` has its data
 """
 
 from zoo import recipe, text_gan

@@ -1,7 +1,7 @@
 """Fine-tune an Inception on the classes of a data set, for Inception Scores on it as StackGAN's authors took them.
 
     python -m zoo.inception --dataset=birds --weights=inception-2015-12-05.pth
-    python -m zoo.inception --dataset=drawn_birds --size=107 --width=0.25
+    python -m zoo.inception --dataset=synthetic_birds --size=107 --width=0.25
     python -m zoo.evaluate --features=slim --inception=runs/inception_birds/inception_birds_299_C_epoch_30.h5 ...
 
 Their own fine-tuned networks, of 50 classes of birds and 20 of flowers, can no longer be downloaded by everyone. This
@@ -29,16 +29,16 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kerasgan import callbacks, checkpoints
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.data.folder import class_files
-from kerasgan.data.lazy_images import LazyImages, open_rgb
-from kerasgan.data.prepared import load_prepared
+from kerasgan import callbacks
+from kerasgan.datasets.folder import class_files
+from kerasgan.datasets.lazy_images import LazyImages, open_rgb
+from kerasgan.datasets.prepared import load_prepared
+from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.images import from_uint8
-from kerasgan.io import files, locks
-from kerasgan.metrics import slim_inception
-from kerasgan.metrics.inception import read_weights
-from kerasgan.metrics.slim_inception import SlimInception, build_slim_inception
+from kerasgan.io import checkpoints, files, locks
+from kerasgan.metrics.features.extract import slim_inception
+from kerasgan.metrics.features.inception import read_weights
+from kerasgan.metrics.features.slim_inception import SlimInception, build_slim_inception
 from zoo import recipe
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
@@ -48,20 +48,32 @@ from zoo.settings import Checked, setting
 class Settings(Checked):
     """What a run of the recipe may change."""
 
-    dataset: str = setting("drawn_birds", "drawn_birds, a folder of class folders, or the name of a prepared data set")
+    dataset: str = setting(
+        "synthetic_birds",
+        "synthetic_birds, a folder of class folders, or the name of a prepared data set",
+    )
     split: str = setting("test", "of the data set: the classes that generated images are asked for")
-    weights: str = setting("", "file of the Inception of 2015-12-05 to start from; none starts from nothing")
-    output_dir: str = setting("", "folder of the network, its card and its log; runs/inception_<dataset> by default")
-    data_dir: str = setting("", "of prepared data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
+    weights: str = setting(
+        "", "file of the Inception of 2015-12-05 to start from; none starts from nothing"
+    )
+    output_dir: str = setting(
+        "", "folder of the network, its card and its log; runs/inception_<dataset> by default"
+    )
+    data_dir: str = setting(
+        "", "of prepared data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default"
+    )
     images: int = setting(1000, "birds to draw, where they are drawn", least=1)
     held_out: float = setting(
-        0.1, "share of each class's images that only the accuracy in the log is taken from",
-        above=0, below=1,
+        0.1,
+        "share of each class's images that only the accuracy in the log is taken from",
+        above=0,
+        below=1,
     )
     epochs: int = setting(30, "epochs in all; the weights after the last are kept", least=1)
     batch_size: int = setting(32, "images a step", least=2)
     learning_rate: float = setting(
-        0.0, "of Adam; falls to zero along a cosine. 0 is 1e-4 from weights, 2e-3 from none",
+        0.0,
+        "of Adam; falls to zero along a cosine. 0 is 1e-4 from weights, 2e-3 from none",
         least=0,
     )
     size: int = setting(299, "side of the images that it sees; 299 from weights", least=75)
@@ -82,12 +94,14 @@ class Settings(Checked):
 
 def pictures(settings):
     """Images of a data set, a sequence of uint8 [H, W, 3], and their classes, int32 [N]."""
-    if settings.dataset == "drawn_birds":
-        data = drawn_birds(settings.split, settings.images, size=settings.size * 19 // 16)
+    if settings.dataset == "synthetic_birds":
+        data = synthetic_birds(settings.split, settings.images, size=settings.size * 19 // 16)
     elif pathlib.Path(settings.dataset).is_dir():
         return class_folders(settings.dataset)
     else:
-        data = load_prepared(settings.dataset, settings.split, settings.data_dir or None, in_memory=False)
+        data = load_prepared(
+            settings.dataset, settings.split, settings.data_dir or None, in_memory=False
+        )
     return data.images, data.classes
 
 
@@ -137,7 +151,10 @@ class Crops(keras.utils.PyDataset):
     def __getitem__(self, index):
         count, seed = self.settings.batch_size, self.settings.seed
         order = np.random.default_rng((seed, self.epoch)).permutation(self.places)
-        chosen, random = order[index * count : (index + 1) * count], np.random.default_rng((seed, self.epoch, index))
+        chosen, random = (
+            order[index * count : (index + 1) * count],
+            np.random.default_rng((seed, self.epoch, index)),
+        )
         crops = np.stack([self._crop(self.images[int(place)], random) for place in chosen])
         return from_uint8(crops), self.one_hot[self.labels[chosen]]
 
@@ -146,7 +163,9 @@ class Crops(keras.utils.PyDataset):
         shown = side * random.uniform(self.settings.smallest, 1)
         corner = random.uniform(0, 1, 2) * (side - shown)
         image, size = Image.fromarray(image), (self.settings.size,) * 2
-        crop = np.asarray(image.resize(size, Image.Resampling.BILINEAR, (*corner, *(corner + shown))))
+        crop = np.asarray(
+            image.resize(size, Image.Resampling.BILINEAR, (*corner, *(corner + shown)))
+        )
         return crop[:, ::-1] if random.random() < 0.5 else crop
 
     def on_epoch_begin(self):
@@ -166,7 +185,9 @@ def run(settings=Settings(), images=None, classes=None):
     folder = pathlib.Path(settings.output_dir or recipe.RUNS / f"inception_{name}")
     path = folder / checkpoints.file_name("inception", name, settings.size, "C", settings.epochs)
     if settings.weights and (settings.size, settings.width) != (299, 1):
-        raise ValueError(f"weights are of size 299 and width 1; received {settings.size} and {settings.width}")
+        raise ValueError(
+            f"weights are of size 299 and width 1; received {settings.size} and {settings.width}"
+        )
     weights = read_weights(settings.weights)[0] if settings.weights else None
     checkpoints.check_folder(folder)
     locks.acquire(folder)  # the end of the process gives it back too
@@ -184,13 +205,19 @@ def run(settings=Settings(), images=None, classes=None):
     model = with_dropout(network, settings.dropout)
     rate = settings.learning_rate or (1e-4 if settings.weights else 2e-3)
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, settings.epochs * batches.num_batches)),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(rate, settings.epochs * batches.num_batches)
+        ),
+        keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=settings.label_smoothing
+        ),
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",  # TensorFlow's XLA is the slower one on a CPU
     )
     # Killed, the same command goes on after the last whole epoch; other settings in the same folder begin anew.
-    chosen = {key: value for key, value in dataclasses.asdict(settings).items() if key != "output_dir"}
+    chosen = {
+        key: value for key, value in dataclasses.asdict(settings).items() if key != "output_dir"
+    }
 
     def begin(epoch, logs):  # what an epoch sees depends on the seed and on it alone
         batches.epoch = epoch
@@ -207,7 +234,9 @@ def run(settings=Settings(), images=None, classes=None):
     with open(folder / "log.csv", newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     network = slim_inception.folded(network, settings.width)
-    split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"  # a folder has none
+    split = (
+        "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"
+    )  # a folder has none
     log = {
         "started_from": start_of(settings),
         "fine_tuned_on": f"{len(train):,} images of {len(kinds)} classes of {name}{split}",
@@ -219,7 +248,11 @@ def run(settings=Settings(), images=None, classes=None):
     }
     about = {"checkpoint": path.name} | {key: log[key] for key in ("started_from", "fine_tuned_on")}
     about["compares_with"] = "scores by this very file; never with published ones"
-    info = {"protocol": slim_inception.protocol(network, about), "command": log["command"], "seed": settings.seed}
+    info = {
+        "protocol": slim_inception.protocol(network, about),
+        "command": log["command"],
+        "seed": settings.seed,
+    }
     checkpoints.save_network(path, network, epoch=settings.epochs, letter="C", info=info)
     log["held_out_accuracy"] = round(accuracy(SlimInception(path), images, labels, test), 4)
     log |= {"held_out_images": len(test), "seconds": round(time.time() - start, 1)}
@@ -232,15 +265,24 @@ def run(settings=Settings(), images=None, classes=None):
 def start_of(settings):
     """Where the weights began, in words."""
     name = pathlib.Path(settings.weights).name
-    return f"the Inception of 2015-12-05 in {name}" if name else "random weights: it has seen these images only"
+    return (
+        f"the Inception of 2015-12-05 in {name}"
+        if name
+        else "random weights: it has seen these images only"
+    )
 
 
 def take(network, weights):
     """Gives all but the logits of a network with batch norm the weights that `inception.read_weights` reads."""
     names = [name.removesuffix(".conv.weight") for name in weights if name.endswith(".conv.weight")]
-    for scope, name in zip(slim_inception.scopes(), names, strict=True):  # both stem first, then branch by branch
+    for scope, name in zip(
+        slim_inception.scopes(), names, strict=True
+    ):  # both stem first, then branch by branch
         network.get_layer(scope).set_weights([weights[f"{name}.conv.weight"].transpose(2, 3, 1, 0)])
-        norm = [weights[f"{name}.bn.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+        norm = [
+            weights[f"{name}.bn.{part}"]
+            for part in ("weight", "bias", "running_mean", "running_var")
+        ]
         network.get_layer(slim_inception.norm_of(scope)).set_weights(norm)
 
 

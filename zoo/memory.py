@@ -13,5 +13,7 @@ def peak_mib():
         lines = []
     if own := [line.split()[1] for line in lines if line.startswith("VmHWM:")]:
         return int(own[0]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
+    unit = (
+        1 if sys.platform == "darwin" else 1024
+    )  # ru_maxrss is in bytes on macOS, in KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from kerasgan import callbacks, images
-from kerasgan.data.batches import Batches
-from kerasgan.data.digits import load_digits
-from kerasgan.data.folder import load_folder
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.folder import load_folder
 from kerasgan.losses import adversarial
 from kerasgan.losses.penalties import wgan_gp_penalty
-from kerasgan.metrics.digits import score_digits
+from kerasgan.metrics.protocols.digits import score_digits
 from kerasgan.models import mnist_gan
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
@@ -33,17 +33,25 @@ class Settings(recipe.Settings):
         32, "images a discriminator step; 4,000 digits in batches of 128 are few steps", least=1
     )
     model: str = setting(
-        "corrected", "noted (the notes' training), corrected, best, or plain (best without tricks)",
+        "corrected",
+        "noted (the notes' training), corrected, best, or plain (best without tricks)",
         choices=("noted", "corrected", "best", "plain"),
     )
-    data: str = setting("digits", "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders")
+    data: str = setting(
+        "digits",
+        "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders",
+    )
     size: int = setting(
-        28, "side of a folder's images in pixels, a multiple of 4; models best, plain",
-        least=4, even=4,
+        28,
+        "side of a folder's images in pixels, a multiple of 4; models best, plain",
+        least=4,
+        even=4,
     )
     channels: int = setting(1, "of a folder's images, 1 or 3; models best, plain", choices=(1, 3))
     width: int = setting(0, "channels of the generator's last map; 0 is the model's own", least=0)
-    loss: str = setting("", "nonsaturating, minmax, wasserstein, hinge, soft or noisy (labels); models best, plain")
+    loss: str = setting(
+        "", "nonsaturating, minmax, wasserstein, hinge, soft or noisy (labels); models best, plain"
+    )
     penalty: str = setting("", "none, r1 or wgan_gp; models best, plain")
     discriminator_steps: int = setting(
         1, "discriminator updates to one of the generator; not model noted", least=1
@@ -59,11 +67,20 @@ class Settings(recipe.Settings):
 
 MODELS = ("noted", "corrected", "best", "plain")
 LOSSES = {  # the discriminator's, the generator's
-    "nonsaturating": (adversarial.logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+    "nonsaturating": (
+        adversarial.logistic_discriminator_loss,
+        adversarial.nonsaturating_generator_loss,
+    ),
     "minmax": (adversarial.logistic_discriminator_loss, adversarial.minmax_generator_loss),
-    "wasserstein": (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss),
+    "wasserstein": (
+        adversarial.wasserstein_discriminator_loss,
+        adversarial.wasserstein_generator_loss,
+    ),
     "hinge": (adversarial.hinge_discriminator_loss, adversarial.hinge_generator_loss),
-    "soft": (adversarial.smoothed_logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+    "soft": (
+        adversarial.smoothed_logistic_discriminator_loss,
+        adversarial.nonsaturating_generator_loss,
+    ),
     "noisy": (adversarial.NoisyLabels, adversarial.nonsaturating_generator_loss),
 }
 PENALTIES = {
@@ -100,7 +117,12 @@ def load(settings):
 def data(settings):
     pictures, labels, classes = load(settings)
     return Batches(
-        pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+        pictures,
+        labels,
+        images_a_step(settings),
+        seed=settings.seed,
+        classes=classes,
+        repeats=settings.repeats or 1,
     )
 
 
@@ -112,14 +134,24 @@ def build(settings, **changes):
     """The compiled model; `changes` are arguments of `MnistGAN` that no setting names, such as other networks."""
     check(settings)
     pictures, _, classes = load(settings)
-    changes = dict({"discriminator_steps": settings.discriminator_steps} | tricks(settings), **changes)
+    changes = dict(
+        {"discriminator_steps": settings.discriminator_steps} | tricks(settings), **changes
+    )
     if settings.model in ("best", "plain"):
-        shape = {"size": pictures.shape[1], "channels": pictures.shape[-1], "width": settings.width or 32}
+        shape = {
+            "size": pictures.shape[1],
+            "channels": pictures.shape[-1],
+            "width": settings.width or 32,
+        }
         plain = mnist_gan.PLAIN if settings.model == "plain" else {}
         gan = mnist_gan.build_best(classes, seed=settings.seed, **(shape | plain | changes))
     else:
-        networks = {"generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)} | changes
-        gan = mnist_gan.MnistGAN(as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks)
+        networks = {
+            "generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)
+        } | changes
+        gan = mnist_gan.MnistGAN(
+            as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks
+        )
     steps = settings.epochs * data(settings).num_batches
 
     def adam():
@@ -136,14 +168,18 @@ def check(settings):
     for name, known in (("model", MODELS), ("loss", ("", *LOSSES)), ("penalty", ("", *PENALTIES))):
         if getattr(settings, name) not in known:
             *others, last = filter(None, known)
-            raise ValueError(f"{name} must be {', '.join(others)} or {last}; received {getattr(settings, name)!r}")
+            raise ValueError(
+                f"{name} must be {', '.join(others)} or {last}; received {getattr(settings, name)!r}"
+            )
     if settings.model == "noted" and settings.batch_size < 16:
         raise ValueError(
             "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
             f"received {settings.batch_size}"
         )
     if settings.model not in ("best", "plain") and (settings.loss or settings.penalty):
-        raise ValueError(f"loss and penalty are settings of the models best and plain; received {settings.model}")
+        raise ValueError(
+            f"loss and penalty are settings of the models best and plain; received {settings.model}"
+        )
     if settings.pretrained and settings.decay:
         raise ValueError(
             f"pretrained must come without decay (one of them sets the rate); received {settings.pretrained} epochs"

@@ -1,6 +1,6 @@
 """Prepare captioned images for training: drawn birds, StackGAN's birds and flowers, COCO, your own folder.
 
-    python -m zoo.prepare drawn_birds
+    python -m zoo.prepare synthetic_birds
     python -m zoo.prepare birds --source=Data/birds
     python -m zoo.prepare inception --weights=inception-2015-12-05.tgz
 
@@ -13,16 +13,16 @@ import sys
 
 from absl import flags, logging
 
-from kerasgan.data.caption_folder import caption_folder
-from kerasgan.data.class_captions import SOURCES as BY_CLASS
-from kerasgan.data.class_captions import class_captions
-from kerasgan.data.coco import coco_folder
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.data.prepared import load_prepared, prepare, prepared_folder, read_origin
-from kerasgan.data.stackgan import stackgan_folder
+from kerasgan.datasets.caption_folder import caption_folder
+from kerasgan.datasets.class_captions import SOURCES as BY_CLASS
+from kerasgan.datasets.class_captions import class_captions
+from kerasgan.datasets.coco import coco_folder
+from kerasgan.datasets.prepared import load_prepared, prepare, prepared_folder, read_origin
+from kerasgan.datasets.stackgan import stackgan_folder
+from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import files
-from kerasgan.metrics import inception
-from kerasgan.metrics.slim_inception import SlimInception
+from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features.slim_inception import SlimInception
 from zoo import recipe
 
 FLAGS = flags.FLAGS
@@ -32,7 +32,7 @@ FOLDERS = {
     "coco": "the folder with annotations/, train2014/ and val2014/",
     "folder": "your images, with captions.jsonl or x.txt beside x.jpg; train/ and test/ in it become splits",
 }
-SOURCES = ("drawn_birds", *FOLDERS, *BY_CLASS)
+SOURCES = ("synthetic_birds", *FOLDERS, *BY_CLASS)
 
 
 def read(source, path=None, size=None, count=None, ready=True, data_dir=None):
@@ -50,17 +50,24 @@ def read(source, path=None, size=None, count=None, ready=True, data_dir=None):
         raise ValueError(f"the source must be one of {', '.join(SOURCES)}; received {source!r}")
     sized = {"size": size} if size else {}
     if source in BY_CLASS:
-        return {split: class_captions(source, split, data_dir=data_dir, **sized) for split in ("train", "test")}
-    if source == "drawn_birds":
+        return {
+            split: class_captions(source, split, data_dir=data_dir, **sized)
+            for split in ("train", "test")
+        }
+    if source == "synthetic_birds":
         counts = {"train": count, "test": count and max(1, count // 3)}
-        return {split: drawn_birds(split, number, **sized) for split, number in counts.items()}
+        return {split: synthetic_birds(split, number, **sized) for split, number in counts.items()}
     if not path or not pathlib.Path(path).is_dir():
         raise ValueError(f"{source} needs --source=DIR, {FOLDERS[source]}; received {path}")
     if source == "folder":
         parts = {split: pathlib.Path(path) / split for split in ("train", "test")}
         found = {split: part for split, part in parts.items() if part.is_dir()} or {"train": path}
         return {split: caption_folder(part, **sized) for split, part in found.items()}
-    reader, splits = (coco_folder, ("train", "val")) if source == "coco" else (stackgan_folder, ("train", "test"))
+    reader, splits = (
+        (coco_folder, ("train", "val"))
+        if source == "coco"
+        else (stackgan_folder, ("train", "test"))
+    )
     return {split: reader(path, split, embeddings=ready, **sized) for split in splits}
 
 
@@ -73,8 +80,13 @@ def prepare_inception(weights):
     """Converts the weights of Inception 2015-12-05 (a file; None finds or downloads it), or of StackGAN's
     fine-tuned one (a checkpoint's prefix), once. Returns the path of the .h5 and the SHA-256 of what was read."""
     if weights and pathlib.Path(f"{weights}.index").is_file():
-        prefix = pathlib.Path(weights).resolve()  # StackGAN's are birds_valid299/model.ckpt and flowers_valid299/…
-        network, path = SlimInception(weights), inception.home() / f"{prefix.parent.name}_{prefix.name}.h5"
+        prefix = pathlib.Path(
+            weights
+        ).resolve()  # StackGAN's are birds_valid299/model.ckpt and flowers_valid299/…
+        network, path = (
+            SlimInception(weights),
+            inception.home() / f"{prefix.parent.name}_{prefix.name}.h5",
+        )
         files.new_folder(path.parent)
         network.save(path)
         return path, network.protocol["sha256"]
@@ -88,18 +100,35 @@ def shell(arguments):
         return
     if len(arguments) != 2:
         received = " ".join(arguments[1:]) or "none"
-        raise ValueError(f"one source must be named, of {', '.join(SOURCES)} and inception; received {received}")
+        raise ValueError(
+            f"one source must be named, of {', '.join(SOURCES)} and inception; received {received}"
+        )
     logging.set_verbosity(logging.WARNING)  # TFDS tells of each file
     source, encoder = arguments[1], FLAGS.text_encoder
     name = FLAGS.name or data_set(source)
     folder = prepared_folder(name, FLAGS.data_dir)
     origin = {"source": source, "path": FLAGS.source and str(pathlib.Path(FLAGS.source).resolve())}
-    origin |= {"size": FLAGS.size, "count": FLAGS.count, "text_encoder": encoder, "corrupt": FLAGS.corrupt}
+    origin |= {
+        "size": FLAGS.size,
+        "count": FLAGS.count,
+        "text_encoder": encoder,
+        "corrupt": FLAGS.corrupt,
+    }
     if not folder.exists():
-        splits = read(source, FLAGS.source, FLAGS.size, FLAGS.count, ready=not encoder, data_dir=FLAGS.data_dir)
-        print("found " + ", ".join(f"{len(data):,} images of {split}" for split, data in splits.items()))
+        splits = read(
+            source,
+            FLAGS.source,
+            FLAGS.size,
+            FLAGS.count,
+            ready=not encoder,
+            data_dir=FLAGS.data_dir,
+        )
+        print(
+            "found "
+            + ", ".join(f"{len(data):,} images of {split}" for split, data in splits.items())
+        )
         if encoder:
-            from kerasgan.text.char_cnn_rnn import text_encoder
+            from kerasgan.encoders.char_cnn_rnn import text_encoder
 
             encode = text_encoder(encoder)
             print("encoding the captions")
@@ -107,34 +136,65 @@ def shell(arguments):
         try:
             left_out = prepare(name, splits, origin, FLAGS.data_dir, FLAGS.corrupt)
         except KeyboardInterrupt:
-            print("\nstopped; nothing half-made is left, the same command starts anew", file=sys.stderr)
+            print(
+                "\nstopped; nothing half-made is left, the same command starts anew",
+                file=sys.stderr,
+            )
             sys.exit(130)
         for message in left_out:
             print(f"left out: {message}")
     elif read_origin(folder) != origin:
-        raise ValueError(f"{folder} was made from {read_origin(folder)}; delete it, or give another --name")
+        raise ValueError(
+            f"{folder} was made from {read_origin(folder)}; delete it, or give another --name"
+        )
     else:
         print("prepared before")
-    splits = [split for split in ("train", "test", "val") if next(folder.glob(f"*-{split}.*"), None)]
+    splits = [
+        split for split in ("train", "test", "val") if next(folder.glob(f"*-{split}.*"), None)
+    ]
     for split in splits:
         data = load_prepared(name, split, FLAGS.data_dir, in_memory=False)
-        vectors = "no embeddings" if data.embeddings is None else "{} embeddings of {} numbers".format(
-            *data.embeddings.shape[1:])
-        print(f"{split}: {len(data):,} images {data.images[0].shape[0]} pixels high, "
-              f"{min(map(len, data.captions))} or more captions each, {vectors}")
+        vectors = (
+            "no embeddings"
+            if data.embeddings is None
+            else "{} embeddings of {} numbers".format(*data.embeddings.shape[1:])
+        )
+        print(
+            f"{split}: {len(data):,} images {data.images[0].shape[0]} pixels high, "
+            f"{min(map(len, data.captions))} or more captions each, {vectors}"
+        )
     print(f"in {folder}")
     print(f'load_prepared("{name}", "{splits[0]}") loads it')
 
 
 def main():
-    flags.DEFINE_string("source", None, "the folder to read: " + "; ".join(f"{k}: {v}" for k, v in FOLDERS.items()))
-    flags.DEFINE_string("weights", None, "of inception: .pb, .tgz, .pth, .h5, or a prefix of StackGAN's checkpoint")
-    flags.DEFINE_string("data_dir", None, "of TensorFlow Datasets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
+    flags.DEFINE_string(
+        "source", None, "the folder to read: " + "; ".join(f"{k}: {v}" for k, v in FOLDERS.items())
+    )
+    flags.DEFINE_string(
+        "weights", None, "of inception: .pb, .tgz, .pth, .h5, or a prefix of StackGAN's checkpoint"
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "of TensorFlow Datasets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default",
+    )
     flags.DEFINE_string("name", None, "of the data set; the source's by default")
-    flags.DEFINE_integer("size", None, "side of the images in pixels; 304 by default, 256 for coco", lower_bound=1)
-    flags.DEFINE_integer("count", None, "of drawn birds to train on; a third as many to test with", lower_bound=1)
-    flags.DEFINE_string("text_encoder", None, "a preset or file: its embeddings, in place of those that are there")
-    flags.DEFINE_enum("corrupt", "refuse", ["refuse", "skip"], "an unreadable image stops, or is named and left out")
+    flags.DEFINE_integer(
+        "size", None, "side of the images in pixels; 304 by default, 256 for coco", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "count", None, "of drawn birds to train on; a third as many to test with", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "text_encoder", None, "a preset or file: its embeddings, in place of those that are there"
+    )
+    flags.DEFINE_enum(
+        "corrupt",
+        "refuse",
+        ["refuse", "skip"],
+        "an unreadable image stops, or is named and left out",
+    )
     recipe.start(shell)
 
 

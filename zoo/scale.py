@@ -3,8 +3,8 @@
 import dataclasses
 import sys
 
-from kerasgan.data.folder import count_folder
-from kerasgan.data.prepared import count_prepared
+from kerasgan.datasets.folder import count_folder
+from kerasgan.datasets.prepared import count_prepared
 
 COUNTS = {"digits": 4_000, "mnist": 60_000, "cifar10": 50_000}
 
@@ -17,9 +17,11 @@ def count_images(settings):
     """
     data = settings.data
     if data in COUNTS:
-        classes = getattr(settings, "classes", "").split(",")  # such as 8,9: a tenth of the images for each
+        classes = getattr(settings, "classes", "").split(
+            ","
+        )  # such as 8,9: a tenth of the images for each
         return COUNTS[data] * len(classes) // 10 if classes != [""] else COUNTS[data]
-    if data == "drawn_birds":
+    if data == "synthetic_birds":
         return settings.drawn
     if hasattr(settings, "data_dir"):
         return count_prepared(data, "train", settings.data_dir or None)
@@ -67,5 +69,8 @@ def fit_to_data(settings, preset, given):
     if chosen:
         told = ", ".join(f"{name} {value}" for name, value in chosen.items())
         passes = chosen.get("repeats", 1)
-        print(f"chosen for {count:,} images: {told} ({passes * steps:,} steps in an epoch)", file=sys.stderr)
+        print(
+            f"chosen for {count:,} images: {told} ({passes * steps:,} steps in an epoch)",
+            file=sys.stderr,
+        )
     return dataclasses.replace(settings, **chosen)

@@ -5,7 +5,9 @@ import math
 import numbers
 
 
-def setting(default, text, *, least=None, above=None, most=None, below=None, choices=None, even=None):
+def setting(
+    default, text, *, least=None, above=None, most=None, below=None, choices=None, even=None
+):
     """A dataclass field with its help text, which is also the flag's, and what it may hold.
 
     Args:
@@ -15,16 +17,29 @@ def setting(default, text, *, least=None, above=None, most=None, below=None, cho
         choices: the values that there are.
         even: a divisor of the number.
     """
-    rules = {"least": least, "above": above, "most": most, "below": below, "choices": choices, "even": even}
+    rules = {
+        "least": least,
+        "above": above,
+        "most": most,
+        "below": below,
+        "choices": choices,
+        "even": even,
+    }
     return dataclasses.field(default=default, metadata={"help": text, **rules})
 
 
 _WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
 _HOLDS = {
-    "least": lambda value, bound: value >= bound, "above": lambda value, bound: value > bound,
-    "most": lambda value, bound: value <= bound, "below": lambda value, bound: value < bound,
+    "least": lambda value, bound: value >= bound,
+    "above": lambda value, bound: value > bound,
+    "most": lambda value, bound: value <= bound,
+    "below": lambda value, bound: value < bound,
 }
-_KINDS = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number"), str: (str, "a text")}
+_KINDS = {
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a text"),
+}
 
 
 def broken_rule(kind, value, rules):
@@ -67,5 +82,9 @@ class Checked:
 
 def shown(value):
     """A value in an error's line: texts in quotes, long ones cut."""
-    told = repr(value) if isinstance(value, str) or not isinstance(value, numbers.Number) else str(value)
+    told = (
+        repr(value)
+        if isinstance(value, str) or not isinstance(value, numbers.Number)
+        else str(value)
+    )
     return told if len(told) <= 80 else f"{told[:80]}…"

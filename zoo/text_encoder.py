@@ -19,25 +19,26 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasgan import checkpoints, presets
-from kerasgan.data.drawn_birds import ATTRIBUTES, asked, drawn_birds
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, asked, synthetic_birds
+from kerasgan.encoders import char_cnn_rnn
 from kerasgan.images import from_uint8
-from kerasgan.io import files, locks
+from kerasgan.io import checkpoints, files, locks, presets
 from kerasgan.metrics.r_precision import r_precision
-from kerasgan.text import char_cnn_rnn
 from zoo import recipe
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
 SIZE = 64  # of the image encoder's images
-NAME = "drawn_birds_text"
+NAME = "synthetic_birds_text"
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
     """What a run of the recipe may change."""
 
-    output_dir: str = setting(str(presets.SHIPPED / NAME), "folder of the encoders, their card and their log")
+    output_dir: str = setting(
+        str(presets.SHIPPED / NAME), "folder of the encoders, their card and their log"
+    )
     images: int = setting(4500, "birds to train on", least=1)
     image_epochs: int = setting(
         12, "epochs in which the image encoder learns the attributes", least=0
@@ -57,7 +58,8 @@ class Settings(Checked):
     image_width: int = setting(16, "filters of the image encoder's first convolution", least=1)
     dim: int = setting(1024, "numbers a caption", least=1)
     match: str = setting(
-        "instance", "what a caption is told from: other birds (instance) or other species (class)",
+        "instance",
+        "what a caption is told from: other birds (instance) or other species (class)",
         choices=("instance", "class"),
     )
     seed: int = setting(0, "of the birds, weights and order", least=0, below=2**32)
@@ -71,20 +73,33 @@ def run(settings=Settings(), train=None, test=None):
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
     backend, start = keras.backend.backend(), time.time()
-    train = train or drawn_birds("train", settings.images, seed=settings.seed, size=SIZE * 76 // 64)
-    test = test or drawn_birds("test", seed=settings.seed, size=SIZE)
+    train = train or synthetic_birds(
+        "train", settings.images, seed=settings.seed, size=SIZE * 76 // 64
+    )
+    test = test or synthetic_birds("test", seed=settings.seed, size=SIZE)
     model = char_cnn_rnn.JointEmbedding(
         char_cnn_rnn.build_text_encoder(settings.recurrent, settings.width, settings.dim),
         char_cnn_rnn.build_image_encoder(SIZE, settings.image_width, settings.dim),
     )
     pictures = Pictures(train, settings.batch_size, SIZE, seed=settings.seed)
-    teach(model.image_encoder, pictures, None, pictures.num_batches, settings.image_epochs, settings)
+    teach(
+        model.image_encoder, pictures, None, pictures.num_batches, settings.image_epochs, settings
+    )
     captions = [caption for captions in train.captions for caption in captions]
     told = dict(zip(ATTRIBUTES, np.stack([*map(asked, captions)]).T.astype("int32"), strict=True))
     steps = -(-len(captions) // settings.batch_size)
-    teach(model.text_encoder, char_cnn_rnn.characters(captions), told, steps, settings.caption_epochs, settings)
+    teach(
+        model.text_encoder,
+        char_cnn_rnn.characters(captions),
+        told,
+        steps,
+        settings.caption_epochs,
+        settings,
+    )
     model.image_encoder.trainable = False
-    pairs = char_cnn_rnn.CaptionedPairs(train, settings.batch_size, SIZE, settings.match, settings.seed)
+    pairs = char_cnn_rnn.CaptionedPairs(
+        train, settings.batch_size, SIZE, settings.match, settings.seed
+    )
     model.compile(encoders=_adam(settings, settings.epochs * pairs.num_batches))
     model.fit(pairs, epochs=settings.epochs, verbose=2)
     model.image_encoder.trainable = True  # for whoever loads it
@@ -93,15 +108,26 @@ def run(settings=Settings(), train=None, test=None):
         **score(model, train, test),
         "train_images": len(train),
         "test_images": len(test),
-        "parameters": {"text": model.text_encoder.count_params(), "image": model.image_encoder.count_params()},
+        "parameters": {
+            "text": model.text_encoder.count_params(),
+            "image": model.image_encoder.count_params(),
+        },
         "seconds": round(time.time() - start, 1),
         "command": shell_command("zoo.text_encoder"),
-        "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
+        "settings": {
+            name: value
+            for name, value in dataclasses.asdict(settings).items()
+            if name != "output_dir"
+        },
         "backend": backend,
-        "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
+        "versions": {
+            package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")
+        },
     }
     folder = Path(settings.output_dir)
-    info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")} | {"epoch": settings.epochs}
+    info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")} | {
+        "epoch": settings.epochs
+    }
     presets.save(model, folder, letters=("T", "V"), card=card(folder.name, log), info=info)
     files.write_json(folder / "log.json", log)
     return log
@@ -120,11 +146,17 @@ def teach(network, x, y, steps, epochs, settings):
 
     Attributes of -1 teach nothing. `steps` is the number of batches an epoch.
     """
-    told = {name: keras.layers.Dense(len(values), name=name)(network.output) for name, values in ATTRIBUTES.items()}
+    told = {
+        name: keras.layers.Dense(len(values), name=name)(network.output)
+        for name, values in ATTRIBUTES.items()
+    }
     model = keras.Model(network.inputs[0], told)
     model.compile(
         _adam(settings, epochs * steps),
-        {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1) for name in told},
+        {
+            name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+            for name in told
+        },
         jit_compile=keras.backend.backend() == "jax",  # TensorFlow's XLA is the slower one on a CPU
     )
     batch_size = None if y is None else settings.batch_size
@@ -132,7 +164,9 @@ def teach(network, x, y, steps, epochs, settings):
 
 
 def _adam(settings, steps):
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps))
+    return keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    )
 
 
 def flat(data):
@@ -156,18 +190,27 @@ def score(model, train, test):
     r_precision: of images whose own caption (their first) comes first among 100 of any birds, mean and deviation.
     r_precision_averaged: the same for the mean vector of all captions of an image.
     """
-    encode, view = char_cnn_rnn.TextEncoder(model.text_encoder), char_cnn_rnn.ImageEncoder(model.image_encoder)
+    encode, view = (
+        char_cnn_rnn.TextEncoder(model.text_encoder),
+        char_cnn_rnn.ImageEncoder(model.image_encoder),
+    )
     seen, unseen = flat(train), flat(test)
     seen_vectors, vectors = encode(seen), encode(unseen)
-    accuracy = probe(seen_vectors, np.stack([*map(asked, seen)]), vectors, np.stack([*map(asked, unseen)]))
+    accuracy = probe(
+        seen_vectors, np.stack([*map(asked, seen)]), vectors, np.stack([*map(asked, unseen)])
+    )
     pictures, shown = (view(middle(data)) for data in (train, test))  # [N, D]
     vectors = vectors.reshape(len(shown), -1, encode.dim)  # [N, captions, D]
     some = min(100, len(shown))
     return {
         "probe_accuracy": accuracy,
-        "image_probe_accuracy": probe(pictures, train.attributes[:1000], shown, test.attributes[:1000]),
+        "image_probe_accuracy": probe(
+            pictures, train.attributes[:1000], shown, test.attributes[:1000]
+        ),
         "r_precision": [round(x, 4) for x in r_precision(shown, vectors[:, 0], candidates=some)],
-        "r_precision_averaged": [round(x, 4) for x in r_precision(shown, vectors.mean(axis=1), candidates=some)],
+        "r_precision_averaged": [
+            round(x, 4) for x in r_precision(shown, vectors.mean(axis=1), candidates=some)
+        ],
     }
 
 
@@ -176,7 +219,9 @@ def probe(train, train_said, test, test_said, penalty=1e-3):
 
     `train` and `test` are vectors [N, D], `train_said` and `test_said` int [N, attributes].
     """
-    train, test = (np.concatenate([x, np.ones((len(x), 1))], axis=1).astype("float64") for x in (train, test))
+    train, test = (
+        np.concatenate([x, np.ones((len(x), 1))], axis=1).astype("float64") for x in (train, test)
+    )
     right = {}
     for column, (name, values) in enumerate(ATTRIBUTES.items()):
         told, asked_for = train_said[:, column] >= 0, test_said[:, column] >= 0

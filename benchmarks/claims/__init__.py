@@ -58,7 +58,9 @@ class Arm:
 
     def key(self, seed):
         """Name of the run's folder: runs of equal experiment, settings and seed are one."""
-        what = json.dumps([self.experiment.name, self.experiment.usual | self.settings, seed], sort_keys=True)
+        what = json.dumps(
+            [self.experiment.name, self.experiment.usual | self.settings, seed], sort_keys=True
+        )
         return f"{self.experiment.name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
 
 
@@ -79,7 +81,9 @@ class Claim:
     says: str
 
     def at(self, budget):
-        return dataclasses.replace(self, arms={name: arm.at(budget) for name, arm in self.arms.items()})
+        return dataclasses.replace(
+            self, arms={name: arm.at(budget) for name, arm in self.arms.items()}
+        )
 
     def missing(self):
         """What the first arm that cannot run lacks, or None."""

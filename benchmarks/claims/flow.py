@@ -7,7 +7,7 @@ from benchmarks.claims import Arm, Claim, Experiment
 from benchmarks.claims.training import training
 from benchmarks.claims.verdicts import All, Better, Within
 from benchmarks.variants import flow as variants
-from kerasgan.models.flow import Couplings
+from kerasgan.models.real_nvp import Couplings
 
 EPOCHS, STEP = 8, 1e-2
 FLOW = training(variants.RECIPE, "quick", lambda settings: 8 / 60, name="flow")
@@ -21,14 +21,19 @@ def numeric(settings, seed, folder):
     x, label = random.normal(size=[1, 4, 4, 1]).astype("float32"), np.zeros(1, "int32")
     latents, log_determinant = (ops.convert_to_numpy(part) for part in flow.encode(x, label))
     moved = STEP * np.eye(16, dtype="float32").reshape(16, 4, 4, 1)
-    ends = [ops.convert_to_numpy(flow.encode(x + way * moved, np.repeat(label, 16))[0]) for way in (1, -1)]
+    ends = [
+        ops.convert_to_numpy(flow.encode(x + way * moved, np.repeat(label, 16))[0])
+        for way in (1, -1)
+    ]
     _, numeric = np.linalg.slogdet((ends[0] - ends[1]).astype("float64") / (2 * STEP))
     back = ops.convert_to_numpy(flow([latents, label]))
-    return {"measures": {
-        "inverse_error": float(np.abs(back - x).max()),
-        "log_determinant_error": float(np.abs(log_determinant[0] - numeric)),
-        "numbers_a_sample": log_determinant.size,
-    }}  # fmt: skip
+    return {
+        "measures": {
+            "inverse_error": float(np.abs(back - x).max()),
+            "log_determinant_error": float(np.abs(log_determinant[0] - numeric)),
+            "numbers_a_sample": log_determinant.size,
+        }
+    }
 
 
 NUMERIC = Experiment("flow_numeric", numeric, lambda settings: 0.1)

@@ -13,11 +13,18 @@ SAYS = (
 
 
 def arms(changes):
-    changes = {name: {"arm": changed} if isinstance(changed, str) else changed for name, changed in changes.items()}
+    changes = {
+        name: {"arm": changed} if isinstance(changed, str) else changed
+        for name, changed in changes.items()
+    }
     return {name: Arm(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
 
 
-STEPS_5 = {"discriminator_steps": 5, "epochs": 80, "score_every": 10}  # as many steps of the generator as the base
+STEPS_5 = {
+    "discriminator_steps": 5,
+    "epochs": 80,
+    "score_every": 10,
+}  # as many steps of the generator as the base
 WGAN = STEPS_5 | {"loss": "wasserstein", "penalty": "wgan_gp"}
 
 CLAIMS = [
@@ -31,14 +38,16 @@ CLAIMS = [
         "gan-wasserstein",
         arms({"WGAN-GP": WGAN, "non-saturating": {}, "min-max": {"loss": "minmax"}}),
         Better(DISTANCE, "WGAN-GP", ("non-saturating", "min-max"), log=True),
-        SAYS + "WGAN-GP with 5 steps of the discriminator, as its paper has it, in batches of 5 times 32, for 80 "
+        SAYS
+        + "WGAN-GP with 5 steps of the discriminator, as its paper has it, in batches of 5 times 32, for 80 "
         "epochs of 25: as many steps of the generator, which take longer.",
     ),
     Claim(
         "gan-critic-steps",
         arms({"1": {}, "5": STEPS_5}),
         Better(DISTANCE, "5", ("1",), log=True),
-        SAYS + "At equal steps of the generator: 80 epochs of 25, with batches of 5 times 32. Times are in the runs.",
+        SAYS
+        + "At equal steps of the generator: 80 epochs of 25, with batches of 5 times 32. Times are in the runs.",
     ),
     Claim(
         "gan-leaky",
@@ -48,20 +57,32 @@ CLAIMS = [
     ),
     Claim(
         "gan-batchnorm",
-        arms({"none": "norm_none", "generator": "norm_generator", "discriminator": "norm_discriminator",
-              "both": "norm_both"}),
+        arms(
+            {
+                "none": "norm_none",
+                "generator": "norm_generator",
+                "discriminator": "norm_discriminator",
+                "both": "norm_both",
+            }
+        ),
         All(
-            Better(DISTANCE, "discriminator", ("none",), log=True), Better(DISTANCE, "both", ("generator",), log=True),
+            Better(DISTANCE, "discriminator", ("none",), log=True),
+            Better(DISTANCE, "both", ("generator",), log=True),
             Best(DISTANCE, ("none", "generator", "discriminator", "both"), log=True),
         ),
-        SAYS + "Plain batch norm; the generator is the notes'. That it helps in the discriminator is judged, with and "
+        SAYS
+        + "Plain batch norm; the generator is the notes'. That it helps in the discriminator is judged, with and "
         "without it in the generator.",
     ),
     Claim(
         "gan-penalty",
         arms({"off": {}, "R1": {"penalty": "r1"}, "WGAN-GP's": {"penalty": "wgan_gp"}}),
-        All(Better("setback", "R1", ("off",), log=True), Better("setback", "WGAN-GP's", ("off",), log=True)),
-        SAYS + "Setback: the largest ratio of a distance, every two epochs, to the best before it. Non-saturating in "
+        All(
+            Better("setback", "R1", ("off",), log=True),
+            Better("setback", "WGAN-GP's", ("off",), log=True),
+        ),
+        SAYS
+        + "Setback: the largest ratio of a distance, every two epochs, to the best before it. Non-saturating in "
         "all.",
     ),
     Claim(

@@ -24,24 +24,33 @@ def build(settings):
     """The recipe's model, or a variant that has its other settings and its optimizers."""
     plain = text_gan.build(settings)
     if settings.variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}; received {settings.variant!r}")
+        raise ValueError(
+            f"variant must be one of {', '.join(VARIANTS)}; received {settings.variant!r}"
+        )
     if settings.variant == "plain":
         return plain
     arguments = {
         name: getattr(plain, name)
         for name in (
-            "redraw", "divergence_weight", "penalty", "critic_steps", "seed", "image_encoder", "damsm_weight",
+            "redraw",
+            "divergence_weight",
+            "penalty",
+            "critic_steps",
+            "seed",
+            "image_encoder",
+            "damsm_weight",
         )
-    }  # fmt: skip
+    }
     generator, judges = plain.generator, plain.discriminators
     if settings.variant == "layer_norm":
-        generator, judges = variants.with_layer_norm(generator), {
-            size: variants.with_layer_norm(judge) for size, judge in judges.items()
-        }
+        generator, judges = (
+            variants.with_layer_norm(generator),
+            {size: variants.with_layer_norm(judge) for size, judge in judges.items()},
+        )
     if settings.variant == "memory":
         generator = variants.with_memory(generator)
     kind = variants.ReplayHDGAN if settings.variant == "replay" else HDGAN
-    model = kind(generator, judges, average=plain.average_decay, **arguments)
+    model = kind(generator, judges, average=plain.ema_decay, **arguments)
     model.compile_from_config(plain.get_compile_config())
     return model
 
@@ -56,7 +65,9 @@ RECIPE = dataclasses.replace(scores.ladder(), settings=Settings, build=build, sc
 def _minutes(settings):
     """An epoch of 2,000 birds: about 0.25 s a step at 64 pixels, width 16 and batch 16; four times at 128."""
     batch, sizes = settings.get("batch_size", 16), settings.get("sizes", "64")
-    seconds = 0.25 * (0.25 + 0.75 * batch / 16) * (1 if sizes == "64" else 3 if "128" in sizes else 10)
+    seconds = (
+        0.25 * (0.25 + 0.75 * batch / 16) * (1 if sizes == "64" else 3 if "128" in sizes else 10)
+    )
     return 2000 / batch * seconds * settings.get("width", 16) / 16 / 60
 
 
@@ -68,7 +79,9 @@ def scored(settings, seed, folder):
     settings = dict(settings)
     drawing = {name: settings.pop(name) for name in ("latents", "training", "count")}
     model = trained(Arm(TRAINING, settings), seed, folder)
-    found = scores.judged(model, "drawn_birds_text", drawing["latents"], drawing["training"], drawing["count"])
+    found = scores.judged(
+        model, "synthetic_birds_text", drawing["latents"], drawing["training"], drawing["count"]
+    )
     return {"measures": numbers(found), "protocol": found["protocol"]}
 
 
@@ -119,7 +132,9 @@ CLAIMS = [
         "hdgan-small-batch",
         arms({"16": {}, "4": {"batch_size": 4, "epochs": 2}, "2": {"batch_size": 2, "epochs": 1}}),
         Better("ms_ssim", "16", ("4", "2"), log=True),
-        says("MS-SSIM of pairs of samples: higher is less diverse. About as many updates an arm: 6, 2 and 1 epochs."),
+        says(
+            "MS-SSIM of pairs of samples: higher is less diverse. About as many updates an arm: 6, 2 and 1 epochs."
+        ),
     ),
     Claim(
         "hdgan-image-loss",
@@ -129,34 +144,45 @@ CLAIMS = [
     ),
     Claim(
         "hdgan-local",
-        arms({kind: {"image_loss": kind, "sizes": "64,128"} for kind in ("global", "local", "both")}, TWO_SIZES),
+        arms(
+            {kind: {"image_loss": kind, "sizes": "64,128"} for kind in ("global", "local", "both")},
+            TWO_SIZES,
+        ),
         Best(f"{DISTANCE}_128", ("global", "local", "both"), log=True),
         says("scored at 128. " + FRECHET, AT_128),
     ),
     Claim(
         "hdgan-ncritic",
-        arms({
-            "never": {}, "first": {"critic_epochs": 100, "critic_epoch": 1},
-            "always": {"critic_epochs": -1, "critic_epoch": 1},
-        }),
+        arms(
+            {
+                "never": {},
+                "first": {"critic_epochs": 100, "critic_epoch": 1},
+                "always": {"critic_epochs": -1, "critic_epoch": 1},
+            }
+        ),
         Alike(DISTANCE, ("never", "first", "always"), share=1.0, log=True),
         says(
             "extra steps of the discriminator never, for the generator's first 100 updates of about 750 (noted: 100 "
-            "epochs of 600), always: an epoch of their schedule is one update, as long as the run is short. " + FRECHET
+            "epochs of 600), always: an epoch of their schedule is one update, as long as the run is short. "
+            + FRECHET
         ),
     ),
     Claim(
         "hdgan-samples",
         drawings({"512": {}, "1300": {"count": 1300}}),
         Alike(SCORE, ("512", "1300"), share=0.025, paired=True),
-        says("512 and 1,300 samples, in the noted proportion; within 2.5 %, as noted. " + SCORE_SAYS),
+        says(
+            "512 and 1,300 samples, in the noted proportion; within 2.5 %, as noted. " + SCORE_SAYS
+        ),
     ),
     Claim(
         "hdgan-rescore",
         drawings({"seed 1": {"count": 1300}, "seed 2": {"count": 1300, "latents": 2}}),
         Alike(SCORE, ("seed 1", "seed 2"), share=0.025, paired=True),
-        says("the same generators, two seeds of the latents of 1,300 samples; within 2.5 %, the noted 0.1 of 4.01. "
-             + SCORE_SAYS),
+        says(
+            "the same generators, two seeds of the latents of 1,300 samples; within 2.5 %, the noted 0.1 of 4.01. "
+            + SCORE_SAYS
+        ),
     ),
     Claim(
         "hdgan-skip",
@@ -169,22 +195,34 @@ CLAIMS = [
     ),
     Claim(
         "hdgan-text-match",
-        arms({
-            "neither": {"skip": True, "extra_conv": False},
-            "no skip": {"extra_conv": False},
-            "1x1": {"skip": True},
-            "both": {},
-        }),
-        All(
-            Better(ACCURACY, "no skip", ("neither",), higher=True), Better(ACCURACY, "1x1", ("neither",), higher=True)
+        arms(
+            {
+                "neither": {"skip": True, "extra_conv": False},
+                "no skip": {"extra_conv": False},
+                "1x1": {"skip": True},
+                "both": {},
+            }
         ),
-        says("attribute accuracy without the upsampling skip, with the extra 1 x 1 convolution, and with both."),
+        All(
+            Better(ACCURACY, "no skip", ("neither",), higher=True),
+            Better(ACCURACY, "1x1", ("neither",), higher=True),
+        ),
+        says(
+            "attribute accuracy without the upsampling skip, with the extra 1 x 1 convolution, and with both."
+        ),
     ),
     Claim(
         "hdgan-layernorm",
-        arms({"batch norm": {"norm": "batch"}, "layer norm": {"norm": "batch", "variant": "layer_norm"}}),
+        arms(
+            {
+                "batch norm": {"norm": "batch"},
+                "layer norm": {"norm": "batch", "variant": "layer_norm"},
+            }
+        ),
         Better(DISTANCE, "batch norm", ("layer norm",), log=True),
-        says("both networks; batch norm's arm is of the recipe's settings but for `norm`. " + FRECHET),
+        says(
+            "both networks; batch norm's arm is of the recipe's settings but for `norm`. " + FRECHET
+        ),
     ),
     Claim(
         "hdgan-num-emb",

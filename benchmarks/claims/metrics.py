@@ -9,20 +9,25 @@ import numpy as np
 
 from benchmarks.claims import Arm, Claim, Experiment
 from benchmarks.claims.verdicts import Alike, All, Better, Within
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.metrics import attributes, digits
-from kerasgan.metrics.features import ClassifierFeatures, extract, features_and_logits, warn_if_swapped
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.metrics.features.extract import (
+    ClassifierFeatures,
+    extract,
+    features_and_logits,
+    warn_if_swapped,
+)
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
+from kerasgan.metrics.protocols import bird_attributes, digits
 
 BIRDS, SIDE = 500, 64
 
 
 def birds(settings, seed, folder):
     """Other drawn birds against the test birds, right and with red and blue swapped."""
-    judge = ClassifierFeatures(attributes.shipped()[0], resize=True, logits=False)
-    reference, samples = (drawn_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
+    judge = ClassifierFeatures(bird_attributes.shipped()[0], resize=True, logits=False)
+    reference, samples = (synthetic_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
     if settings["order"] == "BGR":
         samples = samples[..., ::-1]
     ours, theirs = (extract(images, judge, progress=False) for images in (samples, reference))
@@ -40,7 +45,9 @@ def missing_digits(settings, seed, folder):
     if settings["kept"] in ("one of two clusters", "one of two clusters' sizes"):
         clusters = [_cluster(pixels, np.flatnonzero(labels == digit), seed) for digit in range(10)]
         if settings["kept"] == "one of two clusters' sizes":  # as many of each digit, from both
-            clusters = [rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)]
+            clusters = [
+                rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)
+            ]
         rows = np.concatenate(clusters)
     elif settings["kept"] == "without 8":
         rows = rows[labels[rows] != 8][:1800]
@@ -48,13 +55,23 @@ def missing_digits(settings, seed, folder):
         rows = rows[: settings.get("count", 2000)]
     score, _ = inception_score(logits[rows], splits=1)
     distance = frechet_distance(statistics(features[rows]), statistics(features))
-    return {"measures": {"digit_classifier_score": score, "digit_frechet_distance": distance, "digits": len(rows)}}
+    return {
+        "measures": {
+            "digit_classifier_score": score,
+            "digit_frechet_distance": distance,
+            "digits": len(rows),
+        }
+    }
 
 
 @functools.cache
 def _digits():
     images, labels = load_digits("train")
-    return labels, images.reshape(len(images), -1), *features_and_logits(digits.load_judge()[0], images)
+    return (
+        labels,
+        images.reshape(len(images), -1),
+        *features_and_logits(digits.load_digit_classifier()[0], images),
+    )
 
 
 def _cluster(pixels, rows, seed, steps=10):
@@ -62,7 +79,9 @@ def _cluster(pixels, rows, seed, steps=10):
     values = pixels[rows]
     centres = values[np.random.default_rng((seed, len(rows))).choice(len(rows), 2, replace=False)]
     for _ in range(steps):
-        near = np.square(values - centres[0]).sum(axis=1) < np.square(values - centres[1]).sum(axis=1)
+        near = np.square(values - centres[0]).sum(axis=1) < np.square(values - centres[1]).sum(
+            axis=1
+        )
         if near.all() or not near.any():
             break
         centres = values[near].mean(axis=0), values[~near].mean(axis=0)
@@ -85,14 +104,21 @@ def similarities(settings, seed, folder):
 
         def call(self, inputs):
             m = ops.reshape(ops.matmul(inputs, self.kernel), (batch, self.kernels, self.dims))
-            sums = [ops.sum(ops.exp(-ops.sum(ops.abs(m[i] - m), axis=-1)), axis=0) for i in range(batch)]
+            sums = [
+                ops.sum(ops.exp(-ops.sum(ops.abs(m[i] - m), axis=-1)), axis=0) for i in range(batch)
+            ]
             return ops.stack(sums) - 1.0
 
     made = {"loop": Loop, "chunks": functools.partial(MinibatchDiscrimination, rows=16)}
     inputs = layers.Input((338,), batch_size=batch)
     network = keras.Model(inputs, made.get(way, MinibatchDiscrimination)(100, 4)(inputs))
-    network.compile(keras.optimizers.SGD(1e-6), "mse", jit_compile=False, run_eagerly=not settings["compiled"])
-    x, y = np.random.default_rng(seed).normal(size=(batch, 338)).astype("float32"), np.zeros((batch, 100), "float32")
+    network.compile(
+        keras.optimizers.SGD(1e-6), "mse", jit_compile=False, run_eagerly=not settings["compiled"]
+    )
+    x, y = (
+        np.random.default_rng(seed).normal(size=(batch, 338)).astype("float32"),
+        np.zeros((batch, 100), "float32"),
+    )
     taken = []
     for _ in range(12):
         start = time.perf_counter()
@@ -128,7 +154,10 @@ CLAIMS = [
     ),
     Claim(
         "is-interclass",
-        {kept: Arm(MISSING_DIGITS, {"kept": kept, "count": 1800}) for kept in ("all digits", "without 8")},
+        {
+            kept: Arm(MISSING_DIGITS, {"kept": kept, "count": 1800})
+            for kept in ("all digits", "without 8")
+        },
         Better("digit_classifier_score", "all digits", ("without 8",), higher=True),
         "1,800 real digits, drawn anew for each seed: the score of the Inception Score's formula by the digit judge.",
     ),
@@ -139,7 +168,9 @@ CLAIMS = [
             "one of two clusters": Arm(MISSING_DIGITS, {"kept": "one of two clusters"}),
         },
         All(
-            Better("digit_frechet_distance", "by chance", ("one of two clusters",), log=True, times=3),
+            Better(
+                "digit_frechet_distance", "by chance", ("one of two clusters",), log=True, times=3
+            ),
             Alike("digit_classifier_score", ("by chance", "one of two clusters"), share=0.02),
         ),
         "About half of the real digits, one of two k-means clusters of each class or as many of each class by chance: "
@@ -149,9 +180,12 @@ CLAIMS = [
     Claim(
         "mnist-vectorised",
         {
-            way + ", compiled" * compiled: Arm(SIMILARITIES, {"way": way, "batch": 128, "compiled": compiled})
-            for compiled in (False, True) for way in ("whole batch", "chunks", "loop")
-        },  # fmt: skip
+            way + ", compiled" * compiled: Arm(
+                SIMILARITIES, {"way": way, "batch": 128, "compiled": compiled}
+            )
+            for compiled in (False, True)
+            for way in ("whole batch", "chunks", "loop")
+        },
         Better("milliseconds", "whole batch", ("loop",), log=True, times=5),
         "A training step of minibatch discrimination alone (B 100, C 4, 338 features, batch 128), in chunks of 16 or "
         "sample by sample, each against the whole batch; uncompiled, as in the notes (there, on a GPU). 5 times or "

@@ -10,10 +10,10 @@ from benchmarks.claims.training import numbers, trained, training
 from benchmarks.claims.verdicts import Alike, All, Better, Within
 from benchmarks.variants import mnist_gan as variants
 from kerasgan import images
-from kerasgan.data.digits import load_digits
-from kerasgan.metrics.digits import load_judge, score_digits
+from kerasgan.datasets.digits import load_digits
 from kerasgan.metrics.diversity import intra_class_diversity
-from kerasgan.metrics.features import features_and_logits
+from kerasgan.metrics.features.extract import features_and_logits
+from kerasgan.metrics.protocols.digits import load_digit_classifier, score_digits
 
 SAMPLES = 2000
 
@@ -55,12 +55,16 @@ def told(settings, seed, folder):
     found = TRAINING.run(settings, seed, folder)
     rows = [row for row in found["curve"] if "generator_accuracy" in row]
     fooled = [row["generator_accuracy"] for row in rows]
-    distances = [row["digit_frechet_distance"] for row in found["curve"] if "digit_frechet_distance" in row]
+    distances = [
+        row["digit_frechet_distance"] for row in found["curve"] if "digit_frechet_distance" in row
+    ]
     if rows and distances:
         first = rows[: max(1, len(rows) // 4)]
         best = np.minimum.accumulate(distances)
         found["measures"] |= {
-            "first_lead": float(np.mean([row["fake_accuracy"] - row["generator_accuracy"] for row in first])),
+            "first_lead": float(
+                np.mean([row["fake_accuracy"] - row["generator_accuracy"] for row in first])
+            ),
             "recovered": fooled[-1] - min(fooled),
             "setback": float(np.max(distances / best)),
         }
@@ -86,11 +90,18 @@ def looked_at(settings, seed, folder):
     data, classes = load_digits("train")
     labels = np.arange(SAMPLES, dtype="int32") % 10
     drawn = model.sample(labels=labels, seed=1)
-    right = features_and_logits(load_judge()[0], drawn)[1].argmax(axis=1) == labels
+    right = features_and_logits(load_digit_classifier()[0], drawn)[1].argmax(axis=1) == labels
     several = right & np.isin(labels, np.flatnonzero(np.bincount(labels[right], minlength=10) > 1))
     diversity = intra_class_diversity(drawn[several], labels[several]) if several.any() else 0.0
-    measures = {"recognised_diversity": diversity / intra_class_diversity(data, classes), "recognised": right.mean()}
-    return {"measures": numbers(score_digits(drawn, labels) | {k: float(v) for k, v in measures.items()})}
+    measures = {
+        "recognised_diversity": diversity / intra_class_diversity(data, classes),
+        "recognised": right.mean(),
+    }
+    return {
+        "measures": numbers(
+            score_digits(drawn, labels) | {k: float(v) for k, v in measures.items()}
+        )
+    }
 
 
 LOOK = Experiment("mnist_look", looked_at, TRAINING.minutes, usual=TRAINING.usual)
@@ -103,7 +114,10 @@ def looks(changes):
 
 def arms(changes):
     """Name -> `Arm` from the base and a dictionary, or the name of an arm of the variants."""
-    changes = {name: {"arm": changed} if isinstance(changed, str) else changed for name, changed in changes.items()}
+    changes = {
+        name: {"arm": changed} if isinstance(changed, str) else changed
+        for name, changed in changes.items()
+    }
     return {name: Arm(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
 
 
@@ -178,7 +192,8 @@ CLAIMS = [
         "mnist-early-discriminator",
         arms({"run": {"model": "noted"}}),
         All(Within("first_lead", "run", low=0.5), Within("recovered", "run", low=0.05)),
-        SAYS + "The network as noted, which draws fakes anew for the generator: the mended one's are those that the "
+        SAYS
+        + "The network as noted, which draws fakes anew for the generator: the mended one's are those that the "
         "discriminator has just been trained on. First lead: share of fakes that the discriminator knows, less the "
         "share taken for their class, in the first five epochs. Recovered: the latter at the end, less its lowest.",
     ),
@@ -190,10 +205,14 @@ CLAIMS = [
     ),
     Claim(
         "mnist-feature-matching",
-        arms({
-            "off": "no_feature_matching", "corrected": {},
-            "noted, off": {"model": "noted", "arm": "no_feature_matching"}, "noted": {"model": "noted"},
-        }),
+        arms(
+            {
+                "off": "no_feature_matching",
+                "corrected": {},
+                "noted, off": {"model": "noted", "arm": "no_feature_matching"},
+                "noted": {"model": "noted"},
+            }
+        ),
         All(
             Alike(DISTANCE, ("noted, off", "noted"), share=0.001, log=True, paired=True),
             Alike(DISTANCE, ("off", "corrected"), share=1.0, log=True),
@@ -204,7 +223,8 @@ CLAIMS = [
         "mnist-label-smoothing",
         arms({"paper": {}, "noted": "noted_smoothing", "off": "no_smoothing"}),
         Better("generator_accuracy@20%", "paper", ("off",), higher=True),
-        SAYS + "Generator accuracy: share of fakes that the discriminator takes for their class. The notes' smoothing, "
+        SAYS
+        + "Generator accuracy: share of fakes that the discriminator takes for their class. The notes' smoothing, "
         "a weight of 0.9, is shown.",
     ),
     Claim(

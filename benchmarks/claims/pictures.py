@@ -9,7 +9,9 @@ def stroke_width(images):
     A bar of width w and length l much longer has area w l and outline 2 l. 0 where there is no ink.
     """
     ink = np.pad(np.asarray(images)[..., 0] > 0, ((0, 0), (1, 1), (1, 1)))
-    outline = sum(np.sum(ink ^ np.roll(ink, 1, axis)) for axis in (1, 2))  # pixel edges: longer where it is slanted
+    outline = sum(
+        np.sum(ink ^ np.roll(ink, 1, axis)) for axis in (1, 2)
+    )  # pixel edges: longer where it is slanted
     return float(2 * np.sum(ink) / max(outline, 1))
 
 

@@ -47,14 +47,21 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
     runs, results = pathlib.Path(runs), pathlib.Path(results)
     known = finished(results)
     results = results if budget is None else runs / f"budget_{budget}"
-    queue = sorted((claim.at(budget) for claim in claims(ids)), key=lambda claim: claim.minutes(seeds))
+    queue = sorted(
+        (claim.at(budget) for claim in claims(ids)), key=lambda claim: claim.minutes(seeds)
+    )
     left = sum(claim.minutes(seeds) for claim in queue)
-    print(f"{len(queue)} claims, {seeds} seeds, about {left / 60:.1f} hours if nothing were done yet")
+    print(
+        f"{len(queue)} claims, {seeds} seeds, about {left / 60:.1f} hours if nothing were done yet"
+    )
     done, stopped = {}, []
     for claim in queue:
         held = _seeds_of(results / f"{claim.id}.json")
         if held > seeds:
-            print(f"{claim.id}: left alone: its result is of {held} seeds, more than {seeds}", flush=True)
+            print(
+                f"{claim.id}: left alone: its result is of {held} seeds, more than {seeds}",
+                flush=True,
+            )
             continue
         reason = claim.missing()
         if reason:
@@ -70,7 +77,10 @@ def run(ids=(), seeds=3, budget=None, runs=RUNS, results=RESULTS):
             with open(runs / "stopped.txt", "a") as file:
                 print(claim.id, *traceback.format_exception(error), sep="\n", file=file)
             continue
-        write(results / f"{claim.id}.json", result | {"command": f"python -m benchmarks claims {claim.id}"})
+        write(
+            results / f"{claim.id}.json",
+            result | {"command": f"python -m benchmarks claims {claim.id}"},
+        )
         keep_pictures(claim, runs, results / "pictures")
         done[claim.id] = result["verdict"]
         print(f"{claim.id}: {result['verdict']}: {result['finding']}", flush=True)
@@ -96,7 +106,7 @@ def perform(claim, seeds, runs, known):
             if key not in known:
                 known[key] = record(arm, seed, runs / key, f"{claim.id}, {name}, seed {seed}")
             arms[name].append(known[key])
-    verdict, finding = claim.rule.judge(arms)
+    verdict, finding = claim.rule.discriminate(arms)
     return {
         "claim": claim.id,
         "verdict": verdict,
@@ -106,7 +116,10 @@ def perform(claim, seeds, runs, known):
         "measures": verdicts.measures(claim.rule),
         "seeds": seeds,
         "minutes": round(sum(run["seconds"] for runs in arms.values() for run in runs) / 60, 1),
-        "arms": {name: {"settings": claim.arms[name].settings, "runs": runs} for name, runs in arms.items()},
+        "arms": {
+            name: {"settings": claim.arms[name].settings, "runs": runs}
+            for name, runs in arms.items()
+        },
     }
 
 
@@ -127,7 +140,10 @@ def record(arm, seed, folder, what):
     seconds = time.perf_counter() - start
     about = timing.provenance() | {"versions": recipe.versions()}
     about.pop("thread_variables")
-    write(path, {"key": folder.name, "seed": seed, **rounded(found), "seconds": round(seconds, 1), **about})
+    write(
+        path,
+        {"key": folder.name, "seed": seed, **rounded(found), "seconds": round(seconds, 1), **about},
+    )
     return read(path)
 
 
@@ -188,7 +204,11 @@ def read(path):
     """A record or a result. Raises ValueError, a line that names the file, for a broken one."""
     try:
         found = json.loads(path.read_text())
-        runs = [run for arm in found["arms"].values() for run in arm["runs"]] if "arms" in found else [found]
+        runs = (
+            [run for arm in found["arms"].values() for run in arm["runs"]]
+            if "arms" in found
+            else [found]
+        )
         if not all(isinstance(run["measures"], dict) and run["key"] for run in runs):
             raise ValueError("a run without measures")
         if "arms" in found and (found["verdict"] not in VERDICTS or not runs):
@@ -228,7 +248,11 @@ class State:
             return f"{self.broken}; the command makes it anew"
         if self.claim and self.claim.missing():
             return f"cannot run here: {self.claim.missing()}"
-        keys = [arm.key(seed) for seed in range(seeds) for arm in self.claim.arms.values()] if self.claim else []
+        keys = (
+            [arm.key(seed) for seed in range(seeds) for arm in self.claim.arms.values()]
+            if self.claim
+            else []
+        )
         done = sum((pathlib.Path(runs) / key / "record.json").exists() for key in keys)
         return self.needs(seeds) + (f", {done} of {len(keys)} runs done" if done else "")
 

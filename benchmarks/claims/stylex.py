@@ -7,9 +7,9 @@ import numpy as np
 from benchmarks.claims import Arm, Claim, Experiment
 from benchmarks.claims.training import training
 from benchmarks.claims.verdicts import All, Best, Better
-from kerasgan.metrics import digits
-from kerasgan.metrics.features import features_and_logits
+from kerasgan.metrics.features.extract import features_and_logits
 from kerasgan.metrics.frechet import frechet_distance, statistics
+from kerasgan.metrics.protocols import digits
 from zoo import stylex
 
 SAMPLES = 600
@@ -18,7 +18,7 @@ SAMPLES = 600
 def score(settings):
     """The recipe's, and how sharp the reconstructions are, and how far samples are from the digits."""
     (train, _), (pictures, _), _ = stylex.loaded(settings)
-    judge = digits.load_judge()[0]
+    judge = digits.load_digit_classifier()[0]
 
     def seen(images):  # the judge's digits have 28 pixels and one channel
         edge = (images.shape[1] - 28) // 2
@@ -44,7 +44,10 @@ def sharpness(images):
 
 
 TRAINING = training(
-    dataclasses.replace(stylex.RECIPE, score=score), "quick", lambda settings: 25 * 0.25 / 60, name="stylex"
+    dataclasses.replace(stylex.RECIPE, score=score),
+    "quick",
+    lambda settings: 25 * 0.25 / 60,
+    name="stylex",
 )
 
 
@@ -79,31 +82,47 @@ def each(setting, *values):
 
 RATES = {
     f"{rate:g}, encoder x {encoder:g}": {"learning_rate": rate, "encoder_rate": encoder}
-    for rate in (2e-4, 6e-4, 2e-3) for encoder in (1.0, 0.05)
-}  # fmt: skip
+    for rate in (2e-4, 6e-4, 2e-3)
+    for encoder in (1.0, 0.05)
+}
 HALVES = {"batch_size": 64, "epochs": 2 * EPOCHS}
 PATHS = {
     "0": {},
-    **{f"2, {where}": {"path_weight": 2.0, "path_every": 4, "path_start": 100, "path_source": where}
-       for where in ("z", "encoder", "both")},
-}  # fmt: skip
+    **{
+        f"2, {where}": {
+            "path_weight": 2.0,
+            "path_every": 4,
+            "path_start": 100,
+            "path_source": where,
+        }
+        for where in ("z", "encoder", "both")
+    },
+}
 
 CLAIMS = [
     Claim(
         "stylex-alternating",
         arms({way: {"alternation": way} for way in ("step", "micro", "none")}),
         Better("sharpness", "step", ("none",), higher=True, log=True),
-        SAYS + "Sharpness: mean square of the reconstructions' Laplacian, over the digits'. Halves of each batch are "
+        SAYS
+        + "Sharpness: mean square of the reconstructions' Laplacian, over the digits'. Halves of each batch are "
         "shown.",
     ),
     Claim(
         "stylex-rec-in-disc",
-        arms({
-            "on": HALVES | {"rec_in_discriminator_phase": "accumulate"}, "off": {},
-            "off, two generator steps": HALVES | {"rec_in_discriminator_phase": "second_step"},
-        }),
-        All(Better(f"{PIXEL}@50%", "on", ("off",), log=True), Better("heldout_agreement", "on", ("off",), higher=True)),
-        SAYS + "After half of the run; agreement of the classifier at the end. The control, a second step of the "
+        arms(
+            {
+                "on": HALVES | {"rec_in_discriminator_phase": "accumulate"},
+                "off": {},
+                "off, two generator steps": HALVES | {"rec_in_discriminator_phase": "second_step"},
+            }
+        ),
+        All(
+            Better(f"{PIXEL}@50%", "on", ("off",), log=True),
+            Better("heldout_agreement", "on", ("off",), higher=True),
+        ),
+        SAYS
+        + "After half of the run; agreement of the classifier at the end. The control, a second step of the "
         "generator, is shown. Where a batch serves both phases, a half each, it is of 64, and there are twice as many "
         "epochs.",
     ),
@@ -111,7 +130,8 @@ CLAIMS = [
         "stylex-encoder-lr",
         each("encoder_rate", 0.05, 1.0, 0.2, 0.01),
         All(Better("spikes", "0.05", ("1",)), Better(PIXEL, "0.05", ("1",), log=True)),
-        SAYS + "Spikes: epochs whose reconstruction is half as much again as the median of the five before; of a run "
+        SAYS
+        + "Spikes: epochs whose reconstruction is half as much again as the median of the five before; of a run "
         "that diverges, all that are left too.",
     ),
     Claim("stylex-lr", arms(RATES), Best(PIXEL, tuple(RATES), log=True), SAYS),

@@ -6,12 +6,17 @@ import functools
 import keras
 
 from benchmarks.claims import Experiment, runner
-from kerasgan import callbacks, checkpoints
-from kerasgan.io import files
+from kerasgan import callbacks
+from kerasgan.io import checkpoints, files
 from zoo import recipe
 
 SCORES = 6  # of a curve
-OWN = ("seed", "grid_every", "checkpoint_every", "score_every")  # set here for each run, whatever the preset says
+OWN = (
+    "seed",
+    "grid_every",
+    "checkpoint_every",
+    "score_every",
+)  # set here for each run, whatever the preset says
 
 
 def training(kind, preset, minutes_an_epoch, name=None, missing=lambda: None):
@@ -33,7 +38,12 @@ def training(kind, preset, minutes_an_epoch, name=None, missing=lambda: None):
 
 def _run(kind, preset, settings, seed, folder):
     epochs = settings["epochs"]
-    about = {"seed": seed, "grid_every": epochs, "checkpoint_every": epochs, "score_every": max(1, epochs // SCORES)}
+    about = {
+        "seed": seed,
+        "grid_every": epochs,
+        "checkpoint_every": epochs,
+        "score_every": max(1, epochs // SCORES),
+    }
     chosen = recipe.settings_of(kind, preset, **(about | settings))
     bars = keras.config.is_interactive_logging_enabled()
     keras.utils.clear_session()  # the run before is over
@@ -68,7 +78,9 @@ def trained(arm, seed, folder):
     runner.record(arm, seed, beside, f"for {folder.name}, seed {seed}")
     path = checkpoints.latest(beside / "checkpoints")
     if path is None:
-        raise ValueError(f"{beside} must hold the run's checkpoints; without them, delete it: it is trained again")
+        raise ValueError(
+            f"{beside} must hold the run's checkpoints; without them, delete it: it is trained again"
+        )
     return checkpoints.load_siblings(path)[0]
 
 
@@ -82,7 +94,10 @@ def curve(folder):
     if not (folder / "log.csv").exists():
         return []
     with open(folder / "log.csv", newline="") as file:
-        return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+        return [
+            {name: _number(cell) for name, cell in row.items() if cell}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _number(cell):

@@ -14,7 +14,11 @@ CLAIMS = [
         "vae-elbo",
         {
             name: Arm(VAE, {"epochs": EPOCHS, "arm": arm})
-            for name, arm in (("right", ""), ("sign flipped", "flipped"), ("sigma for variance", "sigma"))
+            for name, arm in (
+                ("right", ""),
+                ("sign flipped", "flipped"),
+                ("sigma for variance", "sigma"),
+            )
         },
         All(
             Better("test_elbo", "right", ("sign flipped", "sigma for variance"), higher=True),

@@ -30,9 +30,13 @@ def number(run, measure):
     known = [row for row in run.get("curve", []) if row.get(name) is not None]
     if value is None and known:
         limit = float(share.rstrip("%") or 100) / 100 * run["curve"][-1]["epoch"]
-        value = next((row[name] for row in reversed(known) if row["epoch"] <= limit), known[0][name])
+        value = next(
+            (row[name] for row in reversed(known) if row["epoch"] <= limit), known[0][name]
+        )
     if value is None:
-        raise ValueError(f"a measure must be of the run's, {', '.join(run['measures'])}; received {measure!r}")
+        raise ValueError(
+            f"a measure must be of the run's, {', '.join(run['measures'])}; received {measure!r}"
+        )
     return float(value)
 
 
@@ -46,7 +50,9 @@ def difference(one, other, paired=False):
     """Mean of `one` less mean of `other`, two lists of numbers, and its standard error; infinite for a single seed."""
     error = math.inf
     if paired and len(one) > 1:
-        error = math.sqrt(statistics.variance([a - b for a, b in zip(one, other, strict=True)]) / len(one))
+        error = math.sqrt(
+            statistics.variance([a - b for a, b in zip(one, other, strict=True)]) / len(one)
+        )
     elif min(len(one), len(other)) > 1:
         error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (one, other)))
     return statistics.mean(one) - statistics.mean(other), error
@@ -66,7 +72,11 @@ def joined(verdicts):
 def _values(runs, measure, arms, log=False):
     """arm -> the seeds' numbers, of these arms; logarithms of positive ones where `log`."""
     found = {arm: [number(run, measure) for run in runs[arm]] for arm in arms}
-    return {arm: [math.log(max(v, 1e-12)) for v in values] for arm, values in found.items()} if log else found
+    return (
+        {arm: [math.log(max(v, 1e-12)) for v in values] for arm, values in found.items()}
+        if log
+        else found
+    )
 
 
 def said(values):
@@ -103,18 +113,27 @@ class Better:
     def sentence(self):
         more, spread = "higher" if self.higher else "lower", SPREAD + PAIRED * self.paired
         if self.times < 1:
-            worse = f"less than {self.times:g} times" if self.higher else f"more than {1 / self.times:.3g} times"
+            worse = (
+                f"less than {self.times:g} times"
+                if self.higher
+                else f"more than {1 / self.times:.3g} times"
+            )
             return f"{self.measure} of {self.arm} is not {worse} that of {', '.join(self.others)}, {spread}"
         least = f", {self.times:g} times or more," if self.times != 1 else ""
         return f"{self.measure} of {self.arm} is {more}{least} than of {', '.join(self.others)}, {spread}"
 
-    def judge(self, runs):
-        values, sign = _values(runs, self.measure, (self.arm, *self.others), self.log), 1 if self.higher else -1
+    def discriminate(self, runs):
+        values, sign = (
+            _values(runs, self.measure, (self.arm, *self.others), self.log),
+            1 if self.higher else -1,
+        )
         verdicts = []
         for other in self.others:
             gap, error = difference(values[self.arm], values[other], self.paired)
             verdicts.append(decided(sign * gap - math.log(self.times), error))
-        return joined(verdicts), f"{self.measure}: {_told(runs, self.measure, (self.arm, *self.others))}"
+        return joined(
+            verdicts
+        ), f"{self.measure}: {_told(runs, self.measure, (self.arm, *self.others))}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,13 +161,19 @@ class Alike:
             f"errors over the seeds to spare{PAIRED * self.paired}"
         )
 
-    def judge(self, runs):
+    def discriminate(self, runs):
         values, verdicts = _values(runs, self.measure, self.arms, self.log), []
         first, *others = self.arms
-        margin = math.log(1 + self.share) if self.log else self.share * abs(statistics.mean(values[first]))
+        margin = (
+            math.log(1 + self.share)
+            if self.log
+            else self.share * abs(statistics.mean(values[first]))
+        )
         for other in others:
             gap, error = difference(values[other], values[first], self.paired)
-            verdicts.append(decided(margin - abs(gap), error) if margin != abs(gap) or error else HOLDS)
+            verdicts.append(
+                decided(margin - abs(gap), error) if margin != abs(gap) or error else HOLDS
+            )
         return joined(verdicts), f"{self.measure}: {_told(runs, self.measure, self.arms)}"
 
 
@@ -162,14 +187,20 @@ class Within:
     high: float = math.inf
 
     def sentence(self):
-        limits = f"{self.low:g} to {self.high:g}" if math.isfinite(self.low) else f"at most {self.high:g}"
+        limits = (
+            f"{self.low:g} to {self.high:g}"
+            if math.isfinite(self.low)
+            else f"at most {self.high:g}"
+        )
         limits = limits if math.isfinite(self.high) else f"at least {self.low:g}"
         return f"{self.measure} of {self.arm} is {limits}, with {K:g} standard errors over the seeds to spare"
 
-    def judge(self, runs):
+    def discriminate(self, runs):
         values = _values(runs, self.measure, [self.arm])[self.arm]
         mean = statistics.mean(values)
-        error = math.sqrt(statistics.variance(values) / len(values)) if len(values) > 1 else math.inf
+        error = (
+            math.sqrt(statistics.variance(values) / len(values)) if len(values) > 1 else math.inf
+        )
         room = min(mean - self.low, self.high - mean)
         verdict = decided(room, error) if room or error else HOLDS
         return verdict, f"{self.measure}: {_told(runs, self.measure, [self.arm])}"
@@ -188,12 +219,14 @@ class Best:
         more = "highest" if self.higher else "lowest"
         return f"which arm's {self.measure} is {more}, {SPREAD}; no direction was noted"
 
-    def judge(self, runs):
+    def discriminate(self, runs):
         values, sign = _values(runs, self.measure, self.arms, self.log), 1 if self.higher else -1
         best = max(self.arms, key=lambda arm: sign * statistics.mean(values[arm]))
         gaps = {arm: difference(values[best], values[arm]) for arm in self.arms if arm != best}
         level = [arm for arm, (gap, error) in gaps.items() if decided(sign * gap, error) != HOLDS]
-        answer = f"{best} is ahead of " + (", ".join(arm for arm in gaps if arm not in level) or "none")
+        answer = f"{best} is ahead of " + (
+            ", ".join(arm for arm in gaps if arm not in level) or "none"
+        )
         answer += f"; {', '.join(level)} cannot be told from it" if level else ""
         if any(math.isinf(error) for _, error in gaps.values()):
             return OPEN, answer
@@ -212,10 +245,12 @@ class All:
     def sentence(self):
         return "; and ".join(rule.sentence() for rule in self.rules)
 
-    def judge(self, runs):
-        verdicts, findings = zip(*(rule.judge(runs) for rule in self.rules), strict=True)
+    def discriminate(self, runs):
+        verdicts, findings = zip(*(rule.discriminate(runs) for rule in self.rules), strict=True)
         verdicts = [verdict for verdict in verdicts if verdict != ANSWERED] or [ANSWERED]
-        return joined(verdicts) if verdicts != [ANSWERED] else ANSWERED, "; ".join(_told_once(findings))
+        return joined(verdicts) if verdicts != [ANSWERED] else ANSWERED, "; ".join(
+            _told_once(findings)
+        )
 
 
 def _told_once(findings):

@@ -17,10 +17,13 @@ class Descriptor(nn.Module):
     def __init__(self, width=64, outputs=100):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, width, 5, 2, 1), nn.LeakyReLU(),  # [N, 64, 15, 15]
-            nn.Conv2d(width, 2 * width, 3, 2, 1), nn.LeakyReLU(),  # [N, 128, 8, 8]
-            nn.Conv2d(2 * width, 4 * width, 3, 1, 1), nn.LeakyReLU(),  # [N, 256, 8, 8]
-        )  # fmt: skip
+            nn.Conv2d(3, width, 5, 2, 1),
+            nn.LeakyReLU(),  # [N, 64, 15, 15]
+            nn.Conv2d(width, 2 * width, 3, 2, 1),
+            nn.LeakyReLU(),  # [N, 128, 8, 8]
+            nn.Conv2d(2 * width, 4 * width, 3, 1, 1),
+            nn.LeakyReLU(),  # [N, 256, 8, 8]
+        )
         self.head = nn.Linear(4 * width * 8 * 8, outputs)
 
     def forward(self, images):
@@ -37,7 +40,9 @@ class Generator(nn.Sequential):
         super().__init__(*layers, nn.Tanh())
 
 
-def training_step(chains=100, batch_size=100, steps=10, *, step_size=0.001, sigma=0.016, as_ported=True, seed=0):
+def training_step(
+    chains=100, batch_size=100, steps=10, *, step_size=0.001, sigma=0.016, as_ported=True, seed=0
+):
     """One training step on made-up images: a function without arguments that takes it and returns the two losses."""
     torch.manual_seed(seed)
     place = {"memory_format": torch.channels_last if CHANNELS_LAST else torch.contiguous_format}

@@ -19,8 +19,14 @@ class Convolutions(nn.Module):
 
     def __init__(self, shape, width):
         super().__init__()
-        self.one, self.told = nn.Conv2d(shape[2], width, 3, padding=1), nn.Linear(CLASSES, width, bias=False)
-        self.two, self.three = nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * shape[2], 3, padding=1)
+        self.one, self.told = (
+            nn.Conv2d(shape[2], width, 3, padding=1),
+            nn.Linear(CLASSES, width, bias=False),
+        )
+        self.two, self.three = (
+            nn.Conv2d(width, width, 1),
+            nn.Conv2d(width, 2 * shape[2], 3, padding=1),
+        )
         nn.init.zeros_(self.three.weight)
 
     def forward(self, maps, one_hot):

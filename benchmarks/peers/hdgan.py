@@ -13,7 +13,8 @@ SIZES = (64, 128, 256)
 
 def conv(channels_in, channels, relu=True):
     layers = [
-        nn.Conv2d(channels_in, channels, 3, padding=1, padding_mode="reflect", bias=False), nn.BatchNorm2d(channels),
+        nn.Conv2d(channels_in, channels, 3, padding=1, padding_mode="reflect", bias=False),
+        nn.BatchNorm2d(channels),
     ]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
@@ -32,7 +33,9 @@ class Generator(nn.Module):
         super().__init__()
         self.width, self.latent = width, latent
         self.condition = nn.Linear(embedding_dim, 2 * condition)
-        self.project = nn.Sequential(nn.Linear(condition + latent, 128 * width), nn.BatchNorm1d(128 * width))
+        self.project = nn.Sequential(
+            nn.Linear(condition + latent, 128 * width), nn.BatchNorm1d(128 * width)
+        )
         channels, scales, images = 8 * width, [Residual(8 * width)], []
         for scale in (8, 16, 32, 64, 128, 256):
             stage = [nn.Upsample(scale_factor=2)]
@@ -41,7 +44,9 @@ class Generator(nn.Module):
                 channels //= 2
             scales.append(nn.Sequential(*stage, Residual(channels)))
             if scale in SIZES:
-                images.append(nn.Conv2d(channels, 3, 3, padding=1, padding_mode="reflect", bias=False))
+                images.append(
+                    nn.Conv2d(channels, 3, 3, padding=1, padding_mode="reflect", bias=False)
+                )
         self.scales, self.images = nn.ModuleList(scales), nn.ModuleList(images)
 
     def forward(self, embeddings):
@@ -75,7 +80,8 @@ class Discriminator(nn.Module):
     @staticmethod
     def block(channels_in, channels, kernel, stride, padding):
         return [
-            nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False), nn.BatchNorm2d(channels),
+            nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(channels),
             nn.LeakyReLU(0.2, inplace=True),
         ]
 
@@ -83,7 +89,9 @@ class Discriminator(nn.Module):
         code = self.encoder(images)
         shrunk = self.shrink(code)
         text = self.text(embeddings)[:, :, None, None].expand(-1, -1, 4, 4)
-        return self.pair(torch.cat([shrunk, text], dim=1)), self.image(code if self.patches else shrunk)
+        return self.pair(torch.cat([shrunk, text], dim=1)), self.image(
+            code if self.patches else shrunk
+        )
 
 
 def error(logits, target):
@@ -101,7 +109,10 @@ def training_step(batch_size, width=128, seed=0):
             nn.init.normal_(module.weight, 0.0, 0.02)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.normal_(module.weight, 1.0, 0.02)
-    adam = [torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (generator, judges)]
+    adam = [
+        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        for network in (generator, judges)
+    ]
     real, wrong = (torch.rand(batch_size, 3, 256, 256).mul(2).sub(1).to(**place) for _ in range(2))
     embeddings = torch.randn(batch_size, 1024)
 
@@ -116,7 +127,9 @@ def training_step(batch_size, width=128, seed=0):
         with torch.no_grad():
             reals, wrongs = pyramid(real), pyramid(wrong)
         d_loss = 0.0
-        triples = zip(judged(reals), judged(wrongs), judged([x.detach() for x in fakes]), strict=True)
+        triples = zip(
+            judged(reals), judged(wrongs), judged([x.detach() for x in fakes]), strict=True
+        )
         for (pair, image), (wrong_pair, wrong_image), (fake_pair, fake_image) in triples:
             d_loss = d_loss + error(pair, 1) + (error(wrong_pair, 0) + error(fake_pair, 0)) / 2
             d_loss = d_loss + error(fake_image, 0) + (error(wrong_image, 1) + error(image, 1)) / 2

@@ -30,7 +30,9 @@ def network(weights=None):
             )
         package = sys.modules[PACKAGE] = types.ModuleType(PACKAGE)
         package.__path__ = list(found.submodule_search_locations)
-    extractor = importlib.import_module(f"{PACKAGE}.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+    extractor = importlib.import_module(
+        f"{PACKAGE}.feature_extractor_inceptionv3"
+    ).FeatureExtractorInceptionV3
 
     class Extractor(extractor):
         def load_state_dict(self, state):

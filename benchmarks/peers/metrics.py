@@ -13,7 +13,9 @@ def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
     for _ in range(subsets):
         x = one[random.choice(len(one), subset_size, replace=False)].astype("float64")
         y = other[random.choice(len(other), subset_size, replace=False)].astype("float64")
-        xx, yy, xy = ((np.matmul(a, b.T) / a.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+        xx, yy, xy = (
+            (np.matmul(a, b.T) / a.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))
+        )
         within = (xx.sum() - np.diagonal(xx).sum()) + (yy.sum() - np.diagonal(yy).sum())
         values.append(within / (subset_size * (subset_size - 1)) - 2 * xy.sum() / subset_size**2)
     return np.mean(values), np.std(values)
@@ -24,8 +26,15 @@ def inception_score(logits, splits=10):
     import torch
 
     logits = torch.from_numpy(logits).double()
-    parts = zip(logits.softmax(1).tensor_split(splits), logits.log_softmax(1).tensor_split(splits), strict=True)
-    scores = [(shares * (logs - shares.mean(0).log())).sum(1).mean().exp().item() for shares, logs in parts]
+    parts = zip(
+        logits.softmax(1).tensor_split(splits),
+        logits.log_softmax(1).tensor_split(splits),
+        strict=True,
+    )
+    scores = [
+        (shares * (logs - shares.mean(0).log())).sum(1).mean().exp().item()
+        for shares, logs in parts
+    ]
     return np.mean(scores), np.std(scores)
 
 
@@ -63,7 +72,11 @@ def intra_class_diversity(images, labels):
     import torch
 
     flat, labels = torch.from_numpy(images).double().flatten(1), torch.from_numpy(labels)
-    return torch.stack([torch.pdist(flat[labels == label]).mean() for label in labels.unique()]).mean().item()
+    return (
+        torch.stack([torch.pdist(flat[labels == label]).mean() for label in labels.unique()])
+        .mean()
+        .item()
+    )
 
 
 def r_precision(images, texts, classes, candidates=100, splits=10, seed=0):

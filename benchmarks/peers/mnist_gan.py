@@ -20,9 +20,15 @@ class Generator(nn.Module):
         super().__init__()
         self.project = nn.Linear(LATENT + CLASSES, 256 * 2 * 2)
         self.body = nn.Sequential(
-            nn.ConvTranspose2d(256, 128, 5), nn.BatchNorm2d(128), nn.ReLU(),  # [B, 128, 6, 6]
-            nn.ConvTranspose2d(128, 128, 4, stride=2), nn.BatchNorm2d(128), nn.ReLU(),  # [B, 128, 14, 14]
-            nn.ConvTranspose2d(128, 64, 4, stride=2), nn.BatchNorm2d(64), nn.ReLU(),  # [B, 64, 30, 30]
+            nn.ConvTranspose2d(256, 128, 5),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),  # [B, 128, 6, 6]
+            nn.ConvTranspose2d(128, 128, 4, stride=2),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),  # [B, 128, 14, 14]
+            nn.ConvTranspose2d(128, 64, 4, stride=2),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),  # [B, 64, 30, 30]
             nn.ConvTranspose2d(64, 1, 1),
         )
 
@@ -45,10 +51,15 @@ class Discriminator(nn.Module):
         self.noted, self.kernels, self.size = noted, kernels, size
         features = 2 * 13 * 13 if noted else 2 * 14 * 14
         self.body = nn.Sequential(
-            nn.Conv2d(1, 32, 2), nn.LeakyReLU(0.2),  # [B, 32, 27, 27], corrected [B, 32, 28, 28]
-            nn.Conv2d(32, 2, 2, stride=2), nn.BatchNorm2d(2), nn.LeakyReLU(0.2),  # [B, 2, 13, 13], [B, 2, 14, 14]
+            nn.Conv2d(1, 32, 2),
+            nn.LeakyReLU(0.2),  # [B, 32, 27, 27], corrected [B, 32, 28, 28]
+            nn.Conv2d(32, 2, 2, stride=2),
+            nn.BatchNorm2d(2),
+            nn.LeakyReLU(0.2),  # [B, 2, 13, 13], [B, 2, 14, 14]
         )
-        self.tensor = nn.Linear(features, kernels * size, bias=noted)  # a bias cancels in the differences
+        self.tensor = nn.Linear(
+            features, kernels * size, bias=noted
+        )  # a bias cancels in the differences
         self.head = nn.Linear(features + kernels, CLASSES + 1)
 
     def forward(self, images):
@@ -79,7 +90,9 @@ def noted_step(batch_size):
     generator_optimizer, discriminator_optimizer = adam(generator), adam(discriminator)
     images, labels = made_up(batch_size)
     images = (images + 1) / 2
-    fake_target = 0.9 * F.one_hot(torch.full([batch_size], FAKE), CLASSES + 1)  # scales the loss; smooths nothing
+    fake_target = 0.9 * F.one_hot(
+        torch.full([batch_size], FAKE), CLASSES + 1
+    )  # scales the loss; smooths nothing
 
     def generate():
         return (generator(torch.randn(batch_size, LATENT), labels) + 1) / 2
@@ -89,8 +102,12 @@ def noted_step(batch_size):
         generator_optimizer.zero_grad()
         discriminator.train()
         real_logits, real_features = discriminator(images)
-        fake_logits, _ = discriminator(generate())  # not detached: the generator's gradient is made and thrown away
-        discriminator_loss = F.cross_entropy(real_logits, labels) + F.cross_entropy(fake_logits, fake_target)
+        fake_logits, _ = discriminator(
+            generate()
+        )  # not detached: the generator's gradient is made and thrown away
+        discriminator_loss = F.cross_entropy(real_logits, labels) + F.cross_entropy(
+            fake_logits, fake_target
+        )
         discriminator_loss.backward()
         discriminator_optimizer.step()
 
@@ -98,7 +115,9 @@ def noted_step(batch_size):
         discriminator_optimizer.zero_grad()
         discriminator.eval()
         fake_logits, fake_features = discriminator(generate())
-        matching = F.mse_loss(fake_features.detach().mean(dim=0), real_features.detach().mean(dim=0))  # no gradient
+        matching = F.mse_loss(
+            fake_features.detach().mean(dim=0), real_features.detach().mean(dim=0)
+        )  # no gradient
         generator_loss = F.cross_entropy(fake_logits, labels) + matching
         generator_loss.backward()
         generator_optimizer.step()
@@ -112,14 +131,18 @@ def corrected_step(batch_size):
     generator, discriminator = placed(Generator()), placed(Discriminator(noted=False))
     generator_optimizer, discriminator_optimizer = adam(generator), adam(discriminator)
     images, labels = made_up(batch_size)
-    real_target = 0.9 * F.one_hot(labels, CLASSES + 1) + 0.1 * F.one_hot(torch.full([batch_size], FAKE), CLASSES + 1)
+    real_target = 0.9 * F.one_hot(labels, CLASSES + 1) + 0.1 * F.one_hot(
+        torch.full([batch_size], FAKE), CLASSES + 1
+    )
     fake_target = torch.full([batch_size], FAKE)
 
     def step():
         fakes = generator(torch.randn(batch_size, LATENT), labels)  # one forward for both phases
         real_logits, _ = discriminator(images)
         fake_logits, _ = discriminator(fakes.detach())
-        discriminator_loss = F.cross_entropy(real_logits, real_target) + F.cross_entropy(fake_logits, fake_target)
+        discriminator_loss = F.cross_entropy(real_logits, real_target) + F.cross_entropy(
+            fake_logits, fake_target
+        )
         discriminator_optimizer.zero_grad()
         discriminator_loss.backward()
         discriminator_optimizer.step()

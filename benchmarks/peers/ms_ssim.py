@@ -31,7 +31,10 @@ def terms(one, other, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2):
         return F.conv2d(F.conv2d(x, window.mT, groups=channels), window, groups=channels)
 
     mean1, mean2 = blurred(one), blurred(other)
-    variance1, variance2 = blurred(one * one) - mean1 * mean1, blurred(other * other) - mean2 * mean2
+    variance1, variance2 = (
+        blurred(one * one) - mean1 * mean1,
+        blurred(other * other) - mean2 * mean2,
+    )
     covariance = blurred(one * other) - mean1 * mean2
     luminance = (2 * mean1 * mean2 + c1) / (mean1 * mean1 + mean2 * mean2 + c1)
     return luminance, (2 * covariance + c2) / (variance1 + variance2 + c2)

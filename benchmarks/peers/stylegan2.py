@@ -31,20 +31,24 @@ class Deviation(nn.Module):
 class Networks:
     """All of them."""
 
-    def __init__(self, size=32, colours=1, classes=10, latent=128, depth=4, capacity=4, max_channels=128):
+    def __init__(
+        self, size=32, colours=1, classes=10, latent=128, depth=4, capacity=4, max_channels=128
+    ):
         self.latent, self.classes, self.blocks = latent, classes, size.bit_length() - 2
         self.mapping = Mapping(latent, depth, paper=True)
         self.generator = Generator(size, capacity, max_channels, latent + classes, colours)
         self.discriminator = Trunk(size, classes, capacity, max_channels, colours)
         features = self.discriminator[-1].in_features
-        self.discriminator[-1] = nn.Sequential(Deviation(), kaiming(nn.Linear(features + 1, classes)))
+        self.discriminator[-1] = nn.Sequential(
+            Deviation(), kaiming(nn.Linear(features + 1, classes))
+        )
         for module in self.generator.modules():
             if isinstance(module, ModulatedConv):
                 module.grouped = False
         for network in (self.generator, self.discriminator):
             network.to(memory_format=torch.channels_last)
 
-    def judge(self, images, one_hot):
+    def discriminate(self, images, one_hot):
         """Logits [N], high for real, of images that are shifted by up to two pixels."""
         return (self.discriminator(shifted(images)) * one_hot).sum(1)
 
@@ -52,7 +56,9 @@ class Networks:
         """w [N, blocks, latent + classes] of random latents, `mixing` of them of two, mixed at a random block."""
         count = len(one_hot)
         first, other = self.mapping(torch.randn(2 * count, self.latent))[:, None].chunk(2)
-        crossovers = torch.where(torch.rand(count) < mixing, torch.randint(self.blocks, [count]), self.blocks)
+        crossovers = torch.where(
+            torch.rand(count) < mixing, torch.randint(self.blocks, [count]), self.blocks
+        )
         w = torch.where((torch.arange(self.blocks) < crossovers[:, None])[..., None], first, other)
         return torch.cat([w, one_hot[:, None].expand(-1, self.blocks, -1)], dim=2)
 
@@ -61,7 +67,10 @@ def shifted(images, pixels=2, fill=-1.0):
     """Each image moved by whole pixels in both directions; what comes in is `fill`."""
     count, _, height, width = images.shape
     down, across = torch.randint(2 * pixels + 1, [2, count, 1, 1])
-    rows, columns = down + torch.arange(height)[:, None], across + torch.arange(width)  # [N, H, 1], [N, 1, W]
+    rows, columns = (
+        down + torch.arange(height)[:, None],
+        across + torch.arange(width),
+    )  # [N, H, 1], [N, 1, W]
     padded = F.pad(images, [pixels] * 4, value=fill).permute(0, 2, 3, 1)
     return padded[torch.arange(count)[:, None, None], rows, columns].permute(0, 3, 1, 2)
 
@@ -81,9 +90,16 @@ def training_step(batch_size=32, *, penalty=False, path=False, gamma=1.0, seed=0
     generator_weights = [*n.generator.parameters(), *n.mapping.parameters()]
     averages = [*averaged.parameters(), *averaged_mapping.parameters()]
     generator_optimizer = torch.optim.Adam(generator_weights, lr=5e-4, betas=(0.5, 0.9))
-    discriminator_optimizer = torch.optim.Adam(n.discriminator.parameters(), lr=5e-4, betas=(0.5, 0.9))
+    discriminator_optimizer = torch.optim.Adam(
+        n.discriminator.parameters(), lr=5e-4, betas=(0.5, 0.9)
+    )
     size, colours = 4 * 2 ** (n.blocks - 1), n.discriminator[0].one.in_channels
-    images = torch.rand(batch_size, colours, size, size).mul(2).sub(1).to(memory_format=torch.channels_last)
+    images = (
+        torch.rand(batch_size, colours, size, size)
+        .mul(2)
+        .sub(1)
+        .to(memory_format=torch.channels_last)
+    )
     one_hot = F.one_hot(torch.arange(batch_size) % n.classes, n.classes).float()
 
     def path_penalty(fake, w):
@@ -97,8 +113,11 @@ def training_step(batch_size=32, *, penalty=False, path=False, gamma=1.0, seed=0
 
     def discriminator_phase(fake):
         real = images.detach().requires_grad_(penalty)
-        real_logits = n.judge(real, one_hot)
-        loss = F.softplus(-real_logits).mean() + F.softplus(n.judge(fake.detach(), one_hot)).mean()
+        real_logits = n.discriminate(real, one_hot)
+        loss = (
+            F.softplus(-real_logits).mean()
+            + F.softplus(n.discriminate(fake.detach(), one_hot)).mean()
+        )
         if penalty:
             (slope,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
             loss = loss + gamma / 2 * slope.square().sum((1, 2, 3)).mean()
@@ -114,7 +133,7 @@ def training_step(batch_size=32, *, penalty=False, path=False, gamma=1.0, seed=0
         extra = path_penalty(fake, w) if path else 0.0
         discriminator_loss = discriminator_phase(fake)
         n.discriminator.requires_grad_(False)
-        generator_loss = F.softplus(-n.judge(fake, one_hot)).mean() + extra
+        generator_loss = F.softplus(-n.discriminate(fake, one_hot)).mean() + extra
         generator_optimizer.zero_grad()
         generator_loss.backward()
         generator_optimizer.step()

@@ -45,7 +45,10 @@ def upsample(x):
 class EqualLinear(nn.Module):
     def __init__(self, channels, rate=0.1, gain=None):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.randn(channels, channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (
+            nn.Parameter(torch.randn(channels, channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
         self.rate, self.scale = rate, rate
         if gain:
             nn.init.normal_(self.weight, 0, 1 / rate)
@@ -89,7 +92,12 @@ class ModulatedConv(nn.Module):
         weights = self.weight[None] * (style + 1)[:, None, :, None, None]  # [N, out, in, K, K]
         if self.demodulate:
             weights = weights * torch.rsqrt(weights.square().sum((2, 3, 4), keepdim=True) + 1e-8)
-        x = F.conv2d(x.reshape(1, -1, height, width), weights.flatten(0, 1), padding=self.padding, groups=count)
+        x = F.conv2d(
+            x.reshape(1, -1, height, width),
+            weights.flatten(0, 1),
+            padding=self.padding,
+            groups=count,
+        )
         return x.reshape(count, -1, height, width)
 
 
@@ -106,14 +114,19 @@ class Styled(nn.Module):
 
     def forward(self, x, w, noise):
         size = x.shape[-1]
-        noise = self.noise(noise[:, :size, :size]).permute(0, 3, 2, 1)  # rows and columns change places
+        noise = self.noise(noise[:, :size, :size]).permute(
+            0, 3, 2, 1
+        )  # rows and columns change places
         return leaky(self.conv(x, self.affine(w)) + noise)
 
 
 class Block(nn.Module):
     def __init__(self, channels_in, channels, style, first, last, colours=3):
         super().__init__()
-        self.one, self.other = Styled(channels_in, channels, style), Styled(channels, channels, style)
+        self.one, self.other = (
+            Styled(channels_in, channels, style),
+            Styled(channels, channels, style),
+        )
         self.affine = kaiming(nn.Linear(style, channels))
         self.colours = ModulatedConv(channels, colours, 1, demodulate=False)
         self.first, self.last = first, last
@@ -136,7 +149,9 @@ class Generator(nn.Module):
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.conv = kaiming(nn.Conv2d(widths[0], widths[0], 3, padding=1))
         pairs = enumerate(zip([widths[0], *widths], widths, strict=False))
-        self.blocks = nn.ModuleList([Block(*pair, style, i == 0, i == blocks - 1, colours) for i, pair in pairs])
+        self.blocks = nn.ModuleList(
+            [Block(*pair, style, i == 0, i == blocks - 1, colours) for i, pair in pairs]
+        )
 
     def forward(self, w, noise):
         x, picture = self.conv(self.start.expand(len(w), -1, -1, -1)), None
@@ -184,16 +199,32 @@ class Networks:
     """All of them, on made-up images."""
 
     def __init__(
-        self, size=32, capacity=8, max_channels=256, latent=512, depth=8, classes=2, *, as_ported=True, seed=0
+        self,
+        size=32,
+        capacity=8,
+        max_channels=256,
+        latent=512,
+        depth=8,
+        classes=2,
+        *,
+        as_ported=True,
+        seed=0,
     ):
         torch.manual_seed(seed)
-        self.size, self.latent, self.blocks, self.as_ported = size, latent, size.bit_length() - 2, as_ported
+        self.size, self.latent, self.blocks, self.as_ported = (
+            size,
+            latent,
+            size.bit_length() - 2,
+            as_ported,
+        )
         self.mapping = Mapping(latent, depth)
         self.generator = Generator(size, capacity, max_channels, latent + classes)
         self.encoder = Trunk(size, latent, capacity, max_channels)
         self.discriminator = Trunk(size, classes, capacity, max_channels)
         self.classifier = small_classifier(classes).requires_grad_(False)
-        self.place = {"memory_format": torch.channels_last} if CHANNELS_LAST and not as_ported else {}
+        self.place = (
+            {"memory_format": torch.channels_last} if CHANNELS_LAST and not as_ported else {}
+        )
         for network in (self.generator, self.encoder, self.discriminator, self.classifier):
             network.to(**self.place)
         for module in self.generator.modules():
@@ -209,7 +240,7 @@ class Networks:
     def probabilities(self, images):
         return self.classifier(images).softmax(1)
 
-    def judge(self, images, probabilities):
+    def discriminate(self, images, probabilities):
         """Low for real, as in the reproduction."""
         return (self.discriminator(images) * probabilities).sum(1)
 
@@ -245,7 +276,9 @@ def training_step(batch_size=8, *, encoder=True, penalty=False, path=False, **ne
         {"params": [*n.encoder.parameters()], "lr": 1e-5},
     ]
     generator_optimizer = torch.optim.Adam(groups, betas=(0.5, 0.9))
-    discriminator_optimizer = torch.optim.Adam(n.discriminator.parameters(), lr=3e-4, betas=(0.5, 0.9))
+    discriminator_optimizer = torch.optim.Adam(
+        n.discriminator.parameters(), lr=3e-4, betas=(0.5, 0.9)
+    )
     images, real = n.images(batch_size), n.images(batch_size)
     path_mean = 0.0
 
@@ -267,8 +300,10 @@ def training_step(batch_size=8, *, encoder=True, penalty=False, path=False, **ne
             probabilities = n.probabilities(images)
             fake = n.generator(styles(probabilities)[1], n.noise(batch_size)).detach()
         x = real.detach().requires_grad_(penalty)
-        real_score = n.judge(x, n.probabilities(real))
-        loss = F.relu(1 + real_score).mean() + F.relu(1 - n.judge(fake, probabilities)).mean()
+        real_score = n.discriminate(x, n.probabilities(real))
+        loss = (
+            F.relu(1 + real_score).mean() + F.relu(1 - n.discriminate(fake, probabilities)).mean()
+        )
         if penalty:
             (slope,) = torch.autograd.grad(real_score.sum(), x, create_graph=True)
             loss = loss + 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
@@ -282,10 +317,12 @@ def training_step(batch_size=8, *, encoder=True, penalty=False, path=False, **ne
         probabilities = logits.softmax(1)
         w, conditioned = styles(probabilities)
         fake = n.generator(conditioned, n.noise(batch_size))
-        loss = n.judge(fake, probabilities).mean()
+        loss = n.discriminate(fake, probabilities).mean()
         if encoder:
             loss = loss + (images - fake).abs().mean() + 0.1 * (w - n.encoder(fake)).abs().mean()
-            loss = loss + F.kl_div(n.classifier(fake).log_softmax(1), probabilities, reduction="batchmean")
+            loss = loss + F.kl_div(
+                n.classifier(fake).log_softmax(1), probabilities, reduction="batchmean"
+            )
         if path:
             loss = loss + path_penalty(fake, conditioned)
         generator_optimizer.zero_grad()
@@ -341,7 +378,9 @@ def single_effects(images=2, coordinates=None, *, others=16, **networks):
                 for direction, bound in enumerate(bounds):
                     shift = bound[coordinate] - values[image, coordinate]
                     layer.bias[i] += shift
-                    effects[image, direction, column] = n.classifier(n.generator(w[image : image + 1], noise)) - before
+                    effects[image, direction, column] = (
+                        n.classifier(n.generator(w[image : image + 1], noise)) - before
+                    )
                     layer.bias[i] -= shift
         return effects.numpy()
 

@@ -31,7 +31,10 @@ class Decoder(nn.Module):
     def __init__(self, latent=16, width=32, size=28):
         super().__init__()
         self.shape = size // 4, size // 4, 2 * width
-        self.one, self.other = nn.Linear(latent + CLASSES, 8 * width), nn.Linear(8 * width, math.prod(self.shape))
+        self.one, self.other = (
+            nn.Linear(latent + CLASSES, 8 * width),
+            nn.Linear(8 * width, math.prod(self.shape)),
+        )
         self.enlarge = nn.ConvTranspose2d(2 * width, width, 4, 2, 1)  # [N, 32, 14, 14]
         self.ink = nn.ConvTranspose2d(width, 1, 4, 2, 1)  # [N, 1, 28, 28]
 

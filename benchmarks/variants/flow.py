@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 import zoo.flow
-from kerasgan.models.flow import normal_log_prob
+from kerasgan.models.real_nvp import normal_log_prob
 from zoo.recipe import setting
 
 

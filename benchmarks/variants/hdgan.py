@@ -28,12 +28,16 @@ def build_shared_discriminator(sizes=SIZES, width=128, *, embedding_dim=1024, te
 
     def conv(x, channels, kernel=3, stride=2, norm=True):
         weights = hdgan._weights()
-        x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, kernel_initializer=weights)(x)
+        x = layers.Conv2D(
+            channels, kernel, stride, "same", use_bias=False, kernel_initializer=weights
+        )(x)
         return hdgan._leaky(hdgan._norm()(x) if norm else x)
 
     def head(x):
         x = conv(x, 4 * width, 1, 1)
-        logit = layers.Conv2D(1, 4, kernel_initializer=hdgan._weights(), bias_initializer=hdgan._bias(x, 4))
+        logit = layers.Conv2D(
+            1, 4, kernel_initializer=hdgan._weights(), bias_initializer=hdgan._bias(x, 4)
+        )
         return layers.Flatten()(logit(x))
 
     map32 = x = keras.Input((32, 32, width))
@@ -64,14 +68,16 @@ class SharedHDGAN(HDGAN):
     """
 
     def __init__(self, generator, discriminator, **arguments):
-        super().__init__(generator, {x.shape[1]: discriminator for x in discriminator.inputs[:-1]}, **arguments)
+        super().__init__(
+            generator, {x.shape[1]: discriminator for x in discriminator.inputs[:-1]}, **arguments
+        )
         self.discriminator = discriminator
 
     def player_layers(self, player):
         return [self.generator if player == "generator" else self.discriminator]
 
     def checkpoint_networks(self):
-        return {"G": self.averaged or self.generator, "D": self.discriminator}
+        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
 
     def judging(self, images, embeddings, training=True):
         return [lambda: self.discriminator([*images, embeddings], training=training)]
@@ -104,7 +110,11 @@ def with_layer_norm(network, leaky=False, faulty=False):
 
     def swap(layer):
         if isinstance(layer, layers.BatchNormalization):
-            kind = FaultyLayerNorm if faulty and len(layer.output.shape) == 4 else layers.GroupNormalization
+            kind = (
+                FaultyLayerNorm
+                if faulty and len(layer.output.shape) == 4
+                else layers.GroupNormalization
+            )
             norm = kind(1, epsilon=1e-5, name=layer.name)  # of one group: layer norm
             norm.relu = getattr(layer, "relu", False)
             return norm
@@ -143,12 +153,16 @@ def build_thin(width=128, *, embedding_dim=1024, text_dim=128, **dims):
         `(generator, {64: discriminator})`, for `HDGAN(*build_thin())`; `dims` are `build_generator`'s.
     """
     generator = build_generator((64,), width // 2, embedding_dim=embedding_dim, **dims)
-    return generator, {64: build_discriminator(64, width // 2, embedding_dim=embedding_dim, text_dim=text_dim)}
+    return generator, {
+        64: build_discriminator(64, width // 2, embedding_dim=embedding_dim, text_dim=text_dim)
+    }
 
 
 # === Replay ===
 
-EMPTY = float(np.finfo("float32").max)  # the score of a place that holds no fake yet: any fake's is lower
+EMPTY = float(
+    np.finfo("float32").max
+)  # the score of a place that holds no fake yet: any fake's is lower
 
 
 @keras.saving.register_keras_serializable("benchmarks")
@@ -188,33 +202,45 @@ class ReplayHDGAN(HDGAN):
         # HDGAN's step but for the lines about the buffer.
         real, wrong, embeddings = data
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
-        fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
+        fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
         shown, captions, places = self.mixed(fakes[:-2], embeddings)
 
         def discriminator_objective():
             pairs = ((reals, embeddings), (wrongs, embeddings), (shown, captions))
-            logits = [self.judge(*pair) for pair in pairs]
+            logits = [self.discriminate(*pair) for pair in pairs]
             loss, parts = self.discriminator_loss(*logits)
             if self.penalty:
-                loss += self.every(self.penalty_every, "discriminator", lambda: self.slope_penalty(reals, embeddings))
+                loss += self.lazy_regularization(
+                    self.penalty_every,
+                    "discriminator",
+                    lambda: self.gradient_penalty(reals, embeddings),
+                )
             return loss, (*parts, _scores(logits[-1]))
 
         def generator_objective(fakes):
-            logits = self.frozen_averages(lambda: self.judge(fakes[:-2], embeddings))
+            logits = self.frozen_moving_statistics(
+                lambda: self.discriminate(fakes[:-2], embeddings)
+            )
             return self.generator_loss(fakes, logits, embeddings)
 
         d_loss, (pair, image, scores) = self.minimize("discriminator", discriminator_objective)
         self.renew(places, scores)
         if self.redraw:
-            fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes)
+            fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(
+            generator_objective, fakes
+        )
         self._move_generator(pull(slopes))
-        if self.averaged:
-            self.average(self.averaged, self.generator, self.average_decay)
+        if self.ema_generator:
+            self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            generator_loss=g_loss,
+            discriminator_loss=d_loss,
+            divergence=divergence,
+            pair_loss=pair,
+            image_loss=image,
             damsm_loss=damsm,
-        )  # fmt: skip
+        )
 
     def mixed(self, fakes, embeddings):
         """Updates the buffer with a batch's fakes and draws from it, with repeats.
@@ -222,16 +248,22 @@ class ReplayHDGAN(HDGAN):
         Returns:
             Images of each size and embeddings of a batch whose second half is drawn, and the places it was drawn from.
         """
-        scores = _scores(self.frozen_averages(lambda: self.judge(fakes, embeddings)))
+        scores = _scores(
+            self.frozen_moving_statistics(lambda: self.discriminate(fakes, embeddings))
+        )
         _, lowest = ops.top_k(-ops.concatenate([self.scores, scores]), self.capacity)
         buffers, batch = [*self.kept, self.kept_embeddings], [*fakes, embeddings]
         for kept, new in zip([*buffers, self.scores], [*batch, scores], strict=True):
-            kept.assign(ops.take(ops.concatenate([kept, ops.cast(new, kept.dtype)]), lowest, axis=0))
+            kept.assign(
+                ops.take(ops.concatenate([kept, ops.cast(new, kept.dtype)]), lowest, axis=0)
+            )
         count = ops.shape(embeddings)[0]
         filled = ops.sum(ops.cast(self.scores < EMPTY, "float32"))  # empty places are the last
         places = ops.cast(keras.random.uniform((count // 2,), seed=self.seeds) * filled, "int32")
         mixed = [
-            ops.concatenate([new[: count - count // 2], ops.cast(ops.take(kept, places, axis=0), new.dtype)])
+            ops.concatenate(
+                [new[: count - count // 2], ops.cast(ops.take(kept, places, axis=0), new.dtype)]
+            )
             for kept, new in zip(buffers, batch, strict=True)
         ]
         return mixed[:-1], mixed[-1], places
@@ -264,10 +296,14 @@ class Memory(layers.Layer):
         self.channels = channels
 
     def build(self, input_shape):
-        self.memory = self.add_weight((*input_shape[1:3], self.channels), hdgan._weights(), name="memory")
+        self.memory = self.add_weight(
+            (*input_shape[1:3], self.channels), hdgan._weights(), name="memory"
+        )
 
     def call(self, x):
-        memory = ops.broadcast_to(ops.cast(self.memory, x.dtype), (*ops.shape(x)[:3], self.channels))
+        memory = ops.broadcast_to(
+            ops.cast(self.memory, x.dtype), (*ops.shape(x)[:3], self.channels)
+        )
         return ops.concatenate([x, memory], axis=-1)
 
     def compute_output_shape(self, input_shape):
@@ -288,7 +324,9 @@ def with_memory(generator, scale=16):
         generator: as `build_generator` builds it, whose weights are not kept.
         scale: of the map.
     """
-    last = [x for x in generator.layers if isinstance(x, layers.Add) and x.output.shape[1] == scale][-1]
+    last = [
+        x for x in generator.layers if isinstance(x, layers.Add) and x.output.shape[1] == scale
+    ][-1]
 
     def call(layer, *arguments, **options):
         x = layer(*arguments, **options)
@@ -296,7 +334,9 @@ def with_memory(generator, scale=16):
             return x
         channels = x.shape[-1]
         x = Memory(8 * channels, name="memory")(x)
-        return hdgan._norm()(layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=hdgan._weights())(x))
+        return hdgan._norm()(
+            layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=hdgan._weights())(x)
+        )
 
     return keras.models.clone_model(generator, call_function=call)
 
@@ -320,7 +360,9 @@ def build_stages(sizes=SIZES, width=128, *, condition_dim=128, residual_blocks=2
     """
     sizes = check_sizes(sizes)
     if sizes != tuple(64 << n for n in range(len(sizes))):
-        raise ValueError(f"sizes must be 64 and its doublings, none left out; received {list(sizes)}")
+        raise ValueError(
+            f"sizes must be 64 and its doublings, none left out; received {list(sizes)}"
+        )
     first = build_generator(sizes[:1], width, condition_dim=condition_dim, **dims)
     image, mean, log_deviation = first.outputs
     condition = mean + ops.exp(log_deviation) * first.inputs[2]
@@ -333,7 +375,9 @@ def build_stages(sizes=SIZES, width=128, *, condition_dim=128, residual_blocks=2
 
 def _stage(image, condition, channels, residual_blocks):
     def halved(x, channels):
-        x = layers.Conv2D(channels, 3, 2, "same", use_bias=False, kernel_initializer=hdgan._weights())(x)
+        x = layers.Conv2D(
+            channels, 3, 2, "same", use_bias=False, kernel_initializer=hdgan._weights()
+        )(x)
         return layers.ReLU()(hdgan._norm()(x))
 
     side = image.shape[1] // 4
@@ -344,4 +388,6 @@ def _stage(image, condition, channels, residual_blocks):
         x = hdgan._residual(x)
     for halving in (2, 4):
         x = hdgan._block(x, 3 * channels // halving, up=True)
-    return UpsampleConv2D(3, use_bias=False, kernel_initializer=hdgan._weights(), activation="tanh")(x)
+    return UpsampleConv2D(
+        3, use_bias=False, kernel_initializer=hdgan._weights(), activation="tanh"
+    )(x)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 import zoo.mnist_gan
-from kerasgan.data.batches import Batches
+from kerasgan.datasets.batches import Batches
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
@@ -59,7 +59,9 @@ def with_fifth_block(generator, kernel=4):
     last = _of(generator, layers.ReLU)[-1]
 
     def block(x):
-        return layers.ReLU()(_norm()(layers.Conv2DTranspose(x.shape[-1], kernel, padding="same")(x)))
+        return layers.ReLU()(
+            _norm()(layers.Conv2DTranspose(x.shape[-1], kernel, padding="same")(x))
+        )
 
     return _edited(generator, after={last.name: block})
 
@@ -74,7 +76,9 @@ def with_third_convolution(discriminator):
 def with_second_dense(discriminator, units=64):
     """The notes' second dense layer, commented out there ("the linear can only have one layer")."""
     last = _of(discriminator, layers.Dense)[-1]
-    return _edited(discriminator, before={last.name: lambda x: layers.LeakyReLU(0.2)(layers.Dense(units)(x))})
+    return _edited(
+        discriminator, before={last.name: lambda x: layers.LeakyReLU(0.2)(layers.Dense(units)(x))}
+    )
 
 
 def with_scaled_closeness(discriminator, scale=0.01):
@@ -98,7 +102,10 @@ def with_pooling(discriminator, pooling, slope):
 
 def with_norm(discriminator):
     """Batch norm after each convolution but the first, as Radford et al. (arXiv 1511.06434) have it."""
-    return _edited(discriminator, after={x.name: lambda x: _norm()(x) for x in _of(discriminator, layers.Conv2D)[1:]})
+    return _edited(
+        discriminator,
+        after={x.name: lambda x: _norm()(x) for x in _of(discriminator, layers.Conv2D)[1:]},
+    )
 
 
 def without_norm(network):
@@ -115,7 +122,9 @@ def in_unit_range(generator, discriminator):
     last = _of(generator, layers.Conv2D, layers.Conv2DTranspose)[-1]
     first = _of(discriminator, layers.Conv2D)[0]
     generator = _edited(
-        generator, after={last.name: layers.Rescaling(2.0, -1.0)}, changed={last.name: {"activation": "sigmoid"}}
+        generator,
+        after={last.name: layers.Rescaling(2.0, -1.0)},
+        changed={last.name: {"activation": "sigmoid"}},
     )
     return generator, _edited(discriminator, before={first.name: layers.Rescaling(0.5, 0.5)})
 
@@ -167,12 +176,16 @@ class LowerRate(keras.callbacks.Callback):
 
 def closeness_by_pairs(m):
     """`MinibatchDiscrimination`'s sums of M [N, B, C] -> [N, B], a sample with itself included: two loops."""
-    return ops.stack([sum(ops.exp(-ops.sum(ops.abs(a - b), axis=-1)) for b in m) for a in ops.unstack(m)])
+    return ops.stack(
+        [sum(ops.exp(-ops.sum(ops.abs(a - b), axis=-1)) for b in m) for a in ops.unstack(m)]
+    )
 
 
 def closeness_by_samples(m):
     """The same by one loop: a sample with all at a time."""
-    return ops.stack([ops.sum(ops.exp(-ops.sum(ops.abs(a - m), axis=-1)), axis=0) for a in ops.unstack(m)])
+    return ops.stack(
+        [ops.sum(ops.exp(-ops.sum(ops.abs(a - m), axis=-1)), axis=0) for a in ops.unstack(m)]
+    )
 
 
 # === Gradients ===
@@ -188,13 +201,16 @@ def generator_slope(gan, labels):
     labels = ops.convert_to_tensor(labels, "int32")
 
     def loss(fake):
-        return gan.generator_loss(gan.judge(fake, labels, training=True)[0], labels)
+        return gan.generator_loss(gan.discriminate(fake, labels, training=True)[0], labels)
 
     def slopes():
-        fake, pull = gan.trace("generator", lambda: gan.draw(labels, training=True))
+        fake, pull = gan.vjp("generator", lambda: gan.draw(labels, training=True))
         return pull(gan.input_gradient(loss, fake))
 
-    squares = [float(np.sum(np.square(ops.convert_to_numpy(g)))) for g in gan.frozen_averages(slopes)]
+    squares = [
+        float(np.sum(np.square(ops.convert_to_numpy(g))))
+        for g in gan.frozen_moving_statistics(slopes)
+    ]
     return {"generator_slope": sum(squares) ** 0.5, "first_layer_slope": sum(squares[:2]) ** 0.5}
 
 
@@ -228,7 +244,10 @@ def build_growing(latent_dim=64, classes=10, width=32):
     - pictures are always of 28 pixels, the smaller ones doubled; the discriminator shrinks what it sees itself;
     - conditional batch norm, tanh, and no equalised rate, as in the model that does not grow: growing alone differs.
     """
-    latents, labels = keras.Input((latent_dim,), name="latents"), keras.Input((), dtype="int32", name="labels")
+    latents, labels = (
+        keras.Input((latent_dim,), name="latents"),
+        keras.Input((), dtype="int32", name="labels"),
+    )
     one_hot = layers.CategoryEncoding(classes, "one_hot")(labels)
 
     def activated(x):
@@ -237,11 +256,15 @@ def build_growing(latent_dim=64, classes=10, width=32):
     def picture(x):
         return layers.Conv2D(1, 3, padding="same", activation="tanh")(x)
 
-    x = layers.Dense(7 * 7 * 4 * width, kernel_initializer="he_normal")(layers.Concatenate()([latents, one_hot]))
+    x = layers.Dense(7 * 7 * 4 * width, kernel_initializer="he_normal")(
+        layers.Concatenate()([latents, one_hot])
+    )
     x = activated(layers.Reshape((7, 7, 4 * width))(x))
     image = picture(x)  # [N, 7, 7, 1]
     for size, maps in ((14, 2 * width), (28, width)):
-        up = layers.Conv2DTranspose(maps, 4, 2, padding="same", use_bias=False, kernel_initializer="he_normal")
+        up = layers.Conv2DTranspose(
+            maps, 4, 2, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )
         x = activated(up(x))
         image = Fade(name=f"fade_{size}")([layers.UpSampling2D(2)(image), picture(x)])
     generator = keras.Model([latents, labels], image, name="generator")
@@ -277,9 +300,13 @@ class Grow(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         size, within = divmod(epoch, self.epochs)
-        for network in (self.model.generator, self.model.discriminator, self.model.averaged):
+        for network in (self.model.generator, self.model.discriminator, self.model.ema_generator):
             for index, pixels in enumerate((14, 28) if network else (), start=1):
-                grown = min(2 * (within + 1) / self.epochs, 1.0) if size == index else float(size > index)
+                grown = (
+                    min(2 * (within + 1) / self.epochs, 1.0)
+                    if size == index
+                    else float(size > index)
+                )
                 network.get_layer(f"fade_{pixels}").share.assign(grown)
         if within == 0 and 1 <= size <= 2:
             for player in self.model.players:
@@ -305,7 +332,9 @@ def _judged(edit, *arguments):
 
     def arm(settings):
         projection = settings.model in ("best", "plain")
-        built = mnist_gan.build_projection_discriminator() if projection else _discriminator(settings)
+        built = (
+            mnist_gan.build_projection_discriminator() if projection else _discriminator(settings)
+        )
         return {"discriminator": edit(built, *arguments)}
 
     return arm
@@ -347,16 +376,24 @@ ARMS = {  # name -> settings -> arguments of MnistGAN
     "third_convolution": _judged(with_third_convolution),
     "second_dense": _judged(with_second_dense),
     "no_closeness": lambda settings: {"discriminator": _discriminator(settings, kernels=0)},
-    "closeness_20_20": lambda settings: {"discriminator": _discriminator(settings, kernels=20, dims=20)},
-    "closeness_4_100": lambda settings: {"discriminator": _discriminator(settings, kernels=4, dims=100)},
+    "closeness_20_20": lambda settings: {
+        "discriminator": _discriminator(settings, kernels=20, dims=20)
+    },
+    "closeness_4_100": lambda settings: {
+        "discriminator": _discriminator(settings, kernels=4, dims=100)
+    },
     "scaled_closeness": _judged(with_scaled_closeness),
     "groups": lambda settings: {"discriminator": _discriminator(settings, group=16)},
-    "sorted_groups": lambda settings: {"discriminator": _discriminator(settings, group=16)},  # and `SortedBatches`
+    "sorted_groups": lambda settings: {
+        "discriminator": _discriminator(settings, group=16)
+    },  # and `SortedBatches`
     "slope_0.01": lambda settings: {"discriminator": _discriminator(settings, slope=0.01)},
     "slope_0.3": lambda settings: {"discriminator": _discriminator(settings, slope=0.3)},
     "no_feature_matching": lambda settings: {"feature_matching": 0.0},
     "no_smoothing": lambda settings: {"discriminator_loss": classes.class_discriminator_loss},
-    "noted_smoothing": lambda settings: {"discriminator_loss": classes.noted_class_discriminator_loss},
+    "noted_smoothing": lambda settings: {
+        "discriminator_loss": classes.noted_class_discriminator_loss
+    },
     "manual_rate": lambda settings: {},  # and `LowerRate`
     "max_pooling": _judged(with_pooling, layers.MaxPooling2D, 0.0),
     "average_pooling": _judged(with_pooling, layers.AveragePooling2D, 0.2),
@@ -379,7 +416,9 @@ class Settings(zoo.mnist_gan.Settings):
 
 def build(settings):
     if settings.arm not in ARMS:
-        raise ValueError(f"arm must be one of {', '.join(filter(None, ARMS))}; received {settings.arm!r}")
+        raise ValueError(
+            f"arm must be one of {', '.join(filter(None, ARMS))}; received {settings.arm!r}"
+        )
     return zoo.mnist_gan.build(settings, **ARMS[settings.arm](settings))
 
 
@@ -387,7 +426,9 @@ def data(settings):
     batches = zoo.mnist_gan.data(settings)
     if settings.arm != "sorted_groups":
         return batches
-    return SortedBatches(batches.images, batches.labels, batches.batch_size, seed=settings.seed, classes=10)
+    return SortedBatches(
+        batches.images, batches.labels, batches.batch_size, seed=settings.seed, classes=10
+    )
 
 
 def callbacks(settings, folder):
@@ -399,4 +440,6 @@ def callbacks(settings, folder):
     return used
 
 
-RECIPE = dataclasses.replace(zoo.mnist_gan.RECIPE, settings=Settings, data=data, build=build, callbacks=callbacks)
+RECIPE = dataclasses.replace(
+    zoo.mnist_gan.RECIPE, settings=Settings, data=data, build=build, callbacks=callbacks
+)

@@ -6,20 +6,20 @@ import functools
 import keras
 import torch
 
-from kerasgan.backend.scope import first, frozen_averages, plain_data
+from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
 
 __all__ = [
     "apply",
     "batch_norm",
     "cond",
     "fori_loop",
-    "frozen_averages",
+    "frozen_moving_statistics",
     "image_conv",
     "kept",
     "prefers_products",
-    "recomputed",
+    "remat",
     "step",
-    "trace",
+    "vjp",
     "untuned",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -64,14 +64,16 @@ def value_and_gradients_of_sum(fns, variables):
     return outputs, sums
 
 
-def trace(fn, variables):
+def vjp(fn, variables):
     with torch.enable_grad():
         outputs = fn()
 
     def pull(cotangents):
         pairs = [
             (y, c)
-            for y, c in zip(keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True)
+            for y, c in zip(
+                keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True
+            )
             if y.requires_grad
         ]
         if not pairs:  # nothing the player owns took part
@@ -83,7 +85,9 @@ def trace(fn, variables):
 
 
 def value_and_input_gradient(fn, x):
-    differentiable = torch.is_grad_enabled()  # inside another gradient, this one is differentiated in its turn
+    differentiable = (
+        torch.is_grad_enabled()
+    )  # inside another gradient, this one is differentiated in its turn
 
     def leaf(x):
         x = keras.ops.convert_to_tensor(x)
@@ -117,7 +121,7 @@ def fori_loop(lower, upper, body, carry):
     return carry
 
 
-def recomputed(fn):
+def remat(fn):
     return fn
 
 
@@ -131,7 +135,9 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
     # momentum 1: the "running" statistics come out as the batch's own
-    y = torch.batch_norm(maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled)
+    y = torch.batch_norm(
+        maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled
+    )
     y = torch.relu(y) if relu else y
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 

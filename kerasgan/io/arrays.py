@@ -26,9 +26,19 @@ def array_header(file, size, what="the array"):
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{what} is of numpy's format {version}; 1 and 2 are read")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = read(file, max_header_size=HEADER)
-    if dtype.hasobject or dtype.names or dtype.subdtype or dtype.kind not in "biufcSU" or not dtype.itemsize:
+    if (
+        dtype.hasobject
+        or dtype.names
+        or dtype.subdtype
+        or dtype.kind not in "biufcSU"
+        or not dtype.itemsize
+    ):
         raise ValueError(f"{what} must be of plain numbers or text")
     count = dtype.itemsize
     for length in shape:
@@ -68,7 +78,9 @@ class Arrays:
         size = os.fstat(file.fileno()).st_size if hasattr(file, "fileno") else os.path.getsize(file)
         self.budget = Budget(size)
         self.archive = zipfile.ZipFile(file)
-        self.members = {m.filename[:-4]: m for m in self.archive.infolist() if m.filename.endswith(".npy")}
+        self.members = {
+            m.filename[:-4]: m for m in self.archive.infolist() if m.filename.endswith(".npy")
+        }
 
     def open(self, name):
         """An open member, and its size; what it may unpack to is in proportion to the file's size."""

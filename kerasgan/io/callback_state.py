@@ -33,7 +33,11 @@ def _get(callback):
     if hasattr(callback, "get_state"):
         return callback.get_state()
     names = _names(callback)
-    return {name: getattr(callback, name) for name in names if hasattr(callback, name)} if names else None
+    return (
+        {name: getattr(callback, name) for name in names if hasattr(callback, name)}
+        if names
+        else None
+    )
 
 
 def _names(callback):
@@ -56,8 +60,15 @@ def restore(callbacks, states):
                 for name in _names(callback):
                     if name in state:
                         setattr(callback, name, state[name])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of another version, or other settings
-            told.append(f"{kind} begins anew: its saved state does not fit ({str(error).splitlines()[0]})")
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:  # of another version, or other settings
+            told.append(
+                f"{kind} begins anew: its saved state does not fit ({str(error).splitlines()[0]})"
+            )
     return told
 
 

@@ -27,7 +27,10 @@ def load_keras_file(path):
     path = Path(path)
     with open(path, "rb"):
         pass
-    with reading(path, "a model must be a whole .keras or .h5 file of Keras'"), tempfile.TemporaryDirectory() as folder:
+    with (
+        reading(path, "a model must be a whole .keras or .h5 file of Keras'"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if is_hdf5(path):
             with open_hdf5(path) as root:
                 config = root.attrs["model_config"]
@@ -35,7 +38,11 @@ def load_keras_file(path):
             clean.write_bytes(weights)
         else:
             members = _members(path)
-            config, weights, clean = members[CONFIG], rewritten(members[WEIGHTS]), Path(folder) / "model.keras"
+            config, weights, clean = (
+                members[CONFIG],
+                rewritten(members[WEIGHTS]),
+                Path(folder) / "model.keras",
+            )
             with zipfile.ZipFile(clean, "w") as archive:
                 for name, content in {**members, WEIGHTS: weights}.items():
                     archive.writestr(name, content)
@@ -64,4 +71,3 @@ def read_member(archive, name, budget):
     budget.unpack(member.file_size, name)
     with archive.open(member) as file:
         return file.read()
-

@@ -34,7 +34,9 @@ class Budget:
     def unpack(self, count, what="the file"):
         """Spends `count` bytes of compressed data's result."""
         if not 0 <= count <= self.unpacked:
-            raise TooMuch(f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}")
+            raise TooMuch(
+                f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}"
+            )
         self.unpacked -= count
 
     def take(self, count, what="the file"):
@@ -63,7 +65,9 @@ def check_depth(content, limit=DEPTH, what="the file"):
         if depth > limit:
             raise TooMuch(f"{what} holds containers more than {limit} deep in each other")
         level = [
-            item for part in level if isinstance(part, (dict, list, tuple))
+            item
+            for part in level
+            if isinstance(part, (dict, list, tuple))
             for item in (part.values() if isinstance(part, dict) else part)
-        ]  # fmt: skip
+        ]
         depth += 1

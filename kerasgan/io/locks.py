@@ -43,7 +43,9 @@ def _started(process):
 def _owner():
     process = os.getpid()
     return {
-        "host": platform.node(), "boot": _read("/proc/sys/kernel/random/boot_id"), "pid": process,
+        "host": platform.node(),
+        "boot": _read("/proc/sys/kernel/random/boot_id"),
+        "pid": process,
         "started": _started(process),
     }
 
@@ -51,8 +53,12 @@ def _owner():
 def _recorded(path):
     try:
         found = json.loads(path.read_text())
-        return {"host": str(found["host"]), "boot": str(found["boot"]), "pid": int(found["pid"]),
-                "started": str(found["started"])}
+        return {
+            "host": str(found["host"]),
+            "boot": str(found["boot"]),
+            "pid": int(found["pid"]),
+            "started": str(found["started"]),
+        }
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

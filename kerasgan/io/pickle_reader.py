@@ -60,8 +60,14 @@ class _Dtype(_Pending):
         self.text = text
 
     def build(self, state):
-        if type(state) is not tuple or len(state) < 5 or any(part is not None for part in state[2:5]):
-            raise ValueError("arrays must be of plain numbers or text, without fields and shapes of their own")
+        if (
+            type(state) is not tuple
+            or len(state) < 5
+            or any(part is not None for part in state[2:5])
+        ):
+            raise ValueError(
+                "arrays must be of plain numbers or text, without fields and shapes of their own"
+            )
         order = state[1].decode("latin1") if type(state[1]) is bytes else state[1]
         if order not in ("<", ">", "=", "|"):
             raise ValueError(f"the byte order must be <, > or |; received {str(order)[:20]!r}")
@@ -72,10 +78,20 @@ def plain_dtype(text):
     """A type of numbers, booleans or text of fixed length from its description, such as "f4" or "S12"."""
     if type(text) is bytes:
         text = text.decode("latin1")
-    if type(text) is not str or len(text) > 16 or not re.fullmatch(r"[<>=|]?[a-zA-Z?]+[0-9]*", text):
+    if (
+        type(text) is not str
+        or len(text) > 16
+        or not re.fullmatch(r"[<>=|]?[a-zA-Z?]+[0-9]*", text)
+    ):
         raise ValueError(f"arrays must be of plain numbers or text; received {str(text)[:40]!r}")
     dtype = np.dtype(text)
-    if dtype.kind not in "biufcSU" or dtype.hasobject or dtype.names or dtype.subdtype or dtype.itemsize > 2**20:
+    if (
+        dtype.kind not in "biufcSU"
+        or dtype.hasobject
+        or dtype.names
+        or dtype.subdtype
+        or dtype.itemsize > 2**20
+    ):
         raise ValueError(f"arrays must be of plain numbers or text; received {text!r}")
     return dtype
 
@@ -86,7 +102,11 @@ def make_array(data, dtype, shape, order="C"):
         data = data.encode("latin1")
     if type(data) is list:
         raise ValueError("arrays must be of plain numbers or text, not of objects")
-    if not isinstance(dtype, np.dtype) or type(data) not in (bytes, bytearray) or type(shape) not in (tuple, int):
+    if (
+        not isinstance(dtype, np.dtype)
+        or type(data) not in (bytes, bytearray)
+        or type(shape) not in (tuple, int)
+    ):
         raise ValueError("an array must be of bytes, with a type and a shape")
     shape = shape if type(shape) is tuple else (shape,)
     if len(shape) > 32 or any(type(n) is not int or not 0 <= n < 2**62 for n in shape):
@@ -95,7 +115,9 @@ def make_array(data, dtype, shape, order="C"):
     for length in shape:
         count *= length
     if count * dtype.itemsize != len(data) or order not in ("C", "F"):
-        raise ValueError(f"an array of shape {list(shape)[:8]} and {dtype} cannot have {len(data):,} bytes")
+        raise ValueError(
+            f"an array of shape {list(shape)[:8]} and {dtype} cannot have {len(data):,} bytes"
+        )
     if not dtype.itemsize or 0 in shape:
         if max(shape, default=0) * max(1, dtype.itemsize) > 2**40:
             raise ValueError(f"an array cannot have the shape {list(shape)[:8]}")
@@ -157,7 +179,9 @@ def _set(kind):
 
 def ordered_dict(pairs=()):
     """An `OrderedDict`, as a dictionary, which keeps its order too."""
-    if type(pairs) not in (list, tuple) or any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
+    if type(pairs) not in (list, tuple) or any(
+        type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs
+    ):
         raise ValueError("a dictionary must be of pairs")
     return {_key(key): value for key, value in pairs}
 
@@ -176,8 +200,11 @@ for _core in ("numpy.core", "numpy._core"):  # before and since numpy 2
     ARRAYS |= _function(_core + ".numeric", "_frombuffer", _from_buffer)
 for _builtins in ("__builtin__", "builtins"):  # Python 2 and 3
     for _name, _make in (
-        ("set", _set(set)), ("frozenset", _set(frozenset)), ("bytearray", _bytearray), ("bytes", _bytes)
-    ):  # fmt: skip
+        ("set", _set(set)),
+        ("frozenset", _set(frozenset)),
+        ("bytearray", _bytearray),
+        ("bytes", _bytes),
+    ):
         ARRAYS |= _function(_builtins, _name, _make)
 DATA = ARRAYS | ORDERED_DICT  # the names that a pickle of data may use
 
@@ -197,7 +224,9 @@ def _key(key):
                 if type(part) is tuple:
                     parts.append(part)
                 elif type(part) not in SCALARS and not isinstance(part, np.generic):
-                    raise ValueError(f"a key must be a number or text; received a {type(part).__name__}")
+                    raise ValueError(
+                        f"a key must be a number or text; received a {type(part).__name__}"
+                    )
         _depth_of_tuple(key)
         return key
     if isinstance(key, np.generic):
@@ -213,7 +242,17 @@ def _depth_of_tuple(key, depth=0):
             _depth_of_tuple(part, depth + 1)
 
 
-def read_pickle(data, names=DATA, *, start=0, encoding="latin1", persistent=None, leaves=(), states=(), budget=None):
+def read_pickle(
+    data,
+    names=DATA,
+    *,
+    start=0,
+    encoding="latin1",
+    persistent=None,
+    leaves=(),
+    states=(),
+    budget=None,
+):
     """Interpret one pickle.
 
     Args:
@@ -255,7 +294,9 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
     def raw(count):
         nonlocal place
         if not 0 <= count <= size - place:
-            raise TooMuch(f"the pickle claims {count:,} bytes at {place:,}, of {size - place:,} that are left")
+            raise TooMuch(
+                f"the pickle claims {count:,} bytes at {place:,}, of {size - place:,} that are left"
+            )
         place += count
         return data[place - count : place]
 
@@ -280,7 +321,9 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
 
     def top(kind):
         if type(stack[-1]) is not kind:
-            raise ValueError(f"the pickle expects a {kind.__name__}; it holds a {type(stack[-1]).__name__}")
+            raise ValueError(
+                f"the pickle expects a {kind.__name__}; it holds a {type(stack[-1]).__name__}"
+            )
         return stack[-1]
 
     def name(module, named):
@@ -292,7 +335,9 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
 
     def called(function, arguments):
         if type(function) is not Function or type(arguments) is not tuple:
-            told = function.name if isinstance(function, (Function, Name)) else type(function).__name__
+            told = (
+                function.name if isinstance(function, (Function, Name)) else type(function).__name__
+            )
             raise ValueError(f"the pickle calls a {told}")
         try:
             return function.make(*arguments)
@@ -476,7 +521,9 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
         elif code in b".":  # STOP
             return known(_item(stack.pop())), place
         else:
-            raise ValueError(f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of data")
+            raise ValueError(
+                f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of data"
+            )
 
 
 def _item(item):
@@ -487,7 +534,9 @@ def _item(item):
 
 def _long(part):
     if len(part) > INT_BYTES:
-        raise TooMuch(f"an integer must have at most {INT_BYTES} bytes; received one of {len(part):,}")
+        raise TooMuch(
+            f"an integer must have at most {INT_BYTES} bytes; received one of {len(part):,}"
+        )
     return int.from_bytes(part, "little", signed=True)
 
 
@@ -516,7 +565,9 @@ def _check(content, leaves, budget):
                 if count > budget.items:
                     raise TooMuch(f"the pickle stands for more than {budget.items:,} items")
                 if depth + height > DEPTH:
-                    raise TooMuch(f"the pickle holds containers more than {DEPTH} deep in each other")
+                    raise TooMuch(
+                        f"the pickle holds containers more than {DEPTH} deep in each other"
+                    )
             elif kind is not np.ndarray and not isinstance(item, np.generic):
                 raise ValueError(_foreign(item))
         open_.discard(id(part))
@@ -525,7 +576,11 @@ def _check(content, leaves, budget):
 
     if type(content) in CONTAINERS:
         visit(content, 0)
-    elif type(content) not in leaves and type(content) is not np.ndarray and not isinstance(content, np.generic):
+    elif (
+        type(content) not in leaves
+        and type(content) is not np.ndarray
+        and not isinstance(content, np.generic)
+    ):
         raise ValueError(_foreign(content))
 
 

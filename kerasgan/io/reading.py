@@ -52,12 +52,19 @@ def reading(path, rule, kind=ValueError, others=()):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", SyntaxWarning)
-            warnings.filterwarnings("error", category=DeprecationWarning, module=r"kerasgan\.io|numpy")
+            warnings.filterwarnings(
+                "error", category=DeprecationWarning, module=r"kerasgan\.io|numpy"
+            )
             yield
     except Exception as error:  # what a broken file raises depends on where it breaks
         name = Path(path).name
         told = name in str(error)
-        if isinstance(error, kind) and (told or kind is not ValueError) or told and isinstance(error, others):
+        if (
+            isinstance(error, kind)
+            and (told or kind is not ValueError)
+            or told
+            and isinstance(error, others)
+        ):
             if len(str(error)) <= LONGEST and "\n" not in str(error):
                 raise
             raise type(error)(_cut(str(error), path)) from None
@@ -89,7 +96,9 @@ def parse_json(text, what="the JSON"):
     try:
         content = json.loads(text)
     except RecursionError:
-        raise TooMuch(f"{what} holds containers more than {JSON_DEPTH} deep in each other") from None
+        raise TooMuch(
+            f"{what} holds containers more than {JSON_DEPTH} deep in each other"
+        ) from None
     check_depth(content, JSON_DEPTH, what)
     return content
 

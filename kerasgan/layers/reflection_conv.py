@@ -23,14 +23,18 @@ class ReflectionConv2D(layers.Conv2D):
 
     def __init__(self, filters, kernel_size=3, **arguments):
         super().__init__(filters, kernel_size, **arguments)
-        if any(size % 2 == 0 for size in self.kernel_size) or set(self.strides) != {1} or self.padding != "valid":
+        if (
+            any(size % 2 == 0 for size in self.kernel_size)
+            or set(self.strides) != {1}
+            or self.padding != "valid"
+        ):
             raise ValueError(
                 "kernel_size must be odd, strides 1 and padding left alone (the map keeps its size); received "
                 f"kernel_size {self.kernel_size}, strides {self.strides}, padding {self.padding!r}"
             )
 
     def call(self, inputs):
-        outputs = backend.recomputed(self.convolved)(inputs, ops.convert_to_tensor(self.kernel))
+        outputs = backend.remat(self.convolved)(inputs, ops.convert_to_tensor(self.kernel))
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
     def convolved(self, maps, kernel):

@@ -29,13 +29,19 @@ def verdict(logits, real, loss="least_squares"):
 def matching_aware_loss(real, wrong, fake, loss="least_squares"):
     """Of pairs: a real image with its text is real; a real image with another's text and a fake with its text are fake,
     and share one weight. Logits of any equal shapes -> scalar."""
-    return sum(pair_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+    return sum(
+        pair_term(logits, kind, loss)
+        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+    )
 
 
 def unconditional_loss(real, wrong, fake, loss="least_squares"):
     """Of images alone: both real images, whosever text they stand beside, are real and share one weight; a fake is
     fake."""
-    return sum(image_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+    return sum(
+        image_term(logits, kind, loss)
+        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+    )
 
 
 def pair_term(logits, kind, loss="least_squares"):
@@ -59,9 +65,13 @@ def damsm_loss(images, texts, gamma=10.0, others=None):
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
     own, of_images = ops.diagonal(scores), scores
     if others is not None:
-        beside = gamma * ops.matmul(images, ops.transpose(_unit(ops.cast(others, "float32"))))  # [N, M]
+        beside = gamma * ops.matmul(
+            images, ops.transpose(_unit(ops.cast(others, "float32")))
+        )  # [N, M]
         of_images = ops.concatenate([scores, beside], axis=1)
-    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(ops.logsumexp(scores, axis=0) - own)
+    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(
+        ops.logsumexp(scores, axis=0) - own
+    )
 
 
 def _unit(vectors):

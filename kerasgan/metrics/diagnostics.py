@@ -14,26 +14,45 @@ Differences from the paper:
 import numpy as np
 from PIL import Image
 
-from kerasgan.data.image_source import image_source
+from kerasgan.datasets.image_source import image_source
 from kerasgan.metrics.diversity import intra_class_diversity
-from kerasgan.metrics.features import extract, warn_if_swapped
+from kerasgan.metrics.features.extract import extract, warn_if_swapped
 
-QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)  # of distances; beyond the outer two are copies and overgeneralised samples
+QUANTILES = (
+    0.01,
+    0.25,
+    0.5,
+    0.75,
+    0.99,
+)  # of distances; beyond the outer two are copies and overgeneralised samples
 MISSING = 0.1  # of the data's share: a judge that errs sees a little of a class that nobody drew
-EXPECTED = 10  # samples of a class that the data lead one to expect, for fewer may be missing by chance
+EXPECTED = (
+    10  # samples of a class that the data lead one to expect, for fewer may be missing by chance
+)
 LEAST = 100  # images whose 1st and 99th percentile mean something
 OF_CLASS = 20  # images of a class from which its own median is taken, else that of all
 HELD_OUT = 2000  # training images that stand in for held-out ones
 PARTS = 8  # sets of as many training images as samples, at most: the 1st percentile of one set is a few images
-PER_CLASS = 1000  # images of a class whose distances make its diversity: as many again change little
+PER_CLASS = (
+    1000  # images of a class whose distances make its diversity: as many again change little
+)
 SIDE = 64  # pixels; larger images are averaged down to it, for a hair's breadth aside is no other picture
 BLOCK = 2**23  # numbers in memory at a time, for each side of a matrix product
 
 
 def diagnose(
-    samples, training, extractor, labels=None, heldout=None, names=None,
-    *, seed=0, examples=8, cache=None, progress=False,
-):  # fmt: skip
+    samples,
+    training,
+    extractor,
+    labels=None,
+    heldout=None,
+    names=None,
+    *,
+    seed=0,
+    examples=8,
+    cache=None,
+    progress=False,
+):
     """Compare samples with the images that their model learnt from, in features and in pixels.
 
     Args:
@@ -73,7 +92,9 @@ def diagnose(
     Raises:
         ValueError: shapes, types or labels other than these; features that are not finite or all the same.
     """
-    sets = {"training": training, "samples": samples} | ({} if heldout is None else {"heldout": heldout})
+    sets = {"training": training, "samples": samples} | (
+        {} if heldout is None else {"heldout": heldout}
+    )
     sets = {name: _checked(name, images, np.shape(training)[1:]) for name, images in sets.items()}
     seen = {
         name: extract(image_source(images, convert=True), extractor, cache=cache, progress=progress)
@@ -88,24 +109,31 @@ def diagnose(
     numbers, rows = _shares(classes, names)
     distances, pictures = {"quantiles": list(QUANTILES)}, {}
     for prefix, space, vectors in (("", "features", features), ("pixel_", "pixels", pixels)):
-        usual, beyond, distances[space], pictures[space] = _compare(space, vectors, classes, len(names), shown, random)
+        usual, beyond, distances[space], pictures[space] = _compare(
+            space, vectors, classes, len(names), shown, random
+        )
         ratios = _relative_diversity(vectors, classes, len(names), random)
         for row, distance, ratio in zip(rows, usual, ratios, strict=True):
             row |= {f"{prefix}usual_distance": distance, f"{prefix}diversity": ratio}
         told = {place: ratio for place, ratio in enumerate(ratios) if ratio is not None}
         least = min(told, key=told.get, default=None)
-        numbers[f"{prefix}intra_class_diversity"] = float(np.mean([*told.values()])) if told else None
+        numbers[f"{prefix}intra_class_diversity"] = (
+            float(np.mean([*told.values()])) if told else None
+        )
         numbers[f"{prefix}least_intra_class_diversity"] = told.get(least)
         numbers[f"{prefix}least_diverse_class"] = names[least] if told else None
         numbers |= {prefix + name: value for name, value in beyond.items()}
         alike = [np.flatnonzero(classes[name] == least) for name in ("samples", "training")]
-        pictures[space]["least_diverse"] = [np.sort(random.permutation(x)[:examples]).tolist() for x in alike]
+        pictures[space]["least_diverse"] = [
+            np.sort(random.permutation(x)[:examples]).tolist() for x in alike
+        ]
     few = min(len(samples), len(training))
     about = {
         "samples": f"{len(samples)}, {' x '.join(map(str, np.shape(samples)[1:]))}",
         "training_images": len(training),
         "heldout_images": f"none: {min(len(training), HELD_OUT)} training images, each against the others"
-        if heldout is None else len(heldout),
+        if heldout is None
+        else len(heldout),
         "features": f"{features['samples'].shape[1]} numbers of the extractor, Euclidean distance",
         "extractor": seen["samples"].protocol,
         "pixels": f"8 bits, averaged down to at most {SIDE} a side, root mean square difference, not aligned",
@@ -114,8 +142,13 @@ def diagnose(
         "diversity": f"of at most {PER_CLASS} images of a class, over the same of the training images",
         "among_samples": f"{few} samples, and as many training images, {min(PARTS, len(training) // few)} times others",
         "seed": seed,
-    }  # fmt: skip
-    return numbers | {"classes": rows, "distances": distances, "examples": pictures, "protocol": about}
+    }
+    return numbers | {
+        "classes": rows,
+        "distances": distances,
+        "examples": pictures,
+        "protocol": about,
+    }
 
 
 def nearest(queries, references, own=None):
@@ -137,18 +170,24 @@ def nearest(queries, references, own=None):
     rows = int(np.clip(BLOCK // queries.shape[1], 16, 2048))
     index, distance = np.zeros(len(queries), "int64"), np.full(len(queries), np.inf)
     for start in range(0, len(references), rows):
-        block = references[start : start + rows].astype("float64")  # the Gram form cancels: float32 would not do
+        block = references[start : start + rows].astype(
+            "float64"
+        )  # the Gram form cancels: float32 would not do
         norms = np.einsum("md,md->m", block, block)
         for first in range(0, len(queries), rows):
             here = slice(first, first + rows)
             part = queries[here].astype("float64")
-            order = norms - 2 * part @ block.T  # [n, m], the squares less the query's own, which orders nothing
+            order = (
+                norms - 2 * part @ block.T
+            )  # [n, m], the squares less the query's own, which orders nothing
             if own is not None:
                 mine = own[here] - start
                 at = np.flatnonzero((mine >= 0) & (mine < len(block)))
                 order[at, mine[at]] = np.inf
             best = order.argmin(axis=1)
-            exact = np.linalg.norm(part - block[best], axis=1)  # a copy is at 0, not at what rounding leaves
+            exact = np.linalg.norm(
+                part - block[best], axis=1
+            )  # a copy is at 0, not at what rounding leaves
             exact[np.isinf(order[np.arange(len(part)), best])] = np.inf
             nearer = exact < distance[here]
             index[here] = np.where(nearer, start + best, index[here])
@@ -164,7 +203,11 @@ def _classes(seen, labels, names):
     logits = {name: found.logits for name, found in seen.items()}
     count = len(seen["training"])
     if labels is None and logits["training"] is None:
-        return {name: np.zeros(len(x), int) for name, x in seen.items()}, ["all"], "not known: no labels, no logits"
+        return (
+            {name: np.zeros(len(x), int) for name, x in seen.items()},
+            ["all"],
+            "not known: no labels, no logits",
+        )
     if labels is None:
         names = _named(names, logits["training"].shape[1])
         return {name: x.argmax(axis=1) for name, x in logits.items()}, names, "the largest logit"
@@ -179,15 +222,23 @@ def _classes(seen, labels, names):
     if logits["training"] is not None and logits["training"].shape[1] == len(names):
         found = {name: logits[name].argmax(axis=1) for name in others}
         right = np.mean(logits["training"].argmax(axis=1) == labels)
-        return found | {"training": labels}, names, f"the largest logit; right for {right:.1%} of the training images"
-    found = {name: labels[nearest(seen[name].features, seen["training"].features)[0]] for name in others}
+        return (
+            found | {"training": labels},
+            names,
+            f"the largest logit; right for {right:.1%} of the training images",
+        )
+    found = {
+        name: labels[nearest(seen[name].features, seen["training"].features)[0]] for name in others
+    }
     return found | {"training": labels}, names, "that of the nearest training image, in features"
 
 
 def _named(names, count):
     names = [str(i) for i in range(count)] if names is None else list(map(str, names))
     if len(names) < count or len(set(names)) < len(names):
-        raise ValueError(f"names must be at least {count}, all different; received {', '.join(names)}")
+        raise ValueError(
+            f"names must be at least {count}, all different; received {', '.join(names)}"
+        )
     return names
 
 
@@ -251,7 +302,9 @@ def _compare(space, vectors, classes, count, shown, random):
     twin, apart = nearest(samples[ours], samples[ours], each)
     parts = min(PARTS, len(training) // few)
     theirs = random.permutation(len(training))[: parts * few]
-    real = np.concatenate([nearest(training[x], training[x], each)[1] for x in np.split(theirs, parts)])
+    real = np.concatenate(
+        [nearest(training[x], training[x], each)[1] for x in np.split(theirs, parts)]
+    )
     usual_apart = _usual(space, real, labels[theirs], count)
     apart, real = apart / usual_apart[found[ours]], real / usual_apart[labels[theirs]]
     sets = {"samples": distance, "heldout": held, "among_samples": apart, "among_training": real}
@@ -269,9 +322,12 @@ def _compare(space, vectors, classes, count, shown, random):
     few = len(shown)
     chosen = {"nearest": order[:few], "farthest": order[::-1][:few], "random": shown}
     examples = {
-        kind: [[int(i), int(near[i]), float(distance[i])] for i in places] for kind, places in chosen.items()
+        kind: [[int(i), int(near[i]), float(distance[i])] for i in places]
+        for kind, places in chosen.items()
     } | {"pairs": [[*pair, far] for pair, far in list(pairs.items())[:few]]}
-    scale = np.sqrt(samples.shape[1]) if space == "pixels" else 1.0  # grey levels, whatever the size
+    scale = (
+        np.sqrt(samples.shape[1]) if space == "pixels" else 1.0
+    )  # grey levels, whatever the size
     return (usual / scale).tolist(), numbers, quantiles, examples
 
 
@@ -279,7 +335,9 @@ def _usual(space, distance, classes, count):
     """The median distance of each class [K]; that of all for a class with few images, or with most of them twice."""
     of_all = np.median(distance)
     if not of_all > 0:
-        raise ValueError(f"{space} must tell the real images apart; received a median distance of 0 to the nearest")
+        raise ValueError(
+            f"{space} must tell the real images apart; received a median distance of 0 to the nearest"
+        )
     parts = [distance[classes == place] for place in range(count)]
     return np.array([(len(part) >= OF_CLASS and np.median(part)) or of_all for part in parts])
 
@@ -289,12 +347,19 @@ def _usual(space, distance, classes, count):
 
 def _checked(name, images, shape):
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or len(images) < LEAST:
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[3] not in (1, 3)
+        or len(images) < LEAST
+    ):
         raise ValueError(
             f"{name} must be uint8 [N, H, W, 1 or 3], N at least {LEAST}; received {images.dtype} {list(images.shape)}"
         )
     if images.shape[1:] != shape:
-        raise ValueError(f"{name} must be {list(shape)}, as the training images; received {list(images.shape[1:])}")
+        raise ValueError(
+            f"{name} must be {list(shape)}, as the training images; received {list(images.shape[1:])}"
+        )
     return images
 
 
@@ -303,5 +368,7 @@ def _pixels(images):
     factor = -(-max(images.shape[1:3]) // SIDE)
     if factor > 1:
         pictures = images[..., 0] if images.shape[3] == 1 else images
-        images = np.stack([np.asarray(Image.fromarray(picture).reduce(factor)) for picture in pictures])
+        images = np.stack(
+            [np.asarray(Image.fromarray(picture).reduce(factor)) for picture in pictures]
+        )
     return images.reshape(len(images), -1)

@@ -15,15 +15,23 @@ def intra_class_diversity(images, labels):
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) != len(labels):
-        raise ValueError(f"images and labels must be as many; received {len(images)} and {len(labels)}")
-    return float(np.mean([_mean_distance(images[labels == label], label) for label in np.unique(labels)]))
+        raise ValueError(
+            f"images and labels must be as many; received {len(images)} and {len(labels)}"
+        )
+    return float(
+        np.mean([_mean_distance(images[labels == label], label) for label in np.unique(labels)])
+    )
 
 
 def _mean_distance(images, label):
     count = len(images)
     if count < 2:
-        raise ValueError(f"each class needs at least 2 images for a distance; label {label} has {count}")
-    flat = images.reshape(count, -1).astype("float64")  # the Gram form cancels: float32 would not do
+        raise ValueError(
+            f"each class needs at least 2 images for a distance; label {label} has {count}"
+        )
+    flat = images.reshape(count, -1).astype(
+        "float64"
+    )  # the Gram form cancels: float32 would not do
     flat -= flat.mean(axis=0)
     norms = np.einsum("nd,nd->n", flat, flat)
     squares = norms[:, None] + norms - 2 * flat @ flat.T  # [count, count]

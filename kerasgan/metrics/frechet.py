@@ -30,8 +30,12 @@ class Statistics(NamedTuple):
     mean: np.ndarray  # [F]
     covariance: np.ndarray  # [F, F], of the sample, over N - 1
     count: int | None = None  # N; None where a file does not say
-    protocol: dict | None = None  # of the features: network, checksum, resize ...; None where nobody says
-    images: dict | None = None  # about them, as in `Features`: source, sizes, means and deviations of the channels
+    protocol: dict | None = (
+        None  # of the features: network, checksum, resize ...; None where nobody says
+    )
+    images: dict | None = (
+        None  # about them, as in `Features`: source, sizes, means and deviations of the channels
+    )
 
 
 def statistics(features, protocol=None, images=None):
@@ -51,11 +55,15 @@ def statistics(features, protocol=None, images=None):
     for block in [features] if hasattr(features, "shape") else features:
         block = np.asarray(block)  # a memmap stays on the disk
         if block.ndim != 2 or count and block.shape[1] != len(mean):
-            raise ValueError(f"features must be [N, F], blocks of them all of one F; received {list(block.shape)}")
+            raise ValueError(
+                f"features must be [N, F], blocks of them all of one F; received {list(block.shape)}"
+            )
         for start in range(0, len(block), BLOCK):
             count, mean, scatter = _added(count, mean, scatter, block[start : start + BLOCK])
     if count < 2:
-        raise ValueError(f"features must be of at least 2 images (one has no covariance); received {count}")
+        raise ValueError(
+            f"features must be of at least 2 images (one has no covariance); received {count}"
+        )
     return Statistics(mean, scatter / (count - 1), count, protocol, images)
 
 
@@ -66,10 +74,14 @@ def _added(count, mean, scatter, block):
     rows[:-1] = block
     of_block = rows[:-1].mean(axis=0)
     if not np.isfinite(of_block).all():
-        raise ValueError(f"features must be finite; received some that are not among the first {total}")
+        raise ValueError(
+            f"features must be finite; received some that are not among the first {total}"
+        )
     gap = of_block - mean
     rows[:-1] -= of_block
-    rows[-1] = np.sqrt(count * len(block) / total) * gap  # the distance of the two means counts as one row more
+    rows[-1] = (
+        np.sqrt(count * len(block) / total) * gap
+    )  # the distance of the two means counts as one row more
     return total, mean + gap * (len(block) / total), scatter + rows.T @ rows
 
 
@@ -77,22 +89,29 @@ def merge(one, other):
     """`Statistics` of the images of both, as if taken at once; they must know their counts, and be of one protocol."""
     _check_comparable(one, other)
     if one.count is None or other.count is None:
-        raise ValueError(f"both statistics must know their count to be merged; received {one.count}, {other.count}")
+        raise ValueError(
+            f"both statistics must know their count to be merged; received {one.count}, {other.count}"
+        )
     total, gap = one.count + other.count, other.mean - one.mean
     scatter = one.covariance * (one.count - 1) + other.covariance * (other.count - 1)
     scatter += np.outer(gap, gap) * (one.count * other.count / total)
-    return Statistics(one.mean + gap * (other.count / total), scatter / (total - 1), total, one.protocol)
+    return Statistics(
+        one.mean + gap * (other.count / total), scatter / (total - 1), total, one.protocol
+    )
 
 
 def save_statistics(path, statistics):
-    """Write an .npz file, whole or not at all: `mu` and `sigma` as pytorch-fid reads them, and all else that is known.
-    """
+    """Write an .npz file, whole or not at all: `mu` and `sigma` as pytorch-fid reads them, and all else that is known."""
     mean, covariance, count, protocol, images = statistics
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"statistics go to a file *.npz; received {path}")
     known = {} if count is None else {"count": count}
-    known |= {name: json.dumps(d) for name, d in (("protocol", protocol), ("images", images)) if d is not None}
+    known |= {
+        name: json.dumps(d)
+        for name, d in (("protocol", protocol), ("images", images))
+        if d is not None
+    }
     files.write_npz(path, {"mu": mean, "sigma": covariance} | known)
 
 
@@ -107,18 +126,31 @@ def load_statistics(path):
     try:
         arrays = load_npz(path, ("mu", "sigma", "count", "protocol", "images"), RULE)
         with reading(path, RULE):
-            protocol, images = (parse_json(arrays[n].item()) if n in arrays else None for n in ("protocol", "images"))
+            protocol, images = (
+                parse_json(arrays[n].item()) if n in arrays else None
+                for n in ("protocol", "images")
+            )
             if not all(told is None or isinstance(told, dict) for told in (protocol, images)):
                 raise TypeError("protocol and images must be dictionaries")
             count = int(arrays["count"]) if "count" in arrays else None
             mean, covariance = (np.asarray(arrays[name], "float64") for name in ("mu", "sigma"))
     except FileNotFoundError:
-        raise ValueError(f"the statistics must be a file *.npz; received {path}, which does not exist") from None
-    if mean.ndim != 1 or covariance.shape != 2 * mean.shape or not (_finite(mean) and _finite(covariance)):
+        raise ValueError(
+            f"the statistics must be a file *.npz; received {path}, which does not exist"
+        ) from None
+    if (
+        mean.ndim != 1
+        or covariance.shape != 2 * mean.shape
+        or not (_finite(mean) and _finite(covariance))
+    ):
         shapes = f"{list(mean.shape)} and {list(covariance.shape)}"
-        raise ValueError(f"mu and sigma must be finite, [F] and [F, F]; received {shapes} in {path}")
+        raise ValueError(
+            f"mu and sigma must be finite, [F] and [F, F]; received {shapes} in {path}"
+        )
     if protocol is None:
-        warnings.warn(f"{path} does not say how its features were got: compare like with like", stacklevel=2)
+        warnings.warn(
+            f"{path} does not say how its features were got: compare like with like", stacklevel=2
+        )
     return Statistics(mean, covariance, count, protocol, images)
 
 
@@ -133,14 +165,22 @@ def frechet_distance(one, other):
     """
     _check_comparable(one, other)
     size = len(one.mean)
-    fewest = min((count for count in (one.count, other.count) if count is not None), default=size + 1)
+    fewest = min(
+        (count for count in (one.count, other.count) if count is not None), default=size + 1
+    )
     if fewest <= size:
         warnings.warn(
             f"the Fréchet distance of {fewest} images by {size} features is biased upwards; use more images than that, "
-            "and as many in what you compare it with", stacklevel=2,
-        )  # fmt: skip
+            "and as many in what you compare it with",
+            stacklevel=2,
+        )
     cross = _trace_of_root(one.covariance, other.covariance)
-    distance = np.sum((one.mean - other.mean) ** 2) + np.trace(one.covariance) + np.trace(other.covariance) - 2 * cross
+    distance = (
+        np.sum((one.mean - other.mean) ** 2)
+        + np.trace(one.covariance)
+        + np.trace(other.covariance)
+        - 2 * cross
+    )
     return float(max(distance, 0.0))
 
 
@@ -151,17 +191,26 @@ def _check_comparable(one, other):
     if one.protocol is None or other.protocol is None:
         return
     for key in sorted(one.protocol.keys() | other.protocol.keys()):
-        values = [json.dumps(protocol.get(key), sort_keys=True) for protocol in (one.protocol, other.protocol)]
+        values = [
+            json.dumps(protocol.get(key), sort_keys=True)
+            for protocol in (one.protocol, other.protocol)
+        ]
         if values[0] != values[1]:
-            raise ValueError(f"both statistics must be of one protocol; received {key} {values[0]} and {values[1]}")
+            raise ValueError(
+                f"both statistics must be of one protocol; received {key} {values[0]} and {values[1]}"
+            )
 
 
 def _trace_of_root(one, other):
     """tr (S1 S2)^1/2 of two covariances [F, F]."""
-    product = _factor(one).T @ _factor(other)  # [r1, r2]; the eigenvalues of S1 S2 are its singular values' squares
+    product = _factor(one).T @ _factor(
+        other
+    )  # [r1, r2]; the eigenvalues of S1 S2 are its singular values' squares
     if product.shape[0] > product.shape[1]:
         product = product.T
-    return np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum()  # a quarter of the time of an SVD
+    return np.sqrt(
+        np.linalg.eigvalsh(product @ product.T).clip(0)
+    ).sum()  # a quarter of the time of an SVD
 
 
 def _factor(covariance):

@@ -34,14 +34,23 @@ def inception_score(logits, splits=10, shuffle_seed=None, batch=None):
     if np.ndim(logits) != 2 or not np.shape(logits)[1]:
         raise ValueError(f"logits must be [N, K]; received {list(np.shape(logits))}")
     count = len(logits)
-    order = np.arange(count) if shuffle_seed is None else np.random.RandomState(shuffle_seed).permutation(count)
+    order = (
+        np.arange(count)
+        if shuffle_seed is None
+        else np.random.RandomState(shuffle_seed).permutation(count)
+    )
     if batch is not None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1; received {batch}")
         count -= count % batch
     if not 1 <= splits <= count:
-        raise ValueError(f"splits must be between 1 and the number of images, {count}; received {splits}")
-    scores = [_score(logits, order[i * count // splits : (i + 1) * count // splits]) for i in range(splits)]
+        raise ValueError(
+            f"splits must be between 1 and the number of images, {count}; received {splits}"
+        )
+    scores = [
+        _score(logits, order[i * count // splits : (i + 1) * count // splits])
+        for i in range(splits)
+    ]
     return float(np.mean(scores)), float(np.std(scores))
 
 

@@ -32,9 +32,14 @@ def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
         raise ValueError(f"subsets must be at least 1; received {subsets}")
     if not 2 <= subset_size <= min(len(one), len(other)):
         counts = f"{subset_size} of {len(one)} and {len(other)} images"
-        raise ValueError(f"subset_size must be from 2 to the number of images on either side; received {counts}")
+        raise ValueError(
+            f"subset_size must be from 2 to the number of images on either side; received {counts}"
+        )
     random = np.random.RandomState(seed)
-    draws = [[random.choice(len(x), subset_size, replace=False) for x in (one, other)] for _ in range(subsets)]
+    draws = [
+        [random.choice(len(x), subset_size, replace=False) for x in (one, other)]
+        for _ in range(subsets)
+    ]
     n, m = len(one), len(other)
     way = _of_all if n * n + m * m + n * m < 2 * subsets * subset_size**2 else _of_each
     values = way(one, other, draws)
@@ -47,8 +52,14 @@ def _of_each(one, other, draws):
     """MMD^2 of each draw, from its own kernels."""
 
     def distance(rows, columns):
-        x, y = (np.asarray(features[chosen], "float64") for features, chosen in ((one, rows), (other, columns)))
-        within = sum((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y)))
+        x, y = (
+            np.asarray(features[chosen], "float64")
+            for features, chosen in ((one, rows), (other, columns))
+        )
+        within = sum(
+            (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+            for k in (_kernel(x, x), _kernel(y, y))
+        )
         return within - 2 * _kernel(x, y).mean()
 
     return np.array([distance(*draw) for draw in draws])
@@ -57,7 +68,9 @@ def _of_each(one, other, draws):
 def _of_all(one, other, draws):
     """The same of a few images, most of which come in many draws: from kernels of all images, each made once."""
     x, y = (np.asarray(features, "float64") for features in (one, other))
-    drawn = [np.zeros((len(draws), len(features))) for features in (x, y)]  # 1 where an image is in a draw
+    drawn = [
+        np.zeros((len(draws), len(features))) for features in (x, y)
+    ]  # 1 where an image is in a draw
     for which, chosen in zip(drawn, zip(*draws, strict=True), strict=True):
         np.put_along_axis(which, np.stack(chosen), 1.0, axis=1)
     size = len(draws[0][0])

@@ -69,7 +69,9 @@ class _Centred:
 
     def __init__(self, features, centre):
         self.features, self.centre = features, centre
-        self.norms = np.concatenate([np.einsum("nf,nf->n", x, x) for x in map(self.block, _slices(len(self)))])
+        self.norms = np.concatenate(
+            [np.einsum("nf,nf->n", x, x) for x in map(self.block, _slices(len(self)))]
+        )
 
     def __len__(self):
         return len(self.features)
@@ -84,8 +86,12 @@ def _checked(real, fake, k):
         raise ValueError(f"features must be [N, F] and [M, F]; received {shapes}")
     if not 1 <= k < min(len(real), len(fake)):
         counts = f"{k} for {len(real)} and {len(fake)} images"
-        raise ValueError(f"k must be at least 1 and below the number of images on either side; received {counts}")
-    centre = np.asarray(real[:BLOCK], "float64").mean(axis=0)  # any will do; near the data, less is lost to rounding
+        raise ValueError(
+            f"k must be at least 1 and below the number of images on either side; received {counts}"
+        )
+    centre = np.asarray(real[:BLOCK], "float64").mean(
+        axis=0
+    )  # any will do; near the data, less is lost to rounding
     real, fake = _Centred(real, centre), _Centred(fake, centre)
     if not (np.isfinite(real.norms).all() and np.isfinite(fake.norms).all()):
         raise ValueError("features must be finite; received some that are not")
@@ -99,7 +105,9 @@ def _slices(count):
 def _squares(one, rows, other, columns):
     """Squared distances [n, m], but for rounding."""
     x = one.block(rows)
-    y = x if one is other and rows == columns else other.block(columns)  # a matrix times itself is half the work
+    y = (
+        x if one is other and rows == columns else other.block(columns)
+    )  # a matrix times itself is half the work
     squares = x @ y.T
     squares *= -2
     squares += one.norms[rows, None]

@@ -13,7 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first; table 1 of Wang et al.
+WEIGHTS = (
+    0.0448,
+    0.2856,
+    0.3001,
+    0.2363,
+    0.1333,
+)  # of the scales, finest first; table 1 of Wang et al.
 WINDOW, SIGMA = 11, 1.5  # of the Gaussian, in pixels
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 BLOCK = 2  # pairs at a time, whose maps stay in the cache
@@ -36,14 +42,21 @@ def ms_ssim(one, other, scales=5):
         ValueError: other shapes, types or numbers of scales.
     """
     one, other = np.asarray(one), np.asarray(other)
-    if one.ndim != 4 or one.shape != other.shape or not one.size or not one.dtype == other.dtype == np.uint8:
+    if (
+        one.ndim != 4
+        or one.shape != other.shape
+        or not one.size
+        or not one.dtype == other.dtype == np.uint8
+    ):
         received = f"{one.dtype} {list(one.shape)} and {other.dtype} {list(other.shape)}"
         raise ValueError(f"images must be uint8 [N, H, W, C], both alike; received {received}")
     if not 1 <= scales <= len(WEIGHTS):
         raise ValueError(f"scales must be between 1 and {len(WEIGHTS)}; received {scales}")
     if min(one.shape[1:3]) < WINDOW * 2 ** (scales - 1):
         sides = f"{one.shape[1]} x {one.shape[2]}"
-        raise ValueError(f"sides must be at least {WINDOW * 2 ** (scales - 1)} for {scales} scales; received {sides}")
+        raise ValueError(
+            f"sides must be at least {WINDOW * 2 ** (scales - 1)} for {scales} scales; received {sides}"
+        )
     blocks = [(one[i : i + BLOCK], other[i : i + BLOCK]) for i in range(0, len(one), BLOCK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of Python's lock
         return np.concatenate(list(pool.map(lambda pair: _similarity(*pair, scales), blocks)))
@@ -63,20 +76,29 @@ def mean_ms_ssim(images, pairs=100, seed=0, scales=5):
     """
     count = len(images)
     if count < 2 or pairs < 1:
-        raise ValueError(f"a pair needs 2 images, a mean 1 pair; received {count} images and {pairs} pairs")
+        raise ValueError(
+            f"a pair needs 2 images, a mean 1 pair; received {count} images and {pairs} pairs"
+        )
     random = np.random.default_rng(seed)
     one = random.integers(0, count, pairs)
     other = (one + random.integers(1, count, pairs)) % count
     starts = range(0, pairs, CHOSEN)  # `images` may be a memmap that is larger than the memory
-    parts = [ms_ssim(images[one[i : i + CHOSEN]], images[other[i : i + CHOSEN]], scales) for i in starts]
+    parts = [
+        ms_ssim(images[one[i : i + CHOSEN]], images[other[i : i + CHOSEN]], scales) for i in starts
+    ]
     return float(np.concatenate(parts).mean())
 
 
 def _similarity(one, other, scales):
     weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
-    one, other = (np.moveaxis(images, 3, 1).astype("float32") for images in (one, other))  # [N, C, H, W]
+    one, other = (
+        np.moveaxis(images, 3, 1).astype("float32") for images in (one, other)
+    )  # [N, C, H, W]
     middle = (one.mean(axis=(2, 3), keepdims=True) + other.mean(axis=(2, 3), keepdims=True)) / 2
-    one, other = one - middle, other - middle  # else a difference of two large squares loses what float32 has
+    one, other = (
+        one - middle,
+        other - middle,
+    )  # else a difference of two large squares loses what float32 has
     similarity = np.ones(one.shape[:2])  # [N, C]
     for scale, weight in enumerate(weights):
         if scale:
@@ -90,9 +112,9 @@ def _similarity(one, other, scales):
 def _term(one, other, middle=None):
     """Contrast and structure of every place where the window fits; with `middle`, which was taken from the images,
     times luminance, which counts at the coarsest scale only."""
-    mean1, mean2, products, squares = _smoothed(_smoothed(
-        np.stack([one, other, one * other, one * one + other * other])
-    ))  # fmt: skip
+    mean1, mean2, products, squares = _smoothed(
+        _smoothed(np.stack([one, other, one * other, one * one + other * other]))
+    )
     covariance, variances = products - mean1 * mean2, squares - (mean1 * mean1 + mean2 * mean2)
     structure = (2 * covariance + C2) / (variances + C2)
     if middle is None:
@@ -112,7 +134,9 @@ def _smoothed(x):
     end = places - places % RUN
     sums = np.empty((*others, places, width), x.dtype)
     if end:
-        windows = np.lib.stride_tricks.sliding_window_view(x[..., : end + WINDOW - 1, :], RUN + WINDOW - 1, axis=-2)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            x[..., : end + WINDOW - 1, :], RUN + WINDOW - 1, axis=-2
+        )
         runs = windows[..., ::RUN, :, :].swapaxes(-1, -2)  # [..., runs, RUN + 10, W]
         np.matmul(BAND, runs, out=sums[..., :end, :].reshape(*others, -1, RUN, width))
     if end < places:
@@ -124,7 +148,9 @@ def _smoothed(x):
 def _band():
     """The normalised window at `RUN` places, one a row: [RUN, RUN + 10]."""
     taps = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / SIGMA) ** 2)
-    return np.stack([np.pad(taps / taps.sum(), (place, RUN - 1 - place)) for place in range(RUN)]).astype("float32")
+    return np.stack(
+        [np.pad(taps / taps.sum(), (place, RUN - 1 - place)) for place in range(RUN)]
+    ).astype("float32")
 
 
 RUN = 22  # places at a time: twice the window

@@ -26,20 +26,28 @@ def r_precision(images, texts, classes=None, candidates=100, splits=10, seed=0):
     """
     images, texts = (np.asarray(vectors, "float64") for vectors in (images, texts))
     if images.ndim != 2 or images.shape != texts.shape:
-        raise ValueError(f"both must be [N, D], as many; received {list(images.shape)} and {list(texts.shape)}")
+        raise ValueError(
+            f"both must be [N, D], as many; received {list(images.shape)} and {list(texts.shape)}"
+        )
     if not (np.isfinite(images).all() and np.isfinite(texts).all()):
         raise ValueError("vectors must be finite; received some that are not")
     classes = np.arange(len(images)) if classes is None else np.asarray(classes)
     if classes.shape != (len(images),):
-        raise ValueError(f"classes must be {len(images)}, one an image; received {list(classes.shape)}")
+        raise ValueError(
+            f"classes must be {len(images)}, one an image; received {list(classes.shape)}"
+        )
     if not 1 <= splits <= len(images):
-        raise ValueError(f"splits must be between 1 and the {len(images)} images; received {splits}")
+        raise ValueError(
+            f"splits must be between 1 and the {len(images)} images; received {splits}"
+        )
     images, texts = _unit(images), _unit(texts)
     random, hits = np.random.default_rng(seed), np.empty(len(images))
     for i, image in enumerate(images):
         others = np.flatnonzero(classes != classes[i])
         if not 2 <= candidates <= len(others) + 1:
-            raise ValueError(f"candidates must be between 2 and image {i}'s {len(others) + 1}; received {candidates}")
+            raise ValueError(
+                f"candidates must be between 2 and image {i}'s {len(others) + 1}; received {candidates}"
+            )
         scores = texts[random.choice(others, candidates - 1, replace=False)] @ image
         hits[i] = texts[i] @ image > scores.max() + 1e-9  # rounding is no lead
     means = [part.mean() for part in np.array_split(hits, splits)]

@@ -6,8 +6,8 @@ do not say Inception, since the numbers do not compare: `classifier_score_mean`,
 
 import numpy as np
 
-from kerasgan.data.image_source import image_source
-from kerasgan.metrics.features import warn_if_swapped
+from kerasgan.datasets.image_source import image_source
+from kerasgan.metrics.features.extract import warn_if_swapped
 from kerasgan.metrics.frechet import Statistics, frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
@@ -19,15 +19,32 @@ WITH_REFERENCE = ("fid", "kid", "prdc")
 INCEPTION = "Inception-2015-12-05"  # the only network whose scores are called Inception's
 LIMITS = ("splits", "batch", "subset_size", "k", "density_k")  # the options that `check` looks at
 NAMES = {
-    True: {"is": "inception_score", "fid": "frechet_inception_distance", "kid": "kernel_inception_distance"},
+    True: {
+        "is": "inception_score",
+        "fid": "frechet_inception_distance",
+        "kid": "kernel_inception_distance",
+    },
     False: {"is": "classifier_score", "fid": "frechet_distance", "kid": "kernel_distance"},
 }
 
 
 def scores(
-    samples, reference=None, metrics=("is", "fid", "kid", "prdc"), *, splits=10, shuffle_seed=None, batch=None,
-    subsets=100, subset_size=1000, seed=2020, k=3, density_k=5, pictures=None, pairs=100, scales=5,
-):  # fmt: skip
+    samples,
+    reference=None,
+    metrics=("is", "fid", "kid", "prdc"),
+    *,
+    splits=10,
+    shuffle_seed=None,
+    batch=None,
+    subsets=100,
+    subset_size=1000,
+    seed=2020,
+    k=3,
+    density_k=5,
+    pictures=None,
+    pairs=100,
+    scales=5,
+):
     """Score samples, against a reference where the metrics need one.
 
     Args:
@@ -56,19 +73,27 @@ def scores(
     check(metrics, len(samples), count_of(reference), **limits)
     check_features(metrics, samples.protocol, samples.logits is not None, reference)
     names = NAMES[samples.protocol.get("network") == INCEPTION]
-    found, protocol = {}, {"features": samples.protocol, "images": "uint8, RGB", "samples": samples.images}
+    found, protocol = (
+        {},
+        {"features": samples.protocol, "images": "uint8, RGB", "samples": samples.images},
+    )
     if any(name in WITH_REFERENCE for name in metrics):
         of_statistics = isinstance(reference, Statistics)
         warn_if_swapped(samples.images, reference.images or {})
-        protocol["reference"] = {"statistics": True, "count": reference.count} if of_statistics else reference.images
+        protocol["reference"] = (
+            {"statistics": True, "count": reference.count} if of_statistics else reference.images
+        )
     if "is" in metrics:
         spread = inception_score(samples.logits, splits, shuffle_seed, batch)
         found |= _mean_and_std(names["is"], spread)
         used = len(samples) - (len(samples) % batch if batch else 0)
         protocol["is"] = {
-            "count": used, "splits": splits, "shuffle_seed": shuffle_seed, "remainder_dropped_of": batch,
+            "count": used,
+            "splits": splits,
+            "shuffle_seed": shuffle_seed,
+            "remainder_dropped_of": batch,
             "classes": samples.logits.shape[1],
-        }  # fmt: skip
+        }
     if "fid" in metrics:
         theirs = reference if isinstance(reference, Statistics) else _statistics(reference)
         found[names["fid"]] = frechet_distance(_statistics(samples), theirs)
@@ -79,7 +104,9 @@ def scores(
     if "prdc" in metrics:
         near = precision_recall(reference.features, samples.features, k)
         total = near["precision"] + near["recall"]
-        found |= near | {"f_score": 2 * near["precision"] * near["recall"] / total if total else 0.0}
+        found |= near | {
+            "f_score": 2 * near["precision"] * near["recall"] / total if total else 0.0
+        }
         found |= density_coverage(reference.features, samples.features, density_k)
         protocol["prdc"] = {"precision_recall_k": k, "density_coverage_k": density_k}
     if "ms_ssim" in metrics:
@@ -88,7 +115,9 @@ def scores(
     return found | {"protocol": protocol}
 
 
-def check(metrics, samples, reference, *, splits=10, batch=None, subset_size=1000, k=3, density_k=5):
+def check(
+    metrics, samples, reference, *, splits=10, batch=None, subset_size=1000, k=3, density_k=5
+):
     """Raises ValueError where the metrics want what these numbers of images do not give: before an hour of features.
 
     Args:
@@ -98,22 +127,30 @@ def check(metrics, samples, reference, *, splits=10, batch=None, subset_size=100
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
-        raise ValueError(f"metrics must be of {', '.join(METRICS)}; received {unknown[0] if unknown else 'none'}")
+        raise ValueError(
+            f"metrics must be of {', '.join(METRICS)}; received {unknown[0] if unknown else 'none'}"
+        )
     wanting = [name for name in metrics if name in WITH_REFERENCE]
     if wanting and reference == 0:
         raise ValueError(f"{wanting[0]} compares the samples with a reference; received none")
-    fewest = min((count for count in (samples, reference or None) if count is not None), default=None)
+    fewest = min(
+        (count for count in (samples, reference or None) if count is not None), default=None
+    )
     if "is" in metrics and samples is not None:
         used = samples - (samples % batch if batch else 0)
         if not 1 <= splits <= used:
             left = f" ({used} in whole batches of {batch})" if batch else ""
-            raise ValueError(f"splits must be between 1 and the number of samples, {samples}{left}; received {splits}")
+            raise ValueError(
+                f"splits must be between 1 and the number of samples, {samples}{left}; received {splits}"
+            )
     if "kid" in metrics and fewest is not None and not 2 <= subset_size <= fewest:
         raise ValueError(
             f"subset_size of kid must be from 2 to {fewest}, the images on the smaller side; received {subset_size}"
         )
     if "prdc" in metrics and fewest is not None and max(k, density_k) >= fewest:
-        raise ValueError(f"prdc needs more than k = {max(k, density_k)} images on either side; received {fewest}")
+        raise ValueError(
+            f"prdc needs more than k = {max(k, density_k)} images on either side; received {fewest}"
+        )
 
 
 def check_features(metrics, protocol, logits, reference):
@@ -129,13 +166,21 @@ def check_features(metrics, protocol, logits, reference):
         raise ValueError(f"is needs logits; {protocol.get('network')} gives features only")
     alone = [name for name in metrics if name in WITH_REFERENCE and name != "fid"]
     if isinstance(reference, Statistics) and alone:
-        raise ValueError(f"{alone[0]} needs the reference's images; received statistics, enough for fid alone")
-    if reference is None or reference.protocol is None or not any(name in WITH_REFERENCE for name in metrics):
+        raise ValueError(
+            f"{alone[0]} needs the reference's images; received statistics, enough for fid alone"
+        )
+    if (
+        reference is None
+        or reference.protocol is None
+        or not any(name in WITH_REFERENCE for name in metrics)
+    ):
         return
     for key in sorted(protocol.keys() | reference.protocol.keys()):
         if protocol.get(key) != reference.protocol.get(key):
             received = f"{key} {protocol.get(key)!r} and {reference.protocol.get(key)!r}"
-            raise ValueError(f"samples and reference must be features of one protocol; received {received}")
+            raise ValueError(
+                f"samples and reference must be features of one protocol; received {received}"
+            )
 
 
 def check_inference_mode(one, other):
@@ -170,11 +215,17 @@ def _mean_and_std(name, spread):
 def _similarity(pictures, count, pairs, seed, scales):
     """MS-SSIM of pairs among twice as many images, so that no more are in memory."""
     if pictures is None:
-        raise ValueError("ms_ssim compares the samples themselves, not their features; received no pictures")
+        raise ValueError(
+            "ms_ssim compares the samples themselves, not their features; received no pictures"
+        )
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[: 2 * pairs])
     kept, done = [], 0
     for batch in image_source(pictures, count=count).batches():
-        kept += [batch[row - done] for row in chosen[np.searchsorted(chosen, done) :] if row < done + len(batch)]
+        kept += [
+            batch[row - done]
+            for row in chosen[np.searchsorted(chosen, done) :]
+            if row < done + len(batch)
+        ]
         done += len(batch)
     if len({image.shape for image in kept}) > 1:
         raise ValueError("ms_ssim compares images of one size; received several")

@@ -26,7 +26,12 @@ def style_gap(one, other, seed=0):
         ValueError: other shapes, or fewer than four.
     """
     one, other = np.asarray(one, "float64"), np.asarray(other, "float64")
-    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1] or min(len(one), len(other)) < 4:
+    if (
+        one.ndim != 2
+        or other.ndim != 2
+        or one.shape[1] != other.shape[1]
+        or min(len(one), len(other)) < 4
+    ):
         raise ValueError(
             f"styles must be [N, D] and [M, D], at least 4 of each; received {list(one.shape)} and {list(other.shape)}"
         )
@@ -41,7 +46,9 @@ def style_gap(one, other, seed=0):
 def probe_auc(one, other, seed=0):
     """Area under the curve of a linear probe that tells `other` [M, D] from `one` [N, D], on halves it has not seen."""
     random = np.random.default_rng(seed)
-    (one, one_test), (other, other_test) = (np.array_split(random.permutation(w), 2) for w in (one, other))
+    (one, one_test), (other, other_test) = (
+        np.array_split(random.permutation(w), 2) for w in (one, other)
+    )
     centred = np.concatenate([one - one.mean(axis=0), other - other.mean(axis=0)])
     covariance = centred.T @ centred / len(centred)
     covariance += (1e-3 * np.trace(covariance) / len(covariance) + 1e-12) * np.eye(len(covariance))

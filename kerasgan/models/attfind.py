@@ -73,21 +73,33 @@ class Attributes:
         ends = np.cumsum(self.sizes)
         layer = np.searchsorted(ends, self.coordinates, side="right")
         starts = ends - self.sizes
-        return [(self.layers[i], int(c - starts[i])) for i, c in zip(layer, self.coordinates, strict=True)]
+        return [
+            (self.layers[i], int(c - starts[i]))
+            for i, c in zip(layer, self.coordinates, strict=True)
+        ]
 
     def rows(self):
         """A dictionary that JSON can hold for each attribute."""
         keys = ("coordinate", "direction", "score", "effect_towards_target", "effect_towards_rest")
         columns = (self.coordinates, self.directions, self.scores, *self.effects.T)
-        rows = [dict(zip(keys, (x.item() for x in row), strict=True)) for row in zip(*columns, strict=True)]
+        rows = [
+            dict(zip(keys, (x.item() for x in row), strict=True))
+            for row in zip(*columns, strict=True)
+        ]
         for row, (layer, index) in zip(rows, self.places(), strict=True):
-            row |= {"layer": layer, "index": index, "direction": ("minimum", "maximum")[row["direction"]]}
+            row |= {
+                "layer": layer,
+                "index": index,
+                "direction": ("minimum", "maximum")[row["direction"]],
+            }
         return rows
 
     def save(self, path):
         """Writes all of it to a file *.npz, whole or not at all."""
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        files.write_npz(path, held | {"protocol": np.array(json.dumps(self.protocol))}, compressed=True)
+        files.write_npz(
+            path, held | {"protocol": np.array(json.dumps(self.protocol))}, compressed=True
+        )
 
     @classmethod
     def load(cls, path):
@@ -148,11 +160,19 @@ def select_often(effects, count, threshold=0.2, share=0.03):
     """
     often = (effects > threshold).mean(axis=0).ravel()
     order = np.argsort(-often, kind="stable")[:count]
-    return [tuple(map(int, divmod(place, effects.shape[2]))) for place in order if often[place] >= max(share, 1e-9)]
+    return [
+        tuple(map(int, divmod(place, effects.shape[2])))
+        for place in order
+        if often[place] >= max(share, 1e-9)
+    ]
 
 
 # What the reproduction does otherwise than `attfind` does by default.
-REPRODUCTION = {"count": 5, "selector": functools.partial(select, max_effect=2.5), "same_class": True}
+REPRODUCTION = {
+    "count": 5,
+    "selector": functools.partial(select, max_effect=2.5),
+    "same_class": True,
+}
 
 
 def attfind(
@@ -223,19 +243,36 @@ def attfind(
     if not merged:
         raise ValueError("no coordinate changes what the classifier says; is the model trained?")
     scores, directions, coordinates = (np.array(column) for column in zip(*merged, strict=True))
-    towards = theirs[:, directions, coordinates, 0].mean(axis=0), ours[:, 1 - directions, coordinates, 1].mean(axis=0)
+    towards = (
+        theirs[:, directions, coordinates, 0].mean(axis=0),
+        ours[:, 1 - directions, coordinates, 1].mean(axis=0),
+    )
     chosen_by = getattr(selector, "func", selector)
     protocol = {
-        "images": len(images), "images_used": int(usable.sum()), "predicted_target": int(of_target.sum()),
-        "moves": int(2 * encoded.styles.size), "effects": "probabilities" if probabilities else "logits",
-        "selector": chosen_by.__name__ + _told(getattr(selector, "keywords", {})), "count": count,
+        "images": len(images),
+        "images_used": int(usable.sum()),
+        "predicted_target": int(of_target.sum()),
+        "moves": int(2 * encoded.styles.size),
+        "effects": "probabilities" if probabilities else "logits",
+        "selector": chosen_by.__name__ + _told(getattr(selector, "keywords", {})),
+        "count": count,
         "explained_images": "of the class itself" if same_class else "of the other class",
-        "max_unstable": max_unstable, "min_realness": min_realness, "max_realness_change": max_realness_change,
-    }  # fmt: skip
+        "max_unstable": max_unstable,
+        "min_realness": min_realness,
+        "max_realness_change": max_realness_change,
+    }
     return Attributes(
-        coordinates, directions, scores, np.stack(towards, axis=1), found.bounds, float(shift_size), int(target),
-        probe.layers, probe.sizes, protocol,
-    )  # fmt: skip
+        coordinates,
+        directions,
+        scores,
+        np.stack(towards, axis=1),
+        found.bounds,
+        float(shift_size),
+        int(target),
+        probe.layers,
+        probe.sizes,
+        protocol,
+    )
 
 
 def merge(for_target, for_rest, values):
@@ -253,7 +290,9 @@ def merge(for_target, for_rest, values):
     for direction, coordinate in [*for_target, *((1 - d, j) for d, j in for_rest)]:
         score = float(means[direction, coordinate, 0] + means[1 - direction, coordinate, 1])
         best[coordinate] = max(best.get(coordinate, (-np.inf, 0)), (score, direction))
-    return sorted(((score, d, j) for j, (score, d) in best.items()), key=lambda row: (-row[0], row[2]))
+    return sorted(
+        ((score, d, j) for j, (score, d) in best.items()), key=lambda row: (-row[0], row[2])
+    )
 
 
 def _unreal(probe, encoded, bounds, most):
@@ -262,7 +301,9 @@ def _unreal(probe, encoded, bounds, most):
     shift = 2 * (bounds - styles[:, None])
     image, direction, coordinate = np.nonzero(shift)
     few = dataclasses.replace(encoded, styles=styles, colours=[x[:10] for x in encoded.colours])
-    after = probe.moved(few, image, coordinate, shift[image, direction, coordinate], head="realness")[:, 0]
+    after = probe.moved(
+        few, image, coordinate, shift[image, direction, coordinate], head="realness"
+    )[:, 0]
     unreal = np.zeros(styles.shape[1], bool)
     unreal[coordinate[np.abs(after - probe.realness(pictures)[image]) > most]] = True
     return unreal
@@ -272,11 +313,15 @@ def _check_both(of_target, target, what):
     if of_target.all() or not of_target.any():
         which = "all" if len(of_target) and of_target.all() else "none"
         received = f"{len(of_target)}, {which} predicted {target}"
-        raise ValueError(f"{what} must be of both sides, some predicted {target} and some not; received {received}")
+        raise ValueError(
+            f"{what} must be of both sides, some predicted {target} and some not; received {received}"
+        )
 
 
 def _told(options):
-    return f"({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
+    return (
+        f"({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
+    )
 
 
 # === Explanations ===
@@ -289,7 +334,9 @@ def shared(probe, encoded, attributes, k):
     """The first k attributes for every image: towards the target, or away from it where the image is predicted it."""
     of_target = encoded.logits.argmax(axis=1) == attributes.target
     coordinates, directions = attributes.coordinates[:k], attributes.directions[:k]
-    return np.tile(coordinates, (len(of_target), 1)), np.where(of_target[:, None], 1 - directions, directions)
+    return np.tile(coordinates, (len(of_target), 1)), np.where(
+        of_target[:, None], 1 - directions, directions
+    )
 
 
 def independent(probe, encoded, attributes, k):
@@ -326,7 +373,9 @@ def subset(probe, encoded, attributes, k, candidates=50):
         helps = gains[images, best] > ROUNDING
         coordinate, direction = np.where(helps, left[images, best], -1), directions[images, best]
         chosen.append((coordinate, direction))
-        styles = _apply(encoded, attributes, *(np.stack(x, axis=1) for x in zip(*chosen, strict=True)))
+        styles = _apply(
+            encoded, attributes, *(np.stack(x, axis=1) for x in zip(*chosen, strict=True))
+        )
         odds = odds + np.where(helps, gains[images, best], 0)
         left[images, best] = -1
     return tuple(np.stack(part, axis=1) for part in zip(*chosen, strict=True))
@@ -343,11 +392,15 @@ def _apply(encoded, attributes, coordinates, directions):
     for coordinate, direction in reversed(list(zip(coordinates.T, directions.T, strict=True))):
         rows = np.flatnonzero(coordinate >= 0)
         place, before = (rows, coordinate[rows]), encoded.styles[rows, coordinate[rows]]
-        styles[place] = before + attributes.shift_size * (attributes.bounds[direction[rows], place[1]] - before)
+        styles[place] = before + attributes.shift_size * (
+            attributes.bounds[direction[rows], place[1]] - before
+        )
     return styles
 
 
-def counterfactual(model, images, attributes, k=1, *, strategy=shared, batch_size=64, progress=True):
+def counterfactual(
+    model, images, attributes, k=1, *, strategy=shared, batch_size=64, progress=True
+):
     """Pictures of the images with k attributes applied together, so that the classifier should see something else.
 
     Args:
@@ -364,7 +417,9 @@ def counterfactual(model, images, attributes, k=1, *, strategy=shared, batch_siz
     probe = Probe.of(model, batch_size, progress)
     _check(probe, attributes, k, strategy)
     encoded = probe.encode(images)
-    return probe.draw(_apply(encoded, attributes, *strategy(probe, encoded, attributes, k)), encoded.colours)
+    return probe.draw(
+        _apply(encoded, attributes, *strategy(probe, encoded, attributes, k)), encoded.colours
+    )
 
 
 def sufficiency(model, images, attributes, k=10, *, strategy=shared, batch_size=64, progress=True):
@@ -393,14 +448,21 @@ def sufficiency(model, images, attributes, k=10, *, strategy=shared, batch_size=
         flipped.append((after == attributes.target) != (before == attributes.target))
     flipped = np.array(flipped)  # [k, N]
     classes = [
-        {"class": int(c), "images": int((before == c).sum()), "flipped": flipped[:, before == c].mean(axis=1).tolist()}
+        {
+            "class": int(c),
+            "images": int((before == c).sum()),
+            "flipped": flipped[:, before == c].mean(axis=1).tolist(),
+        }
         for c in np.unique(before)
     ]
     name = getattr(strategy, "func", strategy).__name__ + _told(getattr(strategy, "keywords", {}))
     return {
-        "all": flipped.mean(axis=1).tolist(), "classes": classes, "images": len(before), "strategy": name,
+        "all": flipped.mean(axis=1).tolist(),
+        "classes": classes,
+        "images": len(before),
+        "strategy": name,
         "target": attributes.target,
-    }  # fmt: skip
+    }
 
 
 def traversals(model, images, attributes, steps=7, *, batch_size=64):
@@ -418,7 +480,9 @@ def traversals(model, images, attributes, steps=7, *, batch_size=64):
         ends = attributes.bounds[[1 - direction, direction], coordinate]  # [2]
         ends = before[:, None] + attributes.shift_size * (ends - before[:, None])  # [N, 2]
         styles = np.repeat(encoded.styles[:, None], steps, axis=1)  # [N, steps, J]
-        styles[..., coordinate] = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(0, 1, steps, dtype="float32")
+        styles[..., coordinate] = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(
+            0, 1, steps, dtype="float32"
+        )
         rows.append(_shown(probe, styles, encoded.colours, attributes.target))
     return tuple(np.stack(part) for part in zip(*rows, strict=True))
 
@@ -434,7 +498,10 @@ def additions(model, images, attributes, k=10, *, strategy=shared, batch_size=64
     _check(probe, attributes, k, strategy)
     encoded = probe.encode(images)
     moves = strategy(probe, encoded, attributes, k)
-    styles = [_apply(encoded, attributes, *(x[:, :most] for x in moves)) for most in range(moves[0].shape[1] + 1)]
+    styles = [
+        _apply(encoded, attributes, *(x[:, :most] for x in moves))
+        for most in range(moves[0].shape[1] + 1)
+    ]
     return _shown(probe, np.stack(styles, axis=1), encoded.colours, attributes.target)
 
 
@@ -451,7 +518,9 @@ def _check(probe, attributes, k=1, strategy=shared):
     if (attributes.layers, attributes.sizes) != (probe.layers, probe.sizes):
         received = f"{len(attributes.layers)} layers of {sum(attributes.sizes)} coordinates"
         wanted = f"{len(probe.layers)} layers of {sum(probe.sizes)}"
-        raise ValueError(f"attributes must be of the model's own generator, {wanted}; received {received}")
+        raise ValueError(
+            f"attributes must be of the model's own generator, {wanted}; received {received}"
+        )
     most = len(attributes) if strategy is shared else sum(probe.sizes)
     if not 1 <= k <= most:
         raise ValueError(f"k must be in 1 .. {most}; received {k}")

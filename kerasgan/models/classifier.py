@@ -50,7 +50,9 @@ def build_deep_classifier(size=128, channels=3, classes=36, width=16, features=1
 
     def convolve(filters, x, kernel=3, strides=1):
         weights = "he_normal"
-        x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, kernel_initializer=weights)(x)
+        x = layers.Conv2D(
+            filters, kernel, strides, padding="same", use_bias=False, kernel_initializer=weights
+        )(x)
         return layers.LeakyReLU(negative_slope=0.1)(BatchNormalization(momentum=0.9)(x))
 
     images = keras.Input((size, size, channels), name="images")
@@ -60,4 +62,6 @@ def build_deep_classifier(size=128, channels=3, classes=36, width=16, features=1
     x = layers.GlobalMaxPooling2D()(convolve(x.shape[-1], x))  # [B, 8 width]
     x = layers.Dense(features, kernel_initializer="he_normal")(x)
     x = layers.LeakyReLU(negative_slope=0.1, name="features")(x)  # [B, features]
-    return keras.Model(images, layers.Dense(classes, name="logits")(x), name="deep_classifier")  # [B, classes]
+    return keras.Model(
+        images, layers.Dense(classes, name="logits")(x), name="deep_classifier"
+    )  # [B, classes]

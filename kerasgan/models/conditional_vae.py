@@ -52,14 +52,20 @@ def build_decoder(latent_dim=16, classes=10, width=32, size=28, channels=1):
     for units in (8 * width, size // 4 * (size // 4) * 2 * width):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x)
     x = layers.Reshape((size // 4, size // 4, 2 * width))(x)  # [N, 7, 7, 64]
-    x = layers.Conv2DTranspose(width, 4, 2, "same", activation="relu", kernel_initializer="he_normal")(x)
+    x = layers.Conv2DTranspose(
+        width, 4, 2, "same", activation="relu", kernel_initializer="he_normal"
+    )(x)
     logits = layers.Conv2DTranspose(channels, 4, 2, "same")(x)
     return keras.Model([latents, labels], logits, name="decoder")
 
 
 def _inputs(shape, name, classes):
     labels = keras.Input((), dtype="int32", name="labels")
-    return keras.Input(shape, name=name), labels, layers.CategoryEncoding(classes, "one_hot")(labels)
+    return (
+        keras.Input(shape, name=name),
+        labels,
+        layers.CategoryEncoding(classes, "one_hot")(labels),
+    )
 
 
 # === Model ===
@@ -95,9 +101,16 @@ class ConditionalVAE(AdversarialModel):
     _objects = ("encoder", "decoder", "divergence", "objective")
 
     def __init__(
-        self, encoder=None, decoder=None, *, divergence=normal_divergence, objective=negative_elbo, classes=10, seed=0,
+        self,
+        encoder=None,
+        decoder=None,
+        *,
+        divergence=normal_divergence,
+        objective=negative_elbo,
+        classes=10,
+        seed=0,
         name=None,
-    ):  # fmt: skip
+    ):
         super().__init__(name=name)
         self.encoder, self.decoder = encoder or build_encoder(), decoder or build_decoder()
         self.divergence, self.objective, self.classes = divergence, objective, classes
@@ -108,13 +121,17 @@ class ConditionalVAE(AdversarialModel):
         self.built = True
 
     def get_config(self):
-        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects}
+        config = {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects
+        }
         return config | {name: getattr(self, name) for name in ("classes", "seed", "name")}
 
     @classmethod
     def from_config(cls, config):
         read = keras.saving.deserialize_keras_object
-        return cls(**{key: read(value) if key in cls._objects else value for key, value in config.items()})
+        return cls(
+            **{key: read(value) if key in cls._objects else value for key, value in config.items()}
+        )
 
     def checkpoint_networks(self):
         return {"G": self.decoder, "E": self.encoder}
@@ -131,10 +148,15 @@ class ConditionalVAE(AdversarialModel):
     def _pass(self, images, labels, training):
         """The loss, and the numbers to report."""
         codes, mean, log_variance = self.encode(images, labels, training)
-        likelihood = bernoulli_log_likelihood(images, self.decoder([codes, labels], training=training))
+        likelihood = bernoulli_log_likelihood(
+            images, self.decoder([codes, labels], training=training)
+        )
         loss = self.objective(likelihood, self.divergence(mean, log_variance))
         divergence = normal_divergence(mean, log_variance)
-        report = {"elbo": -negative_elbo(likelihood, divergence), "log_likelihood": ops.mean(likelihood)}
+        report = {
+            "elbo": -negative_elbo(likelihood, divergence),
+            "log_likelihood": ops.mean(likelihood),
+        }
         return loss, report | {"divergence": ops.mean(divergence)}
 
     def train_step(self, data):
@@ -168,7 +190,7 @@ class ConditionalVAE(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        labels = self.labels_to_draw(n, labels)
+        labels = self.labels_to_sample(n, labels)
         codes = keras.random.normal((len(labels), self.latent_dim), seed=check_seed(seed))
         return self._decoded(codes, labels, batch_size)
 

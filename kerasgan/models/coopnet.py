@@ -36,13 +36,33 @@ from kerasgan.training import AdversarialModel
 
 # What `build` takes: the authors' code for scenes of 64 pixels, theirs for digits, the port's defaults, its CIFAR-10.
 AUTHORS = {
-    "batch_size": 100, "chains": 144, "steps": 10, "step_size": 0.002, "sigma": 0.016, "noise": 1.0,
-    "descriptor_rate": 0.01, "generator_rate": 1e-4, "beta_1": 0.5, "negative_slope": 0.2, "small_weights": True,
-}  # fmt: skip
+    "batch_size": 100,
+    "chains": 144,
+    "steps": 10,
+    "step_size": 0.002,
+    "sigma": 0.016,
+    "noise": 1.0,
+    "descriptor_rate": 0.01,
+    "generator_rate": 1e-4,
+    "beta_1": 0.5,
+    "negative_slope": 0.2,
+    "small_weights": True,
+}
 AUTHORS_DIGITS = AUTHORS | {"steps": 15, "descriptor_rate": 0.007}
-PORT = AUTHORS | {"chains": 900, "step_size": 0.001, "noise": 0.0, "negative_slope": 0.01, "small_weights": False}
+PORT = AUTHORS | {
+    "chains": 900,
+    "step_size": 0.001,
+    "noise": 0.0,
+    "negative_slope": 0.01,
+    "small_weights": False,
+}
 PORT_CIFAR10 = PORT | {"batch_size": 300, "descriptor_rate": 0.003}
-SETTINGS = {"authors": AUTHORS, "authors_digits": AUTHORS_DIGITS, "port": PORT, "port_cifar10": PORT_CIFAR10}
+SETTINGS = {
+    "authors": AUTHORS,
+    "authors_digits": AUTHORS_DIGITS,
+    "port": PORT,
+    "port_cifar10": PORT_CIFAR10,
+}
 SIZES = (28, 32, 64)
 
 # === Networks ===
@@ -50,9 +70,11 @@ SIZES = (28, 32, 64)
 
 def _weights(deviation):
     """The authors' small normal weights; None is torch's default, uniform within 1 / sqrt(inputs)."""
-    return initializers.RandomNormal(0.0, deviation) if deviation else initializers.VarianceScaling(
-        1 / 3, "fan_in", "uniform"
-    )  # fmt: skip
+    return (
+        initializers.RandomNormal(0.0, deviation)
+        if deviation
+        else initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    )
 
 
 def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2, deviation=0.01):
@@ -69,14 +91,20 @@ def build_descriptor(size, channels=3, width=64, *, head=100, negative_slope=0.2
     images = x = keras.Input((size, size, channels), name="images")
     convolutions = ((4, 2), (4, 2), (4, 2)) if size == 28 else ((5, 2), (3, 2), (3, 1))
     for maps, (kernel, stride) in zip((width, 2 * width, 4 * width), convolutions, strict=True):
-        kind = ImageConv2D if x is images else Conv3x3 if (kernel, stride) == (3, 1) else layers.Conv2D
+        kind = (
+            ImageConv2D if x is images else Conv3x3 if (kernel, stride) == (3, 1) else layers.Conv2D
+        )
         x = kind(maps, kernel, stride, padding="same", kernel_initializer=_weights(deviation))(x)
-        x = layers.LeakyReLU(negative_slope)(x)  # [N, 14, 14, 64], [N, 7, 7, 128], [N, 4, 4, 256] at 28
+        x = layers.LeakyReLU(negative_slope)(
+            x
+        )  # [N, 14, 14, 64], [N, 7, 7, 128], [N, 4, 4, 256] at 28
     f = SummedDense(head, kernel_initializer=_weights(deviation))(layers.Flatten()(x))
     return keras.Model(images, f, name="descriptor")
 
 
-def build_generator(size, channels=3, width=64, *, latent_dim=100, negative_slope=0.2, deviation=0.005):
+def build_generator(
+    size, channels=3, width=64, *, latent_dim=100, negative_slope=0.2, deviation=0.005
+):
     """Latents [N, latent_dim] -> images [N, size, size, channels] in [-1, 1].
 
     Args:
@@ -87,9 +115,13 @@ def build_generator(size, channels=3, width=64, *, latent_dim=100, negative_slop
     """
     _check_size(size)
     if latent_dim < 2:
-        raise ValueError(f"latent_dim must be at least 2 (too small a z learns nothing); received {latent_dim}")
+        raise ValueError(
+            f"latent_dim must be at least 2 (too small a z learns nothing); received {latent_dim}"
+        )
     if latent_dim < 16 and channels > 1:
-        warnings.warn(f"latent_dim {latent_dim} is small for images in colour, 100 is usual", stacklevel=2)
+        warnings.warn(
+            f"latent_dim {latent_dim} is small for images in colour, 100 is usual", stacklevel=2
+        )
     latents = keras.Input((latent_dim,), name="latents")
     kernel, factors = {28: (4, (8, 4, 2)), 32: (5, (4, 2, 1)), 64: (5, (8, 4, 2, 1))}[size]
 
@@ -97,12 +129,18 @@ def build_generator(size, channels=3, width=64, *, latent_dim=100, negative_slop
         return layers.LeakyReLU(negative_slope)(BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
 
     x = layers.Reshape((1, 1, latent_dim))(latents)
-    x = activated(SmallConv2DTranspose(factors[0] * width, 4, kernel_initializer=_weights(deviation))(x))
+    x = activated(
+        SmallConv2DTranspose(factors[0] * width, 4, kernel_initializer=_weights(deviation))(x)
+    )
     for factor in (*factors[1:], None):
         maps = channels if factor is None else factor * width
-        x = layers.Conv2DTranspose(maps, kernel, 2, padding="same", kernel_initializer=_weights(deviation))(x)
+        x = layers.Conv2DTranspose(
+            maps, kernel, 2, padding="same", kernel_initializer=_weights(deviation)
+        )(x)
         if x.shape[1] == 8 and size == 28:
-            x = layers.Cropping2D(((0, 1), (0, 1)))(x)  # [N, 7, 7, C]: TensorFlow's transpose of "same" from 7 to 4
+            x = layers.Cropping2D(((0, 1), (0, 1)))(
+                x
+            )  # [N, 7, 7, C]: TensorFlow's transpose of "same" from 7 to 4
         x = layers.Activation("tanh")(x) if factor is None else activated(x)
     return keras.Model(latents, x, name="generator")
 
@@ -113,7 +151,16 @@ def _check_size(size):
 
 
 def build(
-    size, channels=3, *, settings=AUTHORS, width=64, latent_dim=100, latent_steps=0, clip=False, seed=0, **compiling
+    size,
+    channels=3,
+    *,
+    settings=AUTHORS,
+    width=64,
+    latent_dim=100,
+    latent_steps=0,
+    clip=False,
+    seed=0,
+    **compiling,
 ):
     """A compiled `CoopNet` with the networks and Adams of `settings`.
 
@@ -126,17 +173,26 @@ def build(
     """
     if set(settings) != set(AUTHORS):
         wrong = sorted(set(settings) ^ set(AUTHORS))
-        raise ValueError(f"settings must be those of AUTHORS, no more and no fewer; received others in {wrong}")
+        raise ValueError(
+            f"settings must be those of AUTHORS, no more and no fewer; received others in {wrong}"
+        )
     small, networks = settings["small_weights"], {"negative_slope": settings["negative_slope"]}
     deviations = (0.005, 0.01) if small else (None, None)
     model = CoopNet(
-        build_generator(size, channels, width, latent_dim=latent_dim, deviation=deviations[0], **networks),
+        build_generator(
+            size, channels, width, latent_dim=latent_dim, deviation=deviations[0], **networks
+        ),
         build_descriptor(size, channels, width, deviation=deviations[1], **networks),
         **{name: settings[name] for name in ("chains", "steps", "step_size", "sigma", "noise")},
-        latent_steps=latent_steps, clip=clip, seed=seed,
-    )  # fmt: skip
+        latent_steps=latent_steps,
+        clip=clip,
+        seed=seed,
+    )
     rates = {player: settings[f"{player}_rate"] for player in model.players}
-    adams = {player: keras.optimizers.Adam(rate, beta_1=settings["beta_1"]) for player, rate in rates.items()}
+    adams = {
+        player: keras.optimizers.Adam(rate, beta_1=settings["beta_1"])
+        for player, rate in rates.items()
+    }
     model.compile(**adams, **compiling)
     return model
 
@@ -158,8 +214,10 @@ def impulse(images):
 
     # Columns of three first, sorted; the median of nine is that of their largest small, middle middle, smallest large.
     columns = images[:, :-2], images[:, 1:-1], images[:, 2:]
-    low, middle, high = ((x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:])
-                         for x in (smallest(*columns), median(*columns), largest(*columns)))  # fmt: skip
+    low, middle, high = (
+        (x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:])
+        for x in (smallest(*columns), median(*columns), largest(*columns))
+    )
     medians = median(largest(*low), median(*middle), smallest(*high))
     return ops.mean(ops.abs(images[:, 1:-1, 1:-1] - medians))
 
@@ -210,24 +268,62 @@ class CoopNet(AdversarialModel):
     """
 
     players = ("generator", "descriptor")
-    drawing = ("G", "D")  # without the descriptor there is no Langevin
+    sampling_networks = ("G", "D")  # without the descriptor there is no Langevin
     # Means over the epoch. drift .. dead: `ops.langevin`. travel: |revised - drawn| / |drawn|; travel_to_data: the same
     # / |data|. clipped: share of revised pixels beyond [-1, 1]. spread: deviation of revised pixels / of the data's.
     # reconstruction: (revised - drawn)^2 a pixel. moment_gap: (mean revised - mean image of the data)^2 a pixel.
     # impulse: salt and pepper of revised images / of the data.
     reports = (
-        "generator_loss", "descriptor_loss", "drift", "gradient", "noise", "balance", "dead", "travel",
-        "travel_to_data", "clipped", "spread", "reconstruction", "moment_gap", "impulse",
-    )  # fmt: skip
+        "generator_loss",
+        "descriptor_loss",
+        "drift",
+        "gradient",
+        "noise",
+        "balance",
+        "dead",
+        "travel",
+        "travel_to_data",
+        "clipped",
+        "spread",
+        "reconstruction",
+        "moment_gap",
+        "impulse",
+    )
 
     def __init__(
-        self, generator=None, descriptor=None, *, chains=100, steps=10, step_size=0.002, sigma=0.016, noise=1.0,
-        deviation=0.3, latent_steps=0, latent_step_size=0.1, clip=False, seed=0, name=None,
-    ):  # fmt: skip
+        self,
+        generator=None,
+        descriptor=None,
+        *,
+        chains=100,
+        steps=10,
+        step_size=0.002,
+        sigma=0.016,
+        noise=1.0,
+        deviation=0.3,
+        latent_steps=0,
+        latent_step_size=0.1,
+        clip=False,
+        seed=0,
+        name=None,
+    ):
         super().__init__(name=name)
-        self.generator, self.descriptor = generator or build_generator(28, 1), descriptor or build_descriptor(28, 1)
-        self.chains, self.steps, self.step_size, self.sigma, self.noise = chains, steps, step_size, sigma, noise
-        self.deviation, self.latent_steps, self.latent_step_size = deviation, latent_steps, latent_step_size
+        self.generator, self.descriptor = (
+            generator or build_generator(28, 1),
+            descriptor or build_descriptor(28, 1),
+        )
+        self.chains, self.steps, self.step_size, self.sigma, self.noise = (
+            chains,
+            steps,
+            step_size,
+            sigma,
+            noise,
+        )
+        self.deviation, self.latent_steps, self.latent_step_size = (
+            deviation,
+            latent_steps,
+            latent_step_size,
+        )
         self.clip, self.seed = clip, check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
@@ -240,15 +336,23 @@ class CoopNet(AdversarialModel):
     def _check(self):
         if tuple(self.descriptor.inputs[0].shape[1:]) != self.image_shape:
             received = list(self.descriptor.inputs[0].shape[1:])
-            raise ValueError(f"descriptor must take the generator's {list(self.image_shape)}; received {received}")
+            raise ValueError(
+                f"descriptor must take the generator's {list(self.image_shape)}; received {received}"
+            )
         if any(hasattr(layer, "moving_mean") for layer in self.descriptor._flatten_layers()):
-            raise ValueError("descriptor must be without batch norm (it ties chains together); received one with it")
+            raise ValueError(
+                "descriptor must be without batch norm (it ties chains together); received one with it"
+            )
         for key, least in {"chains": 2, "steps": 0, "noise": 0, "latent_steps": 0}.items():
             if min(_values(getattr(self, key))) < least:
-                raise ValueError(f"{key} must be at least {least}; received {min(_values(getattr(self, key)))}")
+                raise ValueError(
+                    f"{key} must be at least {least}; received {min(_values(getattr(self, key)))}"
+                )
         for key in ("step_size", "sigma", "deviation", "latent_step_size"):
             if not min(_values(getattr(self, key))) > 0:  # nor NaN
-                raise ValueError(f"{key} must be above 0; received {min(_values(getattr(self, key)))}")
+                raise ValueError(
+                    f"{key} must be above 0; received {min(_values(getattr(self, key)))}"
+                )
         rate, steps = prior_rate(max(_values(self.step_size)), self.sigma), max(_values(self.steps))
         if rate >= 1:
             raise ValueError(
@@ -265,24 +369,40 @@ class CoopNet(AdversarialModel):
 
     def compile(self, **arguments):
         super().compile(**arguments)
-        slow, self.rate = (float(ops.convert_to_numpy(self.optimizer[p].learning_rate)) for p in self.players)
+        slow, self.rate = (
+            float(ops.convert_to_numpy(self.optimizer[p].learning_rate)) for p in self.players
+        )
         if self.rate < slow:
             warnings.warn(
                 "the descriptor's learning rate is usually 30 to 100 times the generator's; received "
-                f"{self.rate:g} and {slow:g}", stacklevel=2,
-            )  # fmt: skip
+                f"{self.rate:g} and {slow:g}",
+                stacklevel=2,
+            )
         if self.rate > 0.03:
             warnings.warn(f"an explosion is likely; {self.causes()}", stacklevel=2)
 
     def get_config(self):
-        numbers = ("chains", "sigma", "deviation", "latent_steps", "latent_step_size", "clip", "seed", "name")
+        numbers = (
+            "chains",
+            "sigma",
+            "deviation",
+            "latent_steps",
+            "latent_step_size",
+            "clip",
+            "seed",
+            "name",
+        )
         nested = ("generator", "descriptor", "steps", "step_size", "noise")
         config = {name: getattr(self, name) for name in numbers}
-        return config | {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in nested}
+        return config | {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in nested
+        }
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+        return cls(
+            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+        )
 
     # === Training ===
 
@@ -307,21 +427,29 @@ class CoopNet(AdversarialModel):
             return x if known is None else ops.where(ops.equal(known[1], 1.0), known[0], x)
 
         return langevin(
-            self.score, images, steps=_whole(steps), step_size=step_size, sigma=self.sigma, noise=noise,
-            seed=self.seeds, project=project if self.clip or known is not None else None,
-        )  # fmt: skip
+            self.score,
+            images,
+            steps=_whole(steps),
+            step_size=step_size,
+            sigma=self.sigma,
+            noise=noise,
+            seed=self.seeds,
+            project=project if self.clip or known is not None else None,
+        )
 
     def infer(self, latents, images, *, steps, noise=0.0, mask=None, training=True):
         """Langevin from latents on, towards those of the images [N, H, W, C], as far as `mask` is 1."""
         images = ops.convert_to_tensor(images)
 
         def log_likelihood(z):
-            residual = images - self.frozen_averages(lambda: self.draw(z, training))
+            residual = images - self.frozen_moving_statistics(lambda: self.draw(z, training))
             residual = residual if mask is None else mask * residual
             return -ops.sum(ops.square(residual), axis=(1, 2, 3)) / (2 * self.deviation**2)
 
         step_size = self.latent_step_size
-        return langevin(log_likelihood, latents, steps=steps, step_size=step_size, noise=noise, seed=self.seeds)[0]
+        return langevin(
+            log_likelihood, latents, steps=steps, step_size=step_size, noise=noise, seed=self.seeds
+        )[0]
 
     def descriptor_loss(self, revised, real):
         """f of the revised less f of the data, each a mean over its batch: their sizes may differ."""
@@ -330,13 +458,17 @@ class CoopNet(AdversarialModel):
 
     def generator_loss(self, drawn, revised):
         """|revised - drawn|^2 / (2 s^2): a sum over pixels, a mean over chains."""
-        return ops.mean(ops.sum(ops.square(revised - drawn), axis=(1, 2, 3))) / (2 * self.deviation**2)
+        return ops.mean(ops.sum(ops.square(revised - drawn), axis=(1, 2, 3))) / (
+            2 * self.deviation**2
+        )
 
     def _random_latents(self):
         return keras.random.normal((self.chains, self.latent_dim), seed=self.seeds)
 
     def _revised(self, drawn):
-        return self.revise(drawn, **{name: self.now(name) for name in ("steps", "step_size", "noise")})
+        return self.revise(
+            drawn, **{name: self.now(name) for name in ("steps", "step_size", "noise")}
+        )
 
     def _report(self, g_loss, d_loss, drawn, revised, real, chains):
         """The losses, and how far the chains have come and where to; see `reports`."""
@@ -359,22 +491,26 @@ class CoopNet(AdversarialModel):
         real = ops.cast(data[0] if isinstance(data, tuple) else data, "float32")
         latents = self._random_latents()
         if self.latent_steps:  # the lesson is of other latents, and averages the statistics then
-            drawn = self.frozen_averages(lambda: self.draw(latents))
+            drawn = self.frozen_moving_statistics(lambda: self.draw(latents))
         else:
-            drawn, pull = self.trace("generator", lambda: self.draw(latents))
+            drawn, pull = self.vjp("generator", lambda: self.draw(latents))
         revised, chains = self._revised(drawn)
         d_loss = self.minimize("descriptor", lambda: self.descriptor_loss(revised, real))
         if self.latent_steps:
             latents = self.infer(latents, revised, steps=self.latent_steps, noise=self.now("noise"))
-            g_loss = self.minimize("generator", lambda: self.generator_loss(self.draw(latents), revised))
+            g_loss = self.minimize(
+                "generator", lambda: self.generator_loss(self.draw(latents), revised)
+            )
         else:
-            g_loss, slope = self.value_and_input_gradient(lambda x: self.generator_loss(x, revised), drawn, "generator")
+            g_loss, slope = self.value_and_input_gradient(
+                lambda x: self.generator_loss(x, revised), drawn, "generator"
+            )
             self.apply_gradients("generator", pull(slope))
         return self._report(g_loss, d_loss, drawn, revised, real, chains)
 
     def test_step(self, data):
         real = ops.cast(data[0] if isinstance(data, tuple) else data, "float32")
-        drawn = self.frozen_averages(lambda: self.draw(self._random_latents()))
+        drawn = self.frozen_moving_statistics(lambda: self.draw(self._random_latents()))
         revised, chains = self._revised(drawn)
         losses = self.generator_loss(drawn, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, drawn, revised, real, chains)
@@ -391,7 +527,9 @@ class CoopNet(AdversarialModel):
         for a step or two, and a balance of 25.8 as a descriptor wakes up, which grows its balance a hundredfold.
         """
         now = recent[-1]
-        median = np.median([step["balance"] for step in recent[:-1]]) if len(recent) > 20 else math.inf
+        median = (
+            np.median([step["balance"] for step in recent[:-1]]) if len(recent) > 20 else math.inf
+        )
         for name, value in now.items():
             if not math.isfinite(value):
                 return f"{name} is {value}"
@@ -408,7 +546,11 @@ class CoopNet(AdversarialModel):
     def causes(self, rate=None):
         """The four causes of explosions (training notes), the likeliest first: how far each setting is beyond the
         largest, for sigma the smallest, that was published. `rate`: the descriptor's; None is as compiled."""
-        step_size, steps, rate = max(_values(self.step_size)), max(_values(self.steps)), rate or self.rate
+        step_size, steps, rate = (
+            max(_values(self.step_size)),
+            max(_values(self.steps)),
+            rate or self.rate,
+        )
         both = step_size / self.sigma / 0.125  # a large step under a large sigma is neither's fault
         beyond = {
             f"step_size {step_size:g}": min(step_size / 0.002, both),
@@ -418,8 +560,14 @@ class CoopNet(AdversarialModel):
         if rate is not None:
             beyond[f"the descriptor's learning rate {rate:g}"] = rate / 0.01
         ranked = sorted(beyond, key=beyond.get, reverse=True)
-        named = [f"{setting} ({beyond[setting]:.2g} times the published limit)" for setting in ranked]
-        verdict = "likely cause" if beyond[ranked[0]] > 1.2 else "none is beyond what was published; possible cause"
+        named = [
+            f"{setting} ({beyond[setting]:.2g} times the published limit)" for setting in ranked
+        ]
+        verdict = (
+            "likely cause"
+            if beyond[ranked[0]] > 1.2
+            else "none is beyond what was published; possible cause"
+        )
         return f"{verdict}: {named[0]}; then {', '.join(named[1:])}"
 
     def diagnose(self, means, updates):
@@ -429,15 +577,19 @@ class CoopNet(AdversarialModel):
         found = {
             f"the descriptor is too weak and the prior is winning (balance {m['balance']}, spread {m['spread']}): "
             "raise its learning rate": weak,
-            f"the descriptor is too strong (balance {m['balance']}): lower its learning rate":
-                late and means["balance"] > 10,
-            f"chains without a gradient (share {m['dead']}): use leaky ReLUs in the descriptor": means["dead"] > 0.01,
-            f"Langevin steps of an unusual length (drift {m['drift']}; 0.002 to 0.03 is usual): see step_size":
-                late and not 0.0005 < means["drift"] < 0.1,
-            f"revised pixels beyond [-1, 1] (share {m['clipped']})": late and means["clipped"] > 0.9,
-            f"salt and pepper ({m['impulse']} times the data's): too many steps, or too large a step_size":
-                late and means["impulse"] > 2,
-        }  # fmt: skip
+            f"the descriptor is too strong (balance {m['balance']}): lower its learning rate": late
+            and means["balance"] > 10,
+            f"chains without a gradient (share {m['dead']}): use leaky ReLUs in the descriptor": means[
+                "dead"
+            ]
+            > 0.01,
+            f"Langevin steps of an unusual length (drift {m['drift']}; 0.002 to 0.03 is usual): see step_size": late
+            and not 0.0005 < means["drift"] < 0.1,
+            f"revised pixels beyond [-1, 1] (share {m['clipped']})": late
+            and means["clipped"] > 0.9,
+            f"salt and pepper ({m['impulse']} times the data's): too many steps, or too large a step_size": late
+            and means["impulse"] > 2,
+        }
         return [line for line, holds in found.items() if holds]
 
     def calibrate_langevin(self, images, target=0.01):
@@ -457,7 +609,11 @@ class CoopNet(AdversarialModel):
         ratio = float(ops.convert_to_numpy(ops.mean(lengths(pull)) / ops.mean(lengths(images))))
         step_size = math.sqrt(2 * target / ratio)
         drift = self._settled("step_size") ** 2 / 2 * ratio
-        return {"step_size": step_size, "drift": drift, "prior_rate": prior_rate(step_size, self.sigma)}
+        return {
+            "step_size": step_size,
+            "drift": drift,
+            "prior_rate": prior_rate(step_size, self.sigma),
+        }
 
     # === Use ===
 
@@ -471,13 +627,24 @@ class CoopNet(AdversarialModel):
     def _settled(self, name):
         """A setting as a number, for use after training: a schedule's present value, or its last if not compiled."""
         value = getattr(self, name)
-        step = self.optimizer["descriptor"].iterations if self.compiled else ops.convert_to_tensor(2**31 - 1)
+        step = (
+            self.optimizer["descriptor"].iterations
+            if self.compiled
+            else ops.convert_to_tensor(2**31 - 1)
+        )
         return float(ops.convert_to_numpy(value(step))) if callable(value) else value
 
     def protocol(self, by="generator", statistics="batch"):
         """What samples depend on besides the weights, for a card or a result file: a dictionary."""
-        found = {"by": by, "statistics": f"batch of {self.chains} chains" if statistics == "batch" else "running"}
-        steps = {"steps": self._settled("steps"), "step_size": self._settled("step_size"), "noise": 0.0}
+        found = {
+            "by": by,
+            "statistics": f"batch of {self.chains} chains" if statistics == "batch" else "running",
+        }
+        steps = {
+            "steps": self._settled("steps"),
+            "step_size": self._settled("step_size"),
+            "noise": 0.0,
+        }
         return found | steps if by == "descriptor" else found
 
     def _sampler(self, task, by, training, *settings):
@@ -485,16 +652,28 @@ class CoopNet(AdversarialModel):
         return Sampler(self.generator, self.descriptor, draw)
 
     def _drawn(self, by, training, steps, step_size, latents):
-        images = self.frozen_averages(lambda: self.draw(latents, training))
-        images = self.revise(images, steps=steps, step_size=step_size)[0] if by == "descriptor" else images
+        images = self.frozen_moving_statistics(lambda: self.draw(latents, training))
+        images = (
+            self.revise(images, steps=steps, step_size=step_size)[0]
+            if by == "descriptor"
+            else images
+        )
         return ops.clip(images, -1.0, 1.0)
 
     def _completed(self, by, training, steps, step_size, latent_steps, inputs):
         latents, images, mask = inputs
         latents = self.infer(latents, images, steps=latent_steps, mask=mask, training=training)
-        drawn = ops.where(ops.equal(mask, 1.0), images, self.frozen_averages(lambda: self.draw(latents, training)))
+        drawn = ops.where(
+            ops.equal(mask, 1.0),
+            images,
+            self.frozen_moving_statistics(lambda: self.draw(latents, training)),
+        )
         known = (images, mask)
-        drawn = self.revise(drawn, steps=steps, step_size=step_size, known=known)[0] if by == "descriptor" else drawn
+        drawn = (
+            self.revise(drawn, steps=steps, step_size=step_size, known=known)[0]
+            if by == "descriptor"
+            else drawn
+        )
         return ops.clip(drawn, -1.0, 1.0)
 
     def _in_blocks(self, task, by, statistics, steps, settings, arrays):
@@ -507,12 +686,20 @@ class CoopNet(AdversarialModel):
         steps = self._settled("steps") if steps is None else steps
         if min([steps, *settings]) < 0:
             raise ValueError(f"steps must be at least 0; received {min([steps, *settings])}")
-        sampler = self.sampler(task, by, statistics == "batch", steps, self._settled("step_size"), *settings)
+        sampler = self.sampler(
+            task, by, statistics == "batch", steps, self._settled("step_size"), *settings
+        )
         count, missing = len(arrays[0]), -len(arrays[0]) % self.chains
-        filled = [np.asarray(array, "float32")[np.arange(count + missing) % count] for array in arrays]
+        filled = [
+            np.asarray(array, "float32")[np.arange(count + missing) % count] for array in arrays
+        ]
         if missing:  # repeated latents would bias the batch's statistics
-            filled[0][count:] = self.random_latents(missing, seed=2**31 - 1)  # which nobody else is likely to take
-        images = sampler.predict(filled if len(filled) > 1 else filled[0], batch_size=self.chains, verbose=0)
+            filled[0][count:] = self.random_latents(
+                missing, seed=2**31 - 1
+            )  # which nobody else is likely to take
+        images = sampler.predict(
+            filled if len(filled) > 1 else filled[0], batch_size=self.chains, verbose=0
+        )
         return images[:count]
 
     def generate(self, latents, by="generator", statistics="batch", steps=None):
@@ -529,7 +716,9 @@ class CoopNet(AdversarialModel):
         """
         latents = np.asarray(latents, "float32")
         if latents.ndim != 2 or not len(latents) or latents.shape[1] != self.latent_dim:
-            raise ValueError(f"latents must be [N, {self.latent_dim}]; received {list(latents.shape)}")
+            raise ValueError(
+                f"latents must be [N, {self.latent_dim}]; received {list(latents.shape)}"
+            )
         return self._in_blocks("_drawn", by, statistics, steps, (), [latents])
 
     def random_latents(self, n, seed=None):
@@ -553,7 +742,16 @@ class CoopNet(AdversarialModel):
         lines = (1 - share) * left + share * right
         return self.generate(lines.reshape(-1, self.latent_dim), by, statistics)
 
-    def complete(self, images, mask, by="generator", latent_steps=100, steps=None, seed=None, statistics="batch"):
+    def complete(
+        self,
+        images,
+        mask,
+        by="generator",
+        latent_steps=100,
+        steps=None,
+        seed=None,
+        statistics="batch",
+    ):
         """Fills in what is hidden; known pixels stay.
 
         Latents are inferred from the known pixels and drawn; by the descriptor, Langevin then revises the drawing, with
@@ -571,18 +769,27 @@ class CoopNet(AdversarialModel):
             check_images(images, self.image_shape)  # raises
         shape = (*images.shape[:3], 1)
         if not np.isin(mask, (0, 1)).all() or mask.shape not in (shape, shape[1:]):
-            raise ValueError(f"mask must be 0 or 1 and {list(shape[1:])}, one or one an image; received {mask.shape}")
+            raise ValueError(
+                f"mask must be 0 or 1 and {list(shape[1:])}, one or one an image; received {mask.shape}"
+            )
         mask = np.broadcast_to(mask, shape)
         images = check_images(np.where(mask == 1, images, 0.0).astype("float32"), self.image_shape)
         latents = self.random_latents(len(images), seed)
-        return self._in_blocks("_completed", by, statistics, steps, (latent_steps,), [latents, images, mask])
+        return self._in_blocks(
+            "_completed", by, statistics, steps, (latent_steps,), [latents, images, mask]
+        )
 
     def recalibrate(self, batches=50, seed=0):
         """Sets the generator's running statistics to the mean over so many batches of `chains`, for
         `statistics="running"`."""
         batches = check_count(batches, "batches")
-        found = [layer for layer in self.generator._flatten_layers() if hasattr(layer, "moving_mean")]
-        momenta, latents = [layer.momentum for layer in found], self.random_latents(batches * self.chains, seed)
+        found = [
+            layer for layer in self.generator._flatten_layers() if hasattr(layer, "moving_mean")
+        ]
+        momenta, latents = (
+            [layer.momentum for layer in found],
+            self.random_latents(batches * self.chains, seed),
+        )
         try:
             for index, block in enumerate(np.split(latents, batches)):
                 for layer in found:
@@ -598,7 +805,10 @@ def _values(setting):
     if not callable(setting):
         return [setting]
     updates = [ops.convert_to_tensor(n) for n in (0, *(10**k for k in range(7)))]
-    return [*getattr(setting, "values", ()), *(float(ops.convert_to_numpy(setting(n))) for n in updates)]
+    return [
+        *getattr(setting, "values", ()),
+        *(float(ops.convert_to_numpy(setting(n))) for n in updates),
+    ]
 
 
 def _whole(steps):

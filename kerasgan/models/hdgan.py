@@ -26,10 +26,10 @@ from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
-from kerasgan.losses.penalties import squared_slope
+from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, averaged_copy
+from kerasgan.training import AdversarialModel, ema_copy
 
 SIZES = (64, 128, 256)
 LATENT_DIM = 100  # section 4.1 of the paper's supplement; `noise_dim` of the code
@@ -45,7 +45,10 @@ def _norm(kind="batch", relu=False):
         return layers.Identity()
     # torch's momentum and epsilon in Keras' terms; the code draws gamma around 1.
     return BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=initializers.RandomNormal(1.0, 0.02), relu=relu
+        momentum=0.9,
+        epsilon=1e-5,
+        gamma_initializer=initializers.RandomNormal(1.0, 0.02),
+        relu=relu,
     )
 
 
@@ -57,7 +60,9 @@ def _dense(x, units, activation=None):
     """torch's default linear layer: weights and bias uniform within 1 / sqrt(inputs)."""
     bound = x.shape[-1] ** -0.5
     uniform = lambda: initializers.RandomUniform(-bound, bound)  # noqa: E731
-    return layers.Dense(units, activation, kernel_initializer=uniform(), bias_initializer=uniform())(x)
+    return layers.Dense(
+        units, activation, kernel_initializer=uniform(), bias_initializer=uniform()
+    )(x)
 
 
 def _block(x, channels, relu=True, up=False):
@@ -78,15 +83,28 @@ def _leaky(x):
 def check_sizes(sizes):
     """The sizes in ascending order; raises ValueError for none, a repeated one, or one that is not 64 * 2**k."""
     sizes = tuple(sizes)
-    if not sizes or len(set(sizes)) < len(sizes) or any(s < 64 or s % 64 or s // 64 & (s // 64 - 1) for s in sizes):
-        raise ValueError(f"sizes must be different ones of 64, 128, 256, 512 ...; received {list(sizes)}")
+    if (
+        not sizes
+        or len(set(sizes)) < len(sizes)
+        or any(s < 64 or s % 64 or s // 64 & (s // 64 - 1) for s in sizes)
+    ):
+        raise ValueError(
+            f"sizes must be different ones of 64, 128, 256, 512 ...; received {list(sizes)}"
+        )
     return tuple(sorted(sizes))
 
 
 def build_generator(
-    sizes=SIZES, width=128, *, embedding_dim=1024, latent_dim=LATENT_DIM, condition_dim=CONDITION_DIM,
-    residual_blocks=1, skip=False, augmentation=1.0,
-):  # fmt: skip
+    sizes=SIZES,
+    width=128,
+    *,
+    embedding_dim=1024,
+    latent_dim=LATENT_DIM,
+    condition_dim=CONDITION_DIM,
+    residual_blocks=1,
+    skip=False,
+    augmentation=1.0,
+):
     """One stream from 4 x 4 to the largest of `sizes`, with a picture at each of them ("plain", "gen_origin").
 
     Embeddings [N, D], latents [N, latent_dim] and noise [N, condition_dim], both from N(0, 1) -> a list: images
@@ -107,7 +125,9 @@ def build_generator(
     embeddings = keras.Input((embedding_dim,), name="embeddings")
     latents = keras.Input((latent_dim,), name="latents")
     noise = keras.Input((condition_dim,), name="noise")
-    x = _leaky(_dense(embeddings, 2 * condition_dim))  # the activation covers both halves, as in the code
+    x = _leaky(
+        _dense(embeddings, 2 * condition_dim)
+    )  # the activation covers both halves, as in the code
     mean, log_deviation = ops.split(x, 2, axis=-1)
     condition = mean + augmentation * ops.exp(log_deviation) * noise
     x = _dense(layers.Concatenate()([condition, latents]), 4 * 4 * 8 * width)
@@ -119,15 +139,21 @@ def build_generator(
             channels //= 2
             x = _block(x, channels, up=True)
         for index in range(residual_blocks):
-            x = _residual(x, up=scale > 4 and not halved and index == 0)  # [N, scale, scale, channels]
+            x = _residual(
+                x, up=scale > 4 and not halved and index == 0
+            )  # [N, scale, scale, channels]
         if skip and scale // 8 in maps:
             x = _joined(x, maps[scale // 8])
         maps[scale] = x
         if scale in sizes:
-            rgb = ReflectionConv2D(3, use_bias=False, kernel_initializer=_weights(), activation="tanh")
+            rgb = ReflectionConv2D(
+                3, use_bias=False, kernel_initializer=_weights(), activation="tanh"
+            )
             images.append(rgb(x))
         if scale == sizes[-1]:
-            return keras.Model([embeddings, latents, noise], [*images, mean, log_deviation], name="generator")
+            return keras.Model(
+                [embeddings, latents, noise], [*images, mean, log_deviation], name="generator"
+            )
         scale *= 2
 
 
@@ -139,13 +165,21 @@ def _joined(x, small):
         channels //= 2
         small = _block(small, channels, up=True)
     x = layers.Concatenate()([x, small])
-    return _norm()(layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x))
+    return _norm()(
+        layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x)
+    )
 
 
 def build_discriminator(
-    size, width=128, *, embedding_dim=1024, text_dim=128, image_loss="released", extra_conv=True,
+    size,
+    width=128,
+    *,
+    embedding_dim=1024,
+    text_dim=128,
+    image_loss="released",
+    extra_conv=True,
     norm="batch",
-):  # fmt: skip
+):
     """Images [N, size, size, 3] and embeddings [N, D] -> a list: the pair's logits [N, 1], then those of the image
     alone, [N, h, w, 1] a head.
 
@@ -172,13 +206,17 @@ def build_discriminator(
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}")
     if image_loss not in IMAGE_LOSSES:
-        raise ValueError(f"image_loss must be one of {', '.join(map(str, IMAGE_LOSSES))}; received {image_loss!r}")
+        raise ValueError(
+            f"image_loss must be one of {', '.join(map(str, IMAGE_LOSSES))}; received {image_loss!r}"
+        )
     code, weights = 4 * width, initializers.HeNormal if norm == "none" else _weights
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
 
     def conv(x, channels, kernel, stride=1, padding="same"):
-        return layers.Conv2D(channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights())(x)
+        return layers.Conv2D(
+            channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights()
+        )(x)
 
     halvings = size.bit_length() - 4
     channels = [max(code >> n, 1) for n in reversed(range(halvings))]  # 256: 32, 64, 128, 256, 512
@@ -195,9 +233,15 @@ def build_discriminator(
         pair = _leaky(_norm(norm)(conv(pair, code, 1)))
 
     def head(x, kernel):
-        return layers.Conv2D(1, kernel, kernel_initializer=weights(), bias_initializer=_bias(x, kernel))(x)
+        return layers.Conv2D(
+            1, kernel, kernel_initializer=weights(), bias_initializer=_bias(x, kernel)
+        )(x)
 
-    heads = {"released": lambda: head(x, 4), "global": lambda: head(shrunk, 4), "local": lambda: head(x, 1)}
+    heads = {
+        "released": lambda: head(x, 4),
+        "global": lambda: head(shrunk, 4),
+        "local": lambda: head(x, 1),
+    }
     kinds = {None: (), "both": ("global", "local")}.get(image_loss, (image_loss,))
     if size == 64:
         kinds = ("global",) if kinds else ()
@@ -295,19 +339,42 @@ class HDGAN(AdversarialModel):
         gan.sample(encoder(["a small red bird with a yellow belly"]))[256]
     """
 
-    averages = {"averaged": "generator"}
-    reports = ("generator_loss", "discriminator_loss", "divergence", "pair_loss", "image_loss", "damsm_loss")
+    ema_networks = {"ema_generator": "generator"}
+    reports = (
+        "generator_loss",
+        "discriminator_loss",
+        "divergence",
+        "pair_loss",
+        "image_loss",
+        "damsm_loss",
+    )
 
     def __init__(
-        self, generator=None, discriminators=None, *, loss="least_squares", redraw=False, divergence_weight=4.0,
-        critic_steps=None, penalty=0.0, penalty_every=4, average=None, image_encoder=None, damsm_weight=1.0,
-        damsm_crop=1.0, damsm_queue=0, seed=0, name=None,
-    ):  # fmt: skip
+        self,
+        generator=None,
+        discriminators=None,
+        *,
+        loss="least_squares",
+        redraw=False,
+        divergence_weight=4.0,
+        critic_steps=None,
+        penalty=0.0,
+        penalty_every=4,
+        average=None,
+        image_encoder=None,
+        damsm_weight=1.0,
+        damsm_crop=1.0,
+        damsm_queue=0,
+        seed=0,
+        name=None,
+    ):
         super().__init__(name=name)
         self.generator = generator or build_generator()
         self.sizes = tuple(image.shape[1] for image in self.generator.outputs[:-2])
         dim = self.generator.inputs[0].shape[-1]
-        self.discriminators = discriminators or {s: build_discriminator(s, embedding_dim=dim) for s in self.sizes}
+        self.discriminators = discriminators or {
+            s: build_discriminator(s, embedding_dim=dim) for s in self.sizes
+        }
         if set(self.discriminators) != set(self.sizes):
             raise ValueError(
                 f"discriminators must be one for each of the generator's sizes, {list(self.sizes)}; "
@@ -316,7 +383,11 @@ class HDGAN(AdversarialModel):
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}; received {loss!r}")
         self.loss_kind = loss
-        self.image_encoder, self.damsm_weight, self.damsm_crop = image_encoder, damsm_weight, damsm_crop
+        self.image_encoder, self.damsm_weight, self.damsm_crop = (
+            image_encoder,
+            damsm_weight,
+            damsm_crop,
+        )
         if not 0 < damsm_crop <= 1:
             raise ValueError(f"damsm_crop must be above 0 and at most 1; received {damsm_crop}")
         if damsm_queue < 0:
@@ -324,15 +395,23 @@ class HDGAN(AdversarialModel):
         self.damsm_queue = damsm_queue if image_encoder is not None else 0
         if image_encoder is not None:
             self._check_encoder(dim)
-        self.redraw, self.divergence_weight, self.critic_steps = redraw, divergence_weight, critic_steps
+        self.redraw, self.divergence_weight, self.critic_steps = (
+            redraw,
+            divergence_weight,
+            critic_steps,
+        )
         self.penalty, self.penalty_every = penalty, penalty_every
-        self.average_decay, self.averaged = average, averaged_copy(self.generator) if average else None
+        self.ema_decay, self.ema_generator = average, ema_copy(self.generator) if average else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         if critic_steps:  # discriminator steps since the generator's last one
             self.waited = self.add_weight((), "zeros", "int32", trainable=False, name="waited")
-        if self.damsm_queue:  # vectors of 0 until it is full, which take part as captions that are like no image
-            self.told = self.add_weight((damsm_queue, dim), "zeros", "float32", trainable=False, name="told")
+        if (
+            self.damsm_queue
+        ):  # vectors of 0 until it is full, which take part as captions that are like no image
+            self.told = self.add_weight(
+                (damsm_queue, dim), "zeros", "float32", trainable=False, name="told"
+            )
         self.built = True
 
     def _check_encoder(self, dim):
@@ -348,26 +427,45 @@ class HDGAN(AdversarialModel):
 
     def checkpoint_networks(self):
         judges = {f"D{size}": network for size, network in self.discriminators.items()}
-        return {"G": self.averaged or self.generator} | judges
+        return {"G": self.ema_generator or self.generator} | judges
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object
-        discriminators = {str(size): nested(network) for size, network in self.discriminators.items()}
+        discriminators = {
+            str(size): nested(network) for size, network in self.discriminators.items()
+        }
         names = (
-            "redraw", "divergence_weight", "penalty", "penalty_every", "damsm_weight", "damsm_crop",
-            "damsm_queue", "seed", "name",
-        )  # fmt: skip
+            "redraw",
+            "divergence_weight",
+            "penalty",
+            "penalty_every",
+            "damsm_weight",
+            "damsm_crop",
+            "damsm_queue",
+            "seed",
+            "name",
+        )
         plain = {name: getattr(self, name) for name in names}
-        plain |= {"average": self.average_decay, "loss": self.loss_kind}
+        plain |= {"average": self.ema_decay, "loss": self.loss_kind}
         steps = self.critic_steps and nested(self.critic_steps)
-        return plain | {"generator": nested(self.generator), "discriminators": discriminators, "critic_steps": steps}
+        return plain | {
+            "generator": nested(self.generator),
+            "discriminators": discriminators,
+            "critic_steps": steps,
+        }
 
     @classmethod
     def from_config(cls, config):
         nested = keras.saving.deserialize_keras_object
-        discriminators = {int(size): nested(network) for size, network in config["discriminators"].items()}
+        discriminators = {
+            int(size): nested(network) for size, network in config["discriminators"].items()
+        }
         steps = config["critic_steps"] and nested(config["critic_steps"])
-        built = {"generator": nested(config["generator"]), "discriminators": discriminators, "critic_steps": steps}
+        built = {
+            "generator": nested(config["generator"]),
+            "discriminators": discriminators,
+            "critic_steps": steps,
+        }
         return cls(**(config | built))
 
     def start_from(self, other):
@@ -378,17 +476,21 @@ class HDGAN(AdversarialModel):
         """
         count = len(other.sizes)
         if other.sizes != self.sizes[:count]:
-            raise ValueError(f"it must start from the first of the sizes {self.sizes}; received {other.sizes}")
-        learnt = other.averaged or other.generator
+            raise ValueError(
+                f"it must start from the first of the sizes {self.sizes}; received {other.sizes}"
+            )
+        learnt = other.ema_generator or other.generator
         pairs = [(self.discriminators[size], other.discriminators[size]) for size in other.sizes]
-        for network in (self.generator, self.averaged):
+        for network in (self.generator, self.ema_generator):
             if network is not None:
                 outputs = [*network.outputs[:count], *network.outputs[-2:]]
                 pairs.append((keras.Model(network.inputs, outputs), learnt))
         for ours, theirs in pairs:
             shapes = [[tuple(v.shape) for v in network.variables] for network in (ours, theirs)]
             if shapes[0] != shapes[1]:
-                raise ValueError(f"it must start from networks of its own shapes; received another {theirs.name}")
+                raise ValueError(
+                    f"it must start from networks of its own shapes; received another {theirs.name}"
+                )
         for ours, theirs in pairs:
             for variable, value in zip(ours.variables, theirs.variables, strict=True):
                 variable.assign(value)
@@ -397,15 +499,19 @@ class HDGAN(AdversarialModel):
         shape, dim = (self.sizes[-1], self.sizes[-1], 3), self.generator.inputs[0].shape[-1]
         return DataSpec(
             (Images(shape), Images(shape, "wrong images"), Numbers((dim,), "embeddings")),
-            smallest=2, reason="batch norm has no statistics of one image",
-        )  # fmt: skip
+            smallest=2,
+            reason="batch norm has no statistics of one image",
+        )
 
     # === Training ===
 
     def draw(self, embeddings, training=True):
         """Images of each size, then mean and log deviation of the condition, from fresh latents and noise."""
         count = ops.shape(embeddings)[0]
-        noise = [keras.random.normal((count, x.shape[-1]), seed=self.seeds) for x in self.generator.inputs[1:]]
+        noise = [
+            keras.random.normal((count, x.shape[-1]), seed=self.seeds)
+            for x in self.generator.inputs[1:]
+        ]
         return full_precision(self.generator([embeddings, *noise], training=training))
 
     def pyramid(self, images):
@@ -413,7 +519,7 @@ class HDGAN(AdversarialModel):
         factors = [self.sizes[-1] // size for size in self.sizes[:-1]]
         return [*(_shrunk(images, n) for n in factors), images]
 
-    def judge(self, images, embeddings, training=True):
+    def discriminate(self, images, embeddings, training=True):
         """The logits of each size, a list [pair, *image heads]; `images` are a list too."""
         return [logits for call in self.judging(images, embeddings, training) for logits in call()]
 
@@ -421,18 +527,29 @@ class HDGAN(AdversarialModel):
         """What `judge` is made of: functions of nothing, each of which returns the logits of one network's sizes."""
 
         def call(size, x):  # Keras takes a list of one apart
-            return [keras.tree.flatten(full_precision(self.discriminators[size]([x, embeddings], training=training)))]
+            return [
+                keras.tree.flatten(
+                    full_precision(self.discriminators[size]([x, embeddings], training=training))
+                )
+            ]
 
-        return [functools.partial(call, size, x) for size, x in zip(self.sizes, images, strict=True)]
+        return [
+            functools.partial(call, size, x) for size, x in zip(self.sizes, images, strict=True)
+        ]
 
     def discriminator_loss(self, real, wrong, fake):
         """The loss of logits from `judge`, and its parts, of pairs and of images alone: sums over the sizes."""
-        return _added(self.verdict_loss(*each) for each in zip(KINDS, (real, wrong, fake), strict=True))
+        return _added(
+            self.adversarial_loss(*each) for each in zip(KINDS, (real, wrong, fake), strict=True)
+        )
 
-    def verdict_loss(self, kind, logits):
+    def adversarial_loss(self, kind, logits):
         """What of `discriminator_loss` one kind of images adds, "real", "wrong" or "fake"."""
         pair = sum(pair_term(heads[0], kind, self.loss_kind) for heads in logits)
-        image = sum(_mean([image_term(head, kind, self.loss_kind) for head in heads[1:]]) for heads in logits)
+        image = sum(
+            _mean([image_term(head, kind, self.loss_kind) for head in heads[1:]])
+            for heads in logits
+        )
         return pair + image, (pair, image)
 
     def generator_loss(self, fakes, logits, embeddings, training=True):
@@ -440,7 +557,9 @@ class HDGAN(AdversarialModel):
         *images, mean, log_deviation = fakes
         divergence = conditioning_divergence(mean, log_deviation)
         pair = sum(verdict(heads[0], True, self.loss_kind) for heads in logits)
-        image = sum(_mean([verdict(head, True, self.loss_kind) for head in heads[1:]]) for heads in logits)
+        image = sum(
+            _mean([verdict(head, True, self.loss_kind) for head in heads[1:]]) for heads in logits
+        )
         damsm = self.damsm(images, embeddings, training)
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
         return loss, (divergence, damsm)
@@ -454,17 +573,20 @@ class HDGAN(AdversarialModel):
         if training and self.damsm_crop < 1:
             seen = [crop(x, self.seeds, self.damsm_crop) for x in seen]
         others = ops.convert_to_tensor(self.told) if self.damsm_queue and training else None
-        return sum(damsm_loss(self.image_encoder(x, training=False), embeddings, others=others) for x in seen)
+        return sum(
+            damsm_loss(self.image_encoder(x, training=False), embeddings, others=others)
+            for x in seen
+        )
 
-    def slope_penalty(self, images, embeddings):
+    def gradient_penalty(self, images, embeddings):
         """R1 of real images, a list of [N, s, s, 3], for as many updates as lie between two."""
 
         def score(images):
-            logits = self.frozen_averages(lambda: self.judge(images, embeddings))
+            logits = self.frozen_moving_statistics(lambda: self.discriminate(images, embeddings))
             return sum(ops.sum(h) / math.prod(h.shape[1:]) for heads in logits for h in heads)
 
         slopes = self.input_gradient(score, images, "discriminator")
-        return sum(map(squared_slope, slopes)) * (self.penalty_every * self.penalty / 2)
+        return sum(map(squared_gradient_norm, slopes)) * (self.penalty_every * self.penalty / 2)
 
     def train_step(self, data):
         real, wrong, embeddings = data
@@ -472,35 +594,49 @@ class HDGAN(AdversarialModel):
         if self.redraw:
             fakes = self.draw(embeddings)
         else:
-            fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
+            fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
 
         # Three calls each: the statistics of real, wrong and fake images stay apart.
         calls = [self.judging(images, embeddings) for images in (reals, wrongs, fakes[:-2])]
         terms = [
-            lambda kind=kind, call=call: self.verdict_loss(kind, call())
-            for group in zip(*calls, strict=True) for kind, call in zip(KINDS, group, strict=True)
-        ]  # fmt: skip
+            lambda kind=kind, call=call: self.adversarial_loss(kind, call())
+            for group in zip(*calls, strict=True)
+            for kind, call in zip(KINDS, group, strict=True)
+        ]
         if self.penalty:
-            slope = lambda: self.slope_penalty(reals, embeddings)  # noqa: E731
-            terms.append(lambda: (self.every(self.penalty_every, "discriminator", slope), (0.0, 0.0)))
+            slope = lambda: self.gradient_penalty(reals, embeddings)  # noqa: E731
+            terms.append(
+                lambda: (
+                    self.lazy_regularization(self.penalty_every, "discriminator", slope),
+                    (0.0, 0.0),
+                )
+            )
 
         def generator_objective(fakes):
-            logits = self.frozen_averages(lambda: self.judge(fakes[:-2], embeddings))
+            logits = self.frozen_moving_statistics(
+                lambda: self.discriminate(fakes[:-2], embeddings)
+            )
             return self.generator_loss(fakes, logits, embeddings)
 
         d_loss, (pair, image) = _added(self.minimize_sum("discriminator", terms))
         if self.redraw:
-            fakes, pull = self.trace("generator", lambda: self.draw(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(generator_objective, fakes, "generator")
+            fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
+        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(
+            generator_objective, fakes, "generator"
+        )
         self._move_generator(pull(slopes))
         if self.damsm_queue:
             self.told.assign(ops.concatenate([embeddings, self.told], axis=0)[: self.damsm_queue])
-        if self.averaged:
-            self.average(self.averaged, self.generator, self.average_decay)
+        if self.ema_generator:
+            self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            generator_loss=g_loss,
+            discriminator_loss=d_loss,
+            divergence=divergence,
+            pair_loss=pair,
+            image_loss=image,
             damsm_loss=damsm,
-        )  # fmt: skip
+        )
 
     def _move_generator(self, gradients):
         if self.critic_steps is None:
@@ -523,13 +659,19 @@ class HDGAN(AdversarialModel):
         real, wrong, embeddings = data
         fakes = self.draw(embeddings, training=False)
         shown = self.pyramid(real), self.pyramid(wrong), fakes[:-2]
-        logits = [self.judge(images, embeddings, training=False) for images in shown]
+        logits = [self.discriminate(images, embeddings, training=False) for images in shown]
         d_loss, (pair, image) = self.discriminator_loss(*logits)
-        g_loss, (divergence, damsm) = self.generator_loss(fakes, logits[-1], embeddings, training=False)
+        g_loss, (divergence, damsm) = self.generator_loss(
+            fakes, logits[-1], embeddings, training=False
+        )
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, divergence=divergence, pair_loss=pair, image_loss=image,
+            generator_loss=g_loss,
+            discriminator_loss=d_loss,
+            divergence=divergence,
+            pair_loss=pair,
+            image_loss=image,
             damsm_loss=damsm,
-        )  # fmt: skip
+        )
 
     # === Use ===
 
@@ -539,7 +681,7 @@ class HDGAN(AdversarialModel):
         Args:
             inputs: `[embeddings, latents, conditioning noise]`.
         """
-        return (self.averaged or self.generator)(inputs, training=training)
+        return (self.ema_generator or self.generator)(inputs, training=training)
 
     def call_inputs(self):
         return self.generator.inputs
@@ -568,9 +710,13 @@ class HDGAN(AdversarialModel):
         """
         embeddings, dim = np.asarray(embeddings, "float32"), self.generator.inputs[0].shape[-1]
         if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != dim:
-            raise ValueError(f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}")
+            raise ValueError(
+                f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}"
+            )
         inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
-        *images, _, _ = (self.averaged or self.generator).predict(inputs, batch_size=batch_size, verbose=0)
+        *images, _, _ = (self.ema_generator or self.generator).predict(
+            inputs, batch_size=batch_size, verbose=0
+        )
         return dict(zip(self.sizes, images, strict=True))
 
 

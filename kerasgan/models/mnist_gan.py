@@ -32,9 +32,10 @@ from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, Critic, averaged_copy
+from kerasgan.training import AdversarialModel, Critic, ema_copy
 
 # === Networks ===
+
 
 def _norm():
     return BatchNormalization(momentum=0.9, epsilon=1e-5)  # torch's defaults, in Keras' terms
@@ -56,7 +57,9 @@ def build_generator(latent_dim=100, classes=10, width=64, kernels=(5, 4, 4), las
     x = layers.Dense(2 * 2 * 4 * width, activation="relu")(x)
     x = layers.Reshape((2, 2, 4 * width))(x)  # [N, 2, 2, 256]
     kinds = (SmallConv2DTranspose, layers.Conv2DTranspose, layers.Conv2DTranspose)
-    for kind, channels, kernel, stride in zip(kinds, (2 * width, 2 * width, width), kernels, (1, 2, 2), strict=True):
+    for kind, channels, kernel, stride in zip(
+        kinds, (2 * width, 2 * width, width), kernels, (1, 2, 2), strict=True
+    ):
         x = kind(channels, kernel, stride)(x)  # [N, 6, 6, 128], [N, 14, 14, 128], [N, 30, 30, 64]
         x = layers.ReLU()(_norm()(x))
     x = layers.Conv2D(1, last_kernel, padding="same", activation="tanh")(x)  # [N, 30, 30, 1]
@@ -81,7 +84,9 @@ def build_discriminator(
     """
     images = keras.Input((28, 28, 1), name="images")
     x = layers.Rescaling(0.5, 0.5)(images) if as_noted else images
-    x = layers.Conv2D(width, 2, padding="valid" if as_noted else "same")(x)  # [N, 28, 28, 32] (noted: 27)
+    x = layers.Conv2D(width, 2, padding="valid" if as_noted else "same")(
+        x
+    )  # [N, 28, 28, 32] (noted: 27)
     x = layers.SpatialDropout2D(dropout, seed=1)(x) if dropout else x
     x = layers.LeakyReLU(slope)(x)
     x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2] (noted: 13)
@@ -90,7 +95,11 @@ def build_discriminator(
     x = features
     if kernels:
         closeness = MinibatchDiscrimination(
-            kernels, dims, batch=group or (16 if as_noted else None), include_self=as_noted, use_bias=as_noted
+            kernels,
+            dims,
+            batch=group or (16 if as_noted else None),
+            include_self=as_noted,
+            use_bias=as_noted,
         )(features)
         x = layers.Concatenate()([features, closeness])  # [N, 492] (noted: 438)
     return keras.Model(images, [layers.Dense(classes + 1)(x), features], name="discriminator")
@@ -117,7 +126,9 @@ def build_conditional_generator(latent_dim=64, classes=10, width=32, size=28, ch
     x = layers.Reshape((start, start, 4 * width))(x)  # [N, 7, 7, 128]
     x = layers.ReLU()(ConditionalBatchNormalization()([x, one_hot]))
     for maps in (2 * width, width):  # [N, 14, 14, 64], [N, 28, 28, 32]
-        x = layers.Conv2DTranspose(maps, 4, 2, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+        x = layers.Conv2DTranspose(
+            maps, 4, 2, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )(x)
         x = layers.ReLU()(ConditionalBatchNormalization()([x, one_hot]))
     images = layers.Conv2D(channels, 3, padding="same", activation="tanh")(x)
     return keras.Model([latents, labels], images, name="generator")
@@ -186,13 +197,24 @@ class MnistGAN(AdversarialModel):
     """
 
     reports = (
-        "generator_loss", "discriminator_loss", "feature_matching", "penalty",
-        "real_accuracy", "fake_accuracy", "generator_accuracy",
-    )  # fmt: skip
-    averages = {"averaged": "generator"}
+        "generator_loss",
+        "discriminator_loss",
+        "feature_matching",
+        "penalty",
+        "real_accuracy",
+        "fake_accuracy",
+        "generator_accuracy",
+    )
+    ema_networks = {"ema_generator": "generator"}
     _objects = (
-        "generator", "discriminator", "discriminator_loss", "generator_loss", "gradient_penalty", "augment", "latents"
-    )  # fmt: skip
+        "generator",
+        "discriminator",
+        "discriminator_loss",
+        "generator_loss",
+        "gradient_penalty",
+        "augment",
+        "latents",
+    )
 
     def __init__(
         self,
@@ -221,7 +243,9 @@ class MnistGAN(AdversarialModel):
                 f"penalty={penalty}, augment={augment}, average={average}"
             )
         if discriminator_steps < 1 or (as_noted and discriminator_steps > 1):
-            raise ValueError(f"discriminator_steps must be at least 1, as_noted 1; received {discriminator_steps}")
+            raise ValueError(
+                f"discriminator_steps must be at least 1, as_noted 1; received {discriminator_steps}"
+            )
         if discriminator_loss is None:
             mended = class_losses.smoothed_class_discriminator_loss
             discriminator_loss = class_losses.noted_class_discriminator_loss if as_noted else mended
@@ -229,10 +253,14 @@ class MnistGAN(AdversarialModel):
         self.discriminator = discriminator or build_discriminator(as_noted=as_noted)
         self.as_noted = as_noted
         self.discriminator_loss, self.generator_loss = discriminator_loss, generator_loss
-        self.feature_matching, self.penalty, self.penalty_every = feature_matching, penalty, penalty_every
+        self.feature_matching, self.penalty, self.penalty_every = (
+            feature_matching,
+            penalty,
+            penalty_every,
+        )
         self.gradient_penalty, self.discriminator_steps = gradient_penalty, discriminator_steps
-        self.augment, self.average_decay, self.latents = augment, average, latents
-        self.averaged = averaged_copy(self.generator) if average else None
+        self.augment, self.ema_decay, self.latents = augment, average, latents
+        self.ema_generator = ema_copy(self.generator) if average else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
@@ -241,28 +269,41 @@ class MnistGAN(AdversarialModel):
         self.built = True
 
     def get_config(self):
-        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects}
+        config = {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects
+        }
         plain = (
-            "as_noted", "feature_matching", "penalty", "penalty_every", "discriminator_steps", "classes", "seed", "name"
-        )  # fmt: skip
-        return config | {name: getattr(self, name) for name in plain} | {"average": self.average_decay}
+            "as_noted",
+            "feature_matching",
+            "penalty",
+            "penalty_every",
+            "discriminator_steps",
+            "classes",
+            "seed",
+            "name",
+        )
+        return config | {name: getattr(self, name) for name in plain} | {"average": self.ema_decay}
 
     @classmethod
     def from_config(cls, config):
         read = keras.saving.deserialize_keras_object
-        return cls(**{key: read(value) if key in cls._objects else value for key, value in config.items()})
+        return cls(
+            **{key: read(value) if key in cls._objects else value for key, value in config.items()}
+        )
 
     def checkpoint_networks(self):
-        return {"G": self.averaged or self.generator, "D": self.discriminator}
+        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
 
     # === Training ===
 
-    def judge(self, images, labels, training):
+    def discriminate(self, images, labels, training):
         """The discriminator's logits and features, of augmented images if the model augments."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
         conditional = len(self.discriminator.inputs) == 2
-        return full_precision(self.discriminator([images, labels] if conditional else images, training=training))
+        return full_precision(
+            self.discriminator([images, labels] if conditional else images, training=training)
+        )
 
     def draw(self, labels, training):
         """Fakes [N, H, W, C] of the labels [N] from fresh latents."""
@@ -276,23 +317,30 @@ class MnistGAN(AdversarialModel):
         *others, (real, labels) = self._parts(real, labels)
         for part in others:
             self._move_discriminator(*part, self.draw(part[1], training=True))
-        fake, pull = self.trace("generator", lambda: self.draw(labels, training=True))
+        fake, pull = self.vjp("generator", lambda: self.draw(labels, training=True))
 
         def generator_objective(fake):
             def judged():
-                logits, features = self.judge(fake, labels, training=True)
+                logits, features = self.discriminate(fake, labels, training=True)
                 if not self.feature_matching:
                     return logits, 0.0
-                return logits, feature_matching(self.judge(real, labels, training=True)[1], features)
+                return logits, feature_matching(
+                    self.discriminate(real, labels, training=True)[1], features
+                )
 
-            logits, matching = self.frozen_averages(judged)
-            return self.generator_loss(logits, labels) + self.feature_matching * matching, (logits, matching)
+            logits, matching = self.frozen_moving_statistics(judged)
+            return self.generator_loss(logits, labels) + self.feature_matching * matching, (
+                logits,
+                matching,
+            )
 
         d_loss, penalty, real_logits, fake_logits = self._move_discriminator(real, labels, fake)
-        (g_loss, (logits, matching)), slope = self.value_and_input_gradient(generator_objective, fake, "generator")
+        (g_loss, (logits, matching)), slope = self.value_and_input_gradient(
+            generator_objective, fake, "generator"
+        )
         self.apply_gradients("generator", pull(slope))
-        if self.averaged:
-            self.average(self.averaged, self.generator, self.average_decay)
+        if self.ema_generator:
+            self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         report = {"generator_loss": g_loss, "discriminator_loss": d_loss}
         if self.feature_matching:
             report["feature_matching"] = matching
@@ -306,49 +354,80 @@ class MnistGAN(AdversarialModel):
         if steps == 1:
             return [(real, labels)]
         size = ops.shape(labels)[0] // steps
-        return [(real[i * size : (i + 1) * size], labels[i * size : (i + 1) * size]) for i in range(steps)]
+        return [
+            (real[i * size : (i + 1) * size], labels[i * size : (i + 1) * size])
+            for i in range(steps)
+        ]
 
     def _move_discriminator(self, real, labels, fake):
         """One step of the discriminator. Returns its loss, the penalty, and the logits of both sides before it."""
 
-        def slope_penalty():
-            critic = Critic(self, "discriminator", lambda x: self.judge(x, labels, training=True)[0])
+        def gradient_penalty():
+            critic = Critic(
+                self, "discriminator", lambda x: self.discriminate(x, labels, training=True)[0]
+            )
             value = self.gradient_penalty(critic, real, fake, self.seeds)
             return value * (self.penalty_every * self.penalty)
 
         def objective():
-            real_logits, _ = self.judge(real, labels, training=True)
-            fake_logits, _ = self.judge(fake, labels, training=True)
+            real_logits, _ = self.discriminate(real, labels, training=True)
+            fake_logits, _ = self.discriminate(fake, labels, training=True)
             loss = self.discriminator_loss(real_logits, fake_logits, labels)
-            penalty = self.every(self.penalty_every, "discriminator", slope_penalty) if self.penalty else 0.0
+            penalty = (
+                self.lazy_regularization(self.penalty_every, "discriminator", gradient_penalty)
+                if self.penalty
+                else 0.0
+            )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
         return self.minimize("discriminator", objective)[1]
 
     def _noted_step(self, real, labels):
-        whole = ops.shape(labels)[0] // 16 * 16  # the notes drop what does not fill a group of minibatch discrimination
+        whole = (
+            ops.shape(labels)[0] // 16 * 16
+        )  # the notes drop what does not fill a group of minibatch discrimination
         real, labels = real[:whole], labels[:whole]
         fake = self.draw(labels, training=True)
 
         def discriminator_objective():
-            real_logits, features = self.judge(real, labels, training=True)
-            fake_logits, _ = self.judge(fake, labels, training=True)
-            return self.discriminator_loss(real_logits, fake_logits, labels), (real_logits, fake_logits, features)
+            real_logits, features = self.discriminate(real, labels, training=True)
+            fake_logits, _ = self.discriminate(fake, labels, training=True)
+            return self.discriminator_loss(real_logits, fake_logits, labels), (
+                real_logits,
+                fake_logits,
+                features,
+            )
 
         def generator_objective():
-            logits, features = self.judge(self.draw(labels, training=True), labels, training=False)
-            matching = feature_matching(real_features, ops.stop_gradient(features))  # cut off: it moves nothing
-            return self.generator_loss(logits, labels) + self.feature_matching * matching, (logits, matching)
+            logits, features = self.discriminate(
+                self.draw(labels, training=True), labels, training=False
+            )
+            matching = feature_matching(
+                real_features, ops.stop_gradient(features)
+            )  # cut off: it moves nothing
+            return self.generator_loss(logits, labels) + self.feature_matching * matching, (
+                logits,
+                matching,
+            )
 
-        d_loss, (real_logits, fake_logits, real_features) = self.minimize("discriminator", discriminator_objective)
+        d_loss, (real_logits, fake_logits, real_features) = self.minimize(
+            "discriminator", discriminator_objective
+        )
         g_loss, (logits, matching) = self.minimize("generator", generator_objective)
         accuracies = self.accuracies(real_logits, fake_logits, logits, labels)
-        return self.report(generator_loss=g_loss, discriminator_loss=d_loss, feature_matching=matching, **accuracies)
+        return self.report(
+            generator_loss=g_loss,
+            discriminator_loss=d_loss,
+            feature_matching=matching,
+            **accuracies,
+        )
 
     def test_step(self, data):
         real, labels = data
-        fake_logits, _ = self.judge(self.draw(labels, training=False), labels, training=False)
-        real_logits, _ = self.judge(real, labels, training=False)
+        fake_logits, _ = self.discriminate(
+            self.draw(labels, training=False), labels, training=False
+        )
+        real_logits, _ = self.discriminate(real, labels, training=False)
         return self.report(
             generator_loss=self.generator_loss(fake_logits, labels),
             discriminator_loss=self.discriminator_loss(real_logits, fake_logits, labels),
@@ -361,17 +440,21 @@ class MnistGAN(AdversarialModel):
         if real_logits.shape[-1] == 1:
             right = (real_logits > 0, fake_logits <= 0, logits > 0)
         else:
-            real_class, fake_class, asked = (ops.argmax(x, axis=-1) for x in (real_logits, fake_logits, logits))
+            real_class, fake_class, asked = (
+                ops.argmax(x, axis=-1) for x in (real_logits, fake_logits, logits)
+            )
             labels = ops.cast(labels, real_class.dtype)
             right = (real_class == labels, fake_class == self.classes, asked == labels)
         names = ("real_accuracy", "fake_accuracy", "generator_accuracy")
-        return {name: ops.mean(ops.cast(r, "float32")) for name, r in zip(names, right, strict=True)}
+        return {
+            name: ops.mean(ops.cast(r, "float32")) for name, r in zip(names, right, strict=True)
+        }
 
     # === Use ===
 
     def call(self, inputs, training=False):
         """Images of `[latents, labels]`, by the network that `sample` uses."""
-        return (self.averaged or self.generator)(inputs, training=training)
+        return (self.ema_generator or self.generator)(inputs, training=training)
 
     def call_inputs(self):
         return self.generator.inputs
@@ -390,9 +473,9 @@ class MnistGAN(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        labels = self.labels_to_draw(n, labels)
+        labels = self.labels_to_sample(n, labels)
         latents = self.latents((len(labels), self.latent_dim), seed=check_seed(seed))
-        network = self.averaged or self.generator
+        network = self.ema_generator or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
 
@@ -402,7 +485,9 @@ class MnistGAN(AdversarialModel):
         steps = f"{self.discriminator_steps} discriminator steps, 2 images or more for each"
         one = "batch norm has no statistics of one image"
         reason = noted if self.as_noted else steps if self.discriminator_steps > 1 else one
-        return DataSpec((Images(self.image_shape), Labels(self.classes)), smallest=smallest, reason=reason)
+        return DataSpec(
+            (Images(self.image_shape), Labels(self.classes)), smallest=smallest, reason=reason
+        )
 
 
 def build_best(classes=10, size=28, channels=1, width=32, seed=0, **changes):
@@ -414,8 +499,12 @@ def build_best(classes=10, size=28, channels=1, width=32, seed=0, **changes):
     `MnistGAN`, such as `PLAIN`.
     """
     arguments = {
-        "generator": build_conditional_generator(classes=classes, width=width, size=size, channels=channels),
-        "discriminator": build_projection_discriminator(classes=classes, size=size, channels=channels),
+        "generator": build_conditional_generator(
+            classes=classes, width=width, size=size, channels=channels
+        ),
+        "discriminator": build_projection_discriminator(
+            classes=classes, size=size, channels=channels
+        ),
         "discriminator_loss": adversarial.logistic_discriminator_loss,
         "generator_loss": adversarial.nonsaturating_generator_loss,
         "feature_matching": 0.0,

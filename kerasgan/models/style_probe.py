@@ -22,7 +22,9 @@ class Whole(keras.Model):
         self.built = True
 
     def call(self, inputs):
-        picture = ops.clip(self.generator.draw(inputs["styles"], inputs["colours"], inputs["noise"]), -1.0, 1.0)
+        picture = ops.clip(
+            self.generator.draw(inputs["styles"], inputs["colours"], inputs["noise"]), -1.0, 1.0
+        )
         return picture, self.head(picture, training=False)
 
 
@@ -38,7 +40,9 @@ class Before(keras.Model):
         styles = inputs["styles"]
         states = [self.generator.begin(ops.shape(styles[0])[0])]
         for index in range(len(styles) - 1):
-            states.append(self.generator.step(states[-1], index, styles, inputs["colours"], inputs["noise"]))
+            states.append(
+                self.generator.step(states[-1], index, styles, inputs["colours"], inputs["noise"])
+            )
         return states
 
 
@@ -61,7 +65,9 @@ class Rest(keras.Model):
         place = ops.one_hot(inputs["coordinate"], self.generator.style_sizes[first])
         styles[first] = styles[first] + place * inputs["shift"][:, None]  # [T, C]
         colours = [None] * (first // 2) + of_moves(inputs["colours"])
-        picture = self.generator.draw(styles, colours, inputs["noise"], of_moves(inputs["state"]), first)
+        picture = self.generator.draw(
+            styles, colours, inputs["noise"], of_moves(inputs["state"]), first
+        )
         return self.head(ops.clip(picture, -1.0, 1.0), training=False)
 
 
@@ -114,14 +120,16 @@ class Probe:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; received {batch_size}")
         self.model, self.batch_size, self.progress = model, batch_size, progress
-        self.generator = model.averaged or model.generator
+        self.generator = model.ema_generator or model.generator
         self.noise = np.asarray(ops.convert_to_numpy(model.noise), "float32")
         self.layers, self.sizes = list(self.generator.style_names), list(self.generator.style_sizes)
         self.ends = np.cumsum(self.sizes)
         self.classes = model.classifier.output_shape[-1]
         if len(model.classifier.output_shape) != 2 or self.classes < 2:
             shape = list(model.classifier.output_shape)
-            raise ValueError(f"classifier must give logits [N, classes], 2 or more; received {shape}")
+            raise ValueError(
+                f"classifier must give logits [N, classes], 2 or more; received {shape}"
+            )
         self._whole, self._before = Whole(self.generator, model.classifier), Before(self.generator)
         self._heads, self._rests = {"classes": model.classifier}, {}
 
@@ -145,10 +153,14 @@ class Probe:
         for rows in batches(np.arange(len(styles)), self.batch_size):
             filled = _filled(rows, min(self.batch_size, len(styles)))
             inputs = {
-                "styles": self.split(styles[filled]), "colours": [x[filled] for x in colours], "noise": self.noise,
-            }  # fmt: skip
+                "styles": self.split(styles[filled]),
+                "colours": [x[filled] for x in colours],
+                "noise": self.noise,
+            }
             parts.append([x[: len(rows)] for x in self._whole.predict_on_batch(inputs)])
-        return tuple(np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True))
+        return tuple(
+            np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True)
+        )
 
     def split(self, styles):
         """Styles [N, J] layer by layer, a list of [N, C]."""
@@ -170,36 +182,52 @@ class Probe:
         styles = encoded.styles if styles is None else styles
         logits = np.zeros((len(image), self.classes if head == "classes" else 1), "float32")
         layer = np.searchsorted(self.ends, coordinate, side="right")
-        bar = keras.utils.Progbar(len(image), unit_name="move") if self.progress and len(image) > 1000 else None
+        bar = (
+            keras.utils.Progbar(len(image), unit_name="move")
+            if self.progress and len(image) > 1000
+            else None
+        )
         count = min(len(styles), self.batch_size)
         for start in range(0, len(styles), count):
             of_these = np.flatnonzero((image >= start) & (image < start + count))
             if not len(of_these):
                 continue
             rows = _filled(np.arange(start, min(start + count, len(styles))), count)
-            inputs = {"styles": self.split(styles[rows]), "colours": [x[rows] for x in encoded.colours]}
+            inputs = {
+                "styles": self.split(styles[rows]),
+                "colours": [x[rows] for x in encoded.colours],
+            }
             inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs | {"noise": self.noise})
             states = self._before.predict_on_batch(inputs)
             for first in np.unique(layer[of_these]):
                 shared = {
-                    "state": [ops.convert_to_tensor(x) for x in states[first]], "noise": inputs["noise"],
-                    "styles": inputs["styles"][first:], "colours": inputs["colours"][first // 2 :],
-                }  # fmt: skip
+                    "state": [ops.convert_to_tensor(x) for x in states[first]],
+                    "noise": inputs["noise"],
+                    "styles": inputs["styles"][first:],
+                    "colours": inputs["colours"][first // 2 :],
+                }
                 for batch in batches(of_these[layer[of_these] == first], self.batch_size):
                     filled = _filled(batch, self.batch_size)
                     moves = {
                         "image": (image[filled] - start).astype("int32"),
-                        "coordinate": (coordinate[filled] - self.ends[first] + self.sizes[first]).astype("int32"),
+                        "coordinate": (
+                            coordinate[filled] - self.ends[first] + self.sizes[first]
+                        ).astype("int32"),
                         "shift": shift[filled].astype("float32"),
                     }
-                    logits[batch] = self._rest(head, first).predict_on_batch(shared | moves)[: len(batch)]
+                    logits[batch] = self._rest(head, first).predict_on_batch(shared | moves)[
+                        : len(batch)
+                    ]
                     if bar:
                         bar.add(len(batch))
         return logits
 
     def realness(self, pictures):
         """The discriminator's logits [N] of pictures."""
-        parts = [self._head("realness").predict_on_batch(part) for part in batches(pictures, self.batch_size)]
+        parts = [
+            self._head("realness").predict_on_batch(part)
+            for part in batches(pictures, self.batch_size)
+        ]
         return np.concatenate(parts)[:, 0]
 
     def _head(self, name):
@@ -260,7 +288,9 @@ class Effects:
         return dataclasses.replace(self, values=values, logits=against_rest(self.logits, target))
 
 
-def effects(model, images, *, shift_size=1.0, bounds=None, probabilities=False, batch_size=64, progress=True):
+def effects(
+    model, images, *, shift_size=1.0, bounds=None, probabilities=False, batch_size=64, progress=True
+):
     """Moves each coordinate of each image to both ends of its range, one at a time, and asks the classifier.
 
     Args:
@@ -283,7 +313,9 @@ def effects_of(probe, encoded, shift_size, bounds=None, probabilities=False):
     styles = encoded.styles
     if bounds is None:
         if len(styles) < 2:
-            raise ValueError("coordinates have a range in two images or more, or give bounds; received 1 image")
+            raise ValueError(
+                "coordinates have a range in two images or more, or give bounds; received 1 image"
+            )
         bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])
     bounds = np.asarray(bounds, "float32")
     if bounds.shape != (2, styles.shape[1]):

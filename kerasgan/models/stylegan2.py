@@ -29,23 +29,28 @@ from keras import layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
-from kerasgan.export import ExportableModel
+from kerasgan.io.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
-from kerasgan.training import AdversarialModel, averaged_copy
+from kerasgan.training import AdversarialModel, ema_copy
 
 # What differs in the reproduction from `StyleGAN2`'s defaults, the paper's: there, penalties of weights 10 and 1 come
 # every 4th and every 32nd step and do not stand for the steps between; and its average moves every 10th step.
 REPRODUCTION = {
     "discriminator_loss": adversarial.hinge_discriminator_loss,
     "generator_loss": adversarial.hinge_generator_loss,
-    "penalty": penalties.unit_slope, "penalty_weight": 10 / 4, "penalty_every": 4,
-    "path_weight": 1 / 32, "path_every": 32, "path_start": 5000, "average": 0.995,
-}  # fmt: skip
+    "penalty": penalties.unit_gradient_norm,
+    "penalty_weight": 10 / 4,
+    "penalty_every": 4,
+    "path_weight": 1 / 32,
+    "path_every": 32,
+    "path_start": 5000,
+    "average": 0.995,
+}
 
 # === Generator ===
 
@@ -73,7 +78,9 @@ class EqualDense(layers.Layer):
     def build(self, input_shape):
         normal = keras.initializers.RandomNormal(0.0, 1.0 / self.rate if self.gain else 1.0)
         self.scale = self.rate * (self.gain / math.sqrt(input_shape[-1]) if self.gain else 1.0)
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer=normal, name="kernel")
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.units), initializer=normal, name="kernel"
+        )
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, inputs):
@@ -98,8 +105,15 @@ def build_mapping(latent_dim=512, depth=8, form="reproduction"):
     if form not in ("paper", "reproduction"):
         raise ValueError(f"the mapping's form must be paper or reproduction; received {form!r}")
     rate = {"rate": 0.01, "gain": math.sqrt(2.0)} if form == "paper" else {}
-    unit = [layers.UnitNormalization(), *([layers.Rescaling(math.sqrt(latent_dim))] if rate else [])]
-    dense = [layer for _ in range(depth) for layer in (EqualDense(latent_dim, **rate), layers.LeakyReLU(0.2))]
+    unit = [
+        layers.UnitNormalization(),
+        *([layers.Rescaling(math.sqrt(latent_dim))] if rate else []),
+    ]
+    dense = [
+        layer
+        for _ in range(depth)
+        for layer in (EqualDense(latent_dim, **rate), layers.LeakyReLU(0.2))
+    ]
     return keras.Sequential([keras.Input((latent_dim,)), *unit, *dense], name="mapping")
 
 
@@ -116,7 +130,9 @@ class StyleLayer(layers.Layer):
         self.affine = affine(style_dim, channels_in)
         self.convolution = ModulatedConv2D(channels_out)
         self.convolution.build([(None, None, None, channels_in), (None, channels_in)])
-        self.noise_scale = self.add_weight(shape=(channels_out,), initializer="zeros", name="noise_scale")
+        self.noise_scale = self.add_weight(
+            shape=(channels_out,), initializer="zeros", name="noise_scale"
+        )
         self.bias = self.add_weight(shape=(channels_out,), initializer="zeros", name="bias")
         self.built = True
 
@@ -163,23 +179,50 @@ class Generator(ExportableModel):
     """
 
     def __init__(
-        self, size, channels=3, *, capacity=16, max_channels=512, latent_dim=512, depth=8,
-        mapping_form="reproduction", conditions=0, name="generator",
-    ):  # fmt: skip
+        self,
+        size,
+        channels=3,
+        *,
+        capacity=16,
+        max_channels=512,
+        latent_dim=512,
+        depth=8,
+        mapping_form="reproduction",
+        conditions=0,
+        name="generator",
+    ):
         super().__init__(name=name)
         self.blocks = check_size(size) - 1
-        self.size, self.channels, self.capacity, self.max_channels = size, channels, capacity, max_channels
-        self.latent_dim, self.depth, self.mapping_form, self.conditions = latent_dim, depth, mapping_form, conditions
+        self.size, self.channels, self.capacity, self.max_channels = (
+            size,
+            channels,
+            capacity,
+            max_channels,
+        )
+        self.latent_dim, self.depth, self.mapping_form, self.conditions = (
+            latent_dim,
+            depth,
+            mapping_form,
+            conditions,
+        )
         self.style_dim = latent_dim + conditions
         widths = [min(capacity * 2 ** (i + 1), max_channels) for i in reversed(range(self.blocks))]
         self.mapping = build_mapping(latent_dim, depth, mapping_form)
         normal = keras.initializers.RandomNormal(0.0, 1.0)
-        self.constant = self.add_weight(shape=(4, 4, widths[0]), initializer=normal, name="constant")
+        self.constant = self.add_weight(
+            shape=(4, 4, widths[0]), initializer=normal, name="constant"
+        )
         self.first = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer=kaiming())
         self.first.build((None, 4, 4, widths[0]))
-        pairs = [pair for i, o in zip([widths[0], *widths], widths, strict=False) for pair in ((i, o), (o, o))]
+        pairs = [
+            pair
+            for i, o in zip([widths[0], *widths], widths, strict=False)
+            for pair in ((i, o), (o, o))
+        ]
         self.style_sizes = [channels_in for channels_in, _ in pairs]
-        self.style_names = [f"{4 * 2**b}x{4 * 2**b}_{k}" for b in range(self.blocks) for k in (1, 2)]
+        self.style_names = [
+            f"{4 * 2**b}x{4 * 2**b}_{k}" for b in range(self.blocks) for k in (1, 2)
+        ]
         self.style_layers = [StyleLayer(*pair, self.style_dim) for pair in pairs]
         self.colour_affines = [affine(self.style_dim, width) for width in widths]
         self.colour_layers = [ModulatedConv2D(channels, 1, demodulate=False) for _ in widths]
@@ -189,8 +232,16 @@ class Generator(ExportableModel):
 
     def get_config(self):
         own = (
-            "size", "channels", "capacity", "max_channels", "latent_dim", "depth", "mapping_form", "conditions", "name",
-        )  # fmt: skip
+            "size",
+            "channels",
+            "capacity",
+            "max_channels",
+            "latent_dim",
+            "depth",
+            "mapping_form",
+            "conditions",
+            "name",
+        )
         return {name: getattr(self, name) for name in own}
 
     @classmethod
@@ -247,7 +298,9 @@ class Generator(ExportableModel):
         block, second = divmod(index, 2)
         if block and not second:
             maps = upsample(maps)
-        maps = self.style_layers[index](maps, styles[index], noise)  # [N, 4, 4, C], [N, 8, 8, C] ...
+        maps = self.style_layers[index](
+            maps, styles[index], noise
+        )  # [N, 4, 4, C], [N, 8, 8, C] ...
         if second:
             picture = picture + self.colour_layers[block]([maps, colours[block]])
             if block + 1 < self.blocks:
@@ -285,7 +338,9 @@ class ResidualBlock(layers.Layer):
         x = ops.leaky_relu(self.one(maps), 0.2)
         x = ops.leaky_relu(self.other(x), 0.2)
         if self.down:
-            x = self.halve(blur(x, margin=1))  # the margin is the convolution's padding: "same" would pad one side only
+            x = self.halve(
+                blur(x, margin=1)
+            )  # the margin is the convolution's padding: "same" would pad one side only
         return (x + self.beside(maps)) * math.sqrt(0.5)
 
     def compute_output_shape(self, input_shape):
@@ -302,11 +357,17 @@ def residual_trunk(images, capacity=16, max_channels=512):
     blocks, x = check_size(images.shape[1]), images
     for index in range(blocks):
         channels = min(4 * capacity * 2**index, max_channels)
-        x = ResidualBlock(channels, down=index + 1 < blocks)(x)  # [N, size / 2, size / 2, C] ... [N, 2, 2, C] twice
-    return layers.Flatten()(layers.Conv2D(channels, 3, padding="same", kernel_initializer=kaiming())(x))
+        x = ResidualBlock(channels, down=index + 1 < blocks)(
+            x
+        )  # [N, size / 2, size / 2, C] ... [N, 2, 2, C] twice
+    return layers.Flatten()(
+        layers.Conv2D(channels, 3, padding="same", kernel_initializer=kaiming())(x)
+    )
 
 
-def build_discriminator(size, channels=3, *, capacity=16, max_channels=512, conditions=0, group=None):
+def build_discriminator(
+    size, channels=3, *, capacity=16, max_channels=512, conditions=0, group=None
+):
     """Images [N, size, size, channels] -> logits [N, 1], high for real.
 
     Args:
@@ -349,7 +410,7 @@ class StyleGAN2(AdversarialModel):
         discriminator: as from `build_discriminator`, of as many conditions.
         discriminator_loss: `(real_logits, fake_logits, labels) -> scalar`.
         generator_loss: `(fake_logits, labels) -> scalar`.
-        penalty: of the discriminator's slope at the real images, `losses.penalties.squared_slope` (R1) or `unit_slope`.
+        penalty: of the discriminator's slope at the real images, `losses.penalties.squared_gradient_norm` (R1) or `unit_gradient_norm`.
         penalty_weight: of the penalty, gamma / 2 of R1 (10 / 2 in the paper); 0 is none.
         penalty_every: discriminator updates from one penalty to the next, which weighs as much as all of them.
         path_weight: of path-length regularisation; 0 is none.
@@ -369,10 +430,15 @@ class StyleGAN2(AdversarialModel):
     """
 
     reports = (
-        "generator_loss", "discriminator_loss", "penalty", "path_penalty", "path_length", "real_accuracy",
+        "generator_loss",
+        "discriminator_loss",
+        "penalty",
+        "path_penalty",
+        "path_length",
+        "real_accuracy",
         "fake_accuracy",
-    )  # fmt: skip
-    averages = {"averaged": "generator"}
+    )
+    ema_networks = {"ema_generator": "generator"}
 
     def __init__(
         self,
@@ -381,7 +447,7 @@ class StyleGAN2(AdversarialModel):
         *,
         discriminator_loss=adversarial.logistic_discriminator_loss,
         generator_loss=adversarial.nonsaturating_generator_loss,
-        penalty=penalties.squared_slope,
+        penalty=penalties.squared_gradient_norm,
         penalty_weight=5.0,
         penalty_every=16,
         path_weight=2.0,
@@ -396,17 +462,23 @@ class StyleGAN2(AdversarialModel):
         super().__init__(name=name)
         self.generator, self.discriminator = generator, discriminator
         self.discriminator_loss, self.generator_loss = discriminator_loss, generator_loss
-        self.penalty, self.penalty_weight, self.penalty_every = penalty, penalty_weight, penalty_every
+        self.penalty, self.penalty_weight, self.penalty_every = (
+            penalty,
+            penalty_weight,
+            penalty_every,
+        )
         self.path_weight, self.path_every, self.path_start = path_weight, path_every, path_start
-        self.mixing, self.augment, self.average_decay = mixing, augment, average
-        self.averaged = averaged_copy(generator) if average else None
+        self.mixing, self.augment, self.ema_decay = mixing, augment, average
+        self.ema_generator = ema_copy(generator) if average else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
         self.classes = generator.conditions or 1
         self.image_shape = (generator.size, generator.size, generator.channels)
         # Mean path length so far; 0 before the first.
-        self.path_mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="path_mean")
+        self.path_mean = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, name="path_mean"
+        )
         self._check()
         self.built = True
 
@@ -414,7 +486,9 @@ class StyleGAN2(AdversarialModel):
         taken = [tuple(x.shape[1:]) for x in self.discriminator.inputs]
         given = [self.image_shape, (self.conditions,)] if self.conditions else [self.image_shape]
         if taken != given:
-            raise ValueError(f"discriminator must take {given}, what the generator makes and takes; received {taken}")
+            raise ValueError(
+                f"discriminator must take {given}, what the generator makes and takes; received {taken}"
+            )
         for name in ("penalty_every", "path_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; received {getattr(self, name)}")
@@ -422,19 +496,35 @@ class StyleGAN2(AdversarialModel):
             raise ValueError(f"mixing must be in [0, 1]; received {self.mixing}")
 
     def get_config(self):
-        nested = ("generator", "discriminator", "discriminator_loss", "generator_loss", "penalty", "augment")
+        nested = (
+            "generator",
+            "discriminator",
+            "discriminator_loss",
+            "generator_loss",
+            "penalty",
+            "augment",
+        )
         plain = (
-            "penalty_weight", "penalty_every", "path_weight", "path_every", "path_start", "mixing", "seed", "name",
-        )  # fmt: skip
+            "penalty_weight",
+            "penalty_every",
+            "path_weight",
+            "path_every",
+            "path_start",
+            "mixing",
+            "seed",
+            "name",
+        )
         config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in nested}
-        return config | {name: getattr(self, name) for name in plain} | {"average": self.average_decay}
+        return config | {name: getattr(self, name) for name in plain} | {"average": self.ema_decay}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+        return cls(
+            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+        )
 
     def checkpoint_networks(self):
-        return {"G": self.averaged or self.generator, "D": self.discriminator}
+        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
 
     # === Training ===
 
@@ -458,34 +548,46 @@ class StyleGAN2(AdversarialModel):
         """Styles [count, blocks, style_dim] of fresh latents, mixed."""
         generator = self.generator
         if self.mixing:
-            both = ops.reshape(generator.mapping(self.random_latents(2 * count)), (2, count, 1, self.latent_dim))
-            first = ops.arange(generator.blocks)[None, :] < self.random_crossovers(count)[:, None]  # [N, blocks]
+            both = ops.reshape(
+                generator.mapping(self.random_latents(2 * count)), (2, count, 1, self.latent_dim)
+            )
+            first = (
+                ops.arange(generator.blocks)[None, :] < self.random_crossovers(count)[:, None]
+            )  # [N, blocks]
             w = ops.where(first[..., None], both[0], both[1])
         else:
-            w = ops.repeat(generator.mapping(self.random_latents(count))[:, None], generator.blocks, axis=1)
+            w = ops.repeat(
+                generator.mapping(self.random_latents(count))[:, None], generator.blocks, axis=1
+            )
         return self.with_conditions(w, conditions)
 
     def with_conditions(self, w, conditions):
         """w [N, blocks, latent_dim] with the conditions [N, K], if any, at each block's end."""
         if conditions is None:
             return w
-        conditions = ops.repeat(ops.cast(conditions, w.dtype)[:, None], self.generator.blocks, axis=1)
+        conditions = ops.repeat(
+            ops.cast(conditions, w.dtype)[:, None], self.generator.blocks, axis=1
+        )
         return ops.concatenate([w, conditions], axis=-1)
 
     def label_conditions(self, labels):
         """What generator and discriminator are told: the class as one-hot [N, classes], or None."""
         return ops.one_hot(ops.cast(labels, "int32"), self.conditions) if self.conditions else None
 
-    def judge(self, images, conditions=None, training=True):
+    def discriminate(self, images, conditions=None, training=True):
         """The discriminator's logits [N, 1], of augmented images if the model augments."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
-        logits = self.discriminator(images if conditions is None else [images, conditions], training=training)
+        logits = self.discriminator(
+            images if conditions is None else [images, conditions], training=training
+        )
         return full_precision(logits)
 
-    def slope_penalty(self, real, conditions=None):
+    def gradient_penalty(self, real, conditions=None):
         """The penalty of the discriminator's slope at real images, not weighted."""
-        return self.penalty(self.input_gradient(lambda x: self.judge(x, conditions), real, "discriminator"))
+        return self.penalty(
+            self.input_gradient(lambda x: self.discriminate(x, conditions), real, "discriminator")
+        )
 
     def path_penalty(self, w, noise):
         """How far path lengths at w [N, blocks, style_dim] are from their mean so far, squared; moves that mean.
@@ -495,7 +597,9 @@ class StyleGAN2(AdversarialModel):
         """
         y = self.random_directions(ops.shape(w)[0]) / self.image_shape[0]
         drawn = lambda w: ops.cast(self.generator([w, noise]), "float32")  # noqa: E731
-        lengths = penalties.path_lengths(self.input_gradient(lambda w: drawn(w) * y, w, "generator"))
+        lengths = penalties.path_lengths(
+            self.input_gradient(lambda w: drawn(w) * y, w, "generator")
+        )
         before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)
@@ -508,23 +612,37 @@ class StyleGAN2(AdversarialModel):
         if not self.path_weight:
             return ops.zeros((), "float32")
         steps = self.optimizer["generator"].iterations
-        due = ops.logical_and(ops.equal(ops.mod(steps, self.path_every), 0), steps >= self.path_start)
-        return backend.cond(due, lambda: self.path_penalty(styles(), noise), lambda: ops.zeros((), "float32"))
+        due = ops.logical_and(
+            ops.equal(ops.mod(steps, self.path_every), 0), steps >= self.path_start
+        )
+        return backend.cond(
+            due, lambda: self.path_penalty(styles(), noise), lambda: ops.zeros((), "float32")
+        )
 
     def move_discriminator(self, real, fake, conditions=None, labels=None):
         """A step of the discriminator; its numbers for the report."""
         weight = self.penalty_weight * self.penalty_every
 
         def objective():
-            real_logits, fake_logits = self.judge(real, conditions), self.judge(fake, conditions)
-            loss, penalty = self.discriminator_loss(real_logits, fake_logits, labels), ops.zeros((), "float32")
+            real_logits, fake_logits = (
+                self.discriminate(real, conditions),
+                self.discriminate(fake, conditions),
+            )
+            loss, penalty = (
+                self.discriminator_loss(real_logits, fake_logits, labels),
+                ops.zeros((), "float32"),
+            )
             if weight:
-                slope = lambda: self.slope_penalty(real, conditions)  # noqa: E731
-                penalty = self.every(self.penalty_every, "discriminator", slope) * weight
+                slope = lambda: self.gradient_penalty(real, conditions)  # noqa: E731
+                penalty = (
+                    self.lazy_regularization(self.penalty_every, "discriminator", slope) * weight
+                )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
         _, (loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", objective)
-        return {"discriminator_loss": loss, "penalty": penalty} | self.accuracies(real_logits, fake_logits)
+        return {"discriminator_loss": loss, "penalty": penalty} | self.accuracies(
+            real_logits, fake_logits
+        )
 
     def train_step(self, data):
         real, labels = data if isinstance(data, tuple) else (data, None)
@@ -532,28 +650,37 @@ class StyleGAN2(AdversarialModel):
 
         def drawn():
             w, noise = self.random_styles(count, conditions), self.random_noise(count)
-            return self.generator([w, noise], training=True), self.lazy_path_penalty(lambda: w, noise)
+            return self.generator([w, noise], training=True), self.lazy_path_penalty(
+                lambda: w, noise
+            )
 
         def generator_objective(fake):
-            return self.generator_loss(self.judge(fake, conditions), labels)
+            return self.generator_loss(self.discriminate(fake, conditions), labels)
 
-        (fake, path_penalty), pull = self.trace("generator", drawn)
+        (fake, path_penalty), pull = self.vjp("generator", drawn)
         path_weight = self.path_weight * self.path_every
         judged = self.move_discriminator(real, fake, conditions, labels)
         g_loss, slope = self.value_and_input_gradient(generator_objective, fake, "generator")
-        self.apply_gradients("generator", pull((slope, ops.convert_to_tensor(path_weight, dtype="float32"))))
-        if self.averaged:
-            self.average(self.averaged, self.generator, self.average_decay)
+        self.apply_gradients(
+            "generator", pull((slope, ops.convert_to_tensor(path_weight, dtype="float32")))
+        )
+        if self.ema_generator:
+            self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
-            generator_loss=g_loss, path_penalty=path_penalty * path_weight, path_length=self.path_mean, **judged
+            generator_loss=g_loss,
+            path_penalty=path_penalty * path_weight,
+            path_length=self.path_mean,
+            **judged,
         )
 
     def test_step(self, data):
         real, labels = data if isinstance(data, tuple) else (data, None)
         conditions, count = self.label_conditions(labels), ops.shape(real)[0]
-        fake = self.generator([self.random_styles(count, conditions), self.random_noise(count)], training=False)
-        fake_logits = self.judge(fake, conditions, training=False)
-        real_logits = self.judge(real, conditions, training=False)
+        fake = self.generator(
+            [self.random_styles(count, conditions), self.random_noise(count)], training=False
+        )
+        fake_logits = self.discriminate(fake, conditions, training=False)
+        real_logits = self.discriminate(real, conditions, training=False)
         return self.report(
             generator_loss=self.generator_loss(fake_logits, labels),
             discriminator_loss=self.discriminator_loss(real_logits, fake_logits, labels),
@@ -569,7 +696,9 @@ class StyleGAN2(AdversarialModel):
 
     def call(self, inputs, training=False):
         """Images of `[styles w, noise]`, as `sample` draws them: clipped to [-1, 1]."""
-        return ops.clip((self.averaged or self.generator)(inputs, training=training), -1.0, 1.0)
+        return ops.clip(
+            (self.ema_generator or self.generator)(inputs, training=training), -1.0, 1.0
+        )
 
     def call_inputs(self):
         return self.generator.call_inputs()
@@ -577,7 +706,11 @@ class StyleGAN2(AdversarialModel):
     def mean_style(self, samples=2048):
         """The mean of w over latents, [latent_dim]: the centre of truncation. The same whenever it is asked for."""
         latents = np.random.default_rng(0).standard_normal((samples, self.latent_dim), "float32")
-        return np.array(ops.convert_to_numpy(ops.mean((self.averaged or self.generator).mapping(latents), axis=0)))
+        return np.array(
+            ops.convert_to_numpy(
+                ops.mean((self.ema_generator or self.generator).mapping(latents), axis=0)
+            )
+        )
 
     def sample(self, n=None, labels=None, seed=None, truncation=1.0, batch_size=100):
         """Draws images, from the averaged generator if there is one.
@@ -594,8 +727,8 @@ class StyleGAN2(AdversarialModel):
         Raises:
             ValueError: neither or both of `n` and `labels`, or a label that is not a class.
         """
-        labels = self.labels_to_draw(n, labels)
-        network = self.averaged or self.generator
+        labels = self.labels_to_sample(n, labels)
+        network = self.ema_generator or self.generator
         latent_random, noise_random = np.random.default_rng(check_seed(seed)).spawn(2)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
         pictures = []
@@ -604,7 +737,9 @@ class StyleGAN2(AdversarialModel):
             latents = latent_random.standard_normal((len(part), self.latent_dim), "float32")
             noise = noise_random.random((len(part), *self.image_shape[:2], 1), "float32")
             w = mean + truncation * (network.mapping(latents) - mean)
-            w = self.with_conditions(ops.repeat(w[:, None], network.blocks, axis=1), self.label_conditions(part))
+            w = self.with_conditions(
+                ops.repeat(w[:, None], network.blocks, axis=1), self.label_conditions(part)
+            )
             pictures.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
         return np.clip(np.concatenate(pictures), -1.0, 1.0).astype("float32")
 

@@ -36,25 +36,57 @@ from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
-from kerasgan.training import averaged_copy
+from kerasgan.training import ema_copy
 
 # What `build` takes: the reproduction's later trainer, and what the paper and the authors' answers say. (Of theirs, the
 # encoder's rate and the divergence's weight are not known: 1 is the plain choice.)
 REPRODUCTION = stylegan2.REPRODUCTION | {
-    "mixing": 0.9, "condition_on": "probabilities", "alternation": "micro", "rec_in_discriminator_phase": None,
-    "rec_weight": 1.0, "perceptual_weight": 0.1, "w_weight": 0.1, "pixel_weight": 1.0, "kl_weight": 1.0,
-    "reverse_kl": False, "stretch": True, "path_source": "both", "w_match": None, "w_match_weight": 1.0,
-    "learning_rate": 2e-4, "encoder_rate": 0.05, "discriminator_rate": 1.5, "beta_1": 0.5, "beta_2": 0.9,
+    "mixing": 0.9,
+    "condition_on": "probabilities",
+    "alternation": "micro",
+    "rec_in_discriminator_phase": None,
+    "rec_weight": 1.0,
+    "perceptual_weight": 0.1,
+    "w_weight": 0.1,
+    "pixel_weight": 1.0,
+    "kl_weight": 1.0,
+    "reverse_kl": False,
+    "stretch": True,
+    "path_source": "both",
+    "w_match": None,
+    "w_match_weight": 1.0,
+    "learning_rate": 2e-4,
+    "encoder_rate": 0.05,
+    "discriminator_rate": 1.5,
+    "beta_1": 0.5,
+    "beta_2": 0.9,
     "accumulate": 1,
-}  # fmt: skip
+}
 AUTHORS = REPRODUCTION | {
     "discriminator_loss": adversarial.logistic_discriminator_loss,
     "generator_loss": adversarial.nonsaturating_generator_loss,
-    "penalty": penalties.squared_slope, "penalty_weight": 5.0, "penalty_every": 16,
-    "path_weight": 2.0, "path_every": 4, "path_start": 0, "average": 0.998, "stretch": False,
-    "learning_rate": 2e-3, "encoder_rate": 1.0, "discriminator_rate": 1.0, "beta_1": 0.0, "beta_2": 0.99,
-}  # fmt: skip
-RATES = ("learning_rate", "encoder_rate", "discriminator_rate", "beta_1", "beta_2", "accumulate")  # the rest: the model
+    "penalty": penalties.squared_gradient_norm,
+    "penalty_weight": 5.0,
+    "penalty_every": 16,
+    "path_weight": 2.0,
+    "path_every": 4,
+    "path_start": 0,
+    "average": 0.998,
+    "stretch": False,
+    "learning_rate": 2e-3,
+    "encoder_rate": 1.0,
+    "discriminator_rate": 1.0,
+    "beta_1": 0.0,
+    "beta_2": 0.99,
+}
+RATES = (
+    "learning_rate",
+    "encoder_rate",
+    "discriminator_rate",
+    "beta_1",
+    "beta_2",
+    "accumulate",
+)  # the rest: the model
 
 CHOICES = {
     "condition_on": ("probabilities", "logits"),
@@ -65,7 +97,11 @@ CHOICES = {
 }
 W_DISTANCES = {"moments": distributions.moment_distance, "mmd": distributions.kernel_distance}
 PARTS = ("pixel", "perceptual", "w", "kl", "agreement")  # of a reconstruction
-LATENTS, BOTH, ENCODED = 2, 1, 0  # halves of a batch that are drawn from latents; the rest from the encoder
+LATENTS, BOTH, ENCODED = (
+    2,
+    1,
+    0,
+)  # halves of a batch that are drawn from latents; the rest from the encoder
 
 
 # === Networks ===
@@ -76,7 +112,9 @@ def build_encoder(size, channels=3, *, capacity=16, max_channels=512, latent_dim
     weights begin `gain` times as large as Kaiming's."""
     images = keras.Input((size, size, channels), name="images")
     begin = keras.initializers.VarianceScaling(2.0 * gain**2, "fan_in", "untruncated_normal")
-    w = layers.Dense(latent_dim, kernel_initializer=begin)(residual_trunk(images, capacity, max_channels))
+    w = layers.Dense(latent_dim, kernel_initializer=begin)(
+        residual_trunk(images, capacity, max_channels)
+    )
     return keras.Model(images, w, name="encoder")
 
 
@@ -87,8 +125,9 @@ def check_classifier(classifier):
         ValueError: it is not built, takes other than square images of a side that is a power of two from 8, or gives
             other than logits [N, K] of at least two classes.
     """
-    if not isinstance(classifier, keras.Model) or [len(getattr(classifier, side, None) or []) for side in
-                                                   ("inputs", "outputs")] != [1, 1]:  # fmt: skip
+    if not isinstance(classifier, keras.Model) or [
+        len(getattr(classifier, side, None) or []) for side in ("inputs", "outputs")
+    ] != [1, 1]:
         raise ValueError(
             f"classifier must be a built Keras model of one input and one output; received {type(classifier).__name__}"
         )
@@ -99,14 +138,21 @@ def check_classifier(classifier):
             f"classifier must take square images [N, H, W, C] of a side that is a power of two from 8; received {shape}"
         )
     if len(outputs) != 1 or (outputs[0] or 0) < 2:
-        raise ValueError(f"classifier must give logits [N, K] of at least two classes; received {outputs}")
+        raise ValueError(
+            f"classifier must give logits [N, K] of at least two classes; received {outputs}"
+        )
     last = classifier.layers[-1]
-    squashed = getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
+    squashed = getattr(last, "activation", None) in (
+        keras.activations.softmax,
+        keras.activations.sigmoid,
+    )
     noise = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype("float32")
     found = np.array(ops.convert_to_numpy(classifier(noise, training=False)), "float64")
     sums_to_one = found.min() >= 0 and np.allclose(found.sum(axis=1), 1, atol=1e-3)
     if squashed or sums_to_one or isinstance(last, layers.Softmax):
-        raise ValueError(f"classifier must give logits; {last.name} of {classifier.name} gives probabilities")
+        raise ValueError(
+            f"classifier must give logits; {last.name} of {classifier.name} gives probabilities"
+        )
     return shape, outputs[0]
 
 
@@ -119,9 +165,21 @@ def check_choices(settings):
 
 
 def build(
-    classifier, *, settings=REPRODUCTION, capacity=16, max_channels=512, latent_dim=512, depth=8,
-    mapping_form="reproduction", encoder_gain=1.0, perceptual=None, augment=None, seed=0, schedule=None, **compiling,
-):  # fmt: skip
+    classifier,
+    *,
+    settings=REPRODUCTION,
+    capacity=16,
+    max_channels=512,
+    latent_dim=512,
+    depth=8,
+    mapping_form="reproduction",
+    encoder_gain=1.0,
+    perceptual=None,
+    augment=None,
+    seed=0,
+    schedule=None,
+    **compiling,
+):
     """A compiled `StylEx` with the Adams of `settings`.
 
     Args:
@@ -136,35 +194,56 @@ def build(
     """
     if set(settings) != set(REPRODUCTION):
         wrong = sorted(set(settings) ^ set(REPRODUCTION))
-        raise ValueError(f"settings must be those of REPRODUCTION, no more and no fewer; received others in {wrong}")
+        raise ValueError(
+            f"settings must be those of REPRODUCTION, no more and no fewer; received others in {wrong}"
+        )
     model = StylEx(
-        classifier, capacity=capacity, max_channels=max_channels, latent_dim=latent_dim, depth=depth,
-        mapping_form=mapping_form, encoder_gain=encoder_gain, perceptual=perceptual, augment=augment, seed=seed,
+        classifier,
+        capacity=capacity,
+        max_channels=max_channels,
+        latent_dim=latent_dim,
+        depth=depth,
+        mapping_form=mapping_form,
+        encoder_gain=encoder_gain,
+        perceptual=perceptual,
+        augment=augment,
+        seed=seed,
         **{k: v for k, v in settings.items() if k not in RATES},
-    )  # fmt: skip
+    )
     model.compile(**adams(settings, schedule), **compiling)
     return model
 
 
 def adams(settings=REPRODUCTION, schedule=None):
     """An Adam for each player of a `StylEx`: a dictionary for `compile`; see `build`."""
-    encoded = 2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
-    by_step = settings["alternation"] == "step"  # every second batch is the latents', which do not move the encoder
+    encoded = (
+        2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
+    )
+    by_step = (
+        settings["alternation"] == "step"
+    )  # every second batch is the latents', which do not move the encoder
     count = settings["accumulate"]
     if by_step and count > 1 and count % 2:
-        raise ValueError(f"accumulate must be even where latents and encoder take turns step by step; received {count}")
+        raise ValueError(
+            f"accumulate must be even where latents and encoder take turns step by step; received {count}"
+        )
     if encoded == 2.0 and count > 1:
         raise ValueError(
             f"accumulate must be 1 where each batch has an extra step, which is not to be summed; received {count}"
         )
     updates = {"generator": (1.0 + encoded) / 2.0, "encoder": encoded / 2.0} if by_step else {}
     found = {}
-    for player, ratio in {"generator": 1.0, "encoder": settings["encoder_rate"],
-                          "discriminator": settings["discriminator_rate"]}.items():  # fmt: skip
+    for player, ratio in {
+        "generator": 1.0,
+        "encoder": settings["encoder_rate"],
+        "discriminator": settings["discriminator_rate"],
+    }.items():
         batches = count // 2 if player == "encoder" and by_step else count
         rate = settings["learning_rate"] * ratio
         if schedule:
-            rate = schedule(rate, updates.get(player, 1.0 if player == "discriminator" else encoded))
+            rate = schedule(
+                rate, updates.get(player, 1.0 if player == "discriminator" else encoded)
+            )
         betas = {"beta_1": settings["beta_1"], "beta_2": settings["beta_2"]}
         found[player] = keras.optimizers.Adam(
             rate, **betas, gradient_accumulation_steps=batches if batches > 1 else None
@@ -177,7 +256,10 @@ def adams(settings=REPRODUCTION, schedule=None):
 
 def stretched(images):
     """Images [N, H, W, C], each with its own extremes at -1 and 1; a constant one stays as it is."""
-    low, high = ops.amin(images, axis=(1, 2, 3), keepdims=True), ops.amax(images, axis=(1, 2, 3), keepdims=True)
+    low, high = (
+        ops.amin(images, axis=(1, 2, 3), keepdims=True),
+        ops.amax(images, axis=(1, 2, 3), keepdims=True),
+    )
     span = high - low
     varied = span > 1e-6
     return ops.where(varied, 2.0 * (images - low) / ops.where(varied, span, 1.0) - 1.0, images)
@@ -243,45 +325,94 @@ class StylEx(StyleGAN2):
         model.reconstruct(images[:8])
     """
 
-    averages = StyleGAN2.averages | {"averaged_encoder": "encoder"}
+    ema_networks = StyleGAN2.ema_networks | {"ema_encoder": "encoder"}
     players = ("generator", "encoder", "discriminator")
-    drawing = ("G", "E", "C")
+    sampling_networks = ("G", "E", "C")
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
     # of x' that the classifier puts where it puts x. reconstruction: the weighted sum without KL.
     reports = (*StyleGAN2.reports, "reconstruction", *PARTS)
     higher_is_better = ("agreement",)
 
     def __init__(
-        self, classifier, generator=None, encoder=None, discriminator=None, *, capacity=16, max_channels=512,
-        latent_dim=512, depth=8, mapping_form="reproduction", encoder_gain=1.0, condition_on="probabilities",
-        alternation="micro", rec_in_discriminator_phase=None, rec_weight=1.0, perceptual_weight=0.1, w_weight=0.1,
-        pixel_weight=1.0, kl_weight=1.0, reverse_kl=False, perceptual=None, stretch=False, path_source="both",
-        w_match=None, w_match_weight=1.0, average=0.998, **gan,
-    ):  # fmt: skip
+        self,
+        classifier,
+        generator=None,
+        encoder=None,
+        discriminator=None,
+        *,
+        capacity=16,
+        max_channels=512,
+        latent_dim=512,
+        depth=8,
+        mapping_form="reproduction",
+        encoder_gain=1.0,
+        condition_on="probabilities",
+        alternation="micro",
+        rec_in_discriminator_phase=None,
+        rec_weight=1.0,
+        perceptual_weight=0.1,
+        w_weight=0.1,
+        pixel_weight=1.0,
+        kl_weight=1.0,
+        reverse_kl=False,
+        perceptual=None,
+        stretch=False,
+        path_source="both",
+        w_match=None,
+        w_match_weight=1.0,
+        average=0.998,
+        **gan,
+    ):
         (size, _, channels), classes = check_classifier(classifier)
         widths = {"capacity": capacity, "max_channels": max_channels}
         latent_dim = latent_dim if generator is None else generator.latent_dim
         super().__init__(
-            generator or Generator(size, channels, latent_dim=latent_dim, depth=depth, mapping_form=mapping_form,
-                                   conditions=classes, **widths),
+            generator
+            or Generator(
+                size,
+                channels,
+                latent_dim=latent_dim,
+                depth=depth,
+                mapping_form=mapping_form,
+                conditions=classes,
+                **widths,
+            ),
             discriminator or build_discriminator(size, channels, conditions=classes, **widths),
-            average=average, **gan,
-        )  # fmt: skip
+            average=average,
+            **gan,
+        )
         self.classifier = classifier
         self.encoder = encoder or build_encoder(
             size, channels, latent_dim=latent_dim, gain=encoder_gain, **widths
-        )  # fmt: skip
-        self.averaged_encoder = averaged_copy(self.encoder) if average else None
-        self.condition_on, self.alternation, self.path_source = condition_on, alternation, path_source
+        )
+        self.ema_encoder = ema_copy(self.encoder) if average else None
+        self.condition_on, self.alternation, self.path_source = (
+            condition_on,
+            alternation,
+            path_source,
+        )
         self.rec_in_discriminator_phase = rec_in_discriminator_phase
-        self.rec_weight, self.perceptual_weight, self.w_weight = rec_weight, perceptual_weight, w_weight
-        self.pixel_weight, self.kl_weight, self.reverse_kl, self.stretch = pixel_weight, kl_weight, reverse_kl, stretch
+        self.rec_weight, self.perceptual_weight, self.w_weight = (
+            rec_weight,
+            perceptual_weight,
+            w_weight,
+        )
+        self.pixel_weight, self.kl_weight, self.reverse_kl, self.stretch = (
+            pixel_weight,
+            kl_weight,
+            reverse_kl,
+            stretch,
+        )
         self.w_match, self.w_match_weight = w_match, w_match_weight
         self.given_perceptual = perceptual
-        self.perceptual = perceptual or (ClassifierDistance(classifier) if perceptual_weight else None)
+        self.perceptual = perceptual or (
+            ClassifierDistance(classifier) if perceptual_weight else None
+        )
         self.noise = np.random.default_rng(0).random((1, size, size, 1), "float32")
         # With alternation by the step, whose turn is next: 0 is the latents'.
-        self.turn = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="turn")
+        self.turn = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="turn"
+        )
         self._check_fit((size, size, channels), classes)
 
     def _check_fit(self, shape, classes):
@@ -292,30 +423,52 @@ class StylEx(StyleGAN2):
             )
         ends = tuple(self.encoder.inputs[0].shape[1:]), tuple(self.encoder.outputs[0].shape[1:])
         if ends != (shape, (self.latent_dim,)):
-            raise ValueError(f"encoder must turn {shape} into ({self.latent_dim},); received {ends[0]} into {ends[1]}")
+            raise ValueError(
+                f"encoder must turn {shape} into ({self.latent_dim},); received {ends[0]} into {ends[1]}"
+            )
         check_choices({name: getattr(self, name) for name in CHOICES})
 
     def get_config(self):
         own = (
-            "condition_on", "alternation", "rec_in_discriminator_phase", "rec_weight", "perceptual_weight", "w_weight",
-            "pixel_weight", "kl_weight", "reverse_kl", "stretch", "path_source", "w_match", "w_match_weight",
-        )  # fmt: skip
+            "condition_on",
+            "alternation",
+            "rec_in_discriminator_phase",
+            "rec_weight",
+            "perceptual_weight",
+            "w_weight",
+            "pixel_weight",
+            "kl_weight",
+            "reverse_kl",
+            "stretch",
+            "path_source",
+            "w_match",
+            "w_match_weight",
+        )
         perceptual = self.given_perceptual
         if isinstance(perceptual, ClassifierDistance) and perceptual.classifier is self.classifier:
-            perceptual = {"layers": list(perceptual.maps)}  # the classifier once: no file holds weights of a second
+            perceptual = {
+                "layers": list(perceptual.maps)
+            }  # the classifier once: no file holds weights of a second
         nested = {"classifier": self.classifier, "encoder": self.encoder, "perceptual": perceptual}
-        nested = {name: keras.saving.serialize_keras_object(value) for name, value in nested.items()}
+        nested = {
+            name: keras.saving.serialize_keras_object(value) for name, value in nested.items()
+        }
         return super().get_config() | {name: getattr(self, name) for name in own} | nested
 
     @classmethod
     def from_config(cls, config):
-        config = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+        config = {
+            key: keras.saving.deserialize_keras_object(value) for key, value in config.items()
+        }
         if isinstance(config["perceptual"], dict):
             config["perceptual"] = ClassifierDistance(config["classifier"], **config["perceptual"])
         return cls(**config)
 
     def checkpoint_networks(self):
-        return super().checkpoint_networks() | {"E": self.averaged_encoder or self.encoder, "C": self.classifier}
+        return super().checkpoint_networks() | {
+            "E": self.ema_encoder or self.encoder,
+            "C": self.classifier,
+        }
 
     # === Training ===
 
@@ -330,7 +483,11 @@ class StylEx(StyleGAN2):
     def label_conditions(self, labels):
         """What the generator is told of classes [N]; by logits, those of a probability of 0.99."""
         one_hot = super().label_conditions(labels)
-        return one_hot if self.condition_on == "probabilities" else ops.log(0.99 * one_hot + 0.01 / self.classes)
+        return (
+            one_hot
+            if self.condition_on == "probabilities"
+            else ops.log(0.99 * one_hot + 0.01 / self.classes)
+        )
 
     def batch_styles(self, real, latents, conditions):
         """Styles [N, blocks, style_dim] for a batch, as many halves as `latents` says of latents, the rest encoded.
@@ -360,13 +517,18 @@ class StylEx(StyleGAN2):
             "w": ops.mean(ops.abs(ops.cast(encoded - self.encoder(fake, training=True), "float32")))
             if self.w_weight
             else zero,
-            "kl": ops.mean(class_divergence(*((found, logits) if self.reverse_kl else (logits, found)))),
+            "kl": ops.mean(
+                class_divergence(*((found, logits) if self.reverse_kl else (logits, found)))
+            ),
             "agreement": ops.mean(ops.cast(same, "float32")),
         }
 
     def reconstruction(self, parts):
         """The weighted sum of the distances, without KL."""
-        weighted = {name: getattr(self, f"{name}_weight") * parts[name] for name in ("pixel", "perceptual", "w")}
+        weighted = {
+            name: getattr(self, f"{name}_weight") * parts[name]
+            for name in ("pixel", "perceptual", "w")
+        }
         return self.rec_weight * sum(weighted.values())
 
     def drawn(self, real, logits, latents, path=True):
@@ -379,7 +541,11 @@ class StylEx(StyleGAN2):
         conditions, noise = self.condition(logits), self.random_noise(ops.shape(real)[0])
         w, encoded = self.batch_styles(real, latents, conditions)
         fake = self.generator([w, noise], training=True)
-        loss, numbers, source = ops.zeros((), "float32"), [], {"z": LATENTS, "both": BOTH, "encoder": ENCODED}
+        loss, numbers, source = (
+            ops.zeros((), "float32"),
+            [],
+            {"z": LATENTS, "both": BOTH, "encoder": ENCODED},
+        )
         if path:
             of = source[self.path_source]
             styles = lambda: w if of == latents else self.batch_styles(real, of, conditions)[0]  # noqa: E731
@@ -391,7 +557,9 @@ class StylEx(StyleGAN2):
             twice = 2.0 if self.alternation == "step" else 1.0
             loss = loss + twice * (self.reconstruction(parts) + self.kl_weight * parts["kl"])
             if self.w_match:
-                goal = ops.stop_gradient(self.generator.mapping(self.random_latents(ops.shape(encoded)[0])))
+                goal = ops.stop_gradient(
+                    self.generator.mapping(self.random_latents(ops.shape(encoded)[0]))
+                )
                 pair = ops.cast(encoded, "float32"), ops.cast(goal, "float32")
                 loss = loss + twice * self.w_match_weight * W_DISTANCES[self.w_match](*pair)
             numbers += [parts[name] for name in PARTS]
@@ -407,14 +575,17 @@ class StylEx(StyleGAN2):
 
         def traced(images, path=True):
             logits = self.logits(images)
-            outputs, pull = self.trace(players, lambda: self.drawn(images, logits, latents, path))
+            outputs, pull = self.vjp(players, lambda: self.drawn(images, logits, latents, path))
             return ops.softmax(logits, axis=-1), outputs, pull
 
         def gradients(conditions, outputs, pull, judged=True):
             fake, loss, numbers = outputs
             g_loss, slope = None, ops.zeros_like(fake)
             if judged:
-                objective = lambda fake: self.generator_loss(self.judge(fake, conditions), None)  # noqa: E731
+                def objective(fake):
+                    return self.generator_loss(
+                                    self.discriminate(fake, conditions), None
+                                )  # noqa: E731
                 g_loss, slope = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 
@@ -426,15 +597,23 @@ class StylEx(StyleGAN2):
             _, before = gradients(*batch, judged=again)
             if extra != "accumulate":
                 self.apply_gradients(players, before)
-            batch = traced(second, path=False)  # one a batch: an extra step has already moved on the count of updates
+            batch = traced(
+                second, path=False
+            )  # one a batch: an extra step has already moved on the count of updates
         g_loss, slopes = gradients(*batch)
         if extra == "accumulate":
             slopes = [one + other for one, other in zip(before, slopes, strict=True)]
         self.apply_gradients(players, slopes)
-        if self.averaged:
-            self.average(self.averaged, self.generator, self.average_decay)
-            self.average(self.averaged_encoder, self.encoder, self.average_decay)
-        numbers = dict(zip(("path_penalty", *PARTS), ops.unstack(batch[1][2], 6 if latents < 2 else 1), strict=False))
+        if self.ema_generator:
+            self.update_ema(self.ema_generator, self.generator, self.ema_decay)
+            self.update_ema(self.ema_encoder, self.encoder, self.ema_decay)
+        numbers = dict(
+            zip(
+                ("path_penalty", *PARTS),
+                ops.unstack(batch[1][2], 6 if latents < 2 else 1),
+                strict=False,
+            )
+        )
         numbers["path_penalty"] = path_penalty
         if latents < 2:
             numbers["reconstruction"] = self.reconstruction(numbers)
@@ -459,13 +638,17 @@ class StylEx(StyleGAN2):
         logits = self.logits(real)
         fake, _, numbers = self.drawn(real, logits, ENCODED, path=False)
         conditions = ops.softmax(logits, axis=-1)
-        real_logits, fake_logits = (self.judge(each, conditions, training=False) for each in (real, fake))
+        real_logits, fake_logits = (
+            self.discriminate(each, conditions, training=False) for each in (real, fake)
+        )
         parts = dict(zip(PARTS, ops.unstack(numbers, 6)[1:], strict=True))
         return self.report(
             generator_loss=self.generator_loss(fake_logits, None),
             discriminator_loss=self.discriminator_loss(real_logits, fake_logits, None),
-            reconstruction=self.reconstruction(parts), **parts, **self.accuracies(real_logits, fake_logits),
-        )  # fmt: skip
+            reconstruction=self.reconstruction(parts),
+            **parts,
+            **self.accuracies(real_logits, fake_logits),
+        )
 
     def fit(self, x=None, y=None, **arguments):
         """As `AdversarialModel.fit`; compiles with the reproduction's Adams, `adams()`, where nobody has."""
@@ -487,7 +670,11 @@ class StylEx(StyleGAN2):
             )
         missing = set(range(self.classes))
         for start in range(0, len(images), 500):
-            missing -= set(self._in_blocks(self.classifier, images[start : start + 500]).argmax(axis=1).tolist())
+            missing -= set(
+                self._in_blocks(self.classifier, images[start : start + 500])
+                .argmax(axis=1)
+                .tolist()
+            )
             if not missing:
                 return
         raise ValueError(
@@ -498,27 +685,37 @@ class StylEx(StyleGAN2):
 
     def _in_blocks(self, network, *arrays, size=100):
         """`network` on arrays of equally many rows, `size` at a time: numpy."""
-        parts = [[a[start : start + size] for a in arrays] for start in range(0, len(arrays[0]), size)]
-        return np.concatenate([network.predict_on_batch(part if len(part) > 1 else part[0]) for part in parts])
+        parts = [
+            [a[start : start + size] for a in arrays] for start in range(0, len(arrays[0]), size)
+        ]
+        return np.concatenate(
+            [network.predict_on_batch(part if len(part) > 1 else part[0]) for part in parts]
+        )
 
     def encode(self, images, batch_size=100):
         """w [N, latent_dim] of images [N, H, W, C] in [-1, 1], a float32 array."""
         images = check_images(images, self.image_shape)
-        return self._in_blocks(self.averaged_encoder or self.encoder, images, size=batch_size)
+        return self._in_blocks(self.ema_encoder or self.encoder, images, size=batch_size)
 
     def conditions_of(self, images, batch_size=100):
         """What the generator is told of images [N, H, W, C]: [N, K], a float32 array."""
-        logits = self._in_blocks(self.classifier, check_images(images, self.image_shape), size=batch_size)
+        logits = self._in_blocks(
+            self.classifier, check_images(images, self.image_shape), size=batch_size
+        )
         return np.array(ops.convert_to_numpy(self.condition(ops.cast(logits, "float32"))))
 
     def image_styles(self, images, batch_size=100):
         """The generator's w [N, blocks, style_dim] of images [N, H, W, C], a float32 array."""
-        w = np.concatenate([self.encode(images, batch_size), self.conditions_of(images, batch_size)], axis=1)
+        w = np.concatenate(
+            [self.encode(images, batch_size), self.conditions_of(images, batch_size)], axis=1
+        )
         return np.repeat(w[:, None], self.generator.blocks, axis=1)
 
     def styles(self, images, batch_size=100):
         """The style vectors of images [N, H, W, C], for `generator.draw`: `(styles, colours)`, lists of arrays."""
-        found = (self.averaged or self.generator).styles(ops.convert_to_tensor(self.image_styles(images, batch_size)))
+        found = (self.ema_generator or self.generator).styles(
+            ops.convert_to_tensor(self.image_styles(images, batch_size))
+        )
         return tuple([np.array(ops.convert_to_numpy(style)) for style in part] for part in found)
 
     def reconstruct(self, images, batch_size=100):
@@ -529,7 +726,11 @@ class StylEx(StyleGAN2):
         """
         w = self.image_styles(images, batch_size)
         noise = np.repeat(self.noise, len(w), axis=0)
-        return np.clip(self._in_blocks(self.averaged or self.generator, w, noise, size=batch_size), -1.0, 1.0)
+        return np.clip(
+            self._in_blocks(self.ema_generator or self.generator, w, noise, size=batch_size),
+            -1.0,
+            1.0,
+        )
 
     def reconstruction_scores(self, images, batch_size=100):
         """How well images [N, H, W, C], best held-out ones, are drawn again: a dictionary of floats.
@@ -539,7 +740,9 @@ class StylEx(StyleGAN2):
             kl: KL(C(x) || C(x')); perceptual: the model's distance, where it has one.
         """
         real, fake = check_images(images, self.image_shape), self.reconstruct(images, batch_size)
-        logits, found = (self._in_blocks(self.classifier, each, size=batch_size) for each in (real, fake))
+        logits, found = (
+            self._in_blocks(self.classifier, each, size=batch_size) for each in (real, fake)
+        )
         scores = {
             "pixel": np.abs(real - fake).mean() / 2,
             "agreement": (logits.argmax(axis=1) == found.argmax(axis=1)).mean(),
@@ -555,8 +758,10 @@ class StylEx(StyleGAN2):
     def w_samples(self, images, seed=0):
         """As many w of latents as of images [N, H, W, C]: two arrays [N, latent_dim], S(z) and E(x)."""
         encoded = self.encode(images)
-        latents = np.random.default_rng(check_seed(seed)).standard_normal((len(encoded), self.latent_dim), "float32")
-        return self._in_blocks((self.averaged or self.generator).mapping, latents), encoded
+        latents = np.random.default_rng(check_seed(seed)).standard_normal(
+            (len(encoded), self.latent_dim), "float32"
+        )
+        return self._in_blocks((self.ema_generator or self.generator).mapping, latents), encoded
 
     def w_gap(self, images, seed=0):
         """How far the w of latents and of images [N, H, W, C] are apart; see `metrics.style_gap`."""

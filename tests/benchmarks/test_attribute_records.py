@@ -20,14 +20,19 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (40, 8, 8, 1)).astype("float32"
 def explained():
     """A StylEx of random weights, whose classifier asks for light, more or less than the median of its drawings."""
     keras.utils.set_random_seed(0)
-    light = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
+    light = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    )
     networks = (
-        Generator(8, 1, latent_dim=3, depth=1, conditions=2, **TINY), build_encoder(8, 1, latent_dim=3, **TINY),
+        Generator(8, 1, latent_dim=3, depth=1, conditions=2, **TINY),
+        build_encoder(8, 1, latent_dim=3, **TINY),
         build_discriminator(8, 1, conditions=2, **TINY),
-    )  # fmt: skip
+    )
     model = StylEx(light, *networks, perceptual_weight=0.0, average=None)
     usual = float(np.median(model.reconstruct(IMAGES).mean(axis=(1, 2, 3))))
-    light.layers[-1].set_weights([np.array([[4.0, -4.0]], "float32"), usual * np.array([-4.0, 4.0], "float32")])
+    light.layers[-1].set_weights(
+        [np.array([[4.0, -4.0]], "float32"), usual * np.array([-4.0, 4.0], "float32")]
+    )
     return model
 
 
@@ -38,7 +43,16 @@ def test_numbers_and_pictures_are_kept(monkeypatch, tmp_path):
         commands.append(command[1:])
         strategies = command[-2].removeprefix("--strategies=").split(",")
         folder = command[-1].removeprefix("--out=")
-        explain.run(model, IMAGES, IMAGES, folder, k=3, names=["light", "dark"], count=12, strategies=strategies)
+        explain.run(
+            model,
+            IMAGES,
+            IMAGES,
+            folder,
+            k=3,
+            names=["light", "dark"],
+            count=12,
+            strategies=strategies,
+        )
 
     monkeypatch.setattr(attributes, "subprocess", types.SimpleNamespace(run=explain_it))
     monkeypatch.setattr(explain, "load", lambda *of: (IMAGES, IMAGES, ["light", "dark"]))
@@ -47,23 +61,37 @@ def test_numbers_and_pictures_are_kept(monkeypatch, tmp_path):
     attributes.run("a_preset", tmp_path / "page", tmp_path)
     assert commands[0][:3] == ["-m", "zoo.explain", "--checkpoint=a_preset"]
     record = json.loads((tmp_path / "attributes.json").read_text())
-    assert record["command"] == "python " + " ".join(commands[0][:-1]) and "cpu" in record["machine"]
+    assert (
+        record["command"] == "python " + " ".join(commands[0][:-1]) and "cpu" in record["machine"]
+    )
     assert [row["strategy"] for row in record["sufficiency"]] == ["shared", "independent", "subset"]
     found = len(record["attributes"])
     assert 1 <= found <= 3
     shown = min(found, attributes.FIRST)
-    with Image.open(tmp_path / "attributes.png") as first, Image.open(tmp_path / "attributes_flips.png") as flips:
+    with (
+        Image.open(tmp_path / "attributes.png") as first,
+        Image.open(tmp_path / "attributes_flips.png") as flips,
+    ):
         assert first.size == (8 * (7 * shown + shown - 1), 8 * attributes.SHOWN)
         assert flips.height == 8 * attributes.SHOWN and flips.width > 8 * 2
 
-    runs = [{
-        "preset": "tiny", "seconds": 60, "peak_memory_mib": 1024, "settings": {"epochs": 3},
-        "scores": {
-            "classifier_accuracy": 0.9, "heldout_agreement": 0.985, "heldout_pixel": 0.03, "sample_agreement": 0.9,
-            "sample_diversity": 0.8,
-        },
-        "machine": record["machine"], "versions": {"keras": "3", "backend": "tensorflow"},
-    }]  # fmt: skip
+    runs = [
+        {
+            "preset": "tiny",
+            "seconds": 60,
+            "peak_memory_mib": 1024,
+            "settings": {"epochs": 3},
+            "scores": {
+                "classifier_accuracy": 0.9,
+                "heldout_agreement": 0.985,
+                "heldout_pixel": 0.03,
+                "sample_agreement": 0.9,
+                "sample_diversity": 0.8,
+            },
+            "machine": record["machine"],
+            "versions": {"keras": "3", "backend": "tensorflow"},
+        }
+    ]
     monkeypatch.setattr(tables.quality, "read", lambda name: runs)
     monkeypatch.setattr(attributes, "RECORD", pathlib.Path(tmp_path / "attributes.json"))
     table = tables.stylex()

@@ -9,18 +9,35 @@ import pytest
 
 from benchmarks import claims
 from benchmarks.claims import Arm, Claim, Experiment, runner, verdicts
-from benchmarks.claims.verdicts import ANSWERED, FAILS, HOLDS, OPEN, Alike, All, Best, Better, Within
+from benchmarks.claims.verdicts import (
+    ANSWERED,
+    FAILS,
+    HOLDS,
+    OPEN,
+    Alike,
+    All,
+    Best,
+    Better,
+    Within,
+)
 
 
 def runs(**arms):
     """Runs whose measure `x` is as told, and halfway there half of it."""
     return {
-        name: [{"measures": {"x": x}, "curve": [{"epoch": 5, "y": x / 2}, {"epoch": 10, "y": x}]} for x in values]
+        name: [
+            {"measures": {"x": x}, "curve": [{"epoch": 5, "y": x / 2}, {"epoch": 10, "y": x}]}
+            for x in values
+        ]
         for name, values in arms.items()
     }
 
 
-APART, NEAR, TWICE = {"a": [1, 1.1, 0.9], "b": [2, 2.1, 1.9]}, {"a": [1, 1.1, 0.9], "b": [1.05, 0.95, 1.1]}, [1.0, 3.0]
+APART, NEAR, TWICE = (
+    {"a": [1, 1.1, 0.9], "b": [2, 2.1, 1.9]},
+    {"a": [1, 1.1, 0.9], "b": [1.05, 0.95, 1.1]},
+    [1.0, 3.0],
+)
 STEPS = {"a": [1, 2, 3], "b": [1.1, 2.12, 3.09]}
 
 
@@ -32,12 +49,24 @@ STEPS = {"a": [1, 2, 3], "b": [1.1, 2.12, 3.09]}
         (Better("x", "b", ("a",), higher=True), APART, HOLDS),
         (Better("x", "a", ("b",)), NEAR, OPEN),
         (Better("x", "a", ("b",)), {"a": [1], "b": [2]}, OPEN),  # one seed has no spread
-        (Better("x", "a", ("b",)), {"a": [1, 1], "b": [1, 1]}, OPEN),  # both at a floor: nothing to be seen
+        (
+            Better("x", "a", ("b",)),
+            {"a": [1, 1], "b": [1, 1]},
+            OPEN,
+        ),  # both at a floor: nothing to be seen
         (Better("x", "a", ("b", "c")), APART | {"c": TWICE}, OPEN),
         (Better("x", "a", ("b",), log=True, times=1.5), APART, HOLDS),
         (Better("x", "a", ("b",), log=True, times=3), APART, FAILS),
-        (Better("x", "a", ("b",), log=True, times=0.8), {"a": [1.1, 1.11], "b": [1, 1.01]}, HOLDS),  # not much worse
-        (Better("x", "a", ("b",), log=True), {"a": [50, 52, 47], "b": [60, 5000, 55]}, OPEN),  # one run collapsed
+        (
+            Better("x", "a", ("b",), log=True, times=0.8),
+            {"a": [1.1, 1.11], "b": [1, 1.01]},
+            HOLDS,
+        ),  # not much worse
+        (
+            Better("x", "a", ("b",), log=True),
+            {"a": [50, 52, 47], "b": [60, 5000, 55]},
+            OPEN,
+        ),  # one run collapsed
         (Better("y@50%", "a", ("b",)), APART, HOLDS),
         (Alike("x", ("a", "b"), share=0.5), NEAR, HOLDS),
         (Alike("x", ("a", "b"), share=0.25), APART, FAILS),
@@ -61,24 +90,24 @@ STEPS = {"a": [1, 2, 3], "b": [1.1, 2.12, 3.09]}
     ],
 )
 def test_rules(rule, arms, verdict):
-    found, finding = rule.judge(runs(**arms))
+    found, finding = rule.discriminate(runs(**arms))
     assert found == verdict and finding
     assert verdicts.measures(rule) in (["x"], ["y"]) and "standard errors" in rule.sentence()
 
 
 def test_a_finding_is_told_once():
     rule = All(Better("x", "a", ("b",)), Within("x", "a", high=2), Within("x", "b", low=1))
-    assert rule.judge(runs(**APART))[1].count("x: ") == 1
+    assert rule.discriminate(runs(**APART))[1].count("x: ") == 1
 
 
 def test_the_answer_of_an_open_question_names_whom_it_cannot_tell_apart():
-    _, finding = Best("x", ("a", "b", "c")).judge(runs(**APART, c=[1.05, 1.1, 0.95]))
+    _, finding = Best("x", ("a", "b", "c")).discriminate(runs(**APART, c=[1.05, 1.1, 0.95]))
     assert finding.startswith("a is ahead of b; c cannot be told from it. x: a 1 ± 0.1")
 
 
 def test_a_measure_that_nobody_took_is_named():
     with pytest.raises(ValueError, match="measure must be of the run's, x; received 'z'"):
-        Better("z", "a", ("b",)).judge(runs(**APART))
+        Better("z", "a", ("b",)).discriminate(runs(**APART))
 
 
 # === The queue ===
@@ -95,12 +124,28 @@ def suite(monkeypatch):
         print("noise")
         if trouble.get(len(called)):
             raise trouble[len(called)]
-        return {"measures": {"x": settings["rate"] + 0.01 * seed}, "curve": [{"epoch": 1, "x": math.nan}]}
+        return {
+            "measures": {"x": settings["rate"] + 0.01 * seed},
+            "curve": [{"epoch": 1, "x": math.nan}],
+        }
 
     cheap = Experiment("cheap", run, lambda settings: 0.1)
-    arms = {name: Arm(cheap, {"rate": rate, "epochs": 3}) for name, rate in (("low", 1.0), ("high", 2.0), ("top", 3.0))}
-    first = Claim("mnist-randn", {n: arms[n] for n in ("low", "high")}, Better("x", "low", ("high",)), "x, no judge.")
-    other = Claim("vae-elbo", {n: arms[n] for n in ("low", "top", "high")}, Better("x", "top", ("low",)), "the same.")
+    arms = {
+        name: Arm(cheap, {"rate": rate, "epochs": 3})
+        for name, rate in (("low", 1.0), ("high", 2.0), ("top", 3.0))
+    }
+    first = Claim(
+        "mnist-randn",
+        {n: arms[n] for n in ("low", "high")},
+        Better("x", "low", ("high",)),
+        "x, no judge.",
+    )
+    other = Claim(
+        "vae-elbo",
+        {n: arms[n] for n in ("low", "top", "high")},
+        Better("x", "top", ("low",)),
+        "the same.",
+    )
     monkeypatch.setattr(claims, "FAMILIES", ("metrics",))
     monkeypatch.setattr(claims, "_family", lambda name: [other, first])
     monkeypatch.setattr(runner.timing, "commit", lambda: "abc")
@@ -117,13 +162,21 @@ def test_the_cheapest_comes_first_and_no_run_twice(suite, tmp_path, capsys):
     result = json.loads((tmp_path / "results/mnist-randn.json").read_text())
     assert result["arms"]["low"]["settings"] == {"rate": 1.0, "epochs": 3} and result["seeds"] == 2
     run = result["arms"]["high"]["runs"][1]
-    assert run["measures"] == {"x": 2.01} and run["curve"] == [{"epoch": 1, "x": None}] and run["seed"] == 1
+    assert (
+        run["measures"] == {"x": 2.01}
+        and run["curve"] == [{"epoch": 1, "x": None}]
+        and run["seed"] == 1
+    )
     assert {"commit", "machine", "versions", "seconds"} <= set(run)
     assert len([*(tmp_path / "results/pictures").glob("cheap-*.png")]) == 3
 
-    runner.run(seeds=2, runs=tmp_path / "elsewhere", results=folders["results"])  # the repository's files are enough
+    runner.run(
+        seeds=2, runs=tmp_path / "elsewhere", results=folders["results"]
+    )  # the repository's files are enough
     assert len(called) == 6
-    runner.run(["mnist-randn"], seeds=2, budget=1, **folders)  # another budget is another run, and no result here
+    runner.run(
+        ["mnist-randn"], seeds=2, budget=1, **folders
+    )  # another budget is another run, and no result here
     assert len(called) == 10 and (tmp_path / "runs/budget_1/mnist-randn.json").exists()
     assert json.loads((tmp_path / "results/mnist-randn.json").read_text()) == result
 
@@ -136,14 +189,17 @@ def test_killed_it_goes_on_where_it_stopped(suite, tmp_path):
         runner.run(["mnist-randn"], seeds=2, **folders)
     assert not folders["results"].exists()
     state = runner.states(folders["results"])["mnist-randn"]
-    assert state.told(folders["runs"], seeds=2) == "ready to run: about 1 min for 2 seeds, 1 of 4 runs done"
+    assert (
+        state.told(folders["runs"], seeds=2)
+        == "ready to run: about 1 min for 2 seeds, 1 of 4 runs done"
+    )
     assert runner.run(["mnist-randn"], seeds=2, **folders) == {"mnist-randn": HOLDS}
     assert called == [(1.0, 0), (2.0, 0), (2.0, 0), (1.0, 1), (2.0, 1)]
 
 
 def test_arms_that_a_rule_does_not_name_need_not_have_its_measure():
     beside = {"c": [{"measures": {"z": 1.0}}]}
-    assert Better("x", "b", ("a",), higher=True).judge(runs(**APART) | beside)[0] == HOLDS
+    assert Better("x", "b", ("a",), higher=True).discriminate(runs(**APART) | beside)[0] == HOLDS
 
 
 def test_what_fails_is_told_and_the_next_comes(suite, tmp_path, capsys):
@@ -164,7 +220,10 @@ def test_a_result_of_more_seeds_is_left_alone(suite, tmp_path, capsys):
     runner.run(["mnist-randn"], seeds=2, **folders)
     before = (tmp_path / "results/mnist-randn.json").read_text()
     assert runner.run(["mnist-randn"], seeds=1, **folders) == {} and len(called) == 4
-    assert "mnist-randn: left alone: its result is of 2 seeds, more than 1\n" in capsys.readouterr().out
+    assert (
+        "mnist-randn: left alone: its result is of 2 seeds, more than 1\n"
+        in capsys.readouterr().out
+    )
     assert (tmp_path / "results/mnist-randn.json").read_text() == before
 
 
@@ -178,7 +237,9 @@ def test_a_setting_that_is_the_recipes_own_makes_no_run_of_its_own(suite):
 
 def test_what_is_missing_is_told(suite, tmp_path, capsys, monkeypatch):
     _, _, first = suite
-    lacking = dataclasses.replace(first.arms["low"].experiment, missing=lambda: "the data, at a place")
+    lacking = dataclasses.replace(
+        first.arms["low"].experiment, missing=lambda: "the data, at a place"
+    )
     claim = dataclasses.replace(first, arms={"low": Arm(lacking, {"rate": 1.0})})
     monkeypatch.setattr(claims, "_family", lambda name: [claim])
     assert runner.run(runs=tmp_path, results=tmp_path) == {}
@@ -188,7 +249,13 @@ def test_what_is_missing_is_told(suite, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "broken", ['{"claim": "mnist-', '{"arms": {"low": {"runs": [{}]}}}', '{"verdict": "yes", "arms": {}}', "[]"]
+    "broken",
+    [
+        '{"claim": "mnist-',
+        '{"arms": {"low": {"runs": [{}]}}}',
+        '{"verdict": "yes", "arms": {}}',
+        "[]",
+    ],
 )
 def test_a_broken_file_is_named_and_made_anew(suite, tmp_path, capsys, broken):
     called, _, _ = suite
@@ -207,7 +274,9 @@ def test_a_broken_file_is_named_and_made_anew(suite, tmp_path, capsys, broken):
 
 
 def test_bad_requests():
-    with pytest.raises(ValueError, match="a claim must be one of noted_claims.csv; received 'mnist-rand'"):
+    with pytest.raises(
+        ValueError, match="a claim must be one of noted_claims.csv; received 'mnist-rand'"
+    ):
         runner.run(["mnist-rand"])
     with pytest.raises(ValueError, match="at least 1; received 0 and None"):
         runner.run(seeds=0)
@@ -222,7 +291,11 @@ def test_every_noted_claim_is_an_experiment():
     for claim in found:
         named = set(claim.arms)
         for rule in getattr(claim.rule, "rules", (claim.rule,)):
-            used = {getattr(rule, "arm", None), *getattr(rule, "others", ()), *getattr(rule, "arms", ())} - {None}
+            used = {
+                getattr(rule, "arm", None),
+                *getattr(rule, "others", ()),
+                *getattr(rule, "arms", ()),
+            } - {None}
             assert used <= named, claim.id
         assert claim.says and 0 < claim.minutes(3) < 600
         json.dumps([arm.settings for arm in claim.arms.values()])
@@ -239,8 +312,14 @@ def test_the_arms_are_settings_of_their_recipes():
         kind = kind or (module.stylex if family == "stylex" else module.variants).RECIPE
         for claim in module.CLAIMS:
             for arm in claim.arms.values():
-                if "epochs" in arm.settings and "latents" not in arm.settings and "blocks" not in arm.settings:
-                    recipe.settings_of(kind, None, seed=1, **arm.settings)  # raises for a setting that there is not
+                if (
+                    "epochs" in arm.settings
+                    and "latents" not in arm.settings
+                    and "blocks" not in arm.settings
+                ):
+                    recipe.settings_of(
+                        kind, None, seed=1, **arm.settings
+                    )  # raises for a setting that there is not
 
 
 def test_a_claim_trains_a_recipe_and_goes_on(tmp_path, monkeypatch):
@@ -249,7 +328,9 @@ def test_a_claim_trains_a_recipe_and_goes_on(tmp_path, monkeypatch):
     from zoo import recipe
 
     digits = zoo.mnist_gan.load(recipe.settings_of(zoo.mnist_gan.RECIPE))
-    monkeypatch.setattr(zoo.mnist_gan, "load", lambda settings: (digits[0][:96], digits[1][:96], 10))
+    monkeypatch.setattr(
+        zoo.mnist_gan, "load", lambda settings: (digits[0][:96], digits[1][:96], 10)
+    )
     monkeypatch.setattr(mnist, "SAMPLES", 1000)
     (claim,) = [claim for claim in mnist.CLAIMS if claim.id == "mnist-early-discriminator"]
     tiny = {"width": 2, "epochs": 2, "score_every": 2}
@@ -263,12 +344,18 @@ def test_a_claim_trains_a_recipe_and_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(recipe.callbacks.NonFiniteGuard, "on_epoch_begin", stop)
         runner.run(seeds=1, runs=tmp_path, results=tmp_path / "results")
-    assert runner.run(seeds=1, runs=tmp_path, results=tmp_path / "results") == {claim.id: OPEN}  # one seed
+    assert runner.run(seeds=1, runs=tmp_path, results=tmp_path / "results") == {
+        claim.id: OPEN
+    }  # one seed
     (folder,) = tmp_path.glob("mnist_gan-*")
     assert "after epoch 1 of 2" in (folder / "output.txt").read_text()
-    (run,) = json.loads((tmp_path / "results" / f"{claim.id}.json").read_text())["arms"]["run"]["runs"]
+    (run,) = json.loads((tmp_path / "results" / f"{claim.id}.json").read_text())["arms"]["run"][
+        "runs"
+    ]
     assert [row["epoch"] for row in run["curve"]] == [1, 2] and run["measures"]["diverged"] == 0
-    assert {"digit_frechet_distance", "stroke_width", "fine_power", "first_layer_slope"} <= set(run["measures"])
+    assert {"digit_frechet_distance", "stroke_width", "fine_power", "first_layer_slope"} <= set(
+        run["measures"]
+    )
     assert (tmp_path / "results/pictures" / f"{run['key']}.png").exists()
 
 
@@ -279,10 +366,14 @@ def test_a_diverged_run_is_scored_and_told(tmp_path):
 
     def build(settings):
         model = mnist_gan.build(settings)
-        model.fit = lambda *arguments, **options: (_ for _ in ()).throw(NonFiniteLoss("the loss is nan"))
+        model.fit = lambda *arguments, **options: (_ for _ in ()).throw(
+            NonFiniteLoss("the loss is nan")
+        )
         return model
 
-    kind = dataclasses.replace(mnist_gan.RECIPE, build=build, score=lambda settings: lambda model, n: {"x": 1.0})
+    kind = dataclasses.replace(
+        mnist_gan.RECIPE, build=build, score=lambda settings: lambda model, n: {"x": 1.0}
+    )
     experiment = training.training(kind, "corrected", lambda settings: 1.0, name="diverging")
     found = experiment.run({"epochs": 2, "width": 2}, 0, tmp_path / "run")
     assert found["measures"] == {"x": 1.0, "diverged": 1} and found["curve"] == []

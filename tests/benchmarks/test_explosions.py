@@ -14,7 +14,9 @@ def few(monkeypatch):
     """128 digits, and scores of none."""
     images, labels = coopnet.load("digits", 28, 1, 0)
     monkeypatch.setattr(coopnet, "load", lambda *told: (images[:128], labels[:128]))
-    judged = coopnet.RECIPE.__class__(**vars(coopnet.RECIPE) | {"score": lambda settings: lambda model, n: {"a": 1.0}})
+    judged = coopnet.RECIPE.__class__(
+        **vars(coopnet.RECIPE) | {"score": lambda settings: lambda model, n: {"a": 1.0}}
+    )
     monkeypatch.setattr(coopnet, "RECIPE", judged)
 
 
@@ -32,7 +34,7 @@ def test_a_cause_is_told_and_kept_once(few, tmp_path, monkeypatch):
     assert tables.explosions().splitlines()[2:] == [
         "| defaults | 0 | no | no | 0 | no | none |  |",
         "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 (right) |  |",
-    ]  # fmt: skip
+    ]
 
 
 def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from keras import ops
 
 from benchmarks.peers import flow as peer
-from kerasgan.models import flow as flows
+from kerasgan.models import real_nvp as flows
 
 
 def count(network):
@@ -48,7 +48,9 @@ def test_loss_is_ours(copy_weights):
     levels = np.rint((images + 1) * 127.5) + torch.rand(5, 8, 8, 1).numpy()
     x, spread = flows.logits(levels / 256)
     latents, log_determinant = ours.encode(x, labels)
-    expected = -ops.mean(flows.normal_log_prob(latents) + log_determinant + spread) + 64 * math.log(256)
+    expected = -ops.mean(flows.normal_log_prob(latents) + log_determinant + spread) + 64 * math.log(
+        256
+    )
     assert found.item() == pytest.approx(float(expected), rel=1e-5)
 
 

@@ -12,6 +12,8 @@ def test_the_peers_ways_give_our_distance():
     pairs = [peer.numpy_statistics(features) for features in (one, other)]
     ours = statistics(one), statistics(other)
     np.testing.assert_allclose(ours[0].covariance, pairs[0][1], rtol=1e-12)
-    assert frechet_distance(*ours) == pytest.approx(peer.product_eigenvalues_distance(*pairs), rel=1e-8)
+    assert frechet_distance(*ours) == pytest.approx(
+        peer.product_eigenvalues_distance(*pairs), rel=1e-8
+    )
     pytest.importorskip("scipy")
     assert frechet_distance(*ours) == pytest.approx(peer.matrix_root_distance(*pairs), rel=1e-8)

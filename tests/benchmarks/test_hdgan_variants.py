@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from benchmarks.variants import hdgan as variants
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 from kerasgan.models.hdgan import HDGAN, build_discriminator, build_generator
 
 DIM = 6
@@ -63,13 +63,18 @@ class Feed(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         random = np.random.default_rng(index)
-        real, wrong = random.uniform(-1, 1, [2, self.count, self.size, self.size, 3]).astype("float32")
+        real, wrong = random.uniform(-1, 1, [2, self.count, self.size, self.size, 3]).astype(
+            "float32"
+        )
         return real, wrong, random.normal(size=[self.count, DIM]).astype("float32")
 
 
 def compiled(gan):
     # For two steps a graph is not worth the making.
-    gan.compile(run_eagerly=True, **{player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in gan.players})
+    gan.compile(
+        run_eagerly=True,
+        **{player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in gan.players},
+    )
     return gan
 
 
@@ -88,7 +93,11 @@ def test_trains_and_is_read_again(name, tmp_path):
     before = numbers(variables)
     logs = gan.fit(Feed(gan.sizes[-1]), epochs=1, verbose=0).history
     assert set(logs) == set(gan.reports) and np.isfinite(list(logs.values())).all()
-    still = [v.path for v, old, new in zip(variables, before, numbers(variables), strict=True) if (old == new).all()]
+    still = [
+        v.path
+        for v, old, new in zip(variables, before, numbers(variables), strict=True)
+        if (old == new).all()
+    ]
     assert still == []
     assert [int(gan.optimizer[player].iterations) for player in gan.players] == [2, 2]
 
@@ -97,7 +106,9 @@ def test_trains_and_is_read_again(name, tmp_path):
     assert type(loaded) is type(gan) and loaded.count_params() == gan.count_params()
     inputs = [np.ones((2, x.shape[-1]), "float32") for x in gan.generator.inputs]
     for ours, theirs in zip(gan(inputs), loaded(inputs), strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(theirs), ops.convert_to_numpy(ours), atol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(theirs), ops.convert_to_numpy(ours), atol=1e-5
+        )
 
 
 # === One discriminator for all sizes ===
@@ -120,20 +131,33 @@ def test_shared_weights_are_known_once(tmp_path):
     real, _, embeddings = Feed(128)[0]
     images, embeddings = gan.pyramid(array(*real)), array(*embeddings)
     before = numbers(trunk.trainable_variables)
-    gan.minimize("discriminator", lambda: gan.discriminator_loss(*[gan.judge(images, embeddings)] * 3)[0])
-    assert not any((a == b).all() for a, b in zip(before, numbers(trunk.trainable_variables), strict=True))
-    assert len(gan.optimizer["discriminator"].variables) == 2 + 2 * len(owned)  # Adam's moments, rate and count
+    gan.minimize(
+        "discriminator",
+        lambda: gan.discriminator_loss(*[gan.discriminate(images, embeddings)] * 3)[0],
+    )
+    assert not any(
+        (a == b).all() for a, b in zip(before, numbers(trunk.trainable_variables), strict=True)
+    )
+    assert len(gan.optimizer["discriminator"].variables) == 2 + 2 * len(
+        owned
+    )  # Adam's moments, rate and count
 
     # Read again, they are still shared, and still the same.
     checkpoints.save(tmp_path, gan, run="shared", dataset="drawn", size=128, epoch=1)
     other = compiled(variants.SharedHDGAN.from_config(gan.get_config()))
     assert len(other.player_variables("discriminator")) == len(owned)
     assert checkpoints.resume(tmp_path, other) == 1
-    for a, b in zip(*(g.judge(images, embeddings, training=False) for g in (gan, other)), strict=True):
+    for a, b in zip(
+        *(g.discriminate(images, embeddings, training=False) for g in (gan, other)), strict=True
+    ):
         for one, two in zip(a, b, strict=True):
             assert tuple(one.shape) == (3, 1)
-            np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(two), atol=1e-5)
-    with pytest.raises(ValueError, match="discriminators must be one for each of the generator's sizes"):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(one), ops.convert_to_numpy(two), atol=1e-5
+            )
+    with pytest.raises(
+        ValueError, match="discriminators must be one for each of the generator's sizes"
+    ):
         variants.SharedHDGAN(generator((64,)), gan.discriminator)
 
 
@@ -143,21 +167,30 @@ def test_shared_weights_are_known_once(tmp_path):
 def test_layer_norm_is_of_one_image():
     gan = layer_norm(leaky=True)
     for network in (gan.generator, gan.discriminators[64]):
-        assert not any(isinstance(x, (layers.BatchNormalization, layers.ReLU)) for x in network.layers)
+        assert not any(
+            isinstance(x, (layers.BatchNormalization, layers.ReLU)) for x in network.layers
+        )
     norms = [x for x in gan.generator.layers if isinstance(x, layers.GroupNormalization)]
     assert len(norms) == sum(isinstance(x, layers.BatchNormalization) for x in generator().layers)
     _, _, embeddings = Feed(64)[0]
     noise = gan.noise(3, seed=0)
     together = gan.generator([embeddings, *noise], training=True)[0]
     alone = gan.generator([embeddings[:1], *(x[:1] for x in noise)], training=True)[0]
-    np.testing.assert_allclose(ops.convert_to_numpy(alone[0]), ops.convert_to_numpy(together[0]), atol=1e-5)
-    normalised = ops.convert_to_numpy(norms[-1](np.random.default_rng(0).normal(3, 2, [2, 9, 9, 4])))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(alone[0]), ops.convert_to_numpy(together[0]), atol=1e-5
+    )
+    normalised = ops.convert_to_numpy(
+        norms[-1](np.random.default_rng(0).normal(3, 2, [2, 9, 9, 4]))
+    )
     np.testing.assert_allclose(normalised.mean((1, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(normalised.std((1, 2, 3)), 1, atol=1e-3)
 
 
 def test_faulty_layer_norm_divides_by_its_bias():
-    right, faulty = layers.GroupNormalization(1, epsilon=1e-5), variants.FaultyLayerNorm(1, epsilon=1e-5)
+    right, faulty = (
+        layers.GroupNormalization(1, epsilon=1e-5),
+        variants.FaultyLayerNorm(1, epsilon=1e-5),
+    )
     x = np.random.default_rng(0).normal(3, 2, [2, 9, 9, 2]).astype("float32")
     one, two = (ops.convert_to_numpy(layer(x)) for layer in (right, faulty))
     np.testing.assert_allclose(one, two, atol=1e-4)  # a bias of 0 hides it
@@ -172,18 +205,28 @@ def test_faulty_layer_norm_divides_by_its_bias():
 
 def test_buffer_keeps_the_lowest_scored_and_half_of_the_fakes_come_from_it():
     gan = replay(capacity=4)
-    gan.judge = lambda images, embeddings, training=True: [[ops.mean(images[0], (1, 2, 3), keepdims=True)]]
+    gan.discriminate = lambda images, embeddings, training=True: [
+        [ops.mean(images[0], (1, 2, 3), keepdims=True)]
+    ]
     kept = lambda: (numbers([gan.kept[0]])[0][:, 0, 0, 0], numbers([gan.scores])[0])  # noqa: E731
 
     def mixed(*values):
         fakes = ops.broadcast_to(array(*values)[:, None, None, None], (len(values), 64, 64, 3))
-        images, embeddings, places = gan.mixed([fakes], ops.broadcast_to(array(*values)[:, None], (len(values), DIM)))
+        images, embeddings, places = gan.mixed(
+            [fakes], ops.broadcast_to(array(*values)[:, None], (len(values), DIM))
+        )
         shown = ops.convert_to_numpy(images[0])[:, 0, 0, 0]
-        np.testing.assert_array_equal(ops.convert_to_numpy(embeddings)[:, 0], shown)  # each with its own caption
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(embeddings)[:, 0], shown
+        )  # each with its own caption
         return list(shown), places
 
     shown, places = mixed(0.5, -0.5, 0.25)
-    assert shown[:2] == [0.5, -0.5] and shown[2] in (0.5, -0.5, 0.25)  # nothing is drawn from an empty place
+    assert shown[:2] == [0.5, -0.5] and shown[2] in (
+        0.5,
+        -0.5,
+        0.25,
+    )  # nothing is drawn from an empty place
     np.testing.assert_array_equal(kept()[0][:3], [-0.5, 0.25, 0.5])
     np.testing.assert_array_equal(kept()[1], [-0.5, 0.25, 0.5, np.float32(variants.EMPTY)])
 
@@ -210,7 +253,9 @@ def test_buffer_goes_on_after_a_resume(tmp_path):
         g.train_on_batch(*two)
     state = lambda g: numbers([*g.kept, g.kept_embeddings, g.scores, g.seeds.state])  # noqa: E731
     for ours, theirs in zip(state(gan), state(other), strict=True):
-        np.testing.assert_allclose(ours.astype("float64"), theirs.astype("float64"), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            ours.astype("float64"), theirs.astype("float64"), rtol=1e-3, atol=1e-3
+        )
     assert (numbers([gan.scores])[0] < variants.EMPTY).all()
     assert len({x.tobytes() for x in numbers([gan.kept[0]])[0]}) == 4  # none twice
 
@@ -236,19 +281,28 @@ def test_memory_joins_the_map_of_16():
 def test_stages_meet_in_the_condition_alone():
     gan = stages((64, 128, 256), 16)
     assert gan.sizes == (64, 128, 256)
-    embeddings, latents, noise = (array(*np.random.default_rng(0).normal(size=[3, x.shape[-1]])) for x in
-                                  gan.generator.inputs)  # fmt: skip
+    embeddings, latents, noise = (
+        array(*np.random.default_rng(0).normal(size=[3, x.shape[-1]])) for x in gan.generator.inputs
+    )
 
     def slopes(index):
         """Of the sum of an image: with respect to latents, which the first stage alone reads, and to noise."""
         image = lambda x: ops.sum(ops.square(gan.generator([embeddings, *x])[index]))  # noqa: E731
-        return [np.abs(ops.convert_to_numpy(x)).max() for x in gan.input_gradient(image, [latents, noise])]
+        return [
+            np.abs(ops.convert_to_numpy(x)).max()
+            for x in gan.input_gradient(image, [latents, noise])
+        ]
 
     assert all(slope > 0 for slope in slopes(0))
     for index in (1, 2):
         latent, noise_slope = slopes(index)
         assert latent == 0 and noise_slope > 0
-    moved = gan.generator([embeddings, latents + 1, noise])[2] - gan.generator([embeddings, latents, noise])[2]
+    moved = (
+        gan.generator([embeddings, latents + 1, noise])[2]
+        - gan.generator([embeddings, latents, noise])[2]
+    )
     assert np.abs(ops.convert_to_numpy(moved)).max() > 0  # though the image is followed
-    with pytest.raises(ValueError, match="sizes must be 64 and its doublings, none left out; received .64, 256."):
+    with pytest.raises(
+        ValueError, match="sizes must be 64 and its doublings, none left out; received .64, 256."
+    ):
         variants.build_stages((64, 256), 2)

@@ -36,14 +36,20 @@ def test_peers_give_our_numbers(ours, theirs, arguments):
 def test_ms_ssim_is_ours():
     """In float32; and our weights are those of the paper over their sum."""
     one, other = (images[..., :1] for images in speed.pairs(2, 176))
-    np.testing.assert_allclose(ms_ssim_peer.ms_ssim(one, other), ms_ssim(one, other) ** sum(WEIGHTS), rtol=1e-5)
+    np.testing.assert_allclose(
+        ms_ssim_peer.ms_ssim(one, other), ms_ssim(one, other) ** sum(WEIGHTS), rtol=1e-5
+    )
 
 
 def test_r_precision_is_ours_whatever_is_drawn():
     images, labels = speed.labelled(60, [8], 6)
-    texts = np.where(np.arange(60)[:, None] % 3, images, -images)  # a third of the captions are as far as can be
+    texts = np.where(
+        np.arange(60)[:, None] % 3, images, -images
+    )  # a third of the captions are as far as can be
     expected = r_precision(images, texts, labels, candidates=20, splits=2)
-    assert peer.r_precision(images, texts, labels, candidates=20, splits=2) == pytest.approx(expected)
+    assert peer.r_precision(images, texts, labels, candidates=20, splits=2) == pytest.approx(
+        expected
+    )
     assert expected == pytest.approx((2 / 3, 0))
 
 

@@ -12,7 +12,7 @@ from benchmarks.variants.mnist_gan import ARMS, RECIPE
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses.variational import negative_elbo, normal_divergence
 from kerasgan.models import mnist_gan
-from kerasgan.models.flow import normal_log_prob
+from kerasgan.models.real_nvp import normal_log_prob
 from zoo import recipe
 
 RNG = np.random.default_rng(0)
@@ -20,8 +20,16 @@ IMAGES = RNG.uniform(-1, 1, (32, 28, 28, 1)).astype("float32")
 LABELS = (np.arange(32) % 10).astype("int32")
 SMALL = {"epochs": 4, "batch_size": 16, "width": 2, "decay": False}
 # Arms of the one-logit model; the others are of the notes' networks.
-PLAIN = {"max_pooling", "average_pooling", "norm_none", "norm_generator", "norm_discriminator", "norm_both",
-         "grown", "growing"}  # fmt: skip
+PLAIN = {
+    "max_pooling",
+    "average_pooling",
+    "norm_none",
+    "norm_generator",
+    "norm_discriminator",
+    "norm_both",
+    "grown",
+    "growing",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +53,13 @@ def step(gan, images=IMAGES[:16], labels=LABELS[:16]):
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_has_networks_of_digits(arm):
     changes = ARMS[arm](settings(arm))
-    assert set(changes) <= {"generator", "discriminator", "latents", "feature_matching", "discriminator_loss"}
+    assert set(changes) <= {
+        "generator",
+        "discriminator",
+        "latents",
+        "feature_matching",
+        "discriminator_loss",
+    }
     if "generator" in changes:
         assert changes["generator"].output_shape == (None, 28, 28, 1)
     if "discriminator" in changes:
@@ -53,7 +67,9 @@ def test_every_arm_has_networks_of_digits(arm):
         assert logits == (None, 1 if arm in PLAIN else 11) and len(features) == 2
 
 
-@pytest.mark.parametrize("arm", ["fifth_block", "third_convolution", "norm_both", "unit_range", "max_pooling"])
+@pytest.mark.parametrize(
+    "arm", ["fifth_block", "third_convolution", "norm_both", "unit_range", "max_pooling"]
+)
 def test_an_edited_network_trains(arm):
     gan = RECIPE.build(settings(arm))
     gan.run_eagerly = True
@@ -65,9 +81,14 @@ def test_an_edited_network_trains(arm):
 
 
 def test_edits_say_what_they_do():
-    generator, discriminator = mnist_gan.build_generator(width=2), mnist_gan.build_discriminator(width=2, kernels=3)
+    generator, discriminator = (
+        mnist_gan.build_generator(width=2),
+        mnist_gan.build_discriminator(width=2, kernels=3),
+    )
     projection = mnist_gan.build_projection_discriminator(width=2)
-    assert names(variants.with_fifth_block(generator)).count("Conv2DTranspose") == 3  # beside the SmallConv2DTranspose
+    assert (
+        names(variants.with_fifth_block(generator)).count("Conv2DTranspose") == 3
+    )  # beside the SmallConv2DTranspose
     assert names(variants.with_third_convolution(discriminator)).count("Conv2D") == 3
     assert variants.with_third_convolution(discriminator).outputs[1].shape[-1] == 4 * 6 * 6
     assert names(variants.with_second_dense(discriminator)).count("Dense") == 2
@@ -75,8 +96,12 @@ def test_edits_say_what_they_do():
     for network in (generator, mnist_gan.build_conditional_generator(width=2), discriminator):
         assert not any("BatchNorm" in name for name in names(variants.without_norm(network)))
     pooled = variants.with_pooling(projection, layers.MaxPooling2D, 0.0)
-    assert {layer.strides for layer in pooled.layers if isinstance(layer, layers.Conv2D)} == {(1, 1)}
-    assert {layer.negative_slope for layer in pooled.layers if isinstance(layer, layers.LeakyReLU)} == {0.0}
+    assert {layer.strides for layer in pooled.layers if isinstance(layer, layers.Conv2D)} == {
+        (1, 1)
+    }
+    assert {
+        layer.negative_slope for layer in pooled.layers if isinstance(layer, layers.LeakyReLU)
+    } == {0.0}
     assert pooled.outputs[1].shape == projection.outputs[1].shape
 
 
@@ -84,29 +109,46 @@ def test_scaled_closeness_is_a_hundredth():
     network = mnist_gan.build_discriminator(width=2, kernels=3)
     scaled = variants.with_scaled_closeness(network)
     scaled.set_weights(network.get_weights())
-    heads = [layer for layer in network.layers if isinstance(layer, layers.Dense)][-1].get_weights()[0][-3:]
-    plain, other = (ops.convert_to_numpy(x(IMAGES[:8], training=False)[0]) for x in (network, scaled))
+    heads = [layer for layer in network.layers if isinstance(layer, layers.Dense)][
+        -1
+    ].get_weights()[0][-3:]
+    plain, other = (
+        ops.convert_to_numpy(x(IMAGES[:8], training=False)[0]) for x in (network, scaled)
+    )
     (layer,) = (x for x in network.layers if isinstance(x, MinibatchDiscrimination))
-    closeness = ops.convert_to_numpy(keras.Model(network.input, layer.output)(IMAGES[:8], training=False))
+    closeness = ops.convert_to_numpy(
+        keras.Model(network.input, layer.output)(IMAGES[:8], training=False)
+    )
     np.testing.assert_allclose(plain - other, 0.99 * closeness @ heads, atol=1e-4)
 
 
 def test_unit_range_is_another_slope_and_another_zero():
-    generator, discriminator = mnist_gan.build_generator(width=2), mnist_gan.build_discriminator(width=2, kernels=3)
+    generator, discriminator = (
+        mnist_gan.build_generator(width=2),
+        mnist_gan.build_discriminator(width=2, kernels=3),
+    )
     drawing, judging = variants.in_unit_range(generator, discriminator)
     for one, other in ((generator, drawing), (discriminator, judging)):
         other.set_weights(one.get_weights())
     latents = RNG.normal(size=(4, 100)).astype("float32")
-    images = [ops.convert_to_numpy(x([latents, LABELS[:4]], training=False)) for x in (generator, drawing)]
-    np.testing.assert_allclose(np.arctanh(images[0].clip(-0.999, 0.999)) / 2, np.arctanh(images[1]), atol=1e-3)
+    images = [
+        ops.convert_to_numpy(x([latents, LABELS[:4]], training=False)) for x in (generator, drawing)
+    ]
+    np.testing.assert_allclose(
+        np.arctanh(images[0].clip(-0.999, 0.999)) / 2, np.arctanh(images[1]), atol=1e-3
+    )
     expected = discriminator((IMAGES[:4] + 1) / 2, training=False)[0]
     np.testing.assert_allclose(
-        ops.convert_to_numpy(judging(IMAGES[:4], training=False)[0]), ops.convert_to_numpy(expected), atol=1e-5
+        ops.convert_to_numpy(judging(IMAGES[:4], training=False)[0]),
+        ops.convert_to_numpy(expected),
+        atol=1e-5,
     )
 
 
 def test_uniform_latents():
-    latents = ops.convert_to_numpy(RECIPE.build(settings("uniform_latents")).latents((1000, 4), seed=0))
+    latents = ops.convert_to_numpy(
+        RECIPE.build(settings("uniform_latents")).latents((1000, 4), seed=0)
+    )
     assert 0 <= latents.min() < 0.01 and 0.99 < latents.max() < 1
 
 
@@ -140,7 +182,9 @@ def test_loops_are_the_layers_numbers():
     layer.kernel.assign(np.eye(15))
     expected = ops.convert_to_numpy(layer(m.reshape(6, 15)))
     for loop in (variants.closeness_by_pairs, variants.closeness_by_samples):
-        np.testing.assert_allclose(ops.convert_to_numpy(loop(ops.convert_to_tensor(m))), expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(loop(ops.convert_to_tensor(m))), expected, rtol=1e-5
+        )
 
 
 def test_generator_slope():
@@ -175,7 +219,9 @@ def test_networks_grow_from_7_to_28_pixels():
         shares.append([float(gan.generator.get_layer(f"fade_{size}").share) for size in (14, 28)])
         assert coarseness(drawn(), 4) == (epoch < 2) and coarseness(drawn(), 2) == (epoch < 4)
         if epoch == 0:  # the discriminator sees 7 pixels too
-            fine = IMAGES[:3].reshape(3, 7, 4, 7, 4).mean((2, 4)).repeat(4, 1).repeat(4, 2)[..., None]
+            fine = (
+                IMAGES[:3].reshape(3, 7, 4, 7, 4).mean((2, 4)).repeat(4, 1).repeat(4, 2)[..., None]
+            )
             judged = [gan.discriminator([x, labels], training=False)[0] for x in (IMAGES[:3], fine)]
             np.testing.assert_allclose(*(ops.convert_to_numpy(x) for x in judged), atol=1e-4)
     assert shares == [[0, 0], [0, 0], [1, 0], [1, 0], [1, 1], [1, 1], [1, 1], [1, 1]]
@@ -189,11 +235,18 @@ def test_a_new_size_starts_its_optimizers_anew():
     gan = RECIPE.build(chosen)
     gan.run_eagerly = True
     gan.fit(RECIPE.data(chosen), epochs=3, callbacks=RECIPE.callbacks(chosen, None), verbose=0)
-    assert [int(gan.optimizer[player].iterations) for player in gan.players] == [2, 2]  # of the third epoch
+    assert [int(gan.optimizer[player].iterations) for player in gan.players] == [
+        2,
+        2,
+    ]  # of the third epoch
     assert float(gan.optimizer["generator"].learning_rate) == pytest.approx(chosen.learning_rate)
-    assert [float(RECIPE.build(settings("grown")).generator.get_layer(f"fade_{size}").share) for size in (14, 28)] == [
-        1, 1,
-    ]  # fmt: skip
+    assert [
+        float(RECIPE.build(settings("grown")).generator.get_layer(f"fade_{size}").share)
+        for size in (14, 28)
+    ] == [
+        1,
+        1,
+    ]
 
 
 # === The VAE's and the flow's mistakes ===
@@ -201,12 +254,16 @@ def test_a_new_size_starts_its_optimizers_anew():
 
 def test_mistakes_of_the_vae():
     likelihood, divergence = RNG.normal(size=(2, 4)).astype("float32")
-    assert float(conditional_vae.elbo(likelihood, divergence)) == -float(negative_elbo(likelihood, divergence))
+    assert float(conditional_vae.elbo(likelihood, divergence)) == -float(
+        negative_elbo(likelihood, divergence)
+    )
     mean, log_variance = RNG.normal(size=(2, 4, 3)).astype("float32")
     wrong = conditional_vae.sigma_divergence(mean, log_variance)
     assert wrong.shape == (4,)
     np.testing.assert_allclose(  # the variance's logarithm, halved, is that of sigma
-        ops.convert_to_numpy(wrong), ops.convert_to_numpy(normal_divergence(mean, log_variance / 2)), rtol=1e-5
+        ops.convert_to_numpy(wrong),
+        ops.convert_to_numpy(normal_divergence(mean, log_variance / 2)),
+        rtol=1e-5,
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import scores
 from benchmarks.claims.verdicts import HOLDS
-from kerasgan import checkpoints
-from kerasgan.data.drawn_birds import drawn_birds
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.io import checkpoints
 from zoo import recipe, text_gan
 
 DIM = 4
@@ -19,7 +19,9 @@ DIM = 4
 
 def letters(captions):
     """A text encoder: how often four letters occur."""
-    return np.array([[caption.count(letter) / 10 for letter in "aeio"] for caption in captions], "float32")
+    return np.array(
+        [[caption.count(letter) / 10 for letter in "aeio"] for caption in captions], "float32"
+    )
 
 
 def colours(images):
@@ -35,17 +37,28 @@ def birds(monkeypatch):
 
     def run(kind, settings, folder):
         trainings.append(settings.epochs)
-        model, name = kind.build(settings), checkpoints.file_name("ladder", "birds", 64, "G", settings.epochs)
+        model, name = (
+            kind.build(settings),
+            checkpoints.file_name("ladder", "birds", 64, "G", settings.epochs),
+        )
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        checkpoints.save_network(folder / "checkpoints" / name, model.generator, model=model, epoch=settings.epochs)
+        checkpoints.save_network(
+            folder / "checkpoints" / name, model.generator, model=model, epoch=settings.epochs
+        )
 
     monkeypatch.setattr(scores.recipe, "run", run)
-    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count, size: drawn_birds(split, min(count, 24), 0, size))
+    monkeypatch.setattr(
+        text_gan,
+        "synthetic_birds",
+        lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
+    )
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
     monkeypatch.setattr(scores, "BIRDS", 32)
     monkeypatch.setattr(scores.attributes, "shipped", lambda: (None, {}))
     heads = [np.zeros([32, values]) for values in scores.attributes.VALUES]
-    monkeypatch.setattr(scores.attributes, "opinions", lambda judge, images: (colours(images), heads))
+    monkeypatch.setattr(
+        scores.attributes, "opinions", lambda judge, images: (colours(images), heads)
+    )
     monkeypatch.setattr(scores, "DRAWN", scores.DRAWN | {"width": 2, "drawn": 24, "batch_size": 8})
     for cached in (text_gan.load, scores._real):
         cached.cache_clear()
@@ -57,26 +70,48 @@ def birds(monkeypatch):
 def test_rows_are_settings_of_the_recipes():
     rows = scores.rows()
     status = [row.status for row in rows.values()]
-    assert len(rows) == 36 and [status.count(s) for s in ("valid", "withdrawn", "reference")] == [28, 4, 4]
-    assert rows["birds-256-noimg-597"].checkpoint.endswith("_no_img_birds_[64, 128, 256]_G_epoch_597.h5")
+    assert len(rows) == 36 and [status.count(s) for s in ("valid", "withdrawn", "reference")] == [
+        28,
+        4,
+        4,
+    ]
+    assert rows["birds-256-noimg-597"].checkpoint.endswith(
+        "_no_img_birds_[64, 128, 256]_G_epoch_597.h5"
+    )
     for row in rows.values():
         if row.status != "reference":
             name, preset = row.recipe()
-            settings = recipe.settings_of(importlib.import_module(f"zoo.{name}").RECIPE, preset, **row.settings)
-            assert settings.data == row.dataset and settings.batch_size == 16 and settings.sizes.endswith(
-                str(max(row.resolution, text_gan.sizes_of(settings)[-1]))
+            settings = recipe.settings_of(
+                importlib.import_module(f"zoo.{name}").RECIPE, preset, **row.settings
+            )
+            assert (
+                settings.data == row.dataset
+                and settings.batch_size == 16
+                and settings.sizes.endswith(
+                    str(max(row.resolution, text_gan.sizes_of(settings)[-1]))
+                )
             ), row.id
-    each = {name: rows[name].each for name in ("birds-256-eval11", "flowers-256-baldg2-580", "coco-64-195")}
+    each = {
+        name: rows[name].each
+        for name in ("birds-256-eval11", "flowers-256-baldg2-580", "coco-64-195")
+    }
     assert each == {"birds-256-eval11": 11, "flowers-256-baldg2-580": 10, "coco-64-195": 1}
-    assert rows["flowers-256-baldg2-580-30k"].each == 26 and rows["birds-256-single"].settings == {"sizes": "256"}
+    assert rows["flowers-256-baldg2-580-30k"].each == 26 and rows["birds-256-single"].settings == {
+        "sizes": "256"
+    }
     with pytest.raises(ValueError, match="one of noted_scores.csv; received 'birds'"):
         scores.chosen(["birds"])
 
 
 def test_what_is_missing_is_one_line(tmp_path, capsys, monkeypatch):
     rows = scores.rows()
-    bird, coco, theirs = (rows[name] for name in ("birds-256-single", "coco-64-195", "stackgan-birds-reported"))
-    assert scores.missing(bird, None, tmp_path) == "the birds data: python -m zoo.prepare birds --source=DIR"
+    bird, coco, theirs = (
+        rows[name] for name in ("birds-256-single", "coco-64-195", "stackgan-birds-reported")
+    )
+    assert (
+        scores.missing(bird, None, tmp_path)
+        == "the birds data: python -m zoo.prepare birds --source=DIR"
+    )
     assert "for reference" in scores.missing(theirs, None, tmp_path)
     for row in (bird, coco):
         folder = scores.prepared_folder(row.dataset, tmp_path)
@@ -86,19 +121,33 @@ def test_what_is_missing_is_one_line(tmp_path, capsys, monkeypatch):
     assert scores.missing(bird, None, tmp_path).endswith("--inception=birds_valid299/model.ckpt")
     assert "zoo.prepare inception" in scores.missing(coco, None, tmp_path)
     assert scores.missing(bird, "model.ckpt", tmp_path) is None
-    scores.run(["coco-64-195", "birds-256-wrong-400"], data_dir=str(tmp_path / "none"), results=tmp_path / "s.json")
+    scores.run(
+        ["coco-64-195", "birds-256-wrong-400"],
+        data_dir=str(tmp_path / "none"),
+        results=tmp_path / "s.json",
+    )
     out = capsys.readouterr().out
     assert "coco-64-195                      noted 8.26 ± 0.09; missing: the coco data" in out
-    assert "noted 3.43 ± 0.04 (withdrawn); missing: the birds data" in out and not (tmp_path / "s.json").exists()
+    assert (
+        "noted 3.43 ± 0.04 (withdrawn); missing: the birds data" in out
+        and not (tmp_path / "s.json").exists()
+    )
 
 
 def test_the_drawn_ladder_goes_on_from_row_to_row(birds, tmp_path, capsys):
-    told = {"scale": "drawn", "epochs": 2, "runs": tmp_path / "runs", "results": tmp_path / "scores.json"}
+    told = {
+        "scale": "drawn",
+        "epochs": 2,
+        "runs": tmp_path / "runs",
+        "results": tmp_path / "scores.json",
+    }
     scores.run(["coco-64-261", "coco-64-195"], **told)
     out = capsys.readouterr().out
     assert birds == [1, 2] and "drawn, inference mode: attribute_accuracy 0." in out
     records = json.loads(told["results"].read_text())
-    runs = [records[name]["drawn, inference mode"]["runs"] for name in ("coco-64-195", "coco-64-261")]
+    runs = [
+        records[name]["drawn, inference mode"]["runs"] for name in ("coco-64-195", "coco-64-261")
+    ]
     assert [[run["epoch"] for run in found] for found in runs] == [[1], [2]]
     assert runs[0][0]["command"] == "python -m benchmarks scores coco-64-195 --scale=drawn"
     assert runs[0][0]["protocol"]["mode"] == "inference mode" and "commit" in runs[0][0]
@@ -106,10 +155,16 @@ def test_the_drawn_ladder_goes_on_from_row_to_row(birds, tmp_path, capsys):
     before = told["results"].read_text()
     scores.run(["coco-64-261", "coco-64-195"], **told)  # nothing is trained or scored again
     assert birds == [1, 2] and told["results"].read_text() == before
-    scores.run(["coco-64-195"], mode="training", **told)  # the mistake, on the checkpoint that is kept
+    scores.run(
+        ["coco-64-195"], mode="training", **told
+    )  # the mistake, on the checkpoint that is kept
     assert birds == [1, 2]
-    (wrong,) = json.loads(told["results"].read_text())["coco-64-195"]["drawn, training mode"]["runs"]
-    assert "training mode, batches of 16" in wrong["protocol"]["mode"] and wrong["command"].endswith("--mode=training")
+    (wrong,) = json.loads(told["results"].read_text())["coco-64-195"]["drawn, training mode"][
+        "runs"
+    ]
+    assert "training mode, batches of 16" in wrong["protocol"]["mode"] and wrong[
+        "command"
+    ].endswith("--mode=training")
     assert wrong["bird_frechet_distance"] != runs[0][0]["bird_frechet_distance"]
 
     told["results"].write_text("{")
@@ -144,14 +199,32 @@ def test_a_score_as_noted(tmp_path, monkeypatch, capsys):
     scores.run(["birds-256-gl-ncric500-64"], **told)
     out = capsys.readouterr().out
     assert "noted 3.46 ± 0.04; noted, inference mode: is_mean 1." in out and "over splits" in out
-    (run,) = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"]["noted, inference mode"]["runs"]
-    assert run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64  # of 80
-    assert 1 < run["is_mean"] < 2 and run["is_std"] > 0 and run["protocol"]["samples_of_an_image"] == 10
+    (run,) = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"][
+        "noted, inference mode"
+    ]["runs"]
+    assert (
+        run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64
+    )  # of 80
+    assert (
+        1 < run["is_mean"] < 2
+        and run["is_std"] > 0
+        and run["protocol"]["samples_of_an_image"] == 10
+    )
     assert run["checkpoint"] == "G.h5"  # it is no training of the row, which is still to be done
     scores.run(["birds-256-gl-ncric500-64"], **told)
-    kept = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"]["noted, inference mode"]["runs"]
+    kept = json.loads(told["results"].read_text())["birds-256-gl-ncric500-64"][
+        "noted, inference mode"
+    ]["runs"]
     assert kept == [run]  # not twice
-    assert len({scores.latents_seed(scores.rows()[f"birds-256-gl-ncric500{x}"], 0) for x in ("", "-second")}) == 2
+    assert (
+        len(
+            {
+                scores.latents_seed(scores.rows()[f"birds-256-gl-ncric500{x}"], 0)
+                for x in ("", "-second")
+            }
+        )
+        == 2
+    )
     with pytest.raises(ValueError, match="a checkpoint is of one row; received all of them"):
         scores.run(checkpoint="G.h5")
 

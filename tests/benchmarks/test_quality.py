@@ -23,11 +23,21 @@ def commands(monkeypatch):
         folder = pathlib.Path(command[-1].removeprefix("--folder="))
         (folder / "grids").mkdir()
         for epoch in (0, 2):
-            images.save_png(folder / "grids" / f"epoch_{epoch:04d}.png", np.full([4, 4, 3], 9 * epoch, "uint8"))
-        (folder / "log.csv").write_text("epoch,seconds,loss,attribute_accuracy\n1,60,3,\n2,30,2,0.7\n")
+            images.save_png(
+                folder / "grids" / f"epoch_{epoch:04d}.png", np.full([4, 4, 3], 9 * epoch, "uint8")
+            )
+        (folder / "log.csv").write_text(
+            "epoch,seconds,loss,attribute_accuracy\n1,60,3,\n2,30,2,0.7\n"
+        )
         protocol = {"samples": "1000 pictures", "sizes": [64]}
         (folder / "scores.json").write_text(json.dumps(SCORES | {"protocol": protocol}))
-        settings = {"title": "t", "description": "d", "recipe": "zoo.birds_64", "command": "c", "epochs": 2}
+        settings = {
+            "title": "t",
+            "description": "d",
+            "recipe": "zoo.birds_64",
+            "command": "c",
+            "epochs": 2,
+        }
         (folder / "settings.json").write_text(json.dumps(settings))
         versions = {"keras": "3", "backend": "tensorflow", "peak_memory_mib": 1024}
         (folder / "versions.json").write_text(json.dumps(versions))
@@ -44,15 +54,20 @@ def test_runs_become_records_once(commands, tmp_path):
         quality.run("birds_64", ("long",), (0, 1), tmp_path / "runs", results)
     # the run of seed 0 is where the same run by hand is, so that zoo.birds_256 finds it
     assert [(command[2], command[3], command[-1]) for command in commands] == [
-        ("--preset=long", "--seed=0", "birds_64_long"), ("--preset=long", "--seed=1", "birds_64_long_seed1"),
-    ]  # fmt: skip
+        ("--preset=long", "--seed=0", "birds_64_long"),
+        ("--preset=long", "--seed=1", "birds_64_long_seed1"),
+    ]
     kept = quality.read("birds_64", results)
     assert [record["seed"] for record in kept] == [0, 1]
     first = kept[0]
     assert first["command"] == "python -m zoo.birds_64 --preset=long --seed=0"
     assert first["scores"] == SCORES and first["protocol"]["sizes"] == [64]
     assert first["curve"] == [{"epoch": 2.0, "attribute_accuracy": 0.7}]
-    assert first["seconds"] == 90 and first["peak_memory_mib"] == 1024 and first["settings"] == {"epochs": 2}
+    assert (
+        first["seconds"] == 90
+        and first["peak_memory_mib"] == 1024
+        and first["settings"] == {"epochs": 2}
+    )
     assert (results / "birds_64_long.png").stat().st_size and not list(results.glob("*seed1*"))
     assert quality.summary(kept)["long"]["attribute_accuracy"] == (0.8, 0.0, 2)
 
@@ -62,11 +77,15 @@ def test_table_of_the_birds(commands, tmp_path, monkeypatch):
     monkeypatch.setattr(quality, "read", lambda name, results=tmp_path: read(name, results))
     assert tables.birds() == "Not run yet."
     quality.run("birds_64", ("long",), (0,), tmp_path, tmp_path)
-    assert "| `long` | 1 | 2 | 80.0% | 25.0% | 99.0% | 50.0 | 10.0 | 2 | 1.0 GiB |" in tables.birds()
+    assert (
+        "| `long` | 1 | 2 | 80.0% | 25.0% | 99.0% | 50.0 | 10.0 | 2 | 1.0 GiB |" in tables.birds()
+    )
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(ValueError, match="a recipe must be one of mnist_gan, birds_64, .*; received birds"):
+    with pytest.raises(
+        ValueError, match="a recipe must be one of mnist_gan, birds_64, .*; received birds"
+    ):
         quality.shell(["quality", "birds"])
 
 

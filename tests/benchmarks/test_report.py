@@ -10,17 +10,32 @@ from benchmarks import claims, report, tables
 from benchmarks.claims import runner
 
 RESULT = {
-    "claim": "gan-leaky", "verdict": "does not hold", "finding": "x: a 1 ± 0.1, b|c 2 ± 0.1", "rule": "x of a is lower",
-    "says": "what & how", "seeds": 2, "measures": ["x"], "command": "python -m benchmarks claims gan-leaky",
+    "claim": "gan-leaky",
+    "verdict": "does not hold",
+    "finding": "x: a 1 ± 0.1, b|c 2 ± 0.1",
+    "rule": "x of a is lower",
+    "says": "what & how",
+    "seeds": 2,
+    "measures": ["x"],
+    "command": "python -m benchmarks claims gan-leaky",
     "arms": {
-        name: {"settings": {"arm": name, "epochs": 2}, "runs": [
-            {"key": f"{name}-0", "seed": seed, "measures": {"x": value}, "seconds": 60.0,
-             "curve": [{"epoch": 1, "x": 3.0}, {"epoch": 2, "x": value}], "machine": {"cores": 2, "cpu": "a CPU"}}
-            for seed in (0, 1)
-        ]}
+        name: {
+            "settings": {"arm": name, "epochs": 2},
+            "runs": [
+                {
+                    "key": f"{name}-0",
+                    "seed": seed,
+                    "measures": {"x": value},
+                    "seconds": 60.0,
+                    "curve": [{"epoch": 1, "x": 3.0}, {"epoch": 2, "x": value}],
+                    "machine": {"cores": 2, "cpu": "a CPU"},
+                }
+                for seed in (0, 1)
+            ],
+        }
         for name, value in (("a", 1.0), ("b|c", 2.0))
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -36,7 +51,9 @@ def results(tmp_path):
 
 def test_the_suites_tables_are_those_of_the_result_files():
     text = tables.SUITE.read_text()
-    assert tables.filled(text, tables.PAGES[tables.SUITE]) == text, "run python -m benchmarks.tables"
+    assert tables.filled(text, tables.PAGES[tables.SUITE]) == text, (
+        "run python -m benchmarks.tables"
+    )
     assert all(f"`{name}`" in text for name in claims.noted())
 
 
@@ -44,9 +61,14 @@ def test_tables_of_other_results(results, monkeypatch):
     states = runner.states(results)
     monkeypatch.setattr(runner, "states", lambda: states)
     table = tables.claims()
-    assert r"| **does not hold** | x: a 1 ± 0.1, b\|c 2 ± 0.1 | `python -m benchmarks claims gan-leaky` |" in table
+    assert (
+        r"| **does not hold** | x: a 1 ± 0.1, b\|c 2 ± 0.1 | `python -m benchmarks claims gan-leaky` |"
+        in table
+    )
     assert "1 of 65 have been run: 1 does not hold. 2 runs, 0.0 hours on 2 cores of a CPU." in table
-    assert re.search(r"\| `gan-growing` \| .* \| not run \| ready to run: about \d+ min for 3 seeds \|", table)
+    assert re.search(
+        r"\| `gan-growing` \| .* \| not run \| ready to run: about \d+ min for 3 seeds \|", table
+    )
     with pytest.raises(ValueError, match="must have the marker <!-- table: claims -->"):
         tables.filled("no marker", ["claims"])
 
@@ -81,5 +103,7 @@ def test_the_list(results, monkeypatch, tmp_path):
 
 def test_an_unknown_command_is_named(monkeypatch):
     monkeypatch.setattr("sys.argv", ["benchmarks", "score"])
-    with pytest.raises(SystemExit, match="command must be one of scores, claims, .*; received 'score'"):
+    with pytest.raises(
+        SystemExit, match="command must be one of scores, claims, .*; received 'score'"
+    ):
         suite.main()

@@ -33,16 +33,21 @@ def test_a_contestant_that_ends_is_named():
         timing.compare(SLEEPERS, "broken", ["slow", "broken"])
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="only Linux says what is a process's own")
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/self/status").exists(), reason="only Linux says what is a process's own"
+)
 def test_peak_memory_is_not_the_parents():
     code = "from zoo import memory; print(memory.peak_mib())"
     mine = bytearray(b"1") * (200 << 20)
-    child = subprocess.run([sys.executable, "-c", code], cwd=timing.ROOT, capture_output=True, text=True, check=True)
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=timing.ROOT, capture_output=True, text=True, check=True
+    )
     assert 1 < float(child.stdout) < len(mine) / 2**20 < memory.peak_mib()
 
 
 @pytest.mark.parametrize(
-    ("settings", "rule"), [({"steps": 9}, "steps must be at least 10.*received 9"), ({"block": 99}, "block must.*99")]
+    ("settings", "rule"),
+    [({"steps": 9}, "steps must be at least 10.*received 9"), ({"block": 99}, "block must.*99")],
 )
 def test_compare_refuses(settings, rule):
     with pytest.raises(ValueError, match=rule):
@@ -50,8 +55,13 @@ def test_compare_refuses(settings, rule):
 
 
 def test_cost_against_size_has_an_exponent():
-    assert speed.exponent([16, 32, 64], [3 * 16**1.5, 3 * 32**1.5, 3 * 64**1.5]) == pytest.approx(1.5)
-    assert all(set(speed.CASES[case]) == {str(size) for size in sizes} for case, (_, sizes, _) in speed.SCALES.items())
+    assert speed.exponent([16, 32, 64], [3 * 16**1.5, 3 * 32**1.5, 3 * 64**1.5]) == pytest.approx(
+        1.5
+    )
+    assert all(
+        set(speed.CASES[case]) == {str(size) for size in sizes}
+        for case, (_, sizes, _) in speed.SCALES.items()
+    )
 
 
 def test_arithmetic_is_the_peers_over_the_machines_rate(monkeypatch):
@@ -59,7 +69,9 @@ def test_arithmetic_is_the_peers_over_the_machines_rate(monkeypatch):
     monkeypatch.setitem(speed.CASES, "product", {"torch": lambda: lambda: a @ b})
     found = speed.arithmetic("product", {"torch": 2.0, "kerasgan": 1.0})
     assert found["gflop"] == pytest.approx(2 * 100**3 / 1e9)
-    assert found["share"]["kerasgan"] == pytest.approx(found["gflop"] / 0.001 / found["products_gflops"])
+    assert found["share"]["kerasgan"] == pytest.approx(
+        found["gflop"] / 0.001 / found["products_gflops"]
+    )
     assert found["share"]["kerasgan"] == pytest.approx(2 * found["share"]["torch"])
 
 
@@ -74,7 +86,9 @@ def test_an_unknown_case_is_named():
         speed.main(["minst"])
 
 
-@pytest.mark.parametrize(("noted", "parameters"), [(True, 140_851), (False, 392 * 400 + 492 * 11 + 11 + 422)])
+@pytest.mark.parametrize(
+    ("noted", "parameters"), [(True, 140_851), (False, 392 * 400 + 492 * 11 + 11 + 422)]
+)
 def test_peer_has_the_noted_network(noted, parameters):
     def count(network):
         return sum(parameter.numel() for parameter in network.parameters())
@@ -98,11 +112,23 @@ def test_peer_compares_within_chunks_as_noted_and_with_all_others_corrected():
 @pytest.mark.parametrize("build", [mnist_gan.noted_step, mnist_gan.corrected_step])
 def test_peer_moves_both_networks(build, monkeypatch):
     networks, adam = [], mnist_gan.adam
-    monkeypatch.setattr(mnist_gan, "adam", lambda network: networks.append(network) or adam(network))
+    monkeypatch.setattr(
+        mnist_gan, "adam", lambda network: networks.append(network) or adam(network)
+    )
     step = build(16)
-    before = [parameter.clone() for network in networks for parameter in network.parameters() if parameter.ndim > 1]
+    before = [
+        parameter.clone()
+        for network in networks
+        for parameter in network.parameters()
+        if parameter.ndim > 1
+    ]
     assert all(loss > 0 for loss in step())
-    after = [parameter for network in networks for parameter in network.parameters() if parameter.ndim > 1]
+    after = [
+        parameter
+        for network in networks
+        for parameter in network.parameters()
+        if parameter.ndim > 1
+    ]
     still = [a.shape for a, b in zip(after, before, strict=True) if torch.equal(a, b)]
     assert len(networks) == 2
     assert still == []

@@ -7,12 +7,22 @@ import torch
 from benchmarks.peers import stylegan2 as peer
 from kerasgan.models import stylegan2
 
-TINY = {"size": 8, "colours": 1, "classes": 3, "latent": 6, "depth": 2, "capacity": 1, "max_channels": 4}
+TINY = {
+    "size": 8,
+    "colours": 1,
+    "classes": 3,
+    "latent": 6,
+    "depth": 2,
+    "capacity": 1,
+    "max_channels": 4,
+}
 
 
 def ours(size, colours, classes, latent, depth, **shape):
     shape |= {"channels": colours, "conditions": classes}
-    generator = stylegan2.Generator(size, latent_dim=latent, depth=depth, mapping_form="paper", **shape)
+    generator = stylegan2.Generator(
+        size, latent_dim=latent, depth=depth, mapping_form="paper", **shape
+    )
     return generator, stylegan2.build_discriminator(size, group=4, **shape)
 
 
@@ -22,7 +32,15 @@ def count(network):
 
 def test_networks_are_as_large_as_ours():
     n = peer.Networks()
-    small = {"size": 32, "colours": 1, "classes": 10, "latent": 128, "depth": 4, "capacity": 4, "max_channels": 128}
+    small = {
+        "size": 32,
+        "colours": 1,
+        "classes": 10,
+        "latent": 128,
+        "depth": 4,
+        "capacity": 4,
+        "max_channels": 128,
+    }
     generator, discriminator = ours(**small)
     assert count(n.generator) + count(n.mapping) == generator.count_params() == 272_440
     assert count(n.discriminator) == discriminator.count_params() == 964_724
@@ -43,22 +61,40 @@ def test_networks_give_our_numbers(copy_weights):
     for block, affine, colours in zip(
         n.generator.blocks, generator.colour_affines, generator.colour_layers, strict=True
     ):
-        copy_weights([*block.affine.parameters(), *block.colours.parameters()], [*affine.weights, *colours.weights])
+        copy_weights(
+            [*block.affine.parameters(), *block.colours.parameters()],
+            [*affine.weights, *colours.weights],
+        )
     *weights, kernel, bias = map(np.array, discriminator.weights)
-    features = kernel[:-1].reshape(2, 2, -1, 3).transpose(2, 0, 1, 3).reshape(-1, 3)  # there channels come first
-    copy_weights(n.discriminator.parameters(), [*weights, np.concatenate([features, kernel[-1:]]), bias])
-    n.generator.start.data.copy_(torch.from_numpy(np.array(generator.constant)).permute(2, 0, 1)[None])
+    features = (
+        kernel[:-1].reshape(2, 2, -1, 3).transpose(2, 0, 1, 3).reshape(-1, 3)
+    )  # there channels come first
+    copy_weights(
+        n.discriminator.parameters(), [*weights, np.concatenate([features, kernel[-1:]]), bias]
+    )
+    n.generator.start.data.copy_(
+        torch.from_numpy(np.array(generator.constant)).permute(2, 0, 1)[None]
+    )
 
     latents, noise = random.normal(size=(8, 6)), random.uniform(size=(8, 8, 8, 1))
     latents, noise = latents.astype("float32"), noise.astype("float32")
-    w, conditions = np.array(generator.mapping(latents)), np.eye(3, dtype="float32")[np.arange(8) % 3]
-    np.testing.assert_allclose(n.mapping(torch.from_numpy(latents)).detach(), w, rtol=1e-4, atol=1e-6)
+    w, conditions = (
+        np.array(generator.mapping(latents)),
+        np.eye(3, dtype="float32")[np.arange(8) % 3],
+    )
+    np.testing.assert_allclose(
+        n.mapping(torch.from_numpy(latents)).detach(), w, rtol=1e-4, atol=1e-6
+    )
     styles = np.concatenate([w, conditions], axis=1)[:, None].repeat(2, axis=1)
     images = np.array(generator([styles, noise]))
-    found = n.generator(torch.from_numpy(styles), torch.from_numpy(noise).transpose(1, 2))  # see peers.stylex.Styled
+    found = n.generator(
+        torch.from_numpy(styles), torch.from_numpy(noise).transpose(1, 2)
+    )  # see peers.stylex.Styled
     np.testing.assert_allclose(found.detach().permute(0, 2, 3, 1), images, rtol=1e-3, atol=1e-4)
     logits = (n.discriminator(found) * torch.from_numpy(conditions)).sum(1)
-    np.testing.assert_allclose(logits.detach(), np.array(discriminator([images, conditions]))[:, 0], rtol=1e-3)
+    np.testing.assert_allclose(
+        logits.detach(), np.array(discriminator([images, conditions]))[:, 0], rtol=1e-3
+    )
 
 
 def test_shifted_images_are_pieces_of_padded_ones():
@@ -75,10 +111,17 @@ def test_shifted_images_are_pieces_of_padded_ones():
 def test_a_step_moves_all_networks(kind):
     step = peer.training_step(4, **kind, **TINY)
     n = step.networks
-    parameters = [*n.mapping.parameters(), *n.generator.parameters(), *n.discriminator.parameters(), *step.averages]
+    parameters = [
+        *n.mapping.parameters(),
+        *n.generator.parameters(),
+        *n.discriminator.parameters(),
+        *step.averages,
+    ]
     before = [p.clone() for p in parameters]
     assert np.isfinite([step() for _ in range(2)]).all()
-    still = [b.shape for p, b in zip(parameters, before, strict=True) if b.ndim > 1 and torch.equal(p, b)]
+    still = [
+        b.shape for p, b in zip(parameters, before, strict=True) if b.ndim > 1 and torch.equal(p, b)
+    ]
     assert still == []
     assert all(p.requires_grad for p in n.discriminator.parameters())
 

@@ -19,7 +19,12 @@ def test_published_parameter_counts():
     with torch.device("meta"):  # numbers of weights without the weights
         networks = [peer.Generator(32), peer.Mapping(), peer.Trunk(32, 512), peer.Trunk(32, 2)]
         small = [peer.Generator(32, 8, 256), peer.Trunk(32, 512, 8, 256), peer.Trunk(32, 2, 8, 256)]
-    assert [count(network) for network in networks] == [3_214_752, 2_101_248, 16_384_128, 15_339_138]
+    assert [count(network) for network in networks] == [
+        3_214_752,
+        2_101_248,
+        16_384_128,
+        15_339_138,
+    ]
     assert [round(count(network) / 1e6, 2) for network in small] == [1.02, 4.36, 3.84]
 
 
@@ -28,15 +33,23 @@ def test_networks_are_as_large_as_ours():
     shape = {name: TINY[name] for name in ("capacity", "max_channels")}
     generator = stylegan2.Generator(8, latent_dim=6, depth=2, conditions=2, **shape)
     assert count(n.generator) + count(n.mapping) == generator.count_params()
-    assert count(n.discriminator) == stylegan2.build_discriminator(8, conditions=2, **shape).count_params()
+    assert (
+        count(n.discriminator)
+        == stylegan2.build_discriminator(8, conditions=2, **shape).count_params()
+    )
 
 
 @pytest.mark.parametrize("encoder", [True, False])
 def test_a_step_moves_what_takes_part_in_it(encoder):
     step = peer.training_step(2, encoder=encoder, **TINY)
     n = step.networks
-    networks = {name: getattr(n, name) for name in ("generator", "mapping", "encoder", "discriminator", "classifier")}
-    matrices = {name: [p for p in network.parameters() if p.ndim > 1] for name, network in networks.items()}
+    networks = {
+        name: getattr(n, name)
+        for name in ("generator", "mapping", "encoder", "discriminator", "classifier")
+    }
+    matrices = {
+        name: [p for p in network.parameters() if p.ndim > 1] for name, network in networks.items()
+    }
     before = {name: [p.clone() for p in each] for name, each in matrices.items()}
     assert np.isfinite(step()).all()
     for name, each in matrices.items():

@@ -21,7 +21,10 @@ def test_networks_are_as_large_as_ours():
 
 def test_loss_is_ours(copy_weights):
     shape = {"latent_dim": 3, "width": 4}
-    ours, theirs = (build_encoder(**shape), build_decoder(**shape)), (peer.Encoder(3, 4), peer.Decoder(3, 4))
+    ours, theirs = (
+        (build_encoder(**shape), build_decoder(**shape)),
+        (peer.Encoder(3, 4), peer.Decoder(3, 4)),
+    )
     for network, other in zip(theirs, ours, strict=True):
         copy_weights(network.parameters(), other.weights)
     labels = np.array([3, 1, 4, 1, 5], "int32")
@@ -33,7 +36,9 @@ def test_loss_is_ours(copy_weights):
     noise = torch.randn(5, 3).numpy()
     mean, log_variance = ours[0]([images, labels])
     logits = ours[1]([mean + ops.exp(log_variance / 2) * noise, ops.convert_to_tensor(labels)])
-    expected = negative_elbo(bernoulli_log_likelihood(images, logits), normal_divergence(mean, log_variance))
+    expected = negative_elbo(
+        bernoulli_log_likelihood(images, logits), normal_divergence(mean, log_variance)
+    )
     assert found.item() == pytest.approx(float(expected), rel=1e-5)
 
 

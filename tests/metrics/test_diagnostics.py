@@ -29,7 +29,9 @@ TRAINING, HELD_OUT, FRESH = (images_of(LABELS, seed) for seed in (0, 1, 2))
 
 
 def found(samples, **options):
-    return diagnose(samples, TRAINING, extractor, **{"labels": LABELS, "heldout": HELD_OUT} | options)
+    return diagnose(
+        samples, TRAINING, extractor, **{"labels": LABELS, "heldout": HELD_OUT} | options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,10 @@ def real():
 
 def test_nearest_is_what_the_loop_finds(monkeypatch):
     random = np.random.default_rng(0)
-    queries, references = random.normal(size=(33, 5)).astype("float32"), random.normal(size=(41, 5)).astype("float32")
+    queries, references = (
+        random.normal(size=(33, 5)).astype("float32"),
+        random.normal(size=(41, 5)).astype("float32"),
+    )
     apart = np.linalg.norm(queries[:, None].astype("float64") - references, axis=-1)
     monkeypatch.setattr(diagnostics, "BLOCK", 5 * 16)  # three blocks of each
     index, distance = nearest(queries, references)
@@ -64,7 +69,9 @@ def test_nearest_finds_a_copy_at_zero_and_the_first_of_equals():
 
 
 def test_real_images_get_what_real_images_get(real):
-    assert real["classes_missing"] == 0 and real["missing_classes"] == real["unjudged_classes"] == []
+    assert (
+        real["classes_missing"] == 0 and real["missing_classes"] == real["unjudged_classes"] == []
+    )
     assert real["class_share_distance"] == 0 < real["class_share_chance"] < 0.1
     for prefix in ("", "pixel_"):
         assert real[f"{prefix}intra_class_diversity"] == pytest.approx(1, abs=0.03)
@@ -81,9 +88,13 @@ def test_a_missing_class_shows():
     assert missing["missing_classes"] == ["cedar"] and missing["classes_missing"] == 1
     assert missing["class_share_distance"] == pytest.approx(0.25)
     assert missing["classes"][2]["share"] == 0 and missing["classes"][2]["diversity"] is None
-    few = diagnose(FRESH[LABELS != 2][:100], TRAINING, extractor, np.where(LABELS == 2, 4, LABELS), HELD_OUT)
+    few = diagnose(
+        FRESH[LABELS != 2][:100], TRAINING, extractor, np.where(LABELS == 2, 4, LABELS), HELD_OUT
+    )
     assert few["classes_missing"] == 1 and few["missing_classes"] == ["4"]
-    rare = diagnose(FRESH[:100], TRAINING, extractor, np.where(np.arange(600) < 20, 4, LABELS), HELD_OUT)
+    rare = diagnose(
+        FRESH[:100], TRAINING, extractor, np.where(np.arange(600) < 20, 4, LABELS), HELD_OUT
+    )
     assert "4" in rare["unjudged_classes"] and "4" not in rare["missing_classes"]
 
 
@@ -138,14 +149,18 @@ def test_samples_that_come_twice_show_as_pairs():
     result = found(twice)
     assert result["near_duplicates"] == pytest.approx(0.2, abs=0.02)
     assert result["pixel_near_duplicates"] == pytest.approx(0.2, abs=0.02)
-    assert all(b == a + 300 and apart == 0 for a, b, apart in result["examples"]["features"]["pairs"])
+    assert all(
+        b == a + 300 and apart == 0 for a, b, apart in result["examples"]["features"]["pairs"]
+    )
     assert len({a for a, *_ in result["examples"]["features"]["pairs"]}) == 8
     assert result["copies"] < 0.03
 
 
 def test_without_held_out_images_the_training_images_stand_in(real, monkeypatch):
     alone = found(FRESH, heldout=None)
-    assert alone["nearest_training_ratio"] == pytest.approx(real["nearest_training_ratio"], abs=0.03)
+    assert alone["nearest_training_ratio"] == pytest.approx(
+        real["nearest_training_ratio"], abs=0.03
+    )
     assert alone["copies"] < 0.03 and "600 training images" in alone["protocol"]["heldout_images"]
     monkeypatch.setattr(diagnostics, "HELD_OUT", 200)
     assert found(FRESH, heldout=None)["nearest_training_ratio"] == pytest.approx(1, abs=0.05)
@@ -153,7 +168,10 @@ def test_without_held_out_images_the_training_images_stand_in(real, monkeypatch)
 
 def test_classes_without_logits_or_without_labels(real):
     plain = diagnose(FRESH, TRAINING, lambda images: extractor(images)[0], LABELS, HELD_OUT)
-    assert plain["classes"] == real["classes"] and "nearest training image" in plain["protocol"]["classes"]
+    assert (
+        plain["classes"] == real["classes"]
+        and "nearest training image" in plain["protocol"]["classes"]
+    )
     unlabelled = found(FRESH, labels=None)
     assert unlabelled["classes"] == real["classes"]
     one = diagnose(FRESH, TRAINING, lambda images: extractor(images)[0], heldout=HELD_OUT)
@@ -167,7 +185,9 @@ def test_numbers_are_json_repeatable_and_name_their_protocol(real):
     again = diagnose(FRESH, TRAINING, toy, LABELS, HELD_OUT)
     assert again["protocol"]["extractor"] == {"network": "toy"}
     assert json.loads(json.dumps(again)) == again
-    assert {k: v for k, v in again.items() if k != "protocol"} == {k: v for k, v in real.items() if k != "protocol"}
+    assert {k: v for k, v in again.items() if k != "protocol"} == {
+        k: v for k, v in real.items() if k != "protocol"
+    }
 
 
 def test_large_images_are_compared_averaged_down():
@@ -180,20 +200,44 @@ def test_large_images_are_compared_averaged_down():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": FRESH / 255}, r"samples must be uint8 \[N, H, W, 1 or 3\], N at least 100; received float64"),
+        (
+            {"samples": FRESH / 255},
+            r"samples must be uint8 \[N, H, W, 1 or 3\], N at least 100; received float64",
+        ),
         ({"samples": FRESH[:99]}, r"N at least 100; received uint8 \[99, 4, 4, 3\]"),
-        ({"samples": FRESH[..., :1]}, r"samples must be \[4, 4, 3\], as the training images; received \[4, 4, 1\]"),
+        (
+            {"samples": FRESH[..., :1]},
+            r"samples must be \[4, 4, 3\], as the training images; received \[4, 4, 1\]",
+        ),
         ({"heldout": HELD_OUT[:9]}, "heldout must be uint8"),
-        ({"labels": LABELS[:5]}, r"labels must be 600 integers from 0, as the training images; received int64 \[5\]"),
+        (
+            {"labels": LABELS[:5]},
+            r"labels must be 600 integers from 0, as the training images; received int64 \[5\]",
+        ),
         ({"labels": LABELS - 1}, "labels must be 600 integers from 0"),
         ({"names": ["one", "two"]}, "names must be at least 4, all different; received one, two"),
-        ({"extractor": lambda x: np.full((len(x), 2), np.nan)}, "features must be finite; those of image 0"),
-        ({"extractor": lambda x: x}, r"an extractor must give features .*; received \[32, 4, 4, 3\]"),
-        ({"extractor": lambda x: np.zeros((len(x), 2))}, "features must tell the real images apart"),
+        (
+            {"extractor": lambda x: np.full((len(x), 2), np.nan)},
+            "features must be finite; those of image 0",
+        ),
+        (
+            {"extractor": lambda x: x},
+            r"an extractor must give features .*; received \[32, 4, 4, 3\]",
+        ),
+        (
+            {"extractor": lambda x: np.zeros((len(x), 2))},
+            "features must tell the real images apart",
+        ),
     ],
 )
 def test_bad_input_is_one_line(change, message):
-    given = {"samples": FRESH, "training": TRAINING, "extractor": extractor, "labels": LABELS, "heldout": HELD_OUT}
+    given = {
+        "samples": FRESH,
+        "training": TRAINING,
+        "extractor": extractor,
+        "labels": LABELS,
+        "heldout": HELD_OUT,
+    }
     with pytest.raises(ValueError, match=message) as raised:
         diagnose(**given | change)
     assert "\n" not in str(raised.value)

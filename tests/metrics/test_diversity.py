@@ -14,12 +14,16 @@ def test_against_the_loop():
         pairs = itertools.combinations(images[labels == label], 2)
         means.append(np.mean([np.linalg.norm(one - other) for one, other in pairs]))
     order = random.permutation(12)
-    assert intra_class_diversity(images[order], labels[order]) == pytest.approx(np.mean(means), rel=1e-12)
+    assert intra_class_diversity(images[order], labels[order]) == pytest.approx(
+        np.mean(means), rel=1e-12
+    )
 
 
 def test_collapsed_classes_have_none():
     prototypes = np.random.default_rng(0).uniform(-1, 1, (3, 28, 28, 1)).astype("float32")
-    assert intra_class_diversity(prototypes.repeat(50, axis=0), np.arange(3).repeat(50)) == pytest.approx(0, abs=1e-5)
+    assert intra_class_diversity(
+        prototypes.repeat(50, axis=0), np.arange(3).repeat(50)
+    ) == pytest.approx(0, abs=1e-5)
 
 
 def test_bad_input():

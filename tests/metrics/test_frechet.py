@@ -37,7 +37,9 @@ def test_statistics_are_of_the_sample_in_float64():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_statistics_stream(dtype, monkeypatch, tmp_path):
-    features = (RANDOM.normal(size=(101, 6)) * [1, 1, 1, 9, 9, 9] + 1e5 * np.arange(6)).astype(dtype)
+    features = (RANDOM.normal(size=(101, 6)) * [1, 1, 1, 9, 9, 9] + 1e5 * np.arange(6)).astype(
+        dtype
+    )
     monkeypatch.setattr(frechet, "BLOCK", 10)  # the last is of one row
     np.save(tmp_path / "features.npy", features)
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
@@ -45,13 +47,18 @@ def test_statistics_stream(dtype, monkeypatch, tmp_path):
     for source in (features, mapped, blocks):
         found = statistics(source, TF1)
         np.testing.assert_allclose(found.mean, features.astype("float64").mean(axis=0), rtol=1e-13)
-        np.testing.assert_allclose(found.covariance, np.cov(features.astype("float64"), rowvar=False), rtol=1e-9)
+        np.testing.assert_allclose(
+            found.covariance, np.cov(features.astype("float64"), rowvar=False), rtol=1e-9
+        )
         assert found[2:] == (101, TF1, None)
 
 
 def test_merged_statistics_are_of_all():
     features = RANDOM.normal(size=(60, 5)) + np.arange(60)[:, None]
-    whole, merged = statistics(features, TF1), merge(statistics(features[:13], TF1), statistics(features[13:], TF1))
+    whole, merged = (
+        statistics(features, TF1),
+        merge(statistics(features[:13], TF1), statistics(features[13:], TF1)),
+    )
     np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-12)
     assert merged[2:] == whole[2:]
@@ -60,8 +67,12 @@ def test_merged_statistics_are_of_all():
 def test_equals_torch_fidelity(few_images):
     expected, fake = np.load(FILE), statistics(DATA.fake)
     # There, eigenvalues of a product that is not symmetric lose digits.
-    assert frechet_distance(fake, statistics(DATA.real)) == pytest.approx(expected["frechet_real"], rel=1e-9)
-    assert frechet_distance(fake, statistics(DATA.few)) == pytest.approx(expected["frechet_few"], rel=1e-7)
+    assert frechet_distance(fake, statistics(DATA.real)) == pytest.approx(
+        expected["frechet_real"], rel=1e-9
+    )
+    assert frechet_distance(fake, statistics(DATA.few)) == pytest.approx(
+        expected["frechet_few"], rel=1e-7
+    )
     single = [statistics(features.astype("float32")) for features in (DATA.fake, DATA.real)]
     assert frechet_distance(*single) == pytest.approx(expected["frechet_real"], rel=1e-5)
 
@@ -195,11 +206,17 @@ def damaged(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["array.npy", *(f"{name}.npz" for name in "names pickle words json cut text empty none".split())]
+    "name",
+    [
+        "array.npy",
+        *(f"{name}.npz" for name in "names pickle words json cut text empty none".split()),
+    ],
 )
 def test_what_is_no_statistics_file(name, tmp_path):
     damaged(tmp_path)
-    with pytest.raises(ValueError, match=rf"must be an? .*\*?\.npz.*; received .*{name}.*\)?$") as raised:
+    with pytest.raises(
+        ValueError, match=rf"must be an? .*\*?\.npz.*; received .*{name}.*\)?$"
+    ) as raised:
         load_statistics(tmp_path / name)
     assert "\n" not in str(raised.value)
 
@@ -207,7 +224,9 @@ def test_what_is_no_statistics_file(name, tmp_path):
 @pytest.mark.parametrize("name", ["shapes.npz", "values.npz"])
 def test_what_is_in_it_must_fit(name, tmp_path):
     damaged(tmp_path)
-    with pytest.raises(ValueError, match=rf"must be finite, \[F\] and \[F, F\]; received \[3\].*{name}"):
+    with pytest.raises(
+        ValueError, match=rf"must be finite, \[F\] and \[F, F\]; received \[3\].*{name}"
+    ):
         load_statistics(tmp_path / name)
 
 

@@ -14,7 +14,9 @@ def test_label_accuracy():
 def test_classes_covered():
     assert classes_covered(ASKED[::-1], ASKED) == 3  # all drawn, under the wrong labels
     assert classes_covered([0] * 12, ASKED) == 1
-    assert classes_covered([0] * 6 + [1] * 4 + [2] * 2, ASKED) == 3  # 2 of the 4 asked for: just half
+    assert (
+        classes_covered([0] * 6 + [1] * 4 + [2] * 2, ASKED) == 3
+    )  # 2 of the 4 asked for: just half
     assert classes_covered([0] * 7 + [1] * 4 + [2], ASKED) == 2
     assert classes_covered([7] * 12, ASKED) == 0
 

@@ -15,7 +15,10 @@ SETS = {"": (DATA.real, DATA.fake), "_ties": TIES}
 def test_precision_and_recall_equal_torch_fidelity(name, k):
     real, fake = SETS[name]
     precision, recall = np.load(FILE)[f"manifold{name}_{k}"]
-    assert precision_recall(real, fake, k) == {"precision": precision / len(fake), "recall": recall / len(real)}
+    assert precision_recall(real, fake, k) == {
+        "precision": precision / len(fake),
+        "recall": recall / len(real),
+    }
 
 
 def brute_force(real, fake, k):
@@ -79,8 +82,14 @@ def test_what_the_four_tell():
 def test_an_outlier_does_not_blur_the_others():
     real, fake = DATA.real[:100], DATA.fake[:100]
     far = np.full((1, 24), 1e7)
-    alone, with_outlier = density_coverage(real, fake), density_coverage(real, np.concatenate([fake, far]))
-    assert with_outlier == {"density": pytest.approx(alone["density"] * 100 / 101), "coverage": alone["coverage"]}
+    alone, with_outlier = (
+        density_coverage(real, fake),
+        density_coverage(real, np.concatenate([fake, far])),
+    )
+    assert with_outlier == {
+        "density": pytest.approx(alone["density"] * 100 / 101),
+        "coverage": alone["coverage"],
+    }
 
 
 @pytest.mark.parametrize("formula", [precision_recall, density_coverage])
@@ -89,7 +98,9 @@ def test_bad_input(formula):
     with pytest.raises(ValueError, match=r"\[N, F\] and \[M, F\]; received \[9, 4\] and \[9, 3\]"):
         formula(some, some[:, :3])
     for k in (0, 5):
-        with pytest.raises(ValueError, match=f"number of images on either side; received {k} for 9 and 5 images"):
+        with pytest.raises(
+            ValueError, match=f"number of images on either side; received {k} for 9 and 5 images"
+        ):
             formula(some, some[:5], k=k)
     with pytest.raises(ValueError, match="features must be finite"):
         formula(some, np.full((9, 4), np.inf))

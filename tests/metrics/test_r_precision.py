@@ -8,14 +8,19 @@ TEXTS = RANDOM.normal(size=(300, 16))
 
 
 def test_own_caption_first():
-    assert r_precision(TEXTS * RANDOM.uniform(1, 9, (300, 1)), TEXTS) == (1, 0)  # by cosine: length says nothing
+    assert r_precision(TEXTS * RANDOM.uniform(1, 9, (300, 1)), TEXTS) == (
+        1,
+        0,
+    )  # by cosine: length says nothing
     assert r_precision(-TEXTS, TEXTS) == (0, 0)
 
 
 def test_chance_is_one_in_a_hundred():
     mean, deviation = r_precision(RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)))
     assert 0.004 < mean < 0.018 and 0 < deviation < 0.02
-    mean, _ = r_precision(RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)), candidates=2)
+    mean, _ = r_precision(
+        RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)), candidates=2
+    )
     assert mean == pytest.approx(0.5, abs=0.03)
 
 
@@ -46,8 +51,14 @@ def test_the_draw_is_the_seeds():
         ((TEXTS, TEXTS * np.nan), "vectors must be finite"),
         ((TEXTS, TEXTS, np.arange(9)), r"classes must be 300, one an image; received \[9\]"),
         ((TEXTS[:50], TEXTS[:50]), "candidates must be between 2 and image 0's 50; received 100"),
-        ((TEXTS, TEXTS, np.arange(300) // 250), "candidates must be between 2 and image 0's 51; received 100"),
-        ((TEXTS, TEXTS, None, 100, 301), "splits must be between 1 and the 300 images; received 301"),
+        (
+            (TEXTS, TEXTS, np.arange(300) // 250),
+            "candidates must be between 2 and image 0's 51; received 100",
+        ),
+        (
+            (TEXTS, TEXTS, None, 100, 301),
+            "splits must be between 1 and the 300 images; received 301",
+        ),
     ],
 )
 def test_bad_input(arguments, message):

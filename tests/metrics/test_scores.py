@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kerasgan.metrics.features import Features, extract
+from kerasgan.metrics.features.extract import Features, extract
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
@@ -28,11 +28,17 @@ SMALL = {"splits": 4, "subset_size": 20, "subsets": 5}
 
 def test_each_number_is_its_formulas():
     found = scores(ONE, OTHER, **SMALL)
-    assert (found["classifier_score_mean"], found["classifier_score_std"]) == inception_score(ONE.logits, 4)
-    assert found["frechet_distance"] == frechet_distance(statistics(ONE.features), statistics(OTHER.features))
+    assert (found["classifier_score_mean"], found["classifier_score_std"]) == inception_score(
+        ONE.logits, 4
+    )
+    assert found["frechet_distance"] == frechet_distance(
+        statistics(ONE.features), statistics(OTHER.features)
+    )
     spread = kernel_distance(ONE.features, OTHER.features, 5, 20)
     assert (found["kernel_distance_mean"], found["kernel_distance_std"]) == spread
-    near = precision_recall(OTHER.features, ONE.features) | density_coverage(OTHER.features, ONE.features)
+    near = precision_recall(OTHER.features, ONE.features) | density_coverage(
+        OTHER.features, ONE.features
+    )
     assert {name: found[name] for name in near} == near
     assert 0 < near["precision"] != near["recall"]
     assert found["f_score"] == pytest.approx(2 / (1 / near["precision"] + 1 / near["recall"]))
@@ -44,26 +50,42 @@ def test_only_inceptions_scores_are_called_so():
     one, other = features(40, protocol=theirs), features(30, protocol=theirs)
     found = scores(one, other, **SMALL)
     assert list(found) == [
-        "inception_score_mean", "inception_score_std", "frechet_inception_distance",
-        "kernel_inception_distance_mean", "kernel_inception_distance_std",
-        "precision", "recall", "f_score", "density", "coverage", "protocol",
-    ]  # fmt: skip
+        "inception_score_mean",
+        "inception_score_std",
+        "frechet_inception_distance",
+        "kernel_inception_distance_mean",
+        "kernel_inception_distance_std",
+        "precision",
+        "recall",
+        "f_score",
+        "density",
+        "coverage",
+        "protocol",
+    ]
 
 
 def test_options_reach_the_formulas_and_the_protocol():
-    options = dict(splits=2, shuffle_seed=5, batch=16, subsets=3, subset_size=10, seed=1, k=2, density_k=4)
+    options = dict(
+        splits=2, shuffle_seed=5, batch=16, subsets=3, subset_size=10, seed=1, k=2, density_k=4
+    )
     found = scores(ONE, OTHER, **options)
     spread = inception_score(ONE.logits, splits=2, shuffle_seed=5, batch=16)
     assert (found["classifier_score_mean"], found["classifier_score_std"]) == spread
-    assert found["kernel_distance_mean"] == kernel_distance(ONE.features, OTHER.features, 3, 10, 1)[0]
+    assert (
+        found["kernel_distance_mean"] == kernel_distance(ONE.features, OTHER.features, 3, 10, 1)[0]
+    )
     assert found["recall"] == precision_recall(OTHER.features, ONE.features, 2)["recall"]
     assert found["density"] == density_coverage(OTHER.features, ONE.features, 4)["density"]
     protocol = json.loads(json.dumps(found["protocol"]))
     assert protocol["features"] == PROTOCOL and protocol["images"] == "uint8, RGB"
     assert protocol["samples"]["count"] == 40 and protocol["reference"]["count"] == 30
     assert protocol["is"] == {
-        "count": 32, "splits": 2, "shuffle_seed": 5, "remainder_dropped_of": 16, "classes": 4
-    }  # fmt: skip
+        "count": 32,
+        "splits": 2,
+        "shuffle_seed": 5,
+        "remainder_dropped_of": 16,
+        "classes": 4,
+    }
     assert protocol["kid"] == {"subsets": 3, "subset_size": 10, "seed": 1}
     assert protocol["prdc"] == {"precision_recall_k": 2, "density_coverage_k": 4}
 
@@ -81,26 +103,60 @@ def test_statistics_are_enough_for_fid_alone():
 
 def test_ms_ssim_is_of_pairs_of_the_samples():
     one = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 3), "uint8")
-    same, others = np.repeat(one, 7, axis=0), np.random.default_rng(1).integers(0, 256, (7, 12, 12, 3), "uint8")
+    same, others = (
+        np.repeat(one, 7, axis=0),
+        np.random.default_rng(1).integers(0, 256, (7, 12, 12, 3), "uint8"),
+    )
     found = [
-        scores(extract(x, lambda x: x.mean((1, 2)), progress=False), metrics=["ms_ssim"], pictures=x, scales=1, pairs=2)
+        scores(
+            extract(x, lambda x: x.mean((1, 2)), progress=False),
+            metrics=["ms_ssim"],
+            pictures=x,
+            scales=1,
+            pairs=2,
+        )
         for x in (same, others)
     ]
     assert found[0]["ms_ssim"] == pytest.approx(1) and found[1]["ms_ssim"] < 0.5
-    assert found[1]["protocol"]["ms_ssim"] == {"pairs": 2, "of": "any class", "seed": 2020, "scales": 1}
+    assert found[1]["protocol"]["ms_ssim"] == {
+        "pairs": 2,
+        "of": "any class",
+        "seed": 2020,
+        "scales": 1,
+    }
 
 
 @pytest.mark.parametrize(
     ("reference", "metrics", "options", "message"),
     [
-        (OTHER, ["fid", "lpips"], {}, "metrics must be of is, fid, kid, prdc, ms_ssim; received lpips"),
+        (
+            OTHER,
+            ["fid", "lpips"],
+            {},
+            "metrics must be of is, fid, kid, prdc, ms_ssim; received lpips",
+        ),
         (OTHER, [], {}, "received none"),
         (None, ["is", "kid"], {}, "kid compares the samples with a reference; received none"),
         (OTHER, ["kid"], {}, "subset_size of kid must be from 2 to 30, .*; received 1000"),
-        (OTHER, ["is"], {"splits": 41}, "splits must be between 1 and the number of samples, 40; received 41"),
-        (OTHER, ["prdc"], {"density_k": 30}, "prdc needs more than k = 30 images on either side; received 30"),
+        (
+            OTHER,
+            ["is"],
+            {"splits": 41},
+            "splits must be between 1 and the number of samples, 40; received 41",
+        ),
+        (
+            OTHER,
+            ["prdc"],
+            {"density_k": 30},
+            "prdc needs more than k = 30 images on either side; received 30",
+        ),
         (OTHER, ["ms_ssim"], {}, "received no pictures"),
-        (features(9, protocol={"network": "another"}), ["fid"], {}, "received network 'a network.* and 'another'"),
+        (
+            features(9, protocol={"network": "another"}),
+            ["fid"],
+            {},
+            "received network 'a network.* and 'another'",
+        ),
     ],
 )
 def test_bad_input(reference, metrics, options, message):
@@ -109,7 +165,9 @@ def test_bad_input(reference, metrics, options, message):
 
 
 def test_no_logits_no_score():
-    with pytest.raises(ValueError, match="is needs logits; a network of the tests gives features only"):
+    with pytest.raises(
+        ValueError, match="is needs logits; a network of the tests gives features only"
+    ):
         scores(features(20, logits=False), metrics=["is"])
 
 
@@ -122,5 +180,7 @@ def test_check_knows_what_is_not_known_yet():
 def test_a_picture_that_its_batch_changes_is_refused():
     pictures = np.full((3, 2, 2, 3), 100, "uint8")
     check_inference_mode(pictures, pictures + 2)
-    with pytest.raises(ValueError, match=r"inference mode \(training=False\).* differ by up to 90 of 255 levels"):
+    with pytest.raises(
+        ValueError, match=r"inference mode \(training=False\).* differ by up to 90 of 255 levels"
+    ):
         check_inference_mode(pictures, pictures - 90)

@@ -21,7 +21,7 @@ from kerasgan.models.attfind import (
     select_often,
     subset,
     sufficiency,
-)  # fmt: skip
+)
 from kerasgan.models.style_probe import Effects, Probe
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 
@@ -45,7 +45,9 @@ def known_weights(network, seed=5):
 @pytest.fixture(scope="module")
 def tiny():
     """Two blocks, four layers of 4, 4, 4 and 2 coordinates; five images; a probe, since compiling takes its time."""
-    generator = known_weights(Generator(8, 1, latent_dim=3, depth=1, conditions=2, capacity=1, max_channels=4))
+    generator = known_weights(
+        Generator(8, 1, latent_dim=3, depth=1, conditions=2, capacity=1, max_channels=4)
+    )
     images = keras.Input((8, 8, 1))
     hidden = keras.layers.Dense(4, activation="tanh")(keras.layers.Flatten()(images))
     classifier = known_weights(keras.Model(images, keras.layers.Dense(2)(hidden)), 6)
@@ -53,7 +55,9 @@ def tiny():
 
     def styles(images):
         w = (images.reshape(-1, 64) @ matrix).reshape(-1, 2, 5)
-        return tuple([array(x) for x in part] for part in generator.styles(ops.convert_to_tensor(w)))
+        return tuple(
+            [array(x) for x in part] for part in generator.styles(ops.convert_to_tensor(w))
+        )
 
     noise = RNG.random((1, 8, 8, 1)).astype("float32")
     model = types.SimpleNamespace(
@@ -68,7 +72,9 @@ def drawn(model, styles, colours):
     vectors = np.split(styles, np.cumsum(model.generator.style_sizes)[:-1], axis=1)
     noise = np.repeat(model.noise, count, axis=0)
     with_tensors = [[ops.convert_to_tensor(x) for x in part] for part in (vectors, colours)]
-    pictures = np.clip(array(model.generator.draw(*with_tensors, ops.convert_to_tensor(noise))), -1, 1)
+    pictures = np.clip(
+        array(model.generator.draw(*with_tensors, ops.convert_to_tensor(noise))), -1, 1
+    )
     return pictures, array(model.classifier(pictures))
 
 
@@ -87,7 +93,9 @@ def test_effects_are_those_of_whole_drawings_one_by_one(tiny):
         for j in range(coordinates):
             moved[:, direction, j, j] = bounds[direction, j]
     each = 2 * coordinates
-    _, after = drawn(model, moved.reshape(count * each, -1), [np.repeat(x, each, axis=0) for x in colours])
+    _, after = drawn(
+        model, moved.reshape(count * each, -1), [np.repeat(x, each, axis=0) for x in colours]
+    )
     before = drawn(model, styles, colours)[1]
     np.testing.assert_allclose(found.logits, before, atol=1e-5)
     expected = after.reshape(count, 2, coordinates, 2) - before[:, None, None]
@@ -97,7 +105,10 @@ def test_effects_are_those_of_whole_drawings_one_by_one(tiny):
 
 def test_batches_do_not_change_effects(tiny):
     model, images, probe = tiny
-    one, other = style_probe.effects(probe, images), style_probe.effects(model, images, batch_size=3, progress=False)
+    one, other = (
+        style_probe.effects(probe, images),
+        style_probe.effects(model, images, batch_size=3, progress=False),
+    )
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
 
@@ -120,14 +131,18 @@ def test_part_of_the_way_and_probabilities(tiny):
     styles = probe.encode(images).styles
     nearer = styles[0] + 0.5 * (whole.bounds - styles[0])
     half = style_probe.effects(probe, images[:1], shift_size=0.5, bounds=whole.bounds)
-    np.testing.assert_allclose(half.values, style_probe.effects(probe, images[:1], bounds=nearer).values, atol=1e-5)
+    np.testing.assert_allclose(
+        half.values, style_probe.effects(probe, images[:1], bounds=nearer).values, atol=1e-5
+    )
     chances = style_probe.effects(probe, images, probabilities=True)
     e = np.exp(whole.logits[:, None, None] + whole.values)
     before = np.exp(whole.logits) / np.exp(whole.logits).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(
         chances.values, e / e.sum(axis=-1, keepdims=True) - before[:, None, None], atol=1e-5
     )
-    np.testing.assert_allclose(chances.against_rest(1).values[..., 1], chances.values[..., 0], atol=1e-5)
+    np.testing.assert_allclose(
+        chances.against_rest(1).values[..., 1], chances.values[..., 0], atol=1e-5
+    )
 
 
 def test_the_average_draws(tiny):
@@ -138,7 +153,9 @@ def test_the_average_draws(tiny):
     pictures = Probe(model).encode(images).pictures
     styles, colours = model.styles(images)
     noise = np.repeat(model.noise, 5, axis=0)
-    expected = averaged.draw(*([ops.convert_to_tensor(x) for x in part] for part in (styles, colours)), noise)
+    expected = averaged.draw(
+        *([ops.convert_to_tensor(x) for x in part] for part in (styles, colours)), noise
+    )
     np.testing.assert_allclose(pictures, np.clip(array(expected), -1, 1), atol=1e-5)
 
 
@@ -153,7 +170,9 @@ def test_a_discriminator_leaves_out_images_and_coordinates(tiny):
     np.testing.assert_allclose(realness, expected, atol=1e-4)
     target = int(encoded.logits[realness.argmax()].argmax())
     assert 0 < (encoded.logits.argmax(axis=1) == target).sum() < 5
-    with pytest.raises(ValueError, match=f"images that are left .* received 1, all predicted {target}"):
+    with pytest.raises(
+        ValueError, match=f"images that are left .* received 1, all predicted {target}"
+    ):
         attfind.attfind(probe, images, target, min_realness=realness.max())
     with pytest.raises(ValueError, match="no coordinate changes what the classifier says"):
         attfind.attfind(probe, images, max_realness_change=0.0)
@@ -163,12 +182,16 @@ def test_a_discriminator_leaves_out_images_and_coordinates(tiny):
         for direction in range(2):
             styles = encoded.styles.copy()
             styles[:, j] += 2 * (bounds[direction, j] - styles[:, j])
-            changes.append(np.abs(probe.realness(drawn(model, styles, encoded.colours)[0]) - realness).max())
+            changes.append(
+                np.abs(probe.realness(drawn(model, styles, encoded.colours)[0]) - realness).max()
+            )
     changes = np.array(changes).reshape(14, 2).max(axis=1)
     most = np.sort(changes)[6:8].mean()
     np.testing.assert_array_equal(attfind._unreal(probe, encoded, bounds, most), changes > most)
     found = attfind.attfind(probe, images, max_realness_change=most)
-    assert (changes[found.coordinates] <= most).all() and found.protocol["max_realness_change"] == most
+    assert (changes[found.coordinates] <= most).all() and found.protocol[
+        "max_realness_change"
+    ] == most
 
 
 # === On a classifier whose reasons are known ===
@@ -192,7 +215,11 @@ class Painter(keras.Model):
         return state[0], state[1] + row[:, None, :, None]
 
     def draw(self, styles, colours, noise, state=None, first=0):
-        state = self.begin(styles[first].shape[0] or ops.shape(styles[first])[0]) if state is None else state
+        state = (
+            self.begin(styles[first].shape[0] or ops.shape(styles[first])[0])
+            if state is None
+            else state
+        )
         for index in range(first, 2):
             state = self.step(state, index, styles, colours, noise)
         return state[1]
@@ -224,9 +251,12 @@ def of_columns(says):
         return [row[:, :3], row[:, 3:]], [np.zeros((len(row), 1), "float32")]
 
     return types.SimpleNamespace(
-        generator=Painter(), averaged=None, classifier=keras.Model(inputs, Columns(says)(inputs)), styles=styles,
+        generator=Painter(),
+        averaged=None,
+        classifier=keras.Model(inputs, Columns(says)(inputs)),
+        styles=styles,
         noise=np.zeros((1, 8, 8, 1), "float32"),
-    )  # fmt: skip
+    )
 
 
 def find(model, images, target=0, **options):
@@ -235,7 +265,10 @@ def find(model, images, target=0, **options):
 
 # Columns 0 and 2 vary without a meaning, column 4 is the class, 1, 3 and 5 never change.
 IMAGES = painted(
-    [0.9, 0, 0, 0, 0.8, 0.1], [0, 0, 0.5, 0, -0.8, 0.1], [0.2, 0, 0.3, 0, 0.6, 0.1], [0.3, 0, -0.2, 0, -0.6, 0.1]
+    [0.9, 0, 0, 0, 0.8, 0.1],
+    [0, 0, 0.5, 0, -0.8, 0.1],
+    [0.2, 0, 0.3, 0, 0.6, 0.1],
+    [0.3, 0, -0.2, 0, -0.6, 0.1],
 )
 
 
@@ -252,7 +285,9 @@ def test_the_one_coordinate_that_flips_is_found():
     assert found.protocol["moves"] == 4 * 2 * 6 and found.protocol["selector"] == "select"
     flipped = sufficiency(Probe(model, 4, False), IMAGES, found, 10)
     assert flipped["all"] == [1.0] and [row["class"] for row in flipped["classes"]] == [0, 1]
-    assert all(row == {"class": row["class"], "images": 2, "flipped": [1.0]} for row in flipped["classes"])
+    assert all(
+        row == {"class": row["class"], "images": 2, "flipped": [1.0]} for row in flipped["classes"]
+    )
     pictures, logits = counterfactual(model, IMAGES, found, 1)
     np.testing.assert_allclose(pictures[:, 3, 4, 0], [-0.8, 0.8, -0.8, 0.8], atol=1e-6)
     pictures[:, :, 4] = IMAGES[:, :, 4]
@@ -262,18 +297,23 @@ def test_the_one_coordinate_that_flips_is_found():
 
 def test_the_other_target_turns_the_direction():
     found = find(of_columns(lambda x: [2 * x[4], -2 * x[4]]), IMAGES, target=1)
-    assert found.coordinates.tolist() == [4] and found.directions.tolist() == [0] and found.target == 1
+    assert (
+        found.coordinates.tolist() == [4] and found.directions.tolist() == [0] and found.target == 1
+    )
     assert found.rows() == [
         {"coordinate": 4, "layer": "right", "index": 1, "direction": "minimum"}
-        | {f"effect_towards_{side}": pytest.approx(3.0) for side in ("target", "rest")} | {"score": pytest.approx(3.2)}
-    ]  # fmt: skip
+        | {f"effect_towards_{side}": pytest.approx(3.0) for side in ("target", "rest")}
+        | {"score": pytest.approx(3.2)}
+    ]
 
 
 def test_two_attributes_are_needed_together():
     model = of_columns(lambda x: [x[0] + x[4] - 1.5, 0 * x[0]])
     found = find(model, painted([1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0.1, 0], [0, 0, 0, 0, 0, 0]))
     assert set(found.coordinates.tolist()) == {0, 4}
-    flipped = sufficiency(Probe(model, 2, False), painted([0, 0, 0, 0, 0, 0], [0.9, 0, 0, 0, 1, 0]), found)
+    flipped = sufficiency(
+        Probe(model, 2, False), painted([0, 0, 0, 0, 0, 0], [0.9, 0, 0, 0, 1, 0]), found
+    )
     assert flipped["all"] == [0.5, 1.0] and flipped["classes"][1]["flipped"] == [0.0, 1.0]
     assert flipped["classes"][0]["flipped"] == [1.0, 1.0] and flipped["images"] == 2
 
@@ -290,7 +330,9 @@ def test_subset_sees_what_comes_together():
     together = subset(probe, encoded, found, 3)
     assert together[0].tolist() == [[0, 4, -1]]  # nothing is left that would help
     assert subset(probe, encoded, found, 2, candidates=2)[0].tolist() == [[0, -1]]
-    curves = [sufficiency(probe, image, found, 2, strategy=by)["all"] for by in (independent, subset)]
+    curves = [
+        sufficiency(probe, image, found, 2, strategy=by)["all"] for by in (independent, subset)
+    ]
     assert curves == [[0.0, 0.0], [0.0, 1.0]]
     named = sufficiency(probe, image, found, 1, strategy=functools.partial(subset, candidates=2))
     assert named["strategy"] == "subset(candidates=2)"
@@ -310,7 +352,9 @@ def test_each_image_has_its_own_reasons():
 
 def test_one_class_against_the_rest():
     model = of_columns(lambda x: [x[0], x[2], x[4]])
-    images = painted([1, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0.2, 0, 0.8, 0])
+    images = painted(
+        [1, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0.2, 0, 0.8, 0]
+    )
     found = find(model, images, target=2, count=1)
     assert found.coordinates.tolist() == [4] and found.directions.tolist() == [1]
     flipped = sufficiency(Probe(model, 4, False), images, found)
@@ -331,12 +375,22 @@ def test_pictures_from_end_to_end_and_one_more_each_time():
     model = of_columns(lambda x: [2 * x[4], -2 * x[4]])
     found = find(model, IMAGES, target=1)
     pictures, chances = attfind.traversals(model, IMAGES[:3], found, 5, batch_size=4)
-    assert pictures.shape == (1, 3, 5, 8, 8, 1) and pictures.dtype == "uint8" and chances.shape == (1, 3, 5)
+    assert (
+        pictures.shape == (1, 3, 5, 8, 8, 1)
+        and pictures.dtype == "uint8"
+        and chances.shape == (1, 3, 5)
+    )
     greys = (np.array([0.8, 0.4, 0, -0.4, -0.8]) + 1) * 127.5
     assert np.abs(pictures[0, :, :, 2, 4, 0] - greys).max() < 0.51
-    np.testing.assert_allclose(chances[0, 0], 1 / (1 + np.exp(4 * np.array([0.8, 0.4, 0, -0.4, -0.8]))), atol=1e-5)
-    pictures, chances = attfind.additions(model, IMAGES[:3], found, 10, batch_size=4, progress=False)
-    assert pictures.shape == (3, 2, 8, 8, 1) and ((chances[:, 0] > 0.5) != (chances[:, 1] > 0.5)).all()
+    np.testing.assert_allclose(
+        chances[0, 0], 1 / (1 + np.exp(4 * np.array([0.8, 0.4, 0, -0.4, -0.8]))), atol=1e-5
+    )
+    pictures, chances = attfind.additions(
+        model, IMAGES[:3], found, 10, batch_size=4, progress=False
+    )
+    assert (
+        pictures.shape == (3, 2, 8, 8, 1) and ((chances[:, 0] > 0.5) != (chances[:, 1] > 0.5)).all()
+    )
 
 
 # === Selection on effects made by hand ===
@@ -370,14 +424,19 @@ def test_select_often_counts_images():
     effects = effects_of([0.3, 0, 9], [0.3, 0.3, 0], [0.3, 0.3, 0.1])
     assert select_often(effects, 5) == [(1, 0), (1, 1), (1, 2)]
     assert select_often(effects, 5, share=0.5) == [(1, 0), (1, 1)]
-    assert select_often(effects, 1) == [(1, 0)] and select_often(effects, 5, threshold=1) == [(1, 2)]
+    assert select_often(effects, 1) == [(1, 0)] and select_often(effects, 5, threshold=1) == [
+        (1, 2)
+    ]
 
 
 def test_lists_are_merged_with_the_rests_turned_round():
     values = np.zeros((2, 2, 3, 2))
     values[:, 1, 0, 0], values[:, 0, 0, 1] = 1.0, 0.5  # up: target +1; down: rest +0.5
     values[:, 0, 1, 0], values[:, 1, 1, 1] = 0.25, 2.0
-    values[:, 0, 2, 0], values[:, 1, 2, 0] = 0.3, 0.2  # either way towards the target: the better one stays
+    values[:, 0, 2, 0], values[:, 1, 2, 0] = (
+        0.3,
+        0.2,
+    )  # either way towards the target: the better one stays
     merged = merge([(1, 0), (1, 2), (0, 2)], [(1, 1), (0, 0)], values)
     assert merged == [(2.25, 0, 1), (1.5, 1, 0), (pytest.approx(0.3), 0, 2)]
 
@@ -385,7 +444,9 @@ def test_lists_are_merged_with_the_rests_turned_round():
 def test_the_reproduction_explains_images_by_their_own_class():
     # Column 2 speaks for the target among images that are of it already, where column 4 is at its end; 0 among others.
     model = of_columns(lambda x: [x[4] + ops.relu(x[4]) * x[2] + ops.relu(-x[4]) * x[0], 0 * x[0]])
-    images = painted([0, 0, 0, 0, 1, 0], [1, 0, 1, 0, 1, 0], [0, 0, 0, 0, -1, 0], [0.5, 0, 1, 0, -1, 0])
+    images = painted(
+        [0, 0, 0, 0, 1, 0], [1, 0, 1, 0, 1, 0], [0, 0, 0, 0, -1, 0], [0.5, 0, 1, 0, -1, 0]
+    )
     ours, theirs = find(model, images, count=2), find(model, images, **REPRODUCTION | {"count": 2})
     assert ours.coordinates.tolist() == [4, 0] and theirs.coordinates.tolist() == [2]
     assert theirs.protocol["selector"] == "select(max_effect=2.5)"
@@ -394,10 +455,16 @@ def test_the_reproduction_explains_images_by_their_own_class():
 
 def test_unstable_images_are_left_out():
     # The logits of the last image change whatever is moved.
-    model = of_columns(lambda x: [x[4] + 50 * ops.relu(x[5] - 0.5) * (x[0] + x[2] + x[4]), 0 * x[0]])
+    model = of_columns(
+        lambda x: [x[4] + 50 * ops.relu(x[5] - 0.5) * (x[0] + x[2] + x[4]), 0 * x[0]]
+    )
     images = np.concatenate([IMAGES, painted([0.1, 0, 0, 0, 0.7, 1])])
-    assert [find(model, images, max_unstable=most).protocol["images_used"] for most in (3, 100)] == [4, 5]
-    with pytest.raises(ValueError, match="images that are left must be of both sides, .* received 0, none"):
+    assert [
+        find(model, images, max_unstable=most).protocol["images_used"] for most in (3, 100)
+    ] == [4, 5]
+    with pytest.raises(
+        ValueError, match="images that are left must be of both sides, .* received 0, none"
+    ):
         find(model, images, max_unstable=-1)
 
 
@@ -415,7 +482,10 @@ def test_attributes_are_saved_and_loaded(tmp_path):
     (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
     np.savez(tmp_path / "c.npz", coordinates=[1])
     for name in ("b.npz", "c.npz", "absent.npz"):
-        with pytest.raises(ValueError, match=r"attributes are read from what Attributes.save wrote; received .*npz \("):
+        with pytest.raises(
+            ValueError,
+            match=r"attributes are read from what Attributes.save wrote; received .*npz \(",
+        ):
             Attributes.load(tmp_path / name)
 
 
@@ -423,7 +493,9 @@ def test_bad_input_is_one_line():
     model = of_columns(lambda x: [2 * x[4], -2 * x[4]])
     found = find(model, IMAGES)
     ours, theirs = IMAGES[[0, 2]], IMAGES[[1, 3]]
-    one_class = types.SimpleNamespace(**vars(model) | {"classifier": types.SimpleNamespace(output_shape=(None, 1))})
+    one_class = types.SimpleNamespace(
+        **vars(model) | {"classifier": types.SimpleNamespace(output_shape=(None, 1))}
+    )
     foreign = dataclasses.replace(found, sizes=[4, 2])
     for call, message in (
         (lambda: find(model, ours), "some predicted 0 and some not; received 2, all predicted 0"),
@@ -432,16 +504,34 @@ def test_bad_input_is_one_line():
         (lambda: find(model, IMAGES, count=0), "count must be at least 1; received 0"),
         (lambda: find(model, IMAGES[..., 0]), r"images must be a float array \[N, H, W, C\]"),
         (lambda: find(model, IMAGES * 3), r"images must be finite and in \[-1, 1\]"),
-        (lambda: style_probe.effects(model, IMAGES[:1]), "two images or more, or give bounds; received 1 image"),
-        (lambda: style_probe.effects(model, IMAGES, bounds=IMAGES), r"be \[2, 6\]; received \[4, 8, 8, 1\]"),
-        (lambda: find(one_class, IMAGES), r"classifier must give logits \[N, classes\], .* received \[None, 1\]"),
-        (lambda: find(model, IMAGES, min_realness=0.5), "realness needs a model with a trained discriminator"),
-        (lambda: find(of_columns(lambda x: [x[1] - 0.1, 0 * x[0]]), IMAGES), "received 4, none predicted 0"),
+        (
+            lambda: style_probe.effects(model, IMAGES[:1]),
+            "two images or more, or give bounds; received 1 image",
+        ),
+        (
+            lambda: style_probe.effects(model, IMAGES, bounds=IMAGES),
+            r"be \[2, 6\]; received \[4, 8, 8, 1\]",
+        ),
+        (
+            lambda: find(one_class, IMAGES),
+            r"classifier must give logits \[N, classes\], .* received \[None, 1\]",
+        ),
+        (
+            lambda: find(model, IMAGES, min_realness=0.5),
+            "realness needs a model with a trained discriminator",
+        ),
+        (
+            lambda: find(of_columns(lambda x: [x[1] - 0.1, 0 * x[0]]), IMAGES),
+            "received 4, none predicted 0",
+        ),
         (lambda: counterfactual(model, IMAGES, found, 2), r"k must be in 1 .. 1; received 2"),
         (lambda: sufficiency(model, IMAGES, found, 0), r"k must be in 1 .. 1; received 0"),
-        (lambda: sufficiency(model, IMAGES, foreign), "attributes must be of the model's own generator, 2 layers of 6"),
+        (
+            lambda: sufficiency(model, IMAGES, foreign),
+            "attributes must be of the model's own generator, 2 layers of 6",
+        ),
         (lambda: Probe(model, 0), "batch_size must be at least 1; received 0"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=message) as raised:
             call()
         assert "\n" not in str(raised.value)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.models import hdgan
@@ -16,8 +16,13 @@ DIM = 6
 
 def tiny(sizes=(64,), generator=None, discriminator=None, **arguments):
     keras.utils.set_random_seed(0)
-    networks = build_generator(sizes, 2, embedding_dim=DIM, latent_dim=5, condition_dim=4, **(generator or {}))
-    judges = {s: build_discriminator(s, 2, embedding_dim=DIM, text_dim=3, **(discriminator or {})) for s in sizes}
+    networks = build_generator(
+        sizes, 2, embedding_dim=DIM, latent_dim=5, condition_dim=4, **(generator or {})
+    )
+    judges = {
+        s: build_discriminator(s, 2, embedding_dim=DIM, text_dim=3, **(discriminator or {}))
+        for s in sizes
+    }
     gan = HDGAN(networks, judges, **arguments)
     gan.compile(**{player: keras.optimizers.Adam(1e-2, beta_1=0.5) for player in gan.players})
     return gan
@@ -47,8 +52,18 @@ def moved(before, after):
 def test_full_width_is_the_papers_to_the_parameter():
     gan = HDGAN()
     assert count(gan.generator) == 41_378_496
-    assert {s: count(d) for s, d in gan.discriminators.items()} == {64: 8_510_466, 128: 8_582_722, 256: 8_600_418}
-    assert [x.shape[1:] for x in gan.generator.outputs] == [(64, 64, 3), (128, 128, 3), (256, 256, 3), (128,), (128,)]
+    assert {s: count(d) for s, d in gan.discriminators.items()} == {
+        64: 8_510_466,
+        128: 8_582_722,
+        256: 8_600_418,
+    }
+    assert [x.shape[1:] for x in gan.generator.outputs] == [
+        (64, 64, 3),
+        (128, 128, 3),
+        (256, 256, 3),
+        (128,),
+        (128,),
+    ]
     logits = {s: [x.shape[1:] for x in d.outputs] for s, d in gan.discriminators.items()}
     assert logits == {64: [(1,), (1, 1, 1)], 128: [(1,), (1, 1, 1)], 256: [(1,), (5, 5, 1)]}
 
@@ -65,7 +80,9 @@ def test_full_width_is_the_papers_to_the_parameter():
 )
 def test_heads_of_each_image_loss(image_loss, heads):
     for size, sides in heads.items():
-        pair, *images = build_discriminator(size, 1, embedding_dim=DIM, image_loss=image_loss).outputs
+        pair, *images = build_discriminator(
+            size, 1, embedding_dim=DIM, image_loss=image_loss
+        ).outputs
         assert pair.shape[1:] == (1,)
         assert [x.shape[1:] for x in images] == [(side, side, 1) for side in sides]
 
@@ -80,35 +97,62 @@ def test_pairs_alone_judge():
 def test_in_training_all_but_batch_norm_judge_each_pair_alone(norm, alone):
     judge = build_discriminator(64, 2, embedding_dim=DIM, norm=norm)
     real, _, embeddings = batch(count=4)
-    whole, half = (ops.convert_to_numpy(judge([real[:n], embeddings[:n]], training=True)[0])[:2] for n in (4, 2))
+    whole, half = (
+        ops.convert_to_numpy(judge([real[:n], embeddings[:n]], training=True)[0])[:2]
+        for n in (4, 2)
+    )
     assert np.allclose(whole, half, atol=1e-5) == alone
 
 
 def test_the_condition_is_its_mean_and_as_much_noise_as_asked_for():
-    whole, fifth = (build_generator((64,), 2, embedding_dim=DIM, augmentation=a) for a in (1.0, 0.2))
+    whole, fifth = (
+        build_generator((64,), 2, embedding_dim=DIM, augmentation=a) for a in (1.0, 0.2)
+    )
     fifth.set_weights(whole.get_weights())
     embeddings, latents, noise = (np.ones((2, n), "float32") for n in (DIM, 100, 128))
     pairs = (whole, 0.2 * noise), (fifth, noise)
-    one, other = (ops.convert_to_numpy(network([embeddings, latents, x])[0]) for network, x in pairs)
+    one, other = (
+        ops.convert_to_numpy(network([embeddings, latents, x])[0]) for network, x in pairs
+    )
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_sizes_skip_and_extra_convolution():
-    assert [x.shape[1] for x in build_generator((256, 64), 2, embedding_dim=DIM).outputs] == [64, 256, 128, 128]
-    assert [x.shape[1] for x in build_generator((512,), 4, embedding_dim=DIM).outputs] == [512, 128, 128]
+    assert [x.shape[1] for x in build_generator((256, 64), 2, embedding_dim=DIM).outputs] == [
+        64,
+        256,
+        128,
+        128,
+    ]
+    assert [x.shape[1] for x in build_generator((512,), 4, embedding_dim=DIM).outputs] == [
+        512,
+        128,
+        128,
+    ]
     # Three convolutions and norms from 4 to 32, from 8 to 64; then a 1 x 1 of what was joined.
-    convs = lambda *channels: sum(9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False))  # noqa: E731
+    def convs(*channels):
+        return sum(
+            9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False)
+        )  # noqa: E731
     joined = lambda image, path: (image + path) * image + 2 * image  # noqa: E731
     paths = convs(16, 8, 4, 2) + joined(4, 2) + convs(8, 4, 2, 1) + joined(4, 1)
-    plain, skip = (build_generator((64,), 2, embedding_dim=DIM, skip=skip) for skip in (False, True))
+    plain, skip = (
+        build_generator((64,), 2, embedding_dim=DIM, skip=skip) for skip in (False, True)
+    )
     assert count(skip) - count(plain) == paths
-    with_conv, without = (build_discriminator(64, 2, embedding_dim=DIM, extra_conv=extra) for extra in (True, False))
+    with_conv, without = (
+        build_discriminator(64, 2, embedding_dim=DIM, extra_conv=extra) for extra in (True, False)
+    )
     assert count(with_conv) - count(without) == (8 + 128) * 8 + 2 * 8 - 128 * 16
-    with pytest.raises(ValueError, match="sizes must be different ones of 64, 128, 256, 512 ...; received .96."):
+    with pytest.raises(
+        ValueError, match="sizes must be different ones of 64, 128, 256, 512 ...; received .96."
+    ):
         build_generator((96,))
     with pytest.raises(ValueError, match="image_loss must be one of .*; received 'patch'"):
         build_discriminator(64, image_loss="patch")
-    with pytest.raises(ValueError, match="norm must be one of batch, layer, none; received 'group'"):
+    with pytest.raises(
+        ValueError, match="norm must be one of batch, layer, none; received 'group'"
+    ):
         build_discriminator(64, norm="group")
 
 
@@ -120,8 +164,12 @@ def test_initial_weights_are_torchs_and_the_papers():
     weights, bias = dense.get_weights()
     for values in (weights, bias):
         assert 0.9 / 32 < np.abs(values).max() <= 1 / 32  # 1 / sqrt(1024)
-    norm = next(layer for layer in generator.layers if isinstance(layer, keras.layers.BatchNormalization))
-    assert np.std(norm.gamma) == pytest.approx(0.02, rel=0.1) and np.mean(norm.gamma) == pytest.approx(1, abs=0.01)
+    norm = next(
+        layer for layer in generator.layers if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    assert np.std(norm.gamma) == pytest.approx(0.02, rel=0.1) and np.mean(
+        norm.gamma
+    ) == pytest.approx(1, abs=0.01)
     assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
 
 
@@ -143,7 +191,9 @@ def test_losses_of_known_logits():
     gan = tiny((64, 128, 256))
 
     def logits(value):
-        return [[ops.full((3, 1), value), ops.full((3, side, side, 1), value)] for side in (1, 1, 5)]
+        return [
+            [ops.full((3, 1), value), ops.full((3, side, side, 1), value)] for side in (1, 1, 5)
+        ]
 
     def d_loss(*values):
         return float(gan.discriminator_loss(*map(logits, values))[0])
@@ -153,7 +203,9 @@ def test_losses_of_known_logits():
 
     nothing = ops.zeros((3, 4))
     assert d_loss(0, 0, 0) == 6 and d_loss(1, 1, 1) == 6
-    assert d_loss(1, 0, 0) == pytest.approx(3 * (0 + 0 + 0.5))  # wrong images judged alone ought to be 1
+    assert d_loss(1, 0, 0) == pytest.approx(
+        3 * (0 + 0 + 0.5)
+    )  # wrong images judged alone ought to be 1
     assert d_loss(1, 1, 0) == pytest.approx(3 * 0.5)  # wrong pairs ought to be 0
     assert g_loss(logits(0), nothing) == 6 and g_loss(logits(1), nothing) == 0
     assert g_loss(logits(1), nothing + 1) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
@@ -162,7 +214,9 @@ def test_losses_of_known_logits():
 
     gan = HDGAN.from_config(tiny((64, 128, 256), loss="logistic").get_config())
     cost = lambda x: np.log1p(np.exp(x))  # noqa: E731
-    assert d_loss(2, 0, -1) == pytest.approx(3 * (cost(-2) * 1.5 + cost(0) + cost(-1) * 1.5), rel=1e-5)
+    assert d_loss(2, 0, -1) == pytest.approx(
+        3 * (cost(-2) * 1.5 + cost(0) + cost(-1) * 1.5), rel=1e-5
+    )
     assert g_loss(logits(2), nothing) == pytest.approx(6 * cost(-2), rel=1e-5)
 
 
@@ -180,20 +234,33 @@ def test_an_image_encoder_pulls_fakes_towards_their_captions_at_each_size_and_st
     fakes = gan.draw(embeddings)
     small = ops.average_pool(fakes[1], 2, 2)
     each = [float(damsm_loss(judge(x, training=False), embeddings)) for x in (fakes[0], small)]
-    logits = gan.judge(fakes[:-2], embeddings)
+    logits = gan.discriminate(fakes[:-2], embeddings)
     loss, (divergence, damsm) = gan.generator_loss(fakes, logits, embeddings)
     assert float(damsm) == pytest.approx(sum(each), rel=1e-4) and sum(each) > 0
     gan.image_encoder = None
-    assert float(loss - gan.generator_loss(fakes, logits, embeddings)[0]) == pytest.approx(0.5 * sum(each), rel=1e-3)
+    assert float(loss - gan.generator_loss(fakes, logits, embeddings)[0]) == pytest.approx(
+        0.5 * sum(each), rel=1e-3
+    )
     gan, without = (tiny((64, 128), image_encoder=network) for network in (judge, None))
-    told = [model.train_on_batch(*batch(128), return_dict=True)["damsm_loss"] for model in (gan, without)]
+    told = [
+        model.train_on_batch(*batch(128), return_dict=True)["damsm_loss"]
+        for model in (gan, without)
+    ]
     assert told[0] > 0 and told[1] == 0
-    assert np.mean(moved(*(numbers(model.generator.trainable_variables) for model in (gan, without)))) > 0.8
-    discriminators = (numbers(model.discriminators[64].trainable_variables) for model in (gan, without))
+    assert (
+        np.mean(moved(*(numbers(model.generator.trainable_variables) for model in (gan, without))))
+        > 0.8
+    )
+    discriminators = (
+        numbers(model.discriminators[64].trainable_variables) for model in (gan, without)
+    )
     assert not any(moved(*discriminators))  # of the same fakes
     assert not any(moved(before, numbers(judge.variables)))
     assert "image_encoder" not in gan.get_config()
-    with pytest.raises(ValueError, match="image_encoder must give 6 numbers, .*; received one that gives 5 of side 64"):
+    with pytest.raises(
+        ValueError,
+        match="image_encoder must give 6 numbers, .*; received one that gives 5 of side 64",
+    ):
         tiny(image_encoder=encoder(5))
 
 
@@ -219,10 +286,15 @@ def test_fakes_are_told_from_the_captions_of_past_steps_too():
     alone = told(training=False)
     for seed in (1, 2):
         gan.train_on_batch(*batch(seed=seed))
-    np.testing.assert_allclose(ops.convert_to_numpy(gan.told), np.concatenate(embeddings[:0:-1])[:5])  # newest first
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(gan.told), np.concatenate(embeddings[:0:-1])[:5]
+    )  # newest first
     seen = gan.image_encoder(images[0], training=False)
     expected = damsm_loss(seen, embeddings[0], others=ops.convert_to_tensor(gan.told))
-    assert told(training=True) == pytest.approx(float(ops.convert_to_numpy(expected)), rel=1e-4) and alone > 0
+    assert (
+        told(training=True) == pytest.approx(float(ops.convert_to_numpy(expected)), rel=1e-4)
+        and alone > 0
+    )
     again = HDGAN.from_config(gan.get_config() | {"image_encoder": encoder()})
     assert again.damsm_queue == 5 and tiny(damsm_queue=5).damsm_queue == 0
     with pytest.raises(ValueError, match="damsm_queue must be at least 0; received -1"):
@@ -231,7 +303,11 @@ def test_fakes_are_told_from_the_captions_of_past_steps_too():
 
 def test_divergence_is_the_gaussians():
     def divergence(mean, log):
-        return float(hdgan.conditioning_divergence(ops.full((1, 1), float(mean)), ops.full((1, 1), float(log))))
+        return float(
+            hdgan.conditioning_divergence(
+                ops.full((1, 1), float(mean)), ops.full((1, 1), float(log))
+            )
+        )
 
     assert divergence(0, 0) == 0
     assert divergence(2, 0) == pytest.approx(2)
@@ -256,12 +332,18 @@ def test_condition_is_its_mean_without_noise():
 @pytest.mark.parametrize("redraw", [False, pytest.param(True, marks=pytest.mark.backend)])
 def test_a_step_moves_everything(redraw):
     gan = tiny(redraw=redraw, average=0.9)
-    watched = [gan.generator.variables, gan.discriminators[64].variables, gan.averaged.variables]
+    watched = [
+        gan.generator.variables,
+        gan.discriminators[64].variables,
+        gan.ema_generator.variables,
+    ]
     before = [numbers(variables) for variables in watched]
     logs = gan.train_on_batch(*batch(), return_dict=True)
     assert set(logs) == set(gan.reports) and all(np.isfinite(float(v)) for v in logs.values())
     for variables, old in zip(watched, before, strict=True):
-        still = [v.path for v, m in zip(variables, moved(old, numbers(variables)), strict=True) if not m]
+        still = [
+            v.path for v, m in zip(variables, moved(old, numbers(variables)), strict=True) if not m
+        ]
         assert still == []
     assert [int(gan.optimizer[p].iterations) for p in gan.players] == [1, 1]
 
@@ -275,14 +357,21 @@ def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
     gan.compile(**{player: keras.optimizers.SGD(3e-4) for player in gan.players})
     random = np.random.default_rng(0)
     for network in (gan.generator, *gan.discriminators.values()):
-        network.set_weights([
-            (random.normal(size=w.shape) * 0.1 + (v.name in ("gamma", "moving_variance"))).astype("float32")
-            if v.name not in ("moving_mean", "moving_variance") else w
-            for v, w in zip(network.weights, network.get_weights(), strict=True)
-        ])  # fmt: skip
+        network.set_weights(
+            [
+                (
+                    random.normal(size=w.shape) * 0.1 + (v.name in ("gamma", "moving_variance"))
+                ).astype("float32")
+                if v.name not in ("moving_mean", "moving_variance")
+                else w
+                for v, w in zip(network.weights, network.get_weights(), strict=True)
+            ]
+        )
     noise = [np.random.default_rng(s).normal(size=[3, d]) for s, d in ((1, 5), (2, 4))]
     noise = [ops.convert_to_tensor(x, "float32") for x in noise]
-    gan.draw = lambda embeddings, training=True: gan.generator([embeddings, *noise], training=training)
+    gan.draw = lambda embeddings, training=True: gan.generator(
+        [embeddings, *noise], training=training
+    )
     losses = []
     for seed in range(3):
         gan.reset_metrics()
@@ -291,7 +380,11 @@ def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
     np.testing.assert_allclose(losses, AGREED, rtol=1e-4)
 
 
-AGREED = [[5.651352, 1.690951], [3.110754, 1.950459], [3.710314, 0.598373]]  # discriminator, generator
+AGREED = [
+    [5.651352, 1.690951],
+    [3.110754, 1.950459],
+    [3.710314, 0.598373],
+]  # discriminator, generator
 
 
 def test_real_wrong_and_fake_have_statistics_of_their_own():
@@ -324,16 +417,30 @@ def test_extra_steps_of_the_discriminator():
 def test_the_notes_policy():
     policy = lambda updates, **arguments: int(NotedCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
     assert [policy(n) for n in (0, 99, 100, 101, 120, 150)] == [5, 5, 5, 1, 5, 10]
-    assert [policy(n) for n in (200, 201, 250, 20_000 - 50, 20_000, 20_050)] == [10, 1, 10, 10, 1, 1]
+    assert [policy(n) for n in (200, 201, 250, 20_000 - 50, 20_000, 20_050)] == [
+        10,
+        1,
+        10,
+        10,
+        1,
+        1,
+    ]
     assert policy(20_050, epochs=None) == 10 and policy(2_000, epochs=10) == 1
 
 
 def test_bad_input():
     with pytest.raises(ValueError, match="batch_size must be at least 2 .*; received 1"):
         tiny().train_on_batch(*batch(count=1))
-    with pytest.raises(ValueError, match="discriminators must be one for each of the generator's sizes, .64.; re"):
-        HDGAN(build_generator((64,), 2, embedding_dim=DIM), {128: build_discriminator(128, 2, embedding_dim=DIM)})
-    with pytest.raises(ValueError, match="loss must be one of least_squares, logistic; received 'hinge'"):
+    with pytest.raises(
+        ValueError, match="discriminators must be one for each of the generator's sizes, .64.; re"
+    ):
+        HDGAN(
+            build_generator((64,), 2, embedding_dim=DIM),
+            {128: build_discriminator(128, 2, embedding_dim=DIM)},
+        )
+    with pytest.raises(
+        ValueError, match="loss must be one of least_squares, logistic; received 'hinge'"
+    ):
         tiny(loss="hinge")
     for embeddings in (np.zeros((0, DIM)), np.zeros((2, DIM + 1)), np.zeros(DIM)):
         with pytest.raises(ValueError, match="embeddings must be .N, 6., one a picture; received"):
@@ -363,7 +470,10 @@ def test_sample_and_checkpoint(tmp_path):
     other = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
     assert checkpoints.resume(tmp_path, other) == 1
     # all that the next step depends on
-    state = [[ops.convert_to_numpy(v) for v in (*g.variables, *g.optimizer.variables)] for g in (gan, other)]
+    state = [
+        [ops.convert_to_numpy(v) for v in (*g.variables, *g.optimizer.variables)]
+        for g in (gan, other)
+    ]
     for one, two in zip(*state, strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -382,12 +492,14 @@ def test_a_larger_model_starts_from_a_smaller_one():
         return HDGAN(build_generator(sizes, width, embedding_dim=5), judges, **arguments)
 
     small, large = model((64,), average=0.9), model((64, 128), average=0.9)
-    small.averaged.variables[0].assign(small.averaged.variables[0] + 1.0)
+    small.ema_generator.variables[0].assign(small.ema_generator.variables[0] + 1.0)
     large.start_from(small)
     embeddings, noise = np.ones((2, 5), "float32"), small.noise(2, 0)
-    expected = keras.ops.convert_to_numpy(small.averaged([embeddings, *noise])[0])
-    for network in (large.generator, large.averaged):
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(network([embeddings, *noise])[0]), expected, atol=1e-5)
+    expected = keras.ops.convert_to_numpy(small.ema_generator([embeddings, *noise])[0])
+    for network in (large.generator, large.ema_generator):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(network([embeddings, *noise])[0]), expected, atol=1e-5
+        )
     logits = [m.discriminators[64]([expected, embeddings])[0] for m in (small, large)]
     np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, logits), atol=1e-5)
     for other, message in [
@@ -397,7 +509,9 @@ def test_a_larger_model_starts_from_a_smaller_one():
         before = keras.ops.convert_to_numpy(large.generator.variables[0])
         with pytest.raises(ValueError, match=message):
             large.start_from(other)
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(large.generator.variables[0]), before)
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(large.generator.variables[0]), before
+        )
 
 
 @pytest.mark.backend
@@ -405,15 +519,19 @@ def test_the_penalty_is_the_squared_slope_of_real_images():
     gan = tiny(penalty=3.0, penalty_every=2)
     real, _, embeddings = batch()
     reals, embeddings = gan.pyramid(ops.convert_to_tensor(real)), ops.convert_to_tensor(embeddings)
-    found = float(ops.convert_to_numpy(gan.slope_penalty(reals, embeddings)))
+    found = float(ops.convert_to_numpy(gan.gradient_penalty(reals, embeddings)))
     assert found > 0
 
     def score(images):  # the same by finite differences, along the slope of one image of one size
-        logits = gan.judge([images, *reals[1:]], embeddings)
-        return sum(float(ops.convert_to_numpy(ops.mean(h))) * len(real) for heads in logits for h in heads)
+        logits = gan.discriminate([images, *reals[1:]], embeddings)
+        return sum(
+            float(ops.convert_to_numpy(ops.mean(h))) * len(real) for heads in logits for h in heads
+        )
 
     def summed(images):
-        return sum(ops.mean(h) * len(real) for heads in gan.judge(images, embeddings) for h in heads)
+        return sum(
+            ops.mean(h) * len(real) for heads in gan.discriminate(images, embeddings) for h in heads
+        )
 
     slopes = gan.input_gradient(summed, reals)
     slope = ops.convert_to_numpy(slopes[0])

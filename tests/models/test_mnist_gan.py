@@ -29,17 +29,26 @@ def best(**arguments):
     arguments = {
         "discriminator_loss": adversarial.logistic_discriminator_loss,
         "generator_loss": adversarial.nonsaturating_generator_loss,
-        "feature_matching": 0.0, "penalty": 1.0, "penalty_every": 2, "augment": translate, "average": 0.9,
-    } | arguments  # fmt: skip
+        "feature_matching": 0.0,
+        "penalty": 1.0,
+        "penalty_every": 2,
+        "augment": translate,
+        "average": 0.9,
+    } | arguments
     shape = {"width": 2, "size": 8}
     return MnistGAN(
-        mnist_gan.build_conditional_generator(latent_dim=4, **shape), mnist_gan.build_projection_discriminator(**shape),
+        mnist_gan.build_conditional_generator(latent_dim=4, **shape),
+        mnist_gan.build_projection_discriminator(**shape),
         **arguments,
     )
 
 
 def compiled(gan, **arguments):
-    gan.compile(generator=keras.optimizers.Adam(1e-2), discriminator=keras.optimizers.Adam(1e-2), **arguments)
+    gan.compile(
+        generator=keras.optimizers.Adam(1e-2),
+        discriminator=keras.optimizers.Adam(1e-2),
+        **arguments,
+    )
     return gan
 
 
@@ -71,7 +80,12 @@ def test_networks_shapes_and_knobs():
     assert (logits, features) == ((None, 8), (None, 392))
     noted = mnist_gan.build_discriminator(as_noted=True)
     assert [tuple(shape) for shape in noted.output_shape] == [(None, 11), (None, 338)]
-    assert mnist_gan.build_conditional_generator(width=2, size=16, channels=3).output_shape == (None, 16, 16, 3)
+    assert mnist_gan.build_conditional_generator(width=2, size=16, channels=3).output_shape == (
+        None,
+        16,
+        16,
+        3,
+    )
     with pytest.raises(ValueError, match="size must be a multiple of 4; received 30"):
         mnist_gan.build_conditional_generator(size=30)
 
@@ -81,7 +95,10 @@ def test_the_noted_discriminator_does_not_see_the_last_row_and_column():
         network = mnist_gan.build_discriminator(width=2, kernels=3, as_noted=as_noted)
         edge = IMAGES[:4].copy()
         edge[:, -1], edge[:, :, -1] = 1, 1
-        features = [np.array(ops.convert_to_numpy(network(x, training=False)[1])) for x in (IMAGES[:4], edge)]
+        features = [
+            np.array(ops.convert_to_numpy(network(x, training=False)[1]))
+            for x in (IMAGES[:4], edge)
+        ]
         assert np.array_equal(*features) == as_noted
 
 
@@ -89,28 +106,46 @@ def test_the_noted_discriminator_does_not_see_the_last_row_and_column():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("build", [lambda: small(as_noted=True), small, best], ids=["noted", "corrected", "best"])
+@pytest.mark.parametrize(
+    "build", [lambda: small(as_noted=True), small, best], ids=["noted", "corrected", "best"]
+)
 def test_fit_moves_both_players(build):
     gan = compiled(build())
-    before = {player: [np.array(w) for w in getattr(gan, player).get_weights()] for player in gan.players}
+    before = {
+        player: [np.array(w) for w in getattr(gan, player).get_weights()] for player in gan.players
+    }
     history = fit(gan)
     assert np.isfinite(list(history.values())).all()
     assert all(0 <= value[0] <= 1 for name, value in history.items() if "accuracy" in name)
-    assert ("penalty" in history) == bool(gan.penalty) and ("feature_matching" in history) == bool(gan.feature_matching)
+    assert ("penalty" in history) == bool(gan.penalty) and ("feature_matching" in history) == bool(
+        gan.feature_matching
+    )
     for player in gan.players:
         pairs = zip(before[player], getattr(gan, player).get_weights(), strict=True)
         assert sum(not np.array_equal(a, b) for a, b in pairs) >= 0.8 * len(before[player])
-    scores = gan.evaluate(IMAGES[:, : gan.image_shape[0], : gan.image_shape[0]], LABELS, verbose=0, return_dict=True)
+    scores = gan.evaluate(
+        IMAGES[:, : gan.image_shape[0], : gan.image_shape[0]], LABELS, verbose=0, return_dict=True
+    )
     assert np.isfinite(list(scores.values())).all()
     samples = gan.sample(labels=[3, 1, 4], seed=0)
-    assert samples.shape == (3, *gan.image_shape) and samples.dtype == np.float32 and np.abs(samples).max() <= 1
+    assert (
+        samples.shape == (3, *gan.image_shape)
+        and samples.dtype == np.float32
+        and np.abs(samples).max() <= 1
+    )
 
 
 LOSSES = {
     "minmax": (adversarial.logistic_discriminator_loss, adversarial.minmax_generator_loss),
-    "wasserstein": (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss),
+    "wasserstein": (
+        adversarial.wasserstein_discriminator_loss,
+        adversarial.wasserstein_generator_loss,
+    ),
     "hinge": (adversarial.hinge_discriminator_loss, adversarial.hinge_generator_loss),
-    "soft": (adversarial.smoothed_logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
+    "soft": (
+        adversarial.smoothed_logistic_discriminator_loss,
+        adversarial.nonsaturating_generator_loss,
+    ),
 }
 
 
@@ -123,10 +158,15 @@ def test_losses_are_handed_over(pair):
 
 @pytest.mark.backend
 def test_wgan_gp_with_two_discriminator_steps_and_noisy_labels(tmp_path):
-    gan = compiled(best(
-        discriminator_loss=adversarial.NoisyLabels(0.2), gradient_penalty=wgan_gp_penalty, penalty=10.0,
-        penalty_every=1, discriminator_steps=2,
-    ))  # fmt: skip
+    gan = compiled(
+        best(
+            discriminator_loss=adversarial.NoisyLabels(0.2),
+            gradient_penalty=wgan_gp_penalty,
+            penalty=10.0,
+            penalty_every=1,
+            discriminator_steps=2,
+        )
+    )
     seed = np.array(gan.discriminator_loss.seeds.state.value)
     history = fit(gan)
     assert np.isfinite(list(history.values())).all() and history["penalty"][0] > 0
@@ -135,9 +175,11 @@ def test_wgan_gp_with_two_discriminator_steps_and_noisy_labels(tmp_path):
     assert not np.array_equal(seed, gan.discriminator_loss.seeds.state.value)
     gan.save(tmp_path / "gan.keras")
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
-    assert (loaded.gradient_penalty, loaded.discriminator_steps, loaded.discriminator_loss.share) == (
-        wgan_gp_penalty, 2, 0.2
-    )  # fmt: skip
+    assert (
+        loaded.gradient_penalty,
+        loaded.discriminator_steps,
+        loaded.discriminator_loss.share,
+    ) == (wgan_gp_penalty, 2, 0.2)
     for one, other in zip(gan.variables, loaded.variables, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -160,9 +202,14 @@ def test_each_discriminator_step_has_its_part_of_the_batch_and_its_own_fakes(mon
 
 def test_discriminator_steps_errors():
     for arguments in ({"discriminator_steps": 0}, {"discriminator_steps": 2, "as_noted": True}):
-        with pytest.raises(ValueError, match="discriminator_steps must be at least 1, as_noted 1; received"):
+        with pytest.raises(
+            ValueError, match="discriminator_steps must be at least 1, as_noted 1; received"
+        ):
             small(**arguments)
-    with pytest.raises(ValueError, match="leave no batch under 10 .5 discriminator steps, 2 images or more for each"):
+    with pytest.raises(
+        ValueError,
+        match="leave no batch under 10 .5 discriminator steps, 2 images or more for each",
+    ):
         compiled(small(discriminator_steps=5)).fit(IMAGES, LABELS, batch_size=30, verbose=0)
 
 
@@ -182,15 +229,23 @@ def test_noted_feature_matching_moves_nothing_and_the_corrected_one_does():
 
 def test_average_follows_the_generator_and_is_what_sample_uses():
     gan = compiled(best(average=0.5))
-    start = [np.array(w) for w in gan.averaged.get_weights()]
-    assert all(np.array_equal(a, b) for a, b in zip(start, gan.generator.get_weights(), strict=True))
+    start = [np.array(w) for w in gan.ema_generator.get_weights()]
+    assert all(
+        np.array_equal(a, b) for a, b in zip(start, gan.generator.get_weights(), strict=True)
+    )
     fit(gan)
-    assert gan.checkpoint_networks()["G"] is gan.averaged
-    pairs = list(zip(start, gan.averaged.get_weights(), gan.generator.get_weights(), strict=True))
-    assert sum(not np.array_equal(a, b) and not np.array_equal(b, c) for a, b, c in pairs) > 0.8 * len(pairs)
+    assert gan.checkpoint_networks()["G"] is gan.ema_generator
+    pairs = list(
+        zip(start, gan.ema_generator.get_weights(), gan.generator.get_weights(), strict=True)
+    )
+    assert sum(
+        not np.array_equal(a, b) and not np.array_equal(b, c) for a, b, c in pairs
+    ) > 0.8 * len(pairs)
     latents = gan.latents((2, gan.latent_dim), seed=0)
-    expected = gan.averaged([latents, ops.convert_to_tensor([1, 2])], training=False)
-    np.testing.assert_allclose(gan.sample(labels=[1, 2], seed=0), ops.convert_to_numpy(expected), atol=1e-6)
+    expected = gan.ema_generator([latents, ops.convert_to_tensor([1, 2])], training=False)
+    np.testing.assert_allclose(
+        gan.sample(labels=[1, 2], seed=0), ops.convert_to_numpy(expected), atol=1e-6
+    )
 
 
 # === Samples ===
@@ -261,7 +316,9 @@ def test_noted_batches_hold_a_group():
 def test_configuration_round_trip():
     for gan in (small(as_noted=True), best()):
         text = json.dumps(gan.get_config())
-        copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(gan))))
+        copy = keras.saving.deserialize_keras_object(
+            json.loads(json.dumps(keras.saving.serialize_keras_object(gan)))
+        )
         assert type(copy) is MnistGAN and json.dumps(copy.get_config()) == text
         assert [w.shape for w in copy.get_weights()] == [w.shape for w in gan.get_weights()]
         assert (copy.augment, copy.discriminator_loss) == (gan.augment, gan.discriminator_loss)
@@ -272,7 +329,9 @@ def test_preset_round_trip(tmp_path):
     gan = best()
     gan.save_to_preset(tmp_path / "mine")
     loaded = MnistGAN.from_preset(tmp_path / "mine")
-    for one, other in zip(gan.averaged.get_weights(), loaded.averaged.get_weights(), strict=True):
+    for one, other in zip(
+        gan.ema_generator.get_weights(), loaded.ema_generator.get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(one.astype("float16").astype("float32"), other)
     np.testing.assert_allclose(gan.sample(n=10, seed=0), loaded.sample(n=10, seed=0), atol=0.01)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import backend, checkpoints
+from kerasgan import backend
+from kerasgan.io import checkpoints
 from kerasgan.losses import penalties
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import REPRODUCTION, Generator, StyleGAN2
@@ -26,7 +27,9 @@ def tiny(conditions=0, group=None, **arguments):
     """Two blocks of 4 and 2 channels, latents of 3 numbers."""
     generator = Generator(8, 1, latent_dim=3, depth=2, conditions=conditions, **TINY)
     return StyleGAN2(
-        generator, stylegan2.build_discriminator(8, 1, conditions=conditions, group=group, **TINY), **arguments
+        generator,
+        stylegan2.build_discriminator(8, 1, conditions=conditions, group=group, **TINY),
+        **arguments,
     )
 
 
@@ -38,7 +41,11 @@ def compiled(gan, optimizer=keras.optimizers.Adam, rate=1e-2, **arguments):
 def known_weights(gan, mapping=0.5):
     """The same weights on every backend; those of the mapping as large as asked for."""
     random = np.random.default_rng(5)
-    for network in (gan.generator, gan.discriminator, *([gan.averaged] if gan.averaged else [])):
+    for network in (
+        gan.generator,
+        gan.discriminator,
+        *([gan.ema_generator] if gan.ema_generator else []),
+    ):
         for variable in network.variables:
             deviation = mapping if "equal_dense" in variable.path else 0.5
             variable.assign(random.normal(0, deviation, variable.shape).astype("float32"))
@@ -47,11 +54,18 @@ def known_weights(gan, mapping=0.5):
 def known_draws(gan, monkeypatch):
     """The same latents, noise and mixing on every backend, and the same directions of path lengths."""
     random = np.random.default_rng(6)
-    latents, noise = random.normal(size=(8, 3)).astype("float32"), random.random((4, 8, 8, 1)).astype("float32")
+    latents, noise = (
+        random.normal(size=(8, 3)).astype("float32"),
+        random.random((4, 8, 8, 1)).astype("float32"),
+    )
     y = random.normal(size=(4, 8, 8, 1)).astype("float32")
     monkeypatch.setattr(gan, "random_latents", lambda count: ops.convert_to_tensor(latents))
     monkeypatch.setattr(gan, "random_noise", lambda count: ops.convert_to_tensor(noise))
-    monkeypatch.setattr(gan, "random_crossovers", lambda count: ops.convert_to_tensor(np.array([0, 1, 2, 1], "int32")))
+    monkeypatch.setattr(
+        gan,
+        "random_crossovers",
+        lambda count: ops.convert_to_tensor(np.array([0, 1, 2, 1], "int32")),
+    )
     monkeypatch.setattr(gan, "random_directions", lambda count: ops.convert_to_tensor(y))
 
 
@@ -77,20 +91,34 @@ def test_published_parameter_counts(size, generator, judge, encoder, coordinates
     assert sum(network.style_sizes) == coordinates
     assert count(stylegan2.build_discriminator(size, conditions=2)) == judge
     images = keras.Input((size, size, 3))
-    assert count(keras.Model(images, keras.layers.Dense(512)(stylegan2.residual_trunk(images)))) == encoder
+    assert (
+        count(keras.Model(images, keras.layers.Dense(512)(stylegan2.residual_trunk(images))))
+        == encoder
+    )
 
 
 def test_sizes_and_names():
     network = Generator(16, 3, latent_dim=5, conditions=2, **TINY)
     assert network.style_names == ["4x4_1", "4x4_2", "8x8_1", "8x8_2", "16x16_1", "16x16_2"]
     assert network.style_sizes == [4, 4, 4, 4, 4, 2]
-    w, noise = RNG.normal(size=(2, 3, 7)).astype("float32"), RNG.random((2, 16, 16, 1)).astype("float32")
+    w, noise = (
+        RNG.normal(size=(2, 3, 7)).astype("float32"),
+        RNG.random((2, 16, 16, 1)).astype("float32"),
+    )
     styles, colours = network.styles(ops.convert_to_tensor(w))
-    assert [tuple(s.shape) for s in styles] == [(2, size) for size in network.style_sizes] and len(colours) == 3
-    assert network([w, noise]).shape == (2, 16, 16, 3) == network.compute_output_shape([w.shape, noise.shape])
+    assert [tuple(s.shape) for s in styles] == [(2, size) for size in network.style_sizes] and len(
+        colours
+    ) == 3
+    assert (
+        network([w, noise]).shape
+        == (2, 16, 16, 3)
+        == network.compute_output_shape([w.shape, noise.shape])
+    )
     assert stylegan2.build_discriminator(16, 3, group=4, **TINY).output_shape == (None, 1)
     for size in (4, 24):
-        with pytest.raises(ValueError, match=f"size must be a power of two from 8; received {size}"):
+        with pytest.raises(
+            ValueError, match=f"size must be a power of two from 8; received {size}"
+        ):
             Generator(size)
 
 
@@ -107,15 +135,22 @@ def test_latents_count_by_their_direction():
         np.testing.assert_allclose(array(mapping((scale * z).astype("float32"))), x, atol=1e-6)
 
 
-@pytest.mark.parametrize(("form", "latent_dim", "depth", "least", "most"), [
-    ("paper", 128, 4, 0.6, 0.9), ("paper", 512, 8, 0.4, 0.7),
-    ("reproduction", 512, 8, 0.8, 1.3), ("reproduction", 128, 4, 0.0, 0.05),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("form", "latent_dim", "depth", "least", "most"),
+    [
+        ("paper", 128, 4, 0.6, 0.9),
+        ("paper", 512, 8, 0.4, 0.7),
+        ("reproduction", 512, 8, 0.8, 1.3),
+        ("reproduction", 128, 4, 0.0, 0.05),
+    ],
+)
 def test_styles_deviate_as_the_mappings_form_says(form, latent_dim, depth, least, most):
     keras.utils.set_random_seed(0)
     mapping = stylegan2.build_mapping(latent_dim, depth, form)
     w = array(mapping(RNG.normal(size=(200, latent_dim)).astype("float32")))
-    assert least < w.std(axis=0).mean() < most  # over latents: what all have in common draws no variety
+    assert (
+        least < w.std(axis=0).mean() < most
+    )  # over latents: what all have in common draws no variety
 
 
 def test_an_unknown_form_of_mapping_is_refused():
@@ -128,7 +163,10 @@ def test_a_coordinate_changes_what_comes_after_it_and_nothing_else():
     gan = tiny()
     known_weights(gan)
     network = gan.generator
-    w, noise = RNG.normal(size=(2, 2, 3)).astype("float32"), RNG.random((2, 8, 8, 1)).astype("float32")
+    w, noise = (
+        RNG.normal(size=(2, 2, 3)).astype("float32"),
+        RNG.random((2, 8, 8, 1)).astype("float32"),
+    )
     styles, colours = network.styles(ops.convert_to_tensor(w))
     whole = array(network.draw(styles, colours, noise))
     np.testing.assert_array_equal(whole, array(network([w, noise])))
@@ -137,7 +175,9 @@ def test_a_coordinate_changes_what_comes_after_it_and_nothing_else():
         states.append(network.step(states[-1], index, styles, colours, noise))
     np.testing.assert_array_equal(array(states[-1][1]), whole)
     for index in range(4):
-        np.testing.assert_allclose(array(network.draw(styles, colours, noise, states[index], index)), whole, atol=1e-6)
+        np.testing.assert_allclose(
+            array(network.draw(styles, colours, noise, states[index], index)), whole, atol=1e-6
+        )
         moved = array(styles[index])
         moved[:, 1] += 3.0
         changed = [*styles[:index], ops.convert_to_tensor(moved), *styles[index + 1 :]]
@@ -151,7 +191,9 @@ def test_conditions_choose_the_logit():
     dense = next(layer for layer in judge.layers if isinstance(layer, keras.layers.Dense))
     each = array(keras.Model(judge.inputs[0], dense.output)(IMAGES))
     p = RNG.dirichlet(np.ones(3), 8).astype("float32")
-    np.testing.assert_allclose(array(judge([IMAGES, p]))[:, 0], (each * p).sum(1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        array(judge([IMAGES, p]))[:, 0], (each * p).sum(1), rtol=1e-4, atol=1e-5
+    )
 
 
 # === Styles ===
@@ -173,7 +215,9 @@ def test_share_of_mixed_samples():
     assert np.mean(crossovers == 2) == pytest.approx(0.5, abs=0.05)
     assert np.mean(crossovers == 1) == pytest.approx(0.25, abs=0.05)
     w = array(tiny(mixing=0).random_styles(3))
-    assert w.shape == (3, 2, 3) and np.array_equal(w[:, 0], w[:, 1]) and not np.array_equal(w[0], w[1])
+    assert (
+        w.shape == (3, 2, 3) and np.array_equal(w[:, 0], w[:, 1]) and not np.array_equal(w[0], w[1])
+    )
 
 
 # === Penalties ===
@@ -209,10 +253,12 @@ def check_gradient(fn, variables, own):
     assert all(np.isfinite(g).all() for g in gradients)
     for variable, gradient in zip(variables, gradients, strict=True):
         place = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
-        assert gradient[place] == pytest.approx(difference(fn, variable, place), rel=0.05, abs=0.02 * own)
+        assert gradient[place] == pytest.approx(
+            difference(fn, variable, place), rel=0.05, abs=0.02 * own
+        )
 
 
-@pytest.mark.parametrize("form", [penalties.squared_slope, penalties.unit_slope])
+@pytest.mark.parametrize("form", [penalties.squared_gradient_norm, penalties.unit_gradient_norm])
 def test_slope_penalty(form, smooth):
     gan = tiny(conditions=3, penalty=form)
     known_weights(gan)
@@ -223,12 +269,14 @@ def test_slope_penalty(form, smooth):
         for step in (1e-2, -1e-2):
             moved = IMAGES.copy()
             moved[(slice(None), *place)] += step
-            ends.append(array(gan.judge(ops.convert_to_tensor(moved), p)))
+            ends.append(array(gan.discriminate(ops.convert_to_tensor(moved), p)))
         slope[(slice(None), *place)] = (ends[0] - ends[1]) / 2e-2
     norms = np.sqrt((slope**2).sum((1, 2, 3)))
-    expected = (norms**2).mean() if form is penalties.squared_slope else ((norms - 1) ** 2).mean()
+    expected = (
+        (norms**2).mean() if form is penalties.squared_gradient_norm else ((norms - 1) ** 2).mean()
+    )
     images = ops.convert_to_tensor(IMAGES)
-    assert float(array(gan.slope_penalty(images, p))) == pytest.approx(expected, rel=0.03)
+    assert float(array(gan.gradient_penalty(images, p))) == pytest.approx(expected, rel=0.03)
 
 
 def test_slope_penalty_moves_the_discriminator(smooth):
@@ -236,7 +284,9 @@ def test_slope_penalty_moves_the_discriminator(smooth):
     known_weights(gan)
     images = ops.convert_to_tensor(IMAGES)
     kernels = [v for v in gan.discriminator.trainable_variables if len(v.shape) > 1]
-    check_gradient(lambda: gan.slope_penalty(images), [kernels[0], kernels[5], kernels[-1]], own=0.1)
+    check_gradient(
+        lambda: gan.gradient_penalty(images), [kernels[0], kernels[5], kernels[-1]], own=0.1
+    )
 
 
 def test_path_penalty(monkeypatch, smooth):
@@ -259,7 +309,9 @@ def test_path_penalty(monkeypatch, smooth):
     assert float(array(gan.path_penalty(*tensors))) == 0  # no mean yet
     assert float(array(gan.path_mean)) == pytest.approx(lengths.mean(), rel=0.02)
     gan.path_mean.assign(2.0)
-    assert float(array(gan.path_penalty(*tensors))) == pytest.approx(((lengths - 2) ** 2).mean(), rel=0.05)
+    assert float(array(gan.path_penalty(*tensors))) == pytest.approx(
+        ((lengths - 2) ** 2).mean(), rel=0.05
+    )
     assert float(array(gan.path_mean)) == pytest.approx(0.99 * 2 + 0.01 * lengths.mean(), rel=1e-3)
 
     def penalty():
@@ -287,18 +339,28 @@ def test_lazy_penalties_come_when_they_are_due():
 
 @pytest.mark.parametrize("kind", ["paper", "reproduction"])
 def test_fit_moves_everything(kind):
-    options = {"conditions": 3, "augment": translate} if kind == "paper" else REPRODUCTION | {"path_start": 0}
+    options = (
+        {"conditions": 3, "augment": translate}
+        if kind == "paper"
+        else REPRODUCTION | {"path_start": 0}
+    )
     gan = compiled(tiny(group=4 if kind == "paper" else None, **options))
     before = weights(gan.generator, gan.discriminator)
     history = gan.fit(IMAGES, LABELS, batch_size=4, epochs=2, shuffle=False, verbose=0).history
     assert set(history) == set(StyleGAN2.reports) and np.isfinite(list(history.values())).all()
     assert history["penalty"][0] > 0 and history["path_length"][0] > 0
     after = weights(gan.generator, gan.discriminator)
-    still = [i - len(before) for i, (a, b) in enumerate(zip(before, after, strict=True)) if np.array_equal(a, b)]
+    still = [
+        i - len(before)
+        for i, (a, b) in enumerate(zip(before, after, strict=True))
+        if np.array_equal(a, b)
+    ]
     # Behind the last activations the hinges' slopes in the biases may be each other's opposite.
     assert set(still) <= ({-1, -3, -9} if kind == "reproduction" else set())
     scores = gan.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
-    assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(list(scores.values())).all()
+    assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(
+        list(scores.values())
+    ).all()
 
 
 # Two steps of SGD from the same weights and draws: how far generator, its average and discriminator have moved, the
@@ -312,10 +374,12 @@ def test_two_steps_with_both_penalties_agree_on_three_backends(monkeypatch):
     gan = compiled(tiny(conditions=3, **always), keras.optimizers.SGD, 1e-5)
     known_weights(gan)
     known_draws(gan, monkeypatch)
-    networks = gan.generator, gan.averaged, gan.discriminator
+    networks = gan.generator, gan.ema_generator, gan.discriminator
     before = [weights(network) for network in networks]
     for start in (0, 4):
-        logs = gan.train_on_batch(IMAGES[start : start + 4], LABELS[start : start + 4], return_dict=True)
+        logs = gan.train_on_batch(
+            IMAGES[start : start + 4], LABELS[start : start + 4], return_dict=True
+        )
     moved = [
         sum(float(np.abs(a - b).mean()) for a, b in zip(old, weights(network), strict=True))
         for old, network in zip(before, networks, strict=True)
@@ -333,7 +397,9 @@ def run(seed, **arguments):
 
 def test_same_seed_same_run_and_a_resumed_one_goes_on(tmp_path):
     one, other = run(3), run(4)
-    assert not all(np.allclose(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+    assert not all(
+        np.allclose(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True)
+    )
     checkpoints.save(tmp_path, one, run="stylegan2", dataset="dots", size=8, epoch=1)
     again = compiled(tiny(seed=3))
     assert checkpoints.resume(tmp_path, again) == 1
@@ -351,47 +417,81 @@ def test_sample(tmp_path):
     gan = tiny(conditions=3)
     known_weights(gan)
     pictures = gan.sample(5, seed=1)
-    assert pictures.shape == (5, 8, 8, 1) and pictures.dtype == np.float32 and np.abs(pictures).max() <= 1
-    np.testing.assert_allclose(gan.sample(labels=[0, 1, 2, 0], seed=1, batch_size=3), pictures[:4], atol=1e-5)
+    assert (
+        pictures.shape == (5, 8, 8, 1)
+        and pictures.dtype == np.float32
+        and np.abs(pictures).max() <= 1
+    )
+    np.testing.assert_allclose(
+        gan.sample(labels=[0, 1, 2, 0], seed=1, batch_size=3), pictures[:4], atol=1e-5
+    )
     assert not np.allclose(gan.sample(5, seed=2), pictures)
     assert not np.allclose(gan.sample(labels=[1] * 5, seed=1), gan.sample(labels=[2] * 5, seed=1))
     gan.save_to_preset(tmp_path / "preset")
     again = StyleGAN2.from_preset(tmp_path / "preset")
     np.testing.assert_allclose(again.sample(5, seed=1), pictures, atol=0.02)  # half precision
     gan.save(tmp_path / "gan.keras")
-    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "gan.keras").sample(5, seed=1), pictures)
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "gan.keras").sample(5, seed=1), pictures
+    )
 
 
 def test_truncation_draws_towards_the_mean_style():
     gan = tiny()
     known_weights(gan, mapping=5.0)
     mean = gan.mean_style()
-    w = array(gan.averaged.mapping(np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")))
+    w = array(
+        gan.ema_generator.mapping(np.random.default_rng(0).normal(size=(4000, 3)).astype("float32"))
+    )
     np.testing.assert_allclose(mean, w.mean(0), atol=0.05 * w.std())
     noise = np.random.default_rng(1).spawn(2)[1].random((4, 8, 8, 1), "float32")
-    drawn = array(gan.averaged([np.tile(mean, (4, 2, 1)), noise]))
-    np.testing.assert_allclose(gan.sample(4, seed=1, truncation=0.0), np.clip(drawn, -1, 1), atol=1e-5)
-    np.testing.assert_allclose(gan.sample(4, seed=1, truncation=1.0), gan.sample(4, seed=1), atol=1e-6)
+    drawn = array(gan.ema_generator([np.tile(mean, (4, 2, 1)), noise]))
+    np.testing.assert_allclose(
+        gan.sample(4, seed=1, truncation=0.0), np.clip(drawn, -1, 1), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        gan.sample(4, seed=1, truncation=1.0), gan.sample(4, seed=1), atol=1e-6
+    )
 
 
 def test_configuration():
     gan = tiny(conditions=3, **REPRODUCTION, augment=translate, mixing=0.5)
     config = StyleGAN2.from_config(gan.get_config()).get_config()
-    for name in ("penalty_weight", "penalty_every", "path_weight", "path_start", "mixing", "average", "seed"):
+    for name in (
+        "penalty_weight",
+        "penalty_every",
+        "path_weight",
+        "path_start",
+        "mixing",
+        "average",
+        "seed",
+    ):
         assert config[name] == gan.get_config()[name]
-    assert StyleGAN2.from_config(gan.get_config()).penalty is penalties.unit_slope
+    assert StyleGAN2.from_config(gan.get_config()).penalty is penalties.unit_gradient_norm
 
 
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: StyleGAN2(tiny().generator, stylegan2.build_discriminator(8, 3, **TINY)), "discriminator must take"),
+        (
+            lambda: StyleGAN2(tiny().generator, stylegan2.build_discriminator(8, 3, **TINY)),
+            "discriminator must take",
+        ),
         (lambda: tiny(penalty_every=0), "penalty_every must be at least 1; received 0"),
         (lambda: tiny(mixing=2.0), r"mixing must be in \[0, 1\]; received 2.0"),
-        (lambda: tiny().sample(), "sample takes n or labels, one of them; received n=None and labels=None"),
-        (lambda: tiny(conditions=3).sample(labels=[3]), r"labels must be in 0..2; received labels from 3 to 3"),
+        (
+            lambda: tiny().sample(),
+            "sample takes n or labels, one of them; received n=None and labels=None",
+        ),
+        (
+            lambda: tiny(conditions=3).sample(labels=[3]),
+            r"labels must be in 0..2; received labels from 3 to 3",
+        ),
         (lambda: compiled(tiny()).fit(IMAGES * 2), r"images must be finite and in \[-1, 1\]"),
-        (lambda: compiled(tiny(conditions=3)).fit(IMAGES), "labels must be one an image, 8; received None"),
+        (
+            lambda: compiled(tiny(conditions=3)).fit(IMAGES),
+            "labels must be one an image, 8; received None",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(act, message):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kerasgan import backend, checkpoints
-from kerasgan.data.batches import Batches
+from kerasgan import backend
+from kerasgan.datasets.batches import Batches
+from kerasgan.io import checkpoints
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.models import stylex
@@ -26,21 +27,30 @@ def array(x):
 
 def classifier(size=8, channels=1, classes=2, end=None):
     """Batch norm and dropout, which must not act; the same weights on every backend; its classes are IMAGES' halves."""
-    network = keras.Sequential([
-        keras.Input((size, size, channels)),
-        layers.Conv2D(3, 3, 2, padding="same", activation="tanh"),
-        layers.BatchNormalization(),
-        layers.Dropout(0.5),
-        layers.Flatten(),
-        layers.Dense(classes, name="logits", activation=end),
-    ], name="eight")  # fmt: skip
+    network = keras.Sequential(
+        [
+            keras.Input((size, size, channels)),
+            layers.Conv2D(3, 3, 2, padding="same", activation="tanh"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(classes, name="logits", activation=end),
+        ],
+        name="eight",
+    )
     random = np.random.default_rng(5)
     for variable in network.trainable_variables:
         variable.assign(random.normal(0, 0.5, variable.shape).astype("float32"))
     if (size, channels, classes) == (8, 1, 2):
-        features = array(keras.Model(network.inputs[0], network.layers[-2].output)(IMAGES, training=False))
-        kernel = np.linalg.lstsq(features - features.mean(0), np.where(np.arange(16) % 2, 3.0, -3.0), rcond=1e-3)[0]
-        network.layers[-1].set_weights([np.stack([-kernel, kernel], 1), features.mean(0) @ kernel * np.array([1, -1])])
+        features = array(
+            keras.Model(network.inputs[0], network.layers[-2].output)(IMAGES, training=False)
+        )
+        kernel = np.linalg.lstsq(
+            features - features.mean(0), np.where(np.arange(16) % 2, 3.0, -3.0), rcond=1e-3
+        )[0]
+        network.layers[-1].set_weights(
+            [np.stack([-kernel, kernel], 1), features.mean(0) @ kernel * np.array([1, -1])]
+        )
     return network
 
 
@@ -51,14 +61,21 @@ def tiny(**arguments):
     for network in (model.generator, model.encoder, model.discriminator):
         for variable in network.trainable_variables:
             variable.assign(random.normal(0, 0.2, variable.shape).astype("float32"))
-    for copy, network in ((model.averaged, model.generator), (model.averaged_encoder, model.encoder)):
+    for copy, network in (
+        (model.ema_generator, model.generator),
+        (model.ema_encoder, model.encoder),
+    ):
         if copy:
             copy.set_weights(network.get_weights())
     return model
 
 
 def compiled(model, optimizer=keras.optimizers.Adam, rate=1e-2, judge_rate=None, **arguments):
-    rates = {"generator": rate, "encoder": rate, "discriminator": rate if judge_rate is None else judge_rate}
+    rates = {
+        "generator": rate,
+        "encoder": rate,
+        "discriminator": rate if judge_rate is None else judge_rate,
+    }
     model.compile(**{player: optimizer(rate) for player, rate in rates.items()}, **arguments)
     return model
 
@@ -79,9 +96,13 @@ def test_networks_are_built_for_the_classifier():
     assert (model.image_shape, model.classes, model.latent_dim) == ((16, 16, 3), 3, 5)
     assert model.generator.conditions == 3 and model.generator.style_dim == 8
     assert model.encoder.output_shape == (None, 5) and len(model.discriminator.inputs) == 2
-    kernels = [v for n in (model.generator, model.encoder, model.discriminator) for v in n.variables]
+    kernels = [
+        v for n in (model.generator, model.encoder, model.discriminator) for v in n.variables
+    ]
     maps = [v.shape for v in kernels if len(v.shape) == 4]
-    assert max(shape[-1] for shape in maps) == 8  # there, one of the networks ignores the most channels
+    assert (
+        max(shape[-1] for shape in maps) == 8
+    )  # there, one of the networks ignores the most channels
     own = Generator(16, 3, capacity=1, latent_dim=4, conditions=3)
     assert StylEx(classifier(16, 3, 3), generator=own, capacity=1).encoder.output_shape == (None, 4)
 
@@ -97,33 +118,53 @@ def test_stretching_spares_constant_images():
     np.testing.assert_allclose(found[[0, 2]].min((1, 2, 3)), -1, atol=1e-6)
     np.testing.assert_allclose(found[[0, 2]].max((1, 2, 3)), 1, atol=1e-6)
     np.testing.assert_array_equal(found[1], images[1])
-    _, slope = backend.value_and_input_gradient(lambda x: ops.mean(ops.square(stylex.stretched(x))), images)
+    _, slope = backend.value_and_input_gradient(
+        lambda x: ops.mean(ops.square(stylex.stretched(x))), images
+    )
     assert np.isfinite(array(slope)).all() and np.abs(array(slope)[1]).max() > 0
 
 
 def test_divergence_of_classes():
     logits, others = RNG.normal(size=(2, 4, 3)).astype("float32")
     p, q = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in (logits, others))
-    np.testing.assert_allclose(array(stylex.class_divergence(logits, others)), (p * np.log(p / q)).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(
+        array(stylex.class_divergence(logits, others)), (p * np.log(p / q)).sum(1), rtol=1e-4
+    )
 
 
 def test_distances_of_a_reconstruction():
     model, real = tiny(rec_weight=3.0, w_weight=0.2), ops.convert_to_tensor(IMAGES)
     fake = ops.convert_to_tensor((0.5 * IMAGES[::-1]).copy())
     logits, encoded = model.logits(real), model.encoder(real)
-    parts = {name: float(array(value)) for name, value in model.compare(real, fake, logits, encoded).items()}
+    parts = {
+        name: float(array(value))
+        for name, value in model.compare(real, fake, logits, encoded).items()
+    }
     of_fake = array(model.logits(fake))
-    assert parts["pixel"] == pytest.approx(np.abs(IMAGES - array(fake)).mean() / 2, rel=1e-4)  # in units of [0, 1]
-    assert parts["w"] == pytest.approx(np.abs(array(encoded) - array(model.encoder(fake))).mean(), rel=1e-4)
+    assert parts["pixel"] == pytest.approx(
+        np.abs(IMAGES - array(fake)).mean() / 2, rel=1e-4
+    )  # in units of [0, 1]
+    assert parts["w"] == pytest.approx(
+        np.abs(array(encoded) - array(model.encoder(fake))).mean(), rel=1e-4
+    )
     distance = array(ClassifierDistance(model.classifier)(real, fake)).mean()
     assert parts["perceptual"] == pytest.approx(distance, rel=1e-4) and distance > 0
     assert parts["agreement"] == np.mean(array(logits).argmax(1) == of_fake.argmax(1))
-    assert parts["kl"] == pytest.approx(array(stylex.class_divergence(array(logits), of_fake)).mean(), rel=1e-4)
+    assert parts["kl"] == pytest.approx(
+        array(stylex.class_divergence(array(logits), of_fake)).mean(), rel=1e-4
+    )
     whole = 3 * (parts["pixel"] + 0.1 * parts["perceptual"] + 0.2 * parts["w"])
     assert float(array(model.reconstruction(parts))) == pytest.approx(whole, rel=1e-4)
-    other = tiny(reverse_kl=True, stretch=True, w_weight=0, perceptual=lambda x, y: ops.ones(16) * ops.max(y))
-    parts = {name: float(array(value)) for name, value in other.compare(real, fake, logits, encoded).items()}
-    assert parts["kl"] == pytest.approx(array(stylex.class_divergence(of_fake, array(logits))).mean(), rel=1e-4)
+    other = tiny(
+        reverse_kl=True, stretch=True, w_weight=0, perceptual=lambda x, y: ops.ones(16) * ops.max(y)
+    )
+    parts = {
+        name: float(array(value))
+        for name, value in other.compare(real, fake, logits, encoded).items()
+    }
+    assert parts["kl"] == pytest.approx(
+        array(stylex.class_divergence(of_fake, array(logits))).mean(), rel=1e-4
+    )
     assert (parts["w"], parts["perceptual"]) == (0, pytest.approx(1, abs=1e-5))
 
 
@@ -131,11 +172,18 @@ def test_the_classifiers_opinion_reaches_generator_and_encoder():
     model = tiny(rec_weight=0.0)
     real = ops.convert_to_tensor(IMAGES)
     logits = model.logits(real)
-    _, pull = model.trace(("generator", "encoder"), lambda: model.drawn(real, logits, ENCODED, path=False))
+    _, pull = model.vjp(
+        ("generator", "encoder"), lambda: model.drawn(real, logits, ENCODED, path=False)
+    )
     compiled(model)  # for the scale of losses
     slopes = [array(s) for s in pull((ops.zeros((16, 8, 8, 1)), ops.ones(()), ops.zeros(6)))]
-    largest = {v.path: np.abs(s).max() for v, s in zip(model.player_variables(model.players[:2]), slopes, strict=True)}
-    assert all(largest[v.path] > 0 for v in (model.generator.constant, *model.encoder.trainable_variables))
+    largest = {
+        v.path: np.abs(s).max()
+        for v, s in zip(model.player_variables(model.players[:2]), slopes, strict=True)
+    }
+    assert all(
+        largest[v.path] > 0 for v in (model.generator.constant, *model.encoder.trainable_variables)
+    )
 
 
 # === Styles ===
@@ -152,7 +200,9 @@ def test_batches_of_latents_and_of_images():
         w, found = model.batch_styles(real, latents, conditions)
         w = array(w)
         assert w.shape == (16, 2, 5) and (found is None) == (latents == LATENTS)
-        np.testing.assert_allclose(w[:, 1, 3:], p, atol=1e-6)  # latents too are drawn under their image's conditions
+        np.testing.assert_allclose(
+            w[:, 1, 3:], p, atol=1e-6
+        )  # latents too are drawn under their image's conditions
         same = np.isclose(w[:, 0, :3], encoded, atol=1e-4).all(1)
         assert same.tolist() == [False] * first + [True] * (16 - first)
     w, found = model.batch_styles(real[:1], BOTH, conditions[:1])
@@ -169,12 +219,16 @@ def test_conditions_of_logits():
     assert model.sample(4, seed=0).shape == (4, 8, 8, 1)
 
 
-@pytest.mark.parametrize(("source", "halves"), [("z", LATENTS), ("encoder", ENCODED), ("both", BOTH)])
+@pytest.mark.parametrize(
+    ("source", "halves"), [("z", LATENTS), ("encoder", ENCODED), ("both", BOTH)]
+)
 def test_path_lengths_are_taken_at_the_styles_of_their_source(source, halves, monkeypatch):
     """In any batch: with the turns' parity, the steps that are due may all be the latents'."""
     model = compiled(tiny(path_source=source, path_every=1, mixing=0.0), run_eagerly=True)
     seen, real = [], ops.convert_to_tensor(IMAGES)
-    monkeypatch.setattr(model, "path_penalty", lambda w, noise: seen.append(array(w)) or ops.zeros(()))
+    monkeypatch.setattr(
+        model, "path_penalty", lambda w, noise: seen.append(array(w)) or ops.zeros(())
+    )
     for latents in (LATENTS, BOTH, ENCODED):
         model.drawn(real, model.logits(real), latents)
         same = np.isclose(seen[-1][:, 0, :3], array(model.encoder(real)), atol=1e-4).all(1)
@@ -192,23 +246,36 @@ def loss_of(model, real, latents, judged=True):
         conditions = ops.softmax(logits, axis=-1)
         w, encoded = model.batch_styles(real, latents, conditions)
         fake = model.generator([w, model.random_noise(ops.shape(real)[0])])
-        loss = model.generator_loss(model.judge(fake, conditions), None) if judged else ops.zeros(())
+        loss = (
+            model.generator_loss(model.discriminate(fake, conditions), None)
+            if judged
+            else ops.zeros(())
+        )
         if encoded is not None:
             first = ops.shape(real)[0] - ops.shape(encoded)[0]
             x, y = real[first:], fake[first:]
-            loss = loss + 2 * (0.5 * ops.mean(ops.abs(x - y)) + 0.1 * ops.mean(model.perceptual(x, y)))
+            loss = loss + 2 * (
+                0.5 * ops.mean(ops.abs(x - y)) + 0.1 * ops.mean(model.perceptual(x, y))
+            )
             loss = loss + 2 * 0.1 * ops.mean(ops.abs(model.encoder(x) - model.encoder(y)))
             loss = loss + 0.7 * ops.mean(stylex.class_divergence(logits[first:], model.logits(y)))
         return loss, loss
 
-    return backend.value_and_gradients(objective, model.player_variables(("generator", "encoder")))[1]
+    return backend.value_and_gradients(objective, model.player_variables(("generator", "encoder")))[
+        1
+    ]
 
 
 def still(monkeypatch, model):
     """The same latents and noise each time."""
     draws = np.random.default_rng(8)
-    latents, noise = draws.normal(size=(64, 3)).astype("float32"), draws.random((32, 8, 8, 1)).astype("float32")
-    monkeypatch.setattr(model, "random_latents", lambda count: ops.convert_to_tensor(latents)[:count])
+    latents, noise = (
+        draws.normal(size=(64, 3)).astype("float32"),
+        draws.random((32, 8, 8, 1)).astype("float32"),
+    )
+    monkeypatch.setattr(
+        model, "random_latents", lambda count: ops.convert_to_tensor(latents)[:count]
+    )
     monkeypatch.setattr(model, "random_noise", lambda count: ops.convert_to_tensor(noise)[:count])
 
 
@@ -220,10 +287,18 @@ def check_step(model, expected, latents):
     with_gradients = model.train_step if latents is None else lambda real: model.step(real, latents)
     with_gradients(ops.convert_to_tensor(IMAGES))
     for variable, old, slope in zip(variables, before, expected, strict=True):
-        np.testing.assert_allclose(old - array(variable.value), slope, rtol=2e-3, atol=1e-5, err_msg=variable.path)
+        np.testing.assert_allclose(
+            old - array(variable.value), slope, rtol=2e-3, atol=1e-5, err_msg=variable.path
+        )
 
 
-PLAIN = {"rec_weight": 2.0, "kl_weight": 0.7, "path_weight": 0.0, "mixing": 0.0, "penalty_weight": 0.0}
+PLAIN = {
+    "rec_weight": 2.0,
+    "kl_weight": 0.7,
+    "path_weight": 0.0,
+    "mixing": 0.0,
+    "penalty_weight": 0.0,
+}
 
 
 @pytest.mark.backend
@@ -240,7 +315,10 @@ def test_a_phase_of_its_own_for_the_reconstruction(monkeypatch):
     model = tiny(**PLAIN, alternation="none", rec_in_discriminator_phase="accumulate")
     still(monkeypatch, model)
     halves = ops.convert_to_tensor(IMAGES[:8]), ops.convert_to_tensor(IMAGES[8:])
-    one, other = loss_of(model, halves[0], ENCODED, judged=False), loss_of(model, halves[1], ENCODED)
+    one, other = (
+        loss_of(model, halves[0], ENCODED, judged=False),
+        loss_of(model, halves[1], ENCODED),
+    )
     check_step(model, [array(a) + array(b) for a, b in zip(one, other, strict=True)], None)
     assert int(array(model.optimizer["generator"].iterations)) == 1
     found = {}
@@ -261,8 +339,11 @@ def test_a_phase_of_its_own_for_the_reconstruction(monkeypatch):
 def test_judged_with_what_the_classifier_says_of_the_same_image(monkeypatch):
     """There, real images are judged with another batch's conditions."""
     model, judged = compiled(tiny(alternation="none"), run_eagerly=True), []
-    judge = model.judge
-    recorded = lambda x, conditions, **told: judged.append((array(x), array(conditions))) or judge(x, conditions)  # noqa: E731
+    judge = model.discriminate
+    def recorded(x, conditions, **told):
+        return (
+            judged.append((array(x), array(conditions))) or judge(x, conditions)
+        )  # noqa: E731
     monkeypatch.setattr(model, "judge", recorded)
     model.penalty_weight = model.path_weight = 0
     model.train_on_batch(IMAGES)
@@ -280,24 +361,41 @@ def test_judged_with_what_the_classifier_says_of_the_same_image(monkeypatch):
 @pytest.mark.parametrize("alternation", ["step", "micro"])
 def test_fit_moves_everyone_but_the_classifier(alternation):
     """In one compiled step, with whose turn it is or with penalties of second order in it."""
-    weight = {"penalty_weight": 0.1, "path_weight": 0.1} if alternation == "micro" else {
-        "penalty_weight": 0.0, "path_weight": 0.0,
-    }  # fmt: skip
+    weight = (
+        {"penalty_weight": 0.1, "path_weight": 0.1}
+        if alternation == "micro"
+        else {
+            "penalty_weight": 0.0,
+            "path_weight": 0.0,
+        }
+    )
     model = compiled(tiny(alternation=alternation, path_every=1, penalty_every=1, **weight))
     networks = model.generator, model.encoder, model.discriminator
     before, says = weights(*networks), weights(model.classifier)
     history = model.fit(IMAGES, batch_size=8, epochs=2, shuffle=False, verbose=0).history
     assert set(history) == set(StylEx.reports) and np.isfinite(list(history.values())).all()
     assert min(history[name][-1] for name in ("pixel", "kl", "w", "perceptual")) > 0
-    assert all((history[name][-1] > 0) == (alternation == "micro") for name in ("penalty", "path_length"))
+    assert all(
+        (history[name][-1] > 0) == (alternation == "micro") for name in ("penalty", "path_length")
+    )
     assert np.mean(moved(before, *networks)) > 0.9 and np.mean(moved(says, model.classifier)) == 0
-    assert np.mean(moved(before[len(weights(model.generator)) :][: len(weights(model.encoder))], model.encoder)) == 1
+    assert (
+        np.mean(
+            moved(
+                before[len(weights(model.generator)) :][: len(weights(model.encoder))],
+                model.encoder,
+            )
+        )
+        == 1
+    )
 
 
 def test_turns_by_the_step():
-    model = compiled(tiny(alternation="step", path_weight=0.0, penalty_weight=0.0), run_eagerly=True)
+    model = compiled(
+        tiny(alternation="step", path_weight=0.0, penalty_weight=0.0), run_eagerly=True
+    )
     for encoder_moves in (False, True, False, True):  # nor by Adam's momentum in the latents' turn
-        before = weights(model.generator), weights(model.encoder), weights(model.averaged_encoder)
+        before = weights(model.generator), weights(model.encoder), weights(model.ema_encoder)
         model.train_on_batch(IMAGES)
         assert np.mean(moved(before[0], model.generator)) > 0.8
         assert any(moved(before[1], model.encoder)) == encoder_moves
@@ -311,29 +409,51 @@ def test_it_compiles_itself_and_learns_to_redraw(monkeypatch):
     adams = stylex.adams
     monkeypatch.setattr(stylex, "adams", lambda settings: adams(fast))
     model = StylEx(
-        classifier(), capacity=8, max_channels=16, latent_dim=8, depth=1, alternation="none", average=0.5,
-        path_weight=0.0, penalty_weight=0.0,
-    )  # fmt: skip
+        classifier(),
+        capacity=8,
+        max_channels=16,
+        latent_dim=8,
+        depth=1,
+        alternation="none",
+        average=0.5,
+        path_weight=0.0,
+        penalty_weight=0.0,
+    )
     before = model.reconstruction_scores(IMAGES)
-    model.fit(IMAGES, IMAGES[:, 0, 0, 0] > 0, batch_size=16, epochs=40, verbose=0)  # labels of any kind are ignored
+    model.fit(
+        IMAGES, IMAGES[:, 0, 0, 0] > 0, batch_size=16, epochs=40, verbose=0
+    )  # labels of any kind are ignored
     after = model.reconstruction_scores(IMAGES)
     assert set(after) == {"pixel", "agreement", "kl", "perceptual"}
     assert after["pixel"] < 0.8 * before["pixel"] and after["agreement"] >= 0.9
     scores = model.evaluate(IMAGES, batch_size=8, verbose=0, return_dict=True)
-    assert scores["pixel"] == pytest.approx(after["pixel"], rel=0.3) and {"w", "reconstruction"} < set(scores)
+    assert scores["pixel"] == pytest.approx(after["pixel"], rel=0.3) and {
+        "w",
+        "reconstruction",
+    } < set(scores)
 
 
 def test_a_resumed_run_goes_on(tmp_path):
     def fresh():
-        return compiled(tiny(alternation="step", seed=3, path_weight=0.0, penalty_weight=0.0), run_eagerly=True)
+        return compiled(
+            tiny(alternation="step", seed=3, path_weight=0.0, penalty_weight=0.0), run_eagerly=True
+        )
 
     def data():
-        return Batches(IMAGES[:12], np.zeros(12, "int32"), 4, seed=1)  # three steps: whose turn it is must be kept
+        return Batches(
+            IMAGES[:12], np.zeros(12, "int32"), 4, seed=1
+        )  # three steps: whose turn it is must be kept
 
     one, again = fresh(), fresh()
     one.fit(data(), epochs=1, verbose=0)
     checkpoints.save(tmp_path, one, run="stylex", dataset="dots", size=8, epoch=1)
-    assert {path.name.split("_")[3] for path in tmp_path.glob("*.h5")} == {"G", "E", "D", "C", "resume"}
+    assert {path.name.split("_")[3] for path in tmp_path.glob("*.h5")} == {
+        "G",
+        "E",
+        "D",
+        "C",
+        "resume",
+    }
     assert checkpoints.resume(tmp_path, again) == 1 and int(array(again.turn)) == 1
     for model in (one, again):
         model.fit(data(), epochs=2, initial_epoch=1, verbose=0)
@@ -346,21 +466,35 @@ def test_realness_wants_a_discriminator_that_has_learnt(tmp_path):
     checkpoints.save(tmp_path, model, run="stylex", dataset="dots", size=8, epoch=1)
     path = checkpoints.latest(tmp_path)
     drawn = checkpoints.load_siblings(path)[0]
-    with pytest.raises(ValueError, match="realness needs a model with a trained discriminator, .*; received one"):
+    with pytest.raises(
+        ValueError, match="realness needs a model with a trained discriminator, .*; received one"
+    ):
         Probe(drawn).realness(IMAGES)
     whole = checkpoints.load_siblings(path, ("E", "C", "D"))[0]
     assert drawn.not_loaded == ("D",) and whole.not_loaded == ()
-    np.testing.assert_allclose(Probe(whole).realness(IMAGES), Probe(model).realness(IMAGES), atol=1e-4)
+    np.testing.assert_allclose(
+        Probe(whole).realness(IMAGES), Probe(model).realness(IMAGES), atol=1e-4
+    )
 
 
 def test_gradients_of_many_batches_make_one_step():
-    settings = REPRODUCTION | {"accumulate": 4, "alternation": "step", "path_weight": 0.0, "penalty_weight": 0.0}
+    settings = REPRODUCTION | {
+        "accumulate": 4,
+        "alternation": "step",
+        "path_weight": 0.0,
+        "penalty_weight": 0.0,
+    }
     model = stylex.build(classifier(), settings=settings, **TINY, run_eagerly=True)
     before = weights(model.generator), weights(model.encoder)
     for step in range(4):
-        assert not any(moved(before[0], model.generator)) and not any(moved(before[1], model.encoder)), step
+        assert not any(moved(before[0], model.generator)) and not any(
+            moved(before[1], model.encoder)
+        ), step
         model.train_on_batch(IMAGES[4 * step : 4 * step + 4])
-    assert np.mean(moved(before[0], model.generator)) > 0.8 and np.mean(moved(before[1], model.encoder)) > 0.8
+    assert (
+        np.mean(moved(before[0], model.generator)) > 0.8
+        and np.mean(moved(before[1], model.encoder)) > 0.8
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,19 +504,28 @@ def test_gradients_of_many_batches_make_one_step():
         ({"alternation": "step"}, {"generator": 1, "encoder": 0.5}),
         ({"rec_in_discriminator_phase": "accumulate"}, {"generator": 1, "encoder": 1}),
         ({"rec_in_discriminator_phase": "extra_step"}, {"generator": 2, "encoder": 2}),
-        ({"rec_in_discriminator_phase": "second_step", "alternation": "step"}, {"generator": 1.5, "encoder": 1}),
+        (
+            {"rec_in_discriminator_phase": "second_step", "alternation": "step"},
+            {"generator": 1.5, "encoder": 1},
+        ),
     ],
 )
 def test_a_schedule_knows_how_often_each_player_moves(changes, updates):
     told = []
     settings = REPRODUCTION | changes
     model = stylex.build(
-        classifier(), settings=settings, schedule=lambda rate, n: told.append(n) or rate, **TINY, run_eagerly=True
+        classifier(),
+        settings=settings,
+        schedule=lambda rate, n: told.append(n) or rate,
+        **TINY,
+        run_eagerly=True,
     )
     for _ in range(2):
         model.train_on_batch(IMAGES[:4])
     assert dict(zip(model.players, told, strict=True)) == updates | {"discriminator": 1}
-    assert {p: int(array(model.optimizer[p].iterations)) / 2 for p in model.players} == updates | {"discriminator": 1}
+    assert {p: int(array(model.optimizer[p].iterations)) / 2 for p in model.players} == updates | {
+        "discriminator": 1
+    }
 
 
 def test_path_lengths_are_the_first_steps_of_a_batch(monkeypatch):
@@ -390,11 +533,16 @@ def test_path_lengths_are_the_first_steps_of_a_batch(monkeypatch):
 
     def penalised(phase):
         model = tiny(
-            **PLAIN | {"path_weight": 0.5}, path_every=1, path_source="encoder", alternation="none",
+            **PLAIN | {"path_weight": 0.5},
+            path_every=1,
+            path_source="encoder",
+            alternation="none",
             rec_in_discriminator_phase=phase,
-        )  # fmt: skip
+        )
         still(monkeypatch, model)
-        monkeypatch.setattr(model, "path_penalty", lambda w, noise: seen.append(array(w)) or ops.mean(ops.square(w)))
+        monkeypatch.setattr(
+            model, "path_penalty", lambda w, noise: seen.append(array(w)) or ops.mean(ops.square(w))
+        )
         return model
 
     halves, seen = (ops.convert_to_tensor(IMAGES[:8]), ops.convert_to_tensor(IMAGES[8:])), []
@@ -408,14 +556,22 @@ def test_path_lengths_are_the_first_steps_of_a_batch(monkeypatch):
 
     of_path = backend.value_and_gradients(penalty, players)[1]
     assert max(np.abs(array(slope)).max() for slope in of_path) > 1e-3
-    parts = (of_path, loss_of(model, halves[0], ENCODED, judged=False), loss_of(model, halves[1], ENCODED))
+    parts = (
+        of_path,
+        loss_of(model, halves[0], ENCODED, judged=False),
+        loss_of(model, halves[1], ENCODED),
+    )
     expected = [sum(map(array, each)) for each in zip(*parts, strict=True)]
-    first = array(model.batch_styles(halves[0], ENCODED, ops.softmax(model.logits(halves[0]), axis=-1))[0])
+    first = array(
+        model.batch_styles(halves[0], ENCODED, ops.softmax(model.logits(halves[0]), axis=-1))[0]
+    )
     check_step(model, expected, None)
     np.testing.assert_allclose(seen, [first], rtol=1e-4, atol=1e-5)
     for phase in ("extra_step", "second_step"):
         seen.clear()
-        compiled(model := penalised(phase), keras.optimizers.SGD, 0.1, judge_rate=0.0, run_eagerly=True)
+        compiled(
+            model := penalised(phase), keras.optimizers.SGD, 0.1, judge_rate=0.0, run_eagerly=True
+        )
         logs = model.train_on_batch(IMAGES, return_dict=True)
         np.testing.assert_allclose(seen, [first], rtol=1e-4, atol=1e-5)
         assert float(logs["path_penalty"]) == pytest.approx(0.5 * (first**2).mean(), rel=1e-4)
@@ -430,15 +586,26 @@ def test_a_distance_of_the_classifiers_layers_is_rebuilt_on_the_classifier():
 
 
 def test_settings_become_a_model():
-    model = stylex.build(classifier(), settings=AUTHORS | {"encoder_rate": 0.2, "kl_weight": 3.0}, **TINY)
+    model = stylex.build(
+        classifier(), settings=AUTHORS | {"encoder_rate": 0.2, "kl_weight": 3.0}, **TINY
+    )
     rates = [float(array(model.optimizer[player].learning_rate)) for player in model.players]
     assert rates == pytest.approx([2e-3, 4e-4, 2e-3]) and model.optimizer["encoder"].beta_1 == 0
     assert model.kl_weight == 3 and model.generator_loss is adversarial.nonsaturating_generator_loss
     cosine = keras.optimizers.schedules.CosineDecay
-    other = stylex.build(classifier(), schedule=lambda rate, updates: cosine(rate, 9 * updates), **TINY)
+    other = stylex.build(
+        classifier(), schedule=lambda rate, updates: cosine(rate, 9 * updates), **TINY
+    )
     rates = [float(array(other.optimizer[player].learning_rate)) for player in other.players]
-    assert rates == pytest.approx([2e-4, 1e-5, 3e-4]) and other.penalty is penalties.unit_slope and other.stretch
-    with pytest.raises(ValueError, match=r"settings must be those of REPRODUCTION.*; received others in \['steps'\]"):
+    assert (
+        rates == pytest.approx([2e-4, 1e-5, 3e-4])
+        and other.penalty is penalties.unit_gradient_norm
+        and other.stretch
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"settings must be those of REPRODUCTION.*; received others in \['steps'\]",
+    ):
         stylex.build(classifier(), settings=AUTHORS | {"steps": 1}, **TINY)
 
 
@@ -459,9 +626,16 @@ def test_reconstructions_are_drawn_from_the_encoders_w():
     np.testing.assert_allclose(found, drawn, atol=1e-4)
     assert found.dtype == np.float32 and drawn.std() > 0.03
     styles, colours = model.styles(IMAGES)
-    assert [s.shape for s in styles] == [(16, size) for size in model.generator.style_sizes] and len(colours) == 2
-    again = array(model.generator.draw([*map(ops.convert_to_tensor, styles)], [*map(ops.convert_to_tensor, colours)],
-                                       ops.convert_to_tensor(noise)))  # fmt: skip
+    assert [s.shape for s in styles] == [
+        (16, size) for size in model.generator.style_sizes
+    ] and len(colours) == 2
+    again = array(
+        model.generator.draw(
+            [*map(ops.convert_to_tensor, styles)],
+            [*map(ops.convert_to_tensor, colours)],
+            ops.convert_to_tensor(noise),
+        )
+    )
     np.testing.assert_allclose(np.clip(again, -1, 1), found, atol=1e-4)
 
 
@@ -469,10 +643,15 @@ def test_scores_of_reconstructions():
     model = tiny()
     real, fake = IMAGES, model.reconstruct(IMAGES)
     scores = model.reconstruction_scores(IMAGES, batch_size=5)
-    logits, found = array(model.logits(ops.convert_to_tensor(real))), array(model.logits(ops.convert_to_tensor(fake)))
+    logits, found = (
+        array(model.logits(ops.convert_to_tensor(real))),
+        array(model.logits(ops.convert_to_tensor(fake))),
+    )
     assert scores["pixel"] == pytest.approx(np.abs(real - fake).mean() / 2, rel=1e-4)
     assert scores["agreement"] == np.mean(logits.argmax(1) == found.argmax(1))
-    assert scores["kl"] == pytest.approx(array(stylex.class_divergence(logits, found)).mean(), rel=1e-3)
+    assert scores["kl"] == pytest.approx(
+        array(stylex.class_divergence(logits, found)).mean(), rel=1e-3
+    )
     assert "perceptual" not in tiny(perceptual_weight=0.0).reconstruction_scores(IMAGES)
 
 
@@ -495,10 +674,16 @@ def test_files(tmp_path):
     np.testing.assert_allclose(again.reconstruct(IMAGES), pictures, atol=0.05)  # half precision
     np.testing.assert_allclose(again.sample(labels=[0, 1], seed=1), samples, atol=0.05)
     same = again.get_config()
-    assert all(same[name] == value for name, value in model.get_config().items() if not isinstance(value, dict))
+    assert all(
+        same[name] == value
+        for name, value in model.get_config().items()
+        if not isinstance(value, dict)
+    )
     assert (again.alternation, again.path_source, again.kl_weight) == ("step", "z", 2.0)
     model.save(tmp_path / "model.keras")
-    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").reconstruct(IMAGES), pictures)
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "model.keras").reconstruct(IMAGES), pictures
+    )
 
 
 # === What is refused ===
@@ -517,12 +702,24 @@ PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
 @pytest.mark.parametrize("way", ["moments", "mmd"])
 def test_styles_of_images_are_pulled_to_those_of_latents(way):
     """By the encoder's steps alone: generator and discriminator stand still."""
+
     def gap(model):
         return abs(model.encode(IMAGES).mean() - model.w_samples(IMAGES)[0].mean())
 
-    weights = {"rec_weight": 0.0, "kl_weight": 0.0, "perceptual_weight": 0.0, "w_weight": 0.0, "path_weight": 0.0}
+    weights = {
+        "rec_weight": 0.0,
+        "kl_weight": 0.0,
+        "perceptual_weight": 0.0,
+        "w_weight": 0.0,
+        "path_weight": 0.0,
+    }
     model = tiny(**PLAIN | weights, alternation="none", average=None, w_match=way)
-    model.compile(**{player: keras.optimizers.Adam(0.01 if player == "encoder" else 0.0) for player in model.players})
+    model.compile(
+        **{
+            player: keras.optimizers.Adam(0.01 if player == "encoder" else 0.0)
+            for player in model.players
+        }
+    )
     bias = next(w for w in model.encoder.trainable_weights[::-1] if len(w.shape) == 1)
     bias.assign(np.ones(bias.shape))
     before = gap(model)
@@ -533,40 +730,94 @@ def test_styles_of_images_are_pulled_to_those_of_latents(way):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: StylEx(None), "classifier must be a built Keras model of one input and one output; received NoneType"),
-        (lambda: StylEx(keras.Sequential([layers.Dense(2)])), "classifier must be a built Keras model"),
-        (lambda: StylEx(classifier(28)), r"a side that is a power of two from 8; received \(28, 28, 1\)"),
-        (lambda: StylEx(classifier(4)), r"a side that is a power of two from 8; received \(4, 4, 1\)"),
-        (lambda: StylEx(classifier(classes=1)), r"logits \[N, K\] of at least two classes; received \(1,\)"),
-        (lambda: StylEx(flat()), "of at least two classes; received"),
-        (lambda: StylEx(classifier(end="softmax")), "must give logits; logits of eight gives probabilities"),
-        (lambda: StylEx(classifier(end="sigmoid")), "must give logits; logits of eight gives probabilities"),
-        (lambda: StylEx(flat(*PARTED, layers.Softmax())), "must give logits; softmax.* gives probabilities"),
-        (lambda: StylEx(flat(*PARTED, layers.Lambda(ops.softmax))), "must give logits; lambda.* gives probabilities"),
-        (lambda: tiny(generator=Generator(16, 1, conditions=2, capacity=1)), "discriminator must take"),
         (
-            lambda: StylEx(classifier(), Generator(16, 1, conditions=2, capacity=1, latent_dim=2, depth=1), None,
-                           stylex.build_discriminator(16, 1, conditions=2, capacity=1)),
+            lambda: StylEx(None),
+            "classifier must be a built Keras model of one input and one output; received NoneType",
+        ),
+        (
+            lambda: StylEx(keras.Sequential([layers.Dense(2)])),
+            "classifier must be a built Keras model",
+        ),
+        (
+            lambda: StylEx(classifier(28)),
+            r"a side that is a power of two from 8; received \(28, 28, 1\)",
+        ),
+        (
+            lambda: StylEx(classifier(4)),
+            r"a side that is a power of two from 8; received \(4, 4, 1\)",
+        ),
+        (
+            lambda: StylEx(classifier(classes=1)),
+            r"logits \[N, K\] of at least two classes; received \(1,\)",
+        ),
+        (lambda: StylEx(flat()), "of at least two classes; received"),
+        (
+            lambda: StylEx(classifier(end="softmax")),
+            "must give logits; logits of eight gives probabilities",
+        ),
+        (
+            lambda: StylEx(classifier(end="sigmoid")),
+            "must give logits; logits of eight gives probabilities",
+        ),
+        (
+            lambda: StylEx(flat(*PARTED, layers.Softmax())),
+            "must give logits; softmax.* gives probabilities",
+        ),
+        (
+            lambda: StylEx(flat(*PARTED, layers.Lambda(ops.softmax))),
+            "must give logits; lambda.* gives probabilities",
+        ),
+        (
+            lambda: tiny(generator=Generator(16, 1, conditions=2, capacity=1)),
+            "discriminator must take",
+        ),
+        (
+            lambda: StylEx(
+                classifier(),
+                Generator(16, 1, conditions=2, capacity=1, latent_dim=2, depth=1),
+                None,
+                stylex.build_discriminator(16, 1, conditions=2, capacity=1),
+            ),
             r"generator must draw \(8, 8, 1\) under 2 conditions",
         ),
-        (lambda: tiny(encoder=stylex.build_encoder(8, 1, capacity=1, latent_dim=9)), "encoder must turn"),
-        (lambda: tiny(alternation="batch"), "alternation must be one of none, step, micro; received 'batch'"),
-        (lambda: tiny(w_match="kid"), "w_match must be one of None, moments, mmd; received 'kid'"),
-        (lambda: tiny(path_source="w"), "path_source must be one of z, encoder, both; received 'w'"),
-        (lambda: tiny(rec_in_discriminator_phase="on"), "must be one of None, accumulate, extra_step, second_step"),
-        (lambda: stylex.adams(REPRODUCTION | {"alternation": "step", "accumulate": 3}), "must be even .*; received 3"),
         (
-            lambda: stylex.adams(REPRODUCTION | {"rec_in_discriminator_phase": "extra_step", "accumulate": 2}),
+            lambda: tiny(encoder=stylex.build_encoder(8, 1, capacity=1, latent_dim=9)),
+            "encoder must turn",
+        ),
+        (
+            lambda: tiny(alternation="batch"),
+            "alternation must be one of none, step, micro; received 'batch'",
+        ),
+        (lambda: tiny(w_match="kid"), "w_match must be one of None, moments, mmd; received 'kid'"),
+        (
+            lambda: tiny(path_source="w"),
+            "path_source must be one of z, encoder, both; received 'w'",
+        ),
+        (
+            lambda: tiny(rec_in_discriminator_phase="on"),
+            "must be one of None, accumulate, extra_step, second_step",
+        ),
+        (
+            lambda: stylex.adams(REPRODUCTION | {"alternation": "step", "accumulate": 3}),
+            "must be even .*; received 3",
+        ),
+        (
+            lambda: stylex.adams(
+                REPRODUCTION | {"rec_in_discriminator_phase": "extra_step", "accumulate": 2}
+            ),
             "accumulate must be 1 where each batch has an extra step, .*; received 2",
         ),
         (lambda: tiny(condition_on="labels"), "condition_on must be one of probabilities, logits"),
         (lambda: tiny().fit(IMAGES[:, :4]), r"images must be \[N, 8, 8, 1\]"),
-        (lambda: tiny().fit(CONSTANT), "images must not be constant .*; received 1 such, the first is number 2"),
+        (
+            lambda: tiny().fit(CONSTANT),
+            "images must not be constant .*; received 1 such, the first is number 2",
+        ),
         (lambda: tiny().fit(IMAGES[::2]), "images must be of all 2 classes .*; it sees none of 1"),
         (lambda: tiny().reconstruct(IMAGES * 3), r"images must be finite and in \[-1, 1\]"),
         (lambda: tiny().sample(labels=[2]), r"labels must be in 0..1"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_work_is_refused(act, message):
     with pytest.raises(ValueError, match=message) as error:
         act()

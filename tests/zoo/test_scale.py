@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from absl import flags
 
-from kerasgan.data.batches import Batches
-from kerasgan.data.captioned import CaptionedBatches, CaptionedImages
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
 from kerasgan.images import save_png
 from zoo import coopnet, mnist_gan, recipe, stylegan2, text_gan
 from zoo.scale import count_images
@@ -28,7 +28,10 @@ def test_few_images_get_a_batch_they_fill_and_the_presets_number_of_steps(used, 
     assert settings.batch_size <= 30 and settings.epochs == preset.epochs
     assert usual <= steps <= usual + 60 // settings.batch_size
     told = capsys.readouterr().err
-    assert f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} ({steps}" in told
+    assert (
+        f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} ({steps}"
+        in told
+    )
     assert recipe.settings_of(used, data=str(folder)) == settings  # a resume chooses the same
 
 
@@ -60,12 +63,16 @@ def test_too_few_images_for_any_batch_are_one_line(count, tmp_path):
 
 def captioned(repeats):
     images = np.arange(6, dtype="uint8")[:, None, None, None] * np.ones((1, 4, 4, 3), "uint8")
-    data = CaptionedImages(images, np.arange(6, dtype="int32"), [["a"]] * 6, [*"abcdef"], np.ones([6, 1, 2], "float32"))
+    data = CaptionedImages(
+        images, np.arange(6, dtype="int32"), [["a"]] * 6, [*"abcdef"], np.ones([6, 1, 2], "float32")
+    )
     return CaptionedBatches(data, 2, size=4, captions=1, flip=False, repeats=repeats)
 
 
 def labelled(repeats):
-    return Batches(np.arange(6, dtype="float32")[:, None, None, None] / 6, np.arange(6), 2, repeats=repeats)
+    return Batches(
+        np.arange(6, dtype="float32")[:, None, None, None] / 6, np.arange(6), 2, repeats=repeats
+    )
 
 
 @pytest.mark.parametrize("make", [labelled, captioned])
@@ -87,7 +94,9 @@ def test_text_recipes_know_how_many_images_are_prepared(tmp_path):
     assert count_images(text_gan.Settings(**changes)) is None  # the loader says what is missing
     folder = tmp_path / "kerasgan_mine" / "1.0.0"
     folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text('{"splits": [{"name": "train", "shardLengths": ["25", "35"]}]}')
+    (folder / "dataset_info.json").write_text(
+        '{"splits": [{"name": "train", "shardLengths": ["25", "35"]}]}'
+    )
     assert count_images(text_gan.Settings(**changes)) == 60
 
 
@@ -100,5 +109,9 @@ def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path, monkeypatch):
     flags.DEFINE_string("out", "~/out.png", "", flag_values=values)
     values(["program", "--folder=~/run", "--caption=a ~ b", "--files=~/a,b~/c"])
     recipe.expand_home(values)
-    assert (values.folder, values.out, values.caption) == (f"{tmp_path}/run", f"{tmp_path}/out.png", "a ~ b")
+    assert (values.folder, values.out, values.caption) == (
+        f"{tmp_path}/run",
+        f"{tmp_path}/out.png",
+        "a ~ b",
+    )
     assert values.files == [f"{tmp_path}/a", "b~/c"]

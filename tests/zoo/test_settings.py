@@ -8,8 +8,25 @@ import pytest
 
 from zoo.settings import Checked, setting
 
-RECIPES = ("mnist_gan", "coopnet", "stylex", "stylegan2", "flow", "conditional_vae", "birds_64", "birds_256", "coco_64")
-TOOLS = ("bird_judge", "classifier", "digit_judge", "inception", "text_encoder", "image_guide")
+RECIPES = (
+    "mnist_gan",
+    "coopnet",
+    "stylex",
+    "stylegan2",
+    "flow",
+    "conditional_vae",
+    "birds_64",
+    "birds_256",
+    "coco_64",
+)
+TOOLS = (
+    "bird_attribute_classifier",
+    "classifier",
+    "digit_classifier",
+    "inception",
+    "text_encoder",
+    "robust_image_encoder",
+)
 
 
 def settings_of(name):

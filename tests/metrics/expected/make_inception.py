@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers.inception import network
-from kerasgan.metrics.inception import fingerprint, random_weights
+from kerasgan.metrics.features.inception import fingerprint, random_weights
 
 EVERY = 8  # of the features, one in so many; all of them are in the logits
 
@@ -19,13 +19,20 @@ EVERY = 8  # of the features, one in so many; all of them are in the logits
 def main():
     weights = random_weights(0)
     n, y, x, colour = np.indices((2, 64, 48, 3))
-    images = ((13 * y + 7 * x + 90 * colour) * (1 + 2 * n) % 256 // (3 - 2 * n)).astype("uint8")  # the first is dark
+    images = ((13 * y + 7 * x + 90 * colour) * (1 + 2 * n) % 256 // (3 - 2 * n)).astype(
+        "uint8"
+    )  # the first is dark
     bias = {"fc.bias": np.zeros(1008, "float32")}
-    features, logits = network(weights | bias)(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    features, logits = network(weights | bias)(
+        torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    )
     np.savez_compressed(
-        Path(__file__).parent / "inception.npz", weights_sha256=fingerprint(weights), images=images,
-        features=features.numpy()[:, ::EVERY], logits=logits.numpy()[:, ::2],
-    )  # fmt: skip
+        Path(__file__).parent / "inception.npz",
+        weights_sha256=fingerprint(weights),
+        images=images,
+        features=features.numpy()[:, ::EVERY],
+        logits=logits.numpy()[:, ::2],
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, asked, synthetic_birds
+from kerasgan.images import from_uint8
+from kerasgan.metrics.protocols import bird_attributes
+from kerasgan.metrics.protocols.bird_attributes import (
+    VALUES,
+    attribute_accuracy,
+    judged,
+    resized,
+    shares,
+)
+from kerasgan.models.classifier import build_deep_classifier
+
+
+@pytest.fixture(scope="module")
+def birds():
+    """100 of the test species, as at 128 pixels; the middle, as in training."""
+    birds = synthetic_birds("test", 100, size=152)
+    return birds.images[:, 12:140, 12:140], birds.attributes, birds.captions
+
+
+def test_birds_show_their_captions_and_not_others(birds):
+    images, shown, captions = birds
+    said = np.stack([asked(each[0]) for each in captions])
+    scores = attribute_accuracy(images, said)
+    assert scores["attribute_accuracy"] > 0.97
+    assert set(scores) == {
+        "attribute_accuracy",
+        "attribute_chance",
+        *(f"{name}_accuracy" for name in ATTRIBUTES),
+        "protocol",
+    }
+    wrong = attribute_accuracy(images, (shown + 1) % VALUES)
+    assert wrong["attribute_accuracy"] < 0.03
+    others = attribute_accuracy(images, np.roll(said, 1, axis=0))  # another species, another scene
+    assert others["attribute_accuracy"] == pytest.approx(others["attribute_chance"], abs=0.1)
+
+
+def test_one_judge_for_every_size_and_type(birds):
+    images, shown, _ = birds
+    small = resized(images, 64)
+    assert small.shape == (100, 64, 64, 3) and small.dtype == np.uint8
+    assert attribute_accuracy(small, shown)["attribute_accuracy"] > 0.9
+    assert attribute_accuracy(from_uint8(images), shown) == attribute_accuracy(images, shown)
+    large = np.repeat(np.repeat(images[:20], 2, axis=1), 2, axis=2)
+    assert np.abs(resized(large, 128).astype(int) - images[:20]).mean() < 6
+
+
+def test_only_what_is_asked_counts():
+    found = np.zeros((4, 7), int)
+    ask = np.full((4, 7), -1)
+    ask[:, 0], ask[:2, 4], ask[2, 4] = 0, 1, 0
+    scores = shares(found, ask)
+    assert scores == {
+        "attribute_accuracy": 5 / 7,
+        "attribute_chance": pytest.approx((4 / 8 + 3 / 2) / 7),
+        "crown_accuracy": 1.0,
+        "size_accuracy": pytest.approx(1 / 3),
+    }
+
+
+def test_protocol_names_the_judge(birds):
+    protocol = json.loads(json.dumps(attribute_accuracy(birds[0], birds[1])))["protocol"]
+    assert (
+        protocol["judge_sha256"] == bird_attributes.shipped()[1]["sha256"]
+        and protocol["samples"] == 100
+    )
+    assert set(protocol["judge_test_accuracy"]) == {"64", "128", "256"}
+    other = build_deep_classifier(16, width=2, features=4)
+    assert (
+        attribute_accuracy(birds[0], birds[1], other)["protocol"]["judge"]
+        == "a network of the caller's"
+    )
+    assert [part.shape for part in judged(other, birds[0][:3])] == [(3, 4), (3, 7)]
+
+
+BLACK = np.zeros((2, 8, 8, 3), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("images", "ask", "message"),
+    [
+        (BLACK, np.zeros((3, 7), int), r"asked must be int \[2, 7\].*received int64 \[3, 7\]"),
+        (BLACK, np.zeros((2, 7)), r"asked must be int \[2, 7\].*received float64"),
+        (BLACK, np.full((2, 7), 8), "asked must be -1 or places below"),
+        (BLACK, np.full((2, 7), -1), "at least one attribute must be asked for"),
+        (
+            BLACK[:, :, :7],
+            np.zeros((2, 7), int),
+            r"images must be \[N, S, S, 3\]; received \[2, 8, 7",
+        ),
+        (BLACK + 2.0, np.zeros((2, 7), int), "images must be finite and in"),
+    ],
+)
+def test_bad_input(images, ask, message):
+    with pytest.raises(ValueError, match=message):
+        attribute_accuracy(images, ask, build_deep_classifier(16, width=2, features=4))
+    with pytest.raises(ValueError, match="a judge must give 36 logits, one a value; received 10"):
+        judged(build_deep_classifier(16, classes=10, width=2, features=4), BLACK)
+
+
+def test_the_judge_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(bird_attributes, "JUDGE_FOLDER", tmp_path)
+    with pytest.raises(ValueError, match="train it: python -m zoo.bird_attribute_classifier"):
+        bird_attributes.shipped.__wrapped__()

@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pytest
+
+from kerasgan.datasets.synthetic_birds import asked, draw
+from kerasgan.images import from_uint8
+from kerasgan.metrics.protocols import birds
+from kerasgan.metrics.protocols.bird_attributes import VALUES
+from kerasgan.metrics.protocols.birds import pick, score_birds
+
+
+class Painter:
+    """Draws what the caption says, and what it leaves open by chance; a forgetful one draws anything."""
+
+    sizes = (32, 64)
+
+    def __init__(self, forgetful=False):
+        self.forgetful, self.blocks = forgetful, []
+
+    def noise(self, n, seed):
+        return (np.random.default_rng(seed).integers(0, 2**31, (n, 2)),)
+
+    def sample(self, embeddings, noise):
+        self.blocks.append(len(embeddings))
+        free = [np.random.default_rng(seeds).integers(0, VALUES) for seeds in noise[0]]
+        chosen = np.where((embeddings < 0) | self.forgetful, free, embeddings).astype(int)
+        pictures = {
+            size: np.stack([draw(a, tuple(s), size) for a, s in zip(chosen, noise[0], strict=True)])
+            for size in self.sizes
+        }
+        return {size: from_uint8(images) for size, images in pictures.items()}
+
+
+def encode(captions):
+    return np.stack([*map(asked, captions)]).astype("float32")
+
+
+def look(images):
+    """An image encoder: the colours of a picture."""
+    return (
+        images.reshape(len(images), 4, images.shape[1] // 4, 4, -1, 3)
+        .mean(axis=(2, 4))
+        .reshape(len(images), -1)
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few():
+    """200 test birds in place of 1,000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(birds, "BIRDS", 200)
+        birds._reference.cache_clear()
+        yield
+    birds._reference.cache_clear()
+
+
+def read(captions):
+    """A text encoder as long as `look`'s vectors; what it says is of no use."""
+    return np.random.default_rng(0).normal(size=(len(captions), 48))
+
+
+def test_who_draws_what_is_asked_scores_as_the_data():
+    painter = Painter()
+    scores = score_birds(painter, encode, (read, look), samples=200)
+    assert set(painter.blocks) == {birds.BLOCK}
+    assert scores["attribute_accuracy"] == scores["attribute_accuracy_64"] > 0.9
+    assert scores["attribute_accuracy"] > scores["attribute_accuracy_32"] > 0.4
+    assert scores["attribute_accuracy_data"] > 0.9 and 0.2 < scores["attribute_chance"] < 0.35
+    assert scores["crown_accuracy"] > 0.9 and scores["bird_frechet_ratio"] < 4
+    assert scores["r_precision"] < 0.1 and scores["r_precision_data"] < 0.1
+    protocol = json.loads(json.dumps(scores))["protocol"]
+    assert protocol["samples"] == "200 at 32, 64 pixels, one a caption; latents of seed 1"
+
+
+def test_who_does_not_listen_scores_by_chance():
+    painter = Painter(forgetful=True)
+    painter.sizes = (64,)
+    scores = score_birds(painter, encode, samples=200)
+    assert scores["attribute_accuracy"] == pytest.approx(scores["attribute_chance"], abs=0.08)
+    assert "r_precision" not in scores
+
+
+def test_every_caption_is_asked_once_before_one_is_asked_again():
+    captions = [[f"{bird} {i}" for i in range(10)] for bird in range(7)]
+    picked = pick(captions, 70)
+    assert sorted(picked) == sorted(caption for each in captions for caption in each)
+    assert (
+        picked[:2] == ["0 0", "1 1"]
+        and picked[7:9] == ["0 1", "1 2"]
+        and pick(captions, 3) == picked[:3]
+    )
+
+
+@pytest.mark.parametrize("samples", [199, 2001])
+def test_too_few_or_too_many(samples):
+    with pytest.raises(ValueError, match=f"samples must be between 200 and .*; received {samples}"):
+        score_birds(Painter(), encode, samples=samples)
