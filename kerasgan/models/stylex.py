@@ -582,10 +582,10 @@ class StylEx(StyleGAN2):
             fake, loss, numbers = outputs
             g_loss, slope = None, ops.zeros_like(fake)
             if judged:
+
                 def objective(fake):
-                    return self.generator_loss(
-                                    self.discriminate(fake, conditions), None
-                                )  # noqa: E731
+                    return self.generator_loss(self.discriminate(fake, conditions), None)  # noqa: E731
+
                 g_loss, slope = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 
