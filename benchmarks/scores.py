@@ -31,7 +31,7 @@ from kerasgan.datasets.prepared import prepared_folder
 from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.ms_ssim import mean_ms_ssim

@@ -21,7 +21,7 @@ from kerasgan.datasets.prepared import load_prepared, prepare, prepared_folder, 
 from kerasgan.datasets.stackgan import stackgan_folder
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import files
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.features.slim_inception import SlimInception
 from zoo import recipe
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.datasets.prepared import load_prepared
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from zoo import prepare, recipe
 
 pytest.importorskip("tensorflow_datasets")
