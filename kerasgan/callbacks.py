@@ -480,9 +480,9 @@ class Evaluate(Scores):
         try:
             check_inference_mode(drawn(few), drawn(np.array([0, 0, 0, *few[::-1]]))[:2:-1])
         except ValueError:
-            if not hasattr(model, "protocol"):
+            if not model.sampling_protocol():
                 raise
-            mode = f"not inference mode: statistics of a {model.protocol()['statistics']}"
+            mode = f"not inference mode: statistics of a {model.sampling_protocol()['statistics']}"
         pictures = image_source(
             lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count
         )

@@ -228,7 +228,7 @@ def source(
     mode = "inference mode"
     if hasattr(model, "chains"):
         mode = ", ".join(
-            f"{key} {value}" for key, value in model.protocol(by or "generator").items()
+            f"{key} {value}" for key, value in model.sampling_protocol(by or "generator").items()
         )
     elif by:
         raise ValueError(f"{name} draws by its generator alone: --by is for CoopNet")

@@ -111,7 +111,7 @@ def of_latents(model, path, png):
         def fill(file):
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.protocol(*how))
+            file.attrs["protocol"] = json.dumps(model.sampling_protocol(*how))
 
         files.write_hdf5(path, fill)
     return len(samples)

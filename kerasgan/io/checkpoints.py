@@ -213,14 +213,14 @@ def load_sampling_model(path, letters=None):
 
     Args:
         path: a file of one network.
-        letters: the other networks to load; None is all that drawing needs, the model's `drawing`.
+        letters: The other networks to load. `None` loads those that `sample` needs.
 
     Returns:
         `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
     """
     path = pathlib.Path(path)
     model, info = load_model(path)
-    wanted = letters or getattr(model, "sampling_networks", ())
+    wanted = letters or getattr(model, "sampling_letters", tuple)()
     others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
     missing = [other.name for other in others if not other.is_file()]
     if missing:

@@ -562,7 +562,8 @@ def test_samples_come_in_blocks_of_the_chains():
     known_weights(model)  # what is compiled uses the weights of the moment
     assert not np.allclose(images, model.sample(8, seed=5), atol=1e-4)
     assert (
-        model.protocol("descriptor")["steps"] == 4 and "6 chains" in model.protocol()["statistics"]
+        model.sampling_protocol("descriptor")["steps"] == 4
+        and "6 chains" in model.sampling_protocol()["statistics"]
     )
 
 
