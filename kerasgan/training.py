@@ -135,7 +135,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     Attributes:
         players: names, the player whose updates are counted as iterations first.
-        drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
+        conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or `None`.
+        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The first
+            letter of a role, in upper case, is the network's key in `checkpoint_networks()`. The network
+            that produces images has the role `"generator"` in every model.
+        sample_options: Names of further arguments of `sample` that the command line offers.
+        evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation classifier
+            scores the samples, `"digits"` or `"birds"`, or `None`.
         averages: the attribute of each EMA copy of a network, and the attribute of that network.
         not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
@@ -143,7 +149,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     """
 
     players = ("generator", "discriminator")
-    sampling_networks = ("G",)
+    conditioning = None
+    sampling_networks = ("generator",)
+    sample_options = ()
+    evaluation_protocol = None
     ema_networks = {}
     renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
     not_loaded = ()
@@ -644,6 +653,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """Letter to network, for checkpoints: `G` is the one that `sample` uses."""
         return {player[0].upper(): getattr(self, player) for player in self.players}
 
+    def sampling_letters(self) -> tuple[str, ...]:
+        """Returns the keys of `sampling_networks` in `checkpoint_networks()`."""
+        return tuple(name[0].upper() for name in self.sampling_networks)
+
+    def sampling_protocol(self) -> dict:
+        """Returns what samples depend on besides the weights, for preset cards and result files.
+
+        An empty dict means that `sample` runs the generator in inference mode.
+        """
+        return {}
+
     @classmethod
     def from_preset(cls, name_or_folder):
         """A model with trained weights: a preset that ships with kerasgan, or a folder from `save_to_preset`."""
@@ -651,10 +671,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     def save_to_preset(self, folder):
         """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
-        about = (
-            self.protocol() if hasattr(self, "protocol") else None
-        )  # how it draws, where there is a choice
-        presets.save(self, folder, letters=self.sampling_networks, info=about)
+        presets.save(
+            self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
+        )
 
 
 class Critic:

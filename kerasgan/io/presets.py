@@ -10,6 +10,11 @@ import pathlib
 from kerasgan.io import checkpoints, files
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
+# Former name -> present name of a shipped preset.
+ALIASES = {
+    "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
+    "drawn_birds_text": "synthetic_birds_text",
+}
 KINDS = (
     "G",
     "T",

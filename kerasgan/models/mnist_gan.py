@@ -197,6 +197,7 @@ class MnistGAN(AdversarialModel):
         gan.sample(labels=[3, 1, 4])
     """
 
+    conditioning = "labels"
     reports = (
         "generator_loss",
         "discriminator_loss",
@@ -479,6 +480,10 @@ class MnistGAN(AdversarialModel):
         network = self.ema_generator or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
+
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self):
         smallest = 16 if self.as_noted else 2 * self.discriminator_steps
