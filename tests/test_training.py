@@ -11,10 +11,11 @@ from keras import layers, ops
 import kerasgan.callbacks
 from kerasgan import backend
 from kerasgan.datasets.batches import Batches
+from kerasgan.ema import ema_copy
 from kerasgan.io import checkpoints
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.losses.penalties import squared_gradient_norm
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 pytestmark = pytest.mark.backend
 NAME = keras.backend.backend()
