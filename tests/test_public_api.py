@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,26 @@ for name in {modules}:
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+# === Models ===
+
+
+def test_presets_are_listed_without_loading_them():
+    assert list(kerasgan.models.HDGAN.presets) == ["hdgan_synthetic_birds_256"]
+    assert list(kerasgan.models.StyleGAN2.presets) == []
+    assert list(kerasgan.encoders.JointEmbedding.presets) == ["synthetic_birds_text"]
+    assert kerasgan.models.MnistGAN().presets == kerasgan.models.MnistGAN.presets
+    assert {"coopnet_digits", "stylex_digits_8_9"} < set(kerasgan.AdversarialModel.presets)
+    assert all(kerasgan.AdversarialModel.presets.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_help_of_a_model_starts_with_one_screen_about_it(name):
+    """`help(MnistGAN)` shows the model's own documentation before what Keras adds."""
+    lines = pydoc.plain(pydoc.render_doc(getattr(kerasgan.models, name))).split("\n")
+    end = next(i for i, line in enumerate(lines) if "Method resolution order" in line)
+    own = next(i for i, line in enumerate(lines) if "defined here" in line)
+    inherited = next(i for i, line in enumerate(lines) if "inherited from keras" in line)
+    assert 10 < end <= 60, end  # one large screen
+    assert end < own < inherited

@@ -49,17 +49,30 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.datasets.batches": ('Batches',),
-        "kerasgan.datasets.captioned": ('CaptionedBatches', 'CaptionedImages',),
-        "kerasgan.datasets.celeba": ('load_celeba',),
-        "kerasgan.datasets.cifar10": ('load_cifar10',),
-        "kerasgan.datasets.coco": ('coco_folder',),
-        "kerasgan.datasets.digits": ('load_digits',),
-        "kerasgan.datasets.folder": ('load_folder',),
-        "kerasgan.datasets.lazy_images": ('LazyImages',),
-        "kerasgan.datasets.plants": ('load_plants',),
-        "kerasgan.datasets.prepared": ('load_prepared', 'prepare',),
-        "kerasgan.datasets.stackgan": ('stackgan_folder',),
+        "kerasgan.datasets.batches": ("Batches",),
+        "kerasgan.datasets.captioned": (
+            "CaptionedBatches",
+            "CaptionedImages",
+        ),
+        "kerasgan.datasets.celeba": ("load_celeba",),
+        "kerasgan.datasets.cifar10": ("load_cifar10",),
+        "kerasgan.datasets.coco": ("coco_folder",),
+        "kerasgan.datasets.digits": ("load_digits",),
+        "kerasgan.datasets.folder": ("load_folder",),
+        "kerasgan.datasets.lazy_images": ("LazyImages",),
+        "kerasgan.datasets.plants": ("load_plants",),
+        "kerasgan.datasets.prepared": (
+            "load_prepared",
+            "prepare",
+        ),
+        "kerasgan.datasets.stackgan": ("stackgan_folder",),
     },
 )
-__all__ += ['caption_folder', 'class_captions', 'ImageSource', 'image_source', 'synthetic_birds', 'tfds_arrays']
+__all__ += [
+    "caption_folder",
+    "class_captions",
+    "ImageSource",
+    "image_source",
+    "synthetic_birds",
+    "tfds_arrays",
+]

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.encoders.char_cnn_rnn": ('CaptionedPairs', 'ImageEncoder', 'JointEmbedding', 'TextEncoder', 'build_image_encoder', 'build_text_encoder', 'image_encoder', 'joint_embedding_loss', 'text_encoder',),
-        "kerasgan.encoders.robust_image_encoder": ('RobustImageEncoder',),
+        "kerasgan.encoders.char_cnn_rnn": (
+            "CaptionedPairs",
+            "ImageEncoder",
+            "JointEmbedding",
+            "TextEncoder",
+            "build_image_encoder",
+            "build_text_encoder",
+            "image_encoder",
+            "joint_embedding_loss",
+            "text_encoder",
+        ),
+        "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     },
 )

@@ -40,15 +40,18 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.layers.batch_norm": ('BatchNormalization',),
-        "kerasgan.layers.conditional_batch_norm": ('ConditionalBatchNormalization',),
-        "kerasgan.layers.conv3x3": ('Conv3x3',),
-        "kerasgan.layers.conv_transpose": ('SmallConv2DTranspose',),
-        "kerasgan.layers.image_conv": ('ImageConv2D',),
-        "kerasgan.layers.minibatch_deviation": ('MinibatchDeviation',),
-        "kerasgan.layers.minibatch_discrimination": ('MinibatchDiscrimination',),
-        "kerasgan.layers.modulated_conv": ('ModulatedConv2D',),
-        "kerasgan.layers.reflection_conv": ('ReflectionConv2D', 'UpsampleConv2D',),
-        "kerasgan.layers.summed_dense": ('SummedDense',),
+        "kerasgan.layers.batch_norm": ("BatchNormalization",),
+        "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
+        "kerasgan.layers.conv3x3": ("Conv3x3",),
+        "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
+        "kerasgan.layers.image_conv": ("ImageConv2D",),
+        "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
+        "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+        "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
+        "kerasgan.layers.reflection_conv": (
+            "ReflectionConv2D",
+            "UpsampleConv2D",
+        ),
+        "kerasgan.layers.summed_dense": ("SummedDense",),
     },
 )

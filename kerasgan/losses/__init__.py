@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from kerasgan.losses.features import feature_matching as feature_matching
 from kerasgan.lazy import lazy_exports
+from kerasgan.losses.features import feature_matching as feature_matching
 
 if TYPE_CHECKING:
     from kerasgan.losses.adversarial import (
@@ -52,13 +52,48 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.losses.adversarial": ('NoisyLabels', 'hinge_discriminator_loss', 'hinge_generator_loss', 'logistic_discriminator_loss', 'minmax_generator_loss', 'nonsaturating_generator_loss', 'smoothed_logistic_discriminator_loss', 'wasserstein_discriminator_loss', 'wasserstein_generator_loss',),
-        "kerasgan.losses.classes": ('class_discriminator_loss', 'class_generator_loss', 'noted_class_discriminator_loss', 'smoothed_class_discriminator_loss',),
-        "kerasgan.losses.distributions": ('kernel_distance', 'moment_distance',),
-        "kerasgan.losses.matching": ('damsm_loss', 'matching_aware_loss', 'unconditional_loss',),
-        "kerasgan.losses.penalties": ('path_lengths', 'r1_penalty', 'squared_gradient_norm', 'unit_gradient_norm', 'wgan_gp_penalty',),
-        "kerasgan.losses.perceptual": ('LPIPS', 'ClassifierDistance',),
-        "kerasgan.losses.variational": ('bernoulli_log_likelihood', 'negative_elbo', 'normal_divergence',),
+        "kerasgan.losses.adversarial": (
+            "NoisyLabels",
+            "hinge_discriminator_loss",
+            "hinge_generator_loss",
+            "logistic_discriminator_loss",
+            "minmax_generator_loss",
+            "nonsaturating_generator_loss",
+            "smoothed_logistic_discriminator_loss",
+            "wasserstein_discriminator_loss",
+            "wasserstein_generator_loss",
+        ),
+        "kerasgan.losses.classes": (
+            "class_discriminator_loss",
+            "class_generator_loss",
+            "noted_class_discriminator_loss",
+            "smoothed_class_discriminator_loss",
+        ),
+        "kerasgan.losses.distributions": (
+            "kernel_distance",
+            "moment_distance",
+        ),
+        "kerasgan.losses.matching": (
+            "damsm_loss",
+            "matching_aware_loss",
+            "unconditional_loss",
+        ),
+        "kerasgan.losses.penalties": (
+            "path_lengths",
+            "r1_penalty",
+            "squared_gradient_norm",
+            "unit_gradient_norm",
+            "wgan_gp_penalty",
+        ),
+        "kerasgan.losses.perceptual": (
+            "LPIPS",
+            "ClassifierDistance",
+        ),
+        "kerasgan.losses.variational": (
+            "bernoulli_log_likelihood",
+            "negative_elbo",
+            "normal_divergence",
+        ),
     },
 )
-__all__ += ['feature_matching']
+__all__ += ["feature_matching"]

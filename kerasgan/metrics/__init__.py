@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from kerasgan.lazy import lazy_exports
 from kerasgan.metrics.inception_score import inception_score as inception_score
 from kerasgan.metrics.ms_ssim import mean_ms_ssim as mean_ms_ssim, ms_ssim as ms_ssim
 from kerasgan.metrics.r_precision import r_precision as r_precision
 from kerasgan.metrics.scores import scores as scores
 from kerasgan.metrics.style_gap import probe_auc as probe_auc, style_gap as style_gap
-from kerasgan.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from kerasgan.metrics.diagnostics import (
@@ -38,12 +38,32 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.metrics.diagnostics": ('diagnose',),
-        "kerasgan.metrics.diversity": ('intra_class_diversity',),
-        "kerasgan.metrics.frechet": ('Statistics', 'frechet_distance', 'load_statistics', 'save_statistics', 'statistics',),
-        "kerasgan.metrics.kernel": ('kernel_distance',),
-        "kerasgan.metrics.labels": ('classes_covered', 'label_accuracy',),
-        "kerasgan.metrics.manifold": ('density_coverage', 'precision_recall',),
+        "kerasgan.metrics.diagnostics": ("diagnose",),
+        "kerasgan.metrics.diversity": ("intra_class_diversity",),
+        "kerasgan.metrics.frechet": (
+            "Statistics",
+            "frechet_distance",
+            "load_statistics",
+            "save_statistics",
+            "statistics",
+        ),
+        "kerasgan.metrics.kernel": ("kernel_distance",),
+        "kerasgan.metrics.labels": (
+            "classes_covered",
+            "label_accuracy",
+        ),
+        "kerasgan.metrics.manifold": (
+            "density_coverage",
+            "precision_recall",
+        ),
     },
 )
-__all__ += ['inception_score', 'mean_ms_ssim', 'ms_ssim', 'r_precision', 'scores', 'probe_auc', 'style_gap']
+__all__ += [
+    "inception_score",
+    "mean_ms_ssim",
+    "ms_ssim",
+    "r_precision",
+    "scores",
+    "probe_auc",
+    "style_gap",
+]

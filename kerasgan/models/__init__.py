@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.models.conditional_vae": ('ConditionalVAE',),
-        "kerasgan.models.coopnet": ('CoopNet',),
-        "kerasgan.models.hdgan": ('HDGAN',),
-        "kerasgan.models.mnist_gan": ('MnistGAN',),
-        "kerasgan.models.real_nvp": ('RealNVP',),
-        "kerasgan.models.stylegan2": ('StyleGAN2',),
-        "kerasgan.models.stylex": ('StylEx',),
+        "kerasgan.models.conditional_vae": ("ConditionalVAE",),
+        "kerasgan.models.coopnet": ("CoopNet",),
+        "kerasgan.models.hdgan": ("HDGAN",),
+        "kerasgan.models.mnist_gan": ("MnistGAN",),
+        "kerasgan.models.real_nvp": ("RealNVP",),
+        "kerasgan.models.stylegan2": ("StyleGAN2",),
+        "kerasgan.models.stylex": ("StylEx",),
     },
 )

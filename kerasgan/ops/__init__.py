@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from kerasgan.lazy import lazy_exports
 from kerasgan.ops.conv3x3 import conv3x3 as conv3x3, doubled_conv3x3 as doubled_conv3x3
 from kerasgan.ops.langevin import langevin as langevin
 from kerasgan.ops.modulated_conv import modulated_conv as modulated_conv
-from kerasgan.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from kerasgan.ops.augment import (
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "kerasgan.ops.augment": ('crop', 'translate',),
-        "kerasgan.ops.precision": ('full_precision',),
-        "kerasgan.ops.resample": ('blur', 'upsample', 'upsample_blur',),
+        "kerasgan.ops.augment": (
+            "crop",
+            "translate",
+        ),
+        "kerasgan.ops.precision": ("full_precision",),
+        "kerasgan.ops.resample": (
+            "blur",
+            "upsample",
+            "upsample_blur",
+        ),
     },
 )
-__all__ += ['conv3x3', 'doubled_conv3x3', 'langevin', 'modulated_conv']
+__all__ += ["conv3x3", "doubled_conv3x3", "langevin", "modulated_conv"]
