@@ -282,7 +282,7 @@ def test_call_draws_with_the_network_that_sample_uses():
         )
         expected = np.clip(keras.ops.convert_to_numpy(expected), -1, 1)
         np.testing.assert_allclose(keras.ops.convert_to_numpy(called), expected, atol=1e-6)
-    for make in (variational, real_nvp):
+    for make in (variational, coupling_flow):
         model = make()
         codes = keras.ops.convert_to_numpy(keras.random.normal((3, model.latent_dim), seed=1))
         called = keras.ops.convert_to_numpy(model([codes, np.arange(3)]))

@@ -418,8 +418,9 @@ def test_a_file_of_one_backend_loads_on_another(saved):
         "net, _ = c.load_network(c.latest(sys.argv[1])); numpy.savez(sys.argv[2], *net.get_weights())\n"
         "c.save(sys.argv[1], t.train(t.Toy(seed=3)), **t.NAME, epoch=9)"
     )
-    root = pathlib.Path(__file__).parents[1]
-    env = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": f"{root}{os.pathsep}{root.parent}"}
+    here = pathlib.Path(__file__).parent
+    paths = f"{here}{os.pathsep}{here.parents[1]}"
+    env = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": paths}
     out = folder / "weights.npz"
     subprocess.run(
         [sys.executable, "-c", script, str(folder), str(out)],
