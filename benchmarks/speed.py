@@ -578,7 +578,7 @@ def main(cases, *, results=RESULTS, **settings):
         }:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
-        files.new_folder(results.parent)
+        files.make_folder(results.parent)
         files.write_json(results, records, indent=1)
         print("\n".join(table({case: records[case]})), flush=True)
 

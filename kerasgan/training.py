@@ -21,8 +21,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec
+from kerasgan import backend, data_spec, ema
 from kerasgan.arguments import check_count
+from kerasgan.compatibility import (
+    RenamedArguments,
+    accept_earlier_attributes,
+    forget_earlier_attributes,
+)
 from kerasgan.datasets.checked import Checked
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel, SamplingModel
@@ -119,7 +124,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
-class AdversarialModel(ExportableModel):
+class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
     A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
@@ -149,6 +154,7 @@ class AdversarialModel(ExportableModel):
     sample_options = ()
     evaluation_protocol = None
     ema_networks = {}
+    renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
     not_loaded = ()
     reports = None
     higher_is_better = ()
@@ -287,12 +293,14 @@ class AdversarialModel(ExportableModel):
     def save_own_variables(self, store):
         """As Keras', and the states of all seed generators, which Keras leaves out of its files: without them a run
         that goes on would draw its first noise again."""
+        forget_earlier_attributes(self)
         super().save_own_variables(store)
         for index, state in enumerate(self._seed_states()):
             store[f"seed_{index}"] = state
 
     def load_own_variables(self, store):
         self.not_loaded = ()
+        accept_earlier_attributes(self, store)
         super().load_own_variables(
             {key: store[key] for key in store.keys() if not key.startswith("seed_")}
         )
@@ -429,17 +437,15 @@ class AdversarialModel(ExportableModel):
             due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
         )
 
-    def update_ema(self, averaged, network, decay):
-        """Moves `averaged` (from `ema_copy`) towards `network`: w <- decay w + (1 - decay) v.
+    def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
+        """Moves the moving average `ema_network` towards `network`; see `kerasgan.ema.update_ema`.
 
-        The decay grows from 0.1 as (1 + t) / (10 + t) (t: updates of the first player), so that a short run's average
-        is not its initialisation.
+        Args:
+            ema_network: Copy made by `kerasgan.ema.ema_copy`.
+            network: Network in training.
+            ema_decay: Final decay, in [0, 1). It grows from 0.1 with the updates of the first player.
         """
-        t = ops.cast(self.optimizer.iterations, "float32")
-        decay = ops.minimum(decay, (1.0 + t) / (10.0 + t))
-        for mean, variable in zip(averaged.variables, network.variables, strict=True):
-            if "float" in variable.dtype:
-                mean.assign(mean + (1.0 - decay) * (variable - mean))
+        ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
     def report(self, **values):
         """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
@@ -700,14 +706,3 @@ def _checked_step(step, training):
         return step(self, data)
 
     return checked
-
-
-def ema_copy(network):
-    """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
-    config = network.get_config()
-    if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name
-        config = config | {"name": f"ema_{network.name}"}
-    copy = type(network).from_config(config)
-    copy.set_weights(network.get_weights())
-    copy.trainable = False
-    return copy

@@ -188,8 +188,8 @@ def guards(settings, folder):
     return [
         callbacks.ExplosionGuard("descriptor", log=folder.parent / "log.csv"),
         callbacks.LearningRateScheduler("descriptor", lower),
-        callbacks.DropMark(folder),
-        callbacks.ProgressLine(SHOWN),
+        callbacks.DropDetector(folder),
+        callbacks.ProgressBar(SHOWN),
     ]
 
 

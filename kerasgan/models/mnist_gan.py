@@ -21,6 +21,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
+from kerasgan.ema import ema_copy
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
@@ -32,7 +33,7 @@ from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, Critic, ema_copy
+from kerasgan.training import AdversarialModel, Critic
 
 # === Networks ===
 

@@ -92,7 +92,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
 
 def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
     used = recipe._callbacks(digits, recipe.settings_of(digits, **SMALL), tmp_path, None, None)
-    names = "ExplosionGuard LearningRateScheduler DropMark ProgressLine NonFiniteGuard".split()
+    names = "ExplosionGuard LearningRateScheduler DropDetector ProgressBar NonFiniteGuard".split()
     assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(
         used[-1], callbacks.Checkpoint
     )
