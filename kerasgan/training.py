@@ -237,7 +237,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
-        if auto_scale_loss and self._computes_in("float16"):
+        half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
+        if not backend.trains_float16_convolutions() and any(
+            "Conv" in type(x).__name__ for x in half
+        ):
+            raise ValueError(
+                "PyTorch does not train float16 convolutions on CPUs: use the policy mixed_bfloat16 or a GPU; "
+                f"received float16 layers such as {half[0].name}"
+            )
+        if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
         group = PlayerOptimizers(optimizers)
@@ -253,11 +261,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self._loss_tracker = None  # Keras' one loss; ours are in `report`
         self.built = True
 
-    def _computes_in(self, dtype):
-        """Whether a layer of a player computes in `dtype`: a loaded model keeps the policies of its layers only."""
+    def _player_layers(self):
+        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its own."""
         networks = [network for player in self.players for network in self.player_layers(player)]
-        layers = [layer for network in networks for layer in network._flatten_layers()]
-        return any(layer.compute_dtype == dtype for layer in layers)
+        return [layer for network in networks for layer in network._flatten_layers()]
 
     def get_compile_config(self):
         if not self.compiled:
