@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from kerasgan.datasets.checked import CheckedDataset
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan
 from kerasgan.schedules import FlatThenLinear
 
 X = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
@@ -14,7 +14,7 @@ Y = np.arange(8, dtype="int32") % 3
 
 
 def gan():
-    model = mnist_gan.build_best(classes=3, size=8, width=2)
+    model = conditional_gan.ConditionalGAN.for_images(classes=3, size=8, width=2)
     model.compile(generator=keras.optimizers.Adam(), discriminator=keras.optimizers.Adam())
     return model
 
