@@ -392,7 +392,7 @@ ARMS = {  # name -> settings -> arguments of MnistGAN
     "no_feature_matching": lambda settings: {"feature_matching_weight": 0.0},
     "no_smoothing": lambda settings: {"discriminator_loss": classes.class_discriminator_loss},
     "noted_smoothing": lambda settings: {
-        "discriminator_loss": classes.noted_class_discriminator_loss
+        "discriminator_loss": classes.fake_weighted_class_discriminator_loss
     },
     "manual_rate": lambda settings: {},  # and `LowerRate`
     "max_pooling": _judged(with_pooling, layers.MaxPooling2D, 0.0),

@@ -6,11 +6,10 @@ import pytest
 from keras import layers, ops
 
 import zoo.mnist_gan
-from benchmarks.variants import conditional_vae, flow
-from benchmarks.variants import mnist_gan as variants
+from benchmarks.variants import conditional_vae, flow, mnist_gan as variants
 from benchmarks.variants.mnist_gan import ARMS, RECIPE
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
-from kerasgan.losses.variational import negative_elbo, normal_divergence
+from kerasgan.losses.variational import negative_elbo, normal_kl_divergence
 from kerasgan.models import conditional_gan, mnist_gan
 from kerasgan.models.real_nvp import normal_log_prob
 from zoo import recipe
@@ -262,7 +261,7 @@ def test_mistakes_of_the_vae():
     assert wrong.shape == (4,)
     np.testing.assert_allclose(  # the variance's logarithm, halved, is that of sigma
         ops.convert_to_numpy(wrong),
-        ops.convert_to_numpy(normal_divergence(mean, log_variance / 2)),
+        ops.convert_to_numpy(normal_kl_divergence(mean, log_variance / 2)),
         rtol=1e-5,
     )
 
