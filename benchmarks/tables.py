@@ -10,12 +10,14 @@ import re
 
 from absl import flags
 
-from benchmarks import attributes as found_attributes
-from benchmarks import claims as experiments
-from benchmarks import explosions as explosion_runs
-from benchmarks import quality
-from benchmarks import scores as noted_scores
-from benchmarks import speed as speed_cases
+from benchmarks import (
+    attributes as found_attributes,
+    claims as experiments,
+    explosions as explosion_runs,
+    quality,
+    scores as noted_scores,
+    speed as speed_cases,
+)
 from benchmarks.claims import runner
 from kerasgan.io import files
 from kerasgan.report.attributes import WAYS

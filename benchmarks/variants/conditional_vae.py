@@ -21,7 +21,7 @@ def elbo(log_likelihood, divergence):
 
 @keras.saving.register_keras_serializable("benchmarks")
 def sigma_divergence(mean, log_variance):
-    """`normal_divergence` with sigma where the variance belongs ("variance is sigma squared!"): [N, D] -> [N]."""
+    """`normal_kl_divergence` with sigma where the variance belongs ("variance is sigma squared!"): [N, D] -> [N]."""
     mean, log_sigma = ops.cast(mean, "float32"), ops.cast(log_variance, "float32") / 2
     return ops.sum(ops.square(mean) + ops.exp(log_sigma) - 1.0 - log_sigma, axis=-1) / 2
 

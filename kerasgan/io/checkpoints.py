@@ -27,8 +27,7 @@ import warnings
 import keras
 import numpy as np
 
-from kerasgan import losses
-from kerasgan import ops as operations
+from kerasgan import losses, ops as operations
 from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
@@ -291,7 +290,7 @@ def save(
     header = dict(
         letter=RESUME, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float)
     )
-    _write(path, header, rest + callback_state.packed(states or []))
+    _write(path, header, rest + callback_state.pack(states or []))
     if keep is not None:
         prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [
@@ -331,7 +330,7 @@ def resume(folder, model, run=None):
                             f"{file} is not the file that {path.name} was saved with"
                         )
                     read[letter] = file, weights
-                values, states = callback_state.unpacked(values)
+                values, states = callback_state.unpack(values)
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import speed
-from benchmarks.peers import metrics as peer
-from benchmarks.peers import ms_ssim as ms_ssim_peer
+from benchmarks.peers import metrics as peer, ms_ssim as ms_ssim_peer
 from benchmarks.peers.frechet import made_up_features
 from kerasgan.metrics.diversity import intra_class_diversity
 from kerasgan.metrics.inception_score import inception_score
