@@ -220,7 +220,7 @@ def attfind():
     from kerasgan.models import style_probe
 
     model, images = stylex_model({})
-    probe = style_probe.Probe(model, progress=False)
+    probe = style_probe.StyleProbe(model, progress=False)
     images, others = images[:ATTFIND_IMAGES], images[-ATTFIND_OTHERS:]
     styles = probe.encode(others).styles
     bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])

@@ -27,7 +27,7 @@ CLASSES = {
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
-    "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
+    "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.stylegan2": (
         "EqualDense",
@@ -43,7 +43,10 @@ CLASSES = {
     "kerasgan.training": ("PlayerOptimizers",),
 }
 # Class names in files that earlier versions saved.
-ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder")}
+ALIASES = {
+    "ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder"),
+    "NotedCriticSteps": ("kerasgan.models.hdgan", "ExtraCriticSteps"),
+}
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
 FUNCTIONS = (
     "kerasgan.losses.adversarial",

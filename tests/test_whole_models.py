@@ -61,7 +61,7 @@ def birds():
     sizes, words = (64, 128), {"embedding_dim": 5}
     generator = hdgan.build_generator(sizes, 2, latent_dim=4, condition_dim=3, **words)
     judges = {size: hdgan.build_discriminator(size, 2, text_dim=3, **words) for size in sizes}
-    return hdgan.HDGAN(generator, judges, average=0.9, critic_steps=hdgan.NotedCriticSteps(5))
+    return hdgan.HDGAN(generator, judges, average=0.9, critic_steps=hdgan.ExtraCriticSteps(5))
 
 
 def style(conditions=0):

@@ -80,7 +80,10 @@ class WornPictures(CaptionedPairs):
         self.settings = settings
 
     def __getitem__(self, index):
-        chosen, random = self.chosen(index), np.random.default_rng((self.seed, self.epoch, index))
+        chosen, random = (
+            self.batch_indices(index),
+            np.random.default_rng((self.seed, self.epoch, index)),
+        )
         crops = np.stack([self._crop(self.data.images[int(i)], random) for i in chosen])
         return wear(crops, self.settings, random), self.data.attributes[chosen].astype("int32")
 

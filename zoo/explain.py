@@ -81,7 +81,7 @@ def run(
     for what, images in (("to find attributes in", training), ("held out", heldout)):
         if len(images) < LEAST:
             raise ValueError(f"images {what} must be at least {LEAST}; received {len(images)}")
-    probe = style_probe.Probe(model, batch_size)
+    probe = style_probe.StyleProbe(model, batch_size)
     names = [f"class {c}" for c in range(probe.classes)] if names is None else list(names)
     if len(names) != probe.classes:
         raise ValueError(
@@ -124,7 +124,7 @@ def run(
             attributes.rows(), *attfind.traversals(probe, examples, attributes), strict=True
         )
     ]
-    pictures, chances = attfind.additions(probe, examples, attributes, k)
+    pictures, chances = attfind.cumulative_counterfactuals(probe, examples, attributes, k)
     together = {
         "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
         "probabilities": np.concatenate(
@@ -231,9 +231,9 @@ def shell(arguments):
         FLAGS.out or recipe.RUNS / f"explain_{pathlib.Path(FLAGS.checkpoint).stem}"
     )
     command = shell_command("zoo.explain", without=("out",))
-    selector = attfind.select if FLAGS.selector == "effect" else attfind.select_often
+    selector = attfind.select_by_effect if FLAGS.selector == "effect" else attfind.select_by_count
     if FLAGS.max_effect is not None:
-        if selector is not attfind.select:
+        if selector is not attfind.select_by_effect:
             raise ValueError("--max_effect is of --selector=effect")
         selector = functools.partial(selector, max_effect=FLAGS.max_effect)
     attributes, sufficiencies = run(

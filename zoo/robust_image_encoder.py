@@ -58,7 +58,7 @@ class Lessons(char_cnn_rnn.CaptionedPairs):
 
     def __getitem__(self, index):
         chosen, random = (
-            self.chosen(index),
+            self.batch_indices(index),
             np.random.default_rng((self.seed, self.epoch, index, 1)),
         )
         captions = random.integers(self.data.embeddings.shape[1], size=len(chosen))

@@ -280,7 +280,7 @@ def score(settings):
 
     def scored(model, samples):
         chosen = np.random.default_rng(0).permutation(len(pictures))[:samples]
-        right = model.conditions_of(pictures[chosen]).argmax(axis=1) == labels[chosen]
+        right = model.image_conditions(pictures[chosen]).argmax(axis=1) == labels[chosen]
         found = model.reconstruction_scores(pictures[chosen])
         found = {f"heldout_{name}": value for name, value in found.items()} | model.w_gap(
             pictures[chosen]
@@ -288,7 +288,7 @@ def score(settings):
         asked = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
         drawn = model.sample(labels=asked, seed=0)
         found["sample_agreement"] = float(
-            (model.conditions_of(drawn).argmax(axis=1) == asked).mean()
+            (model.image_conditions(drawn).argmax(axis=1) == asked).mean()
         )
         found["sample_diversity"] = intra_class_diversity(drawn, asked) / real_diversity
         about = {

@@ -103,7 +103,7 @@ def run(settings=Settings(), train=None, test=None):
     model.compile(encoders=_adam(settings, settings.epochs * pairs.num_batches))
     model.fit(pairs, epochs=settings.epochs, verbose=2)
     model.image_encoder.trainable = True  # for whoever loads it
-    model.standardise(flat(train))
+    model.standardize(flat(train))
     log = {
         **score(model, train, test),
         "train_images": len(train),
@@ -137,7 +137,7 @@ class Pictures(char_cnn_rnn.CaptionedPairs):
     """The images of the pairs, each with its attributes: (images, {name: int32 [B]})."""
 
     def __getitem__(self, index):
-        columns = self.data.attributes[self.chosen(index)].T.astype("int32")
+        columns = self.data.attributes[self.batch_indices(index)].T.astype("int32")
         return super().__getitem__(index)[0], dict(zip(ATTRIBUTES, columns, strict=True))
 
 

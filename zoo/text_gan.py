@@ -259,7 +259,7 @@ def build(settings):
         penalty=settings.penalty,
         critic_steps=None
         if epochs == 0
-        else hdgan.NotedCriticSteps(settings.critic_epoch or steps, epochs),
+        else hdgan.ExtraCriticSteps(settings.critic_epoch or steps, epochs),
         average=settings.average or None,
         image_encoder=guide_of(settings) if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,

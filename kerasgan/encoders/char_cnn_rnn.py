@@ -158,7 +158,7 @@ class CaptionedPairs(keras.utils.PyDataset):
         return order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def __getitem__(self, index):
-        chosen = self.chosen(index)
+        chosen = self.batch_indices(index)
         random = np.random.default_rng((self.seed, self.epoch, index))
         images = from_uint8(
             np.stack([self._crop(self.data.images[int(i)], random) for i in chosen])
@@ -288,7 +288,7 @@ class JointEmbedding(AdversarialModel):
         loss, accuracy = self._loss(data, training=False)
         return self.report(encoders_loss=loss, accuracy=accuracy)
 
-    def standardise(self, captions):
+    def standardize(self, captions):
         """Shifts and scales the last layers so that the vectors of these captions have mean 0 and variance 1 overall.
 
         Then what is built on them sees numbers of a usual size. Which caption suits an image best does not change:

@@ -194,7 +194,7 @@ def test_standardised_vectors_rank_captions_as_before():
     images = np.random.default_rng(0).uniform(-1, 1, (6, 16, 16, 3)).astype("float32")
     encode, view = text.TextEncoder(model.text_encoder), text.ImageEncoder(model.image_encoder)
     before = view(images) @ encode(captions).T
-    model.standardise(captions)
+    model.standardize(captions)
     vectors = encode(captions)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-4)
     assert vectors.var() == pytest.approx(1, rel=1e-3)

@@ -17,12 +17,12 @@ from kerasgan.models.attfind import (
     counterfactual,
     independent,
     merge,
-    select,
-    select_often,
+    select_by_effect,
+    select_by_count,
     subset,
     sufficiency,
 )
-from kerasgan.models.style_probe import Effects, Probe
+from kerasgan.models.style_probe import Effects, StyleProbe
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 
 RNG = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def tiny():
     model = types.SimpleNamespace(
         generator=generator, averaged=None, classifier=classifier, noise=noise, styles=styles
     )
-    return model, RNG.uniform(-1, 1, (5, 8, 8, 1)).astype("float32"), Probe(model, 6, False)
+    return model, RNG.uniform(-1, 1, (5, 8, 8, 1)).astype("float32"), StyleProbe(model, 6, False)
 
 
 def drawn(model, styles, colours):
@@ -150,7 +150,7 @@ def test_the_average_draws(tiny):
     averaged = known_weights(Generator.from_config(model.generator.get_config()), 9)
     fields = vars(model) | {"averaged": averaged, "generator": None}
     model = types.SimpleNamespace(**fields)
-    pictures = Probe(model).encode(images).pictures
+    pictures = StyleProbe(model).encode(images).pictures
     styles, colours = model.styles(images)
     noise = np.repeat(model.noise, 5, axis=0)
     expected = averaged.draw(
@@ -260,7 +260,7 @@ def of_columns(says):
 
 
 def find(model, images, target=0, **options):
-    return attfind.attfind(Probe(model, 4, False), images, target, **options)
+    return attfind.attfind(StyleProbe(model, 4, False), images, target, **options)
 
 
 # Columns 0 and 2 vary without a meaning, column 4 is the class, 1, 3 and 5 never change.
@@ -282,8 +282,8 @@ def test_the_one_coordinate_that_flips_is_found():
     np.testing.assert_allclose(found.effects, [[3.0, 3.0]], atol=1e-5)
     # Over all images: the target's logit rises by 3.2, 2.8, 0.4 and 0, the rest's likewise.
     np.testing.assert_allclose(found.scores, [3.2], atol=1e-5)
-    assert found.protocol["moves"] == 4 * 2 * 6 and found.protocol["selector"] == "select"
-    flipped = sufficiency(Probe(model, 4, False), IMAGES, found, 10)
+    assert found.protocol["moves"] == 4 * 2 * 6 and found.protocol["selector"] == "select_by_effect"
+    flipped = sufficiency(StyleProbe(model, 4, False), IMAGES, found, 10)
     assert flipped["all"] == [1.0] and [row["class"] for row in flipped["classes"]] == [0, 1]
     assert all(
         row == {"class": row["class"], "images": 2, "flipped": [1.0]} for row in flipped["classes"]
@@ -312,7 +312,7 @@ def test_two_attributes_are_needed_together():
     found = find(model, painted([1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0.1, 0], [0, 0, 0, 0, 0, 0]))
     assert set(found.coordinates.tolist()) == {0, 4}
     flipped = sufficiency(
-        Probe(model, 2, False), painted([0, 0, 0, 0, 0, 0], [0.9, 0, 0, 0, 1, 0]), found
+        StyleProbe(model, 2, False), painted([0, 0, 0, 0, 0, 0], [0.9, 0, 0, 0, 1, 0]), found
     )
     assert flipped["all"] == [0.5, 1.0] and flipped["classes"][1]["flipped"] == [0.0, 1.0]
     assert flipped["classes"][0]["flipped"] == [1.0, 1.0] and flipped["images"] == 2
@@ -323,7 +323,7 @@ def test_subset_sees_what_comes_together():
     model = of_columns(lambda x: [x[0] + ops.relu(0.9 * x[1] - x[0]) + 0.6 * x[4] - 1.2, 0 * x[0]])
     found = find(model, painted([1, 1, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0]))
     image = painted([0, 0, 0, 0, 0, 0])
-    probe = Probe(model, 4, False)
+    probe = StyleProbe(model, 4, False)
     encoded = probe.encode(image)
     alone = independent(probe, encoded, found, 2)
     assert alone[0].tolist() == [[0, 1]] and alone[1].tolist() == [[1, 1]]
@@ -343,7 +343,7 @@ def test_subset_sees_what_comes_together():
 def test_each_image_has_its_own_reasons():
     model = of_columns(lambda x: [2 * ops.maximum(x[0], x[4]) - 1, 0 * x[0]])
     found = find(model, painted([1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0]))
-    probe = Probe(model, 4, False)
+    probe = StyleProbe(model, 4, False)
     encoded = probe.encode(painted([0.9, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0.8, 0], [0, 0, 0, 0, 0, 0]))
     coordinates, directions = independent(probe, encoded, found, 1)
     assert coordinates[:2].tolist() == [[0], [4]] and directions[:2].tolist() == [[0], [0]]
@@ -357,7 +357,7 @@ def test_one_class_against_the_rest():
     )
     found = find(model, images, target=2, count=1)
     assert found.coordinates.tolist() == [4] and found.directions.tolist() == [1]
-    flipped = sufficiency(Probe(model, 4, False), images, found)
+    flipped = sufficiency(StyleProbe(model, 4, False), images, found)
     assert [(row["class"], row["images"]) for row in flipped["classes"]] == [(0, 1), (1, 1), (2, 2)]
     logits, values = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 2, 5, 3))
     pair = Effects(values, logits, np.zeros((2, 5))).against_rest(1)
@@ -385,7 +385,7 @@ def test_pictures_from_end_to_end_and_one_more_each_time():
     np.testing.assert_allclose(
         chances[0, 0], 1 / (1 + np.exp(4 * np.array([0.8, 0.4, 0, -0.4, -0.8]))), atol=1e-5
     )
-    pictures, chances = attfind.additions(
+    pictures, chances = attfind.cumulative_counterfactuals(
         model, IMAGES[:3], found, 10, batch_size=4, progress=False
     )
     assert (
@@ -405,26 +405,29 @@ def effects_of(*rows):
 def test_explained_images_leave_the_pool():
     # Coordinate 0 explains the first two; of those that remain, 2 explains more than 1 does, though less on the whole.
     effects = effects_of([3, 2, 0], [3, 2, 0], [0, 0.4, 0.5], [0, 0, 0.5])
-    assert select(effects, 2, max_effect=1.0) == [(1, 0), (1, 2)]
-    assert select(effects, 2, max_effect=np.inf) == [(1, 0), (1, 1)]
+    assert select_by_effect(effects, 2, max_effect=1.0) == [(1, 0), (1, 2)]
+    assert select_by_effect(effects, 2, max_effect=np.inf) == [(1, 0), (1, 1)]
     # Two more of 0.5 explain the last; then all are, and all come back to rank what is left.
-    assert select(effects, 3, max_effect=0.5) == [(1, 0), (1, 2), (1, 1)]
+    assert select_by_effect(effects, 3, max_effect=0.5) == [(1, 0), (1, 2), (1, 1)]
     with pytest.raises(ValueError, match="max_effect must be above 0; received 0"):
-        select(effects, 2, max_effect=0)
+        select_by_effect(effects, 2, max_effect=0)
 
 
 def test_what_lowers_a_logit_counts_as_nothing_and_nothing_is_not_chosen():
     effects = effects_of([-9, 1], [2, 1.5])
     effects[0, 0, 1] = 0.5
-    assert select(effects, 9) == [(1, 1), (1, 0), (0, 1)]
-    assert select(np.full((3, 2, 4), 1e-6), 5) == [] and select_often(np.zeros((3, 2, 4)), 5) == []
+    assert select_by_effect(effects, 9) == [(1, 1), (1, 0), (0, 1)]
+    assert (
+        select_by_effect(np.full((3, 2, 4), 1e-6), 5) == []
+        and select_by_count(np.zeros((3, 2, 4)), 5) == []
+    )
 
 
 def test_select_often_counts_images():
     effects = effects_of([0.3, 0, 9], [0.3, 0.3, 0], [0.3, 0.3, 0.1])
-    assert select_often(effects, 5) == [(1, 0), (1, 1), (1, 2)]
-    assert select_often(effects, 5, share=0.5) == [(1, 0), (1, 1)]
-    assert select_often(effects, 1) == [(1, 0)] and select_often(effects, 5, threshold=1) == [
+    assert select_by_count(effects, 5) == [(1, 0), (1, 1), (1, 2)]
+    assert select_by_count(effects, 5, share=0.5) == [(1, 0), (1, 1)]
+    assert select_by_count(effects, 1) == [(1, 0)] and select_by_count(effects, 5, threshold=1) == [
         (1, 2)
     ]
 
@@ -449,7 +452,7 @@ def test_the_reproduction_explains_images_by_their_own_class():
     )
     ours, theirs = find(model, images, count=2), find(model, images, **REPRODUCTION | {"count": 2})
     assert ours.coordinates.tolist() == [4, 0] and theirs.coordinates.tolist() == [2]
-    assert theirs.protocol["selector"] == "select(max_effect=2.5)"
+    assert theirs.protocol["selector"] == "select_by_effect(max_effect=2.5)"
     assert theirs.protocol["explained_images"] == "of the class itself"
 
 
@@ -530,7 +533,7 @@ def test_bad_input_is_one_line():
             lambda: sufficiency(model, IMAGES, foreign),
             "attributes must be of the model's own generator, 2 layers of 6",
         ),
-        (lambda: Probe(model, 0), "batch_size must be at least 1; received 0"),
+        (lambda: StyleProbe(model, 0), "batch_size must be at least 1; received 0"),
     ):
         with pytest.raises(ValueError, match=message) as raised:
             call()

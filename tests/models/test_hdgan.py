@@ -9,7 +9,7 @@ from kerasgan.io import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.models import hdgan
-from kerasgan.models.hdgan import HDGAN, NotedCriticSteps, build_discriminator, build_generator
+from kerasgan.models.hdgan import HDGAN, ExtraCriticSteps, build_discriminator, build_generator
 
 DIM = 6
 
@@ -129,11 +129,11 @@ def test_sizes_skip_and_extra_convolution():
         128,
         128,
     ]
+
     # Three convolutions and norms from 4 to 32, from 8 to 64; then a 1 x 1 of what was joined.
     def convs(*channels):
-        return sum(
-            9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False)
-        )  # noqa: E731
+        return sum(9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False))  # noqa: E731
+
     joined = lambda image, path: (image + path) * image + 2 * image  # noqa: E731
     paths = convs(16, 8, 4, 2) + joined(4, 2) + convs(8, 4, 2, 1) + joined(4, 1)
     plain, skip = (
@@ -406,7 +406,7 @@ def test_real_wrong_and_fake_have_statistics_of_their_own():
 
 @pytest.mark.backend
 def test_extra_steps_of_the_discriminator():
-    gan = tiny(critic_steps=NotedCriticSteps(1000))
+    gan = tiny(critic_steps=ExtraCriticSteps(1000))
     updates = []
     for _ in range(6):
         gan.train_on_batch(*batch())
@@ -415,7 +415,7 @@ def test_extra_steps_of_the_discriminator():
 
 
 def test_the_notes_policy():
-    policy = lambda updates, **arguments: int(NotedCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
+    policy = lambda updates, **arguments: int(ExtraCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
     assert [policy(n) for n in (0, 99, 100, 101, 120, 150)] == [5, 5, 5, 1, 5, 10]
     assert [policy(n) for n in (200, 201, 250, 20_000 - 50, 20_000, 20_050)] == [
         10,
@@ -451,7 +451,7 @@ def test_bad_input():
 
 
 def test_sample_and_checkpoint(tmp_path):
-    gan = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    gan = tiny((64, 128), average=0.9, critic_steps=ExtraCriticSteps(10))
     gan.fit(Feed(), epochs=1, verbose=0)
     embeddings = batch(count=5)[2]
     pictures = gan.sample(embeddings, seed=3, batch_size=2)
@@ -467,7 +467,7 @@ def test_sample_and_checkpoint(tmp_path):
     loaded, _ = checkpoints.load_model(tmp_path / "birds_drawn_128_G_epoch_1.h5")
     np.testing.assert_allclose(loaded.sample(embeddings, seed=3)[128], pictures[128], atol=1e-5)
 
-    other = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    other = tiny((64, 128), average=0.9, critic_steps=ExtraCriticSteps(10))
     assert checkpoints.resume(tmp_path, other) == 1
     # all that the next step depends on
     state = [

@@ -11,7 +11,7 @@ from kerasgan.io import checkpoints
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.models import stylex
-from kerasgan.models.style_probe import Probe
+from kerasgan.models.style_probe import StyleProbe
 from kerasgan.models.stylegan2 import Generator
 from kerasgan.models.stylex import AUTHORS, BOTH, ENCODED, LATENTS, REPRODUCTION, StylEx
 
@@ -212,7 +212,7 @@ def test_batches_of_latents_and_of_images():
 def test_conditions_of_logits():
     model = tiny(condition_on="logits")
     logits = array(model.logits(ops.convert_to_tensor(IMAGES)))
-    np.testing.assert_allclose(model.conditions_of(IMAGES), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.image_conditions(IMAGES), logits, rtol=1e-4, atol=1e-4)
     told = array(model.label_conditions(np.array([1, 0])))
     p = np.exp(told) / np.exp(told).sum(1, keepdims=True)
     np.testing.assert_allclose(p, [[0.005, 0.995], [0.995, 0.005]], atol=1e-4)
@@ -340,10 +340,10 @@ def test_judged_with_what_the_classifier_says_of_the_same_image(monkeypatch):
     """There, real images are judged with another batch's conditions."""
     model, judged = compiled(tiny(alternation="none"), run_eagerly=True), []
     judge = model.discriminate
+
     def recorded(x, conditions, **told):
-        return (
-            judged.append((array(x), array(conditions))) or judge(x, conditions)
-        )  # noqa: E731
+        return judged.append((array(x), array(conditions))) or judge(x, conditions)  # noqa: E731
+
     monkeypatch.setattr(model, "judge", recorded)
     model.penalty_weight = model.path_weight = 0
     model.train_on_batch(IMAGES)
@@ -469,11 +469,11 @@ def test_realness_wants_a_discriminator_that_has_learnt(tmp_path):
     with pytest.raises(
         ValueError, match="realness needs a model with a trained discriminator, .*; received one"
     ):
-        Probe(drawn).realness(IMAGES)
+        StyleProbe(drawn).realness(IMAGES)
     whole = checkpoints.load_siblings(path, ("E", "C", "D"))[0]
     assert drawn.not_loaded == ("D",) and whole.not_loaded == ()
     np.testing.assert_allclose(
-        Probe(whole).realness(IMAGES), Probe(model).realness(IMAGES), atol=1e-4
+        StyleProbe(whole).realness(IMAGES), StyleProbe(model).realness(IMAGES), atol=1e-4
     )
 
 
@@ -618,7 +618,7 @@ def test_reconstructions_are_drawn_from_the_encoders_w():
     encoded = array(model.encoder(IMAGES))
     np.testing.assert_allclose(model.encode(IMAGES, batch_size=7), encoded, atol=1e-4)
     conditions = array(ops.softmax(model.logits(ops.convert_to_tensor(IMAGES)), axis=-1))
-    np.testing.assert_allclose(model.conditions_of(IMAGES), conditions, atol=1e-5)
+    np.testing.assert_allclose(model.image_conditions(IMAGES), conditions, atol=1e-5)
     w = np.repeat(np.concatenate([encoded, conditions], 1)[:, None], 2, axis=1)
     noise = np.repeat(model.noise, 16, axis=0)
     drawn = np.clip(array(model.generator([w, noise])), -1, 1)
