@@ -170,7 +170,7 @@ def stylex_model(settings, size=32):
     classifier = keras.Sequential([keras.Input((size, size, 3)), *stack, *ends])
     settings = (
         stylex.REPRODUCTION
-        | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"}
+        | {"perceptual_weight": 0.0, "ema_decay": None, "path_source": "encoder"}
         | settings
     )
     model = stylex.build(classifier, settings=settings, **STYLEX)
@@ -578,7 +578,7 @@ def main(cases, *, results=RESULTS, **settings):
         }:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
-        files.new_folder(results.parent)
+        files.make_folder(results.parent)
         files.write_json(results, records, indent=1)
         print("\n".join(table({case: records[case]})), flush=True)
 

@@ -40,12 +40,12 @@ from kerasgan.metrics.scores import (
 GIF_WIDTH = 700  # pixels: wider pictures are shrunk to it
 
 
-def several_optimizers():
+def tensorboard_supports_players():
     """Whether Keras' TensorBoard copes with a model of several optimizers: since 3.15, not on 3.12 (Python 3.10)."""
     return "inner_optimizer" in inspect.getsource(keras.callbacks.TensorBoard)
 
 
-class NonFiniteLoss(ArithmeticError):
+class NonFiniteLossError(ArithmeticError):
     """Training has left the numbers: one line that names what, when, and the last good checkpoint."""
 
 
@@ -53,7 +53,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
     """Stops at the first loss that is infinite or not a number, and after an epoch whose weights are, before anything
     of that epoch is saved.
 
-    Raises `NonFiniteLoss` out of `fit`. It looks at what `train_step` reports after every batch (a running mean, in
+    Raises `NonFiniteLossError` out of `fit`. It looks at what `train_step` reports after every batch (a running mean, in
     which a NaN stays) without holding up the next step.
 
     Args:
@@ -86,7 +86,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         good = (
             checkpoints.latest(self.folder, checkpoints.RESUME) if self.folder is not None else None
         )
-        raise NonFiniteLoss(f"training stops: {what}; last good checkpoint: {good or 'none'}")
+        raise NonFiniteLossError(f"training stops: {what}; last good checkpoint: {good or 'none'}")
 
 
 def _broken_weights(model):
@@ -97,7 +97,7 @@ def _broken_weights(model):
     return f"{broken} of {len(variables)} trainable variables" if broken else None
 
 
-class Explosion(NonFiniteLoss):
+class ExplosionError(NonFiniteLossError):
     """Training has exploded again and again, `rollbacks` times: one line that names the likely causes."""
 
     def __init__(self, message, rollbacks=0):
@@ -107,7 +107,7 @@ class Explosion(NonFiniteLoss):
 
 class ExplosionGuard(keras.callbacks.Callback):
     """Takes an exploding training back: weights, batch norm's averages and every optimizer to the last good state, one
-    player's learning rate lowered; says so, logs `rollbacks`, and raises `Explosion` after too many.
+    player's learning rate lowered; says so, logs `rollbacks`, and raises `ExplosionError` after too many.
 
     The model says what an explosion is: `alarm(recent)`, the last 100 steps' reports -> a reason or None; what may
     cause it: `causes(learning rate)`, a line; and, if it can, what looks wrong: `diagnose(means, updates)`, lines
@@ -279,14 +279,14 @@ class ExplosionGuard(keras.callbacks.Callback):
         self._next = self._good = (self._steps, self._good[1])
         self._rollbacks.append(self._epoch)
         if sum(epoch > self._epoch - self.within for epoch in self._rollbacks) >= self.attempts:
-            raise Explosion(
+            raise ExplosionError(
                 f"training stops after {self.attempts} roll-backs within {self.within} epochs: {reason}; "
                 f"{self._causes(self._rate)}",
                 len(self._rollbacks),
             )
 
 
-class DropMark(keras.callbacks.Callback):
+class DropDetector(keras.callbacks.Callback):
     """Marks an epoch in which a number suddenly drops, and keeps the checkpoint before it.
 
     (Training notes of CoopNet: a sudden drop of the reconstruction error is a worse picture, for dozens of epochs.)
@@ -317,7 +317,7 @@ class DropMark(keras.callbacks.Callback):
         logs[f"{self.name}_drop"] = float(dropped)
         newest = checkpoints.latest(self.folder, checkpoints.RESUME) if dropped else None
         if newest:
-            kept = files.new_folder(self.folder / "before_drop")
+            kept = files.make_folder(self.folder / "before_drop")
             for path in self.folder.glob("*_epoch_" + newest.stem.rpartition("_")[2] + ".h5"):
                 files.copy(path, kept / path.name)
             print(
@@ -325,7 +325,7 @@ class DropMark(keras.callbacks.Callback):
             )
 
 
-class ProgressLine(keras.callbacks.ProgbarLogger):
+class ProgressBar(keras.callbacks.ProgbarLogger):
     """Keras' progress bar with the named numbers only; the others go to the files.
 
     Args:
@@ -480,9 +480,9 @@ class Evaluate(Scores):
         try:
             check_inference_mode(drawn(few), drawn(np.array([0, 0, 0, *few[::-1]]))[:2:-1])
         except ValueError:
-            if not hasattr(model, "protocol"):
+            if not model.sampling_protocol():
                 raise
-            mode = f"not inference mode: statistics of a {model.protocol()['statistics']}"
+            mode = f"not inference mode: statistics of a {model.sampling_protocol()['statistics']}"
         pictures = image_source(
             lambda: (drawn(slice(i, i + size)) for i in range(0, count, size)), count=count
         )
@@ -505,7 +505,7 @@ def _logged(path, epochs):
             raise ValueError("it must hold one row for each epoch")
         return [row for row, number in zip(rows, numbers, strict=True) if number <= epochs]
 
-    return side_files.tolerant(path, read) if pathlib.Path(path).exists() else []
+    return side_files.read_or_default(path, read) if pathlib.Path(path).exists() else []
 
 
 class CSVLog(keras.callbacks.Callback):
@@ -581,7 +581,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.epoch = None
 
     def on_train_begin(self, logs=None):
-        files.new_folder(side_files.make_way(self.folder / "grids", folder=True))
+        files.make_folder(side_files.clear_path(self.folder / "grids", folder=True))
         self.epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -600,20 +600,21 @@ class SampleGrid(keras.callbacks.Callback):
         ]
         # Few frames of few pixels: a long run's GIF stays one that a page can carry.
         first = next(
-            (x for path in paths if (x := side_files.tolerant(path, _read_png)) is not None), None
+            (x for path in paths if (x := side_files.read_or_default(path, _read_png)) is not None),
+            None,
         )
         if first is not None:
             frames = 100 if first.shape[1] < GIF_WIDTH else 40
             chosen = sorted(
                 {round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), frames))}
             )
-            drawn = [side_files.tolerant(paths[i], _read_png, notes=[]) for i in chosen]
+            drawn = [side_files.read_or_default(paths[i], _read_png, notes=[]) for i in chosen]
             drawn = [x for x in drawn if x is not None] or [first]
-            images.save_gif(side_files.make_way(self.folder / "history.gif"), drawn, self.ms)
+            images.save_gif(side_files.clear_path(self.folder / "history.gif"), drawn, self.ms)
 
     def _draw(self, epoch):
         path = self.folder / "grids" / f"epoch_{epoch:04d}.png"
-        images.save_png(side_files.make_way(path), self.draw(self.model))
+        images.save_png(side_files.clear_path(path), self.draw(self.model))
 
 
 class Checkpoint(keras.callbacks.Callback):

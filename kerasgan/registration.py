@@ -38,7 +38,7 @@ CLASSES = {
     ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
-    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding",),
+    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }
@@ -46,6 +46,11 @@ CLASSES = {
 ALIASES = {
     "ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder"),
     "NotedCriticSteps": ("kerasgan.models.hdgan", "ExtraCriticSteps"),
+}
+# Function names in files that earlier versions saved.
+FUNCTION_ALIASES = {
+    "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),
+    "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
 }
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
 FUNCTIONS = (
@@ -67,6 +72,8 @@ def register():
         registry.setdefault(f"kerasgan>{alias}", _stand_in(module, name))
     for module in FUNCTIONS:
         importlib.import_module(module)
+    for alias, (module, name) in FUNCTION_ALIASES.items():
+        registry.setdefault(f"kerasgan>{alias}", getattr(importlib.import_module(module), name))
 
 
 def _stand_in(module, name):

@@ -63,7 +63,7 @@ def run(checkpoint, folder, samples=None, seed=1, classes="belly", text_encoder=
         "checkpoint": str(checkpoint),
         "latents": f"of seed {seed}, generator in inference mode",
     }
-    files.new_folder(folder)
+    files.make_folder(folder)
     record = findings | {"versions": recipe.versions()}
     files.write_json(folder / "diagnostics.json", record)
     title = f"What {name_of(checkpoint)} draws, beside its data"
@@ -105,8 +105,10 @@ def of_birds(model, about, samples, seed, classes, text_encoder):
     captions, noise, drawn = pick(heldout.captions, count), model.noise(count, seed), []
     for start in range(0, count, BLOCK):
         rows = slice(start, start + BLOCK)
-        pictures = model.sample(encode(captions[rows]), tuple(part[rows] for part in noise))
-        drawn.append(bird_attributes.resized(pictures[max(model.sizes)], size))
+        pictures = model.sample(
+            embeddings=encode(captions[rows]), noise=tuple(part[rows] for part in noise)
+        )
+        drawn.append(bird_attributes.resized(pictures, size))
         print(f"\r{min(start + BLOCK, count)} of {count} drawn", end="", flush=True)
     print()
     place = list(ATTRIBUTES).index(classes)

@@ -27,7 +27,11 @@ BLOCK = 64  # pictures computed and written at a time
 def load(name):
     """The model of a checkpoint file (`…_G_epoch_n.h5`, its other networks that draw beside it) or of a preset (a name
     or a folder)."""
-    return checkpoints.load_siblings(name)[0] if str(name).endswith(".h5") else presets.load(name)
+    return (
+        checkpoints.load_sampling_model(name)[0]
+        if str(name).endswith(".h5")
+        else presets.load(name)
+    )
 
 
 def about(name):
@@ -107,7 +111,7 @@ def of_latents(model, path, png):
         def fill(file):
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.protocol(*how))
+            file.attrs["protocol"] = json.dumps(model.sampling_protocol(*how))
 
         files.write_hdf5(path, fill)
     return len(samples)
@@ -118,14 +122,16 @@ def of_captions(model, path, png):
         raise ValueError(f"{FLAGS.checkpoint} draws captions, not labels: give --caption or --data")
     if bool(FLAGS.caption) == bool(FLAGS.data):
         raise ValueError("give --caption=…, once or more, or --data=…, one of them")
-    captions, embeddings, classes = asked() if FLAGS.caption else of_split()
+    captions, embeddings, classes = asked(model) if FLAGS.caption else of_split()
     each = FLAGS.n or 1
     total = len(captions) * each
     latents, noise = model.noise(total, FLAGS.seed)
 
     def block(start):
         rows = np.arange(start, min(start + BLOCK, total))
-        pictures = model.sample(embeddings[rows // each], (latents[rows], noise[rows]))
+        pictures = model.sample(
+            embeddings=embeddings[rows // each], noise=(latents[rows], noise[rows]), sizes="all"
+        )
         return rows, {size: images.to_uint8(x) for size, x in pictures.items()}
 
     if png:
@@ -163,20 +169,21 @@ def of_captions(model, path, png):
     return total
 
 
-def encoder():
-    """The text encoder that the checkpoint was trained with, or the one that --text_encoder names."""
+def encoder(model):
+    """Text encoder of --text_encoder, or the model's own."""
     from zoo import text_gan
 
-    name = FLAGS.text_encoder or about(FLAGS.checkpoint).get("text_encoder")
-    if not name:
+    if FLAGS.text_encoder:
+        return text_gan.encoder(FLAGS.text_encoder)
+    if model.text_encoder is None:
         raise ValueError(
             f"{FLAGS.checkpoint} was trained on embeddings of its data: name their --text_encoder"
         )
-    return text_gan.encoder(name)
+    return model.text_encoder
 
 
-def asked():
-    embeddings = encoder()(FLAGS.caption)
+def asked(model):
+    embeddings = encoder(model)(FLAGS.caption)
     return FLAGS.caption, embeddings, np.full(len(embeddings), -1)
 
 

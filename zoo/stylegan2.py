@@ -158,7 +158,7 @@ def build(settings):
             "path_weight": settings.path_weight,
             "path_every": settings.path_every,
             "path_start": settings.path_start,
-            "average": settings.average or None,
+            "ema_decay": settings.average or None,
         }
     )
     gan = stylegan2.StyleGAN2(

@@ -116,7 +116,7 @@ class Settings(recipe.Settings):
     )
     w_match_weight: float = setting(1.0, "of that", least=0)
     mixing: float = setting(0.9, "share of samples of two latents", least=0, most=1)
-    average: float = setting(
+    ema_decay: float = setting(
         0.995, "decay of the moving averages, which draw; 0 is none", least=0, below=1
     )
     shift: bool = setting(
@@ -248,7 +248,7 @@ def build(settings):
         network = trained(tuple(getattr(settings, name) for name in TASK))
     keras.utils.set_random_seed(settings.seed)  # the classifier's training has set its own
     given = {name: getattr(settings, name) for name in stylex.REPRODUCTION if name in FIELDS}
-    given |= chosen | {"average": settings.average or None}
+    given |= chosen | {"ema_decay": settings.ema_decay or None}
     steps = settings.epochs * data(settings).num_batches
     model = stylex.build(
         network,

@@ -192,6 +192,17 @@ def encoder(name):
     return text_encoder(name)
 
 
+def referenced_encoder(name):
+    """Text encoder as an argument of `HDGAN`: the name of a shipped preset, or the loaded encoder.
+
+    A model saves the name of a shipped preset. It saves other encoders with their network, so that
+    its own preset is complete.
+    """
+    if not name or name in (*presets.names("T"), *presets.ALIASES):
+        return name or None
+    return encoder(name)
+
+
 def loaded(settings, split="train"):
     drawn = settings.drawn if split == "train" else 1000
     return load(
@@ -250,21 +261,22 @@ def build(settings):
             settings.width,
             embedding_dim=dim,
             skip=settings.skip,
-            augmentation=settings.augmentation,
+            conditioning_noise=settings.augmentation,
         ),
         judges,
         loss=settings.loss,
-        redraw=settings.redraw,
+        regenerate_fakes=settings.redraw,
         divergence_weight=settings.divergence_weight,
-        penalty=settings.penalty,
+        r1_weight=settings.penalty,
         critic_steps=None
         if epochs == 0
         else hdgan.ExtraCriticSteps(settings.critic_epoch or steps, epochs),
-        average=settings.average or None,
-        image_encoder=guide_of(settings) if settings.damsm_weight else None,
+        ema_decay=settings.average or None,
+        damsm_encoder=guide_of(settings) if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,
         damsm_crop=settings.damsm_crop,
         damsm_queue=settings.damsm_queue,
+        text_encoder=referenced_encoder(settings.text_encoder),
         seed=settings.seed,
     )
 
@@ -284,7 +296,7 @@ def last_of(folder):
     if path is None:
         raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
     letters = checkpoints.load_model(path)[0].checkpoint_networks()
-    return checkpoints.load_siblings(path, letters)[0]
+    return checkpoints.load_sampling_model(path, letters)[0]
 
 
 def draw(settings, count=8):
@@ -293,7 +305,7 @@ def draw(settings, count=8):
     chosen = np.random.default_rng(0).permutation(len(test))[:count]
     captions, embeddings = [test.captions[i][0] for i in chosen], test.embeddings[chosen, 0]
     return lambda model: images.captioned_sheet(
-        captions, model.sample(embeddings, seed=0), columns=2
+        captions, model.sample(embeddings=embeddings, seed=0, sizes="all"), columns=2
     )
 
 

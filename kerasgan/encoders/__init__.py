@@ -1,1 +1,4 @@
-"""Text: from captions to vectors. A text encoder is any callable of n captions that returns float32 [n, D]."""
+"""Text and image encoders.
+
+A text encoder is a callable from a list of N captions to embeddings, float32 `[N, D]`.
+"""

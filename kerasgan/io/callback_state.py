@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 _PREFIX = "callbacks:"
+RENAMED_CALLBACKS = {"DropMark": "DropDetector", "ProgressLine": "ProgressBar"}  # old -> new
 # Keras' callbacks that count: what of them a resumed fit needs.
 _KERAS = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "best_weights"),
@@ -46,7 +47,8 @@ def _names(callback):
 
 def restore(callbacks, states):
     """Gives callbacks the states of the same class, in order. Returns a line for each that could not take its own."""
-    told, waiting = [], list(states)
+    told = []
+    waiting = [(RENAMED_CALLBACKS.get(kind, kind), state) for kind, state in states]
     for callback in callbacks:
         kind = type(callback).__name__
         match = next((index for index, (name, _) in enumerate(waiting) if name == kind), None)

@@ -5,7 +5,7 @@ https://arxiv.org/abs/2104.13369, section 3.3.
 
     attributes = attfind(model, images)  # model: a trained StylEx
     images, logits = counterfactual(model, images, attributes, k=3)  # the first 3 attributes
-    sufficiency(model, heldout, attributes)["all"]  # share of images flipped by 1, 2, ... attributes
+    sufficiency(model, heldout, attributes)["all"]  # shares flipped by 1, 2, ... attributes
 
 An attribute is a style coordinate and a direction: the coordinate is moved to the minimum or the
 maximum of its range in the given images. `style_probe` computes these edits.
@@ -244,7 +244,7 @@ def attfind(
             more than 2. The authors' notebook uses 750 of 10,600 edits.
         min_discriminator_logit: Excludes images whose reconstruction has a lower discriminator
             logit. The reproduction uses 0.5. (Presets have no discriminator. Load it from a run
-            with `checkpoints.load_siblings(path, ("E", "C", "D"))`.)
+            with `checkpoints.load_sampling_model(path, ("E", "C", "D"))`.)
         max_discriminator_change: Excludes coordinates that, moved twice as far, change the
             discriminator logit of any of the first ten images by more than this. The authors'
             notebook uses 0.2.
@@ -627,9 +627,7 @@ def cumulative_counterfactuals(
         _apply(encoded, attributes, *(x[:, :count] for x in edits))
         for count in range(edits[0].shape[1] + 1)
     ]
-    return _images_of_steps(
-        probe, np.stack(styles, axis=1), encoded.rgb_styles, attributes.target
-    )
+    return _images_of_steps(probe, np.stack(styles, axis=1), encoded.rgb_styles, attributes.target)
 
 
 def _images_of_steps(probe, styles, rgb_styles, target):

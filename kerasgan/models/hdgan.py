@@ -32,14 +32,16 @@ from keras import initializers, layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
-from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
+from kerasgan.ema import ema_copy
+from kerasgan.encoders.char_cnn_rnn import TextEncoder
+from kerasgan.encoders.char_cnn_rnn import text_encoder as load_text_encoder
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
 from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 SIZES = (64, 128, 256)
 LATENT_DIM = 100  # Section 4.1 of the paper's supplement; `noise_dim` in the code.
@@ -586,8 +588,7 @@ class HDGAN(AdversarialModel):
     @classmethod
     def from_config(cls, config: dict) -> "HDGAN":
         nested = keras.saving.deserialize_keras_object
-        config = cls.current_arguments(config)
-        config |= {name: nested(config[name]) for name in ("generator", "critic_steps")}
+        config = config | {name: nested(config[name]) for name in ("generator", "critic_steps")}
         config["discriminators"] = {int(s): nested(d) for s, d in config["discriminators"].items()}
         if isinstance(config.get("text_encoder"), dict):
             config["text_encoder"] = nested(config["text_encoder"])

@@ -21,6 +21,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
+from kerasgan.ema import ema_copy
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
@@ -32,7 +33,7 @@ from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, Critic, ema_copy
+from kerasgan.training import AdversarialModel, Critic
 
 # === Networks ===
 
@@ -196,6 +197,7 @@ class MnistGAN(AdversarialModel):
         gan.sample(labels=[3, 1, 4])
     """
 
+    conditioning = "labels"
     reports = (
         "generator_loss",
         "discriminator_loss",
@@ -478,6 +480,10 @@ class MnistGAN(AdversarialModel):
         network = self.ema_generator or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
+
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self):
         smallest = 16 if self.as_noted else 2 * self.discriminator_steps

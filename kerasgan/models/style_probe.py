@@ -276,7 +276,7 @@ class StyleProbe:
                 raise ValueError(
                     "discriminator logits need a model with a trained discriminator; received one "
                     "without. Load it from a checkpoint of a run with "
-                    'checkpoints.load_siblings(path, ("E", "C", "D"))'
+                    'checkpoints.load_sampling_model(path, ("E", "C", "D"))'
                 )
             self._heads[name] = DiscriminatorHead(discriminator, self.model.classifier)
         return self._heads[name]

@@ -39,6 +39,7 @@ from keras import layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
+from kerasgan.ema import ema_copy
 from kerasgan.io.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
@@ -46,7 +47,7 @@ from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 # Arguments in which the reproduction differs from the defaults of `StyleGAN2`, which are the
 # paper's. The reproduction applies penalties of weights 10 and 1 at every 4th and 32nd step without
@@ -625,7 +626,6 @@ class StyleGAN2(AdversarialModel):
 
     @classmethod
     def from_config(cls, config: dict) -> "StyleGAN2":
-        config = cls.current_arguments(config)
         return cls(
             **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
         )

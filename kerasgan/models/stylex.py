@@ -46,13 +46,13 @@ from keras import layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images
+from kerasgan.ema import ema_copy
 from kerasgan.images import check_images
 from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
-from kerasgan.training import ema_copy
 
 # Settings of `build`: those of the reproduction's later trainer, and those of the paper and the
 # authors' answers. The authors' learning rate of the encoder and weight of the KL divergence are
@@ -534,8 +534,7 @@ class StylEx(StyleGAN2):
     @classmethod
     def from_config(cls, config: dict) -> "StylEx":
         config = {
-            key: keras.saving.deserialize_keras_object(value)
-            for key, value in cls.current_arguments(config).items()
+            key: keras.saving.deserialize_keras_object(value) for key, value in config.items()
         }
         if isinstance(config["perceptual"], dict):
             config["perceptual"] = ClassifierDistance(config["classifier"], **config["perceptual"])
@@ -651,9 +650,7 @@ class StylEx(StyleGAN2):
 
             def styles():
                 return (
-                    w
-                    if source == latent_halves
-                    else self.batch_styles(real, source, conditions)[0]
+                    w if source == latent_halves else self.batch_styles(real, source, conditions)[0]
                 )
 
             loss = self.lazy_path_penalty(styles, noise) * (self.path_weight * self.path_every)
@@ -857,9 +854,7 @@ class StylEx(StyleGAN2):
         generator = self.ema_generator or self.generator
         return np.clip(self._predict_batches(generator, w, noise, size=batch_size), -1.0, 1.0)
 
-    def reconstruction_scores(
-        self, images: np.ndarray, batch_size: int = 100
-    ) -> dict[str, float]:
+    def reconstruction_scores(self, images: np.ndarray, batch_size: int = 100) -> dict[str, float]:
         """Measures reconstructions x' of images x.
 
         Args:

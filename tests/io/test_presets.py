@@ -136,4 +136,4 @@ def test_every_copy_of_a_network_has_the_files_weights(name):
         )
         assert all(np.array_equal(one, other) for one, other in pairs)
     networks = model.checkpoint_networks()
-    assert set(model.not_loaded) == set(networks) - set(model.sampling_networks)
+    assert set(model.not_loaded) == set(networks) - set(model.sampling_letters())

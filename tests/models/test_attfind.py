@@ -17,8 +17,8 @@ from kerasgan.models.attfind import (
     counterfactual,
     independent,
     merge,
-    select_by_effect,
     select_by_count,
+    select_by_effect,
     subset,
     sufficiency,
 )

@@ -465,12 +465,12 @@ def test_realness_wants_a_discriminator_that_has_learnt(tmp_path):
     model = compiled(tiny())
     checkpoints.save(tmp_path, model, run="stylex", dataset="dots", size=8, epoch=1)
     path = checkpoints.latest(tmp_path)
-    drawn = checkpoints.load_siblings(path)[0]
+    drawn = checkpoints.load_sampling_model(path)[0]
     with pytest.raises(
         ValueError, match="realness needs a model with a trained discriminator, .*; received one"
     ):
         StyleProbe(drawn).realness(IMAGES)
-    whole = checkpoints.load_siblings(path, ("E", "C", "D"))[0]
+    whole = checkpoints.load_sampling_model(path, ("E", "C", "D"))[0]
     assert drawn.not_loaded == ("D",) and whole.not_loaded == ()
     np.testing.assert_allclose(
         StyleProbe(whole).realness(IMAGES), StyleProbe(model).realness(IMAGES), atol=1e-4

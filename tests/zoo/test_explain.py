@@ -40,9 +40,9 @@ def model():
     )
     kernel, dense = np.array([[4.0, -4.0]], "float32"), classifier.get_layer("logits")
     dense.set_weights([kernel, np.zeros(2, "float32")])
-    model = StylEx(classifier, *networks, perceptual_weight=0.0, average=None)
+    model = StylEx(classifier, *networks, perceptual_weight=0.0, ema_decay=None)
     usual = float(
-        np.median(style_probe.StyleProbe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3)))
+        np.median(style_probe.StyleProbe(model).encode(IMAGES).images.mean(axis=(1, 2, 3)))
     )
     dense.set_weights([kernel, usual * np.array([-4.0, 4.0], "float32")])
     return model

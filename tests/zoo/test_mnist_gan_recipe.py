@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_
                 weight.assign(np.full(weight.shape, np.nan))
 
     poisoned = dataclasses.replace(digits, callbacks=lambda settings, folder: [Poison()])
-    with pytest.raises(recipe.callbacks.NonFiniteLoss, match="epoch 2"):
+    with pytest.raises(recipe.callbacks.NonFiniteLossError, match="epoch 2"):
         recipe.run(poisoned, recipe.settings_of(digits, "best", **SMALL), tmp_path)
     assert (tmp_path / "index.html").exists() and epochs(tmp_path) == [1]
 
