@@ -24,6 +24,7 @@ CLASSES = {
     "kerasgan.layers.summed_dense": ("SummedDense",),
     "kerasgan.losses.adversarial": ("NoisyLabels",),
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
+    "kerasgan.models.conditional_gan": ("ConditionalGAN",),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),

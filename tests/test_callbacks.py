@@ -240,7 +240,7 @@ def test_bad_arguments(tmp_path):
     for make, words in [
         (
             lambda: callbacks.SampleGrid(tmp_path, 6),
-            "draw must be a function of the model.*received 6",
+            "sample must be a function of the model.*received 6",
         ),
         (lambda: callbacks.Scores(len, every=0), "every must be at least 1"),
         (

@@ -294,7 +294,7 @@ def save(
     header = dict(
         letter=RESUME, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float)
     )
-    _write(path, header, rest + callback_state.packed(states or []))
+    _write(path, header, rest + callback_state.pack(states or []))
     if keep is not None:
         prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [
@@ -334,7 +334,7 @@ def resume(folder, model, run=None):
                             f"{file} is not the file that {path.name} was saved with"
                         )
                     read[letter] = file, weights
-                values, states = callback_state.unpacked(values)
+                values, states = callback_state.unpack(values)
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue

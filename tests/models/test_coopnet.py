@@ -457,7 +457,9 @@ def test_a_resumed_fit_counts_roll_backs_on(tmp_path):
     def go_on(rate, **epochs):
         model.optimizer["descriptor"].learning_rate = rate
         log = tmp_path / "log.csv"
-        guard = callbacks.ExplosionGuard("descriptor", factor=1e-8, attempts=2, within=3, log=log)
+        guard = callbacks.ExplosionGuard(
+            "descriptor", factor=1e-8, max_rollbacks=2, window=3, log=log
+        )
         return fit(model, callbacks=[guard, callbacks.CSVLog(log)], **epochs)
 
     model = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), run_eagerly=False, noise=0.0)
