@@ -53,13 +53,13 @@ def run(checkpoint, out, results=RESULTS):
 
 def pictures(model, heldout, attributes):
     """Two sheets, uint8 [H, W, C]: the first attributes, each from one end to the other, and all of them added up."""
-    probe = style_probe.Probe(model)
+    probe = style_probe.StyleProbe(model)
     of_target = probe.encode(heldout).logits.argmax(axis=1) == attributes.target
     examples = heldout[explain.both_sides(of_target, SHOWN)]
     moves = attfind.traversals(probe, examples, attributes)[0][:FIRST]  # [A, N, steps, H, W, C]
     gap = np.full_like(moves[:, :, :1], 255)
     moves = np.concatenate([part for move in moves for part in (move, gap[0])][:-1], axis=1)
-    together = attfind.additions(probe, examples, attributes)[0]
+    together = attfind.cumulative_counterfactuals(probe, examples, attributes)[0]
     together = np.concatenate([images.to_uint8(examples)[:, None], together], axis=1)
     return tuple(
         images.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1]) for rows in (moves, together)

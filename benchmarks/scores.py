@@ -272,7 +272,7 @@ def drawn(model, embeddings, noise, training=False):
                 size: ops.convert_to_numpy(x) for size, x in zip(model.sizes, images, strict=True)
             }
         else:
-            yield model.sample(texts, tuple(parts))
+            yield model.sample(embeddings=texts, noise=tuple(parts), sizes="all")
 
 
 # === The drawn ladder ===

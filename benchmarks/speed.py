@@ -170,7 +170,7 @@ def stylex_model(settings, size=32):
     classifier = keras.Sequential([keras.Input((size, size, 3)), *stack, *ends])
     settings = (
         stylex.REPRODUCTION
-        | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"}
+        | {"perceptual_weight": 0.0, "ema_decay": None, "path_source": "encoder"}
         | settings
     )
     model = stylex.build(classifier, settings=settings, **STYLEX)
@@ -220,7 +220,7 @@ def attfind():
     from kerasgan.models import style_probe
 
     model, images = stylex_model({})
-    probe = style_probe.Probe(model, progress=False)
+    probe = style_probe.StyleProbe(model, progress=False)
     images, others = images[:ATTFIND_IMAGES], images[-ATTFIND_OTHERS:]
     styles = probe.encode(others).styles
     bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])

@@ -28,7 +28,7 @@ CLASSES = {
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
-    "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
+    "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.stylegan2": (
         "EqualDense",
@@ -39,12 +39,15 @@ CLASSES = {
     ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
-    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding",),
+    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }
 # Class names in files that earlier versions saved.
-ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder")}
+ALIASES = {
+    "ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder"),
+    "NotedCriticSteps": ("kerasgan.models.hdgan", "ExtraCriticSteps"),
+}
 # Function names in files that earlier versions saved.
 FUNCTION_ALIASES = {
     "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),

@@ -70,7 +70,7 @@ def birds():
     sizes, words = (64, 128), {"embedding_dim": 5}
     generator = hdgan.build_generator(sizes, 2, latent_dim=4, condition_dim=3, **words)
     judges = {size: hdgan.build_discriminator(size, 2, text_dim=3, **words) for size in sizes}
-    return hdgan.HDGAN(generator, judges, average=0.9, critic_steps=hdgan.NotedCriticSteps(5))
+    return hdgan.HDGAN(generator, judges, ema_decay=0.9, critic_steps=hdgan.ExtraCriticSteps(5))
 
 
 def style(conditions=0):
@@ -140,7 +140,7 @@ ENCODERS = {
 def drawn(model, seed=1, count=4):
     """Some images of a model that draws, of one seed."""
     if isinstance(model, hdgan.HDGAN):
-        return model.sample(np.ones((count, 5), "float32"), seed=seed)[64]
+        return model.sample(embeddings=np.ones((count, 5), "float32"), seed=seed)
     return model.sample(count, seed=seed)
 
 
@@ -331,4 +331,4 @@ def test_seeds_and_counts_that_are_none_are_one_line():
             conditional().sample(labels=labels)
     for embeddings in (np.ones(5), np.ones((2, 4)), np.ones((0, 5))):
         with pytest.raises(ValueError, match="embeddings must be"):
-            birds().sample(embeddings)
+            birds().sample(embeddings=embeddings)

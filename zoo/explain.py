@@ -152,7 +152,7 @@ def run(
             raise ValueError(
                 f"there must be at least {MIN_IMAGES} {what} images; received {len(images)}"
             )
-    probe = style_probe.Probe(model, batch_size)
+    probe = style_probe.StyleProbe(model, batch_size)
     names = [f"class {c}" for c in range(probe.classes)] if names is None else list(names)
     if len(names) != probe.classes:
         raise ValueError(
@@ -202,7 +202,7 @@ def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_siz
         row | {"pictures": pictures, "probabilities": chances}
         for row, pictures, chances in zip(attributes.rows(), *traversals, strict=True)
     ]
-    pictures, chances = attfind.additions(probe, examples, attributes, k)
+    pictures, chances = attfind.cumulative_counterfactuals(probe, examples, attributes, k)
     before = style_probe.softmax(seen[chosen])[:, target : target + 1]
     originals = image_values.to_uint8(examples)[:, None]
     together = {
@@ -340,10 +340,10 @@ def command(options: Options) -> None:
 
 def _selector(options):
     if options.selector == "often":
-        return attfind.select_often
+        return attfind.select_by_count
     if options.max_effect is None:
-        return attfind.select
-    return functools.partial(attfind.select, max_effect=options.max_effect)
+        return attfind.select_by_effect
+    return functools.partial(attfind.select_by_effect, max_effect=options.max_effect)
 
 
 def print_attributes(attributes: Any, sufficiencies: list) -> None:

@@ -203,7 +203,7 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
     if bool(options.caption) == bool(options.data):
         raise ValueError("give --caption=... (once or more) or --data=..., one of them")
     read = given_captions if options.caption else split_captions
-    captions, embeddings, classes = read(options)
+    captions, embeddings, classes = read(model, options)
     each = options.n or 1
     total = len(captions) * each
     latents, noise = model.noise(total, options.seed)
@@ -247,20 +247,22 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
     return total
 
 
-def given_captions(options: Options) -> tuple[list[str], Any, Any]:
+def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the captions of `--caption`, their embeddings `[N, D]` and classes, -1."""
-    name = options.text_encoder or about(options.checkpoint).get("text_encoder")
-    if not name:
+    encode = model.text_encoder
+    if options.text_encoder:
+        encode = text_gan.encoder(options.text_encoder)
+    if encode is None:
         raise ValueError(
             f"{options.checkpoint} was trained on embeddings of its data set: name their "
-            f"--text_encoder"
+            "--text_encoder"
         )
     captions = list(options.caption)
-    embeddings = text_gan.encoder(name)(captions)
+    embeddings = encode(captions)
     return captions, embeddings, np.full(len(embeddings), -1)
 
 
-def split_captions(options: Options) -> tuple[list[str], Any, Any]:
+def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
     encoder = options.text_encoder or about(options.checkpoint).get("text_encoder") or ""
     data = text_gan.load(

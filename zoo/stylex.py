@@ -330,13 +330,13 @@ def score(settings: Settings) -> Callable:
 
     def scored(model, samples):
         chosen = np.random.default_rng(0).permutation(len(pictures))[:samples]
-        right = model.conditions_of(pictures[chosen]).argmax(axis=1) == labels[chosen]
+        right = model.image_conditions(pictures[chosen]).argmax(axis=1) == labels[chosen]
         found = model.reconstruction_scores(pictures[chosen])
         found = {f"heldout_{name}": value for name, value in found.items()}
         found |= model.w_gap(pictures[chosen])
         asked = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
         generated = model.sample(labels=asked, seed=0)
-        agrees = model.conditions_of(generated).argmax(axis=1) == asked
+        agrees = model.image_conditions(generated).argmax(axis=1) == asked
         found["sample_agreement"] = float(agrees.mean())
         found["sample_diversity"] = (
             diversity.intra_class_diversity(generated, asked) / real_diversity

@@ -367,6 +367,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         r1_weight=settings.r1_weight,
         critic_steps=_critic_steps(settings, shape.num_batches),
         ema_decay=settings.ema_decay or None,
+        text_encoder=referenced_encoder(settings.text_encoder),
         damsm_encoder=damsm_network(settings) if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,
         damsm_crop=settings.damsm_crop,
@@ -382,6 +383,17 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         gan.start_from(last_of(settings.start))
     gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
     return gan
+
+
+def referenced_encoder(name: str) -> Any:
+    """Returns a text encoder as an argument of `HDGAN`: a preset's name, or the loaded encoder.
+
+    A model saves the name of a shipped preset. It saves other encoders with their network, so that
+    its own preset is complete.
+    """
+    if not name or name in (*presets.names("T"), *presets.ALIASES):
+        return name or None
+    return encoder(name)
 
 
 def _critic_steps(settings, num_batches):

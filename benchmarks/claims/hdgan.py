@@ -32,12 +32,12 @@ def build(settings):
     arguments = {
         name: getattr(plain, name)
         for name in (
-            "redraw",
+            "regenerate_fakes",
             "divergence_weight",
-            "penalty",
+            "r1_weight",
             "critic_steps",
             "seed",
-            "image_encoder",
+            "damsm_encoder",
             "damsm_weight",
         )
     }
@@ -50,7 +50,7 @@ def build(settings):
     if settings.variant == "memory":
         generator = variants.with_memory(generator)
     kind = variants.ReplayHDGAN if settings.variant == "replay" else HDGAN
-    model = kind(generator, judges, average=plain.ema_decay, **arguments)
+    model = kind(generator, judges, ema_decay=plain.ema_decay, **arguments)
     model.compile_from_config(plain.get_compile_config())
     return model
 

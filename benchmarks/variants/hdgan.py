@@ -79,7 +79,7 @@ class SharedHDGAN(HDGAN):
     def checkpoint_networks(self):
         return {"G": self.ema_generator or self.generator, "D": self.discriminator}
 
-    def judging(self, images, embeddings, training=True):
+    def discriminator_calls(self, images, embeddings, training=True):
         return [lambda: self.discriminator([*images, embeddings], training=training)]
 
     def get_config(self):
@@ -202,18 +202,18 @@ class ReplayHDGAN(HDGAN):
         # HDGAN's step but for the lines about the buffer.
         real, wrong, embeddings = data
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
-        fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
+        fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
         shown, captions, places = self.mixed(fakes[:-2], embeddings)
 
         def discriminator_objective():
             pairs = ((reals, embeddings), (wrongs, embeddings), (shown, captions))
             logits = [self.discriminate(*pair) for pair in pairs]
             loss, parts = self.discriminator_loss(*logits)
-            if self.penalty:
+            if self.r1_weight:
                 loss += self.lazy_regularization(
-                    self.penalty_every,
+                    self.r1_every,
                     "discriminator",
-                    lambda: self.gradient_penalty(reals, embeddings),
+                    lambda: self.r1_penalty(reals, embeddings),
                 )
             return loss, (*parts, _scores(logits[-1]))
 
@@ -225,12 +225,12 @@ class ReplayHDGAN(HDGAN):
 
         d_loss, (pair, image, scores) = self.minimize("discriminator", discriminator_objective)
         self.renew(places, scores)
-        if self.redraw:
-            fakes, pull = self.vjp("generator", lambda: self.draw(embeddings))
+        if self.regenerate_fakes:
+            fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
         (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(
             generator_objective, fakes
         )
-        self._move_generator(pull(slopes))
+        self.update_generator(pull(slopes))
         if self.ema_generator:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(

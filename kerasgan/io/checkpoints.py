@@ -204,7 +204,10 @@ def load_model(*paths):
     for pair in pairs:
         _assign(*pair)
     model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
-    return model, _info(read[0][1])
+    info = _info(read[0][1])
+    if hasattr(model, "use_file_info"):
+        model.use_file_info(info)
+    return model, info
 
 
 def load_sampling_model(path, letters=None):

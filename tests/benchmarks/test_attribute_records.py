@@ -28,7 +28,7 @@ def explained():
         build_encoder(8, 1, latent_dim=3, **TINY),
         build_discriminator(8, 1, conditions=2, **TINY),
     )
-    model = StylEx(light, *networks, perceptual_weight=0.0, average=None)
+    model = StylEx(light, *networks, perceptual_weight=0.0, ema_decay=None)
     usual = float(np.median(model.reconstruct(IMAGES).mean(axis=(1, 2, 3))))
     light.layers[-1].set_weights(
         [np.array([[4.0, -4.0]], "float32"), usual * np.array([-4.0, 4.0], "float32")]

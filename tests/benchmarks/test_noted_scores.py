@@ -182,7 +182,7 @@ def test_a_score_as_noted(tmp_path, monkeypatch, capsys):
             values = np.random.default_rng(seed).uniform(-1, 1, [n, 2]).astype("float32")
             return values[:, :1], values[:, 1:]
 
-        def sample(self, embeddings, noise):
+        def sample(self, embeddings, noise, sizes):
             return {64: np.tile(noise[1][:, :, None, None], (1, 64, 64, 3))}
 
     def judge(images):

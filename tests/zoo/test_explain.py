@@ -40,8 +40,10 @@ def model():
     )
     kernel, dense = np.array([[4.0, -4.0]], "float32"), classifier.get_layer("logits")
     dense.set_weights([kernel, np.zeros(2, "float32")])
-    model = StylEx(classifier, *networks, perceptual_weight=0.0, average=None)
-    usual = float(np.median(style_probe.Probe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3))))
+    model = StylEx(classifier, *networks, perceptual_weight=0.0, ema_decay=None)
+    usual = float(
+        np.median(style_probe.StyleProbe(model).encode(IMAGES).images.mean(axis=(1, 2, 3)))
+    )
     dense.set_weights([kernel, usual * np.array([-4.0, 4.0], "float32")])
     return model
 
@@ -112,7 +114,7 @@ def test_attributes_numbers_and_a_page(model, tmp_path):
 def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
     halves, light = (
         (IMAGES[:40], IMAGES[40:]),
-        style_probe.Probe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
+        style_probe.StyleProbe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
     )
     for images, options, message in (
         ((IMAGES[:9], IMAGES), {}, "images to find attributes in must be at least 10; received 9"),
@@ -237,7 +239,8 @@ def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     saved = json.loads((tmp_path / "page" / "attributes.json").read_text())
     assert (
-        saved["protocol"]["selector"] == "select(max_effect=2)" and saved["unit"] == "probability"
+        saved["protocol"]["selector"] == "select_by_effect(max_effect=2)"
+        and saved["unit"] == "probability"
     )
     assert saved["target"] == "a" and saved["protocol"]["images_of"] == "dots, light"
     assert (

@@ -42,7 +42,7 @@ def test_lessons_are_pictures_their_attributes_and_one_of_their_captions(birds):
     data = birds[0].embed(lambda captions: np.arange(len(captions), dtype="float32")[:, None])
     lessons = robust_image_encoder.Lessons(data, 8, 64, seed=3)
     images, attributes, vectors = lessons[1]
-    chosen = lessons.chosen(1)
+    chosen = lessons.batch_indices(1)
     assert images.shape == (8, 64, 64, 3) and vectors.shape == (8, 1)
     np.testing.assert_array_equal(attributes, data.attributes[chosen])
     assert all(vector in data.embeddings[i] for i, vector in zip(chosen, vectors, strict=True))

@@ -44,7 +44,7 @@ def birds(monkeypatch):
     text_gan.load.cache_clear()
 
     def judge(model, samples):
-        light = model.sample(letters(["a bird"] * 3), seed=0)[64].mean()
+        light = model.sample(embeddings=letters(["a bird"] * 3), seed=0).mean()
         return {"attribute_accuracy": float(light), "protocol": "light"}
 
     # the shipped model reads other vectors than `letters`
@@ -130,7 +130,7 @@ def test_settings_reach_the_model(birds):
     gan = text_gan.build(
         of(birds, "quick", **SMALL, image_loss="none", critic_epochs=-1, average=0.9, redraw=True)
     )
-    assert gan.redraw and gan.critic_steps.epochs is None and gan.ema_decay == 0.9
+    assert gan.regenerate_fakes and gan.critic_steps.epochs is None and gan.ema_decay == 0.9
     assert len(gan.discriminators[64].outputs) == 1
     both = text_gan.build(
         of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0)
@@ -174,7 +174,10 @@ def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
     started = text_gan.build(large)
     small = checkpoints.load_model(checkpoints.latest(run / "checkpoints"))[0]
     noise = small.noise(1, 0)
-    pictures = [model.sample(letters(["a bird"]), noise)[64] for model in (small, started)]
+    pictures = [
+        model.sample(embeddings=letters(["a bird"]), noise=noise, sizes="all")[64]
+        for model in (small, started)
+    ]
     np.testing.assert_allclose(*pictures, atol=1e-4)
     with pytest.raises(
         ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"
@@ -192,7 +195,7 @@ def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
     small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5})
     model = birds.build(small)
     assert (
-        model.image_encoder is network
+        model.damsm_encoder is network
         and model.damsm_weight == 0.5
         and asked == [small.text_encoder]
     )
@@ -209,7 +212,7 @@ def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
         birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7}
     )
     model = birds.build(small)
-    assert model.image_encoder is network and model.damsm_queue == 7
+    assert model.damsm_encoder is network and model.damsm_queue == 7
     named = [
         text_gan.led_by(vars(small)),
         text_gan.led_by({"damsm_weight": 1.0}),

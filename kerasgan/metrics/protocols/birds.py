@@ -25,8 +25,9 @@ def score_birds(model, text_encoder, pair=None, samples=BIRDS, seed=1, judge=Non
     are each bird once, 10,000 all captions.
 
     Args:
-        model: has `sizes`; `noise(n, seed)`, a tuple of arrays [n, ...]; and `sample(embeddings [n, D], noise)`, a
-            dictionary of size -> float [n, size, size, 3] in [-1, 1]. All in inference mode.
+        model: has `sizes`; `noise(n, seed)`, a tuple of arrays [n, ...]; and
+            `sample(embeddings=[n, D], noise=..., sizes="all")`, a dictionary of
+            size -> float [n, size, size, 3] in [-1, 1]. All in inference mode.
         text_encoder: the one that the model was trained with, list of n captions -> [n, D].
         pair: a text and an image encoder that learnt together, for R-precision; the latter takes images as `sample`
             draws them. None leaves it out.
@@ -62,7 +63,11 @@ def score_birds(model, text_encoder, pair=None, samples=BIRDS, seed=1, judge=Non
     def pictures():
         for start in range(0, samples, BLOCK):
             rows = slice(start, start + BLOCK)
-            yield model.sample(text_encoder(captions[rows]), tuple(part[rows] for part in noise))
+            yield model.sample(
+                embeddings=text_encoder(captions[rows]),
+                noise=tuple(part[rows] for part in noise),
+                sizes="all",
+            )
 
     drawn = _seen(judge, match_image, pictures())
     shares = {s: bird_attributes.shares(found, ask) for s, found in drawn["found"].items()}

@@ -21,7 +21,7 @@ class Painter:
     def noise(self, n, seed):
         return (np.random.default_rng(seed).integers(0, 2**31, (n, 2)),)
 
-    def sample(self, embeddings, noise):
+    def sample(self, embeddings, noise, sizes):
         self.blocks.append(len(embeddings))
         free = [np.random.default_rng(seeds).integers(0, VALUES) for seeds in noise[0]]
         chosen = np.where((embeddings < 0) | self.forgetful, free, embeddings).astype(int)
