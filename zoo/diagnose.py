@@ -156,7 +156,7 @@ def generate_birds(
             "the checkpoint does not name the text encoder that it was trained with; give "
             "--text_encoder"
         )
-    classifier, info = bird_attributes.load_bird_attribute_classifier()
+    classifier, info = bird_attributes.shipped()
     size = min(max(model.sizes), classifier.input_shape[1])
     training = birds(about.get("num_images", text_gan.Settings.num_images), 0, size)
     heldout = birds(HELD_OUT_BIRDS, 1, size)

@@ -167,12 +167,13 @@ def settings_of(recipe: Recipe, preset: str | None = None, **changes) -> Any:
         raise ValueError(
             f"settings of {recipe.name} are {', '.join(sorted(names))}; received {unknown.pop()!r}"
         )
-    settings = recipe.settings(**(recipe.presets[preset] | changes))
+    base = current_names(recipe.presets[preset], recipe.name)
+    settings = recipe.settings(**(base | changes))
     if recipe.choose:
         return recipe.choose(settings)
     if not hasattr(settings, "data"):
         return settings
-    return scale.fit_to_data(settings, recipe.settings(**recipe.presets[preset]), set(changes))
+    return scale.fit_to_data(settings, recipe.settings(**base), set(changes))
 
 
 def settings_from(recipe: Recipe, saved: dict) -> Any:
@@ -354,8 +355,9 @@ def dry_run(recipe: Recipe, settings: Any, time_step: bool = False) -> None:
     for player in model.players:
         count = sum(math.prod(v.shape) for v in model.player_variables(player))
         print(f"{player:24} {count:,} trainable parameters")
-    steps = scale.count_batches(settings)
-    print(f"{'steps':24} {steps:,} per epoch, {steps * settings.epochs:,} in all")
+    if hasattr(settings, "data") and scale.count_images(settings) is not None:
+        steps = scale.count_batches(settings)
+        print(f"{'steps':24} {steps:,} per epoch, {steps * settings.epochs:,} in all")
     for note in _missing(settings):
         print(note)
     if time_step:

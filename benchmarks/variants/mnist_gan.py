@@ -325,7 +325,7 @@ def _generator(settings, **knobs):
 
 def _discriminator(settings, **knobs):
     return mnist_gan.build_discriminator(
-        reproduce_training_notes=settings.model == "noted", **knobs
+        reproduce_training_notes=settings.model == "training_notes", **knobs
     )
 
 
