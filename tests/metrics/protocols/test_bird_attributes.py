@@ -66,13 +66,13 @@ def test_only_what_is_asked_counts():
 def test_protocol_names_the_judge(birds):
     protocol = json.loads(json.dumps(attribute_accuracy(birds[0], birds[1])))["protocol"]
     assert (
-        protocol["judge_sha256"] == bird_attributes.shipped()[1]["sha256"]
+        protocol["classifier_sha256"] == bird_attributes.load_bird_attribute_classifier()[1]["sha256"]
         and protocol["samples"] == 100
     )
-    assert set(protocol["judge_test_accuracy"]) == {"64", "128", "256"}
+    assert set(protocol["classifier_test_accuracy"]) == {"64", "128", "256"}
     other = build_deep_classifier(16, width=2, features=4)
     assert (
-        attribute_accuracy(birds[0], birds[1], other)["protocol"]["judge"]
+        attribute_accuracy(birds[0], birds[1], other)["protocol"]["classifier"]
         == "a network of the caller's"
     )
     assert [part.shape for part in judged(other, birds[0][:3])] == [(3, 4), (3, 7)]
@@ -104,6 +104,6 @@ def test_bad_input(images, ask, message):
 
 
 def test_the_judge_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(bird_attributes, "JUDGE_FOLDER", tmp_path)
+    monkeypatch.setattr(bird_attributes, "CLASSIFIER_FOLDER", tmp_path)
     with pytest.raises(ValueError, match="train it: python -m zoo.bird_attribute_classifier"):
-        bird_attributes.shipped.__wrapped__()
+        bird_attributes.load_bird_attribute_classifier.__wrapped__()

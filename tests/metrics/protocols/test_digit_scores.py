@@ -37,10 +37,10 @@ def test_real_digits_score_as_real_digits(real_scores):
 def test_protocol_names_the_judge(real_scores):
     protocol = json.loads(json.dumps(real_scores))["protocol"]
     assert (
-        protocol["judge_sha256"] == load_digit_classifier()[1]["sha256"]
-        and len(protocol["judge_sha256"]) == 64
+        protocol["classifier_sha256"] == load_digit_classifier()[1]["sha256"]
+        and len(protocol["classifier_sha256"]) == 64
     )
-    assert protocol["judge_test_accuracy"] == pytest.approx(
+    assert protocol["classifier_test_accuracy"] == pytest.approx(
         real_scores["label_accuracy"], abs=0.002
     )
     assert protocol["frechet_samples"] == "the first 100 of each label, 1000 in all"
@@ -65,7 +65,7 @@ def test_only_the_8_bits_count(test_digits, real_scores):
 
 def test_another_judge_is_said_to_be_one(test_digits):
     assert (
-        score_digits(*test_digits, judge=load_digit_classifier()[0])["protocol"]["judge"]
+        score_digits(*test_digits, classifier=load_digit_classifier()[0])["protocol"]["classifier"]
         == "a network of the caller's"
     )
 
@@ -77,7 +77,7 @@ def test_unlabelled_digits_score_as_labelled_ones(test_digits, real_scores):
     for name in ("digit_frechet_distance", "digit_frechet_floor", "digit_frechet_ratio"):
         assert found[name] == pytest.approx(real_scores[name], rel=1e-4)
     protocol = json.loads(json.dumps(found))["protocol"]
-    assert protocol["judge_sha256"] == real_scores["protocol"]["judge_sha256"]
+    assert protocol["classifier_sha256"] == real_scores["protocol"]["classifier_sha256"]
     assert protocol["frechet_samples"] == "the first 1000, of whatever digits they are"
 
 
