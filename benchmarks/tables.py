@@ -11,12 +11,15 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from benchmarks.reproduction import attributes as attribute_records
-from benchmarks.reproduction import claims as experiments
-from benchmarks.reproduction import explosions as explosion_records
-from benchmarks.reproduction import noted_scores as reported
-from benchmarks.reproduction import quality, small_scale
-from benchmarks.reproduction import scores as reproduced
+from benchmarks.reproduction import (
+    attributes as attribute_records,
+    claims as experiments,
+    explosions as explosion_records,
+    noted_scores as reported,
+    quality,
+    scores as reproduced,
+    small_scale,
+)
 from benchmarks.reproduction.claims import runner
 from benchmarks.speed import suite
 from kerasgan.io import files

@@ -19,11 +19,11 @@ LEVELS = [
     {"zoo", "benchmarks"},
     {"callbacks"},
     {"models", "encoders"},
-    {"training", "layers", "losses"},
+    {"training", "ema", "layers", "losses"},
     {"ops"},
     {"backend"},
 ]
-MODEL_FREE = {"datasets", "metrics", "images", "report", "io"}
+MODEL_FREE = {"datasets", "metrics", "io", "report", "images"}
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
 # Built on TensorFlow: they may be imported where TensorFlow may be.
 ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}

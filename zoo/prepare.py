@@ -87,7 +87,7 @@ def prepare_inception(weights):
             SlimInception(weights),
             inception.home() / f"{prefix.parent.name}_{prefix.name}.h5",
         )
-        files.new_folder(path.parent)
+        files.make_folder(path.parent)
         network.save(path)
         return path, network.protocol["sha256"]
     return inception.convert(weights)

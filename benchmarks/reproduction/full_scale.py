@@ -54,7 +54,7 @@ def reproduce(
     path = checkpoint or trained(
         kind, preset, changes, row.epoch, pathlib.Path(runs) / folder_name(row.run, seed)
     )
-    model = checkpoints.load_siblings(path)[0]
+    model = checkpoints.load_sampling_model(path)[0]
     test = text_gan.load(
         row.dataset, "val" if row.dataset == "coco" else "test", data_dir or "", 0, 0, ""
     )

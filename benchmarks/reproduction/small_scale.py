@@ -22,7 +22,7 @@ from benchmarks.reproduction.full_scale import (
     trained,
 )
 from benchmarks.reproduction.noted_scores import Row, rows
-from kerasgan.datasets.synthetic_birds import asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints
 from kerasgan.metrics.frechet import frechet_distance, statistics
@@ -90,7 +90,7 @@ def reproduce(
     }
     epoch = max(1, round(epochs * row.epoch / LAST_EPOCHS[row.dataset]))
     folder = pathlib.Path(runs) / "small" / folder_name(row.run, seed, epochs)
-    model = checkpoints.load_siblings(trained(kind, "small", changes, epoch, folder))[0]
+    model = checkpoints.load_sampling_model(trained(kind, "small", changes, epoch, folder))[0]
     found = evaluate(model, "synthetic_birds_text", latents_seed(row, seed), training)
     return {
         "attribute_accuracy": found[f"attribute_accuracy_{row.resolution}"],
@@ -128,7 +128,7 @@ def evaluate(
     """
     classifier, info = bird_attributes.load_bird_attribute_classifier()
     captions = pick(_real(64)[0], count)
-    wanted = np.stack([*map(asked, captions)])
+    wanted = np.stack([*map(parse_caption, captions)])
     embeddings = text_gan.encoder(text_encoder)(captions)
     batches = [*sample(model, embeddings, model.noise(count, seed), training)]
     found, smallest, largest = {}, min(model.sizes), max(model.sizes)

@@ -15,9 +15,9 @@ def step(as_noted: bool, batch_size: int = BATCH_SIZE, width: int = 64) -> Calla
     keras.utils.set_random_seed(0)
     networks = (
         build_generator(width=width),
-        build_discriminator(width=width // 2, as_noted=as_noted),
+        build_discriminator(width=width // 2, reproduce_training_notes=as_noted),
     )
-    model = MnistGAN(*networks, as_noted=as_noted)
+    model = MnistGAN(*networks, reproduce_training_notes=as_noted)
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, [batch_size, 28, 28, 1]).astype("float32")

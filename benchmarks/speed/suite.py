@@ -157,6 +157,6 @@ def main(cases: Sequence[str], *, results: Path = RESULTS, **settings) -> None:
         elif "torch" in medians and case not in WITHOUT_ARITHMETIC:
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
-        files.new_folder(results.parent)
+        files.make_folder(results.parent)
         files.write_json(results, records, indent=1)
         print("\n".join(table({case: records[case]})), flush=True)

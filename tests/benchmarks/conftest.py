@@ -1,4 +1,4 @@
-"""Fixtures of the baseline tests: torch on one thread, a fixed seed, and weights copied from Keras."""
+"""Fixtures of the baseline tests: one torch thread, a fixed seed, and weights copied from Keras."""
 
 import numpy as np
 import pytest

@@ -69,9 +69,7 @@ def test_nearest_finds_a_copy_at_zero_and_the_first_of_equals():
 
 
 def test_real_images_get_what_real_images_get(real):
-    assert (
-        real["classes_missing"] == 0 and real["missing_classes"] == real["rare_classes"] == []
-    )
+    assert real["classes_missing"] == 0 and real["missing_classes"] == real["rare_classes"] == []
     assert real["class_share_distance"] == 0 < real["class_share_chance"] < 0.1
     for prefix in ("", "pixel_"):
         assert real[f"{prefix}intra_class_diversity"] == pytest.approx(1, abs=0.03)

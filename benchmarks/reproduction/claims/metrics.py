@@ -27,7 +27,9 @@ BIRDS, SIDE = 500, 64
 
 def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     """Score synthetic birds against the test birds, in RGB order and with red and blue swapped."""
-    extractor = ClassifierFeatures(bird_attributes.load_bird_attribute_classifier()[0], resize=True, logits=False)
+    extractor = ClassifierFeatures(
+        bird_attributes.load_bird_attribute_classifier()[0], resize=True, logits=False
+    )
     reference, samples = (synthetic_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
     if settings["order"] == "BGR":
         samples = samples[..., ::-1]

@@ -201,7 +201,7 @@ def keep_pictures(claim: Claim, runs: pathlib.Path, folder: pathlib.Path) -> Non
     for variant in claim.variants.values():
         picture = runs / variant.key(0) / "samples.png"
         if picture.exists():
-            files.new_folder(folder)
+            files.make_folder(folder)
             files.copy(picture, folder / f"{variant.key(0)}.png")
 
 
@@ -218,7 +218,7 @@ def rounded(value: Any) -> Any:
 
 def write(path: pathlib.Path, values: dict) -> None:
     """Write a JSON file, and its folder if necessary."""
-    files.new_folder(path.parent)
+    files.make_folder(path.parent)
     files.write_json(path, values)
 
 

@@ -57,7 +57,7 @@ def _run(kind, preset, settings, seed, folder):
     diverged = 0
     try:
         scores = recipe.run(kind, chosen, folder)
-    except callbacks.NonFiniteLoss as error:
+    except callbacks.NonFiniteLossError as error:
         print(f"diverged; scores are those of the last complete epoch: {error}")
         diverged, scores = 1, score_last(kind, chosen, folder)
     grids = sorted((folder / "grids").glob("epoch_*.png"))
@@ -87,7 +87,7 @@ def trained(variant: Variant, seed: int, folder: Path) -> Any:
     path = checkpoints.latest(source / "checkpoints")
     if path is None:
         raise ValueError(f"{source} has no checkpoints; delete it to train the run again")
-    return checkpoints.load_siblings(path)[0]
+    return checkpoints.load_sampling_model(path)[0]
 
 
 def numbers(scores: dict) -> dict[str, int | float]:

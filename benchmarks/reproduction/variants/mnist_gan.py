@@ -19,7 +19,7 @@ from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan, mnist_gan
 from zoo.recipe import setting
 
 # === Changed networks ===
@@ -232,7 +232,7 @@ def generator_gradient_norm(gan, labels):
         return gan.generator_loss(gan.discriminate(fake, labels, training=True)[0], labels)
 
     def gradients():
-        fake, vjp = gan.vjp("generator", lambda: gan.draw(labels, training=True))
+        fake, vjp = gan.vjp("generator", lambda: gan.generate(labels, training=True))
         return vjp(gan.input_gradient(loss, fake))
 
     squares = [
@@ -253,7 +253,9 @@ def _generator(settings, **knobs):
 
 
 def _discriminator(settings, **knobs):
-    return mnist_gan.build_discriminator(as_noted=settings.model == "noted", **knobs)
+    return mnist_gan.build_discriminator(
+        reproduce_training_notes=settings.model == "noted", **knobs
+    )
 
 
 def _changed_discriminator(edit, *arguments):
@@ -261,9 +263,7 @@ def _changed_discriminator(edit, *arguments):
 
     def variant(settings):
         projection = settings.model in ("best", "plain")
-        built = (
-            mnist_gan.build_projection_discriminator() if projection else _discriminator(settings)
-        )
+        built = conditional_gan.build_discriminator() if projection else _discriminator(settings)
         return {"discriminator": edit(built, *arguments)}
 
     return variant
@@ -276,7 +276,7 @@ def _norms(of_generator, of_discriminator):
     """
 
     def variant(settings):
-        generator, discriminator = _generator(settings), mnist_gan.build_projection_discriminator()
+        generator, discriminator = _generator(settings), conditional_gan.build_discriminator()
         return {
             "generator": generator if of_generator else without_norm(generator),
             "discriminator": with_norm(discriminator) if of_discriminator else discriminator,
@@ -292,8 +292,8 @@ def _pair(build):
 def _unit_range(settings):
     if settings.model in ("best", "plain"):
         return in_unit_range(
-            mnist_gan.build_conditional_generator(width=settings.width or 32),
-            mnist_gan.build_projection_discriminator(),
+            conditional_gan.build_generator(width=settings.width or 32),
+            conditional_gan.build_discriminator(),
         )
     return in_unit_range(_generator(settings), _discriminator(settings))
 
@@ -301,7 +301,7 @@ def _unit_range(settings):
 # Name -> function of the settings that returns arguments of `MnistGAN`.
 VARIANTS = {
     "": lambda settings: {},
-    "uniform_latents": lambda settings: {"latents": uniform_latents},
+    "uniform_latents": lambda settings: {"sample_latents": uniform_latents},
     "fifth_block": lambda settings: {"generator": with_fifth_block(_generator(settings))},
     "last_kernel_3": lambda settings: {"generator": _generator(settings, last_kernel=3)},
     "last_kernel_5": lambda settings: {"generator": _generator(settings, last_kernel=5)},
@@ -321,9 +321,9 @@ VARIANTS = {
     "groups": lambda settings: {"discriminator": _discriminator(settings, group=16)},
     # `data` adds `SortedBatches`.
     "sorted_groups": lambda settings: {"discriminator": _discriminator(settings, group=16)},
-    "slope_0.01": lambda settings: {"discriminator": _discriminator(settings, slope=0.01)},
-    "slope_0.3": lambda settings: {"discriminator": _discriminator(settings, slope=0.3)},
-    "no_feature_matching": lambda settings: {"feature_matching": 0.0},
+    "slope_0.01": lambda settings: {"discriminator": _discriminator(settings, negative_slope=0.01)},
+    "slope_0.3": lambda settings: {"discriminator": _discriminator(settings, negative_slope=0.3)},
+    "no_feature_matching": lambda settings: {"feature_matching_weight": 0.0},
     "no_smoothing": lambda settings: {"discriminator_loss": classes.class_discriminator_loss},
     "noted_smoothing": lambda settings: {
         "discriminator_loss": classes.noted_class_discriminator_loss

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasgan.datasets.synthetic_birds import asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.protocols import bird_attributes
@@ -74,7 +74,7 @@ def score_birds(
     size, bird = max(model.sizes), np.arange(samples) % BIRDS
     birds, real, floor = _reference(classifier, match_image, size)
     captions = pick(birds.captions, samples)
-    requested = np.stack([*map(asked, captions)])  # [N, 7]
+    requested = np.stack([*map(parse_caption, captions)])  # [N, 7]
     noise = model.noise(samples, seed)
 
     def images():

@@ -21,8 +21,8 @@ from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.labels import classes_covered, label_accuracy
 
 CLASSIFIER_FOLDER = Path(__file__).parents[2] / "presets" / "digit_classifier"
-# Samples per class of the Fréchet distance, as many as there are test digits. The bias of the distance
-# depends on the number of samples.
+# Samples per class of the Fréchet distance, as many as there are test digits. The bias of the
+# distance depends on the number of samples.
 PER_CLASS = 100
 
 

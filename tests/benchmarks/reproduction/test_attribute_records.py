@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (40, 8, 8, 1)).astype("float32"
 
 
 def explained():
-    """A random StylEx whose classifier compares brightness with the median of its reconstructions."""
+    """A random StylEx whose classifier compares brightness with the median reconstruction."""
     keras.utils.set_random_seed(0)
     light = keras.Sequential(
         [keras.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]

@@ -1,4 +1,4 @@
-"""Rules of the claims on constructed numbers, and a queue that survives interruptions and errors."""
+"""Rules of the claims on constructed numbers, and a queue that survives interruptions."""
 
 import dataclasses
 import importlib
@@ -104,8 +104,8 @@ def test_rules(rule, variants, outcome):
         (Better("x", "b", ("a",)), "The x is higher with b (2 ± 0.1) than with A (1 ± 0.1)."),
         (
             Better("x", "a", ("b",), log=True, times=3),
-            "It is not the case that the x is lower by a factor of at least 3 with A (1 ± 0.1) than "
-            "with b (2 ± 0.1).",
+            "It is not the case that the x is lower by a factor of at least 3 with A (1 ± 0.1) "
+            "than with b (2 ± 0.1).",
         ),
         (
             Alike("x", ("a", "b"), log=True, share=1.0),
@@ -144,7 +144,7 @@ def test_a_missing_measure_is_named():
 
 @pytest.fixture
 def suite(monkeypatch):
-    """Two claims that share a variant, of an experiment that counts its runs and can raise errors."""
+    """Two claims that share a variant, of an experiment that counts its runs and can fail."""
     called, errors = [], {}
 
     def run(settings, seed, folder):
@@ -423,13 +423,13 @@ def test_a_claim_trains_a_recipe_and_continues(tmp_path, monkeypatch):
 
 def test_a_diverged_run_is_scored(tmp_path):
     from benchmarks.reproduction.claims import training
-    from kerasgan.callbacks import NonFiniteLoss
+    from kerasgan.callbacks import NonFiniteLossError
     from zoo import mnist_gan, recipe
 
     def build(settings):
         model = mnist_gan.build(settings)
         model.fit = lambda *arguments, **options: (_ for _ in ()).throw(
-            NonFiniteLoss("the loss is nan")
+            NonFiniteLossError("the loss is nan")
         )
         return model
 

@@ -6,12 +6,11 @@ import pytest
 from keras import layers, ops
 
 import zoo.mnist_gan
-from benchmarks.reproduction.variants import conditional_vae, flow
-from benchmarks.reproduction.variants import mnist_gan as variants
+from benchmarks.reproduction.variants import conditional_vae, flow, mnist_gan as variants
 from benchmarks.reproduction.variants.mnist_gan import RECIPE, VARIANTS
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses.variational import negative_elbo, normal_divergence
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan, mnist_gan
 from kerasgan.models.real_nvp import normal_log_prob
 from zoo import recipe
 
@@ -58,8 +57,8 @@ def test_every_variant_has_networks_for_digits(variant):
     assert set(changes) <= {
         "generator",
         "discriminator",
-        "latents",
-        "feature_matching",
+        "sample_latents",
+        "feature_matching_weight",
         "discriminator_loss",
     }
     if "generator" in changes:
@@ -87,7 +86,7 @@ def test_changed_networks():
         mnist_gan.build_generator(width=2),
         mnist_gan.build_discriminator(width=2, kernels=3),
     )
-    projection = mnist_gan.build_projection_discriminator(width=2)
+    projection = conditional_gan.build_discriminator(width=2)
     assert (
         names(variants.with_fifth_block(generator)).count("Conv2DTranspose") == 3
     )  # And the SmallConv2DTranspose.
@@ -95,7 +94,7 @@ def test_changed_networks():
     assert variants.with_third_convolution(discriminator).outputs[1].shape[-1] == 4 * 6 * 6
     assert names(variants.with_second_dense(discriminator)).count("Dense") == 2
     assert names(variants.with_norm(projection)).count("BatchNormalization") == 2
-    for network in (generator, mnist_gan.build_conditional_generator(width=2), discriminator):
+    for network in (generator, conditional_gan.build_generator(width=2), discriminator):
         assert not any("BatchNorm" in name for name in names(variants.without_norm(network)))
     pooled = variants.with_pooling(projection, layers.MaxPooling2D, 0.0)
     assert {layer.strides for layer in pooled.layers if isinstance(layer, layers.Conv2D)} == {
@@ -150,7 +149,7 @@ def test_unit_range_changes_the_gain_and_the_zero():
 
 def test_uniform_latents():
     latents = ops.convert_to_numpy(
-        RECIPE.build(settings("uniform_latents")).latents((1000, 4), seed=0)
+        RECIPE.build(settings("uniform_latents")).sample_latents((1000, 4), seed=0)
     )
     assert 0 <= latents.min() < 0.01 and 0.99 < latents.max() < 1
 

@@ -199,7 +199,7 @@ def test_a_score_with_the_full_protocol(tmp_path, monkeypatch, capsys):
     data = types.SimpleNamespace(embeddings=np.zeros([8, 10, DIM], "float32"))
     monkeypatch.setattr(full_scale.evaluate, "extractor", lambda name, weights: extractor)
     monkeypatch.setattr(full_scale.text_gan, "load", lambda *arguments: data)
-    monkeypatch.setattr(full_scale.checkpoints, "load_siblings", lambda path: (Model(), {}))
+    monkeypatch.setattr(full_scale.checkpoints, "load_sampling_model", lambda path: (Model(), {}))
     monkeypatch.setattr(scores, "missing", lambda *arguments: None)
     arguments = {"weights": "model.ckpt", "checkpoint": "G.h5", "results": tmp_path / "scores.json"}
     scores.run(["birds-256-gl-ncric500-64"], **arguments)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import metrics as cases
-from benchmarks.speed.baselines import metrics as baseline
-from benchmarks.speed.baselines import ms_ssim as ms_ssim_baseline
+from benchmarks.speed.baselines import metrics as baseline, ms_ssim as ms_ssim_baseline
 from benchmarks.speed.baselines.frechet import random_features
 from kerasgan.metrics.diversity import intra_class_diversity
 from kerasgan.metrics.inception_score import inception_score
