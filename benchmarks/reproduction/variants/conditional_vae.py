@@ -26,7 +26,7 @@ def elbo(log_likelihood: Any, divergence: Any) -> Any:
 
 @keras.saving.register_keras_serializable("benchmarks")
 def sigma_divergence(mean: Any, log_variance: Any) -> Any:
-    """Return `normal_divergence` with sigma in place of the variance: `[N, D]` to `[N]`.
+    """Return `normal_kl_divergence` with sigma in place of the variance: `[N, D]` to `[N]`.
 
     Training notes: "variance is sigma squared!".
     """

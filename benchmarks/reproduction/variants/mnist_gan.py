@@ -326,7 +326,7 @@ VARIANTS = {
     "no_feature_matching": lambda settings: {"feature_matching_weight": 0.0},
     "no_smoothing": lambda settings: {"discriminator_loss": classes.class_discriminator_loss},
     "noted_smoothing": lambda settings: {
-        "discriminator_loss": classes.noted_class_discriminator_loss
+        "discriminator_loss": classes.fake_weighted_class_discriminator_loss
     },
     "manual_rate": lambda settings: {},  # `callbacks` adds `LowerRate`.
     "max_pooling": _changed_discriminator(with_pooling, layers.MaxPooling2D, 0.0),

@@ -9,7 +9,7 @@ import zoo.mnist_gan
 from benchmarks.reproduction.variants import conditional_vae, flow, mnist_gan as variants
 from benchmarks.reproduction.variants.mnist_gan import RECIPE, VARIANTS
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
-from kerasgan.losses.variational import negative_elbo, normal_divergence
+from kerasgan.losses.variational import negative_elbo, normal_kl_divergence
 from kerasgan.models import conditional_gan, mnist_gan
 from kerasgan.models.real_nvp import normal_log_prob
 from zoo import recipe
@@ -266,7 +266,7 @@ def test_mistakes_of_the_vae():
     assert wrong.shape == (4,)
     np.testing.assert_allclose(  # log sigma is half of the log-variance.
         ops.convert_to_numpy(wrong),
-        ops.convert_to_numpy(normal_divergence(mean, log_variance / 2)),
+        ops.convert_to_numpy(normal_kl_divergence(mean, log_variance / 2)),
         rtol=1e-5,
     )
 

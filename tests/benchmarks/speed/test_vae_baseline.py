@@ -6,7 +6,11 @@ import torch
 from keras import ops
 
 from benchmarks.speed.baselines import vae as baseline
-from kerasgan.losses.variational import bernoulli_log_likelihood, negative_elbo, normal_divergence
+from kerasgan.losses.variational import (
+    bernoulli_log_likelihood,
+    negative_elbo,
+    normal_kl_divergence,
+)
 from kerasgan.models.conditional_vae import build_decoder, build_encoder
 
 
@@ -37,7 +41,7 @@ def test_loss_equals_kerasgans(copy_weights):
     mean, log_variance = ours[0]([images, labels])
     logits = ours[1]([mean + ops.exp(log_variance / 2) * noise, ops.convert_to_tensor(labels)])
     expected = negative_elbo(
-        bernoulli_log_likelihood(images, logits), normal_divergence(mean, log_variance)
+        bernoulli_log_likelihood(images, logits), normal_kl_divergence(mean, log_variance)
     )
     assert found.item() == pytest.approx(float(expected), rel=1e-5)
 
