@@ -167,7 +167,7 @@ def accuracies(classifier: Any, birds: Any, size: int) -> dict:
     side = birds.images.shape[1]
     edge = side * 3 // 38
     central = birds.images[:, edge : side - edge, edge : side - edge]
-    found = protocol.judged(classifier, protocol.resized(central, size))[1]
+    found = protocol.predict_attributes(classifier, protocol.resized(central, size))[1]
     right = found == birds.attributes
     names, means = [*synthetic.ATTRIBUTES, "all"], [*right.mean(axis=0), right.mean()]
     return {name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)}

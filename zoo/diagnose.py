@@ -156,7 +156,7 @@ def generate_birds(
             "the checkpoint does not name the text encoder that it was trained with; give "
             "--text_encoder"
         )
-    classifier, info = bird_attributes.shipped()
+    classifier, info = bird_attributes.load_bird_attribute_classifier()
     size = min(max(model.sizes), classifier.input_shape[1])
     training = birds(about.get("num_images", text_gan.Settings.num_images), 0, size)
     heldout = birds(HELD_OUT_BIRDS, 1, size)
@@ -240,7 +240,7 @@ def command(options: Options) -> None:
     for name, value in findings.items():
         if isinstance(value, (int, float)):
             print(f"{name:34} {value:.4g}")
-    for name in ("missing_classes", "unjudged_classes"):
+    for name in ("missing_classes", "rare_classes"):
         if findings.get(name):
             print(f"{name:34} {', '.join(findings[name])}")
     print(f"the page: {folder / 'index.html'}")

@@ -54,7 +54,7 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
         about = {"network": "the digit classifier", "weights_sha256": info["sha256"]}
         return ClassifierFeatures(network, about)
     if name == "bird_attribute_classifier":
-        network, info = bird_attributes.shipped()
+        network, info = bird_attributes.load_bird_attribute_classifier()
         about = {"network": "the bird attribute classifier", "weights_sha256": info["sha256"]}
         # Its logits are of seven attributes, so they are not the logits of one classification.
         return ClassifierFeatures(network, about, resize=True, logits=False)

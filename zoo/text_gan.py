@@ -452,7 +452,7 @@ def score(settings: Settings) -> Callable | None:
     if settings.data != "synthetic_birds":
         return None
     # Missing encoders must be reported before the training, not after it.
-    bird_attributes.shipped(), image_encoder(PAIR)
+    bird_attributes.load_bird_attribute_classifier(), image_encoder(PAIR)
     trained_by = damsm_encoder_of(vars(settings))
     return lambda model, samples: scores(
         model, settings.text_encoder, samples // 10, damsm_encoder=trained_by
