@@ -17,8 +17,7 @@ import re
 import time
 from typing import Any
 
-from zoo import cli, digit_classifier, lazy, scale
-from zoo import settings as fields
+from zoo import cli, digit_classifier, lazy, scale, settings as fields
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")

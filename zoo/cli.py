@@ -77,7 +77,7 @@ def unknown_flag(name: str, known: Iterable[str]) -> str:
 def _plain_error(text: str) -> str:
     """Rewords absl's errors: `flag --skip=x: Non-boolean argument to boolean flag`."""
     text = text.splitlines()[0]
-    if found := re.match(r"flag --(\w+)=(.*?): Non-boolean", text):
+    if found := re.match(r"flag --(\w+)=(.*?): \(?'?Non-boolean", text):
         return f"--{found[1]} must be true or false; received {shorten(found[2])}"
     return text
 

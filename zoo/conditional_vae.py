@@ -10,8 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from zoo import flow, lazy, recipe, scale
-from zoo import settings as fields
+from zoo import flow, lazy, recipe, scale, settings as fields
 
 keras = lazy.module("keras")
 np = lazy.module("numpy")

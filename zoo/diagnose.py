@@ -87,6 +87,8 @@ def run(
         raise ValueError(f"--out must name a folder that holds no other page; received {folder}")
     model = sample.load(checkpoint)
     generate, about = generator_of(model, checkpoint)
+    if generate is generate_birds:
+        check_birds(about, classes, text_encoder)
     with locks.locked(folder):
         given = generate(model, about, samples, seed, classes, text_encoder)
         findings = diagnostics.diagnose(**given)
@@ -147,15 +149,7 @@ def generate_birds(
 
     The images are at most as large as the input of the bird attribute classifier.
     """
-    known = synthetic.ATTRIBUTES
-    if classes not in known:
-        raise ValueError(f"--classes must be one of {', '.join(known)}; received {classes!r}")
-    name = text_encoder or about.get("text_encoder")
-    if not name:
-        raise ValueError(
-            "the checkpoint does not name the text encoder that it was trained with; give "
-            "--text_encoder"
-        )
+    known, name = synthetic.ATTRIBUTES, check_birds(about, classes, text_encoder)
     classifier, info = bird_attributes.load_bird_attribute_classifier()
     size = min(max(model.sizes), classifier.input_shape[1])
     training = birds(about.get("num_images", text_gan.Settings.num_images), 0, size)
@@ -172,6 +166,20 @@ def generate_birds(
         "names": known[classes],
         "extractor": of_attribute(extractor, place),
     }
+
+
+def check_birds(about: dict, classes: str, text_encoder: str | None) -> str:
+    """Returns the name of the text encoder. Raises ValueError if it or `classes` is unknown."""
+    known = synthetic.ATTRIBUTES
+    if classes not in known:
+        raise ValueError(f"--classes must be one of {', '.join(known)}; received {classes!r}")
+    name = text_encoder or about.get("text_encoder")
+    if not name:
+        raise ValueError(
+            "the checkpoint does not name the text encoder that it was trained with; give "
+            "--text_encoder"
+        )
+    return name
 
 
 def _generate(model, encode, captions, count, seed, size):

@@ -12,8 +12,7 @@ import json
 import pathlib
 import time
 
-from zoo import cli, lazy
-from zoo import settings as fields
+from zoo import cli, lazy, settings as fields
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")

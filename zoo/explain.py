@@ -17,8 +17,7 @@ import os
 import pathlib
 from typing import Any
 
-from zoo import classifier, cli, lazy, recipe, sample
-from zoo import settings as fields
+from zoo import classifier, cli, lazy, recipe, sample, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 

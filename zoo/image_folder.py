@@ -12,8 +12,7 @@ import dataclasses
 import sys
 from typing import Any
 
-from zoo import lazy, mnist_gan, recipe, scale
-from zoo import settings as fields
+from zoo import lazy, mnist_gan, recipe, scale, settings as fields
 from zoo.settings import setting
 
 batches = lazy.module("kerasgan.datasets.batches")

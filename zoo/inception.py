@@ -30,8 +30,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from zoo import cli, lazy, recipe
-from zoo import settings as fields
+from zoo import cli, lazy, recipe, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 

@@ -19,8 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo import cli, lazy, scale
-from zoo import settings as fields
+from zoo import cli, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
 from zoo.settings import Checked, current_names, setting

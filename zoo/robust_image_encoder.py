@@ -17,8 +17,7 @@ import pathlib
 import time
 from typing import Any
 
-from zoo import cli, lazy, text_encoder
-from zoo import settings as fields
+from zoo import cli, lazy, settings as fields, text_encoder
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 

@@ -17,8 +17,7 @@ import os
 import pathlib
 from typing import Any
 
-from zoo import cli, lazy
-from zoo import settings as fields
+from zoo import cli, lazy, settings as fields
 from zoo.settings import Checked, current_names, setting
 
 h5py = lazy.module("h5py")

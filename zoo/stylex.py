@@ -15,8 +15,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from zoo import classifier, lazy, recipe, scale
-from zoo import settings as fields
+from zoo import classifier, lazy, recipe, scale, settings as fields
 from zoo.settings import setting
 
 keras = lazy.module("keras")

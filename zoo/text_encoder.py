@@ -18,8 +18,7 @@ import pathlib
 import time
 from typing import Any
 
-from zoo import cli, lazy
-from zoo import settings as fields
+from zoo import cli, lazy, settings as fields
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 

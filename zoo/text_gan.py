@@ -10,8 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from zoo import lazy, recipe, scale
-from zoo import settings as fields
+from zoo import lazy, recipe, scale, settings as fields
 from zoo.settings import current_names, setting
 
 keras = lazy.module("keras")

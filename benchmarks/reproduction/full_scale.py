@@ -155,4 +155,4 @@ def sample(
                 size: ops.convert_to_numpy(x) for size, x in zip(model.sizes, images, strict=True)
             }
         else:
-            yield model.sample(texts, tuple(parts))
+            yield model.sample(embeddings=texts, noise=tuple(parts), sizes="all")

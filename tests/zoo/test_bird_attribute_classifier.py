@@ -20,12 +20,11 @@ from zoo.bird_attribute_classifier import (
     SIZE,
     TEST_SIZES,
     Settings,
-    WornPictures,
     accuracy,
     attribute_loss,
     run,
-    wear,
 )
+from zoo.training_data import DegradedBirds, degrade
 
 NEW = Settings(smallest=128, noise=0, light=0)
 TINY = Settings(epochs=1, batch_size=6, width=2, features=8)
@@ -36,13 +35,15 @@ def birds():
     return synthetic_birds("train", 24, size=152), synthetic_birds("test", 12)
 
 
-def test_wear_changes_only_as_much_as_it_is_told(birds):
+def test_degrade_changes_images_within_its_limits(birds):
     images = birds[0].images[:12, :128, :128]
-    np.testing.assert_array_equal(wear(images, NEW, np.random.default_rng(0)), from_uint8(images))
-    worn = wear(images, Settings(), np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        degrade(images, NEW, np.random.default_rng(0)), from_uint8(images)
+    )
+    worn = degrade(images, Settings(), np.random.default_rng(0))
     assert worn.dtype == np.float32 and worn.min() >= -1 and worn.max() <= 1
     assert 0.01 < np.abs(worn - from_uint8(images)).mean() < 0.1
-    blurred = wear(images, dataclasses.replace(NEW, smallest=40), np.random.default_rng(0))
+    blurred = degrade(images, dataclasses.replace(NEW, smallest=40), np.random.default_rng(0))
     edges, sharp = (
         np.abs(np.diff(x, axis=2)).mean((1, 2, 3)) for x in (blurred, from_uint8(images))
     )
@@ -51,8 +52,8 @@ def test_wear_changes_only_as_much_as_it_is_told(birds):
     )
 
 
-def test_wear_is_a_function_of_seed_epoch_and_index(birds):
-    one, other = (WornPictures(Settings(batch_size=8), birds[0]) for _ in range(2))
+def test_degradation_is_a_function_of_seed_epoch_and_index(birds):
+    one, other = (DegradedBirds(Settings(batch_size=8), birds[0], SIZE) for _ in range(2))
     other[0]
     for first, second in zip(one[2], other[2], strict=True):
         np.testing.assert_array_equal(first, second)

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import types
 
 import h5py
 import keras
@@ -39,7 +38,7 @@ def digits(monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "load", lambda *told: (images[:64], labels[:64]))
 
     def judge(model, samples):
-        light = float(model.sample(8, 1, "descriptor").mean())
+        light = float(model.sample(8, seed=1, by="descriptor").mean())
         return {
             RECIPE.monitor: light + 2,
             "protocol": {"descriptor": model.sampling_protocol("descriptor")},
@@ -180,18 +179,15 @@ def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, mess
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, **SMALL))
     told = capsys.readouterr().out
-    assert "descriptor " in told and "2 steps an epoch" in told
+    assert "descriptor " in told and "2 per epoch" in told
 
 
-def test_cifar10_says_in_one_line_what_is_missing(tmp_path, monkeypatch, capsys):
+def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("kerasgan.datasets.cifar10.URL", "http://127.0.0.1:9/cifar10")
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["coopnet"]))
     with pytest.raises(SystemExit):
-        recipe.start(
-            lambda arguments: recipe.dry_run(RECIPE, recipe.settings_of(RECIPE, "cifar10"))
-        )
+        tool("coopnet", preset="cifar10", folder=tmp_path / "run")
     line = capsys.readouterr().err
     assert (
         line.startswith("error: CIFAR-10 cannot be downloaded (")
@@ -204,14 +200,11 @@ def test_cifar10_says_in_one_line_what_is_missing(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
-def draw(monkeypatch, tmp_path):
+def draw(tool, tmp_path):
     """`zoo.sample` in this process: the file that it wrote."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
 
     def run(checkpoint, out="samples.h5", **values):
-        told = SAMPLE | {"checkpoint": str(checkpoint), "out": str(tmp_path / out)} | values
-        monkeypatch.setattr(sample, "FLAGS", types.SimpleNamespace(**told))
-        recipe.start(sample.shell)
+        tool("sample", checkpoint=checkpoint, out=tmp_path / out, **SAMPLE | values)
         return tmp_path / out
 
     return run
@@ -224,7 +217,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
             assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
-        expected = (model.sample(5, 3, by) + 1) * 127.5
+        expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
     with h5py.File(draw(path, n=5, statistics="running")) as file:

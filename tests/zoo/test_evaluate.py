@@ -14,7 +14,7 @@ from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
-from zoo import evaluate, recipe, text_gan
+from zoo import evaluation_images, text_gan
 
 RANDOM = np.random.default_rng(0)
 ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
@@ -38,21 +38,14 @@ DEFAULTS = dict.fromkeys(
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def call(tool, tmp_path, capsys):
     """The shell in this process: the JSON that it writes (None after an error), what it printed, its errors."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["evaluate"]))
     out = tmp_path / "scores.json"
 
     def run(**values):
-        told = {
-            name: str(value) if hasattr(value, "parts") else value for name, value in values.items()
-        }
-        monkeypatch.setattr(
-            evaluate, "FLAGS", types.SimpleNamespace(**DEFAULTS | {"out": str(out)} | told)
-        )
         out.unlink(missing_ok=True)
         try:
-            recipe.start(evaluate.shell)
+            tool("evaluate", **{"out": out} | values)
         except SystemExit as stopped:
             assert stopped.code == 1 and not out.exists()
         return json.loads(out.read_text()) if out.exists() else None, *capsys.readouterr()
@@ -212,7 +205,7 @@ def test_a_checkpoint_of_digits_by_the_digit_judge(call, tmp_path):
     gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=0)
     path = tmp_path / checkpoints.file_name("mnist_gan", "digits", 28, "G", 3)
     checkpoints.save_network(path, gan.generator, model=gan, epoch=3)
-    digits = evaluate.source("digits", 30, convert=True)
+    digits = evaluation_images.source("digits", 30, convert=True)
     np.savez(tmp_path / "digits.npz", images=np.concatenate([*digits]))
     options = dict(
         reference=tmp_path / "digits.npz", features="digit_classifier", metrics="is,fid", splits=2
@@ -245,7 +238,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         return types.SimpleNamespace(embeddings=embeddings)
 
     monkeypatch.setattr(text_gan, "load", load)
-    source = evaluate.source(path, 8)
+    source = evaluation_images.source(path, 8)
     batches = [*source.batches(5)]
     assert [batch.shape for batch in batches] == [(5, 64, 64, 3), (3, 64, 64, 3)]
     assert (
@@ -255,13 +248,13 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
     np.testing.assert_array_equal(np.concatenate([*source.batches(8)]), np.concatenate(batches))
     # another encoder at the same place is another source; COCO's own embeddings are of its split val
     embeddings += 1
-    assert evaluate.source(path, 8).fingerprint() != source.fingerprint()
+    assert evaluation_images.source(path, 8).fingerprint() != source.fingerprint()
     checkpoints.save_network(
         path, gan.generator, model=gan, epoch=1, info={"data": "coco", "text_encoder": ""}
     )
     assert (
         "captions of coco by embeddings of its own"
-        in evaluate.source(path, 8, data_dir="data").name
+        in evaluation_images.source(path, 8, data_dir="data").name
     )
     assert asked[0][:2] == ("synthetic_birds", "test") and asked[-1] == (
         "coco",
@@ -302,7 +295,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
             {"samples": "ones", "features": "vgg"},
             "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or a",
         ),
-        ({"samples": "ones", "features": "slim"}, "slim features need --inception=PREFIX"),
+        ({"samples": "ones", "features": "slim"}, "--features=slim needs --inception=PREFIX"),
         (
             {"samples": "ones", "features": "digit_classifier", "splits": 2},
             "images must be 28 x 28, as the classifier's",

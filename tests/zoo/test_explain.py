@@ -1,7 +1,6 @@
 """Explaining: from a model's files to attributes, numbers and a page; and bad input in one line."""
 
 import json
-import types
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from kerasgan.models import mnist_gan, style_probe
 from kerasgan.models.attfind import Attributes
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 from kerasgan.models.stylex import StylEx, build_encoder
-from zoo import explain, recipe
+from zoo import explain
 
 TINY = {"capacity": 1, "max_channels": 4}
 RNG = np.random.default_rng(0)
@@ -196,35 +195,10 @@ def test_a_folder_is_cut_in_two(tmp_path):
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    """The shell with flags of these values, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["explain"]))
-    given = {
-        "checkpoint": None,
-        "data": None,
-        "images": None,
-        "classes": None,
-        "names": None,
-        "target": 0,
-        "k": 2,
-        "count": 12,
-        "heldout": 20,
-        "strategies": ["shared"],
-        "selector": "effect",
-        "max_effect": None,
-        "same_class": False,
-        "probabilities": False,
-        "shift_size": 1.0,
-        "batch_size": 32,
-        "seed": 0,
-        "out": None,
-    }
-
-    def call(**values):
-        monkeypatch.setattr(explain, "FLAGS", types.SimpleNamespace(**given | values))
-        recipe.start(explain.shell)
-
-    return call
+def shell(tool):
+    """`python -m zoo.explain` in this process."""
+    given = {"k": 2, "count": 12, "heldout": 20, "batch_size": 32}
+    return lambda **values: tool("explain", **given | values)
 
 
 def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_path, capsys):
@@ -257,7 +231,7 @@ def test_the_shell_says_in_one_line_what_is_wrong(shell, checkpoint, tmp_path, c
     for values, message in (
         ({}, "--checkpoint must name a file or a preset ("),
         ({"checkpoint": "nope"}, "a preset must be one of"),
-        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx's; received"),
+        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx; "),
         ({"checkpoint": str(checkpoint)}, "dots"),
         (
             {"checkpoint": str(checkpoint), "data": "digits"},

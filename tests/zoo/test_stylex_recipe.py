@@ -97,7 +97,7 @@ def test_birds_and_a_classifier_from_a_file(few, tmp_path):
         RECIPE.build(recipe.settings_of(RECIPE, "birds_64", **TINY | birds | {"drawn": 8}))
     own = recipe.settings_of(RECIPE, "birds_64", **TINY | birds)
     model = RECIPE.build(own)
-    assert model.image_shape == (16, 16, 3) and RECIPE.draw(own)(model).shape == (
+    assert model.image_shape == (16, 16, 3) and RECIPE.sample_grid(own)(model).shape == (
         6 * 16,
         12 * 16,
         3,

@@ -10,17 +10,22 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
 import zoo.birds_64
 import zoo.birds_256
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import checkpoints
-from zoo import recipe, robust_image_encoder, sample, text_gan
+from zoo import recipe, robust_image_encoder, text_gan
 
-SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
+SMALL = {
+    "epochs": 2,
+    "batch_size": 8,
+    "width": 2,
+    "num_images": 24,
+    "grid_every": 1,
+    "score_every": 1,
+}
 SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
 DIM = 4
 
@@ -36,8 +41,7 @@ def letters(captions):
 def birds(monkeypatch):
     """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
     monkeypatch.setattr(
-        text_gan,
-        "synthetic_birds",
+        "kerasgan.datasets.synthetic_birds.synthetic_birds",
         lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
     )
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
@@ -60,23 +64,9 @@ def run(birds, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch):
-    """`zoo.sample` in this process."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
-    if "caption" not in flags.FLAGS:
-        with monkeypatch.context() as patched:
-            patched.setattr(recipe, "start", lambda shell: None)
-            sample.main()
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-    def called(**values):
-        with flagsaver.flagsaver(
-            **{k: str(v) if k in ("checkpoint", "out") else v for k, v in values.items()}
-        ):
-            recipe.start(sample.shell)
-
-    return called
+def call(tool):
+    """`python -m zoo.sample` in this process."""
+    return lambda **values: tool("sample", **values)
 
 
 def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
@@ -97,7 +87,7 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
     assert checkpoints.read_info(file)["text_encoder"] == "synthetic_birds_text"
     call(checkpoint=file, caption=["a small red bird", "a blue bird"], n=3, out=tmp_path / "a.png")
     assert "6 images in" in capsys.readouterr().out
-    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", num_images=24)
     with h5py.File(tmp_path / "a.h5") as written:
         assert (
             written["output_64"].shape == (48, 64, 64, 3) and written["output_64"].dtype == np.uint8
@@ -109,7 +99,7 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
         assert captions[0] == captions[1] != captions[2]
         first = written["output_64"][0]
     # Every picture has latents of its own, whatever the block it was computed in.
-    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", num_images=24)
     with h5py.File(tmp_path / "b.h5") as again:
         np.testing.assert_array_equal(again["output_64"][0], first)
         assert not np.array_equal(again["output_64"][1], first)
@@ -159,7 +149,7 @@ def test_settings_reach_the_model(birds):
 
 
 def test_small_pictures_show_whole_birds(birds):
-    settings = recipe.settings_of(birds, "quick", drawn=24)
+    settings = recipe.settings_of(birds, "quick", num_images=24)
     assert text_gan.loaded(settings).images[0].shape == (
         76,
         76,
@@ -214,9 +204,9 @@ def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
     model = birds.build(small)
     assert model.damsm_encoder is network and model.damsm_queue == 7
     named = [
-        text_gan.led_by(vars(small)),
-        text_gan.led_by({"damsm_weight": 1.0}),
-        text_gan.led_by({"guide": "mine"}),
+        text_gan.damsm_encoder_of(vars(small)),
+        text_gan.damsm_encoder_of({"damsm_weight": 1.0}),
+        text_gan.damsm_encoder_of({"guide": "mine"}),
     ]
     assert named == ["mine", "", None]
 
