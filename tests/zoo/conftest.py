@@ -14,7 +14,7 @@ def tool(monkeypatch):
     for `caption`.
     """
 
-    def run(name, *positional, **flags):
+    def run(name, /, *positional, **flags):
         words = [*positional]
         for flag, value in flags.items():
             if value is None:

@@ -144,9 +144,9 @@ def test_evaluate_asks_the_judge_of_birds(tmp_path, monkeypatch):
     [
         (
             {"data": "flowers"},
-            "only models of digits and drawn birds have a judge; .*, a HDGAN of flowers",
+            "evaluation classifiers exist only for .*, a HDGAN of flowers",
         ),
-        ({"data": "synthetic_birds", "text_encoder": ""}, "name it, --text_encoder"),
+        ({"data": "synthetic_birds", "text_encoder": ""}, "give --text_encoder"),
     ],
 )
 def test_evaluate_says_what_it_cannot_judge(tmp_path, info, message):

@@ -14,7 +14,7 @@ import zoo.coopnet
 from kerasgan import callbacks
 from kerasgan.io import checkpoints, presets
 from kerasgan.models.coopnet import CoopNet
-from zoo import evaluate, recipe, sample
+from zoo import evaluate, evaluation_images, recipe, sample
 
 RECIPE = zoo.coopnet.RECIPE
 SMALL = {
@@ -152,12 +152,13 @@ def test_the_shipped_presets_networks_fit_8_megabytes(tmp_path):
 
 
 def test_drawn_birds_and_folders(tmp_path):
-    birds = recipe.settings_of(RECIPE, "birds_32", drawn=5)
+    birds = recipe.settings_of(RECIPE, "birds_32", num_images=5)
     assert zoo.coopnet.loaded(birds)[0].shape == (5, 32, 32, 3)
     (tmp_path / "all").mkdir()
-    Image.new("RGB", (40, 50)).save(tmp_path / "all" / "a.png")
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 50)).save(tmp_path / "all" / name)
     own = recipe.settings_of(RECIPE, data=str(tmp_path), size=32, channels=3)
-    assert zoo.coopnet.loaded(own)[0].shape == (1, 32, 32, 3) and RECIPE.dataset(own) == "folder"
+    assert zoo.coopnet.loaded(own)[0].shape == (2, 32, 32, 3) and RECIPE.dataset(own) == "folder"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, mess
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, **SMALL))
     told = capsys.readouterr().out
-    assert "descriptor " in told and "2 per epoch" in told
+    assert "descriptor " in told and "125 per epoch" in told
 
 
 def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, capsys):
@@ -230,8 +231,8 @@ def test_either_player_draws(digits, draw, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"labels": ["3"]}, "draws neither labels nor captions: give --n"),
-        ({"caption": ["a bird"]}, "draws neither labels nor captions: give --n"),
+        ({"labels": ["3"]}, "takes neither labels nor captions: give --n"),
+        ({"caption": ["a bird"]}, "takes neither labels nor captions: give --n"),
         (
             {"checkpoint": "mnist_gan_digits", "by": "descriptor"},
             "in inference mode: --by is for CoopNet",
@@ -242,7 +243,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         ),
         (
             {"checkpoint": "synthetic_birds_text"},
-            "--checkpoint must draw images; received synthetic_birds_text, a JointEmbed",
+            "--checkpoint must generate images; synthetic_birds_text is a JointEmbed",
         ),
     ],
 )
@@ -269,10 +270,10 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
         sample.load(tmp_path / "preset" / "G.h5"),
     )
     np.testing.assert_array_equal(
-        of_folder.sample(4, 0, "descriptor"), of_file.sample(4, 0, "descriptor")
+        of_folder.sample(4, seed=0, by="descriptor"), of_file.sample(4, seed=0, by="descriptor")
     )
     np.testing.assert_allclose(
-        of_file.sample(4, 0, "descriptor"), model.sample(4, 0, "descriptor"), atol=0.01
+        of_file.sample(4, seed=0, by="descriptor"), model.sample(4, seed=0, by="descriptor"), atol=0.01
     )
 
 
@@ -296,18 +297,18 @@ def test_evaluate_asks_the_judge_of_digits_only(digits, tmp_path, monkeypatch):
     assert evaluate.score(saved(tmp_path), 1000, seed=4) == (1000, 4)
     with pytest.raises(
         ValueError,
-        match="only models of digits and drawn birds have a judge; .*, a CoopNet of folder",
+        match="evaluation classifiers exist only for .*, a CoopNet of folder",
     ):
         evaluate.score(saved(tmp_path, data="folder"))
 
 
 def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
     path = saved(tmp_path)
-    source = evaluate.source(path, 11, seed=3, by="descriptor", convert=True)
+    source = evaluation_images.source(path, 11, seed=3, by="descriptor", convert=True)
     drawn = np.concatenate([*source.batches(4)])
     np.testing.assert_allclose(
-        drawn[..., :1], (sample.load(path).sample(11, 3, "descriptor") + 1) * 127.5, atol=0.6
+        drawn[..., :1], (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5, atol=0.6
     )
     assert "by descriptor, statistics batch of 8 chains, steps 2" in source.name
     with pytest.raises(ValueError, match="--by is for CoopNet"):
-        evaluate.source("mnist_gan_digits", 10, by="descriptor")
+        evaluation_images.source("mnist_gan_digits", 10, by="descriptor")

