@@ -273,7 +273,9 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
         of_folder.sample(4, seed=0, by="descriptor"), of_file.sample(4, seed=0, by="descriptor")
     )
     np.testing.assert_allclose(
-        of_file.sample(4, seed=0, by="descriptor"), model.sample(4, seed=0, by="descriptor"), atol=0.01
+        of_file.sample(4, seed=0, by="descriptor"),
+        model.sample(4, seed=0, by="descriptor"),
+        atol=0.01,
     )
 
 
@@ -307,7 +309,9 @@ def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
     source = evaluation_images.source(path, 11, seed=3, by="descriptor", convert=True)
     drawn = np.concatenate([*source.batches(4)])
     np.testing.assert_allclose(
-        drawn[..., :1], (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5, atol=0.6
+        drawn[..., :1],
+        (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5,
+        atol=0.6,
     )
     assert "by descriptor, statistics batch of 8 chains, steps 2" in source.name
     with pytest.raises(ValueError, match="--by is for CoopNet"):
