@@ -224,7 +224,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
             assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
-        expected = (model.sample(5, 3, by) + 1) * 127.5
+        expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
     with h5py.File(draw(path, n=5, statistics="running")) as file:
