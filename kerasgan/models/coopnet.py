@@ -38,7 +38,7 @@ from kerasgan.layers.convolution import conv2d, conv2d_transpose
 from kerasgan.layers.summed_dense import SummedDense
 from kerasgan.models import coopnet_diagnostics as diagnostics
 from kerasgan.models.coopnet_sampling import CoopNetSampling
-from kerasgan.ops.langevin import langevin, lengths
+from kerasgan.ops.langevin import langevin, norms
 from kerasgan.training import AdversarialModel
 
 # Settings for `build`: the authors' code for scenes of 64 pixels and for digits, and the PyTorch
@@ -490,15 +490,15 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     def _report(self, g_loss, d_loss, proposals, revised, real, chains):
         """Reports losses and diagnostics; see `reports`."""
-        distance = lengths(revised - proposals)
-        size = ops.maximum(lengths(proposals), 1e-12)
+        distance = norms(revised - proposals)
+        size = ops.maximum(norms(proposals), 1e-12)
         few = slice(0, 16)  # enough for an estimate of the mean
         impulse = diagnostics.impulse_noise
         return self.report(
             generator_loss=g_loss,
             descriptor_loss=d_loss,
             travel=ops.mean(distance / size),
-            travel_to_data=ops.mean(distance) / ops.mean(lengths(real)),
+            travel_to_data=ops.mean(distance) / ops.mean(norms(real)),
             clipped=ops.mean(ops.cast(ops.abs(revised) > 1.0, "float32")),
             spread=ops.std(revised) / (ops.std(real) + 1e-12),
             reconstruction=ops.mean(ops.square(revised - proposals)),

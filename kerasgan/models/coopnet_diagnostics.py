@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.images import check_images
-from kerasgan.ops.langevin import lengths, prior_rate
+from kerasgan.ops.langevin import norms, prior_rate
 
 # The largest published values; of sigma the smallest.
 PUBLISHED = {"step_size": 0.002, "steps": 15, "sigma": 0.016, "learning_rate": 0.01}
@@ -245,7 +245,7 @@ def calibrate_langevin(
     images = ops.convert_to_tensor(check_images(images, model.image_shape))
     gradient = ops.stop_gradient(model.input_gradient(model.score, images))
     gradient = gradient - images / model.sigma**2
-    ratio = float(ops.convert_to_numpy(ops.mean(lengths(gradient)) / ops.mean(lengths(images))))
+    ratio = float(ops.convert_to_numpy(ops.mean(norms(gradient)) / ops.mean(norms(images))))
     step_size = math.sqrt(2 * target / ratio)
     return {
         "step_size": step_size,

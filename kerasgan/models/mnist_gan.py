@@ -210,7 +210,7 @@ class MnistGAN(ConditionalGAN):
             )
         if discriminator_loss is None:
             discriminator_loss = (
-                class_losses.noted_class_discriminator_loss
+                class_losses.fake_weighted_class_discriminator_loss
                 if reproduce_training_notes
                 else class_losses.smoothed_class_discriminator_loss
             )

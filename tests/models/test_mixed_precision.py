@@ -133,4 +133,8 @@ def test_three_steps(name, policy):
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_model_and_policy(name, policy):
-    three_steps(name, policy)
+    if (NAME, policy) == ("torch", "mixed_float16"):
+        with pytest.raises(ValueError, match="PyTorch does not train float16 convolutions on CPUs"):
+            three_steps(name, policy)
+    else:
+        three_steps(name, policy)
