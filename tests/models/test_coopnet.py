@@ -179,7 +179,7 @@ def test_one_step_in_closed_form(monkeypatch):
     )
 
 
-# Two steps from the same weights and latents without noise: summed mean change of the weights of each
+# Two steps from the same weights and latents without noise: summed mean weight change of each
 # player, and `travel`.
 AGREED = {"plain": (0.075524, 0.052012, 0.125485), "inferred": (0.074719, 0.052029, 0.125426)}
 
