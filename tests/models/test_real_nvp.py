@@ -166,7 +166,7 @@ def test_sample():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Couplings(6, scales=2), "size must be a multiple of 2 .* received 6 and 2 scales"),
+        (lambda: Couplings(6, scales=2), "size must be a multiple of 2 .* received size 6 and 2 scales"),
         (lambda: Couplings(4, depth=3), "depth must be a multiple of 4 .* received 3"),
         (lambda: small().sample(n=1, labels=[1]), "takes n or labels, one of them"),
         (lambda: small().sample(labels=[3]), r"labels must be in 0\.\.2"),
