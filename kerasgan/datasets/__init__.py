@@ -1,1 +1,1 @@
-"""Data: loaders give channels-last images in [-1, 1]; `Batches` hands them to `fit`."""
+"""Data sets. Loaders return channels-last images in [-1, 1]; `Batches` feeds them to `fit`."""

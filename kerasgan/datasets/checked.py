@@ -1,21 +1,28 @@
-"""Data sets whose every batch is checked on the host as it passes: Keras', TensorFlow's, torch's and generators."""
+"""Checks every batch of a data set on the host: Keras, TensorFlow, PyTorch and generators."""
 
 import copy
 import types
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
 
 
 class Checked:
-    """Wraps what `fit` takes; remembers the first batch that did not fit.
+    """Wraps data sets for `fit` and remembers the first batch that failed the check.
 
-    A framework wraps an exception of its data pipeline into pages of its own: `error` is the one line.
+    Frameworks bury an exception of the data pipeline in a long message of their own. `error` is
+    the original exception with its one line.
 
     Args:
-        check: function of a batch that returns it, or raises a ValueError.
+        check: Function of a batch that returns the batch or raises `ValueError`.
+
+    Attributes:
+        error: The first exception raised by `check`, or `None`.
     """
 
-    def __init__(self, check):
+    def __init__(self, check: Callable[[Any], Any]):
         self._check, self.error = check, None
 
     def __call__(self, batch):
@@ -25,13 +32,13 @@ class Checked:
             self.error = self.error or error
             raise
 
-    def wrap(self, data):
-        """A data set of checked batches, or None where `data` is no data set that we know."""
+    def wrap(self, data: Any) -> Any:
+        """Returns a data set of checked batches, or `None` if the type of `data` is not known."""
         kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(data).__mro__}
         if isinstance(data, keras.utils.PyDataset):
             return CheckedDataset(data, self)
         if isinstance(data, types.GeneratorType):
-            return (self(batch) for batch in data)
+            return (_copied(self(batch)) for batch in data)
         if any(
             kind.startswith("tensorflow.python.") and kind.endswith(".DatasetV2") for kind in kinds
         ):
@@ -62,7 +69,7 @@ class Checked:
         return dataset.map(check)
 
     def _torch(self, loader):
-        def single(x):  # still of torch: Keras asks each for its `cpu()`
+        def single(x):  # Stays a torch tensor: Keras calls its `cpu()`.
             return x.float() if hasattr(x, "is_floating_point") and x.is_floating_point() else x
 
         def batches(self_):
@@ -75,24 +82,35 @@ class Checked:
         return checked
 
 
+def _copied(batch):
+    """Copies the arrays of a batch.
+
+    TensorFlow's `py_func` uses the memory of NumPy arrays directly, and mixed-precision training
+    was seen to write scaled values into it. Without the copy, the user's own array would change.
+    """
+    return keras.tree.map_structure(
+        lambda x: np.array(x) if isinstance(x, np.ndarray) else x, batch
+    )
+
+
 class CheckedDataset(keras.utils.PyDataset):
-    """Another `PyDataset`, each of whose batches is checked.
+    """A `PyDataset` that checks and copies each batch of another one.
 
     Args:
-        data: the `PyDataset`.
-        check: function of a batch that returns it, or raises a ValueError.
+        data: The `PyDataset`.
+        check: Function of a batch that returns the batch or raises `ValueError`.
     """
 
-    def __init__(self, data, check):
+    def __init__(self, data: keras.utils.PyDataset, check: Callable[[Any], Any]):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.check = data, check
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         return self.data.num_batches
 
     def __getitem__(self, index):
-        return self.check(self.data[index])
+        return _copied(self.check(self.data[index]))
 
     def on_epoch_begin(self):
         self.data.on_epoch_begin()
