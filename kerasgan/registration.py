@@ -24,6 +24,7 @@ CLASSES = {
     "kerasgan.layers.summed_dense": ("SummedDense",),
     "kerasgan.losses.adversarial": ("NoisyLabels",),
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
+    "kerasgan.models.conditional_gan": ("ConditionalGAN",),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
@@ -47,6 +48,11 @@ ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImage
 # Function names in files that earlier versions saved.
 FUNCTION_ALIASES = {
     "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),
+    "noted_class_discriminator_loss": (
+        "kerasgan.losses.classes",
+        "fake_weighted_class_discriminator_loss",
+    ),
+    "normal_divergence": ("kerasgan.losses.variational", "normal_kl_divergence"),
     "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
 }
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.

@@ -16,6 +16,7 @@ once, with `keras.ops`, and compiles it with one optimizer a player.
 import contextlib
 import functools
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -124,6 +125,13 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
+class _Presets:
+    """Class property: the shipped presets of a model class, from name to description."""
+
+    def __get__(self, model: Any, cls: type) -> dict[str, str]:
+        return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
+
+
 class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
@@ -148,6 +156,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
     """
 
+    presets = _Presets()
     players = ("generator", "discriminator")
     conditioning = None
     sampling_networks = ("generator",)
@@ -237,7 +246,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
-        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+        half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
+        if not backend.trains_float16_convolutions() and any(
+            "Conv" in type(x).__name__ for x in half
+        ):
+            raise ValueError(
+                "PyTorch does not train float16 convolutions on CPUs: use the policy mixed_bfloat16 or a GPU; "
+                f"received float16 layers such as {half[0].name}"
+            )
+        if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
         group = PlayerOptimizers(optimizers)
@@ -252,6 +269,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         )
         self._loss_tracker = None  # Keras' one loss; ours are in `report`
         self.built = True
+
+    def _player_layers(self):
+        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its own."""
+        networks = [network for player in self.players for network in self.player_layers(player)]
+        return [layer for network in networks for layer in network._flatten_layers()]
 
     def get_compile_config(self):
         if not self.compiled:
@@ -405,8 +427,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list.
 
         Args:
-            player: whose loss the gradient is part of. Under float16 the backward pass then carries that player's loss
-                scale, which is taken out again: small gradients would else underflow.
+            player: Player whose loss the gradient is part of. Under float16 the backward pass then carries that
+                player's loss scale, at most 128, and the result is divided by it: small gradients would underflow.
         """
         scale = self._scale(player)
         if scale is None:
@@ -424,15 +446,18 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """The loss scale of a player's optimizer, or None where it has none."""
         optimizer = self.optimizer[player] if player and self.compiled else None
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
+        if not scales:
+            return None
+        # The loss scale starts at 2^15, which would overflow the large gradients of path lengths.
+        return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
     def frozen_moving_statistics(self, fn):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
         return backend.frozen_moving_statistics(fn)
 
-    def lazy_regularization(self, steps, player, fn):
-        """`fn()` in each `steps`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, steps), 0)
+    def lazy_regularization(self, every, player, fn):
+        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
+        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
             due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
         )
@@ -483,7 +508,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def distribute_strategy(self):
         """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
         themselves, unless their own options ask for it."""
-        return backend.untuned(super().distribute_strategy)
+        return backend.without_autotune(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
@@ -588,10 +613,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             watching.append(Checked(functools.partial(spec.check, training=training)))
             wrapped = watching[-1].wrap(data[0])
             if wrapped is not None:
+                if hasattr(data[0], "element_spec"):  # of `tf.data`: known before the first step
+                    spec.check_traced(data[0].element_spec, training)
                 return wrapped, *data[1:]
-            data = tuple(
-                np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data
-            )
+            data = tuple(_array_of_numbers(x) for x in data)
             data = spec.check(data, training)
             if batches:
                 batch_size, split = batches
@@ -599,7 +624,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 spec.check_split(int(count * (1 - split)), batch_size)
             return data
 
-        with backend.kept(self):
+        with backend.restored_on_failure(self):
             try:
                 yield checked
             except Exception as error:
@@ -693,6 +718,13 @@ class Critic:
 
     def input_gradient(self, x):
         return self.model.input_gradient(self.fn, x, self.player)
+
+
+def _array_of_numbers(x):
+    """An array of a list or tuple of numbers, such as labels; anything else as it is."""
+    if isinstance(x, (list, tuple)) and x and all(map(np.isscalar, keras.tree.flatten(x))):
+        return np.asarray(x)
+    return x
 
 
 def _checked_step(step, training):

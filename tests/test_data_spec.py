@@ -191,7 +191,7 @@ def test_numbers_and_ignored_parts():
     spec = DataSpec(
         (
             Images((4, 4, 1)),
-            Numbers((2,), "labels", integer=True, least=-1, most=(2, 5)),
+            Numbers((2,), "labels", integer=True, minimum=-1, maximum=(2, 5)),
             Ignored("rest"),
         ),
         optional=1,

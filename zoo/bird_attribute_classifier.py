@@ -23,7 +23,12 @@ from kerasgan.datasets.synthetic_birds import ATTRIBUTES, draw_bird, synthetic_b
 from kerasgan.encoders.char_cnn_rnn import CaptionedPairs
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints, files, locks
-from kerasgan.metrics.protocols.bird_attributes import JUDGE_FOLDER, VALUES, judged, resized
+from kerasgan.metrics.protocols.bird_attributes import (
+    CLASSIFIER_FOLDER,
+    VALUES,
+    predict_attributes,
+    resized,
+)
 from kerasgan.models.classifier import build_deep_classifier
 from zoo import recipe
 from zoo.command import shell_command
@@ -37,7 +42,7 @@ TEST_SIZES = (64, 128, 256)
 class Settings(Checked):
     """What a run of the recipe may change."""
 
-    output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
+    output_dir: str = setting(str(CLASSIFIER_FOLDER), "folder of the judge and its log")
     images: int = setting(8000, "birds to train on", least=1)
     epochs: int = setting(9, "epochs in all; the weights after the last are kept", least=1)
     batch_size: int = setting(50, "images a step", least=1)
@@ -193,7 +198,7 @@ def accuracies(judge, birds, size):
     middle = birds.images[
         :, edge : birds.images.shape[1] - edge, edge : birds.images.shape[1] - edge
     ]
-    right = judged(judge, resized(middle, size))[1] == birds.attributes
+    right = predict_attributes(judge, resized(middle, size))[1] == birds.attributes
     means = dict(zip([*ATTRIBUTES, "all"], [*right.mean(axis=0), right.mean()], strict=True))
     return {name: round(float(mean), 4) for name, mean in means.items()}
 

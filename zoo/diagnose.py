@@ -97,7 +97,7 @@ def of_birds(model, about, samples, seed, classes, text_encoder):
         raise ValueError(
             "the checkpoint does not say which text encoder it was trained with: name it, --text_encoder"
         )
-    judge, info = bird_attributes.shipped()
+    judge, info = bird_attributes.load_bird_attribute_classifier()
     size = min(max(model.sizes), judge.input_shape[1])
     training = birds(about.get("drawn", text_gan.Settings.drawn), 0, size)
     heldout = birds(UNSEEN, 1, size)
@@ -173,7 +173,7 @@ def shell(arguments):
     for name, value in findings.items():
         if isinstance(value, (int, float)):
             print(f"{name:34} {value:.4g}")
-    for name in ("missing_classes", "unjudged_classes"):
+    for name in ("missing_classes", "rare_classes"):
         if findings[name]:
             print(f"{name:34} {', '.join(findings[name])}")
     print(f"the page: {folder / 'index.html'}")

@@ -19,7 +19,7 @@ from keras import ops
 from kerasgan.datasets.batches import Batches
 from kerasgan.datasets.digits import load_digits
 from kerasgan.io import checkpoints, files, locks
-from kerasgan.metrics.protocols.digits import JUDGE_FOLDER
+from kerasgan.metrics.protocols.digits import CLASSIFIER_FOLDER
 from kerasgan.models.classifier import build_classifier
 from zoo import recipe
 from zoo.command import shell_command
@@ -30,7 +30,7 @@ from zoo.settings import Checked, setting
 class Settings(Checked):
     """What a run of the recipe may change."""
 
-    output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
+    output_dir: str = setting(str(CLASSIFIER_FOLDER), "folder of the judge and its log")
     epochs: int = setting(60, "epochs in all; the weights after the last are kept", least=1)
     batch_size: int = setting(64, "images a step", least=1)
     learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)

@@ -167,7 +167,7 @@ def extractor(name="inception", weights=None):
             network, {"network": "the digit judge", "weights_sha256": info["sha256"]}
         )
     if name == "bird_attribute_classifier":
-        network, info = bird_attributes.shipped()
+        network, info = bird_attributes.load_bird_attribute_classifier()
         about = {"network": "the bird judge", "weights_sha256": info["sha256"]}
         return ClassifierFeatures(
             network, about, resize=True, logits=False

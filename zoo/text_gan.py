@@ -13,7 +13,7 @@ from kerasgan import images
 from kerasgan.datasets.captioned import CaptionedBatches
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import checkpoints, presets
-from kerasgan.metrics.protocols.bird_attributes import shipped
+from kerasgan.metrics.protocols.bird_attributes import load_bird_attribute_classifier
 from kerasgan.metrics.protocols.birds import score_birds
 from kerasgan.models import hdgan
 from kerasgan.schedules import Halved
@@ -304,7 +304,10 @@ def score(settings):
     """Of drawn birds only, on a tenth of the samples: pictures of 256 pixels cost more than digits."""
     if settings.data != "synthetic_birds":
         return None
-    shipped(), image_encoder(PAIR)  # what is missing is told before training, not after it
+    (
+        load_bird_attribute_classifier(),
+        image_encoder(PAIR),
+    )  # what is missing is told before training, not after it
     return lambda model, samples: scores(
         model, settings.text_encoder, samples // 10, led_by=led_by(vars(settings))
     )

@@ -5,6 +5,7 @@ import functools
 
 import keras
 import torch
+from keras.src.backend.torch.core import get_device
 
 from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
 
@@ -15,12 +16,13 @@ __all__ = [
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
+    "restored_on_failure",
+    "prefers_matmul",
     "remat",
     "step",
     "vjp",
-    "untuned",
+    "trains_float16_convolutions",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -142,11 +144,15 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     return strategy
 
 
-def prefers_products():
+def trains_float16_convolutions() -> bool:
+    return str(get_device()) != "cpu"
+
+
+def prefers_matmul():
     return False
 
 
@@ -154,5 +160,5 @@ def image_conv(x, kernel, strides, padding):
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
 
 
-def kept(model):
+def restored_on_failure(model):
     return contextlib.nullcontext()

@@ -38,7 +38,7 @@ class Checked:
         if isinstance(data, keras.utils.PyDataset):
             return CheckedDataset(data, self)
         if isinstance(data, types.GeneratorType):
-            return (_copied(self(batch)) for batch in data)
+            return (_owned(self(batch)) for batch in data)
         if any(
             kind.startswith("tensorflow.python.") and kind.endswith(".DatasetV2") for kind in kinds
         ):
@@ -82,17 +82,6 @@ class Checked:
         return checked
 
 
-def _copied(batch):
-    """Copies the arrays of a batch.
-
-    TensorFlow's `py_func` uses the memory of NumPy arrays directly, and mixed-precision training
-    was seen to write scaled values into it. Without the copy, the user's own array would change.
-    """
-    return keras.tree.map_structure(
-        lambda x: np.array(x) if isinstance(x, np.ndarray) else x, batch
-    )
-
-
 class CheckedDataset(keras.utils.PyDataset):
     """A `PyDataset` that checks and copies each batch of another one.
 
@@ -110,10 +99,17 @@ class CheckedDataset(keras.utils.PyDataset):
         return self.data.num_batches
 
     def __getitem__(self, index):
-        return _copied(self.check(self.data[index]))
+        return _owned(self.check(self.data[index]))
 
     def on_epoch_begin(self):
         self.data.on_epoch_begin()
 
     def on_epoch_end(self):
         self.data.on_epoch_end()
+
+
+def _owned(batch):
+    """Copies the arrays of a batch, since TensorFlow may write into the memory it is given."""
+    return keras.tree.map_structure(
+        lambda x: np.array(x) if isinstance(x, np.ndarray) else x, batch
+    )

@@ -254,7 +254,7 @@ class JointEmbedding(AdversarialModel):
 
     def data_spec(self):
         shape, most = tuple(self.image_encoder.input_shape[1:]), len(ALPHABET) - 1
-        characters = Numbers((LENGTH,), "characters", integer=True, least=-1, most=most)
+        characters = Numbers((LENGTH,), "characters", integer=True, minimum=-1, maximum=most)
         return DataSpec((Images(shape), characters, Labels()))
 
     def _loss(self, data, training):

@@ -82,7 +82,7 @@ class RobustImageEncoder(AdversarialModel):
             for side in (self.image_encoder.input_shape, self.image_encoder.output_shape)
         )
         most = tuple(values - 1 for values in self.labels)
-        labels = Numbers((len(most),), "labels", integer=True, least=-1, most=most)
+        labels = Numbers((len(most),), "labels", integer=True, minimum=-1, maximum=most)
         return DataSpec((Images(shape), labels, Numbers(dim, "vectors")))
 
     def loss_of(self, images, labels, vectors, training=False):

@@ -27,8 +27,7 @@ import warnings
 import keras
 import numpy as np
 
-from kerasgan import losses
-from kerasgan import ops as operations
+from kerasgan import losses, ops as operations
 from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5

@@ -84,7 +84,7 @@ def diagnose(
         nearest_sample_ratio: the same of the distance to the nearest other sample, over what is usual among as many
             training images.
         near_duplicates: share at most as far from another sample as the 1st percentile there; real ones get 0.01.
-        And `missing_classes`, `unjudged_classes` (too rare for so few samples), `least_diverse_class`, `classes` (a
+        And `missing_classes`, `rare_classes` (too rare for so few samples), `least_diverse_class`, `classes` (a
         dictionary each, with the usual distance to the nearest training image; pixels in grey levels, root mean
         square), `distances` (quantiles of them over the usual), `examples` (places in `samples` and `training`, with
         such distances) and `protocol`. A diversity of fewer than 10 images is None.
@@ -257,7 +257,7 @@ def _shares(classes, names):
     numbers = {
         "classes_missing": int(missing.sum()),
         "missing_classes": [name for name, is_so in zip(names, missing, strict=True) if is_so],
-        "unjudged_classes": [name for name, is_so in zip(names, judged, strict=True) if not is_so],
+        "rare_classes": [name for name, is_so in zip(names, judged, strict=True) if not is_so],
         "class_share_distance": float(np.abs(shares - real).sum() / 2),
         "class_share_chance": float(chance),
     }

@@ -17,7 +17,11 @@ from keras import layers, ops
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
-from kerasgan.losses.variational import bernoulli_log_likelihood, negative_elbo, normal_divergence
+from kerasgan.losses.variational import (
+    bernoulli_log_likelihood,
+    negative_elbo,
+    normal_kl_divergence,
+)
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
@@ -106,7 +110,7 @@ class ConditionalVAE(AdversarialModel):
         encoder=None,
         decoder=None,
         *,
-        divergence=normal_divergence,
+        divergence=normal_kl_divergence,
         objective=negative_elbo,
         classes=10,
         seed=0,
@@ -153,7 +157,7 @@ class ConditionalVAE(AdversarialModel):
             images, self.decoder([codes, labels], training=training)
         )
         loss = self.objective(likelihood, self.divergence(mean, log_variance))
-        divergence = normal_divergence(mean, log_variance)
+        divergence = normal_kl_divergence(mean, log_variance)
         report = {
             "elbo": -negative_elbo(likelihood, divergence),
             "log_likelihood": ops.mean(likelihood),

@@ -31,7 +31,7 @@ from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
 from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.summed_dense import SummedDense
-from kerasgan.ops.langevin import langevin, lengths, prior_rate
+from kerasgan.ops.langevin import langevin, norms, prior_rate
 from kerasgan.training import AdversarialModel
 
 # What `build` takes: the authors' code for scenes of 64 pixels, theirs for digits, the port's defaults, its CIFAR-10.
@@ -473,13 +473,13 @@ class CoopNet(AdversarialModel):
 
     def _report(self, g_loss, d_loss, drawn, revised, real, chains):
         """The losses, and how far the chains have come and where to; see `reports`."""
-        way, size = lengths(revised - drawn), ops.maximum(lengths(drawn), 1e-12)
+        way, size = norms(revised - drawn), ops.maximum(norms(drawn), 1e-12)
         few = slice(0, 16)  # enough for a mean
         return self.report(
             generator_loss=g_loss,
             descriptor_loss=d_loss,
             travel=ops.mean(way / size),
-            travel_to_data=ops.mean(way) / ops.mean(lengths(real)),
+            travel_to_data=ops.mean(way) / ops.mean(norms(real)),
             clipped=ops.mean(ops.cast(ops.abs(revised) > 1.0, "float32")),
             spread=ops.std(revised) / (ops.std(real) + 1e-12),
             reconstruction=ops.mean(ops.square(revised - drawn)),
@@ -611,7 +611,7 @@ class CoopNet(AdversarialModel):
             raise ValueError(f"target must be above 0; received {target}")
         images = ops.convert_to_tensor(check_images(images, self.image_shape))
         pull = ops.stop_gradient(self.input_gradient(self.score, images)) - images / self.sigma**2
-        ratio = float(ops.convert_to_numpy(ops.mean(lengths(pull)) / ops.mean(lengths(images))))
+        ratio = float(ops.convert_to_numpy(ops.mean(norms(pull)) / ops.mean(norms(images))))
         step_size = math.sqrt(2 * target / ratio)
         drift = self._settled("step_size") ** 2 / 2 * ratio
         return {

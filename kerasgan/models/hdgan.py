@@ -26,7 +26,14 @@ from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
-from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
+from kerasgan.losses.matching import (
+    KINDS,
+    LOSSES,
+    adversarial_loss,
+    damsm_loss,
+    image_term,
+    pair_term,
+)
 from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
@@ -557,9 +564,10 @@ class HDGAN(AdversarialModel):
         """The loss of fakes from `draw` and their logits from `judge`, and its parts: divergence and DAMSM."""
         *images, mean, log_deviation = fakes
         divergence = conditioning_divergence(mean, log_deviation)
-        pair = sum(verdict(heads[0], True, self.loss_kind) for heads in logits)
+        pair = sum(adversarial_loss(heads[0], True, self.loss_kind) for heads in logits)
         image = sum(
-            _mean([verdict(head, True, self.loss_kind) for head in heads[1:]]) for heads in logits
+            _mean([adversarial_loss(head, True, self.loss_kind) for head in heads[1:]])
+            for heads in logits
         )
         damsm = self.damsm(images, embeddings, training)
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm

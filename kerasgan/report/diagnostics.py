@@ -109,9 +109,9 @@ def _class_shares(findings, most=50):
         )
     if findings["missing_classes"]:
         parts.append(f"Missing: {', '.join(findings['missing_classes'])}.")
-    if findings["unjudged_classes"]:
+    if findings["rare_classes"]:
         parts.append(
-            f"Too rare to miss among so few samples: {', '.join(findings['unjudged_classes'])}."
+            f"Too rare to miss among so few samples: {', '.join(findings['rare_classes'])}."
         )
     longest = max(max(row["share"], row["data_share"]) for row in rows)
     cells = []

@@ -69,9 +69,7 @@ def test_nearest_finds_a_copy_at_zero_and_the_first_of_equals():
 
 
 def test_real_images_get_what_real_images_get(real):
-    assert (
-        real["classes_missing"] == 0 and real["missing_classes"] == real["unjudged_classes"] == []
-    )
+    assert real["classes_missing"] == 0 and real["missing_classes"] == real["rare_classes"] == []
     assert real["class_share_distance"] == 0 < real["class_share_chance"] < 0.1
     for prefix in ("", "pixel_"):
         assert real[f"{prefix}intra_class_diversity"] == pytest.approx(1, abs=0.03)
@@ -95,7 +93,7 @@ def test_a_missing_class_shows():
     rare = diagnose(
         FRESH[:100], TRAINING, extractor, np.where(np.arange(600) < 20, 4, LABELS), HELD_OUT
     )
-    assert "4" in rare["unjudged_classes"] and "4" not in rare["missing_classes"]
+    assert "4" in rare["rare_classes"] and "4" not in rare["missing_classes"]
 
 
 def test_a_class_that_is_all_alike_shows():

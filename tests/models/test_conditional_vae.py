@@ -145,7 +145,7 @@ def test_configuration_and_preset_round_trip(tmp_path):
     assert json.dumps(copy.get_config()) == json.dumps(vae.get_config())
     assert (
         copy.objective is variational.negative_elbo
-        and copy.divergence is variational.normal_divergence
+        and copy.divergence is variational.normal_kl_divergence
     )
     vae.save_to_preset(tmp_path / "mine")
     loaded = ConditionalVAE.from_preset(tmp_path / "mine")

@@ -9,7 +9,12 @@ from keras import ops
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints
-from kerasgan.metrics.protocols.bird_attributes import JUDGE_FOLDER, VALUES, judged, shipped
+from kerasgan.metrics.protocols.bird_attributes import (
+    CLASSIFIER_FOLDER,
+    VALUES,
+    load_bird_attribute_classifier,
+    predict_attributes,
+)
 from kerasgan.models.classifier import build_deep_classifier
 from zoo.bird_attribute_classifier import (
     SIZE,
@@ -82,7 +87,7 @@ def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
         tmp_path / "bird_attribute_classifier_synthetic_birds_128_C_epoch_1.h5"
     )
     middle = birds[1].images[:, 24:280, 24:280]
-    found = np.mean(judged(judge, middle)[1] == birds[1].attributes)
+    found = np.mean(predict_attributes(judge, middle)[1] == birds[1].attributes)
     assert found == pytest.approx(
         log["test_accuracy"]["256"]["all"], abs=0.03
     )  # the file is in half precision
@@ -90,13 +95,13 @@ def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
 
 
 def test_the_shipped_judge_is_what_the_recipe_builds():
-    shipped_one, info = shipped()
+    shipped_one, info = load_bird_attribute_classifier()
     built = build_deep_classifier(SIZE, 3, sum(VALUES), Settings().width, Settings().features)
     assert [type(layer) for layer in shipped_one.layers] == [type(layer) for layer in built.layers]
     assert [weight.shape for weight in shipped_one.weights] == [
         weight.shape for weight in built.weights
     ]
-    log = json.loads((JUDGE_FOLDER / "log.json").read_text())
+    log = json.loads((CLASSIFIER_FOLDER / "log.json").read_text())
     assert log["settings"] | {"output_dir": None} == dataclasses.asdict(Settings()) | {
         "output_dir": None
     }
@@ -105,7 +110,7 @@ def test_the_shipped_judge_is_what_the_recipe_builds():
         str(size): log["test_accuracy"][str(size)]["all"] for size in TEST_SIZES
     }
     assert log["test_accuracy"]["256"]["all"] >= 0.97 and log["test_birds"] == 1000
-    assert sum(path.stat().st_size for path in JUDGE_FOLDER.iterdir()) <= 2e6
+    assert sum(path.stat().st_size for path in CLASSIFIER_FOLDER.iterdir()) <= 2e6
 
 
 def test_the_network_has_one_size():

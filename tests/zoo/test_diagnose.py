@@ -132,7 +132,7 @@ def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, c
     findings = {
         "copies": 0.25,
         "missing_classes": ["3", "8"],
-        "unjudged_classes": [],
+        "rare_classes": [],
         "least_diversity": None,
     }
     monkeypatch.setattr(diagnose, "run", lambda *arguments: findings)

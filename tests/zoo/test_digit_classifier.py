@@ -6,7 +6,7 @@ import pytest
 
 from kerasgan.io import checkpoints
 from kerasgan.metrics.features.extract import features_and_logits
-from kerasgan.metrics.protocols.digits import JUDGE_FOLDER, load_digit_classifier
+from kerasgan.metrics.protocols.digits import CLASSIFIER_FOLDER, load_digit_classifier
 from kerasgan.models.classifier import build_classifier
 from zoo.digit_classifier import Settings, WarpedBatches, run, warp
 
@@ -62,7 +62,7 @@ def test_the_shipped_judge_is_what_the_recipe_builds():
     assert [weight.shape for weight in shipped.weights] == [
         weight.shape for weight in built.weights
     ]
-    log = json.loads((JUDGE_FOLDER / "log.json").read_text())
+    log = json.loads((CLASSIFIER_FOLDER / "log.json").read_text())
     differing = {
         name for name, value in vars(Settings()).items() if log["settings"].get(name) != value
     }

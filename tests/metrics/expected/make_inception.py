@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.peers.inception import network
+from benchmarks.speed.baselines.inception import network
 from kerasgan.metrics.features.inception import fingerprint, random_weights
 
 EVERY = 8  # of the features, one in so many; all of them are in the logits
