@@ -255,7 +255,7 @@ def source(
 
 
 def _blocks_drawn(model, by, count, seed):
-    """A function that gives a CoopNet's images block by block, those of `model.sample(count, seed, by)`."""
+    """A function that gives a CoopNet's images block by block, those of `model.sample(count, seed=seed, by=by)`."""
 
     def batches():
         latents = model.random_latents(count, seed)
