@@ -205,7 +205,7 @@ def test_large_images_are_downsampled():
         ({"samples": FRESH[:99]}, r"N at least 100; received uint8 \[99, 4, 4, 3\]"),
         (
             {"samples": FRESH[..., :1]},
-            r"Expected samples of shape \[4, 4, 3\], like the training images; received \[4, 4, 1\]",
+            r"Expected samples of shape \[4, 4, 3\], .*; received \[4, 4, 1\]",
         ),
         ({"heldout": HELD_OUT[:9]}, "Expected heldout as uint8"),
         (

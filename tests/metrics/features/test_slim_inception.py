@@ -35,15 +35,14 @@ MIXED = """
 35x35x288a 256 1x1 1x1x64 5x5 1x1x48 5x5x64 3x3dbl 1x1x64 3x3x96 3x3x96 _pool 1x1x64
 35x35x288b 288 1x1 1x1x64 5x5 1x1x48 5x5x64 3x3dbl 1x1x64 3x3x96 3x3x96 _pool 1x1x64
 17x17x768a 288 3x3 3x3x384 3x3dbl 1x1x64 3x3x96 3x3x96
-17x17x768b 768 1x1 1x1x192 7x7 1x1x128 1x7x128 7x1x192 7x7dbl 1x1x128 7x1x128 1x7x128 7x1x128
-1x7x192 _pool 1x1x192 17x17x768c 768 1x1 1x1x192 7x7 1x1x160 1x7x160 7x1x192 7x7dbl 1x1x160 7x1x160
-1x7x160 7x1x160 1x7x192 _pool 1x1x192 17x17x768d 768 1x1 1x1x192 7x7 1x1x160 1x7x160 7x1x192 7x7dbl
-1x1x160 7x1x160 1x7x160 7x1x160 1x7x192 _pool 1x1x192 17x17x768e 768 1x1 1x1x192 7x7 1x1x192 1x7x192
-7x1x192 7x7dbl 1x1x192 7x1x192 1x7x192 7x1x192 1x7x192 _pool 1x1x192 17x17x1280a 768 3x3 1x1x192
-3x3x320 7x7x3 1x1x192 1x7x192 7x1x192 3x3x192 8x8x2048a 1280 1x1 1x1x320 3x3 1x1x384 1x3x384 3x1x384
-3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192 8x8x2048b 2048 1x1 1x1x320 3x3 1x1x384 1x3x384
-3x1x384 3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192
-"""
+17x17x768b 768 1x1 1x1x192 7x7 1x1x128 1x7x128 7x1x192 7x7dbl 1x1x128 7x1x128 1x7x128 7x1x128 1x7x192 _pool 1x1x192
+17x17x768c 768 1x1 1x1x192 7x7 1x1x160 1x7x160 7x1x192 7x7dbl 1x1x160 7x1x160 1x7x160 7x1x160 1x7x192 _pool 1x1x192
+17x17x768d 768 1x1 1x1x192 7x7 1x1x160 1x7x160 7x1x192 7x7dbl 1x1x160 7x1x160 1x7x160 7x1x160 1x7x192 _pool 1x1x192
+17x17x768e 768 1x1 1x1x192 7x7 1x1x192 1x7x192 7x1x192 7x7dbl 1x1x192 7x1x192 1x7x192 7x1x192 1x7x192 _pool 1x1x192
+17x17x1280a 768 3x3 1x1x192 3x3x320 7x7x3 1x1x192 1x7x192 7x1x192 3x3x192
+8x8x2048a 1280 1x1 1x1x320 3x3 1x1x384 1x3x384 3x1x384 3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192
+8x8x2048b 2048 1x1 1x1x320 3x3 1x1x384 1x3x384 3x1x384 3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192
+"""  # noqa: E501
 NORM = ("beta", "moving_mean", "moving_variance")
 BRANCHES = (
     "1x1",
@@ -266,7 +265,8 @@ def test_checkpoints_of_other_networks(tmp_path):
     checkpoints.save_network(tmp_path / "judge.h5", judge, epoch=1)
     rule = "must hold the Inception of inception/slim, 2016"
     for name, message in {
-        "other": f"other {rule}; 378 of its 378 variables are missing, for example conv0/weights/ExponentialMovingAverage",
+        "other": f"other {rule}; 378 of its 378 variables are missing, for example "
+        "conv0/weights/ExponentialMovingAverage",
         "short": f"short {rule}; 1 of its 378 variables are missing, for example conv4/weights",
         "thin": rf"thin {rule}, where conv0/weights is \[3, 3, 3, 32\]; received \[1\]",
         "text": "text is damaged or no TensorFlow checkpoint: ",
