@@ -202,7 +202,7 @@ def scores(model, samples=10_000, seed=1):
     """`score_unlabelled_digits` of the generator and of the descriptor, which revises the same latents' images."""
     found, protocol = {}, {}
     for by in ("generator", "descriptor"):
-        scored = score_unlabelled_digits(model.sample(samples, seed, by))
+        scored = score_unlabelled_digits(model.sample(samples, seed=seed, by=by))
         floor, protocol[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)
         judged = scored.pop("protocol")
         found |= {f"{by}_{name}": value for name, value in scored.items()}

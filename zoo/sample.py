@@ -102,8 +102,8 @@ def of_latents(model, path, png):
     """Of models that are told nothing: CoopNet, by its generator or by its descriptor."""
     if FLAGS.labels or FLAGS.caption or FLAGS.data:
         raise ValueError(f"{FLAGS.checkpoint} draws neither labels nor captions: give --n")
-    how = FLAGS.by or "generator", FLAGS.statistics or "batch"
-    samples = images.to_uint8(model.sample(FLAGS.n or 100, FLAGS.seed, *how))
+    how = {"by": FLAGS.by or "generator", "statistics": FLAGS.statistics or "batch"}
+    samples = images.to_uint8(model.sample(FLAGS.n or 100, seed=FLAGS.seed, **how))
     if png:
         images.save_png(path, images.grid(samples, FLAGS.columns))
     else:
@@ -111,7 +111,7 @@ def of_latents(model, path, png):
         def fill(file):
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.sampling_protocol(*how))
+            file.attrs["protocol"] = json.dumps(model.sampling_protocol(**how))
 
         files.write_hdf5(path, fill)
     return len(samples)

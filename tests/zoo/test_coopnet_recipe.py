@@ -39,7 +39,7 @@ def digits(monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "load", lambda *told: (images[:64], labels[:64]))
 
     def judge(model, samples):
-        light = float(model.sample(8, 1, "descriptor").mean())
+        light = float(model.sample(8, seed=1, by="descriptor").mean())
         return {
             RECIPE.monitor: light + 2,
             "protocol": {"descriptor": model.sampling_protocol("descriptor")},
@@ -85,7 +85,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert "batch of 8 chains" in (folder / "index.html").read_text()
     loaded = sample.load(folder / "checkpoints" / "coopnet_digits_28_G_epoch_2.h5")
-    assert float(loaded.sample(8, 1, "descriptor").mean()) + 2 == pytest.approx(
+    assert float(loaded.sample(8, seed=1, by="descriptor").mean()) + 2 == pytest.approx(
         scores[RECIPE.monitor], abs=1e-5
     )
 
@@ -224,7 +224,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
             assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
-        expected = (model.sample(5, 3, by) + 1) * 127.5
+        expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
     with h5py.File(draw(path, n=5, statistics="running")) as file:
@@ -276,10 +276,10 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
         sample.load(tmp_path / "preset" / "G.h5"),
     )
     np.testing.assert_array_equal(
-        of_folder.sample(4, 0, "descriptor"), of_file.sample(4, 0, "descriptor")
+        of_folder.sample(4, seed=0, by="descriptor"), of_file.sample(4, seed=0, by="descriptor")
     )
     np.testing.assert_allclose(
-        of_file.sample(4, 0, "descriptor"), model.sample(4, 0, "descriptor"), atol=0.01
+        of_file.sample(4, seed=0, by="descriptor"), model.sample(4, seed=0, by="descriptor"), atol=0.01
     )
 
 
@@ -313,7 +313,7 @@ def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
     source = evaluate.source(path, 11, seed=3, by="descriptor", convert=True)
     drawn = np.concatenate([*source.batches(4)])
     np.testing.assert_allclose(
-        drawn[..., :1], (sample.load(path).sample(11, 3, "descriptor") + 1) * 127.5, atol=0.6
+        drawn[..., :1], (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5, atol=0.6
     )
     assert "by descriptor, statistics batch of 8 chains, steps 2" in source.name
     with pytest.raises(ValueError, match="--by is for CoopNet"):
