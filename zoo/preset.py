@@ -3,12 +3,11 @@
 python -m zoo.preset --run=runs/mnist_gan_best --out=kerasgan/io/presets/mnist_gan_digits
 """
 
-import json
 import pathlib
 
 from absl import flags
 
-from kerasgan.io import checkpoints, files, presets
+from kerasgan.io import checkpoints, files, presets, side_files
 from zoo import recipe, sample
 
 FLAGS = flags.FLAGS
@@ -84,7 +83,7 @@ def shell(arguments):
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
     names = ("settings", "versions", "scores")
-    settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
+    settings, versions, scores = (side_files.json_object(run / f"{name}.json") for name in names)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "drawn", "text_encoder", "damsm_weight", "guide")
     about |= {name: settings[name] for name in names if name in settings}

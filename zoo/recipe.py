@@ -7,7 +7,6 @@ from its defaults, and functions of the settings that make the data and the comp
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import math
 import os
 import pathlib
@@ -22,6 +21,7 @@ from absl import app, flags
 import kerasgan
 from kerasgan import callbacks, images, report
 from kerasgan.io import checkpoints, console, files, locks, presets, side_files
+from kerasgan.io.dataset_names import with_current_names
 from zoo import signals
 from zoo.command import shell_command
 from zoo.memory import peak_mib
@@ -148,7 +148,7 @@ def _draw_shipped(recipe, settings, folder):
     """What the shipped preset draws of the same, for the page; nothing where it learnt from other data."""
     if recipe.shipped not in presets.names():
         return
-    learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
+    learnt = side_files.json_object(presets.find(recipe.shipped) / "settings.json")
     if all(
         learnt.get(name) == getattr(settings, name, None)
         for name in ("data", "classes", "text_encoder")
@@ -201,6 +201,7 @@ def _keep_settings(recipe, settings, folder, command):
     if old is None and newest:  # its files hold the settings too
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
+        old = with_current_names(old)
         other = [
             f"{k} {old[k]}"
             for k in new

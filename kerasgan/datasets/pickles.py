@@ -5,8 +5,8 @@ A pickle is a program. `kerasgan.io.pickle_reader` builds what it describes with
 
 import mmap
 import os
-from pathlib import Path
 
+from kerasgan.io.paths import user_path
 from kerasgan.io.pickle_reader import UnsafePickleError, read_pickle
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
@@ -24,7 +24,8 @@ def load_pickle(path, kind=object, encoding="latin1"):
         ValueError: the file is cut short, no pickle, or holds something else than `kind`.
         OSError: no such file.
     """
-    with Path(path).open("rb") as file:
+    path = user_path(path)
+    with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         with reading(path, "a pickle of data must be whole"):
             try:

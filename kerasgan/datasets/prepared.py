@@ -12,7 +12,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +19,8 @@ import numpy as np
 from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.image_files import UnreadableImage, read_image, stored_size
 from kerasgan.datasets.tfds_folder import RULE, builder_in
+from kerasgan.io.dataset_names import with_current_names
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
@@ -27,7 +28,7 @@ VERSION = "1.0.0"
 
 def data_folder(data_dir=None):
     """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return user_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def prepared_folder(name, data_dir=None):
@@ -41,7 +42,7 @@ def prepared_folder(name, data_dir=None):
 
 def read_origin(folder):
     """What a prepared data set was made from, as `prepare` was told."""
-    return read_json(folder / "metadata.json", RULE, shape=dict)
+    return with_current_names(read_json(folder / "metadata.json", RULE, shape=dict))
 
 
 def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):

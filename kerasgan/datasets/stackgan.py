@@ -14,8 +14,6 @@ Difference from StackGAN's preparation of the photographs: there `scipy.misc.imr
 crop to 0..255; here it stays as photographed.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from kerasgan.datasets.captioned import CaptionedImages

@@ -18,7 +18,6 @@ import importlib.metadata
 import json
 import math
 import os
-import pathlib
 import pkgutil
 import re
 import types
@@ -30,7 +29,9 @@ import numpy as np
 from kerasgan import losses, ops as operations
 from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
+from kerasgan.io.dataset_names import with_current_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading, reason
 
 WHOLE = "a checkpoint must be whole and of this package"
@@ -44,10 +45,11 @@ class CheckpointError(ValueError):
 
 
 def _in_one_line(function):
-    """A function of a file, or of several, whose errors are `CheckpointError`s of one line."""
+    """Decorator for functions that read a file: errors become `CheckpointError`s of one line."""
 
     @functools.wraps(function)
     def read(path, *arguments, **options):
+        path = user_path(path)
         with reading(path, WHOLE, CheckpointError):
             return function(path, *arguments, **options)
 
@@ -84,14 +86,14 @@ def epochs(folder, letter, *, run, dataset, size):
     """The epochs of which a folder holds one network's file of a run."""
     prefix = f"{run}_{dataset}_{size}"
     found = (
-        _NAME.fullmatch(path.name) for path in pathlib.Path(folder).glob(f"{prefix}_{letter}_*.h5")
+        _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")
     )
     return {int(match["epoch"]) for match in found if match and match["prefix"] == prefix}
 
 
 def _listed(folder, letter, run=None):
     """[(epoch, path)] of one letter, oldest epoch first. More than one run is an error: which one is meant?"""
-    found = [(_NAME.fullmatch(path.name), path) for path in pathlib.Path(folder).glob("*.h5")]
+    found = [(_NAME.fullmatch(path.name), path) for path in user_path(folder).glob("*.h5")]
     found = [(match, path) for match, path in found if match and match["letter"] == letter]
     if run is not None:
         found = [(match, path) for match, path in found if match["prefix"].startswith(f"{run}_")]
@@ -113,7 +115,7 @@ def sibling(path, letter):
 
 def check_folder(folder):
     """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
-    folder = pathlib.Path(folder)
+    folder = user_path(folder)
     try:
         files.make_folder(folder)
         probe = folder / f".write-{os.getpid()}"
@@ -189,6 +191,7 @@ def load_model(*paths):
     not given have fresh weights, and their letters are the model's `not_loaded` until it is trained, which warns of
     them. The model is not compiled. Returns `(model, info)`.
     """
+    paths = [user_path(path) for path in paths]
     read = [(path, *_read(path)) for path in paths]
     model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
     networks, pairs = model.checkpoint_networks(), []
@@ -217,7 +220,7 @@ def load_sampling_model(path, letters=None):
     Returns:
         `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     model, info = load_model(path)
     wanted = letters or getattr(model, "sampling_letters", tuple)()
     others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
@@ -269,7 +272,7 @@ def save(
     """
     if keep is not None and keep < 1:
         raise ValueError(f"keep must be at least 1 (the epoch just saved) or None; received {keep}")
-    folder, networks = pathlib.Path(folder), model.checkpoint_networks()
+    folder, networks = user_path(folder), model.checkpoint_networks()
     path = folder / file_name(run, dataset, size, RESUME, epoch)
     info = {"run": run, "dataset": dataset, "size": size, **(info or {})}
     rest = _values(_remaining(model, networks))
@@ -348,7 +351,7 @@ def resume(folder, model, run=None):
 
 def prune(folder, *, run, dataset, size, keep):
     """Deletes the files of a run's epochs but those for which `keep(epoch)` is true."""
-    for path in pathlib.Path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
+    for path in user_path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
         match = _NAME.fullmatch(path.name)
         if match and match["prefix"] == f"{run}_{dataset}_{size}" and not keep(int(match["epoch"])):
             path.unlink(missing_ok=True)
@@ -356,19 +359,19 @@ def prune(folder, *, run, dataset, size, keep):
 
 def mark_best(folder, path, metric, value):
     """Notes in `best.json` which network file is the best so far, and by what."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     note = dict(
         file=path.name,
         epoch=int(_NAME.fullmatch(path.name)["epoch"]),
         metric=metric,
         value=float(value),
     )
-    side_files.write_json(pathlib.Path(folder) / "best.json", note)
+    side_files.write_json(user_path(folder) / "best.json", note)
 
 
 def best(folder):
     """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
-    return side_files.read_or_default(pathlib.Path(folder) / "best.json", _best)
+    return side_files.read_or_default(user_path(folder) / "best.json", _best)
 
 
 def _best(path):
@@ -534,7 +537,7 @@ def _info(header):
         return parse_json(text, "its configuration")["class_name"] if text else None
 
     return {
-        **parse_json(header["info"]),
+        **with_current_names(parse_json(header["info"])),
         "letter": header["letter"],
         "epoch": int(header["epoch"]),
         "network": class_name(header["network"]),
@@ -555,7 +558,7 @@ def _write(path, header, values):
     _check_finite(
         path, [(name, value) for name, value in values if not callback_state.is_state(name)]
     )
-    path = pathlib.Path(path)
+    path = user_path(path)
     header = dict(format=FORMAT, version=VERSION, **header)
     checksum = _checksum(header, values)
 
@@ -574,7 +577,7 @@ def _write(path, header, values):
 
 def _read(path, weights=True):
     """`(header, [(path, array)])` of a file whose format, version and checksum are right."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise CheckpointError(f"a checkpoint must be an existing file; received {path}")
     if not is_hdf5(path):

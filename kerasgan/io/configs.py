@@ -14,7 +14,7 @@ import time
 import keras
 
 from kerasgan.io.limits import SECONDS, LimitExceededError
-from kerasgan.io.reading import one_line
+from kerasgan.io.reading import json_parts, one_line
 
 WEIGHTS = 2**26  # that any configuration may have
 TIMES = 16  # a model has more networks than the one in a file: so many times the file's weights
@@ -77,13 +77,8 @@ def _kinds():
 
 def check_config(config):
     """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but registered and Keras' own classes."""
-    waiting = [config]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            waiting.extend(part.values())
+    for part in json_parts(config):
+        if isinstance(part, dict):
             if part.get("inbound_nodes"):
                 _check_nodes(part["inbound_nodes"])
             if "class_name" in part:
@@ -100,14 +95,7 @@ def _check_nodes(nodes):
     The result of such a call can be arbitrarily large, for example for `keras.ops.tile`.
     """
     for node in nodes if isinstance(nodes, list) else [nodes]:
-        names, waiting = set(), [node]
-        while waiting:
-            part = waiting.pop()
-            if isinstance(part, dict):
-                names.add(str(part.get("class_name")))
-                waiting.extend(part.values())
-            elif isinstance(part, list):
-                waiting.extend(part)
+        names = {str(part.get("class_name")) for part in json_parts(node) if isinstance(part, dict)}
         if isinstance(node, dict) and "__keras_tensor__" not in names:
             raise UnsafeConfigError(
                 "a configuration must call layers on tensors of its model; received constants only"

@@ -10,7 +10,6 @@ import io
 import itertools
 import json
 import os
-import pathlib
 import re
 import shutil
 
@@ -104,7 +103,7 @@ def write_npz(path, arrays, compressed=False):
 
 def write_hdf5(path, fill):
     """Writes an HDF5 file that `fill(file)` fills; see `write_atomically`. It must fit the memory."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     name = f"{path.name} {next(_count)}"  # HDF5 takes files in memory of one name for one file
     with h5py.File(name, "w", driver="core", backing_store=False, block_size=1 << 20) as file:
         fill(file)
@@ -196,6 +195,7 @@ def make_folder(path):
 
 def copy(source, target):
     """Copies a file with its time stamp, the copy whole or not at all. Raises `WriteError`, or OSError of `source`."""
+    source, target = user_path(source), user_path(target)
     with open(source, "rb") as opened:
         write_atomically(target, lambda file: shutil.copyfileobj(opened, file))
     shutil.copystat(source, target)
@@ -203,7 +203,7 @@ def copy(source, target):
 
 def sweep(folder):
     """Deletes the temporary files that killed processes have left in a folder; call it where nobody else writes."""
-    for path in pathlib.Path(folder).glob(".*.tmp"):
+    for path in user_path(folder).glob(".*.tmp"):
         match = _LEFT.fullmatch(path.name)
         if match and int(match[1]) != os.getpid():
             with contextlib.suppress(OSError):

@@ -1,11 +1,15 @@
 """One line for whatever goes wrong while a file is read: the rule, the file's name, the reason."""
 
+import codecs
 import contextlib
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kerasgan.io.limits import MIB, LimitExceededError, check_depth
+from kerasgan.io.paths import user_path
 
 LONGEST = 300  # characters of a message
 JSON_DEPTH = 200  # the configuration of a model of models is some 60 deep
@@ -89,8 +93,29 @@ def _cut(text, path):
     return one_line(f"{short_path(path)}: {text}")
 
 
-def parse_json(text, what="the JSON"):
-    """JSON that is at most `JSON_DEPTH` deep."""
+def json_parts(content: Any) -> Iterator[Any]:
+    """Yields every value in parsed JSON, containers before their parts. It does not recurse."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, list):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.values())
+
+
+def parse_json(text: str | bytes, what: str = "the JSON") -> Any:
+    """Parses JSON with limits of length and depth (`JSON_BYTES`, `JSON_DEPTH`).
+
+    Args:
+        text: The JSON text.
+        what: Name of the text in messages.
+
+    Raises:
+        LimitExceededError: The text is too long, or its containers are nested too deeply.
+        ValueError: The text is not JSON.
+    """
     if len(text) > JSON_BYTES:
         raise LimitExceededError(
             f"{what} has {len(text):,} characters; at most {JSON_BYTES:,} are read"
@@ -112,9 +137,10 @@ def read_json(path, rule, kind=ValueError, shape=object):
         OSError: no such file.
         ValueError: of `kind`; it is no JSON, no UTF-8, too deep or no `shape`.
     """
-    data = Path(path).read_bytes()
+    data = user_path(path).read_bytes()
     with reading(path, rule, kind):
-        content = parse_json(data.decode("utf-8-sig"))
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        content = parse_json(data.decode("utf-16" if wide else "utf-8-sig"))
         if not isinstance(content, shape):
             raise TypeError(f"it holds a {type(content).__name__}")
     return content

@@ -9,6 +9,7 @@ import pathlib
 import sys
 
 from kerasgan.io import files
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json
 
 
@@ -21,7 +22,7 @@ def read_or_default(path, read, default=None, notes=None):
         default: what stands for the file.
         notes: a list to which the note is added; None prints it.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     if not os.path.lexists(path):
         return default
     try:
@@ -43,7 +44,7 @@ def report_damaged(path, error, notes=None):
 
 def json_object(path):
     """Reads a JSON file that holds an object, a dictionary; raises ValueError for any other."""
-    found = parse_json(pathlib.Path(path).read_text(encoding="utf-8"))
+    found = parse_json(user_path(path).read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError(f"it must hold a JSON object; it holds a {type(found).__name__}")
     return found
@@ -51,7 +52,7 @@ def json_object(path):
 
 def clear_path(path, folder=False):
     """Moves aside what stands at `path` and is no file (with `folder`: no folder), and returns the path."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     wrong = path.exists() and not path.is_dir() if folder else path.is_dir()
     if wrong:
         set_aside(path)
@@ -60,7 +61,7 @@ def clear_path(path, folder=False):
 
 def set_aside(path):
     """Renames what is damaged or no file to `<name>.aside`, and says so."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     taken = (path.with_name(f"{path.name}.aside{n or ''}") for n in range(1000))
     aside = next(other for other in taken if not os.path.lexists(other))
     path.rename(aside)

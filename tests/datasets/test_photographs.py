@@ -79,7 +79,8 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="split must be one of train, test; received 'dev'"):
         load("dev")
     with pytest.raises(
-        FileNotFoundError, match=f"no prepared {title} in .*; pass download=True, or run on a machine"
+        FileNotFoundError,
+        match=f"no prepared {title} in .*; pass download=True, or run on a machine",
     ):
         load(data_dir=tmp_path)
     with (
