@@ -36,15 +36,15 @@ from kerasgan.metrics.frechet import load_statistics, save_statistics, statistic
 from kerasgan.metrics.ms_ssim import ms_ssim
 from kerasgan.metrics.protocols import bird_attributes, digits
 from kerasgan.metrics.protocols.digits import score_digits
-from kerasgan.metrics.scores import (
+from kerasgan.metrics.score_checks import (
     LIMITS,
     METRICS,
     WITH_REFERENCE,
-    check,
+    check_counts,
     check_features,
     check_inference_mode,
-    scores,
 )
+from kerasgan.metrics.scores import scores
 from zoo import recipe, sample
 from zoo.command import shell_command
 
@@ -339,7 +339,7 @@ def evaluate(
     theirs = load_statistics(reference) if isinstance(reference, (str, pathlib.Path)) else None
     if metrics:
         count = 0 if reference is None else reference.count if theirs is None else theirs.count
-        check(
+        check_counts(
             metrics,
             samples.count,
             count,
@@ -364,7 +364,7 @@ def evaluate(
         )
         save_statistics(save, made)
     return (
-        scores(ours, theirs, metrics, pictures=samples, **options) if metrics else {"protocol": {}}
+        scores(ours, theirs, metrics, images=samples, **options) if metrics else {"protocol": {}}
     )
 
 
@@ -425,7 +425,7 @@ def _compared():
             f"--save_statistics must be a file *.npz in a folder that exists; received {save}"
         )
     if metrics:
-        check(metrics, None, None if FLAGS.reference else 0)
+        check_counts(metrics, None, None if FLAGS.reference else 0)
     named = FLAGS.features or "inception"
     by = no_network if metrics == ["ms_ssim"] and not save else extractor(named, FLAGS.inception)
     grey = getattr(by, "shape", (0, 0, 3))[2] == 1  # a network of grey images is shown them as RGB

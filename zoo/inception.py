@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image
 
 from kerasgan import callbacks
+from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.datasets.folder import class_files
 from kerasgan.datasets.lazy_images import LazyImages, open_rgb
 from kerasgan.datasets.prepared import load_prepared
@@ -122,7 +123,7 @@ def parts(labels, share, seed):
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-class Crops(keras.utils.PyDataset):
+class Crops(EpochDataset):
     """Crops of images, mirrored by chance of (seed, epoch, index) alone: [B, size, size, 3], and one-hot [B, K].
 
     Args:
@@ -139,14 +140,10 @@ class Crops(keras.utils.PyDataset):
             raise ValueError(f"{rule}; received {settings.batch_size}")
         self.images, self.labels, self.places, self.settings = images, labels, places, settings
         self.one_hot = np.eye(labels.max() + 1, dtype="float32")
-        self.epoch, self._within_epoch = 0, False
 
     @property
     def num_batches(self):
         return len(self.places) // self.settings.batch_size
-
-    def __len__(self):
-        return self.num_batches
 
     def __getitem__(self, index):
         count, seed = self.settings.batch_size, self.settings.seed
@@ -167,13 +164,6 @@ class Crops(keras.utils.PyDataset):
             image.resize(size, Image.Resampling.BILINEAR, (*corner, *(corner + shown)))
         )
         return crop[:, ::-1] if random.random() < 0.5 else crop
-
-    def on_epoch_begin(self):
-        self._within_epoch = True
-
-    def on_epoch_end(self):  # Keras also calls it before the first epoch
-        self.epoch += self._within_epoch
-        self._within_epoch = False
 
 
 def run(settings=Settings(), images=None, classes=None):

@@ -25,12 +25,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import one_line, short_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 KINDS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 BACKGROUND = (255, 255, 255)  # behind transparent parts
+GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
 MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485: from here Pillow itself suspects a decompression bomb
 LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # by macOS, Windows and Synology
 _OPENING = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
@@ -95,7 +97,7 @@ def find_images(folder, suffixes=SUFFIXES):
     Raises:
         ValueError: `folder` is not a folder.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a folder of images must exist; received {folder}")
     files, folders, skipped = [], [], Counter()
@@ -187,7 +189,8 @@ def read_image(file, channels=3, inspect=None, name=None):
         with _opened(file) as image:
             if inspect:
                 inspect(image)
-            return _plain(ImageOps.exif_transpose(image), channels)
+            raw_mode = _raw_mode(image)
+            return _plain(ImageOps.exif_transpose(image), channels, raw_mode)
     except UnidentifiedImageError:
         reason = f"its content is not {KINDS}"
     except FileNotFoundError:
@@ -243,7 +246,29 @@ def _opened(file):
     return image
 
 
-def _plain(image, channels):
+def on_background(pixels: np.ndarray) -> np.ndarray:
+    """Composites RGBA pixels over `BACKGROUND`, as files with transparency are read.
+
+    Args:
+        pixels: uint8 `[..., 4]`.
+
+    Returns:
+        uint8 `[..., 3]`.
+    """
+    alpha = pixels[..., 3:].astype("uint32")
+    background = np.array(BACKGROUND, "uint32")
+    mixed = pixels[..., :3] * alpha + background * (255 - alpha)
+    return ((mixed + 127) // 255).astype("uint8")
+
+
+def _raw_mode(image):
+    """Pillow's name of the format of the stored pixels, such as `"L;4"`, before decoding."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else None
+    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _plain(image, channels, raw_mode=None):
     """A Pillow image of any mode -> mode L or RGB, transparent parts on `BACKGROUND`."""
     mode = "L" if channels == 1 else "RGB"
     if image.mode == "F":
@@ -263,6 +288,10 @@ def _plain(image, channels):
         image = Image.fromarray(((values + 128) // 257).astype("uint8"))
         if alpha:
             image.putalpha(alpha)
+    if image.mode == "L" and isinstance(image.info.get("transparency"), int):
+        # Pillow scales the pixels of 2 and 4 bits to 8 bits, but not the transparent value.
+        if factor := GREY_SCALES.get(raw_mode):
+            image.info["transparency"] *= factor
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         premultiplied = {"La": "LA", "RGBa": "RGBA"}
         image = image.convert(premultiplied.get(image.mode, image.mode)).convert("RGBA")

@@ -24,12 +24,14 @@ from kerasgan.datasets.image_files import (
     UnreadableImage,
     decoded_bytes,
     find_images,
+    on_background,
     read_image,
 )
 from kerasgan.images import to_uint8
 from kerasgan.io.arrays import Arrays, array_header, load_npy, load_npz
 from kerasgan.io.hdf5 import Dataset, open_hdf5
 from kerasgan.io.limits import FLOOR, MIB, LimitExceededError
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 FILES = (".npz", ".npy", ".h5", ".hdf5")
@@ -137,7 +139,7 @@ def image_source(
         key: of a file; by default `images`, else the largest of `output_64`, `output_128` ... (zoo.sample, and the
             notes' samples), else `arr_0`.
         convert: make grey images RGB, three equal channels, and put transparent files on white (also CMYK and
-            palettes, by Pillow); of RGBA arrays the fourth channel is dropped. False refuses them.
+            palettes, by Pillow), as well as RGBA arrays. False refuses them.
         mixed_sizes: admit images of different sizes; each batch is of one.
         seed: of a model's latents.
         fingerprint: what names these images among all others, for the cache, where they are made on the go; files and
@@ -153,7 +155,7 @@ def image_source(
     if isinstance(images, ImageSource):
         found = images  # `count` may be made smaller; the rest is what it was made with
     elif isinstance(images, (str, Path)):
-        path = Path(images).expanduser()
+        path = user_path(images)
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)
@@ -358,7 +360,8 @@ def _key(path, names, key):
 def _checksum_of_files(folder, files):
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
+        line = f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # Names need not be UTF-8.
         with open(file, "rb") as content:
             while part := content.read(1 << 20):
                 digest.update(part)
@@ -458,4 +461,6 @@ def _rgb(block, convert, where):
     if block.shape[3] != 3 and not convert:
         kind = "grey" if block.shape[3] == 1 else "RGBA"
         raise ValueError(f"images must be RGB, or convert=True; received {kind} in {where}")
-    return np.repeat(block, 3, axis=3) if block.shape[3] == 1 else block[..., :3]
+    if block.shape[3] == 1:
+        return np.repeat(block, 3, axis=3)
+    return block if block.shape[3] == 3 else on_background(block)

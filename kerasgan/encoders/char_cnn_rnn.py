@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
+from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, presets
 from kerasgan.layers.batch_norm import BatchNormalization
@@ -110,7 +111,7 @@ def build_image_encoder(size=64, width=16, dim=1024):
 # === Training ===
 
 
-class CaptionedPairs(keras.utils.PyDataset):
+class CaptionedPairs(EpochDataset):
     """Feeds `JointEmbedding.fit`: images [B, size, size, 3] in [-1, 1], characters int32 [B, 201], labels int32 [B].
 
     Each image comes once an epoch, cropped and mirrored by chance, with one of its captions. All chance depends on
@@ -143,14 +144,10 @@ class CaptionedPairs(keras.utils.PyDataset):
         if match == "instance" and data.attributes is not None:
             shown = np.concatenate([np.asarray(data.classes)[:, None], data.attributes], axis=1)
             self.labels = np.unique(shown, axis=0, return_inverse=True)[1].reshape(-1)
-        self.epoch, self._within_epoch = 0, False
 
     @property
     def num_batches(self):
         return len(self.data) // self.batch_size
-
-    def __len__(self):
-        return self.num_batches
 
     def chosen(self, index):
         """Which images make batch `index` of the current epoch: int [B]."""
@@ -172,17 +169,6 @@ class CaptionedPairs(keras.utils.PyDataset):
         top, left = random.integers(0, np.array(image.shape[:2]) - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
         return crop[:, ::-1] if random.random() < 0.5 else crop
-
-    def set_epoch(self, epoch):
-        """`AdversarialModel.fit` calls this as an epoch begins, so a resumed run needs nothing more."""
-        self.epoch = epoch
-
-    def on_epoch_begin(self):
-        self._within_epoch = True
-
-    def on_epoch_end(self):  # Keras also calls it before the first epoch
-        self.epoch += self._within_epoch
-        self._within_epoch = False
 
 
 def joint_embedding_loss(images, texts, labels, margin=1.0):

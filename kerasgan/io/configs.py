@@ -84,12 +84,34 @@ def check_config(config):
             waiting.extend(part)
         elif isinstance(part, dict):
             waiting.extend(part.values())
+            if part.get("inbound_nodes"):
+                _check_nodes(part["inbound_nodes"])
             if "class_name" in part:
                 _check_name(part)
             if isinstance(part.get("dtype"), str) and "value" in part:
                 _check_dtype(part["dtype"])
         elif isinstance(part, str) and part in ("__lambda__", "__typespec__"):
             raise UnsafeConfigError(f"a configuration must name no {part}")
+
+
+def _check_nodes(nodes):
+    """Raises if an inbound node has constants but no Keras tensor: Keras would compute it at once.
+
+    The result of such a call can be arbitrarily large, for example for `keras.ops.tile`.
+    """
+    for node in nodes if isinstance(nodes, list) else [nodes]:
+        names, waiting = set(), [node]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, dict):
+                names.add(str(part.get("class_name")))
+                waiting.extend(part.values())
+            elif isinstance(part, list):
+                waiting.extend(part)
+        if isinstance(node, dict) and "__keras_tensor__" not in names:
+            raise UnsafeConfigError(
+                "a configuration must call layers on tensors of its model; received constants only"
+            )
 
 
 def _check_name(part):

@@ -17,6 +17,8 @@ import shutil
 import h5py
 import numpy as np
 
+from kerasgan.io.paths import user_path
+
 _LEFT = re.compile(r"\..*\.(\d+)-\d+\.tmp")
 _count = itertools.count()
 
@@ -47,7 +49,7 @@ def write_atomically(path, content):
     Raises:
         WriteError: if it fails; a file that was there before is then untouched, and no temporary file is left.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     with write_errors(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             with open(path, "wb") as file:
@@ -74,7 +76,10 @@ def _fill(file, content):
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # File names that are not UTF-8 reach Python as surrogates, which UTF-8 cannot encode.
+        if isinstance(content, str):
+            content = content.encode(errors="backslashreplace")
+        file.write(content)
 
 
 def _sync(descriptor):
@@ -183,7 +188,7 @@ class _Steady:
 
 def make_folder(path):
     """Makes a folder and those above it, where they are not there, and returns its path. Raises `WriteError`."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path

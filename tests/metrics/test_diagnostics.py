@@ -64,7 +64,7 @@ def test_nearest_finds_a_copy_at_zero_and_the_first_of_equals():
     assert index.tolist() == [0, 1, 0] and distance.tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match=r"received \[1, 2\] and \[1, 3\]"):
         nearest(np.zeros((1, 2)), np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="references one to choose"):
+    with pytest.raises(ValueError, match="at least one reference"):
         nearest(np.zeros((1, 2)), np.zeros((1, 2)), own=np.zeros(1, int))
 
 
@@ -78,7 +78,7 @@ def test_real_images_get_what_real_images_get(real):
         for share in ("copies", "overgeneralised", "near_duplicates"):
             assert real[prefix + share] < 0.03
     assert [row["class"] for row in real["classes"]] == ["0", "1", "2", "3"]
-    assert "right for 100.0% of the training images" in real["protocol"]["classes"]
+    assert "correct for 100.0% of the training images" in real["protocol"]["classes"]
 
 
 def test_a_missing_class_shows():
@@ -200,31 +200,31 @@ def test_large_images_are_compared_averaged_down():
     [
         (
             {"samples": FRESH / 255},
-            r"samples must be uint8 \[N, H, W, 1 or 3\], N at least 100; received float64",
+            r"Expected samples as uint8 \[N, H, W, 1 or 3\] with N at least 100; received float64",
         ),
         ({"samples": FRESH[:99]}, r"N at least 100; received uint8 \[99, 4, 4, 3\]"),
         (
             {"samples": FRESH[..., :1]},
-            r"samples must be \[4, 4, 3\], as the training images; received \[4, 4, 1\]",
+            r"Expected samples of shape \[4, 4, 3\], like the training images; received \[4, 4, 1\]",
         ),
-        ({"heldout": HELD_OUT[:9]}, "heldout must be uint8"),
+        ({"heldout": HELD_OUT[:9]}, "Expected heldout as uint8"),
         (
             {"labels": LABELS[:5]},
-            r"labels must be 600 integers from 0, as the training images; received int64 \[5\]",
+            r"Expected 600 integer labels from 0, one per training image; received int64 \[5\]",
         ),
-        ({"labels": LABELS - 1}, "labels must be 600 integers from 0"),
-        ({"names": ["one", "two"]}, "names must be at least 4, all different; received one, two"),
+        ({"labels": LABELS - 1}, "Expected 600 integer labels from 0"),
+        ({"names": ["one", "two"]}, "Expected at least 4 different names; received one, two"),
         (
             {"extractor": lambda x: np.full((len(x), 2), np.nan)},
-            "features must be finite; those of image 0",
+            "The features of image 0 of .* are not finite",
         ),
         (
             {"extractor": lambda x: x},
-            r"an extractor must give features .*; received \[32, 4, 4, 3\]",
+            r"The extractor must return features .*; received \[32, 4, 4, 3\]",
         ),
         (
             {"extractor": lambda x: np.zeros((len(x), 2))},
-            "features must tell the real images apart",
+            "The features do not distinguish the real images",
         ),
     ],
 )

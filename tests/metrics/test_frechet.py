@@ -23,7 +23,7 @@ TF1 = {"network": "Inception 2015-12-05", "sha256": "6726825d", "resize": "Tenso
 
 @pytest.fixture
 def few_images():
-    with pytest.warns(UserWarning, match=r"of \d+ images by \d+ features is biased upwards"):
+    with pytest.warns(UserWarning, match=r"of \d+ images and \d+ features is biased upwards"):
         yield
 
 
@@ -135,7 +135,7 @@ def test_warns_of_few_images_only():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frechet_distance(statistics(features), statistics(features))
-    with pytest.warns(UserWarning, match="of 8 images by 8 features"):
+    with pytest.warns(UserWarning, match="of 8 images and 8 features"):
         frechet_distance(statistics(features), statistics(features[:8]))
 
 
@@ -160,7 +160,7 @@ def test_files_keep_everything(tmp_path):
     assert loaded[2:] == (300, TF1, None) and os.listdir(tmp_path) == ["birds.npz"]
     with np.load(path) as file:  # as pytorch-fid does
         assert file["mu"].shape == (24,) and file["sigma"].shape == (24, 24)
-    with pytest.raises(ValueError, match=r"a file \*\.npz; received .*birds.npy"):
+    with pytest.raises(ValueError, match=r"must end in \.npz; received .*birds.npy"):
         save_statistics(tmp_path / "birds.npy", found)
 
 
@@ -182,11 +182,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_plain_files_of_pytorch_fid(tmp_path):
     found = statistics(DATA.real)
     np.savez(tmp_path / "plain.npz", mu=found.mean.astype("float32"), sigma=found.covariance)
-    with pytest.warns(UserWarning, match="plain.npz does not say how its features were got"):
+    with pytest.warns(UserWarning, match="plain.npz has no protocol"):
         loaded = load_statistics(tmp_path / "plain.npz")
     assert loaded.count is None and loaded.protocol is None and loaded.mean.dtype == np.float64
     assert frechet_distance(loaded, found) == pytest.approx(0, abs=1e-6)
-    with pytest.raises(ValueError, match="know their count to be merged; received None, 300"):
+    with pytest.raises(ValueError, match="need their counts to be merged; received None and 300"):
         merge(loaded, found)
 
 
@@ -214,9 +214,7 @@ def damaged(folder):
 )
 def test_what_is_no_statistics_file(name, tmp_path):
     damaged(tmp_path)
-    with pytest.raises(
-        ValueError, match=rf"must be an? .*\*?\.npz.*; received .*{name}.*\)?$"
-    ) as raised:
+    with pytest.raises(ValueError, match=rf"must be an .*\.npz.*{name}.*\)?$") as raised:
         load_statistics(tmp_path / name)
     assert "\n" not in str(raised.value)
 
@@ -225,21 +223,21 @@ def test_what_is_no_statistics_file(name, tmp_path):
 def test_what_is_in_it_must_fit(name, tmp_path):
     damaged(tmp_path)
     with pytest.raises(
-        ValueError, match=rf"must be finite, \[F\] and \[F, F\]; received \[3\].*{name}"
+        ValueError, match=rf"Expected finite mu \[F\] and sigma \[F, F\]; received \[3\].*{name}"
     ):
         load_statistics(tmp_path / name)
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="at least 2 images .*; received 1"):
+    with pytest.raises(ValueError, match="at least 2 images; received 1"):
         statistics(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="at least 2 images .*; received 0"):
+    with pytest.raises(ValueError, match="at least 2 images; received 0"):
         statistics([])
     with pytest.raises(ValueError, match=r"\[N, F\].*; received \[3\]"):
         statistics(np.zeros(3))
-    with pytest.raises(ValueError, match=r"all of one F; received \[2, 4\]"):
+    with pytest.raises(ValueError, match=r"equal F in all blocks; received \[2, 4\]"):
         statistics(iter([np.zeros((2, 3)), np.zeros((2, 4))]))
-    with pytest.raises(ValueError, match="finite; received some that are not among the first 2"):
+    with pytest.raises(ValueError, match="finite; received others in the first 2 rows"):
         statistics(np.array([[0, np.nan], [0, 1]]))
-    with pytest.raises(ValueError, match="as many features; received 3 and 4"):
+    with pytest.raises(ValueError, match="same number of features; received 3 and 4"):
         frechet_distance(statistics(np.zeros((9, 3))), statistics(np.zeros((9, 4))))

@@ -63,12 +63,16 @@ def test_blocks_and_memmaps_give_the_same(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("logits", "settings", "message"),
     [
-        (np.zeros(9), {}, r"logits must be \[N, K\]; received \[9\]"),
-        (np.zeros((9, 3)), {}, "splits must be between 1 and the number of images, 9; received 10"),
-        (np.zeros((9, 3)), {"batch": 10, "splits": 1}, "the number of images, 0; received 1"),
+        (np.zeros(9), {}, r"Expected logits \[N, K\]; received \[9\]"),
+        (
+            np.zeros((9, 3)),
+            {},
+            r"splits must be between 1 and the number of images \(9\); received 10",
+        ),
+        (np.zeros((9, 3)), {"batch": 10, "splits": 1}, r"the number of images \(0\); received 1"),
         (np.zeros((9, 3)), {"batch": 0}, "batch must be at least 1; received 0"),
-        (np.full((9, 3), np.nan), {"splits": 1}, "logits must be finite"),
-        (np.full((9, 3), np.inf), {"splits": 1}, "logits must be finite"),
+        (np.full((9, 3), np.nan), {"splits": 1}, "Logits must be finite"),
+        (np.full((9, 3), np.inf), {"splits": 1}, "Logits must be finite"),
     ],
 )
 def test_bad_input(logits, settings, message):

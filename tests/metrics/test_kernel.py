@@ -56,9 +56,9 @@ def test_seeds_types_and_memmaps(tmp_path):
         (
             [(30, 4), (999, 4)],
             {},
-            "number of images on either side; received 1000 of 30 and 999 images",
+            "the smaller number of images; received 1000 of 30 and 999 images",
         ),
-        ([(30, 4), (30, 4)], {"subset_size": 1}, "from 2 to .*; received 1 of 30 and 30"),
+        ([(30, 4), (30, 4)], {"subset_size": 1}, "between 2 and .*; received 1 of 30 and 30"),
         ([(30, 4), (30, 5)], {}, r"\[N, F\] and \[M, F\]; received \[30, 4\] and \[30, 5\]"),
         ([(30,), (30, 5)], {}, r"\[N, F\] and \[M, F\]; received \[30\]"),
         ([(30, 4), (30, 4)], {"subsets": 0}, "subsets must be at least 1; received 0"),
@@ -70,11 +70,11 @@ def test_bad_input(shapes, settings, message):
 
 
 def test_what_is_not_finite():
-    with pytest.raises(ValueError, match="features must be finite"):
+    with pytest.raises(ValueError, match="Features must be finite"):
         kernel_distance(np.full((3, 2), np.nan), np.zeros((3, 2)), 2, 3)
 
 
-def test_of_all_is_of_each(monkeypatch):
+def test_with_shared_kernels_is_with_own_kernels(monkeypatch):
     """Kernels of all images, which serve few images in many draws, give what each draw's own kernels give."""
     draws = [
         [np.random.default_rng(2 * i + j).permutation(n)[:40] for j, n in enumerate((70, 90))]
@@ -83,5 +83,7 @@ def test_of_all_is_of_each(monkeypatch):
     monkeypatch.setattr(kernel, "BLOCK", 32)
     sets = DATA.fake[:70], DATA.real[:90]
     np.testing.assert_allclose(
-        kernel._of_all(*sets, draws), kernel._of_each(*sets, draws), rtol=1e-10
+        kernel._with_shared_kernels(*sets, draws),
+        kernel._with_own_kernels(*sets, draws),
+        rtol=1e-10,
     )

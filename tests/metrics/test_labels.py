@@ -22,7 +22,7 @@ def test_classes_covered():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"as many; received \[2\], \[3\]"):
+    with pytest.raises(ValueError, match=r"equal length; received \[2\] and \[3\]"):
         label_accuracy([1, 2], [1, 2, 3])
-    with pytest.raises(ValueError, match=r"received \[0\], \[0\]"):
+    with pytest.raises(ValueError, match=r"received \[0\] and \[0\]"):
         classes_covered([], [])

@@ -99,8 +99,8 @@ def test_bad_input(formula):
         formula(some, some[:, :3])
     for k in (0, 5):
         with pytest.raises(
-            ValueError, match=f"number of images on either side; received {k} for 9 and 5 images"
+            ValueError, match=f"both numbers of images; received {k} for 9 and 5 images"
         ):
             formula(some, some[:5], k=k)
-    with pytest.raises(ValueError, match="features must be finite"):
+    with pytest.raises(ValueError, match="Features must be finite"):
         formula(some, np.full((9, 4), np.inf))

@@ -47,17 +47,17 @@ def test_the_draw_is_the_seeds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((TEXTS, TEXTS[:9]), r"both must be \[N, D\], as many; received \[300, 16\] and \[9, 16\]"),
-        ((TEXTS, TEXTS * np.nan), "vectors must be finite"),
-        ((TEXTS, TEXTS, np.arange(9)), r"classes must be 300, one an image; received \[9\]"),
-        ((TEXTS[:50], TEXTS[:50]), "candidates must be between 2 and image 0's 50; received 100"),
+        ((TEXTS, TEXTS[:9]), r"images and texts \[N, D\]; received \[300, 16\] and \[9, 16\]"),
+        ((TEXTS, TEXTS * np.nan), "Embeddings must be finite"),
+        ((TEXTS, TEXTS, np.arange(9)), r"Expected 300 classes, one per image; received \[9\]"),
+        ((TEXTS[:50], TEXTS[:50]), "candidates must be between 2 and 50, .* image 0; received 100"),
         (
             (TEXTS, TEXTS, np.arange(300) // 250),
-            "candidates must be between 2 and image 0's 51; received 100",
+            "candidates must be between 2 and 51, .* image 0; received 100",
         ),
         (
             (TEXTS, TEXTS, None, 100, 301),
-            "splits must be between 1 and the 300 images; received 301",
+            r"splits must be between 1 and the number of images \(300\); received 301",
         ),
     ],
 )

@@ -10,7 +10,8 @@ from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
 from kerasgan.metrics.manifold import density_coverage, precision_recall
-from kerasgan.metrics.scores import check, check_inference_mode, scores
+from kerasgan.metrics.score_checks import check_counts, check_inference_mode
+from kerasgan.metrics.scores import scores
 
 RANDOM = np.random.default_rng(0)
 PROTOCOL = {"network": "a network of the tests", "sha256": "0"}
@@ -95,9 +96,11 @@ def test_statistics_are_enough_for_fid_alone():
     found = scores(ONE, kept, ["fid"])
     assert found["frechet_distance"] == scores(ONE, OTHER, ["fid"])["frechet_distance"]
     assert found["protocol"]["reference"] == {"statistics": True, "count": 30}
-    with pytest.raises(ValueError, match="prdc needs the reference's images; received statistics"):
+    with pytest.raises(
+        ValueError, match="prdc needs the features of the reference images; received statistics"
+    ):
         scores(ONE, kept, ["fid", "prdc"])
-    with pytest.raises(ValueError, match="of one protocol; received sha256 '0' and '1'"):
+    with pytest.raises(ValueError, match="features of one protocol; received sha256 '0' and '1'"):
         scores(ONE, statistics(OTHER.features, PROTOCOL | {"sha256": "1"}), ["fid"])
 
 
@@ -111,7 +114,7 @@ def test_ms_ssim_is_of_pairs_of_the_samples():
         scores(
             extract(x, lambda x: x.mean((1, 2)), progress=False),
             metrics=["ms_ssim"],
-            pictures=x,
+            images=x,
             scales=1,
             pairs=2,
         )
@@ -137,7 +140,7 @@ def test_ms_ssim_is_of_pairs_of_the_samples():
         ),
         (OTHER, [], {}, "received none"),
         (None, ["is", "kid"], {}, "kid compares the samples with a reference; received none"),
-        (OTHER, ["kid"], {}, "subset_size of kid must be from 2 to 30, .*; received 1000"),
+        (OTHER, ["kid"], {}, "subset_size of kid must be between 2 and .* 30; received 1000"),
         (
             OTHER,
             ["is"],
@@ -148,9 +151,9 @@ def test_ms_ssim_is_of_pairs_of_the_samples():
             OTHER,
             ["prdc"],
             {"density_k": 30},
-            "prdc needs more than k = 30 images on either side; received 30",
+            "prdc needs more than k = 30 samples and reference images; received 30",
         ),
-        (OTHER, ["ms_ssim"], {}, "received no pictures"),
+        (OTHER, ["ms_ssim"], {}, "images is None"),
         (
             features(9, protocol={"network": "another"}),
             ["fid"],
@@ -166,15 +169,15 @@ def test_bad_input(reference, metrics, options, message):
 
 def test_no_logits_no_score():
     with pytest.raises(
-        ValueError, match="is needs logits; a network of the tests gives features only"
+        ValueError, match="is needs logits; a network of the tests returns features only"
     ):
         scores(features(20, logits=False), metrics=["is"])
 
 
 def test_check_knows_what_is_not_known_yet():
-    check(["is", "fid", "kid", "prdc"], None, None)
+    check_counts(["is", "fid", "kid", "prdc"], None, None)
     with pytest.raises(ValueError, match="received 1000"):
-        check(["kid"], None, 999)
+        check_counts(["kid"], None, 999)
 
 
 def test_a_picture_that_its_batch_changes_is_refused():

@@ -30,6 +30,6 @@ def test_the_probe_is_tested_on_what_it_has_not_seen():
 @pytest.mark.parametrize("shapes", [((4, 2), (4, 3)), ((3, 2), (9, 2)), ((4,), (4,))])
 def test_what_cannot_be_compared(shapes):
     with pytest.raises(
-        ValueError, match=r"styles must be \[N, D\] and \[M, D\], at least 4 of each; received"
+        ValueError, match=r"Expected styles \[N, D\] and \[M, D\], at least 4 each; received"
     ):
         style_gap(*map(np.zeros, shapes))

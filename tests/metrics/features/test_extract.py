@@ -135,32 +135,30 @@ def test_features_that_are_not_finite_name_the_image():
     def extractor(images):
         return np.where(colours(images) == colours(IMAGES[6:7]), np.nan, colours(images))
 
-    with pytest.raises(
-        ValueError, match="features must be finite; those of image 6 of the ndarray are not"
-    ):
+    with pytest.raises(ValueError, match="The features of image 6 of the ndarray are not finite"):
         extract(IMAGES, extractor, batch_size=4, progress=False)
 
 
 @pytest.mark.parametrize(
     ("images", "arguments", "message"),
     [
-        (IMAGES[:1], {}, "a score needs at least 2 images; received 1 from the ndarray"),
+        (IMAGES[:1], {}, "A score needs at least 2 images; received 1 from the ndarray"),
         (lambda: [IMAGES[:1]], {}, "at least 2 images; received 1 from the function's batches"),
         (
             lambda: [IMAGES],
             {"cache": "nowhere"},
-            "a cache needs .*; received the function's batches: no fingerprint",
+            "A cache needs .*; received the function's batches: no fingerprint",
         ),
         (IMAGES, {"count": 12}, "count must be at least 1 and at most 11"),
         (
             IMAGES,
             {"extractor": lambda images: images},
-            r"an extractor must give features \[B, …\] of 11 images",
+            r"The extractor must return features \[B, ...\] for 11 images",
         ),
         (
             IMAGES,
             {"extractor": np.sum, "cache": "nowhere"},
-            "received an extractor without a `protocol`",
+            "received an extractor without protocol",
         ),
     ],
 )
@@ -178,7 +176,7 @@ def test_swapped_channels_are_told_and_others_are_not(recwarn):
     for name in ("sky", "others", "grey"):
         assert not warn_if_swapped(about[name], about["sky"])
     assert not warn_if_swapped(about["sky"], {}) and not recwarn
-    with pytest.warns(UserWarning, match="the samples look like BGR: .* scores are of RGB"):
+    with pytest.warns(UserWarning, match="the samples look like BGR: .* scores expect RGB"):
         assert warn_if_swapped(about["bgr"], about["sky"])
 
 
@@ -191,11 +189,9 @@ def test_a_classifier_as_an_extractor():
     np.testing.assert_allclose(made.features, features, atol=1e-5)
     np.testing.assert_allclose(made.logits, logits, atol=1e-5)
     assert made.protocol["network"] == "a judge" and made.protocol["resize"] == "none"
-    with pytest.raises(ValueError, match="must be grey, three equal channels"):
+    with pytest.raises(ValueError, match="needs gray images"):
         extractor(np.arange(192, dtype="uint8").reshape(1, 8, 8, 3))
-    with pytest.raises(
-        ValueError, match="images must be 8 x 8, as the classifier's; received 9 x 9"
-    ):
+    with pytest.raises(ValueError, match="The classifier needs images of 8 x 8; received 9 x 9"):
         extractor(np.zeros((1, 9, 9, 3), "uint8"))
     scaled = ClassifierFeatures(grey, resize=True, logits=False)
     large = np.repeat(np.repeat(images, 2, axis=1), 2, axis=2)
@@ -210,7 +206,7 @@ def test_a_classifier_as_an_extractor():
     layer.build((None, 8, 8, 3))
     for network in (ends, layer):
         with pytest.raises(
-            ValueError, match="a classifier must give logits; received .* ends in a softmax"
+            ValueError, match="A classifier must return logits; .* ends in a softmax"
         ):
             ClassifierFeatures(network)
 

@@ -88,7 +88,7 @@ def test_it_says_what_it_is_and_saves_what_it_has(extractor, tmp_path):
 )
 def test_images_must_be_bytes_of_three_colours(extractor, images):
     with pytest.raises(
-        ValueError, match=r"must be uint8 \[B, H, W, 3\]; received (uint8|float32|<U9) \["
+        ValueError, match=r"Expected uint8 images \[B, H, W, 3\]; received (uint8|float32|<U9) \["
     ):
         extractor(images)
 
@@ -304,7 +304,7 @@ def test_a_cut_file(tmp_path, small, name):
     for size in (len(content) // 2, 100):
         path.write_bytes(content[:size])
         with pytest.raises(
-            ValueError, match=r"must be .*cannot be read|must be a whole file"
+            ValueError, match=r"must be .*cannot be read|must be a complete file"
         ) as raised:
             read_weights(path)
         assert "\n" not in str(raised.value)
@@ -321,17 +321,17 @@ def test_no_weights_at_all(tmp_path):
         file["images"] = np.zeros(3)
     with pytest.raises(ValueError, match="other.h5 must be .* it is another HDF5 file"):
         Inception(tmp_path / "other.h5")
-    with pytest.raises(FileNotFoundError, match="there is none at .*none.pth"):
+    with pytest.raises(FileNotFoundError, match="There is no file of .* at .*none.pth"):
         Inception(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.weight": None}, "1 of its 6 tensors are missing, such as fc.weight"),
+        ({"fc.weight": None}, "1 of its 6 tensors are missing, for example fc.weight"),
         (
             {"AuxLogits.fc.weight": np.zeros(2)},
-            "1 tensors of something else, such as AuxLogits.fc.weight",
+            "1 other tensors, for example AuxLogits.fc.weight",
         ),
         (
             {"fc.weight": np.zeros((1000, 2048))},
@@ -339,11 +339,11 @@ def test_no_weights_at_all(tmp_path):
         ),
         (
             {"Conv2d_1a_3x3.bn.weight": np.full(32, np.nan)},
-            "Conv2d_1a_3x3.bn.weight holds numbers that no trained",
+            "Conv2d_1a_3x3.bn.weight has values that no trained",
         ),
         (
             {"Conv2d_1a_3x3.bn.running_var": np.full(32, -1.0)},
-            "Conv2d_1a_3x3.bn.running_var holds numbers that no trained",
+            "Conv2d_1a_3x3.bn.running_var has values that no trained",
         ),
     ],
 )
@@ -386,7 +386,7 @@ def test_changed_numbers_in_an_h5(tmp_path, small):
     with h5py.File(path, "r+") as file:
         file["Conv2d_1a_3x3.bn.bias"][3] += 1e-3
     with pytest.raises(
-        ValueError, match="a.h5 is damaged: its weights do not match their checksum"
+        ValueError, match="a.h5 is damaged: the weights do not match their checksum"
     ):
         read_weights(path)
 

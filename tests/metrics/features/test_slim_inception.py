@@ -265,12 +265,12 @@ def test_a_checkpoint_of_something_else(tmp_path):
     checkpoints.save_network(tmp_path / "judge.h5", judge, epoch=1)
     rule = "must hold the Inception of inception/slim, 2016"
     for name, message in {
-        "other": f"other {rule}; 378 of its 378 variables are missing, such as conv0/weights/ExponentialMovingAverage",
-        "short": f"short {rule}; 1 of its 378 variables are missing, such as conv4/weights",
+        "other": f"other {rule}; 378 of its 378 variables are missing, for example conv0/weights/ExponentialMovingAverage",
+        "short": f"short {rule}; 1 of its 378 variables are missing, for example conv4/weights",
         "thin": rf"thin {rule}, where conv0/weights is \[3, 3, 3, 32\]; received \[1\]",
         "text": "text is damaged or no TensorFlow checkpoint: ",
-        "none": "must be the files .*none.index and .data-",
-        "": "name one checkpoint: .* holds other, short, text, thin",
+        "none": "consists of .*none.index and .data-",
+        "": "Expected one checkpoint in .* holds other, short, text, thin",
         "judge.h5": f"judge.h5 {rule}; it holds Sequential",
         "none.h5": "must be an existing file; received .*none.h5",
     }.items():
@@ -291,7 +291,7 @@ def test_resize_is_pillows_on_8_bits():
     shrunk = resized(stripes, 8)[0, 4, 2:-2, 0]
     assert np.abs(shrunk.astype(int) - 100).max() <= 1  # antialiased: no stripe is left
     for images in (columns.astype("float32"), columns[0], columns[..., :1], columns[:0]):
-        with pytest.raises(ValueError, match=r"images must be uint8 \[B, H, W, 3\]; received"):
+        with pytest.raises(ValueError, match=r"Expected uint8 images \[B, H, W, 3\]; received"):
             resized(images, 4)
 
 
