@@ -25,7 +25,7 @@ def small(eager=True, **arguments):
 
 
 def linear(weight=2.0, bias=-0.5, mean=0.3, log_variance=-0.8):
-    """One pixel and one latent. The posterior is constant and the logits are linear in the latent."""
+    """One pixel and one latent: a constant posterior and logits that are linear in the latent."""
     image, label, latent = keras.Input((1, 1, 1)), keras.Input((), dtype="int32"), keras.Input((1,))
     constant = lambda value: keras.initializers.Constant(value)  # noqa: E731
     flat = layers.Flatten()(image)

@@ -104,7 +104,7 @@ def test_log_prob_of_an_affine_flow_is_the_normal_density():
 
 
 def test_a_density_sums_to_one():
-    """Of one pixel in a block whose other pixels are held: all its levels, by the middle of each."""
+    """The densities of all levels of one pixel, the others fixed, at the middle of each level."""
     model = small()
     model.flow.mean.assign(np.full((1, 4, 4, 1), 0.4))
     model.flow.deviation.assign(np.full((1, 4, 4, 1), 2.0))
@@ -166,7 +166,10 @@ def test_sample():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Couplings(6, scales=2), "size must be a multiple of 2 .* received size 6 and 2 scales"),
+        (
+            lambda: Couplings(6, scales=2),
+            "size must be a multiple of 2 .* received size 6 and 2 scales",
+        ),
         (lambda: Couplings(4, depth=3), "depth must be a multiple of 4 .* received 3"),
         (lambda: small().sample(n=1, labels=[1]), "takes n or labels, one of them"),
         (lambda: small().sample(labels=[3]), r"labels must be in 0\.\.2"),
