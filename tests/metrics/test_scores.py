@@ -1,4 +1,4 @@
-"""Scores by name: each is its formula's, under the name that its features deserve, with the protocol beside it."""
+"""Scores by name: values, names for different features, and protocols."""
 
 import json
 
@@ -27,7 +27,7 @@ ONE, OTHER = features(40), features(30, 0.5)
 SMALL = {"splits": 4, "subset_size": 20, "subsets": 5}
 
 
-def test_each_number_is_its_formulas():
+def test_each_score_equals_its_function():
     found = scores(ONE, OTHER, **SMALL)
     assert (found["classifier_score_mean"], found["classifier_score_std"]) == inception_score(
         ONE.logits, 4
@@ -46,7 +46,7 @@ def test_each_number_is_its_formulas():
     assert not [name for name in found if "inception" in name]
 
 
-def test_only_inceptions_scores_are_called_so():
+def test_only_scores_of_inception_are_named_after_it():
     theirs = PROTOCOL | {"network": "Inception-2015-12-05"}
     one, other = features(40, protocol=theirs), features(30, protocol=theirs)
     found = scores(one, other, **SMALL)
@@ -65,7 +65,7 @@ def test_only_inceptions_scores_are_called_so():
     ]
 
 
-def test_options_reach_the_formulas_and_the_protocol():
+def test_options_are_passed_on_and_recorded():
     options = dict(
         splits=2, shuffle_seed=5, batch=16, subsets=3, subset_size=10, seed=1, k=2, density_k=4
     )
@@ -91,7 +91,7 @@ def test_options_reach_the_formulas_and_the_protocol():
     assert protocol["prdc"] == {"precision_recall_k": 2, "density_coverage_k": 4}
 
 
-def test_statistics_are_enough_for_fid_alone():
+def test_statistics_are_enough_for_fid_only():
     kept = statistics(OTHER.features, PROTOCOL)
     found = scores(ONE, kept, ["fid"])
     assert found["frechet_distance"] == scores(ONE, OTHER, ["fid"])["frechet_distance"]
@@ -104,7 +104,7 @@ def test_statistics_are_enough_for_fid_alone():
         scores(ONE, statistics(OTHER.features, PROTOCOL | {"sha256": "1"}), ["fid"])
 
 
-def test_ms_ssim_is_of_pairs_of_the_samples():
+def test_ms_ssim_uses_pairs_of_samples():
     one = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 3), "uint8")
     same, others = (
         np.repeat(one, 7, axis=0),
@@ -167,20 +167,20 @@ def test_bad_input(reference, metrics, options, message):
         scores(ONE, reference, metrics, **options)
 
 
-def test_no_logits_no_score():
+def test_inception_score_needs_logits():
     with pytest.raises(
         ValueError, match="is needs logits; a network of the tests returns features only"
     ):
         scores(features(20, logits=False), metrics=["is"])
 
 
-def test_check_knows_what_is_not_known_yet():
+def test_unknown_counts_are_not_checked():
     check_counts(["is", "fid", "kid", "prdc"], None, None)
     with pytest.raises(ValueError, match="received 1000"):
         check_counts(["kid"], None, 999)
 
 
-def test_a_picture_that_its_batch_changes_is_refused():
+def test_images_that_depend_on_their_batch_are_rejected():
     pictures = np.full((3, 2, 2, 3), 100, "uint8")
     check_inference_mode(pictures, pictures + 2)
     with pytest.raises(

@@ -16,7 +16,7 @@ from kerasgan.metrics.features.extract import (
 from kerasgan.models.classifier import build_classifier
 
 
-def test_features_are_what_the_last_layer_sees_in_inference_mode():
+def test_features_are_the_inputs_of_the_last_layer_in_inference_mode():
     classifier = build_classifier(size=8, width=4, features=6)
     images = np.random.default_rng(0).uniform(-1, 1, (7, 8, 8, 1)).astype("float32")
     features, logits = features_and_logits(classifier, images, batch_size=3)
@@ -25,7 +25,7 @@ def test_features_are_what_the_last_layer_sees_in_inference_mode():
     np.testing.assert_allclose(features @ kernel + bias, logits, atol=1e-5)
     np.testing.assert_allclose(
         features_and_logits(classifier, images)[0], features, atol=1e-5
-    )  # no dropout at work
+    )  # Dropout is inactive.
 
 
 # === Any extractor, streamed ===
@@ -35,7 +35,7 @@ MATRIX = np.random.default_rng(2).normal(size=(3, 4))
 
 
 class MeanColours:
-    """An extractor: each image's mean colours, projected; counts the images that it sees."""
+    """Extractor of projected mean colors that counts its images."""
 
     def __init__(self, name="mean colours"):
         self.protocol, self.seen, self.batches = {"network": name, "weights_sha256": "0"}, 0, []
@@ -56,7 +56,7 @@ def test_extract_streams_any_source_in_order():
     for source in (
         IMAGES,
         lambda: (IMAGES[i : i + 3] for i in range(0, 11, 3)),
-    ):  # of known and of unknown length
+    ):  # Known and unknown length.
         made = extract(source, extractor, batch_size=4, progress=False)
         assert (
             isinstance(made.features, np.memmap)
@@ -84,7 +84,7 @@ def test_progress_is_shown(capsys):
     assert "11/11" in capsys.readouterr().out
 
 
-def test_the_cache_knows_content_and_extractor(tmp_path):
+def test_the_cache_depends_on_images_and_extractor(tmp_path):
     extractor, cache = MeanColours(), tmp_path / "cache"
     first = extract(IMAGES, extractor, cache=cache, progress=False)
     again = extract(IMAGES.copy(), extractor, batch_size=3, cache=cache, progress=False)
@@ -107,7 +107,7 @@ def test_the_cache_knows_content_and_extractor(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
+def test_an_interrupted_extraction_leaves_no_files(tmp_path, stop):
     extractor = MeanColours()
 
     def breaks(images):
@@ -122,7 +122,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
 
 
 @pytest.mark.parametrize("count", [9, 10, 99, 100, 1000])
-def test_the_file_is_numpys_whatever_the_number_of_rows(tmp_path, count):
+def test_files_are_readable_by_numpy(tmp_path, count):
     images = np.zeros((count, 1, 1, 3), "uint8")
     images[:, 0, 0, 0] = np.arange(count) % 251
     extract(images, MeanColours(), cache=tmp_path, progress=False)
@@ -167,9 +167,9 @@ def test_bad_input(images, arguments, message):
         extract(images, **{"extractor": MeanColours(), "progress": False} | arguments)
 
 
-def test_swapped_channels_are_told_and_others_are_not(recwarn):
+def test_only_swapped_channels_cause_a_warning(recwarn):
     random = np.random.default_rng(0)
-    sky = random.normal((110, 120, 150), 30, (40, 8, 8, 3)).clip(0, 255).astype("uint8")  # blue
+    sky = random.normal((110, 120, 150), 30, (40, 8, 8, 3)).clip(0, 255).astype("uint8")  # Blue.
     others = random.normal((113, 122, 144), 35, (40, 8, 8, 3)).clip(0, 255).astype("uint8")
     images = {"sky": sky, "others": others, "bgr": others[..., ::-1], "grey": sky[..., [0, 0, 0]]}
     about = {name: extract(x, MeanColours(), progress=False).images for name, x in images.items()}
@@ -211,13 +211,13 @@ def test_a_classifier_as_an_extractor():
             ClassifierFeatures(network)
 
 
-def test_a_batch_is_filled_to_few_sizes():
+def test_batches_are_padded_to_few_sizes():
     sizes = {count: len(filled(np.arange(count), 24)) for count in (1, 2, 3, 9, 17, 24)}
     assert sizes == {1: 1, 2: 2, 3: 4, 9: 16, 17: 24, 24: 24}
     assert filled(np.arange(3), 24).tolist() == [0, 1, 2, 2]
 
 
-def test_memory_is_flat_in_the_number_of_images():
+def test_memory_does_not_grow_with_the_number_of_images():
     def peak(count):
         def batches():
             for _ in range(count // 50):
@@ -233,4 +233,4 @@ def test_memory_is_flat_in_the_number_of_images():
         return most
 
     few = peak(500)
-    assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 are 20 MB
+    assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 values are 20 MB.
