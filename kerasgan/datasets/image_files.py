@@ -1,15 +1,18 @@
-"""Image files: the one walker that finds them and the one decoder that reads them.
+"""Finds and decodes image files.
 
-Every reader of the package uses these two, so a file is the same image wherever it is read:
-- A folder is searched with all its sub-folders, in the order of the paths. Links to folders are followed; each folder
-  is visited once, so cycles end.
-- Hidden files and folders, what macOS and Windows leave behind, empty files and other formats are skipped and counted.
-- An image is turned as its EXIF orientation says. Transparent parts show `BACKGROUND`. Of an animation, the first frame
-  is read. Grey images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays white; colour
-  images of 16 bits keep their upper 8 bits. Images of floating-point numbers (mode F) are refused: their range is
-  unknown.
-- Pillow is told the formats. Otherwise it chooses the reader by content, and a file `x.png` that is really PostScript
-  starts Ghostscript.
+All readers of the package use `find_images` and `read_image`, so a file always yields the same image:
+
+- Folders are searched recursively, in the order of the paths. Links to folders are followed. Each
+  folder is visited once, so cycles end.
+- Hidden files and folders, system files of macOS and Windows, empty files and other formats are
+  skipped and counted.
+- Images are rotated according to their EXIF orientation. Transparent parts are composited over
+  `BACKGROUND`. The first frame of an animation is read.
+- Grayscale images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays
+  white. Colour images of 16 bits keep their upper 8 bits. Floating-point images (mode F) are
+  refused, because their range is unknown.
+- Pillow may only use the formats in `FORMATS`. Otherwise it would choose the decoder by content,
+  and a PostScript file named `x.png` would start Ghostscript.
 """
 
 import dataclasses
@@ -39,7 +42,7 @@ _OPENING = threading.Lock()  # `warnings.catch_warnings` changes what all thread
 
 
 class UnreadableImage(ValueError):
-    """One image among many cannot be read; the message names it."""
+    """An image cannot be read. The message names it."""
 
 
 # === The walker ===
@@ -47,7 +50,7 @@ class UnreadableImage(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """What `find_images` found.
+    """Result of `find_images`.
 
     Attributes:
         folder: the folder searched.
@@ -73,7 +76,7 @@ class ImageFiles:
         )
 
     def report_skipped(self):
-        """Prints one line about what was skipped, the first time only; nothing where nothing was."""
+        """Prints one line about skipped files, once per folder. Returns `self`."""
         if self.skipped:
             _say_once(str(self))
         return self
@@ -85,7 +88,7 @@ def _say_once(line):
 
 
 def find_images(folder, suffixes=SUFFIXES):
-    """Find the image files in a folder and all its sub-folders.
+    """Finds the image files in a folder and its sub-folders.
 
     Args:
         folder: path of the folder.
@@ -147,7 +150,7 @@ def _kind(entry, suffixes):
 
 
 def check_name(name, where):
-    """The name of a file inside a folder, without `.` and double slashes, or ValueError where it leads outside.
+    """Normalizes the relative path of a file. Raises `ValueError` if it leads out of its folder.
 
     Args:
         name: relative path as a data set gives it.
@@ -170,7 +173,7 @@ def check_name(name, where):
 
 
 def read_image(file, channels=3, inspect=None, name=None):
-    """Read an image file of any mode that the module's description names.
+    """Reads an image file and converts it to grayscale or RGB, see the module documentation.
 
     Args:
         file: path, or a binary file object.
@@ -208,25 +211,25 @@ def open_rgb(file):
 
 
 def stored_image(file):
-    """The pixels of an image as they are stored, first frame: a Pillow image, loaded. Raises as Pillow does."""
+    """Loads the first frame of an image without any conversion. Raises as Pillow does."""
     with _opened(file) as image:
         image.load()
         return image.copy()
 
 
 def open_frames(file):
-    """A Pillow image, not yet decoded, with its frames: for the package's own animations. Raises as Pillow does."""
+    """Opens an animation without decoding it. Raises as Pillow does."""
     return _opened(file)
 
 
 def stored_size(file):
-    """Width and height from the header, as stored. Raises as Pillow does."""
+    """Reads width and height from the header. Raises as Pillow does."""
     with _opened(file) as image:
         return image.size
 
 
 def decoded_bytes(file):
-    """About how much memory decoding takes; 0 where the header cannot be read, since decoding then fails at once."""
+    """Estimates the memory that decoding takes. 0 if the header cannot be read."""
     try:
         return 8 * math.prod(stored_size(file))  # 4 in Pillow, 3 in NumPy
     except Exception:

@@ -1,9 +1,11 @@
-"""Images to be scored, from wherever they are: uint8 RGB batches, in one order, without all of them in memory.
+"""Streams images from files, arrays, data sets or models as uint8 RGB batches for evaluation.
 
-Nothing is converted, cropped, resized or rounded here without being asked for, since each moves a score. Differences
-from the programs that compute FID (pytorch-fid, torch-fidelity, clean-fid):
-- grey images and transparency are refused, or converted on request; there, Pillow converts them unasked;
-- images of different sizes are refused, or allowed on request; there, they stop a batch half-way or pass in silence.
+Images are not converted, cropped, resized or rounded by default, since each of these changes a score.
+Differences from pytorch-fid, torch-fidelity and clean-fid:
+
+- Grayscale and transparent images are refused unless `convert=True`. The other programs convert
+  them silently.
+- Images of different sizes are refused unless `mixed_sizes=True`.
 """
 
 import dataclasses
@@ -38,16 +40,14 @@ FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
 AHEAD = 16  # files that are decoded before they are needed, at most
 BYTES = 2**28  # that these and a batch may take, where one image does not take more
-SAMPLES_PER_SEED = (
-    500  # images that a model draws from one seed: part of what they are, so not a setting
-)
+SAMPLES_PER_SEED = 500  # Images per seed. Changing it would change the images.
 WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """What `image_source` makes; iterated, it gives batches of 32.
+    """Result of `image_source`. Iterating over it yields batches of 32 images.
 
     Attributes:
         name: for messages and protocols.
@@ -100,7 +100,7 @@ class ImageSource:
             yield np.concatenate(held)
 
     def fingerprint(self):
-        """Says which images these are: a checksum of their content, or None where they are made on the go."""
+        """Returns a checksum of the images, or `None` if they are generated."""
         return None if self.content is None else f"{self.content()} {self.count} {self.convert}"
 
     def _checked(self):
@@ -122,7 +122,7 @@ class ImageSource:
 def image_source(
     images, *, count=None, key=None, convert=False, mixed_sizes=False, seed=0, fingerprint=None
 ):
-    """Images to be scored, ready to be streamed.
+    """Prepares images for streaming.
 
     Args:
         images: one of
@@ -308,7 +308,7 @@ def _npz(path, key):
 
 
 def _rows_at_once(shape):
-    """How many images are read at once: `BLOCK`, fewer where they are large."""
+    """Returns the number of images per read: `BLOCK`, or fewer if they are large."""
     size = math.prod(shape[1:])
     if size > FLOOR:
         raise LimitExceededError(f"an image of {size:,} bytes is larger than {FLOOR:,}")
@@ -344,7 +344,7 @@ def _rows(where, open_file, load):
 
 
 def _key(path, names, key):
-    """The name of the images among those that a file holds."""
+    """Selects the array of images among the names in a file."""
     if key is None:
         sized = sorted(
             (name for name in names if re.fullmatch(r"output_\d+", name)),
@@ -431,7 +431,9 @@ def _once(iterator):
 
 def _model(model, count, seed):
     if count is None:
-        raise ValueError("count must say how many images the model is to draw; received None")
+        raise ValueError(
+            "count must be the number of images to sample from the model; received None"
+        )
     if "n" not in inspect.signature(model.sample).parameters:
         what = type(model).__name__
         raise ValueError(

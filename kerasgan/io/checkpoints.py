@@ -41,7 +41,7 @@ _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is absent, damaged, foreign or of another model: one line that says which."""
+    """A checkpoint is missing, damaged, of another format or of another model."""
 
 
 def _in_one_line(function):
@@ -60,7 +60,7 @@ def _in_one_line(function):
 
 
 def file_name(run, dataset, size, letter, epoch):
-    """The name of one checkpoint file, `<run>_<dataset>_<size>_<letter>_epoch_<epoch>.h5`.
+    """Returns the name of a file, `<run>_<dataset>_<size>_<letter>_epoch_<epoch>.h5`.
 
     Args:
         run, dataset: names of letters, digits, `_`, `.` and `-`.
@@ -77,13 +77,13 @@ def file_name(run, dataset, size, letter, epoch):
 
 
 def latest(folder, letter="G", run=None):
-    """The file of the newest epoch of one network in a folder (of one run, if named), or None."""
+    """Returns the file of one network's newest epoch in a folder, or `None`."""
     found = _listed(folder, letter, run)
     return found[-1][1] if found else None
 
 
 def epochs(folder, letter, *, run, dataset, size):
-    """The epochs of which a folder holds one network's file of a run."""
+    """Returns the set of epochs for which a folder holds a network's file of a run."""
     prefix = f"{run}_{dataset}_{size}"
     found = (
         _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")
@@ -92,7 +92,7 @@ def epochs(folder, letter, *, run, dataset, size):
 
 
 def _listed(folder, letter, run=None):
-    """[(epoch, path)] of one letter, oldest epoch first. More than one run is an error: which one is meant?"""
+    """Returns sorted `(epoch, path)` of one letter. Raises if the folder holds several runs."""
     found = [(_NAME.fullmatch(path.name), path) for path in user_path(folder).glob("*.h5")]
     found = [(match, path) for match, path in found if match and match["letter"] == letter]
     if run is not None:
@@ -106,7 +106,7 @@ def _listed(folder, letter, run=None):
 
 
 def sibling(path, letter):
-    """The file of another network of the same epoch, or of the same preset."""
+    """Returns the file of another network of the same epoch or preset."""
     match = _NAME.fullmatch(path.name)
     return path.with_name(
         f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5" if match else f"{letter}.h5"
@@ -114,7 +114,7 @@ def sibling(path, letter):
 
 
 def check_folder(folder):
-    """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
+    """Creates the folder. Raises `CheckpointError` if it is not writable."""
     folder = user_path(folder)
     try:
         files.make_folder(folder)
@@ -164,7 +164,7 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
 
 @_in_one_line
 def load_network(path):
-    """Rebuilds the network of a file. Returns `(network, info)`; see `read_info`."""
+    """Loads the network of a file. Returns `(network, info)`; see `read_info`."""
     header, values = _read(path)
     network = _rebuilt(path, header, "network", values)
     _check(path, values, network.variables, network.name)
@@ -174,7 +174,7 @@ def load_network(path):
 
 @_in_one_line
 def load_weights(path, network, letter=None):
-    """Gives a built network the weights of a file, all or none; `letter` is checked if named. Returns the info."""
+    """Loads the weights of a file into a built network. Checks `letter` if given. Returns the info."""
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
         raise CheckpointError(f"{path} must hold the network {letter}; it holds {header['letter']}")
@@ -211,7 +211,7 @@ def load_model(*paths):
 
 
 def load_sampling_model(path, letters=None):
-    """Rebuilds the whole model from a network's file and those beside it of the same epoch.
+    """Loads a model from one network's file and the other files that sampling needs.
 
     Args:
         path: a file of one network.
@@ -234,18 +234,18 @@ def load_sampling_model(path, letters=None):
 
 @_in_one_line
 def read_info(path):
-    """What a file says of itself, without reading its weights.
+    """Reads the information stored in a file, without its weights.
 
     Returns:
-        A dictionary: what was given as `info`, and `letter`, `epoch`, `network` and `model` (class names, or None),
-        `sha256`.
+        The `info` dictionary passed to `save_network`, with `letter`, `epoch`, `network` and
+        `model` (class names or `None`) and `sha256` added.
     """
     return _info(_read(path, weights=False)[0])
 
 
 @_in_one_line
 def verify(path):
-    """Reads a whole file and compares its checksum. Returns the info, or raises `CheckpointError`."""
+    """Reads a file completely and verifies its checksum. Returns the info."""
     return _info(_read(path)[0])
 
 
@@ -350,7 +350,7 @@ def resume(folder, model, run=None):
 
 
 def prune(folder, *, run, dataset, size, keep):
-    """Deletes the files of a run's epochs but those for which `keep(epoch)` is true."""
+    """Deletes the files of a run, except for epochs where `keep(epoch)` is true."""
     for path in user_path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
         match = _NAME.fullmatch(path.name)
         if match and match["prefix"] == f"{run}_{dataset}_{size}" and not keep(int(match["epoch"])):
@@ -358,7 +358,7 @@ def prune(folder, *, run, dataset, size, keep):
 
 
 def mark_best(folder, path, metric, value):
-    """Notes in `best.json` which network file is the best so far, and by what."""
+    """Records the best network file so far, its metric and value in `best.json`."""
     path = user_path(path)
     note = dict(
         file=path.name,
@@ -370,7 +370,7 @@ def mark_best(folder, path, metric, value):
 
 
 def best(folder):
-    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
+    """Returns the content of `best.json` (file, epoch, metric, value), or `None`."""
     return side_files.read_or_default(user_path(folder) / "best.json", _best)
 
 
@@ -392,7 +392,7 @@ def _best(path):
 
 
 def _remaining(model, networks):
-    """The variables of the model and its optimizers that the network files do not hold, each once, in order."""
+    """Returns the variables of model and optimizers that are not in network files."""
     if model.optimizer is None:
         raise CheckpointError(
             "a model must be compiled before it is saved or resumed; received one that is not"
@@ -492,7 +492,7 @@ def _rebuilt(path, header, which, values):
             if not isinstance(rebuilt, keras.Model):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")
             return rebuilt
-    except Exception as error:  # whatever a constructor may raise
+    except Exception as error:  # Constructors raise many types of exceptions.
         raise CheckpointError(
             f"{path} holds a {name} that cannot be rebuilt: {reason(error)}"
         ) from error
@@ -515,7 +515,7 @@ def _import_modules(config):
             try:
                 importlib.import_module(module)
             except ImportError:
-                pass  # rebuilding says which class is missing
+                pass  # Deserialization reports the missing class.
         config = list(config.values())
     if isinstance(config, list):
         for part in config:

@@ -134,7 +134,7 @@ def test_a_model_draws_the_same_images_whatever_the_batch():
     assert many.shape == (SAMPLES_PER_SEED + 5, 2, 2, 3) and (many[..., 0] == many[..., 2]).all()
     np.testing.assert_array_equal(drawn(9, batch_size=2), many[:9])
     assert (many[:5] != many[SAMPLES_PER_SEED:]).any() and (drawn(5, seed=1) != many[:5]).any()
-    with pytest.raises(ValueError, match="count must say how many"):
+    with pytest.raises(ValueError, match="count must be the number of images"):
         image_source(Draws())
     with pytest.raises(ValueError, match="a model must draw by sample.*; received SimpleNamespace"):
         image_source(types.SimpleNamespace(sample=lambda embeddings: None), count=2)
