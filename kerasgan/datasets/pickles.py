@@ -1,6 +1,6 @@
-"""Pickles of numbers and text, read so that nothing in them runs: numpy arrays, builtin containers, and nothing else.
+"""Reads pickles of numbers, text, NumPy arrays and builtin containers without running any code.
 
-A pickle is a program. `kerasgan.io.pickle_reader` builds what it describes without running it.
+A pickle is a program. `kerasgan.io.pickle_reader` interprets its data opcodes only.
 """
 
 import mmap
@@ -12,7 +12,7 @@ from kerasgan.io.reading import one_line, reading, reason, short_path
 
 
 def load_pickle(path, kind=object, encoding="latin1"):
-    """Read a pickle of numpy arrays, numbers, text, lists, tuples, dictionaries and sets.
+    """Reads a pickle of NumPy arrays, numbers, text, lists, tuples, dictionaries and sets.
 
     Args:
         path: the file, of any protocol, written by Python 2 or 3.

@@ -76,7 +76,7 @@ def _facts(log, scores):
 
 
 def _samples(folder, grids, notes):
-    """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
+    """Shows the last grid, the animation of all grids, and a strip of eight grids."""
     note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
     large, strip = _picture(grids[-1], note, notes, big=True), ""
     moving = side_files.read_or_default(folder / "history.gif", _gif, "", notes)
