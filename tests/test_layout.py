@@ -31,6 +31,7 @@ ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
 INSIDE_FUNCTIONS = {
     "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
     "kerasgan/metrics": {"tensorflow"},
+    "zoo": {"keras_cv"},
 }
 # folder -> frameworks it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}

@@ -34,6 +34,7 @@ extract = lazy.module("kerasgan.metrics.features.extract")
 frechet = lazy.module("kerasgan.metrics.frechet")
 ms_ssim = lazy.module("kerasgan.metrics.ms_ssim")
 digits = lazy.module("kerasgan.metrics.protocols.digits")
+score_checks = lazy.module("kerasgan.metrics.score_checks")
 metric_scores = lazy.module("kerasgan.metrics.scores")
 evaluation_images = lazy.module("zoo.evaluation_images")
 coopnet = lazy.module("zoo.coopnet")
@@ -271,16 +272,16 @@ def evaluate(
         frechet.save_statistics(save, kept)
     if not metrics:
         return {"protocol": {}}
-    return metric_scores.scores(ours, theirs, metrics, pictures=samples, **options)
+    return metric_scores.scores(ours, theirs, metrics, images=samples, **options)
 
 
 def _check(metrics, samples, reference, theirs, by, options):
     """Refuses what cannot be scored before the features are computed."""
     count = 0 if reference is None else reference.count if theirs is None else theirs.count
-    limits = {name: options[name] for name in metric_scores.LIMITS if name in options}
-    metric_scores.check(metrics, samples.count, count, **limits)
+    limits = {name: options[name] for name in score_checks.LIMITS if name in options}
+    score_checks.check_counts(metrics, samples.count, count, **limits)
     protocol = getattr(by, "protocol", extract.UNKNOWN)
-    metric_scores.check_features(metrics, protocol, getattr(by, "logits", True), theirs)
+    score_checks.check_features(metrics, protocol, getattr(by, "logits", True), theirs)
     if "ms_ssim" in metrics:
         first = next(samples.batches(1))
         ms_ssim.ms_ssim(first, first, options.get("scales", 5))
@@ -351,7 +352,7 @@ def _score_by_features(options):
             f"--save_statistics must be a file *.npz in a folder that exists; received {save}"
         )
     if metrics:
-        metric_scores.check(metrics, None, None if options.reference else 0)
+        score_checks.check_counts(metrics, None, None if options.reference else 0)
     features = options.features or "inception"
     if metrics == ["ms_ssim"] and not save:
         by = evaluation_images.no_network

@@ -19,7 +19,7 @@ from kerasgan.io.keras_files import load_keras_file
 from kerasgan.io.reading import reading
 from kerasgan.metrics.features.extract import ClassifierFeatures
 from kerasgan.metrics.protocols import bird_attributes, digits
-from kerasgan.metrics.scores import check_inference_mode
+from kerasgan.metrics.score_checks import check_inference_mode
 from zoo import sample, text_gan
 
 FEATURES = ("inception", "slim", "digit_classifier", "bird_attribute_classifier")

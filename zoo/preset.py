@@ -4,7 +4,6 @@ python -m zoo.preset --run=runs/mnist_gan_best --out=presets/mnist_gan_digits
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -15,6 +14,7 @@ checkpoints = lazy.module("kerasgan.io.checkpoints")
 files = lazy.module("kerasgan.io.files")
 locks = lazy.module("kerasgan.io.locks")
 presets = lazy.module("kerasgan.io.presets")
+side_files = lazy.module("kerasgan.io.side_files")
 
 CARD = """# {name}
 
@@ -101,7 +101,7 @@ def write(run: pathlib.Path, out: pathlib.Path) -> None:
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
     names = ("settings", "versions", "scores")
-    settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
+    settings, versions, scores = (side_files.json_object(run / f"{name}.json") for name in names)
     settings = current_names(settings)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")

@@ -8,7 +8,6 @@ data and the compiled model.
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import math
 import os
 import pathlib
@@ -31,6 +30,7 @@ images = lazy.module("kerasgan.images")
 report = lazy.module("kerasgan.report")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 console = lazy.module("kerasgan.io.console")
+dataset_names = lazy.module("kerasgan.io.dataset_names")
 files = lazy.module("kerasgan.io.files")
 locks = lazy.module("kerasgan.io.locks")
 presets = lazy.module("kerasgan.io.presets")
@@ -225,7 +225,7 @@ def _sample_shipped(recipe, settings, folder):
     if recipe.shipped not in presets.names():
         return
     path = presets.find(recipe.shipped) / "settings.json"
-    trained = current_names(json.loads(path.read_text()))
+    trained = current_names(side_files.json_object(path))
     if all(
         trained.get(name) == getattr(settings, name, None)
         for name in ("data", "classes", "text_encoder")
@@ -285,7 +285,7 @@ def _keep_settings(recipe, settings, folder, command):
     if old is None and newest:  # Checkpoints hold the settings, too.
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
-        old = current_names(old, recipe.name)
+        old = current_names(dataset_names.with_current_names(old), recipe.name)
         ignored = ("epochs", "tensorboard")
         other = [
             f"{name} {old[name]}"

@@ -7,12 +7,12 @@ lazily.
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from PIL import Image
 
 from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES
 from kerasgan.encoders.char_cnn_rnn import CaptionedPairs
 from kerasgan.images import from_uint8
@@ -138,7 +138,7 @@ class EmbeddingBatches(CaptionedPairs):
 # === Crops for Inception ===
 
 
-class Crops(keras.utils.PyDataset):
+class Crops(EpochDataset):
     """Batches of random crops `[B, size, size, 3]`, half of them mirrored, and one-hot labels.
 
     Args:
@@ -157,15 +157,11 @@ class Crops(keras.utils.PyDataset):
             )
         self.images, self.labels, self.places, self.settings = images, labels, places, settings
         self.one_hot = np.eye(labels.max() + 1, dtype="float32")
-        self.epoch, self._within_epoch = 0, False
 
     @property
     def num_batches(self) -> int:
         """Number of batches per epoch."""
         return len(self.places) // self.settings.batch_size
-
-    def __len__(self):
-        return self.num_batches
 
     def __getitem__(self, index):
         count, seed = self.settings.batch_size, self.settings.seed
@@ -182,10 +178,3 @@ class Crops(keras.utils.PyDataset):
         size, box = (self.settings.size,) * 2, (*corner, *(corner + shown))
         crop = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box))
         return crop[:, ::-1] if random.random() < 0.5 else crop
-
-    def on_epoch_begin(self):
-        self._within_epoch = True
-
-    def on_epoch_end(self):  # Keras also calls it before the first epoch.
-        self.epoch += self._within_epoch
-        self._within_epoch = False

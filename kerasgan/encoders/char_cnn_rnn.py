@@ -33,6 +33,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
+from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
@@ -162,7 +163,7 @@ def build_image_encoder(size: int = 64, width: int = 16, dim: int = 1024) -> ker
 # === Training ===
 
 
-class CaptionedPairs(keras.utils.PyDataset):
+class CaptionedPairs(EpochDataset):
     """Batches of images, captions and labels for `JointEmbedding.fit`.
 
     A batch is `(images, characters, labels)`: float images `[B, size, size, 3]` in [-1, 1], int32
@@ -210,14 +211,10 @@ class CaptionedPairs(keras.utils.PyDataset):
         if match == "instance" and data.attributes is not None:
             rows = np.concatenate([np.asarray(data.classes)[:, None], data.attributes], axis=1)
             self.labels = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-        self.epoch, self._within_epoch = 0, False
 
     @property
     def num_batches(self) -> int:
         return len(self.data) // self.batch_size
-
-    def __len__(self) -> int:
-        return self.num_batches
 
     def batch_indices(self, index: int) -> np.ndarray:
         """Indices of the images in batch `index` of the current epoch, int `[B]`."""
@@ -239,17 +236,6 @@ class CaptionedPairs(keras.utils.PyDataset):
         top, left = random.integers(0, np.array(image.shape[:2]) - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
         return crop[:, ::-1] if random.random() < 0.5 else crop
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch. `AdversarialModel.fit` calls it at the beginning of each epoch."""
-        self.epoch = epoch
-
-    def on_epoch_begin(self) -> None:
-        self._within_epoch = True
-
-    def on_epoch_end(self) -> None:  # Keras also calls it before the first epoch.
-        self.epoch += self._within_epoch
-        self._within_epoch = False
 
 
 def joint_embedding_loss(

@@ -84,7 +84,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert "batch of 8 chains" in (folder / "index.html").read_text()
     loaded = sample.load(folder / "checkpoints" / "coopnet_digits_28_G_epoch_2.h5")
-    assert float(loaded.sample(8, 1, "descriptor").mean()) + 2 == pytest.approx(
+    assert float(loaded.sample(8, seed=1, by="descriptor").mean()) + 2 == pytest.approx(
         scores[RECIPE.monitor], abs=1e-5
     )
 

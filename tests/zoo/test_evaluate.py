@@ -189,7 +189,8 @@ def test_slim_features_have_stackgans_protocol(call, tmp_path, monkeypatch):
     assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (70, 3, 1)
     found, _, errors = call(count=60, **options)
     assert (
-        found is None and "number of samples, 60 (0 in whole batches of 64); received 10" in errors
+        found is None
+        and "number of samples, 60 (0 in complete batches of 64); received 10" in errors
     )
 
 
@@ -198,7 +199,7 @@ def test_ms_ssim_alone_needs_no_network(call, tmp_path):
     found, *_ = call(samples=tmp_path / "a.npz", metrics="ms_ssim", scales=1, pairs=4)
     assert 0 <= found["ms_ssim"] < 1 and found["protocol"]["features"] == {"network": "none"}
     found, _, errors = call(samples=tmp_path / "a.npz", metrics="ms_ssim")
-    assert found is None and "sides must be at least 176 for 5 scales; received 12 x 12" in errors
+    assert found is None and "sides of at least 176 pixels for 5 scales; received 12 x 12" in errors
 
 
 def test_a_checkpoint_of_digits_by_the_digit_judge(call, tmp_path):
@@ -289,7 +290,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ),
         (
             {"samples": "ones", "reference": "others.npz", "metrics": "kid"},
-            "subset_size of kid must be from 2 to 24",
+            "subset_size of kid must be between 2 and the smaller number of images, 24",
         ),
         (
             {"samples": "ones", "features": "vgg"},
@@ -298,7 +299,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({"samples": "ones", "features": "slim"}, "--features=slim needs --inception=PREFIX"),
         (
             {"samples": "ones", "features": "digit_classifier", "splits": 2},
-            "images must be 28 x 28, as the classifier's",
+            "The classifier needs images of 28 x 28",
         ),
         ({"samples": "classifier.h5"}, "carries no configuration of a model"),
         (
@@ -308,7 +309,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({"samples": "ones", "reference": "cut.npz", "metrics": "fid"}, "cut.npz"),
         (
             {"samples": "ones", "reference": "known.npz", "metrics": "prdc"},
-            "prdc needs the reference's images",
+            "prdc needs the features of the reference images",
         ),
         (
             {

@@ -84,7 +84,8 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
         with pytest.raises(
-            ValueError, match="holds a run with .*; use these settings to resume it, or another --folder"
+            ValueError,
+            match="holds a run with .*; use these settings to resume it, or another --folder",
         ):
             recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -14,7 +14,7 @@ from kerasgan.io import checkpoints, files
 from zoo import recipe
 
 SCORES = 6  # Number of scored epochs of a run.
-# Settings that each run sets itself, whatever its preset says.
+# Settings that each run sets itself, independent of its preset.
 OWN = ("seed", "grid_every", "checkpoint_every", "score_every")
 
 
@@ -80,7 +80,8 @@ def trained(variant: Variant, seed: int, folder: Path) -> Any:
     Args:
         variant: The variant that trains. Its run is completed first if necessary.
         seed: Seed of the run.
-        folder: Folder of the evaluating run. The training run is a folder beside it.
+        folder: Folder of the evaluating run. The training run has its own folder in the same parent
+            folder.
     """
     source = folder.parent / variant.key(seed)
     runner.record(variant, seed, source, f"for {folder.name}, seed {seed}")

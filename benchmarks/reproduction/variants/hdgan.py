@@ -117,12 +117,12 @@ def with_layer_norm(network, leaky=False, faulty=False):
     """Return a copy of a network with layer norm in place of batch norm, newly initialized.
 
     Each image is normalized over rows, columns and channels, with one gain and bias per channel, as
-    in the notes' code. Training notes: "Layer normalization+reLU (LeakyreLU) is not working".
+    in the development code. Training notes: "Layer normalization+reLU (LeakyreLU) is not working".
 
     Args:
         network: A generator or discriminator.
         leaky: If `True`, each ReLU becomes a leaky ReLU with negative slope 0.2.
-        faulty: If `True`, maps are normalized as in the notes' code, see `FaultyLayerNorm`.
+        faulty: If `True`, maps are normalized as in the development code, see `FaultyLayerNorm`.
     """
     relu = functools.partial(layers.LeakyReLU, 0.2) if leaky else layers.ReLU
 
@@ -149,7 +149,7 @@ def with_layer_norm(network, leaky=False, faulty=False):
 
 @keras.saving.register_keras_serializable("benchmarks")
 class FaultyLayerNorm(layers.GroupNormalization):
-    """Layer norm of maps with the bug of the notes' code.
+    """Layer norm of maps with the bug of the development code.
 
     The bias is added to the standard deviation in the denominator, so the map explodes where the
     sum is close to 0. Two days later the training notes ask "why? Wrong implementation?".
@@ -355,8 +355,8 @@ def with_memory(generator, scale=16):
 
     Training notes: "using 4096X16X16 memory to help the network learning". The memory has eight
     times the channels of the 16 x 16 map (4,096 at width 128). A 1 x 1 convolution and batch norm
-    combine both, as in the notes' skip connection. The notes' code declares such a parameter but
-    never uses it.
+    combine both, as in the development code's skip connection. The development code declares such a
+    parameter but never uses it.
 
     Args:
         generator: Model built by `build_generator`.
@@ -390,7 +390,7 @@ def build_stages(sizes=SIZES, width=128, *, condition_dim=128, residual_blocks=2
     quarter of its side, concatenates the text condition and upsamples three times. The input image
     has no gradient, so a later loss reaches earlier stages through the condition only.
 
-    Differences from the notes' code: convolutions of stride 2 pad with zeros, and convolutions
+    Differences from the development code: convolutions of stride 2 pad with zeros, and convolutions
     before a norm have no bias.
 
     Args:

@@ -73,7 +73,7 @@ def with_fifth_block(generator, kernel=4):
 def with_third_convolution(discriminator):
     """Add the third convolution c4: 4 channels, 3 x 3, stride 2.
 
-    It is commented out in the notes' code ("otherwise it will be too strong").
+    It is commented out in the development code ("otherwise it will be too strong").
     """
     last = _layers_of(discriminator, layers.LeakyReLU)[-1]
     block = lambda x: layers.LeakyReLU(0.2)(_norm()(layers.Conv2D(4, 3, 2)(x)))  # noqa: E731
@@ -83,7 +83,7 @@ def with_third_convolution(discriminator):
 def with_second_dense(discriminator, units=64):
     """Add a second dense layer.
 
-    It is commented out in the notes' code ("the linear can only have one layer").
+    It is commented out in the development code ("the linear can only have one layer").
     """
     last = _layers_of(discriminator, layers.Dense)[-1]
     return _edited(

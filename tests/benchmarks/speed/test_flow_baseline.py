@@ -46,7 +46,7 @@ def test_loss_equals_kerasgans(copy_weights):
     found = baseline.negative_log_likelihood(theirs, torch.from_numpy(images), one_hot)
     torch.manual_seed(1)
     levels = np.rint((images + 1) * 127.5) + torch.rand(5, 8, 8, 1).numpy()
-    x, spread = flows.logits(levels / 256)
+    x, spread = flows.to_logits(levels / 256)
     latents, log_determinant = ours.encode(x, labels)
     expected = -ops.mean(flows.normal_log_prob(latents) + log_determinant + spread) + 64 * math.log(
         256

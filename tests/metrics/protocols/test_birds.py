@@ -11,7 +11,7 @@ from kerasgan.metrics.protocols.birds import pick, score_birds
 
 
 class BirdModel:
-    """Model that draws the attributes in the caption, and random values of the other attributes.
+    """Model that renders the attributes of the caption, and random values of the others.
 
     Args:
         ignore_captions: If `True`, all attributes are random.

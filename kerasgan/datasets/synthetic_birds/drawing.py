@@ -1,370 +1,39 @@
-"""Drawn birds: pictures of made-up birds at any resolution, with captions; both come from attributes, so they agree.
+"""Draws synthetic birds as antialiased vector graphics.
 
-The data set that needs no download: 200 species, 150 to train on and 50 to test on, which share every colour, bill and
-size but no combination of colours (zero-shot, as Reed et al., arXiv 1605.05395, split CUB). It is not CUB, and no score
-on it may stand beside one on CUB. Light falls from above and captions know no left or right: pictures may be mirrored.
+Outlines are complex numbers x + y i with y pointing down, so that a product rotates and scales them
+and a sum moves them.
 """
 
 import functools
-import re
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kerasgan.datasets.captioned import CaptionedImages
+from kerasgan.datasets.synthetic_birds.attributes import COLOURS, attribute_words, random_for
 
-COLOURS = {
-    "red": (207, 30, 38),
-    "orange": (244, 124, 22),
-    "yellow": (250, 214, 42),
-    "green": (48, 152, 60),
-    "blue": (36, 84, 200),
-    "brown": (116, 70, 38),
-    "black": (36, 36, 43),
-    "white": (243, 242, 239),
-}
-ATTRIBUTES = {
-    "crown": tuple(COLOURS),
-    "wing": tuple(COLOURS),
-    "belly": tuple(COLOURS),
-    "bill": ("short", "long", "hooked"),
-    "size": ("small", "large"),
-    "pose": ("perched", "flying", "swimming"),
-    "background": ("sky", "forest", "water", "sunset"),
-}
-SPECIES = {"train": 150, "test": 50}  # as CUB
 OVERSAMPLING = 4
 
 
-def synthetic_birds(split="train", count=None, seed=0, size=304):
-    """Draw birds, the species of the split in turn, each with ten captions.
+def draw_bird(attributes: Sequence[int], seed: int | Sequence[int], size: int = 304) -> np.ndarray:
+    """Draws one bird.
 
     Args:
-        split: "train" (classes 0 to 149) or "test" (150 to 199).
-        count: number of birds; by default 20 of each species (3,000 and 1,000).
-        seed: of all chance; bird i depends on (seed, split, i) alone.
-        size: side of the pictures, at least 16.
+        attributes: int `[7]`, indices into the values of `ATTRIBUTES`.
+        seed: Integer or sequence of integers that selects everything that captions do not mention:
+            position, direction, shades, proportions, leaves.
+        size: Height and width of the image in pixels, at least 16. The drawing is the same at any
+            resolution.
 
     Returns:
-        `CaptionedImages` of uint8 [count, size, size, 3] with attributes int8 [count, 7] (the order of `ATTRIBUTES`),
-        embeddings None, and names like "017.red_black_white_long_large/000316".
+        uint8 `[size, size, 3]`.
 
     Raises:
-        ValueError: unknown split; a count below 1, a negative seed, a size below 16.
-    """
-    if split not in SPECIES:
-        raise ValueError(f"split must be one of {', '.join(SPECIES)}; received {split!r}")
-    count = 20 * SPECIES[split] if count is None else count
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 16)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}; received {value}")
-    first = 0 if split == "train" else SPECIES["train"]
-    classes = first + np.arange(count, dtype="int32") % SPECIES[split]
-    seeds = [(seed, first, index) for index in range(count)]
-    kinds = [len(ATTRIBUTES[name]) for name in ("pose", "background")]
-    scenes = [_random(each, "scene").integers(kinds) for each in seeds]
-    attributes = np.concatenate([_species()[classes], scenes], axis=1).astype("int8")  # [N, 7]
-    images = np.empty((count, size, size, 3), "uint8")
-    for index in range(count):
-        images[index] = draw_bird(attributes[index], seeds[index], size)
-    return CaptionedImages(
-        images=images,
-        classes=classes,
-        captions=[generate_captions(*each) for each in zip(attributes, seeds, strict=True)],
-        names=[f"{_species_name(c)}/{index:06d}" for index, c in enumerate(classes)],
-        attributes=attributes,
-    )
-
-
-@functools.cache
-def _species():
-    """The attributes that make a species, int8 [200, 5]; no two share all three colours, the last 50 are the test's."""
-    # Of 20,000 seeds the one that spreads the colours most evenly over each part in both splits.
-    random = np.random.default_rng(12675)
-    colours = np.stack(np.unravel_index(random.permutation(8**3)[:200], (8, 8, 8)), axis=1)
-    others = [
-        np.concatenate(
-            [
-                random.permutation(np.arange(count) % len(ATTRIBUTES[name]))
-                for count in SPECIES.values()
-            ]
-        )
-        for name in ("bill", "size")
-    ]
-    return np.concatenate([colours, np.stack(others, axis=1)], axis=1).astype("int8")
-
-
-def _species_name(index):
-    words = [values[i] for values, i in zip(ATTRIBUTES.values(), _species()[index], strict=False)]
-    return f"{index + 1:03d}.{'_'.join(words)}"
-
-
-def _random(seed, use):
-    """Chance of its own for each use, so that a word of a caption never goes with, say, a direction."""
-    return np.random.default_rng([*np.atleast_1d(seed).tolist(), *use.encode()])
-
-
-def _words(attributes):
-    """{"crown": "red", ...} of attributes int [7]."""
-    attributes = np.asarray(attributes)
-    limits = [len(values) for values in ATTRIBUTES.values()]
-    if attributes.shape != (len(limits),) or not all(
-        0 <= a < n for a, n in zip(attributes, limits, strict=True)
-    ):
-        raise ValueError(
-            f"attributes must be 7 places below {limits}; received {attributes.tolist()}"
-        )
-    return {
-        name: values[int(i)]
-        for (name, values), i in zip(ATTRIBUTES.items(), attributes, strict=True)
-    }
-
-
-# Captions
-
-
-def generate_captions(attributes, seed, count=10):
-    """Describe a bird as CUB's people do: "this small bird has a yellow belly, a red crown and black wings".
-
-    Args:
-        attributes: int [7], places in the values of `ATTRIBUTES`.
-        seed: int or a tuple of ints, of the choice of words.
-        count: number of captions, all different, each telling 2 to 5 attributes: the first at least the three colours,
-            two or more together everything.
-
-    Returns:
-        `count` strings, plain lower-case ASCII; nothing in them is false.
-
-    Raises:
-        ValueError: attributes of another shape or range; a count below 1.
-    """
-    if count < 1:
-        raise ValueError(f"count must be at least 1; received {count}")
-    words, random = _words(attributes), _random(seed, "captions")
-    rest = random.permutation(["bill", "size", "pose", "background"]).tolist()
-    told = random.integers(3)
-    captions = [_caption(words, {"crown", "wing", "belly", *rest[:told]}, random)]
-    missing = rest[told:]
-    while len(captions) < count:
-        names = random.permutation(list(ATTRIBUTES)).tolist()
-        names = set(missing) | set(names[: max(2, random.integers(2, 6) - len(missing))])
-        caption = _caption(words, names, random) if len(names) < 6 else None
-        if caption and caption not in captions:
-            captions.append(caption)
-            missing = []
-    return captions
-
-
-SAY = {
-    "size": {"small": ["small", "small", "little", "tiny"], "large": ["large", "large", "big"]},
-    "crown": ["a {} crown", "a {} head", "a crown that is {}"],
-    "wing": ["{} wings", "{} wings", "wings that are {}"],
-    "belly": ["a {} belly", "a {} breast", "a belly that is {}"],
-    "bill": ["a {} bill", "a {} beak"],
-    "pose": {
-        "perched": ["perched on a branch", "sitting on a branch"],
-        "flying": ["flying", "in flight"],
-        "swimming": ["swimming", "afloat"],
-    },
-    "background": {
-        "sky": ["against the sky", "under the open sky"],
-        "forest": ["in the forest", "in front of the trees"],
-        "water": ["over the water", "with water all around"],
-        "sunset": ["at sunset", "at dusk"],
-    },
-}
-
-
-def _caption(words, names, random):
-    """One sentence that tells the attributes `names` and no other."""
-
-    def one_of(*choices):
-        return choices[random.integers(len(choices))]
-
-    def say(name):
-        forms = SAY[name]
-        return one_of(*(forms[words[name]] if isinstance(forms, dict) else forms)).format(
-            words[name]
-        )
-
-    bird, parts = "bird", [name for name in ("crown", "wing", "belly", "bill") if name in names]
-    # "a red bird" says that all of it is red but for what the sentence itself gives another colour.
-    if (
-        {"crown", "wing", "belly"} <= names
-        and words["crown"] == words["wing"]
-        and random.random() < 0.7
-    ):
-        bird = f"{words['crown']} bird"
-        parts = [name for name in parts if words[name] != words["crown"]]
-    features = [say(name) for name in random.permutation(parts)]
-    features.sort(
-        key=lambda feature: " that " in feature
-    )  # never "a crown that is blue and yellow wings"
-    listed = " and ".join(
-        [", ".join(features[:-1]), features[-1]] if len(features) > 1 else features
-    )
-    scene = " ".join(say(name) for name in ("pose", "background") if name in names)
-    if words["pose"] == "swimming":
-        scene = scene.replace("over the water", "on open water")
-    this, a = one_of("this", "the"), one_of("a", "this", "the")
-    if not scene:
-        forms = (
-            [f"{this} {bird} has {listed}", f"{a} {bird} with {listed}"]
-            if features
-            else [f"{a} {bird}"]
-        )
-    elif not features:
-        forms = [f"{this} {bird} is {scene}", f"{a} {bird} {scene}"]
-    else:
-        forms = [
-            f"{this} {bird} {scene} has {listed}",
-            f"{a} {bird} {scene}, with {listed}",
-            f"{a} {bird} with {listed}{one_of(' ', ', ')}{scene}",
-        ]
-        if "pose" in names:
-            forms.append(f"{this} {bird} has {listed} and is {scene}")
-    sentence = one_of(*forms)
-    if "size" in names and f"{bird} has" in sentence and random.random() < 0.4:
-        sentence = sentence.replace(f"{bird} has", f"{bird} is {say('size')} and has")
-    elif "size" in names:
-        sentence = sentence.replace(bird, f"{say('size')} {bird}")
-    return re.sub(r"\ba (?=[aeiou])", "an ", sentence)
-
-
-# What a word says, for `parse_caption`. An adjective waits for the noun it belongs to.
-ADJECTIVES = {word: ("colour", word) for word in COLOURS} | {
-    "crimson": ("colour", "red"),
-    "scarlet": ("colour", "red"),
-    "golden": ("colour", "yellow"),
-    "short": ("bill", "short"),
-    "long": ("bill", "long"),
-    "hooked": ("bill", "hooked"),
-    "curved": ("bill", "hooked"),
-    "small": ("size", "small"),
-    "tiny": ("size", "small"),
-    "little": ("size", "small"),
-    "large": ("size", "large"),
-    "big": ("size", "large"),
-    "huge": ("size", "large"),
-}
-NOUNS = {
-    word: name
-    for name, words in {
-        "bird": "bird birds",
-        "crown": "crown crowned head headed",
-        "wing": "wing wings winged",
-        "belly": "belly bellied breast breasted chest chested stomach abdomen",
-        "bill": "bill billed beak beaked",
-    }.items()
-    for word in words.split()
-}
-SCENES = {
-    word: (name, value)
-    for name, value, words in (
-        ("pose", "perched", "perched perching perches sitting sits branch twig"),
-        ("pose", "flying", "flying flies flight soaring soars"),
-        ("pose", "swimming", "swimming swims afloat floating floats"),
-        ("background", "sky", "sky skies cloud clouds"),
-        ("background", "forest", "forest trees wood woods leaves foliage"),
-        ("background", "water", "water lake pond river sea ocean"),
-        ("background", "sunset", "sunset dusk sundown"),
-    )
-    for word in words.split()
-}
-FILLERS = set(
-    "very bright dark light pale deep mostly all its the that which color colored colour coloured".split()
-)
-
-
-def parse_caption(caption):
-    """Read back what a caption says, its own words or a person's: "a small red bird with a yellow belly".
-
-    A bird's colour ("a red bird") is that of crown, wing and belly unless the caption gives the part another. What it
-    says of nothing known, or two colours of one part, counts as unsaid.
-
-    Args:
-        caption: str; capitals and marks do not matter.
-
-    Returns:
-        int8 [7], in the order of `ATTRIBUTES`: the place of the value, or -1 where the caption says nothing.
-
-    Raises:
-        TypeError: `caption` is no str.
-    """
-    if not isinstance(caption, str):
-        raise TypeError(f"a caption must be a str; received {caption!r}")
-    said, scene = {}, {}
-    waiting, nouns, last = (
-        [],
-        [],
-        [],
-    )  # adjectives before a noun; nouns an "is" belongs to; adjectives of the last noun
-    joined, predicate, described, mark = False, False, False, 0
-
-    def describe(noun, adjectives):
-        for kind in {"bird": ("colour", "size"), "bill": ("bill",)}.get(noun, ("colour",)):
-            values = {value for k, value in adjectives if k == kind}
-            if values:
-                said[noun, kind] = values.pop() if len(values) == 1 else None
-
-    for word in re.findall(r"[a-z]+|,", caption.lower()):
-        if word in SCENES:
-            scene.setdefault(*SCENES[word])
-        if word in ADJECTIVES:
-            waiting.append(ADJECTIVES[word])
-            if predicate:
-                for noun in nouns:
-                    describe(noun, waiting)
-        elif word in NOUNS:
-            if predicate:  # "a crown that is red and black wings": black was the wings' all along
-                if waiting[mark:]:
-                    for noun in nouns:
-                        describe(noun, waiting[:mark])
-                waiting, nouns, last, predicate = waiting[mark:], [], [], False
-            adjectives = waiting or (last if joined else [])
-            nouns = [NOUNS[word]] if described or waiting else [*nouns, NOUNS[word]]
-            describe(NOUNS[word], adjectives)
-            described, last, waiting, joined, mark = bool(waiting), adjectives, [], False, 0
-        elif word in ("is", "are"):
-            predicate, waiting = bool(nouns), []
-        elif word in ("and", ","):
-            joined, mark = True, len(waiting)
-        elif word in ("a", "an"):
-            last = []
-            if predicate:
-                waiting, nouns, predicate = [], [], False
-        elif word not in FILLERS:
-            waiting, nouns, last, mark = [], [], [], 0
-            joined = predicate = described = False
-    whole = said.get(("bird", "colour"))
-    told = {"bill": said.get(("bill", "bill")), "size": said.get(("bird", "size")), **scene}
-    told |= {name: said.get((name, "colour"), whole) for name in ("crown", "wing", "belly")}
-    places = [
-        values.index(told[name]) if told.get(name) else -1 for name, values in ATTRIBUTES.items()
-    ]
-    return np.array(places, "int8")
-
-
-# Pictures: outlines are complex numbers (x + y i, y downwards), so that a product turns and a sum moves them.
-
-
-def draw_bird(attributes, seed, size=304):
-    """Draw one bird.
-
-    Args:
-        attributes: int [7], places in the values of `ATTRIBUTES`.
-        seed: int or a tuple of ints, of what captions do not tell: place, direction, shades, proportions, leaves.
-        size: side of the picture. The drawing does not depend on it.
-
-    Returns:
-        uint8 [size, size, 3].
-
-    Raises:
-        ValueError: attributes of another shape or range; a size below 16.
+        ValueError: The attributes have another shape or range, or the size is less than 16.
     """
     if size < 16:
         raise ValueError(f"size must be at least 16; received {size}")
-    words, random = _words(attributes), _random(seed, "picture")
+    words, random = attribute_words(attributes), random_for(seed, "picture")
     picture = Picture(size, _background(words["background"], random))
     Bird(words, random).paint(picture)
     pixels = np.asarray(picture.image)
@@ -376,7 +45,7 @@ def _uint8(colour):
 
 
 class Picture:
-    """A square image on which outlines in the unit square are filled, antialiased."""
+    """A square image on which antialiased outlines in the unit square are filled."""
 
     def __init__(self, size, background):
         self.size = size
@@ -385,7 +54,7 @@ class Picture:
         )
 
     def fill(self, outlines, colour, shade=0.0, opacity=1.0):
-        """Fill complex `outlines` at once; `shade` lightens what is up and darkens what is down."""
+        """Fills complex `outlines`. `shade` lightens the upper and darkens the lower part."""
         points = np.concatenate(outlines) * self.size
         top, bottom = points.imag.min(), points.imag.max()
         box = (
@@ -413,7 +82,7 @@ class Picture:
 
 
 def _curve(points, samples=6):
-    """The closed Catmull-Rom spline through complex points, `samples` places an arc."""
+    """Returns the closed Catmull-Rom spline through complex points, `samples` points per arc."""
     places = np.arange(len(points))
     near = np.asarray(points)[(places + np.arange(-1, 3)[:, None]) % len(points)]  # [4, n]
     return (_weights(samples) @ near).T.ravel()
@@ -450,7 +119,7 @@ def _mix(colour, other, share):
 
 
 def _darker(colour, share=0.3):
-    """A darker and purer shade; of black, where none is seen, a lighter one."""
+    """Returns a darker and purer shade, or a lighter one if the colour is nearly black."""
     light = np.asarray(colour) / 255
     if light.sum() < 0.6:
         return _mix(colour, (150, 155, 175), 0.8 * share)
@@ -458,7 +127,7 @@ def _darker(colour, share=0.3):
 
 
 class Bird:
-    """The layers of a bird that looks to the right, in its own frame: the body is about 0.9 long, around 0."""
+    """Layers of a bird that faces right. In its own frame, the body is centered and 0.9 long."""
 
     def __init__(self, words, random):
         self.words, self.random, self.pose = words, random, words["pose"]
@@ -474,7 +143,7 @@ class Bird:
         tilt = {"perched": -0.6, "flying": -0.15, "swimming": -0.06}[self.pose]
         self.turn = np.exp(1j * random.normal(tilt, 0.06))
         self.plump = random.normal(1, 0.05)
-        self.layers = []  # (outlines, colour, shade, opacity), the farthest first
+        self.layers = []  # (outlines, colour, shade, opacity), back to front.
         if self.pose == "flying":
             self.raised_wing(_mix(self.wing, _darker(self.wing), 0.8), turn=0.5, zoom=0.85)
         self.tail()
@@ -491,12 +160,12 @@ class Bird:
         )
 
     def at(self, *points):
-        """Points of the body's frame, widened and turned with the body."""
+        """Converts points to the body frame: widens and rotates them with the body."""
         points = np.array(points)
         return (points.real + 1j * points.imag * self.plump) * self.turn
 
     def feathers(self, roots, tips, width, colour, bands):
-        """A row of feathers in two shades: every second one lies under its neighbours."""
+        """Adds a row of feathers in two shades. Every second one lies under its neighbours."""
         outlines = [
             _feather(root, tip, width)
             for root, tip in zip(self.at(*roots), self.at(*tips), strict=True)
@@ -681,7 +350,7 @@ class Bird:
         self.add(_curve(self.at(*moved(0.8 * (coverts - coverts[0]) + coverts[0]))), colour, 0.12)
 
     def paint(self, picture):
-        """Put the bird near the middle of the picture, and under it what it sits or swims on."""
+        """Paints the bird near the center of the picture, on its branch or water."""
         points = np.concatenate([outline for outlines, *_ in self.layers for outline in outlines])
         corners = [complex(side(points.real), side(points.imag)) for side in (np.min, np.max)]
         extent, room = {"small": (0.5, 0.07), "large": (0.76, 0.02)}[self.words["size"]]
@@ -712,7 +381,7 @@ class Bird:
             _waterline(picture, left, right, zoom)
 
 
-HORIZONS = {  # the colours at the top and at the bottom
+HORIZONS = {  # Colours at the top and at the bottom.
     "sky": ((106, 168, 226), (208, 230, 243)),
     "forest": ((62, 92, 58), (112, 138, 92)),
     "water": ((96, 160, 178), (44, 108, 136)),
@@ -736,7 +405,7 @@ def _pond(picture, shore, random):
 
 
 def _waterline(picture, left, right, zoom):
-    """Water in front of the swimmer, with rings."""
+    """Paints the water in front of a swimming bird, with rings."""
     middle, half = (left + right) / 2, abs(right - left) / 2
     front = np.array(
         [-1.15, -0.5 + 0.02j, -0.01j, 0.5 + 0.02j, 1.15, 0.9 + 0.3j, 0.36j, -0.9 + 0.3j]
@@ -772,7 +441,7 @@ def _branch(picture, under, random):
 
 
 def _background(kind, random):
-    """A blurred scene, float32 [48, 48, 3], to be enlarged."""
+    """Returns a blurred scene, float32 `[48, 48, 3]`, which is then enlarged."""
     places = (np.arange(48, dtype="float32") + 0.5) / 48
     x, y = places[None, :, None], places[:, None, None]
     top, bottom = np.array(HORIZONS[kind], "float32")
@@ -785,9 +454,8 @@ def _background(kind, random):
         )
 
     if kind == "sky":
-        for middle in np.repeat(
-            random.uniform(0.05, 0.95, (3, 2)), 3, axis=0
-        ):  # a cloud is three puffs
+        # Each of three clouds consists of three blobs.
+        for middle in np.repeat(random.uniform(0.05, 0.95, (3, 2)), 3, axis=0):
             puff = random.normal(middle, (0.1, 0.02)), random.uniform((0.1, 0.04), (0.2, 0.08))
             blob(*puff, (250, 251, 252), 0.5, 0.8)
     elif kind == "forest":
