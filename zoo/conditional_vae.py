@@ -68,7 +68,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None, **arguments)
         "encoder": conditional_vae.build_encoder(**sizes),
         "decoder": conditional_vae.build_decoder(**sizes),
     }
-    model = conditional_vae.ConditionalVAE(seed=settings.seed, **(networks | arguments))
+    model = conditional_vae.ConditionalVAE(seed=settings.seed, **dict(networks, **arguments))
     steps = settings.epochs * (shape or data(settings)).num_batches
     optimizers = {
         player: keras.optimizers.Adam(schedules.FlatThenLinear(settings.learning_rate, steps))

@@ -19,7 +19,7 @@ from typing import Any
 
 from zoo import classifier, cli, lazy, recipe, sample, settings as fields
 from zoo.command import shell_command
-from zoo.settings import Checked, setting
+from zoo.settings import Checked, current_names, setting
 
 np = lazy.module("numpy")
 PIL_Image = lazy.module("PIL.Image")
@@ -159,20 +159,20 @@ def run(
         )
     if not 0 <= target < probe.classes:
         raise ValueError(f"--target must be a class, 0 .. {probe.classes - 1}; received {target}")
+    examined = balanced(probe, training, count, target)
+    attributes = attfind.attfind(probe, examined, target, count=k, **options)
+    sufficiencies = [
+        attfind.sufficiency(probe, heldout, attributes, k, strategy=getattr(attfind, name))
+        for name in strategies
+    ]
+    found = {
+        "target": names[target],
+        "rest": names[1 - target] if probe.classes == 2 else "the rest",
+        "classes": names,
+        "sufficiency": sufficiencies,
+        "unit": "probability" if options.get("probabilities") else "logit",
+    }
     with locks.locked(folder):
-        examined = balanced(probe, training, count, target)
-        attributes = attfind.attfind(probe, examined, target, count=k, **options)
-        sufficiencies = [
-            attfind.sufficiency(probe, heldout, attributes, k, strategy=getattr(attfind, name))
-            for name in strategies
-        ]
-        found = {
-            "target": names[target],
-            "rest": names[1 - target] if probe.classes == 2 else "the rest",
-            "classes": names,
-            "sufficiency": sufficiencies,
-            "unit": "probability" if options.get("probabilities") else "logit",
-        }
         _write(
             folder, model, probe, attributes, heldout, found, k, shown, batch_size, about, command
         )
@@ -249,6 +249,7 @@ def load(
         data: Data as for `zoo.classifier`, instead of those of the file.
         classes: Classes as for `zoo.classifier`, instead of those of the file.
     """
+    about = current_names(about)
     data, classes = data or about.get("data"), classes or about.get("classes")
     if not data or not classes:
         raise ValueError(

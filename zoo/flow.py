@@ -85,7 +85,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None, **arguments)
         **arguments: Further arguments of `RealNVP`, such as another prior.
     """
     flow = real_nvp.Couplings(scales=settings.scales, depth=settings.depth, width=settings.width)
-    model = real_nvp.RealNVP(**({"flow": flow, "seed": settings.seed} | arguments))
+    model = real_nvp.RealNVP(**dict({"flow": flow, "seed": settings.seed}, **arguments))
     if shape is None:
         model.adapt(load(settings)[0])
     steps = settings.epochs * (shape or data(settings)).num_batches

@@ -113,7 +113,7 @@ class Settings(Checked):
         0.0,
         "Initial learning rate of Adam. It falls to 0 along a cosine. 0: 1e-4 with --weights, "
         "else 2e-3.",
-        least=0,
+        zero=True,
     )
 
 

@@ -244,9 +244,9 @@ def output_dir(default: str, text: str = "Folder of the network and its log.") -
     return setting(default, text)
 
 
-def learning_rate(default: float, text: str = "Learning rate of Adam.", **rules) -> Any:
-    """Learning rate."""
-    return setting(default, text, group="optimizers", **(rules or {"above": 0}))
+def learning_rate(default: float, text: str = "Learning rate of Adam.", zero: bool = False) -> Any:
+    """Learning rate. `zero` allows 0, which then has a meaning of its own."""
+    return setting(default, text, group="optimizers", **{"least" if zero else "above": 0})
 
 
 def cosine_rate(default: float) -> Any:

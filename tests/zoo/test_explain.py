@@ -96,11 +96,12 @@ def test_attributes_numbers_and_a_page(model, tmp_path):
         and protocol["heldout_images"] == 20
     )
     assert (
-        protocol["images_of"] == "dots" and 0 <= protocol["drawings_predicted_as_their_images"] <= 1
+        protocol["images_of"] == "dots"
+        and 0 <= protocol["reconstructions_predicted_as_their_images"] <= 1
     )
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert (
-        "light or dark: what the classifier looks at" in text
+        "light or dark: the attributes that the classifier uses" in text
         and text.count('type="range"') == len(attributes) + 1
     )
     (folder / "attributes.json").unlink()
@@ -116,12 +117,12 @@ def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
         style_probe.StyleProbe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
     )
     for images, options, message in (
-        ((IMAGES[:9], IMAGES), {}, "images to find attributes in must be at least 10; received 9"),
-        ((IMAGES, IMAGES[:2]), {}, "images held out must be at least 10; received 2"),
+        ((IMAGES[:9], IMAGES), {}, "there must be at least 10 training images; received 9"),
+        ((IMAGES, IMAGES[:2]), {}, "there must be at least 10 held-out images; received 2"),
         (
             (IMAGES[light], IMAGES),
             {},
-            "images must be of both sides, .* received 30, all predicted 0",
+            "images must include some .* received 30, all predicted as 0",
         ),
         (halves, {"names": ["a"]}, "--names must be one for each of 2 classes; received a$"),
         (halves, {"target": 2}, "--target must be a class, 0 .. 1; received 2"),
@@ -159,7 +160,7 @@ def test_images_of_training_and_held_out_ones():
     for given, message in (
         (
             ({}, 32, 1),
-            "does not say what it was trained on: give --data and --classes, or --images",
+            "does not name its data: give --data and --classes, or --images",
         ),
         (({"data": "digits"}, 32, 1), "does not say what it was trained on"),
         (
