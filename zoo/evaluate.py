@@ -161,14 +161,14 @@ def score(
     model = sample.load(checkpoint)
     protocol = model.evaluation_protocol if sample.can_sample(model) else None
     if protocol is None:
+        if sample.can_sample(model) and (seed != 1 or text_encoder):
+            raise ValueError(
+                f"{checkpoint} is scored as in its run, with seed 1 and no text encoder; "
+                "received others"
+            )
         by_recipe = recipe_score(model, checkpoint)
         if by_recipe is None:
             raise ValueError(_no_classifier(checkpoint, model, None))
-        if seed != 1 or text_encoder:
-            raise ValueError(
-                f"{checkpoint} is scored as in its run, with seed 1 and no text encoder; received "
-                f"others"
-            )
         return by_recipe(model, samples or 10_000)
     about = sample.about(checkpoint)
     data = about.get("data")  # Files that no recipe wrote have none.

@@ -248,9 +248,8 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
 
 def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the captions of `--caption`, their embeddings `[N, D]` and classes, -1."""
-    encode = model.text_encoder
-    if options.text_encoder:
-        encode = text_gan.encoder(options.text_encoder)
+    named = options.text_encoder
+    encode = text_gan.encoder(named) if named else model.text_encoder
     if encode is None:
         raise ValueError(
             f"{options.checkpoint} was trained on embeddings of its data set: name their "

@@ -274,7 +274,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({}, "--samples must name images, or --checkpoint a file or a preset"),
         (
             {"checkpoint": "mnist_gan_digits", "samples": "photos"},
-            "--samples must be a number where --checkpoint",
+            "--samples must be a number if --checkpoint",
         ),
         (
             {"samples": "nowhere", "metrics": "is"},
@@ -294,7 +294,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ),
         (
             {"samples": "ones", "features": "vgg"},
-            "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or a",
+            "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or ",
         ),
         ({"samples": "ones", "features": "slim"}, "--features=slim needs --inception=PREFIX"),
         (
@@ -322,7 +322,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ),
         (
             {"checkpoint": "mnist_gan_digits", "count": 5},
-            "--count goes with --metrics or --features",
+            "--count needs --metrics or --features",
         ),
         (
             {"samples": "ones", "save_statistics": "a.npy"},

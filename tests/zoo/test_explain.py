@@ -162,7 +162,7 @@ def test_images_of_training_and_held_out_ones():
             ({}, 32, 1),
             "does not name its data: give --data and --classes, or --images",
         ),
-        (({"data": "digits"}, 32, 1), "does not say what it was trained on"),
+        (({"data": "digits"}, 32, 1), "does not name its data"),
         (
             (about, 16, 1, "synthetic_birds", "size"),
             "synthetic_birds are images of 3 channels; the model's have 1",

@@ -204,15 +204,18 @@ def test_weights_of_2015_go_to_their_places():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": "a.pth"}, "weights are of size 299 and width 1; received 75 and 0.1"),
-        ({"weights": "a.pth", "size": 299, "width": 1.0}, "there is none at a.pth"),
+        ({"weights": "a.pth"}, "--weights need size 299 and width 1; received 75 and 0.1"),
+        (
+            {"weights": "a.pth", "size": 299, "width": 1.0},
+            "no file of Inception's weights at a.pth",
+        ),
         (
             {"dataset": "my birds"},
             "run and dataset must be of letters, digits, .* received 'my birds'",
         ),
         (
             {"batch_size": 13},
-            "batch_size must be between 2 and the 12 images to train on; received 13",
+            "batch_size must be between 2 and the 12 training images; received 13",
         ),
     ],
 )

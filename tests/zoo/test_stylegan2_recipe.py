@@ -109,11 +109,11 @@ def test_forms():
         ({"size": 64}, r"size must be 32 for digits \(28 and a margin\); received 64"),
         (
             {"data": "synthetic_birds", "drawn": 4, "size": 16, "conditional": True},
-            "conditional needs images of two",
+            "conditional needs images of at least two",
         ),
         (
             {"data": "synthetic_birds", "drawn": 4, "size": 24},
-            "size must be a power of two from 8; received 24",
+            "size must be a power of two and at least 8; received 24",
         ),
     ],
 )

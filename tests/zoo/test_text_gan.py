@@ -41,7 +41,8 @@ def letters(captions):
 def birds(monkeypatch):
     """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
     monkeypatch.setattr(
-        "kerasgan.datasets.synthetic_birds.synthetic_birds",
+        text_gan.synthetic,
+        "synthetic_birds",
         lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
     )
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
@@ -85,7 +86,9 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
 
     file = run / "checkpoints" / "birds_64_synthetic_birds_64_G_epoch_2.h5"
     assert checkpoints.read_info(file)["text_encoder"] == "synthetic_birds_text"
-    call(checkpoint=file, caption=["a small red bird", "a blue bird"], n=3, out=tmp_path / "a.png")
+    captions = ["a small red bird", "a blue bird"]
+    out = tmp_path / "a.png"
+    call(checkpoint=file, text_encoder="letters", caption=captions, n=3, out=out)
     assert "6 images in" in capsys.readouterr().out
     call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", num_images=24)
     with h5py.File(tmp_path / "a.h5") as written:
@@ -142,7 +145,7 @@ def test_settings_reach_the_model(birds):
         "64,128,256",
     )
     noted = of(zoo.birds_256.RECIPE, "noted")
-    assert (noted.batch_size, noted.redraw, noted.critic_epochs) == (16, True, 100)
+    assert (noted.batch_size, noted.regenerate_fakes, noted.critic_epochs) == (16, True, 100)
     for sizes in ("64,96", "", "sixty"):
         with pytest.raises(ValueError, match="sizes must be such as 64,128,256; received"):
             text_gan.sizes_of(of(birds, "quick", sizes=sizes))
