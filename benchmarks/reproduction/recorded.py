@@ -26,9 +26,21 @@ KEYS = {
     "drawn, training mode": "small, training mode",
 }
 # Current name of a setting -> name in recorded runs.
-SETTINGS = {"variant": "arm"}
+SETTINGS = {
+    "variant": "arm",
+    "num_images": "drawn",
+    "damsm_encoder": "guide",
+    "ema_decay": "average",
+    "discriminator_width": "judge_width",
+    "regenerate_fakes": "redraw",
+    "conditioning_noise": "augmentation",
+    "critic_epoch_steps": "critic_epoch",
+    "pretraining_epochs": "pretrained",
+    "r1_weight": "penalty",
+}
 # Current value of a setting -> value in recorded runs.
 VALUES = {
+    "training_notes": "noted",
     "synthetic_birds": "drawn_birds",
     "synthetic_birds_text": "drawn_birds_text",
     "no_minibatch_discrimination": "no_closeness",

@@ -108,9 +108,12 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
         assert not np.array_equal(again["output_64"][1], first)
 
     for values, message in [
-        ({"labels": ["3"]}, "draws captions, not labels"),
-        ({}, "give --caption=…, once or more, or --data=…, one of them"),
-        ({"caption": ["a bird"], "n": 65}, "a grid holds at most 64 pictures"),
+        ({"labels": ["3"]}, "takes captions, not labels"),
+        ({}, "give --caption=... (once or more) or --data=..., one of them"),
+        (
+            {"caption": ["a bird"], "n": 65, "text_encoder": "letters"},
+            "a grid holds at most 64 images",
+        ),
     ]:
         with pytest.raises(SystemExit):
             call(**{"checkpoint": file, "out": tmp_path / "c.png"} | values)

@@ -49,7 +49,7 @@ def draw(settings: Any) -> Callable:
     return lambda model: images.grid(model.sample(n=40, seed=0), 10)
 
 
-RECIPE = dataclasses.replace(mnist_gan_variants.RECIPE, score=score, draw=draw)
+RECIPE = dataclasses.replace(mnist_gan_variants.RECIPE, score=score, sample_grid=draw)
 
 
 def _minutes(settings):

@@ -87,7 +87,7 @@ def few(monkeypatch):
     monkeypatch.setattr(zoo.stylex.classifier, "load", task)
     monkeypatch.setattr(zoo.stylex, "trained", untrained)
     monkeypatch.setattr(
-        text_gan,
+        text_gan.synthetic,
         "synthetic_birds",
         lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
     )

@@ -49,7 +49,7 @@ def birds(monkeypatch):
 
     monkeypatch.setattr(full_scale.recipe, "run", run)
     monkeypatch.setattr(
-        text_gan,
+        text_gan.synthetic,
         "synthetic_birds",
         lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
     )
@@ -197,7 +197,7 @@ def test_a_score_with_the_full_protocol(tmp_path, monkeypatch, capsys):
 
     extractor.protocol = {"network": "brightness"}
     data = types.SimpleNamespace(embeddings=np.zeros([8, 10, DIM], "float32"))
-    monkeypatch.setattr(full_scale.evaluate, "extractor", lambda name, weights: extractor)
+    monkeypatch.setattr(full_scale.evaluation_images, "extractor", lambda name, weights: extractor)
     monkeypatch.setattr(full_scale.text_gan, "load", lambda *arguments: data)
     monkeypatch.setattr(full_scale.checkpoints, "load_sampling_model", lambda path: (Model(), {}))
     monkeypatch.setattr(scores, "missing", lambda *arguments: None)
