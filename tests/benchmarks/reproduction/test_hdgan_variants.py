@@ -156,7 +156,7 @@ def test_shared_weights_are_stored_once(tmp_path):
                 ops.convert_to_numpy(one), ops.convert_to_numpy(two), atol=1e-5
             )
     with pytest.raises(
-        ValueError, match="discriminators must be one for each of the generator's sizes"
+        ValueError, match="discriminators must have one entry for each size of the generator"
     ):
         variants.SharedHDGAN(generator((64,)), gan.discriminator)
 
