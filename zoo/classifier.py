@@ -46,7 +46,7 @@ CLASSES_HELP = (
 )
 SIZE_HELP = "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin."
 NUM_IMAGES_HELP = "Number of synthetic birds, before those with other values are left out."
-# Affine maps of digits, drawn anew in each epoch.
+# Largest affine maps of digits. Each epoch uses new random maps.
 WARPING = digit_classifier.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)
 TASK = ("data", "classes", "size", "channels", "num_images")
 NAMED = ("digits", "mnist", "synthetic_birds", "plants", "celeba")

@@ -175,7 +175,7 @@ def _shown(value: Any) -> str:
 
 
 def wants_help(arguments: list[str]) -> bool:
-    """Whether the arguments ask for help."""
+    """Returns whether the arguments ask for help."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return any(word in HELP for word in before)
 
@@ -247,7 +247,7 @@ def start(command: Callable[[list[str]], None], description: str = "") -> None:
 
 
 def _expected(error: Exception) -> bool:
-    """Whether an error is the user's to solve. All others keep their traceback."""
+    """Returns whether an error is the user's to solve. All others keep their traceback."""
     if isinstance(error, (ValueError, OSError, ImportError)):
         return True
     return type(error).__name__ == "NonFiniteLossError"

@@ -184,10 +184,10 @@ PRESETS = {
     "digits": DIGITS,
     "birds_32": BIRDS | {"size": 32, "chains": 100, "descriptor_rate": 0.003},
     "birds_64": BIRDS | {"size": 64, "batch_size": 64, "chains": 64, "width": 32},
-    # The port is said to reach an FID of about 34 and an Inception Score of about 6.5 (from memory,
+    # Reported for the port: an FID of about 34 and an Inception Score of about 6.5 (from memory,
     # not run here).
     "cifar10": PORT_CIFAR10 | {"data": "cifar10", "epochs": 500},
-    # As released. The authors trained on the first 55,000 digits of MNIST and on scenes of 64
+    # Settings of the released code. The authors trained on the first 55,000 digits of MNIST and on scenes of 64
     # pixels.
     "authors_digits": AUTHORS_DIGITS | {"epochs": 1000, "noise_until": 0},
     "port": PORT | {"epochs": 300},

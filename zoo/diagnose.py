@@ -68,7 +68,7 @@ def run(
     """Diagnoses a checkpoint or a preset, and writes page and numbers to a folder.
 
     Args:
-        checkpoint: As in `sample.load`.
+        checkpoint: See `sample.load`.
         folder: Folder of the page. It is created if necessary.
         samples: Number of generated images, at least 100. Defaults to 2,000 digits or 500 birds.
         seed: Seed of the latents.

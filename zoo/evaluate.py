@@ -10,7 +10,7 @@
 The last command uses the evaluation classifiers of the package: of digits, or of synthetic birds
 with R-precision. For a StylEx it scores the reconstructions of the held-out images of its run. The
 scores come with their protocol. With the Inception of 2015-12-05, the names of the scores are those
-of torch-fidelity; other names do not say Inception. With `--features=slim` it computes StackGAN's
+of torch-fidelity; other names leave out the word Inception. With `--features=slim` it computes StackGAN's
 Inception Score: the samples are shuffled, and the last incomplete batch of 64 is left out.
 """
 
@@ -146,7 +146,7 @@ def score(
     """Returns a checkpoint's or preset's scores by the shipped evaluation classifiers.
 
     Args:
-        checkpoint: As in `sample.load`.
+        checkpoint: See `sample.load`.
         samples: Number of generated images. Defaults to 10,000 digits or 1,000 birds.
         seed: Seed of the latents.
         text_encoder: A preset or checkpoint. Defaults to the one that the checkpoint names.
@@ -250,11 +250,11 @@ def evaluate(
         by: The extractor.
         metrics: Names of metrics, see `kerasgan.metrics.scores`. May be empty if statistics are
             saved.
-        batch_size: As in `extract`.
-        cache: As in `extract`.
+        batch_size: See `extract`.
+        cache: See `extract`.
         save: Path of an .npz for the statistics of the reference, or of the samples if there is
             none.
-        progress: As in `extract`.
+        progress: See `extract`.
         **options: Options of `scores`.
     """
     is_path = isinstance(reference, (str, pathlib.Path))
@@ -360,7 +360,7 @@ def _score_by_features(options):
         by = evaluation_images.extractor(features, options.inception)
     images, reference = _sources(options, by)
     shuffle_seed, batch = options.shuffle_seed, options.drop_remainder
-    if features == "slim":  # StackGAN's protocol, unless the flags say otherwise
+    if features == "slim":  # StackGAN's protocol, unless flags set other values
         shuffle_seed = 0 if shuffle_seed is None else shuffle_seed
         batch = 64 if batch is None else batch
     names = ("splits", "subsets", "subset_size", "k", "density_k", "pairs", "scales")

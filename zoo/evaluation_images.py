@@ -106,9 +106,9 @@ def source(
         text_encoder: Text encoder of a checkpoint. Defaults to the one that it names.
         data_dir: Folder of the data set whose captions a checkpoint uses.
         by: `"generator"` (default) or `"descriptor"` of a CoopNet.
-        key: As in `image_source`.
-        convert: As in `image_source`.
-        mixed_sizes: As in `image_source`.
+        key: See `image_source`.
+        convert: See `image_source`.
+        mixed_sizes: See `image_source`.
     """
     options = dict(key=key, convert=convert, mixed_sizes=mixed_sizes, count=count)
     if name == "digits":
@@ -211,19 +211,19 @@ def _captions(model, embeddings, count, seed):
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:
-    """Whether a file is a checkpoint of this package, not a file of images."""
+    """Returns whether a file is a checkpoint of this package, not a file of images."""
     path = pathlib.Path(path)
     if path.suffix != ".h5" or not path.is_file() or not is_hdf5(path):
         return False
     try:
         with open_hdf5(path) as file:
             return str(file.attrs.get("format")) == checkpoints.FORMAT
-    except Exception:  # A damaged file; whoever reads it reports the damage.
+    except Exception:  # A damaged file. The reader reports the damage.
         return False
 
 
 def is_statistics(path: str | os.PathLike | None) -> bool:
-    """Whether a file holds the statistics of features."""
+    """Returns whether a file holds the statistics of features."""
     if path is None or pathlib.Path(path).suffix != ".npz" or not pathlib.Path(path).is_file():
         return False
     return {"mu", "sigma"} <= array_names(path)

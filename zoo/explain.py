@@ -92,7 +92,7 @@ class Options(Checked):
     )
     shift_size: float = setting(
         1.0,
-        "How far a coordinate moves, as a fraction of the way to the end of its range.",
+        "Distance that a coordinate moves, as a fraction of the way to the end of its range.",
         group="method",
         above=0,
     )

@@ -79,7 +79,7 @@ def chosen(settings: Settings, report: bool = False) -> Settings:
 
     Args:
         settings: The settings.
-        report: Whether to print the chosen values to standard error.
+        report: If `True`, prints the chosen values to standard error.
 
     Raises:
         ValueError: If `data` is no folder or has fewer than two images.

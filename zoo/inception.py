@@ -13,7 +13,7 @@ differently. The protocol of a score says what the network was trained on.
 
 Differences from the authors' fine-tuning, of which only the result and its graph are known:
 - It starts from the Inception of 2015-12-05 (`--weights`), whose last block uses max pooling where
-  this one uses average pooling, or from random weights. Log, card and protocol say which. Theirs
+  this one uses average pooling, or from random weights. Log, card and protocol record it. Theirs
   started from a training of 2016.
 - Adam with a cosine decay and the weights after the last epoch. Theirs: moving averages of the
   weights.
@@ -213,7 +213,7 @@ def _run(settings, folder, images, classes):
 def _fit(settings, folder, network, batches):
     model = with_dropout(network, settings.dropout)
 
-    def begin(epoch, logs):  # What an epoch sees depends on the seed and the epoch only.
+    def begin(epoch, logs):  # The batches of an epoch depend only on the seed and the epoch.
         batches.epoch = epoch
         if settings.dropout:
             state = np.array([settings.seed, epoch], "uint32")

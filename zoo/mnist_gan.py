@@ -44,7 +44,7 @@ PENALTIES = ("none", "r1", "wgan_gp")
 class Settings(recipe.Settings):
     """Settings of the recipe.
 
-    The defaults are those of the training notes. The notes name neither learning rates nor a batch
+    The defaults are those of the training notes. They name neither learning rates nor a batch
     size; those are the usual ones of their time.
     """
 

@@ -54,7 +54,7 @@ def fit(
         metrics: Metrics.
         augment: Value of `--augment`, see `zoo.augmentation`. Only for batches.
         seed: Seed of the augmentation.
-        verbose: As in `fit` of Keras.
+        verbose: See `fit` of Keras.
         callbacks: Callbacks.
     """
     steps = data.num_batches if steps is None else steps

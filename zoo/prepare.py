@@ -98,7 +98,7 @@ def read(
         path: Folder of the source, if it has one.
         size: Side of the images in pixels. Defaults to 304, or 256 for COCO.
         count: Number of synthetic birds to train on. A third as many are made for testing.
-        ready: Whether to read embeddings that come with the source.
+        ready: If `True`, reads embeddings that come with the source.
         data_dir: Folder of TensorFlow Datasets, for its sources.
     """
     if source not in sources():

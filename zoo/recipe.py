@@ -345,7 +345,7 @@ def dry_run(recipe: Recipe, settings: Any, time_step: bool = False) -> None:
     Args:
         recipe: The recipe.
         settings: Its settings.
-        time_step: Whether to read the data and to measure the time of a training step.
+        time_step: If `True`, reads the data and measures the time of a training step.
     """
     for name, value in dataclasses.asdict(settings).items():
         print(f"{name:24} {value}", flush=True)

@@ -99,7 +99,7 @@ def about(name: str | os.PathLike) -> dict:
 
 
 def can_sample(model: Any) -> bool:
-    """Whether a model generates images. Encoders do not."""
+    """Returns whether a model generates images. Encoders do not."""
     return set(model.sampling_letters()) <= set(model.checkpoint_networks())
 
 

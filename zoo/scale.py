@@ -22,7 +22,7 @@ TFDS = ("mnist", "cifar10", "plants", "celeba")  # data sets that TensorFlow Dat
 
 @dataclasses.dataclass(frozen=True)
 class DataShape:
-    """What a recipe must know of its data to build the networks.
+    """Properties of the data that a recipe needs to build its networks.
 
     Attributes:
         image_shape: `(height, width, channels)` of the training images.

@@ -96,7 +96,7 @@ def setting(
         below: Exclusive upper bound of a number.
         choices: Allowed values.
         multiple_of: Required divisor of a number.
-        repeated: Whether the flag of a tuple is given once per element. By default its value is a
+        repeated: If `True`, the flag of a tuple is given once per element. By default its value is a
             comma-separated list.
     """
     metadata = {

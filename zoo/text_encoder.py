@@ -71,7 +71,7 @@ class Settings(Checked):
     dim: int = fields.latent_dim(1024, "Dimension of the embeddings.")
     match: str = setting(
         "instance",
-        "What a caption is contrasted with: other birds (instance) or other species (class).",
+        "Negatives of a caption: other birds (instance) or other species (class).",
         group="losses",
         choices=("instance", "class"),
     )

@@ -336,7 +336,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     """
     if settings.damsm_weight and not settings.text_encoder:
         raise ValueError(
-            "damsm_weight needs a text_encoder, for the image encoder beside it; received none"
+            "damsm_weight needs a text_encoder, because its image encoder is needed; received none"
         )
     sizes, shape = sizes_of(settings), shape or _shape(settings)
     image_loss = None if settings.image_loss == "none" else settings.image_loss
