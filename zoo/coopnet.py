@@ -187,8 +187,8 @@ PRESETS = {
     # Reported for the port: an FID of about 34 and an Inception Score of about 6.5 (from memory,
     # not run here).
     "cifar10": PORT_CIFAR10 | {"data": "cifar10", "epochs": 500},
-    # Settings of the released code. The authors trained on the first 55,000 digits of MNIST and on scenes of 64
-    # pixels.
+    # Settings of the released code. The authors trained on the first 55,000 digits of MNIST and on
+    # scenes of 64 pixels.
     "authors_digits": AUTHORS_DIGITS | {"epochs": 1000, "noise_until": 0},
     "port": PORT | {"epochs": 300},
 }

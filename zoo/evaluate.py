@@ -10,8 +10,9 @@
 The last command uses the evaluation classifiers of the package: of digits, or of synthetic birds
 with R-precision. For a StylEx it scores the reconstructions of the held-out images of its run. The
 scores come with their protocol. With the Inception of 2015-12-05, the names of the scores are those
-of torch-fidelity; other names leave out the word Inception. With `--features=slim` it computes StackGAN's
-Inception Score: the samples are shuffled, and the last incomplete batch of 64 is left out.
+of torch-fidelity; other names leave out the word Inception. With `--features=slim` it computes
+StackGAN's Inception Score: the samples are shuffled, and the last incomplete batch of 64 is left
+out.
 """
 
 import dataclasses

@@ -96,8 +96,8 @@ def setting(
         below: Exclusive upper bound of a number.
         choices: Allowed values.
         multiple_of: Required divisor of a number.
-        repeated: If `True`, the flag of a tuple is given once per element. By default its value is a
-            comma-separated list.
+        repeated: If `True`, the flag of a tuple is given once per element. By default its value is
+            a comma-separated list.
     """
     metadata = {
         "help": text,
