@@ -44,7 +44,7 @@ from kerasgan.training import AdversarialModel
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
 LENGTH = 201  # Characters per caption.
 VOCABULARY = "vocabulary.txt"  # File beside a text encoder: the words of its training captions.
-# Index of each character. As in the paper's code, "-" has the index of its second occurrence.
+# Index of each character. "-" has that of its second occurrence, as in the code of the paper.
 _INDICES = {character: index for index, character in enumerate(ALPHABET)}
 
 # === Characters and words ===
