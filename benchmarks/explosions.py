@@ -79,7 +79,7 @@ def _trained(settings, folder):
     try:
         scores = numbers(recipe.run(coopnet.RECIPE, settings, folder))
         return {"scores": scores, "rollbacks": int(curve(folder)[-1]["rollbacks"])}
-    except callbacks.NonFiniteLoss as error:
+    except callbacks.NonFiniteLossError as error:
         scores = numbers(score_last(coopnet.RECIPE, settings, folder)) if curve(folder) else {}
         return {
             "stopped": str(error),

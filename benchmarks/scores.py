@@ -28,10 +28,10 @@ from benchmarks import timing
 from benchmarks.claims import runner, verdicts
 from kerasgan.datasets.image_source import image_source
 from kerasgan.datasets.prepared import prepared_folder
-from kerasgan.datasets.synthetic_birds import asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.ms_ssim import mean_ms_ssim
@@ -192,7 +192,7 @@ def reproduce(row, seed, weights, runs=RUNS, checkpoint=None, training=False, da
     path = checkpoint or trained(
         kind, preset, changes, row.epoch, pathlib.Path(runs) / slug(row.run, seed)
     )
-    model = checkpoints.load_siblings(path)[0]
+    model = checkpoints.load_sampling_model(path)[0]
     test = text_gan.load(
         row.dataset, "val" if row.dataset == "coco" else "test", data_dir or "", 0, 0, ""
     )
@@ -308,7 +308,7 @@ def reproduce_drawn(row, seed, epochs, runs, training):
     }
     epoch = max(1, round(epochs * row.epoch / LAST[row.dataset]))
     folder = pathlib.Path(runs) / "drawn" / slug(row.run, seed, epochs)
-    model = checkpoints.load_siblings(trained(kind, "small", changes, epoch, folder))[0]
+    model = checkpoints.load_sampling_model(trained(kind, "small", changes, epoch, folder))[0]
     found = judged(model, "synthetic_birds_text", latents_seed(row, seed), training)
     return {
         "attribute_accuracy": found[f"attribute_accuracy_{row.resolution}"],
@@ -342,7 +342,7 @@ def judged(model, text_encoder, seed=1, training=False, count=BIRDS):
     """
     judge, info = bird_attributes.shipped()
     captions = pick(_real(64)[0], count)
-    ask = np.stack([*map(asked, captions)])
+    ask = np.stack([*map(parse_caption, captions)])
     batches = [
         *drawn(model, text_gan.encoder(text_encoder)(captions), model.noise(count, seed), training)
     ]

@@ -72,9 +72,9 @@ def mnist_gan(as_noted, batch_size=BATCH_SIZE, width=64):
     keras.utils.set_random_seed(0)
     networks = (
         build_generator(width=width),
-        build_discriminator(width=width // 2, as_noted=as_noted),
+        build_discriminator(width=width // 2, reproduce_training_notes=as_noted),
     )
-    model = MnistGAN(*networks, as_noted=as_noted)
+    model = MnistGAN(*networks, reproduce_training_notes=as_noted)
     model.compile(**{player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in model.players})
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, [batch_size, 28, 28, 1]).astype("float32")
@@ -578,7 +578,7 @@ def main(cases, *, results=RESULTS, **settings):
         }:  # thousands of small steps; no training step
             record["arithmetic"] = arithmetic(case, medians)
         records[case] = record
-        files.new_folder(results.parent)
+        files.make_folder(results.parent)
         files.write_json(results, records, indent=1)
         print("\n".join(table({case: records[case]})), flush=True)
 

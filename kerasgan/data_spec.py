@@ -4,6 +4,7 @@ A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_ba
 and every batch of a data set on the host, and shapes and types again when a step is traced.
 """
 
+import collections.abc
 import dataclasses
 
 import keras
@@ -51,9 +52,13 @@ class Images:
 
     def check_type(self, shape, dtype):
         if "float" not in dtype or len(shape) != 4 or not _fits(shape[1:], self.shape):
+            kind = "" if "float" in dtype else "a float array "
+            received = (
+                f"{dtype} [{', '.join('N' if side is None else str(side) for side in shape)}]"
+            )
             raise ValueError(
-                f"{self.name} must be a float array [N, {', '.join(map(str, self.shape))}]; "
-                f"received {dtype} {list(shape)}"
+                f"{self.name} must be {kind}[N, {', '.join(map(str, self.shape))}]; "
+                f"received {received}"
             )
 
 
@@ -141,17 +146,21 @@ class DataSpec:
 
     def check(self, data, training=False):
         """The same data with float32 images and int32 labels; raises a ValueError, one line, for what does not fit."""
+        self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
         arrays = [_array(x) for x in leaves if x is not None]
+        for x, array in zip((x for x in leaves if x is not None), arrays, strict=True):
+            if not hasattr(x, "dtype") and array.dtype.kind not in "biuf":
+                raise ValueError(f"data must be arrays of numbers; received a {type(x).__name__}")
+            if not array.ndim:
+                raise ValueError(
+                    "data must be arrays with one entry per image; received one number"
+                )
         if len(arrays) == 1 < len(self.parts) - self.optional and isinstance(self.parts[1], Labels):
             check_labels(None, count=np.size(arrays[0]) and len(arrays[0]))
         parts = self._parts(len(arrays))
         checked, count = [], None
         for part, x in zip(parts, arrays, strict=True):
-            if not x.ndim:
-                raise ValueError(
-                    f"{part.name} must be an array of one entry an image; received one number"
-                )
             if count is not None and len(x) != count:
                 raise ValueError(f"{part.name} must be one an image, {count}; received {len(x)}")
             checked.append(part.check(x, count))
@@ -165,11 +174,16 @@ class DataSpec:
 
     def check_traced(self, data, training=False):
         """Shapes and types alone, of tensors that may hold no numbers yet."""
+        self._refuse_mappings(data)
         tensors = [x for x in keras.tree.flatten(data) if x is not None]
+        size = None
         for part, x in zip(self._parts(len(tensors)), tensors, strict=True):
-            part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
-        if training and tensors and isinstance(tensors[0].shape[0], int):
-            self.check_size(tensors[0].shape[0])
+            # TensorFlow traces a step again with unknown ranks when the rank of its data changes.
+            if getattr(x.shape, "rank", True) is not None:
+                part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+                size = x.shape[0] if size is None else size
+        if training and isinstance(size, int):
+            self.check_size(size)
 
     def check_size(self, size):
         if size < self.smallest:
@@ -186,6 +200,14 @@ class DataSpec:
                 f"batch_size must be at least {self.smallest} and must leave no batch under {self.smallest}"
                 f"{self._why()}; received batch_size {batch_size} for {count} images"
             )
+
+    def _refuse_mappings(self, data):
+        for part in data if isinstance(data, (list, tuple)) else [data]:
+            if isinstance(part, collections.abc.Mapping):
+                names = ", ".join(each.name for each in self.parts)
+                raise ValueError(
+                    f"data must be a tuple ({names}); received a dictionary with {list(part)}"
+                )
 
     def _why(self):
         return f" ({self.reason})" if self.reason else ""
@@ -208,9 +230,8 @@ def _fits(shape, wanted):
 
 
 def _array(x):
-    x = (
-        np.asarray(x)
-        if isinstance(x, (np.ndarray, list, int, float))
-        else np.asarray(ops.convert_to_numpy(x))
-    )
+    if hasattr(x, "detach"):  # a PyTorch tensor that may require a gradient
+        x = x.detach()
+    numbers = not isinstance(x, (np.ndarray, list, int, float)) and hasattr(x, "shape")
+    x = np.asarray(ops.convert_to_numpy(x) if numbers else x)
     return x.astype("float32") if x.dtype.name == "bfloat16" else x

@@ -24,6 +24,7 @@ CLASSES = {
     "kerasgan.layers.summed_dense": ("SummedDense",),
     "kerasgan.losses.adversarial": ("NoisyLabels",),
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
+    "kerasgan.models.conditional_gan": ("ConditionalGAN",),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
@@ -44,6 +45,11 @@ CLASSES = {
 }
 # Class names in files that earlier versions saved.
 ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder")}
+# Function names in files that earlier versions saved.
+FUNCTION_ALIASES = {
+    "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),
+    "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
+}
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
 FUNCTIONS = (
     "kerasgan.losses.adversarial",
@@ -64,6 +70,8 @@ def register():
         registry.setdefault(f"kerasgan>{alias}", _stand_in(module, name))
     for module in FUNCTIONS:
         importlib.import_module(module)
+    for alias, (module, name) in FUNCTION_ALIASES.items():
+        registry.setdefault(f"kerasgan>{alias}", getattr(importlib.import_module(module), name))
 
 
 def _stand_in(module, name):

@@ -21,8 +21,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec
+from kerasgan import backend, data_spec, ema
 from kerasgan.arguments import check_count
+from kerasgan.compatibility import (
+    RenamedArguments,
+    accept_earlier_attributes,
+    forget_earlier_attributes,
+)
 from kerasgan.datasets.checked import Checked
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel, SamplingModel
@@ -119,7 +124,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
-class AdversarialModel(ExportableModel):
+class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
     A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
@@ -130,7 +135,13 @@ class AdversarialModel(ExportableModel):
 
     Attributes:
         players: names, the player whose updates are counted as iterations first.
-        drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
+        conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or `None`.
+        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The first
+            letter of a role, in upper case, is the network's key in `checkpoint_networks()`. The network
+            that produces images has the role `"generator"` in every model.
+        sample_options: Names of further arguments of `sample` that the command line offers.
+        evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation classifier
+            scores the samples, `"digits"` or `"birds"`, or `None`.
         averages: the attribute of each EMA copy of a network, and the attribute of that network.
         not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
@@ -138,8 +149,12 @@ class AdversarialModel(ExportableModel):
     """
 
     players = ("generator", "discriminator")
-    sampling_networks = ("G",)
+    conditioning = None
+    sampling_networks = ("generator",)
+    sample_options = ()
+    evaluation_protocol = None
     ema_networks = {}
+    renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
     not_loaded = ()
     reports = None
     higher_is_better = ()
@@ -222,7 +237,15 @@ class AdversarialModel(ExportableModel):
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
-        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+        half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
+        if not backend.trains_float16_convolutions() and any(
+            "Conv" in type(x).__name__ for x in half
+        ):
+            raise ValueError(
+                "PyTorch does not train float16 convolutions on CPUs: use the policy mixed_bfloat16 or a GPU; "
+                f"received float16 layers such as {half[0].name}"
+            )
+        if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
         group = PlayerOptimizers(optimizers)
@@ -237,6 +260,11 @@ class AdversarialModel(ExportableModel):
         )
         self._loss_tracker = None  # Keras' one loss; ours are in `report`
         self.built = True
+
+    def _player_layers(self):
+        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its own."""
+        networks = [network for player in self.players for network in self.player_layers(player)]
+        return [layer for network in networks for layer in network._flatten_layers()]
 
     def get_compile_config(self):
         if not self.compiled:
@@ -278,12 +306,14 @@ class AdversarialModel(ExportableModel):
     def save_own_variables(self, store):
         """As Keras', and the states of all seed generators, which Keras leaves out of its files: without them a run
         that goes on would draw its first noise again."""
+        forget_earlier_attributes(self)
         super().save_own_variables(store)
         for index, state in enumerate(self._seed_states()):
             store[f"seed_{index}"] = state
 
     def load_own_variables(self, store):
         self.not_loaded = ()
+        accept_earlier_attributes(self, store)
         super().load_own_variables(
             {key: store[key] for key in store.keys() if not key.startswith("seed_")}
         )
@@ -388,8 +418,8 @@ class AdversarialModel(ExportableModel):
         """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list.
 
         Args:
-            player: whose loss the gradient is part of. Under float16 the backward pass then carries that player's loss
-                scale, which is taken out again: small gradients would else underflow.
+            player: Player whose loss the gradient is part of. Under float16 the backward pass then carries that
+                player's loss scale, at most 128, and the result is divided by it: small gradients would underflow.
         """
         scale = self._scale(player)
         if scale is None:
@@ -407,7 +437,10 @@ class AdversarialModel(ExportableModel):
         """The loss scale of a player's optimizer, or None where it has none."""
         optimizer = self.optimizer[player] if player and self.compiled else None
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
+        if not scales:
+            return None
+        # The loss scale starts at 2^15, which would overflow the large gradients of path lengths.
+        return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
     def frozen_moving_statistics(self, fn):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
@@ -420,17 +453,15 @@ class AdversarialModel(ExportableModel):
             due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
         )
 
-    def update_ema(self, averaged, network, decay):
-        """Moves `averaged` (from `ema_copy`) towards `network`: w <- decay w + (1 - decay) v.
+    def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
+        """Moves the moving average `ema_network` towards `network`; see `kerasgan.ema.update_ema`.
 
-        The decay grows from 0.1 as (1 + t) / (10 + t) (t: updates of the first player), so that a short run's average
-        is not its initialisation.
+        Args:
+            ema_network: Copy made by `kerasgan.ema.ema_copy`.
+            network: Network in training.
+            ema_decay: Final decay, in [0, 1). It grows from 0.1 with the updates of the first player.
         """
-        t = ops.cast(self.optimizer.iterations, "float32")
-        decay = ops.minimum(decay, (1.0 + t) / (10.0 + t))
-        for mean, variable in zip(averaged.variables, network.variables, strict=True):
-            if "float" in variable.dtype:
-                mean.assign(mean + (1.0 - decay) * (variable - mean))
+        ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
     def report(self, **values):
         """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
@@ -573,10 +604,10 @@ class AdversarialModel(ExportableModel):
             watching.append(Checked(functools.partial(spec.check, training=training)))
             wrapped = watching[-1].wrap(data[0])
             if wrapped is not None:
+                if hasattr(data[0], "element_spec"):  # of `tf.data`: known before the first step
+                    spec.check_traced(data[0].element_spec, training)
                 return wrapped, *data[1:]
-            data = tuple(
-                np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data
-            )
+            data = tuple(_array_of_numbers(x) for x in data)
             data = spec.check(data, training)
             if batches:
                 batch_size, split = batches
@@ -638,6 +669,17 @@ class AdversarialModel(ExportableModel):
         """Letter to network, for checkpoints: `G` is the one that `sample` uses."""
         return {player[0].upper(): getattr(self, player) for player in self.players}
 
+    def sampling_letters(self) -> tuple[str, ...]:
+        """Returns the keys of `sampling_networks` in `checkpoint_networks()`."""
+        return tuple(name[0].upper() for name in self.sampling_networks)
+
+    def sampling_protocol(self) -> dict:
+        """Returns what samples depend on besides the weights, for preset cards and result files.
+
+        An empty dict means that `sample` runs the generator in inference mode.
+        """
+        return {}
+
     @classmethod
     def from_preset(cls, name_or_folder):
         """A model with trained weights: a preset that ships with kerasgan, or a folder from `save_to_preset`."""
@@ -645,10 +687,9 @@ class AdversarialModel(ExportableModel):
 
     def save_to_preset(self, folder):
         """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
-        about = (
-            self.protocol() if hasattr(self, "protocol") else None
-        )  # how it draws, where there is a choice
-        presets.save(self, folder, letters=self.sampling_networks, info=about)
+        presets.save(
+            self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
+        )
 
 
 class Critic:
@@ -670,6 +711,13 @@ class Critic:
         return self.model.input_gradient(self.fn, x, self.player)
 
 
+def _array_of_numbers(x):
+    """An array of a list or tuple of numbers, such as labels; anything else as it is."""
+    if isinstance(x, (list, tuple)) and x and all(map(np.isscalar, keras.tree.flatten(x))):
+        return np.asarray(x)
+    return x
+
+
 def _checked_step(step, training):
     """A step that first looks at the shapes and types of its data: where a data set was not checked, and as traced."""
 
@@ -681,14 +729,3 @@ def _checked_step(step, training):
         return step(self, data)
 
     return checked
-
-
-def ema_copy(network):
-    """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
-    config = network.get_config()
-    if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name
-        config = config | {"name": f"ema_{network.name}"}
-    copy = type(network).from_config(config)
-    copy.set_weights(network.get_weights())
-    copy.trainable = False
-    return copy

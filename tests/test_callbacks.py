@@ -178,7 +178,7 @@ def test_a_monitor_that_never_came_is_said(tmp_path):
 @pytest.mark.backend
 def test_guard_stops_and_the_broken_epoch_is_not_saved(tmp_path):
     with pytest.raises(
-        callbacks.NonFiniteLoss, match="generator_loss is nan .*toy_dots_2_resume_epoch_2.h5"
+        callbacks.NonFiniteLossError, match="generator_loss is nan .*toy_dots_2_resume_epoch_2.h5"
     ):
         fit(
             dots(break_at=5), of_run(tmp_path), epochs=9
@@ -196,7 +196,7 @@ def test_weights_that_an_epochs_last_batch_broke_are_not_saved(tmp_path):
             bias.assign(bias * float("nan"))
 
     with pytest.raises(
-        callbacks.NonFiniteLoss,
+        callbacks.NonFiniteLossError,
         match="stops: 1 of 4 trainable variables are not finite after epoch 1",
     ):
         fit(dots(), [Breaks(), *of_run(tmp_path)])
@@ -205,7 +205,7 @@ def test_weights_that_an_epochs_last_batch_broke_are_not_saved(tmp_path):
 
 def test_guard_without_a_checkpoint(tmp_path):
     for folder in (None, tmp_path):
-        with pytest.raises(callbacks.NonFiniteLoss, match="last good checkpoint: none"):
+        with pytest.raises(callbacks.NonFiniteLossError, match="last good checkpoint: none"):
             fit(dots(break_at=0), [callbacks.NonFiniteGuard(folder)])
 
 
@@ -240,7 +240,7 @@ def test_bad_arguments(tmp_path):
     for make, words in [
         (
             lambda: callbacks.SampleGrid(tmp_path, 6),
-            "draw must be a function of the model.*received 6",
+            "sample must be a function of the model.*received 6",
         ),
         (lambda: callbacks.Scores(len, every=0), "every must be at least 1"),
         (

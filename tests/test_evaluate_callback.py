@@ -104,7 +104,7 @@ def test_training_mode_is_an_error(batch_size):
 
 def test_a_model_that_samples_by_its_batch_says_so():
     class InBlocks(Dots):
-        def protocol(self):
+        def sampling_protocol(self):
             return {"statistics": "batch of 30 chains"}
 
     def score(training):

@@ -18,12 +18,12 @@ FILES = sorted(
 LEVELS = [
     {"zoo", "benchmarks"},
     {"callbacks"},
-    {"models", "text"},
-    {"training", "layers", "losses"},
+    {"models", "encoders"},
+    {"training", "ema", "layers", "losses"},
     {"ops"},
     {"backend"},
 ]
-MODEL_FREE = {"data", "metrics", "images", "pages", "checkpoints", "io"}
+MODEL_FREE = {"datasets", "metrics", "io", "report", "images"}
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
 # Built on TensorFlow: they may be imported where TensorFlow may be.
 ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}

@@ -11,10 +11,11 @@ from keras import layers, ops
 import kerasgan.callbacks
 from kerasgan import backend
 from kerasgan.datasets.batches import Batches
+from kerasgan.ema import ema_copy
 from kerasgan.io import checkpoints
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.losses.penalties import squared_gradient_norm
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 pytestmark = pytest.mark.backend
 NAME = keras.backend.backend()
@@ -771,7 +772,8 @@ def test_backup_and_restore_goes_on_where_it_stopped(tmp_path):
 
 @pytest.mark.skipif(NAME != "tensorflow", reason="Keras' TensorBoard writes through TensorFlow")
 @pytest.mark.skipif(
-    not kerasgan.callbacks.several_optimizers(), reason="this Keras asks the model for one rate"
+    not kerasgan.callbacks.tensorboard_supports_players(),
+    reason="this Keras asks the model for one rate",
 )
 def test_tensorboard(tmp_path):
     fit(tiny(), callbacks=keras.callbacks.TensorBoard(tmp_path, update_freq="epoch"))

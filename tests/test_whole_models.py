@@ -17,7 +17,16 @@ from kerasgan.encoders import char_cnn_rnn, robust_image_encoder
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
-from kerasgan.models import conditional_vae, coopnet, hdgan, mnist_gan, real_nvp, stylegan2, stylex
+from kerasgan.models import (
+    conditional_gan,
+    conditional_vae,
+    coopnet,
+    hdgan,
+    mnist_gan,
+    real_nvp,
+    stylegan2,
+    stylex,
+)
 from kerasgan.ops.augment import translate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,11 +37,11 @@ def rate():
     return schedules.FlatThenLinear(1e-2, 10)
 
 
-def mnist(**arguments):
+def conditional(**arguments):
     shape = {"width": 2, "size": 8, "classes": 3}
     networks = (
-        mnist_gan.build_conditional_generator(latent_dim=4, **shape),
-        mnist_gan.build_projection_discriminator(**shape),
+        conditional_gan.build_generator(latent_dim=4, **shape),
+        conditional_gan.build_discriminator(**shape),
     )
     losses = {
         "discriminator_loss": adversarial.NoisyLabels(seed=1),
@@ -40,20 +49,20 @@ def mnist(**arguments):
         "gradient_penalty": penalties.wgan_gp_penalty,
     }
     arguments = {
-        "penalty": 1.0,
+        "gradient_penalty_weight": 1.0,
         "augment": translate,
-        "average": 0.9,
-        "feature_matching": 0.0,
+        "ema_decay": 0.9,
+        "feature_matching_weight": 0.0,
     } | arguments
-    return mnist_gan.MnistGAN(*networks, classes=3, **losses | arguments)
+    return conditional_gan.ConditionalGAN(*networks, classes=3, **losses | arguments)
 
 
-def noted():
+def training_notes():
     generator = mnist_gan.build_generator(latent_dim=4, width=2)
     return mnist_gan.MnistGAN(
         generator,
-        mnist_gan.build_discriminator(width=2, kernels=3, dims=2, as_noted=True),
-        as_noted=True,
+        mnist_gan.build_discriminator(width=2, kernels=3, dims=2, reproduce_training_notes=True),
+        reproduce_training_notes=True,
     )
 
 
@@ -106,8 +115,8 @@ def coupling_flow():
 
 
 MODELS = {
-    "mnist": mnist,
-    "noted": noted,
+    "conditional": conditional,
+    "training_notes": training_notes,
     "birds": birds,
     "style": style,
     "style_classes": lambda: style(2),
@@ -168,13 +177,13 @@ def test_every_model_loads_in_a_new_process(tmp_path):
     if (
         keras.backend.backend() == "jax"
     ):  # which compiles each operation of each new shape: seconds a model
-        wanted = {name: wanted[name] for name in ("mnist", "variational", "network")}
+        wanted = {name: wanted[name] for name in ("conditional", "variational", "network")}
     for name, make in wanted.items():
         # A network alone is a file that names our layers too.
-        model = compiled(make()) if make else noted().discriminator
+        model = compiled(make()) if make else training_notes().discriminator
         files.append(str(tmp_path / f"{name}.keras"))
         model.save(files[-1])
-        images = {"images": drawn(model)} if name == "mnist" else {}
+        images = {"images": drawn(model)} if name == "conditional" else {}
         np.savez(files[-1] + ".npz", *model.get_weights(), **images)
     done = subprocess.run(
         [sys.executable, "-c", LOAD, json.dumps(files)],
@@ -202,7 +211,7 @@ def test_the_table_names_all_that_is_registered():
     listed = {(module, name) for module, names in registration.CLASSES.items() for name in names}
     assert listed == {(module, name) for module, name, is_class in found if is_class}
     own = {
-        ("kerasgan.models.mnist_gan", "normal_latents"),
+        ("kerasgan.models.conditional_gan", "normal_latents"),
         ("kerasgan.models.real_nvp", "normal_log_prob"),
     }
     functions = {(module, name) for module, name, is_class in found if not is_class}
@@ -226,7 +235,7 @@ def test_a_file_imports_nothing_that_is_not_listed():
 
 
 def test_every_model_that_samples_is_exported(tmp_path):
-    for name in ("mnist", "birds", "style_classes", "cooperative", "variational", "flow"):
+    for name in ("conditional", "birds", "style_classes", "cooperative", "variational", "flow"):
         model = MODELS[name]()
         model.export(tmp_path / name, verbose=False)
         assert (tmp_path / name / "saved_model.pb").is_file(), name
@@ -243,8 +252,10 @@ def test_every_model_that_samples_is_exported(tmp_path):
 
 @pytest.mark.backend
 def test_what_a_backend_cannot_export_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match="MnistGAN cannot be exported as no_format on") as raised:
-        mnist().export(tmp_path / "gan", format="no_format")
+    with pytest.raises(
+        ValueError, match="ConditionalGAN cannot be exported as no_format on"
+    ) as raised:
+        conditional().export(tmp_path / "gan", format="no_format")
     assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
 
 
@@ -267,7 +278,7 @@ def test_rows_of_a_summary_have_names_of_their_own_and_weights_come_back(tmp_pat
 
 def test_call_draws_with_the_network_that_sample_uses():
     random = np.random.default_rng(0)
-    for make in (mnist, birds, style):
+    for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
             variable.assign(variable + 1.0)  # as after training: the copy is another
@@ -275,14 +286,14 @@ def test_call_draws_with_the_network_that_sample_uses():
             random.normal(size=(2, *spec.shape[1:])).astype("float32")
             for spec in model.call_inputs()
         ]
-        if make is mnist:
+        if make is conditional:
             inputs[1] = np.array([0, 2])
         called, expected = (
             keras.tree.flatten(each(inputs))[0] for each in (model, model.ema_generator)
         )
         expected = np.clip(keras.ops.convert_to_numpy(expected), -1, 1)
         np.testing.assert_allclose(keras.ops.convert_to_numpy(called), expected, atol=1e-6)
-    for make in (variational, real_nvp):
+    for make in (variational, coupling_flow):
         model = make()
         codes = keras.ops.convert_to_numpy(keras.random.normal((3, model.latent_dim), seed=1))
         called = keras.ops.convert_to_numpy(model([codes, np.arange(3)]))
@@ -294,7 +305,7 @@ def test_call_draws_with_the_network_that_sample_uses():
 
 def test_seeds_and_counts_that_are_none_are_one_line():
     for name, make in MODELS.items():
-        if name in ("noted", "style_classes", "explainer_distance"):
+        if name in ("training_notes", "style_classes", "explainer_distance"):
             continue  # the same classes
         model = make()
         same = [drawn(model, seed, 2) for seed in (3, np.int64(3), np.uint8(3), np.array(3))]
@@ -317,7 +328,7 @@ def test_seeds_and_counts_that_are_none_are_one_line():
             assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
     for labels in ([3], [-1], [], [0.5], [[1]], "1"):
         with pytest.raises(ValueError, match="labels must be"):
-            mnist().sample(labels=labels)
+            conditional().sample(labels=labels)
     for embeddings in (np.ones(5), np.ones((2, 4)), np.ones((0, 5))):
         with pytest.raises(ValueError, match="embeddings must be"):
             birds().sample(embeddings)

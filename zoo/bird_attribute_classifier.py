@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.datasets.captioned import CaptionedImages
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, draw, synthetic_birds
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, draw_bird, synthetic_birds
 from kerasgan.encoders.char_cnn_rnn import CaptionedPairs
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints, files, locks
@@ -65,7 +65,9 @@ def any_birds(count, seed, size):
     attributes = attributes[[tuple(each) not in unseen for each in attributes[:, :3].tolist()]][
         :count
     ]
-    images = np.stack([draw(each, (seed, index), size) for index, each in enumerate(attributes)])
+    images = np.stack(
+        [draw_bird(each, (seed, index), size) for index, each in enumerate(attributes)]
+    )
     classes = np.arange(count, dtype="int32")
     return CaptionedImages(
         images, classes, [[]] * count, [f"{index:06d}" for index in classes], attributes=attributes

@@ -188,8 +188,8 @@ def guards(settings, folder):
     return [
         callbacks.ExplosionGuard("descriptor", log=folder.parent / "log.csv"),
         callbacks.LearningRateScheduler("descriptor", lower),
-        callbacks.DropMark(folder),
-        callbacks.ProgressLine(SHOWN),
+        callbacks.DropDetector(folder),
+        callbacks.ProgressBar(SHOWN),
     ]
 
 
@@ -203,7 +203,7 @@ def scores(model, samples=10_000, seed=1):
     found, protocol = {}, {}
     for by in ("generator", "descriptor"):
         scored = score_unlabelled_digits(model.sample(samples, seed, by))
-        floor, protocol[by] = scored.pop("digit_frechet_floor"), model.protocol(by)
+        floor, protocol[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)
         judged = scored.pop("protocol")
         found |= {f"{by}_{name}": value for name, value in scored.items()}
     return found | {

@@ -63,7 +63,7 @@ def run(checkpoint, folder, samples=None, seed=1, classes="belly", text_encoder=
         "checkpoint": str(checkpoint),
         "latents": f"of seed {seed}, generator in inference mode",
     }
-    files.new_folder(folder)
+    files.make_folder(folder)
     record = findings | {"versions": recipe.versions()}
     files.write_json(folder / "diagnostics.json", record)
     title = f"What {name_of(checkpoint)} draws, beside its data"

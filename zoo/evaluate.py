@@ -27,7 +27,7 @@ from kerasgan.datasets.digits import load_digits
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files, presets
-from kerasgan.io.arrays import names_in
+from kerasgan.io.arrays import array_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.keras_files import load_keras_file
 from kerasgan.io.reading import read_json, reading
@@ -228,7 +228,7 @@ def source(
     mode = "inference mode"
     if hasattr(model, "chains"):
         mode = ", ".join(
-            f"{key} {value}" for key, value in model.protocol(by or "generator").items()
+            f"{key} {value}" for key, value in model.sampling_protocol(by or "generator").items()
         )
     elif by:
         raise ValueError(f"{name} draws by its generator alone: --by is for CoopNet")
@@ -310,7 +310,7 @@ def _is_ours(path):
 def _is_statistics(path):
     if path is None or pathlib.Path(path).suffix != ".npz" or not pathlib.Path(path).is_file():
         return False
-    return {"mu", "sigma"} <= names_in(path)
+    return {"mu", "sigma"} <= array_names(path)
 
 
 def evaluate(

@@ -131,7 +131,7 @@ def run(
             [style_probe.softmax(seen[chosen])[:, target : target + 1], chances], axis=1
         ),
     }
-    files.new_folder(folder)
+    files.make_folder(folder)
     attributes.save(folder / "attributes.npz")
     record = {
         "command": command,

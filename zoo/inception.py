@@ -36,7 +36,7 @@ from kerasgan.datasets.prepared import load_prepared
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints, files, locks
-from kerasgan.metrics.features.extract import slim_inception
+from kerasgan.metrics.features import slim_inception
 from kerasgan.metrics.features.inception import read_weights
 from kerasgan.metrics.features.slim_inception import SlimInception, build_slim_inception
 from zoo import recipe

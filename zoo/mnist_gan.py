@@ -18,7 +18,7 @@ from kerasgan.datasets.folder import load_folder
 from kerasgan.losses import adversarial
 from kerasgan.losses.penalties import wgan_gp_penalty
 from kerasgan.metrics.protocols.digits import score_digits
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan, mnist_gan
 from kerasgan.schedules import FlatThenLinear
 from zoo import recipe
 from zoo.settings import setting
@@ -84,10 +84,16 @@ LOSSES = {  # the discriminator's, the generator's
     "noisy": (adversarial.NoisyLabels, adversarial.nonsaturating_generator_loss),
 }
 PENALTIES = {
-    "none": {"penalty": 0.0},
-    "r1": {"penalty": 1.0},
-    "wgan_gp": {"gradient_penalty": wgan_gp_penalty, "penalty": 10.0, "penalty_every": 1},
+    "none": {"gradient_penalty_weight": 0.0},
+    "r1": {"gradient_penalty_weight": 1.0},
+    "wgan_gp": {
+        "gradient_penalty": wgan_gp_penalty,
+        "gradient_penalty_weight": 10.0,
+        "gradient_penalty_every": 1,
+    },
 }
+# Arguments of `ConditionalGAN` for model=plain, the baseline without regularization and averaging.
+PLAIN = {"gradient_penalty_weight": 0.0, "augment": None, "ema_decay": None}
 BEST = {
     "model": "best",
     "epochs": 60,
@@ -131,26 +137,30 @@ def images_a_step(settings):
 
 
 def build(settings, **changes):
-    """The compiled model; `changes` are arguments of `MnistGAN` that no setting names, such as other networks."""
+    """Builds and compiles the model. `changes` are further arguments of its constructor."""
     check(settings)
     pictures, _, classes = load(settings)
     changes = dict(
         {"discriminator_steps": settings.discriminator_steps} | tricks(settings), **changes
     )
     if settings.model in ("best", "plain"):
-        shape = {
-            "size": pictures.shape[1],
-            "channels": pictures.shape[-1],
-            "width": settings.width or 32,
+        shape = {"classes": classes, "size": pictures.shape[1], "channels": pictures.shape[-1]}
+        networks = {
+            "generator": conditional_gan.build_generator(width=settings.width or 32, **shape),
+            "discriminator": conditional_gan.build_discriminator(**shape),
         }
-        plain = mnist_gan.PLAIN if settings.model == "plain" else {}
-        gan = mnist_gan.build_best(classes, seed=settings.seed, **(shape | plain | changes))
+        plain = PLAIN if settings.model == "plain" else {}
+        arguments = networks | plain | changes
+        gan = conditional_gan.ConditionalGAN(classes=classes, seed=settings.seed, **arguments)
     else:
         networks = {
             "generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)
         } | changes
         gan = mnist_gan.MnistGAN(
-            as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks
+            reproduce_training_notes=settings.model == "noted",
+            classes=classes,
+            seed=settings.seed,
+            **networks,
         )
     steps = settings.epochs * data(settings).num_batches
 
@@ -187,7 +197,7 @@ def check(settings):
 
 
 def tricks(settings):
-    """The arguments of `MnistGAN` that the settings `loss` and `penalty` stand for."""
+    """Returns the model arguments for the settings `loss` and `penalty`."""
     found = dict(PENALTIES.get(settings.penalty, {}))
     if settings.loss:
         discriminator_loss, generator_loss = LOSSES[settings.loss]

@@ -21,7 +21,7 @@ from kerasgan.datasets.prepared import load_prepared, prepare, prepared_folder, 
 from kerasgan.datasets.stackgan import stackgan_folder
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import files
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.features.slim_inception import SlimInception
 from zoo import recipe
 
@@ -87,7 +87,7 @@ def prepare_inception(weights):
             SlimInception(weights),
             inception.home() / f"{prefix.parent.name}_{prefix.name}.h5",
         )
-        files.new_folder(path.parent)
+        files.make_folder(path.parent)
         network.save(path)
         return path, network.protocol["sha256"]
     return inception.convert(weights)

@@ -42,7 +42,7 @@ def sampling_of(model):
     """How the preset draws, for its card."""
     if hasattr(model, "chains"):
         players = "by its generator, or by its descriptor's Langevin from there on"
-        return f"{players}; batch norm by the {model.protocol()['statistics']}, as in training"
+        return f"{players}; batch norm by the {model.sampling_protocol()['statistics']}, as in training"
     return "inference mode, the averaged generator where the model has one"
 
 
@@ -89,7 +89,7 @@ def shell(arguments):
     names = ("data", "classes", "drawn", "text_encoder", "damsm_weight", "guide")
     about |= {name: settings[name] for name in names if name in settings}
     about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, letters=model.sampling_networks, card=about_it, info=about)
+    presets.save(model, out, letters=model.sampling_letters(), card=about_it, info=about)
     for name in ("settings.json", "log.csv"):
         files.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))

@@ -133,7 +133,7 @@ def _run(recipe, settings, folder, command, data, model):
         try:
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
-        except (KeyboardInterrupt, callbacks.NonFiniteLoss):
+        except (KeyboardInterrupt, callbacks.NonFiniteLossError):
             report.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
@@ -153,9 +153,9 @@ def _draw_shipped(recipe, settings, folder):
         learnt.get(name) == getattr(settings, name, None)
         for name in ("data", "classes", "text_encoder")
     ):
-        files.new_folder(side_files.make_way(folder / "shipped", folder=True))
+        files.make_folder(side_files.clear_path(folder / "shipped", folder=True))
         drawn = recipe.draw(settings)(presets.load(recipe.shipped))
-        images.save_png(side_files.make_way(folder / "shipped" / f"{recipe.shipped}.png"), drawn)
+        images.save_png(side_files.clear_path(folder / "shipped" / f"{recipe.shipped}.png"), drawn)
 
 
 def _callbacks(recipe, settings, folder, model, score):
@@ -163,10 +163,10 @@ def _callbacks(recipe, settings, folder, model, score):
     first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
     used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
+
         def numbers(model):
-            return {
-                    k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))
-                }  # noqa: E731
+            return {k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))}  # noqa: E731
+
         used.append(callbacks.Scores(numbers, settings.score_every))
     used.append(callbacks.CSVLog(folder / "log.csv"))
     if settings.tensorboard:
@@ -174,7 +174,7 @@ def _callbacks(recipe, settings, folder, model, score):
             raise ImportError(
                 "TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'"
             )
-        if not callbacks.several_optimizers():
+        if not callbacks.tensorboard_supports_players():
             raise ValueError(
                 f"TensorBoard's log needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}"
             )
@@ -196,10 +196,10 @@ def _callbacks(recipe, settings, folder, model, score):
 def _keep_settings(recipe, settings, folder, command):
     """Writes settings and versions; a folder that holds another run's is left alone."""
     new, path = dataclasses.asdict(settings), folder / "settings.json"
-    old = side_files.tolerant(path, side_files.json_object)
+    old = side_files.read_or_default(path, side_files.json_object)
     newest = checkpoints.latest(folder / "checkpoints", checkpoints.RESUME)
     if old is None and newest:  # its files hold the settings too
-        old = side_files.tolerant(newest, checkpoints.read_info, {})
+        old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         other = [
             f"{k} {old[k]}"
@@ -223,7 +223,7 @@ def _keep_settings(recipe, settings, folder, command):
 def _keep_versions(folder):
     """Writes the versions, and the most memory that the run has held, before a resume or since."""
     path = folder / "versions.json"
-    before = side_files.tolerant(path, _peak, 0)
+    before = side_files.read_or_default(path, _peak, 0)
     side_files.write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
 
 
@@ -306,7 +306,9 @@ def main(recipe):
         try:
             scores = run(recipe, settings, folder, line)
         except KeyboardInterrupt:
-            console.tell(f"stopped; the same command resumes {folder} after its last checkpoint")
+            console.print_error(
+                f"stopped; the same command resumes {folder} after its last checkpoint"
+            )
             sys.exit(130)
         for name, value in scores.items():
             if isinstance(value, (int, float)):
@@ -349,14 +351,14 @@ def start(shell):
 
     def guarded(arguments):
         expand_home()
-        with console.followed(), signals.as_interrupts():
+        with console.track_lines(), signals.as_interrupts():
             try:
                 shell(arguments)
-            except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:
-                console.tell(f"error: {error}")
+            except (ValueError, OSError, ImportError, callbacks.NonFiniteLossError) as error:
+                console.print_error(f"error: {error}")
                 sys.exit(1)
             except KeyboardInterrupt:
-                console.tell("stopped")
+                console.print_error("stopped")
                 sys.exit(130)
 
     app.run(guarded)

@@ -27,7 +27,11 @@ BLOCK = 64  # pictures computed and written at a time
 def load(name):
     """The model of a checkpoint file (`…_G_epoch_n.h5`, its other networks that draw beside it) or of a preset (a name
     or a folder)."""
-    return checkpoints.load_siblings(name)[0] if str(name).endswith(".h5") else presets.load(name)
+    return (
+        checkpoints.load_sampling_model(name)[0]
+        if str(name).endswith(".h5")
+        else presets.load(name)
+    )
 
 
 def about(name):
@@ -107,7 +111,7 @@ def of_latents(model, path, png):
         def fill(file):
             file["images"] = samples
             file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.protocol(*how))
+            file.attrs["protocol"] = json.dumps(model.sampling_protocol(*how))
 
         files.write_hdf5(path, fill)
     return len(samples)

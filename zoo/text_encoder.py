@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, parse_caption, synthetic_birds
 from kerasgan.encoders import char_cnn_rnn
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints, files, locks, presets
@@ -86,7 +86,9 @@ def run(settings=Settings(), train=None, test=None):
         model.image_encoder, pictures, None, pictures.num_batches, settings.image_epochs, settings
     )
     captions = [caption for captions in train.captions for caption in captions]
-    told = dict(zip(ATTRIBUTES, np.stack([*map(asked, captions)]).T.astype("int32"), strict=True))
+    told = dict(
+        zip(ATTRIBUTES, np.stack([*map(parse_caption, captions)]).T.astype("int32"), strict=True)
+    )
     steps = -(-len(captions) // settings.batch_size)
     teach(
         model.text_encoder,
@@ -197,7 +199,10 @@ def score(model, train, test):
     seen, unseen = flat(train), flat(test)
     seen_vectors, vectors = encode(seen), encode(unseen)
     accuracy = probe(
-        seen_vectors, np.stack([*map(asked, seen)]), vectors, np.stack([*map(asked, unseen)])
+        seen_vectors,
+        np.stack([*map(parse_caption, seen)]),
+        vectors,
+        np.stack([*map(parse_caption, unseen)]),
     )
     pictures, shown = (view(middle(data)) for data in (train, test))  # [N, D]
     vectors = vectors.reshape(len(shown), -1, encode.dim)  # [N, captions, D]

@@ -284,7 +284,7 @@ def last_of(folder):
     if path is None:
         raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
     letters = checkpoints.load_model(path)[0].checkpoint_networks()
-    return checkpoints.load_siblings(path, letters)[0]
+    return checkpoints.load_sampling_model(path, letters)[0]
 
 
 def draw(settings, count=8):

@@ -179,7 +179,7 @@ def keep_pictures(claim, runs, folder):
     for arm in claim.arms.values():
         picture = runs / arm.key(0) / "samples.png"
         if picture.exists():
-            files.new_folder(folder)
+            files.make_folder(folder)
             files.copy(picture, folder / f"{arm.key(0)}.png")
 
 
@@ -196,7 +196,7 @@ def rounded(value):
 
 def write(path, values):
     """`files.write_json`, in a folder that is made if need be."""
-    files.new_folder(path.parent)
+    files.make_folder(path.parent)
     files.write_json(path, values)
 
 

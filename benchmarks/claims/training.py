@@ -52,7 +52,7 @@ def _run(kind, preset, settings, seed, folder):
     diverged = 0
     try:
         scores = recipe.run(kind, chosen, folder)
-    except callbacks.NonFiniteLoss as error:
+    except callbacks.NonFiniteLossError as error:
         print(f"diverged, scored as of the last whole epoch: {error}")
         diverged, scores = 1, score_last(kind, chosen, folder)
     grids = sorted((folder / "grids").glob("epoch_*.png"))
@@ -81,7 +81,7 @@ def trained(arm, seed, folder):
         raise ValueError(
             f"{beside} must hold the run's checkpoints; without them, delete it: it is trained again"
         )
-    return checkpoints.load_siblings(path)[0]
+    return checkpoints.load_sampling_model(path)[0]
 
 
 def numbers(scores):

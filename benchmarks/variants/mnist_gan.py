@@ -17,7 +17,7 @@ from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan, mnist_gan
 from zoo.recipe import setting
 
 # === Networks with a layer more, less or other ===
@@ -204,7 +204,7 @@ def generator_slope(gan, labels):
         return gan.generator_loss(gan.discriminate(fake, labels, training=True)[0], labels)
 
     def slopes():
-        fake, pull = gan.vjp("generator", lambda: gan.draw(labels, training=True))
+        fake, pull = gan.vjp("generator", lambda: gan.generate(labels, training=True))
         return pull(gan.input_gradient(loss, fake))
 
     squares = [
@@ -324,7 +324,9 @@ def _generator(settings, **knobs):
 
 
 def _discriminator(settings, **knobs):
-    return mnist_gan.build_discriminator(as_noted=settings.model == "noted", **knobs)
+    return mnist_gan.build_discriminator(
+        reproduce_training_notes=settings.model == "noted", **knobs
+    )
 
 
 def _judged(edit, *arguments):
@@ -332,9 +334,7 @@ def _judged(edit, *arguments):
 
     def arm(settings):
         projection = settings.model in ("best", "plain")
-        built = (
-            mnist_gan.build_projection_discriminator() if projection else _discriminator(settings)
-        )
+        built = conditional_gan.build_discriminator() if projection else _discriminator(settings)
         return {"discriminator": edit(built, *arguments)}
 
     return arm
@@ -344,7 +344,7 @@ def _norms(of_generator, of_discriminator):
     """Both players of the plain model with or without batch norm, not the conditional one: that knows the class."""
 
     def arm(settings):
-        generator, discriminator = _generator(settings), mnist_gan.build_projection_discriminator()
+        generator, discriminator = _generator(settings), conditional_gan.build_discriminator()
         return {
             "generator": generator if of_generator else without_norm(generator),
             "discriminator": with_norm(discriminator) if of_discriminator else discriminator,
@@ -360,15 +360,15 @@ def _pair(build):
 def _unit_range(settings):
     if settings.model in ("best", "plain"):
         return in_unit_range(
-            mnist_gan.build_conditional_generator(width=settings.width or 32),
-            mnist_gan.build_projection_discriminator(),
+            conditional_gan.build_generator(width=settings.width or 32),
+            conditional_gan.build_discriminator(),
         )
     return in_unit_range(_generator(settings), _discriminator(settings))
 
 
 ARMS = {  # name -> settings -> arguments of MnistGAN
     "": lambda settings: {},
-    "uniform_latents": lambda settings: {"latents": uniform_latents},
+    "uniform_latents": lambda settings: {"sample_latents": uniform_latents},
     "fifth_block": lambda settings: {"generator": with_fifth_block(_generator(settings))},
     "last_kernel_3": lambda settings: {"generator": _generator(settings, last_kernel=3)},
     "last_kernel_5": lambda settings: {"generator": _generator(settings, last_kernel=5)},
@@ -387,9 +387,9 @@ ARMS = {  # name -> settings -> arguments of MnistGAN
     "sorted_groups": lambda settings: {
         "discriminator": _discriminator(settings, group=16)
     },  # and `SortedBatches`
-    "slope_0.01": lambda settings: {"discriminator": _discriminator(settings, slope=0.01)},
-    "slope_0.3": lambda settings: {"discriminator": _discriminator(settings, slope=0.3)},
-    "no_feature_matching": lambda settings: {"feature_matching": 0.0},
+    "slope_0.01": lambda settings: {"discriminator": _discriminator(settings, negative_slope=0.01)},
+    "slope_0.3": lambda settings: {"discriminator": _discriminator(settings, negative_slope=0.3)},
+    "no_feature_matching": lambda settings: {"feature_matching_weight": 0.0},
     "no_smoothing": lambda settings: {"discriminator_loss": classes.class_discriminator_loss},
     "noted_smoothing": lambda settings: {
         "discriminator_loss": classes.noted_class_discriminator_loss

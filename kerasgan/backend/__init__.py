@@ -16,6 +16,7 @@
 | | kernel; on TensorFlow `remat` does not keep a rectified `x` either, but makes it again |
 | `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
 | `kept(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
+| `trains_float16_convolutions()` | whether there are kernels for it: not in PyTorch on a CPU |
 | `prefers_products()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
 | `untuned(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
 """

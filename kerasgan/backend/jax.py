@@ -24,6 +24,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
+    "trains_float16_convolutions",
     "untuned",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -184,6 +185,10 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
 
 def untuned(strategy):
     return strategy
+
+
+def trains_float16_convolutions() -> bool:
+    return True
 
 
 def prefers_products():

@@ -20,6 +20,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
+    "trains_float16_convolutions",
     "untuned",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -215,6 +216,10 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     if relu and maps is x:
         setattr(y, RECIPE, lambda: tf.nn.relu(made_again()))
     return y, mean, variance
+
+
+def trains_float16_convolutions() -> bool:
+    return True
 
 
 def prefers_products():

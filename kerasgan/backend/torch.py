@@ -5,6 +5,7 @@ import functools
 
 import keras
 import torch
+from keras.src.backend.torch.core import get_device
 
 from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
 
@@ -20,6 +21,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
+    "trains_float16_convolutions",
     "untuned",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -144,6 +146,10 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
 
 def untuned(strategy):
     return strategy
+
+
+def trains_float16_convolutions() -> bool:
+    return str(get_device()) != "cpu"
 
 
 def prefers_products():

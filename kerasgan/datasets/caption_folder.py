@@ -97,7 +97,7 @@ def _from_lines(file):
 
 
 def _from_texts(path):
-    found = find_images(path, (*SUFFIXES, ".txt")).say()
+    found = find_images(path, (*SUFFIXES, ".txt")).report_skipped()
     images = [file for file in found.files if file.suffix.lower() != ".txt"]
     texts = {file.with_suffix(""): file for file in found.files if file.suffix.lower() == ".txt"}
     if not images or not texts:

@@ -4,6 +4,7 @@ import copy
 import types
 
 import keras
+import numpy as np
 
 
 class Checked:
@@ -31,7 +32,7 @@ class Checked:
         if isinstance(data, keras.utils.PyDataset):
             return CheckedDataset(data, self)
         if isinstance(data, types.GeneratorType):
-            return (self(batch) for batch in data)
+            return (_owned(self(batch)) for batch in data)
         if any(
             kind.startswith("tensorflow.python.") and kind.endswith(".DatasetV2") for kind in kinds
         ):
@@ -92,10 +93,17 @@ class CheckedDataset(keras.utils.PyDataset):
         return self.data.num_batches
 
     def __getitem__(self, index):
-        return self.check(self.data[index])
+        return _owned(self.check(self.data[index]))
 
     def on_epoch_begin(self):
         self.data.on_epoch_begin()
 
     def on_epoch_end(self):
         self.data.on_epoch_end()
+
+
+def _owned(batch):
+    """Copies of a batch's arrays: TensorFlow may compute in the memory of the arrays that it is given."""
+    return keras.tree.map_structure(
+        lambda x: np.array(x) if isinstance(x, np.ndarray) else x, batch
+    )

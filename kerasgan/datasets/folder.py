@@ -65,7 +65,7 @@ def class_files(path, need_classes=True):
     parts = [file.relative_to(path).parts for file in found.files]
     loose = [file for file, part in zip(found.files, parts, strict=True) if len(part) == 1]
     if loose and not need_classes:
-        found.say()
+        found.report_skipped()
         return found.files, np.zeros(len(found), "int32"), [path.name]
     if not found.folders:
         raise ValueError(
@@ -73,7 +73,7 @@ def class_files(path, need_classes=True):
         )
     if loose:  # nothing says of which class
         found.skipped["images beside the class folders"] = len(loose)
-    found.say()
+    found.report_skipped()
     names = [folder.name for folder in found.folders]
     places = {name: label for label, name in enumerate(names)}
     kept = [

@@ -70,7 +70,7 @@ class ImageFiles:
             f"; skipped {left_out}" if left_out else ""
         )
 
-    def say(self):
+    def report_skipped(self):
         """Prints one line about what was skipped, the first time only; nothing where nothing was."""
         if self.skipped:
             _say_once(str(self))
@@ -167,13 +167,13 @@ def check_name(name, where):
 # === The decoder ===
 
 
-def read_image(file, channels=3, look=None, name=None):
+def read_image(file, channels=3, inspect=None, name=None):
     """Read an image file of any mode that the module's description names.
 
     Args:
         file: path, or a binary file object.
         channels: 1 (grey, Pillow's mode L) or 3 (RGB).
-        look: function of the opened, not yet decoded Pillow image, for those who need its mode.
+        inspect: function of the opened, not yet decoded Pillow image, for those who need its mode.
         name: name for messages; the path by default.
 
     Returns:
@@ -185,8 +185,8 @@ def read_image(file, channels=3, look=None, name=None):
     name = short_path(file if name is None else name)
     try:
         with _opened(file) as image:
-            if look:
-                look(image)
+            if inspect:
+                inspect(image)
             return _plain(ImageOps.exif_transpose(image), channels)
     except UnidentifiedImageError:
         reason = f"its content is not {KINDS}"

@@ -29,14 +29,16 @@ from kerasgan.datasets.image_files import (
 from kerasgan.images import to_uint8
 from kerasgan.io.arrays import Arrays, array_header, load_npy, load_npz
 from kerasgan.io.hdf5 import Dataset, open_hdf5
-from kerasgan.io.limits import FLOOR, MIB, TooMuch
+from kerasgan.io.limits import FLOOR, MIB, LimitExceededError
 from kerasgan.io.reading import reading
 
 FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
 AHEAD = 16  # files that are decoded before they are needed, at most
 BYTES = 2**28  # that these and a batch may take, where one image does not take more
-DRAWN = 500  # images that a model draws from one seed: part of what they are, so not a setting
+SAMPLES_PER_SEED = (
+    500  # images that a model draws from one seed: part of what they are, so not a setting
+)
 WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
 
@@ -193,7 +195,7 @@ def image_source(
 
 
 def _folder(path, convert):
-    found = find_images(path).say()
+    found = find_images(path).report_skipped()
     files = found.files
     if not files:
         raise ValueError(f"the folder must hold images ({KINDS}); received {path}, which has none")
@@ -212,7 +214,7 @@ def _folder(path, convert):
 def _read(file, convert):
     stored = []
     image = read_image(
-        file, look=lambda image: stored.append((image.mode, "transparency" in image.info))
+        file, inspect=lambda image: stored.append((image.mode, "transparency" in image.info))
     )
     ((mode, transparent),) = stored
     if not convert and (mode != "RGB" or transparent):
@@ -307,7 +309,7 @@ def _rows_at_once(shape):
     """How many images are read at once: `BLOCK`, fewer where they are large."""
     size = math.prod(shape[1:])
     if size > FLOOR:
-        raise TooMuch(f"an image of {size:,} bytes is larger than {FLOOR:,}")
+        raise LimitExceededError(f"an image of {size:,} bytes is larger than {FLOOR:,}")
     return max(1, min(BLOCK, 64 * MIB // max(1, size)))
 
 
@@ -434,12 +436,12 @@ def _model(model, count, seed):
         )
 
     def blocks():
-        for index, start in enumerate(range(0, count, DRAWN)):
+        for index, start in enumerate(range(0, count, SAMPLES_PER_SEED)):
             own = int(
                 np.random.default_rng((seed, index)).integers(2**31 - 1)
             )  # seeds 0 and 1 share no images
             # A whole block even where less is wanted, so that the first images do not depend on how many there are.
-            yield None, to_uint8(model.sample(n=DRAWN, seed=own))[: count - start]
+            yield None, to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: count - start]
 
     return ImageSource(f"{type(model).__name__}, seed {seed}", blocks, count)
 

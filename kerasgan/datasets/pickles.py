@@ -7,7 +7,7 @@ import mmap
 import os
 from pathlib import Path
 
-from kerasgan.io.pickle_reader import Refused, read_pickle
+from kerasgan.io.pickle_reader import UnsafePickleError, read_pickle
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
 
@@ -20,7 +20,7 @@ def load_pickle(path, kind=object, encoding="latin1"):
         encoding: of what was `str` in Python 2; "bytes" leaves it as it is, and takes half the memory for arrays.
 
     Raises:
-        Refused: the pickle asks for anything else, such as `posix.system`; nothing of it was run.
+        UnsafePickleError: the pickle asks for anything else, such as `posix.system`; nothing of it was run.
         ValueError: the file is cut short, no pickle, or holds something else than `kind`.
         OSError: no such file.
     """
@@ -34,8 +34,8 @@ def load_pickle(path, kind=object, encoding="latin1"):
                     else _nothing() as data
                 ):
                     content, _ = read_pickle(data, encoding=encoding)
-            except Refused as error:
-                raise Refused(
+            except UnsafePickleError as error:
+                raise UnsafePickleError(
                     f"a pickle of data may hold numpy arrays, numbers, text and containers of them; "
                     f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
                 ) from None

@@ -66,11 +66,11 @@ def synthetic_birds(split="train", count=None, seed=0, size=304):
     attributes = np.concatenate([_species()[classes], scenes], axis=1).astype("int8")  # [N, 7]
     images = np.empty((count, size, size, 3), "uint8")
     for index in range(count):
-        images[index] = draw(attributes[index], seeds[index], size)
+        images[index] = draw_bird(attributes[index], seeds[index], size)
     return CaptionedImages(
         images=images,
         classes=classes,
-        captions=[captions_of(*each) for each in zip(attributes, seeds, strict=True)],
+        captions=[generate_captions(*each) for each in zip(attributes, seeds, strict=True)],
         names=[f"{_species_name(c)}/{index:06d}" for index, c in enumerate(classes)],
         attributes=attributes,
     )
@@ -123,7 +123,7 @@ def _words(attributes):
 # Captions
 
 
-def captions_of(attributes, seed, count=10):
+def generate_captions(attributes, seed, count=10):
     """Describe a bird as CUB's people do: "this small bird has a yellow belly, a red crown and black wings".
 
     Args:
@@ -231,7 +231,7 @@ def _caption(words, names, random):
     return re.sub(r"\ba (?=[aeiou])", "an ", sentence)
 
 
-# What a word says, for `asked`. An adjective waits for the noun it belongs to.
+# What a word says, for `parse_caption`. An adjective waits for the noun it belongs to.
 ADJECTIVES = {word: ("colour", word) for word in COLOURS} | {
     "crimson": ("colour", "red"),
     "scarlet": ("colour", "red"),
@@ -276,7 +276,7 @@ FILLERS = set(
 )
 
 
-def asked(caption):
+def parse_caption(caption):
     """Read back what a caption says, its own words or a person's: "a small red bird with a yellow belly".
 
     A bird's colour ("a red bird") is that of crown, wing and belly unless the caption gives the part another. What it
@@ -348,7 +348,7 @@ def asked(caption):
 # Pictures: outlines are complex numbers (x + y i, y downwards), so that a product turns and a sum moves them.
 
 
-def draw(attributes, seed, size=304):
+def draw_bird(attributes, seed, size=304):
     """Draw one bird.
 
     Args:

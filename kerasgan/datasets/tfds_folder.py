@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kerasgan.io.limits import MIB, TooMuch
+from kerasgan.io.limits import MIB, LimitExceededError
 from kerasgan.io.reading import read_json, reading
 
 PLACE = "tensorflow_datasets.core.features."
@@ -66,6 +66,6 @@ def _check_features(description, folder):
                     )
             for side in part.get("dimensions", []):
                 if not -1 <= int(side) < SIDES:
-                    raise TooMuch(f"{folder / 'features.json'} has a side of {side}")
+                    raise LimitExceededError(f"{folder / 'features.json'} has a side of {side}")
     if not isinstance(description.get("pythonClassName", description.get("type")), str):
         raise ValueError(f"{folder / 'features.json'} must name its features")

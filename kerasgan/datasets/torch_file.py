@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasgan.io.limits import TooMuch, check_stored
-from kerasgan.io.pickle_reader import DATA, Function, Name, Refused, read_pickle
+from kerasgan.io.limits import LimitExceededError, check_stored
+from kerasgan.io.pickle_reader import DATA, Function, Name, UnsafePickleError, read_pickle
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
 LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the first bytes of a file from before 1.6
@@ -108,7 +108,7 @@ def load_torch_file(path):
         What was saved, its tensors and parameters as numpy arrays.
 
     Raises:
-        Refused: a ValueError; the file asks for anything else, such as `posix.system`; nothing of it was run.
+        UnsafePickleError: a ValueError; the file asks for anything else, such as `posix.system`; nothing of it was run.
         ValueError: the file is cut short or is none of PyTorch's.
         OSError: no such file.
     """
@@ -117,8 +117,8 @@ def load_torch_file(path):
         size = os.fstat(file.fileno()).st_size
         try:
             return (_legacy if file.peek(len(LEGACY)).startswith(LEGACY) else _zipped)(file, size)
-        except Refused as error:
-            raise Refused(
+        except UnsafePickleError as error:
+            raise UnsafePickleError(
                 f"a PyTorch file of weights may hold tensors, numbers, text and containers of them; "
                 f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
             ) from None
@@ -140,7 +140,7 @@ def _zipped(file, size):
             nonlocal left
             member = members[name]
             if member.compress_type != zipfile.ZIP_STORED:
-                raise TooMuch(f"{name} is compressed, which PyTorch's files are not")
+                raise LimitExceededError(f"{name} is compressed, which PyTorch's files are not")
             check_stored(member.file_size, left, name)
             left -= member.file_size
             return archive.read(member)

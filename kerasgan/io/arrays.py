@@ -107,7 +107,7 @@ def load_npz(path, names=None, rule="a file of arrays must be whole", kind=Value
         return {name: arrays[name] for name in arrays.members if names is None or name in names}
 
 
-def names_in(path):
+def array_names(path):
     """The names of the arrays in a file *.npz; none where it is another file or damaged."""
     try:
         with open(path, "rb") as file:

@@ -30,7 +30,7 @@ import numpy as np
 from kerasgan import losses
 from kerasgan import ops as operations
 from kerasgan.io import callback_state, files, side_files
-from kerasgan.io.configs import check_config, limited_weights
+from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.reading import parse_json, reading, reason
 
@@ -116,7 +116,7 @@ def check_folder(folder):
     """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
     folder = pathlib.Path(folder)
     try:
-        files.new_folder(folder)
+        files.make_folder(folder)
         probe = folder / f".write-{os.getpid()}"
         files.write_atomically(probe, b"")
         probe.unlink()
@@ -208,19 +208,19 @@ def load_model(*paths):
     return model, _info(read[0][1])
 
 
-def load_siblings(path, letters=None):
+def load_sampling_model(path, letters=None):
     """Rebuilds the whole model from a network's file and those beside it of the same epoch.
 
     Args:
         path: a file of one network.
-        letters: the other networks to load; None is all that drawing needs, the model's `drawing`.
+        letters: The other networks to load. `None` loads those that `sample` needs.
 
     Returns:
         `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
     """
     path = pathlib.Path(path)
     model, info = load_model(path)
-    wanted = letters or getattr(model, "sampling_networks", ())
+    wanted = letters or getattr(model, "sampling_letters", tuple)()
     others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
     missing = [other.name for other in others if not other.is_file()]
     if missing:
@@ -291,7 +291,7 @@ def save(
     header = dict(
         letter=RESUME, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float)
     )
-    _write(path, header, rest + callback_state.packed(states or []))
+    _write(path, header, rest + callback_state.pack(states or []))
     if keep is not None:
         prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [
@@ -331,7 +331,7 @@ def resume(folder, model, run=None):
                             f"{file} is not the file that {path.name} was saved with"
                         )
                     read[letter] = file, weights
-                values, states = callback_state.unpacked(values)
+                values, states = callback_state.unpack(values)
         except CheckpointError as error:
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue
@@ -369,7 +369,7 @@ def mark_best(folder, path, metric, value):
 
 def best(folder):
     """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
-    return side_files.tolerant(pathlib.Path(folder) / "best.json", _best)
+    return side_files.read_or_default(pathlib.Path(folder) / "best.json", _best)
 
 
 def _best(path):
@@ -485,7 +485,7 @@ def _rebuilt(path, header, which, values):
     _import_modules(config)
     try:
         check_config(config)
-        with limited_weights(sum(value.size for _, value in values), len(values)):
+        with limit_weights(sum(value.size for _, value in values), len(values)):
             rebuilt = keras.saving.deserialize_keras_object(config)
             if not isinstance(rebuilt, keras.Model):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")

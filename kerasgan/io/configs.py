@@ -13,7 +13,7 @@ import time
 
 import keras
 
-from kerasgan.io.limits import SECONDS, TooMuch
+from kerasgan.io.limits import SECONDS, LimitExceededError
 from kerasgan.io.reading import one_line
 
 WEIGHTS = 2**26  # that any configuration may have
@@ -53,7 +53,7 @@ PLACES = (
 FUNCTIONS = {"builtins", *(f"keras.{place}" for place in ("activations", "ops", *PLACES))}
 
 
-class Unsafe(ValueError):
+class UnsafeConfigError(ValueError):
     """A configuration names what no file may."""
 
 
@@ -76,7 +76,7 @@ def _kinds():
 
 
 def check_config(config):
-    """Raises `Unsafe` if a configuration, as JSON gives it, names anything but registered and Keras' own classes."""
+    """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but registered and Keras' own classes."""
     waiting = [config]
     while waiting:
         part = waiting.pop()
@@ -89,14 +89,14 @@ def check_config(config):
             if isinstance(part.get("dtype"), str) and "value" in part:
                 _check_dtype(part["dtype"])
         elif isinstance(part, str) and part in ("__lambda__", "__typespec__"):
-            raise Unsafe(f"a configuration must name no {part}")
+            raise UnsafeConfigError(f"a configuration must name no {part}")
 
 
 def _check_name(part):
     name, module, registered = part["class_name"], part.get("module"), part.get("registered_name")
     for text in (name, module, registered):
         if text is not None and not isinstance(text, str):
-            raise Unsafe(
+            raise UnsafeConfigError(
                 f"a configuration must name classes by text; received {one_line(text, 40)}"
             )
     told = one_line(f"{module}.{name}" if module else name, 80)
@@ -105,15 +105,15 @@ def _check_name(part):
             _check_dtype(part["config"]["dtype"])
         return
     if name in FORBIDDEN or (module or "").startswith("__"):
-        raise Unsafe(f"a configuration must name no {told}")
+        raise UnsafeConfigError(f"a configuration must name no {told}")
     if name == "function":
         function = part.get("config")
         if not isinstance(function, str):
-            raise Unsafe(
+            raise UnsafeConfigError(
                 f"a configuration must name functions by text; received {one_line(function, 40)}"
             )
         if module not in (None, *FUNCTIONS) and not _registered(function):
-            raise Unsafe(
+            raise UnsafeConfigError(
                 f"a configuration must name registered and Keras' functions; received {told} {function[:60]}"
             )
         return
@@ -121,7 +121,7 @@ def _check_name(part):
         return
     found = _keras_class(module, name)
     if not (isinstance(found, type) and issubclass(found, _kinds())) or found.__name__ in FORBIDDEN:
-        raise Unsafe(
+        raise UnsafeConfigError(
             f"a configuration must name registered and Keras' own classes; received {told}"
         )
 
@@ -152,12 +152,14 @@ def _keras_class(module, name):
 
 def _check_dtype(dtype):
     if not isinstance(dtype, str) or not DTYPES.fullmatch(dtype):
-        raise Unsafe(f"a configuration must have plain numbers; received {one_line(dtype, 40)}")
+        raise UnsafeConfigError(
+            f"a configuration must have plain numbers; received {one_line(dtype, 40)}"
+        )
 
 
 @contextlib.contextmanager
-def limited_weights(numbers, variables=0, seconds=SECONDS):
-    """While a configuration is built, raises `TooMuch` before more weights are made than its file can be of.
+def limit_weights(numbers, variables=0, seconds=SECONDS):
+    """While a configuration is built, raises `LimitExceededError` before more weights are made than its file can be of.
 
     Args:
         numbers: how many the file holds. Its model has networks that are in other files, hence `TIMES` as many may be.
@@ -173,7 +175,7 @@ def limited_weights(numbers, variables=0, seconds=SECONDS):
     end, told = time.monotonic() + seconds, []
 
     def refuse(text):
-        told.append(TooMuch(text))
+        told.append(LimitExceededError(text))
         raise told[0]
 
     def add_weight(layer, *arguments, **options):

@@ -20,14 +20,14 @@ class _Followed:
 
 
 @contextlib.contextmanager
-def followed():
+def track_lines():
     """Within, `end_line` knows whether standard output is in the middle of a line."""
     before = sys.stdout
-    sys.stdout = followed = _Followed(before)
+    sys.stdout = tracked = _Followed(before)
     try:
         yield
     finally:
-        if sys.stdout is followed:
+        if sys.stdout is tracked:
             sys.stdout = before
 
 
@@ -38,7 +38,7 @@ def end_line():
         sys.stdout.flush()
 
 
-def tell(line):
+def print_error(line):
     """Prints a line to standard error, on a line of its own."""
     end_line()
     print(line, file=sys.stderr, flush=True)

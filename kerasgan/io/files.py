@@ -26,7 +26,7 @@ class WriteError(OSError):
 
 
 @contextlib.contextmanager
-def naming(path):
+def write_errors(path):
     """Turns the system's errors into a `WriteError` that names `path`."""
     try:
         yield
@@ -48,7 +48,7 @@ def write_atomically(path, content):
         WriteError: if it fails; a file that was there before is then untouched, and no temporary file is left.
     """
     path = pathlib.Path(path)
-    with naming(path):
+    with write_errors(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             with open(path, "wb") as file:
                 _fill(file, content)
@@ -181,10 +181,10 @@ class _Steady:
         pass
 
 
-def new_folder(path):
+def make_folder(path):
     """Makes a folder and those above it, where they are not there, and returns its path. Raises `WriteError`."""
     path = pathlib.Path(path)
-    with naming(path):
+    with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 

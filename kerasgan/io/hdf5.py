@@ -19,7 +19,7 @@ import zlib
 
 import numpy as np
 
-from kerasgan.io.limits import DEPTH, FLOOR, Budget, TooMuch, check_stored
+from kerasgan.io.limits import DEPTH, FLOOR, Budget, LimitExceededError, check_stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
@@ -62,7 +62,9 @@ class _File:
 
     def at(self, place, count):
         if not 0 <= place <= self.size or not 0 <= count <= self.size - place:
-            raise TooMuch(f"it names {count:,} bytes at {place:,}, of {self.size:,} that it has")
+            raise LimitExceededError(
+                f"it names {count:,} bytes at {place:,}, of {self.size:,} that it has"
+            )
         return self.data[place : place + count]
 
     def unpack(self, code, place):
@@ -116,7 +118,7 @@ class _File:
                     kind, size, flags = struct.unpack_from("<HHB", block, at)
                 at += head
                 if size > length - at:
-                    raise TooMuch("a message reaches beyond its object header")
+                    raise LimitExceededError("a message reaches beyond its object header")
                 body = block[at : at + size]
                 at += size
                 if kind == 0x10:
@@ -143,7 +145,7 @@ class _File:
                 if not number:
                     break
                 if size > end - place - 16:
-                    raise TooMuch("an object reaches beyond its heap")
+                    raise LimitExceededError("an object reaches beyond its heap")
                 objects[number] = place + 16, size
                 place += 16 + (size + 7) // 8 * 8
             self.heaps[address] = objects
@@ -214,7 +216,7 @@ def _count(shape, size=1):
 class _Object:
     def __init__(self, file, place, depth):
         if depth > DEPTH:
-            raise TooMuch(f"its groups lie more than {DEPTH} deep in each other")
+            raise LimitExceededError(f"its groups lie more than {DEPTH} deep in each other")
         self.file, self.depth = file, depth
         self.messages = file.messages(place)
         self._attributes = None
@@ -398,7 +400,7 @@ class Dataset(_Object):
         self.nbytes = _count(self.shape, kind.size)
         self.ndim = len(self.shape)
         if self.nbytes == 0 and max(self.shape) > 2**40:
-            raise TooMuch("a dataset's shape is absurd")
+            raise LimitExceededError("a dataset's shape is absurd")
         self.chunks = self._index = None
         self._layout(layout)
         self.stored = self.chunks is None
@@ -458,7 +460,7 @@ class Dataset(_Object):
             raise ValueError("a dataset's chunks do not fit its shape")
         self._chunk_bytes = _count(sides)
         if self._chunk_bytes > CHUNK:
-            raise TooMuch(
+            raise LimitExceededError(
                 f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are read"
             )
         self._filters = self._pipeline()
@@ -485,7 +487,7 @@ class Dataset(_Object):
                 )
             found.append(number)
         if len(found) > len(FILTERS):
-            raise TooMuch("a dataset is compressed again and again")
+            raise LimitExceededError("a dataset is compressed again and again")
         return found
 
     def _places(self):
@@ -535,7 +537,7 @@ class Dataset(_Object):
                 stop - start, *self.shape[1:]
             )
         if (stop - start) * row > max(FLOOR, self.file.budget.unpacked):
-            raise TooMuch("a dataset's rows unpack to more than a file of its size may")
+            raise LimitExceededError("a dataset's rows unpack to more than a file of its size may")
         made = np.empty((stop - start, *self.shape[1:]), self.dtype)
         steps = [range(start // self.chunks[0] * self.chunks[0], stop, self.chunks[0])]
         steps += [
@@ -570,7 +572,7 @@ class Dataset(_Object):
         return array.copy()
 
 
-def rewritten(source):
+def rewrite_hdf5(source):
     """A file's bytes, written anew by h5py from what is read here: what the HDF5 library may be given."""
     import h5py
 
@@ -594,7 +596,7 @@ def rewritten(source):
     return buffer.getvalue()
 
 
-def count_numbers(source):
+def count_values(source):
     """How many numbers all datasets hold, and how many datasets there are."""
 
     def visit(group):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from kerasgan.io.configs import check_config, limited_weights
-from kerasgan.io.hdf5 import count_numbers, is_hdf5, open_hdf5, rewritten
+from kerasgan.io.configs import check_config, limit_weights
+from kerasgan.io.hdf5 import count_values, is_hdf5, open_hdf5, rewrite_hdf5
 from kerasgan.io.limits import Budget, check_stored
 from kerasgan.io.reading import parse_json, reading
 
@@ -34,13 +34,13 @@ def load_keras_file(path):
         if is_hdf5(path):
             with open_hdf5(path) as root:
                 config = root.attrs["model_config"]
-            weights, clean = rewritten(path), Path(folder) / "model.h5"
+            weights, clean = rewrite_hdf5(path), Path(folder) / "model.h5"
             clean.write_bytes(weights)
         else:
             members = _members(path)
             config, weights, clean = (
                 members[CONFIG],
-                rewritten(members[WEIGHTS]),
+                rewrite_hdf5(members[WEIGHTS]),
                 Path(folder) / "model.keras",
             )
             with zipfile.ZipFile(clean, "w") as archive:
@@ -50,7 +50,7 @@ def load_keras_file(path):
         if not isinstance(config, dict):
             raise ValueError("its configuration is no dictionary")
         check_config(config)
-        with limited_weights(*count_numbers(weights)):
+        with limit_weights(*count_values(weights)):
             return keras.models.load_model(clean, compile=False, safe_mode=True)
 
 

@@ -13,7 +13,7 @@ RATIO = 100  # what compressed data may unpack to, in sizes of the file
 SECONDS = 60  # for any file; a second more for each MiB
 
 
-class TooMuch(ValueError):
+class LimitExceededError(ValueError):
     """A file asks for more work than one of its size can need."""
 
 
@@ -34,7 +34,7 @@ class Budget:
     def unpack(self, count, what="the file"):
         """Spends `count` bytes of compressed data's result."""
         if not 0 <= count <= self.unpacked:
-            raise TooMuch(
+            raise LimitExceededError(
                 f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}"
             )
         self.unpacked -= count
@@ -43,19 +43,25 @@ class Budget:
         """Spends `count` items of containers."""
         self.items -= count
         if self.items < 0:
-            raise TooMuch(f"{what} holds more items than a file of {self.size:,} bytes can")
+            raise LimitExceededError(
+                f"{what} holds more items than a file of {self.size:,} bytes can"
+            )
         self.tick(what)
 
     def tick(self, what="the file"):
         """Raises where the time is over."""
         if time.monotonic() > self.end:
-            raise TooMuch(f"{what} takes longer to read than a file of {self.size:,} bytes may")
+            raise LimitExceededError(
+                f"{what} takes longer to read than a file of {self.size:,} bytes may"
+            )
 
 
 def check_stored(claimed, there, what):
     """Uncompressed data claims `claimed` bytes, and `there` are in the file."""
     if not 0 <= claimed <= there:
-        raise TooMuch(f"{what} claims {claimed:,} bytes, and the file holds {there:,} of it")
+        raise LimitExceededError(
+            f"{what} claims {claimed:,} bytes, and the file holds {there:,} of it"
+        )
 
 
 def check_depth(content, limit=DEPTH, what="the file"):
@@ -63,7 +69,9 @@ def check_depth(content, limit=DEPTH, what="the file"):
     level, depth = [content], 0
     while level:
         if depth > limit:
-            raise TooMuch(f"{what} holds containers more than {limit} deep in each other")
+            raise LimitExceededError(
+                f"{what} holds containers more than {limit} deep in each other"
+            )
         level = [
             item
             for part in level

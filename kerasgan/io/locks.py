@@ -104,7 +104,7 @@ def acquire(folder):
         LockedError: if another process has it.
         WriteError: if the folder cannot be written to.
     """
-    folder = files.new_folder(folder)
+    folder = files.make_folder(folder)
     key = os.path.realpath(folder)
     if key in _held and _held[key][2] == os.getpid():
         _held[key][0] += 1
@@ -121,7 +121,7 @@ def acquire(folder):
 
 def _has_flock(folder):
     probe = folder / f"{NAME}.{os.getpid()}"
-    with files.naming(folder / NAME):
+    with files.write_errors(folder / NAME):
         descriptor = os.open(probe, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         return _flock(descriptor) is not None
@@ -132,7 +132,7 @@ def _has_flock(folder):
 
 def _take_by_flock(folder, path):
     """(True, the descriptor that holds the lock), or (False, None): try again."""
-    with files.naming(path):
+    with files.write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if _flock(descriptor):
             if _same(descriptor, path):
@@ -158,7 +158,7 @@ def _same(descriptor, path):
 
 def _take_by_record(folder, path):
     """As `_take_by_flock`, on a file system without: who makes the file has the lock."""
-    with files.naming(path):
+    with files.write_errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasgan.io.limits import DEPTH, Budget, TooMuch
+from kerasgan.io.limits import DEPTH, Budget, LimitExceededError
 
 INT_BYTES = 16  # of an integer; PyTorch's magic number has ten
 KEY_PARTS = 1000  # of a tuple that is a key, all its tuples' parts together
@@ -24,7 +24,7 @@ SCALARS = (type(None), bool, int, float, str, bytes)
 LEAVES = {*SCALARS, bytearray}
 
 
-class Refused(ValueError):
+class UnsafePickleError(ValueError):
     """A pickle asks for something that is not data."""
 
 
@@ -220,7 +220,7 @@ def _key(key):
             for part in parts.pop():
                 seen += 1
                 if seen > KEY_PARTS:
-                    raise TooMuch(f"a key has more than {KEY_PARTS} parts")
+                    raise LimitExceededError(f"a key has more than {KEY_PARTS} parts")
                 if type(part) is tuple:
                     parts.append(part)
                 elif type(part) not in SCALARS and not isinstance(part, np.generic):
@@ -236,7 +236,7 @@ def _key(key):
 
 def _depth_of_tuple(key, depth=0):
     if depth > DEPTH:
-        raise TooMuch(f"a key holds tuples more than {DEPTH} deep")
+        raise LimitExceededError(f"a key holds tuples more than {DEPTH} deep")
     for part in key:
         if type(part) is tuple:
             _depth_of_tuple(part, depth + 1)
@@ -269,8 +269,8 @@ def read_pickle(
         The content, a tree of at most `DEPTH` levels, and the place behind the pickle.
 
     Raises:
-        Refused: a name that is not known.
-        ValueError: what is damaged, or asks for more than a file of its size may (`TooMuch`).
+        UnsafePickleError: a name that is not known.
+        ValueError: what is damaged, or asks for more than a file of its size may (`LimitExceededError`).
     """
     budget = budget or Budget(len(data))
     with warnings.catch_warnings():
@@ -294,7 +294,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
     def raw(count):
         nonlocal place
         if not 0 <= count <= size - place:
-            raise TooMuch(
+            raise LimitExceededError(
                 f"the pickle claims {count:,} bytes at {place:,}, of {size - place:,} that are left"
             )
         place += count
@@ -330,7 +330,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
         if type(module) is not str or type(named) is not str:
             raise ValueError("a name must be text")
         if (module, named) not in names:
-            raise Refused(f"{module[:80]}.{named[:80]}")
+            raise UnsafePickleError(f"{module[:80]}.{named[:80]}")
         return names[module, named]
 
     def called(function, arguments):
@@ -359,7 +359,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
 
     def number(part, base=10):
         if len(part) > 3 * INT_BYTES:
-            raise TooMuch(f"an integer must have at most {INT_BYTES} bytes")
+            raise LimitExceededError(f"an integer must have at most {INT_BYTES} bytes")
         return int(part, base)
 
     while True:
@@ -466,7 +466,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
             elif type(target) in states:
                 stack.append(target)
             else:
-                raise Refused(f"a state of a {type(target).__name__}")
+                raise UnsafePickleError(f"a state of a {type(target).__name__}")
         elif code in b"c":  # GLOBAL
             module, named = (str(line(), "utf-8", "replace") for _ in range(2))
             stack.append(name(module, named))
@@ -515,7 +515,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
                 raise ValueError("the pickle is of a protocol after 5")
         elif code == 0x95:  # FRAME
             if _U8(raw(8))[0] > size - place:
-                raise TooMuch("the pickle is cut short: a frame reaches beyond it")
+                raise LimitExceededError("the pickle is cut short: a frame reaches beyond it")
         elif code in b"Q" and persistent is not None:  # BINPERSID
             stack.append(persistent(stack.pop()))
         elif code in b".":  # STOP
@@ -534,7 +534,7 @@ def _item(item):
 
 def _long(part):
     if len(part) > INT_BYTES:
-        raise TooMuch(
+        raise LimitExceededError(
             f"an integer must have at most {INT_BYTES} bytes; received one of {len(part):,}"
         )
     return int.from_bytes(part, "little", signed=True)
@@ -549,7 +549,9 @@ def _check(content, leaves, budget):
         if id(part) in done:
             return done[id(part)]
         if depth > DEPTH:
-            raise TooMuch(f"the pickle holds containers more than {DEPTH} deep in each other")
+            raise LimitExceededError(
+                f"the pickle holds containers more than {DEPTH} deep in each other"
+            )
         if id(part) in open_:
             raise ValueError("the pickle holds a container that holds itself")
         open_.add(id(part))
@@ -563,9 +565,11 @@ def _check(content, leaves, budget):
                 count += inner
                 height = max(height, above + 1)
                 if count > budget.items:
-                    raise TooMuch(f"the pickle stands for more than {budget.items:,} items")
+                    raise LimitExceededError(
+                        f"the pickle stands for more than {budget.items:,} items"
+                    )
                 if depth + height > DEPTH:
-                    raise TooMuch(
+                    raise LimitExceededError(
                         f"the pickle holds containers more than {DEPTH} deep in each other"
                     )
             elif kind is not np.ndarray and not isinstance(item, np.generic):

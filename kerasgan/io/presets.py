@@ -10,10 +10,23 @@ import pathlib
 from kerasgan.io import checkpoints, files
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
+# Former name -> present name of a shipped preset.
+ALIASES = {
+    "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
+    "drawn_birds_text": "synthetic_birds_text",
+}
 KINDS = (
     "G",
     "T",
 )  # the network that a preset cannot be without: one that samples, or one that encodes text
+# Names of shipped presets in earlier versions.
+ALIASES = {
+    "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
+    "drawn_birds_text": "synthetic_birds_text",
+    "drawn_birds_guide": "synthetic_birds_image_encoder",
+    "digit_judge": "digit_classifier",
+    "bird_judge": "bird_attribute_classifier",
+}
 
 
 def names(kind="G"):

@@ -5,7 +5,7 @@ import json
 import warnings
 from pathlib import Path
 
-from kerasgan.io.limits import MIB, TooMuch, check_depth
+from kerasgan.io.limits import MIB, LimitExceededError, check_depth
 
 LONGEST = 300  # characters of a message
 JSON_DEPTH = 200  # the configuration of a model of models is some 60 deep
@@ -92,11 +92,13 @@ def _cut(text, path):
 def parse_json(text, what="the JSON"):
     """JSON that is at most `JSON_DEPTH` deep."""
     if len(text) > JSON_BYTES:
-        raise TooMuch(f"{what} has {len(text):,} characters; at most {JSON_BYTES:,} are read")
+        raise LimitExceededError(
+            f"{what} has {len(text):,} characters; at most {JSON_BYTES:,} are read"
+        )
     try:
         content = json.loads(text)
     except RecursionError:
-        raise TooMuch(
+        raise LimitExceededError(
             f"{what} holds containers more than {JSON_DEPTH} deep in each other"
         ) from None
     check_depth(content, JSON_DEPTH, what)

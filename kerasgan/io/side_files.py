@@ -12,7 +12,7 @@ from kerasgan.io import files
 from kerasgan.io.reading import parse_json
 
 
-def tolerant(path, read, default=None, notes=None):
+def read_or_default(path, read, default=None, notes=None):
     """`read(path)`; of a file that is not there `default`, and of a damaged one `default` and a note.
 
     Args:
@@ -27,11 +27,11 @@ def tolerant(path, read, default=None, notes=None):
     try:
         return read(path)
     except Exception as error:  # a decoder raises what it likes; KeyboardInterrupt is no Exception
-        left_out(path, error, notes)
+        report_damaged(path, error, notes)
         return default
 
 
-def left_out(path, error, notes=None):
+def report_damaged(path, error, notes=None):
     """Notes that a file is left out, and why."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
     line = f"{pathlib.Path(path).name} is left out, since it is damaged: {reason}"
@@ -49,7 +49,7 @@ def json_object(path):
     return found
 
 
-def make_way(path, folder=False):
+def clear_path(path, folder=False):
     """Moves aside what stands at `path` and is no file (with `folder`: no folder), and returns the path."""
     path = pathlib.Path(path)
     wrong = path.exists() and not path.is_dir() if folder else path.is_dir()
@@ -68,10 +68,10 @@ def set_aside(path):
 
 
 def write(path, content):
-    """`files.write_atomically`, after `make_way`."""
-    files.write_atomically(make_way(path), content)
+    """`files.write_atomically`, after `clear_path`."""
+    files.write_atomically(clear_path(path), content)
 
 
 def write_json(path, values):
-    """`files.write_json`, after `make_way`."""
-    files.write_json(make_way(path), values)
+    """`files.write_json`, after `clear_path`."""
+    files.write_json(clear_path(path), values)

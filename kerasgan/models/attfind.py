@@ -205,7 +205,7 @@ def attfind(
         max_unstable: leave out images for which more moves than this change the logits by more than 2 in sum; 750 in
             the authors' notebook, of 10,600.
         min_realness: leave out images whose drawing the discriminator gives a lower logit; 0.5 in the reproduction.
-            (A preset holds no discriminator: `checkpoints.load_siblings(path, ("E", "C", "D"))` of a run has it.)
+            (A preset holds no discriminator: `checkpoints.load_sampling_model(path, ("E", "C", "D"))` of a run has it.)
         max_realness_change: leave out coordinates that, moved twice as far, change the discriminator's logit of one of
             the first ten images by more than this; 0.2 in the authors' notebook.
         batch_size, progress: see `Probe`.

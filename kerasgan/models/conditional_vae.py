@@ -95,6 +95,7 @@ class ConditionalVAE(AdversarialModel):
         vae.sample(labels=[3, 1, 4])
     """
 
+    conditioning = "labels"
     players = ("encoder", "decoder")
     reports = ("elbo", "log_likelihood", "divergence")
     higher_is_better = ("elbo", "log_likelihood")
@@ -206,6 +207,10 @@ class ConditionalVAE(AdversarialModel):
         inputs = [ops.convert_to_numpy(codes), labels.astype("int32")]
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_images(logits)))
+
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self):
         return DataSpec((Images(self.image_shape), Labels(self.classes)))

@@ -268,7 +268,8 @@ class CoopNet(AdversarialModel):
     """
 
     players = ("generator", "descriptor")
-    sampling_networks = ("G", "D")  # without the descriptor there is no Langevin
+    sampling_networks = ("generator", "descriptor")
+    sample_options = ("by", "statistics", "steps")
     # Means over the epoch. drift .. dead: `ops.langevin`. travel: |revised - drawn| / |drawn|; travel_to_data: the same
     # / |data|. clipped: share of revised pixels beyond [-1, 1]. spread: deviation of revised pixels / of the data's.
     # reconstruction: (revised - drawn)^2 a pixel. moment_gap: (mean revised - mean image of the data)^2 a pixel.
@@ -515,6 +516,10 @@ class CoopNet(AdversarialModel):
         losses = self.generator_loss(drawn, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, drawn, revised, real, chains)
 
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) else None
+
     def data_spec(self):
         return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
@@ -634,7 +639,7 @@ class CoopNet(AdversarialModel):
         )
         return float(ops.convert_to_numpy(value(step))) if callable(value) else value
 
-    def protocol(self, by="generator", statistics="batch"):
+    def sampling_protocol(self, by="generator", statistics="batch"):
         """What samples depend on besides the weights, for a card or a result file: a dictionary."""
         found = {
             "by": by,

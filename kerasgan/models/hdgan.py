@@ -23,13 +23,14 @@ from keras import initializers, layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.ema import ema_copy
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import KINDS, LOSSES, damsm_loss, image_term, pair_term, verdict
 from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 SIZES = (64, 128, 256)
 LATENT_DIM = 100  # section 4.1 of the paper's supplement; `noise_dim` of the code

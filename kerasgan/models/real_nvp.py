@@ -216,6 +216,7 @@ class RealNVP(AdversarialModel):
         model.sample(labels=[3, 1, 4]), model.log_prob(*load_digits("test")).mean()
     """
 
+    conditioning = "labels"
     players = ("flow",)
     reports = ("bits_per_dimension",)
 
@@ -334,6 +335,10 @@ class RealNVP(AdversarialModel):
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_images(x)))
+
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self):
         return DataSpec((Images(self.image_shape), Labels(self.classes)))

@@ -236,7 +236,7 @@ class Probe:
             if discriminator is None or "D" in getattr(self.model, "not_loaded", ()):
                 raise ValueError(
                     "realness needs a model with a trained discriminator, of a run's checkpoint by "
-                    'checkpoints.load_siblings(path, ("E", "C", "D")); received one without'
+                    'checkpoints.load_sampling_model(path, ("E", "C", "D")); received one without'
                 )
             self._heads[name] = Realness(discriminator, self.model.classifier)
         return self._heads[name]

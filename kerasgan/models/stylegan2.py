@@ -29,6 +29,7 @@ from keras import layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
+from kerasgan.ema import ema_copy
 from kerasgan.io.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
@@ -36,7 +37,7 @@ from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
-from kerasgan.training import AdversarialModel, ema_copy
+from kerasgan.training import AdversarialModel
 
 # What differs in the reproduction from `StyleGAN2`'s defaults, the paper's: there, penalties of weights 10 and 1 come
 # every 4th and every 32nd step and do not stand for the steps between; and its average moves every 10th step.

@@ -30,13 +30,13 @@ from keras import layers, ops
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images
+from kerasgan.ema import ema_copy
 from kerasgan.images import check_images
 from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
-from kerasgan.training import ema_copy
 
 # What `build` takes: the reproduction's later trainer, and what the paper and the authors' answers say. (Of theirs, the
 # encoder's rate and the divergence's weight are not known: 1 is the plain choice.)
@@ -327,7 +327,7 @@ class StylEx(StyleGAN2):
 
     ema_networks = StyleGAN2.ema_networks | {"ema_encoder": "encoder"}
     players = ("generator", "encoder", "discriminator")
-    sampling_networks = ("G", "E", "C")
+    sampling_networks = ("generator", "encoder", "classifier")
     # Means over the epoch's steps in which they occur. pixel: |x - x'| in [0, 1]. w: |E(x) - E(x')|. agreement: share
     # of x' that the classifier puts where it puts x. reconstruction: the weighted sum without KL.
     reports = (*StyleGAN2.reports, "reconstruction", *PARTS)
@@ -582,10 +582,10 @@ class StylEx(StyleGAN2):
             fake, loss, numbers = outputs
             g_loss, slope = None, ops.zeros_like(fake)
             if judged:
+
                 def objective(fake):
-                    return self.generator_loss(
-                                    self.discriminate(fake, conditions), None
-                                )  # noqa: E731
+                    return self.generator_loss(self.discriminate(fake, conditions), None)  # noqa: E731
+
                 g_loss, slope = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, pull((slope, ops.ones_like(loss), ops.zeros_like(numbers)))
 

@@ -30,10 +30,10 @@ def run_page(folder):
     notes = []  # what is damaged and left out
     names = ("settings", "versions", "scores")
     settings, versions, scores = (
-        side_files.tolerant(folder / f"{name}.json", side_files.json_object, {}, notes)
+        side_files.read_or_default(folder / f"{name}.json", side_files.json_object, {}, notes)
         for name in names
     )
-    log = side_files.tolerant(folder / "log.csv", _log, [], notes)
+    log = side_files.read_or_default(folder / "log.csv", _log, [], notes)
     title = str(settings.pop("title", None) or folder.resolve().name)
     description = str(settings.pop("description", None) or "A run of kerasgan.")
     command, recipe = settings.pop("command", None), settings.get("recipe")
@@ -79,7 +79,7 @@ def _samples(folder, grids, notes):
     """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
     note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
     large, strip = _picture(grids[-1], note, notes, big=True), ""
-    moving = side_files.tolerant(folder / "history.gif", _gif, "", notes)
+    moving = side_files.read_or_default(folder / "history.gif", _gif, "", notes)
     if len(grids) > 1:
         chosen = [
             grids[i]
@@ -106,7 +106,9 @@ def _gif(path):
 
 
 def _picture(path, caption, notes, big=False, width=None):
-    return side_files.tolerant(path, lambda path: _shown(path, caption, big, width), "", notes)
+    return side_files.read_or_default(
+        path, lambda path: _shown(path, caption, big, width), "", notes
+    )
 
 
 def _shown(path, caption, big, width):

@@ -361,13 +361,13 @@ def test_a_claim_trains_a_recipe_and_goes_on(tmp_path, monkeypatch):
 
 def test_a_diverged_run_is_scored_and_told(tmp_path):
     from benchmarks.claims import training
-    from kerasgan.callbacks import NonFiniteLoss
+    from kerasgan.callbacks import NonFiniteLossError
     from zoo import mnist_gan, recipe
 
     def build(settings):
         model = mnist_gan.build(settings)
         model.fit = lambda *arguments, **options: (_ for _ in ()).throw(
-            NonFiniteLoss("the loss is nan")
+            NonFiniteLossError("the loss is nan")
         )
         return model
 

@@ -42,7 +42,7 @@ def test_what_is_refused_and_what_stops(few, tmp_path, monkeypatch):
     assert "must be below 1" in refused["refused"] and refused["scores"] == {}
 
     def explode(*told):
-        raise callbacks.Explosion("training stops", 3)
+        raise callbacks.ExplosionError("training stops", 3)
 
     monkeypatch.setattr(explosions.recipe, "run", explode)
     stopped = explosions.record("defaults", 0, tmp_path, TINY)

@@ -11,7 +11,7 @@ from benchmarks.variants import mnist_gan as variants
 from benchmarks.variants.mnist_gan import ARMS, RECIPE
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses.variational import negative_elbo, normal_divergence
-from kerasgan.models import mnist_gan
+from kerasgan.models import conditional_gan, mnist_gan
 from kerasgan.models.real_nvp import normal_log_prob
 from zoo import recipe
 
@@ -56,8 +56,8 @@ def test_every_arm_has_networks_of_digits(arm):
     assert set(changes) <= {
         "generator",
         "discriminator",
-        "latents",
-        "feature_matching",
+        "sample_latents",
+        "feature_matching_weight",
         "discriminator_loss",
     }
     if "generator" in changes:
@@ -85,7 +85,7 @@ def test_edits_say_what_they_do():
         mnist_gan.build_generator(width=2),
         mnist_gan.build_discriminator(width=2, kernels=3),
     )
-    projection = mnist_gan.build_projection_discriminator(width=2)
+    projection = conditional_gan.build_discriminator(width=2)
     assert (
         names(variants.with_fifth_block(generator)).count("Conv2DTranspose") == 3
     )  # beside the SmallConv2DTranspose
@@ -93,7 +93,7 @@ def test_edits_say_what_they_do():
     assert variants.with_third_convolution(discriminator).outputs[1].shape[-1] == 4 * 6 * 6
     assert names(variants.with_second_dense(discriminator)).count("Dense") == 2
     assert names(variants.with_norm(projection)).count("BatchNormalization") == 2
-    for network in (generator, mnist_gan.build_conditional_generator(width=2), discriminator):
+    for network in (generator, conditional_gan.build_generator(width=2), discriminator):
         assert not any("BatchNorm" in name for name in names(variants.without_norm(network)))
     pooled = variants.with_pooling(projection, layers.MaxPooling2D, 0.0)
     assert {layer.strides for layer in pooled.layers if isinstance(layer, layers.Conv2D)} == {
@@ -147,7 +147,7 @@ def test_unit_range_is_another_slope_and_another_zero():
 
 def test_uniform_latents():
     latents = ops.convert_to_numpy(
-        RECIPE.build(settings("uniform_latents")).latents((1000, 4), seed=0)
+        RECIPE.build(settings("uniform_latents")).sample_latents((1000, 4), seed=0)
     )
     assert 0 <= latents.min() < 0.01 and 0.99 < latents.max() < 1
 

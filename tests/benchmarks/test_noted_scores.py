@@ -193,7 +193,7 @@ def test_a_score_as_noted(tmp_path, monkeypatch, capsys):
     data = types.SimpleNamespace(embeddings=np.zeros([8, 10, DIM], "float32"))
     monkeypatch.setattr(scores.evaluate, "extractor", lambda name, weights: judge)
     monkeypatch.setattr(scores.text_gan, "load", lambda *arguments: data)
-    monkeypatch.setattr(scores.checkpoints, "load_siblings", lambda path: (Model(), {}))
+    monkeypatch.setattr(scores.checkpoints, "load_sampling_model", lambda path: (Model(), {}))
     monkeypatch.setattr(scores, "missing", lambda *arguments: None)
     told = {"weights": "model.ckpt", "checkpoint": "G.h5", "results": tmp_path / "scores.json"}
     scores.run(["birds-256-gl-ncric500-64"], **told)

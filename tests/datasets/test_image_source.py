@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.datasets.captioned import CaptionedImages
-from kerasgan.datasets.image_source import DRAWN, image_source
+from kerasgan.datasets.image_source import SAMPLES_PER_SEED, image_source
 from kerasgan.datasets.lazy_images import LazyImages
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3), "uint8")
@@ -128,10 +128,10 @@ def test_a_model_draws_the_same_images_whatever_the_batch():
             read(image_source(Draws(), count=count, seed=seed, convert=True), batch_size)
         )
 
-    many = drawn(DRAWN + 5)
-    assert many.shape == (DRAWN + 5, 2, 2, 3) and (many[..., 0] == many[..., 2]).all()
+    many = drawn(SAMPLES_PER_SEED + 5)
+    assert many.shape == (SAMPLES_PER_SEED + 5, 2, 2, 3) and (many[..., 0] == many[..., 2]).all()
     np.testing.assert_array_equal(drawn(9, batch_size=2), many[:9])
-    assert (many[:5] != many[DRAWN:]).any() and (drawn(5, seed=1) != many[:5]).any()
+    assert (many[:5] != many[SAMPLES_PER_SEED:]).any() and (drawn(5, seed=1) != many[:5]).any()
     with pytest.raises(ValueError, match="count must say how many"):
         image_source(Draws())
     with pytest.raises(ValueError, match="a model must draw by sample.*; received SimpleNamespace"):

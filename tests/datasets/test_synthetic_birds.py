@@ -9,9 +9,9 @@ from kerasgan.datasets.synthetic_birds import (
     COLOURS,
     _caption,
     _words,
-    asked,
-    captions_of,
-    draw,
+    draw_bird,
+    generate_captions,
+    parse_caption,
     synthetic_birds,
 )
 
@@ -77,7 +77,7 @@ def test_the_splits_never_change(splits):  # every score on drawn birds depends 
 def test_captions_are_true_and_together_say_all(splits):
     for data in splits.values():
         for captions, attributes in zip(data.captions, data.attributes, strict=True):
-            said = np.stack([asked(caption) for caption in captions])  # [10, 7]
+            said = np.stack([parse_caption(caption) for caption in captions])  # [10, 7]
             assert ((said == -1) | (said == attributes)).all()
             assert (said.max(axis=0) == attributes).all() and (said[0, :3] >= 0).all()
             assert set((said >= 0).sum(axis=1).tolist()) <= {2, 3, 4, 5}
@@ -107,14 +107,16 @@ def test_asked_is_the_inverse_of_a_caption():
         caption = _caption(_words(attributes), {NAMES[i] for i in told}, rng)
         said = np.full(7, -1)
         said[told] = attributes[told]
-        assert asked(caption).tolist() == said.tolist(), caption
+        assert parse_caption(caption).tolist() == said.tolist(), caption
 
 
 def test_two_captions_tell_all():
     for seed in range(30):
         attributes = [seed % 8, seed % 8, 7, seed % 3, seed % 2, 1, 0]
         assert (
-            np.max([asked(c) for c in captions_of(attributes, seed, 2)], axis=0).tolist()
+            np.max(
+                [parse_caption(c) for c in generate_captions(attributes, seed, 2)], axis=0
+            ).tolist()
             == attributes
         )
 
@@ -162,7 +164,9 @@ def test_two_captions_tell_all():
     ],
 )
 def test_asked_reads_a_persons_words(caption, said):
-    assert asked(caption).tolist() == places(**said) and asked(caption).dtype == "int8"
+    assert (
+        parse_caption(caption).tolist() == places(**said) and parse_caption(caption).dtype == "int8"
+    )
 
 
 @pytest.mark.parametrize("pose", ATTRIBUTES["pose"])
@@ -173,10 +177,10 @@ def test_each_part_wears_the_colour_asked(part, pose):
         attributes = rng.integers([len(values) for values in ATTRIBUTES.values()])
         attributes[NAMES.index("pose")] = ATTRIBUTES["pose"].index(pose)
         attributes[NAMES.index(part)] = colour
-        asked_for = draw(attributes, colour, 64).astype(float)
+        asked_for = draw_bird(attributes, colour, 64).astype(float)
         attributes[NAMES.index(part)] = (colour + 4) % 8
         changed = (
-            np.abs(asked_for - draw(attributes, colour, 64)).sum(axis=-1) > 60
+            np.abs(asked_for - draw_bird(attributes, colour, 64)).sum(axis=-1) > 60
         )  # the part, found by changing it
         assert changed.sum() >= 15
         median = np.median(asked_for[changed], axis=0)
@@ -190,7 +194,7 @@ def test_each_other_value_is_seen_at_64_pixels(name):
     pictures = []
     for value in range(len(ATTRIBUTES[name])):
         attributes[NAMES.index(name)] = value
-        pictures.append(draw(attributes, 5, 64).astype(float))
+        pictures.append(draw_bird(attributes, 5, 64).astype(float))
     for i, one in enumerate(pictures):
         for other in pictures[:i]:
             assert (np.abs(one - other).sum(axis=-1) > 60).sum() >= 15
@@ -202,8 +206,8 @@ def test_size_is_the_birds_and_leaves_room_for_a_crop():
         for seed in range(12):
             attributes = [0, 0, 0, seed % 3, size, seed % 3, seed % 4]
             bird = np.abs(
-                draw(attributes, seed, 152).astype(float)
-                - draw([4, 4, 4, *attributes[3:]], seed, 152)
+                draw_bird(attributes, seed, 152).astype(float)
+                - draw_bird([4, 4, 4, *attributes[3:]], seed, 152)
             )
             rows, columns = np.nonzero(bird.sum(axis=-1) > 60)
             spans.setdefault(size, []).append(max(np.ptp(rows), np.ptp(columns)) / 152)
@@ -216,10 +220,10 @@ def test_the_drawing_does_not_depend_on_the_resolution(seed):
     attributes = np.random.default_rng(seed).integers(
         [len(values) for values in ATTRIBUTES.values()]
     )
-    large, small = draw(attributes, seed, 256), draw(attributes, seed, 128)
+    large, small = draw_bird(attributes, seed, 256), draw_bird(attributes, seed, 128)
     shrunk = np.asarray(Image.fromarray(large).reduce(2)).astype(float)
     assert np.abs(shrunk - small).mean() < 2
-    assert np.abs(shrunk - draw(attributes, seed + 100, 128)).mean() > 6
+    assert np.abs(shrunk - draw_bird(attributes, seed + 100, 128)).mean() > 6
     assert len(np.unique(large.reshape(-1, 3), axis=0)) > 1000  # antialiased and shaded
 
 
@@ -242,20 +246,28 @@ def test_the_drawing_does_not_depend_on_the_resolution(seed):
             ValueError,
             "size must be at least 16; received 8",
         ),
-        (lambda: draw([0] * 7, 0, 8), ValueError, "size must be at least 16; received 8"),
-        (lambda: draw([0] * 6, 0), ValueError, "attributes must be 7 places below .*; received"),
+        (lambda: draw_bird([0] * 7, 0, 8), ValueError, "size must be at least 16; received 8"),
         (
-            lambda: draw([8] + [0] * 6, 0),
+            lambda: draw_bird([0] * 6, 0),
             ValueError,
             "attributes must be 7 places below .*; received",
         ),
         (
-            lambda: captions_of([0] * 6 + [-1], 0),
+            lambda: draw_bird([8] + [0] * 6, 0),
             ValueError,
             "attributes must be 7 places below .*; received",
         ),
-        (lambda: captions_of([0] * 7, 0, 0), ValueError, "count must be at least 1; received 0"),
-        (lambda: asked(7), TypeError, "a caption must be a str; received 7"),
+        (
+            lambda: generate_captions([0] * 6 + [-1], 0),
+            ValueError,
+            "attributes must be 7 places below .*; received",
+        ),
+        (
+            lambda: generate_captions([0] * 7, 0, 0),
+            ValueError,
+            "count must be at least 1; received 0",
+        ),
+        (lambda: parse_caption(7), TypeError, "a caption must be a str; received 7"),
     ],
 )
 def test_bad_input(call, error, message):

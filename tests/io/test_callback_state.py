@@ -34,8 +34,8 @@ def model():
 
 
 def fit(model, folder, epochs, start=0):
-    guard = callbacks.ExplosionGuard("descriptor", every=3, attempts=99)
-    drop = callbacks.DropMark(folder, "reconstruction", epochs=3)
+    guard = callbacks.ExplosionGuard("descriptor", every=3, max_rollbacks=99)
+    drop = callbacks.DropDetector(folder, "reconstruction", epochs=3)
     saved = callbacks.Checkpoint(folder, **NAMES, monitor="reconstruction")
     images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
     used = [guard, drop, saved]
@@ -81,12 +81,12 @@ def test_states_survive_their_file():
         7,
         [np.ones([2, 2]), np.int64(3)],
     )
-    drop = callbacks.DropMark("x", epochs=2)
+    drop = callbacks.DropDetector("x", epochs=2)
     drop.seen.extend([1.0, float("nan")])
-    packed = callback_state.packed(callback_state.of([keras.callbacks.History(), stop, drop]))
-    values, states = callback_state.unpacked([("a/kernel", np.zeros(2)), *packed])
+    packed = callback_state.pack(callback_state.get_states([keras.callbacks.History(), stop, drop]))
+    values, states = callback_state.unpack([("a/kernel", np.zeros(2)), *packed])
     assert [name for name, _ in values] == ["a/kernel"]
-    fresh, other = keras.callbacks.EarlyStopping("loss"), callbacks.DropMark("x", epochs=2)
+    fresh, other = keras.callbacks.EarlyStopping("loss"), callbacks.DropDetector("x", epochs=2)
     assert callback_state.restore([other, fresh], states) == []
     assert (fresh.wait, fresh.best, fresh.best_epoch) == (2, 0.5, 7)
     assert (
@@ -97,8 +97,21 @@ def test_states_survive_their_file():
 
 
 def test_states_of_others_and_of_none():
-    drop = callbacks.DropMark("x", epochs=2)
-    (line,) = callback_state.restore([drop], [("DropMark", {"other": 1})])
-    assert "DropMark begins anew" in line
+    drop = callbacks.DropDetector("x", epochs=2)
+    (line,) = callback_state.restore([drop], [("DropDetector", {"other": 1})])
+    assert "DropDetector begins anew" in line
     assert callback_state.restore([drop], [("Elsewhere", {}), ("DropMark", {"seen": [4.0]})]) == []
     assert list(drop.seen) == [4.0] and callback_state.restore([drop], []) == []
+
+
+def test_states_of_earlier_versions_load_under_their_old_names():
+    class Guard(keras.callbacks.Callback):
+        renamed_state = callbacks.ExplosionGuard.renamed_state
+
+        def set_state(self, state):
+            self.state = state
+
+    Guard.__name__ = "DropDetector"
+    guard = Guard()
+    assert callback_state.restore([guard], [("DropMark", {"told": ["x"], "steps": 3})]) == []
+    assert guard.state == {"reported": ["x"], "steps": 3}

@@ -418,8 +418,8 @@ def test_a_file_of_one_backend_loads_on_another(saved):
         "net, _ = c.load_network(c.latest(sys.argv[1])); numpy.savez(sys.argv[2], *net.get_weights())\n"
         "c.save(sys.argv[1], t.train(t.Toy(seed=3)), **t.NAME, epoch=9)"
     )
-    root = pathlib.Path(__file__).parents[1]
-    env = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": f"{root}{os.pathsep}{root.parent}"}
+    tests, root = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[2]
+    env = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": f"{tests}{os.pathsep}{root}"}
     out = folder / "weights.npz"
     subprocess.run(
         [sys.executable, "-c", script, str(folder), str(out)],

@@ -108,7 +108,7 @@ def test_places_that_no_file_can_have(tmp_path, where):
         files.write_json(tmp_path / where, 1)
     if where == "file/a":
         with pytest.raises(files.WriteError, match="could not be written: Not a directory"):
-            files.new_folder(tmp_path / where)
+            files.make_folder(tmp_path / where)
 
 
 def test_copy_and_interrupts_and_leftovers(tmp_path):

@@ -19,10 +19,10 @@ from kerasgan.datasets.pickles import load_pickle
 from kerasgan.datasets.torch_file import load_torch_file
 from kerasgan.io import checkpoints
 from kerasgan.io.checkpoints import CheckpointError
-from kerasgan.io.configs import Unsafe, check_config, limited_weights
-from kerasgan.io.hdf5 import open_hdf5, rewritten
+from kerasgan.io.configs import UnsafeConfigError, check_config, limit_weights
+from kerasgan.io.hdf5 import open_hdf5, rewrite_hdf5
 from kerasgan.io.keras_files import load_keras_file
-from kerasgan.io.limits import TooMuch
+from kerasgan.io.limits import LimitExceededError
 from kerasgan.io.reading import LONGEST, read_json, reading
 from kerasgan.metrics.frechet import load_statistics
 
@@ -193,7 +193,7 @@ def test_links_that_lead_elsewhere(checkpoint, tmp_path):
         file["a/b"] = file
         with pytest.raises(ValueError):
             with open_hdf5(tmp_path / "loop.h5") as root:
-                rewritten(tmp_path / "loop.h5")
+                rewrite_hdf5(tmp_path / "loop.h5")
                 assert root
 
 
@@ -290,7 +290,7 @@ def test_what_a_configuration_may_name():
         ("Lambda", None),
         ("load_model", "keras.models"),
     ):
-        with pytest.raises(Unsafe):
+        with pytest.raises(UnsafeConfigError):
             check_config(
                 {
                     "layers": [
@@ -303,14 +303,14 @@ def test_what_a_configuration_may_name():
                     ]
                 }
             )
-    with pytest.raises(Unsafe):
+    with pytest.raises(UnsafeConfigError):
         check_config({"class_name": "__numpy__", "config": {"value": [1], "dtype": "S4000000000"}})
 
 
 def test_weights_are_counted_before_they_are_made():
-    with limited_weights(10, 1):
+    with limit_weights(10, 1):
         keras.layers.Dense(3).build((None, 5))
-    with pytest.raises(TooMuch, match="4,000,000,000 weights"), limited_weights(10, 1):
+    with pytest.raises(LimitExceededError, match="4,000,000,000 weights"), limit_weights(10, 1):
         keras.layers.Dense(4_000_000_000, use_bias=False).build((None, 1))
     keras.layers.Dense(3).build((None, 5))
 

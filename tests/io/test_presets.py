@@ -125,7 +125,7 @@ def test_every_copy_of_a_network_has_the_files_weights(name):
     copies = {
         key
         for key, value in vars(model).items()
-        if key.startswith("averaged") and value is not None
+        if key.startswith("ema_") and isinstance(value, keras.Layer)
     }
     assert copies == set(model.ema_networks)
     for average, trained in model.ema_networks.items():
@@ -136,4 +136,4 @@ def test_every_copy_of_a_network_has_the_files_weights(name):
         )
         assert all(np.array_equal(one, other) for one, other in pairs)
     networks = model.checkpoint_networks()
-    assert set(model.not_loaded) == set(networks) - set(model.sampling_networks)
+    assert set(model.not_loaded) == set(networks) - set(model.sampling_letters())

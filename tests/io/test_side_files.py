@@ -116,5 +116,5 @@ def test_a_file_in_a_folders_place(tmp_path, capsys):
 
 
 def test_what_is_absent_has_no_note(capsys):
-    assert side_files.tolerant("/absent/x.json", side_files.json_object, 7) == 7
+    assert side_files.read_or_default("/absent/x.json", side_files.json_object, 7) == 7
     assert capsys.readouterr().err == ""

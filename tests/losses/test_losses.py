@@ -146,10 +146,10 @@ def test_penalties_of_a_quadratic_critic():
     real, fake = (
         ops.convert_to_tensor(RNG.normal(size=(5, 3, 4, 2)).astype("float32")) for _ in range(2)
     )
+
     def critic(x):
-        return (
-            ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True) / 2
-        )  # its slope at x is x  # noqa: E731
+        return ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True) / 2  # its slope at x is x  # noqa: E731
+
     at = ops.convert_to_numpy(real)
     check(r1_penalty(critic, real, fake, None), (at**2).sum((1, 2, 3)).mean() / 2)
     found = float(

@@ -388,7 +388,7 @@ def test_an_explosion_is_taken_back_and_then_stops(capsys):
     model.optimizer["descriptor"].learning_rate = 1e6
     guard = callbacks.ExplosionGuard("descriptor", every=100)
     with pytest.raises(
-        callbacks.Explosion, match=r"within 5 epochs: .*; likely cause: the descriptor's"
+        callbacks.ExplosionError, match=r"within 5 epochs: .*; likely cause: the descriptor's"
     ) as error:
         fit(model, epochs=20, callbacks=[guard])
     assert "\n" not in str(error.value)
@@ -457,7 +457,9 @@ def test_a_resumed_fit_counts_roll_backs_on(tmp_path):
     def go_on(rate, **epochs):
         model.optimizer["descriptor"].learning_rate = rate
         log = tmp_path / "log.csv"
-        guard = callbacks.ExplosionGuard("descriptor", factor=1e-8, attempts=2, within=3, log=log)
+        guard = callbacks.ExplosionGuard(
+            "descriptor", factor=1e-8, max_rollbacks=2, window=3, log=log
+        )
         return fit(model, callbacks=[guard, callbacks.CSVLog(log)], **epochs)
 
     model = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), run_eagerly=False, noise=0.0)
@@ -466,7 +468,7 @@ def test_a_resumed_fit_counts_roll_backs_on(tmp_path):
         1,
         1,
     ]  # of the log's two epochs it makes one anew
-    with pytest.raises(callbacks.Explosion, match="after 2 roll-backs within 3 epochs"):
+    with pytest.raises(callbacks.ExplosionError, match="after 2 roll-backs within 3 epochs"):
         go_on(1e5, epochs=4, initial_epoch=2)
 
 
@@ -484,7 +486,7 @@ def test_the_guard_says_what_it_needs():
 
 def test_a_drop_is_marked_and_the_checkpoint_before_it_kept(tmp_path, capsys):
     model = tiny()
-    mark = callbacks.DropMark(tmp_path, epochs=3)
+    mark = callbacks.DropDetector(tmp_path, epochs=3)
     for epoch, value in enumerate([1.0, 0.9, 1.1, 0.8, 0.3, 0.5]):
         logs = {"reconstruction": value}
         mark.on_epoch_end(epoch, logs)
@@ -500,7 +502,7 @@ def test_a_drop_is_marked_and_the_checkpoint_before_it_kept(tmp_path, capsys):
 def test_progress_line_shows_what_it_is_told(capsys):
     model = tiny()
     model.fit(
-        IMAGES, batch_size=8, verbose=2, callbacks=[callbacks.ProgressLine(["drift", "balance"])]
+        IMAGES, batch_size=8, verbose=2, callbacks=[callbacks.ProgressBar(["drift", "balance"])]
     )
     printed = capsys.readouterr().out
     assert "drift" in printed and "balance" in printed and "impulse" not in printed
@@ -562,7 +564,8 @@ def test_samples_come_in_blocks_of_the_chains():
     known_weights(model)  # what is compiled uses the weights of the moment
     assert not np.allclose(images, model.sample(8, seed=5), atol=1e-4)
     assert (
-        model.protocol("descriptor")["steps"] == 4 and "6 chains" in model.protocol()["statistics"]
+        model.sampling_protocol("descriptor")["steps"] == 4
+        and "6 chains" in model.sampling_protocol()["statistics"]
     )
 
 

@@ -129,11 +129,11 @@ def test_sizes_skip_and_extra_convolution():
         128,
         128,
     ]
+
     # Three convolutions and norms from 4 to 32, from 8 to 64; then a 1 x 1 of what was joined.
     def convs(*channels):
-        return sum(
-            9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False)
-        )  # noqa: E731
+        return sum(9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False))  # noqa: E731
+
     joined = lambda image, path: (image + path) * image + 2 * image  # noqa: E731
     paths = convs(16, 8, 4, 2) + joined(4, 2) + convs(8, 4, 2, 1) + joined(4, 1)
     plain, skip = (

@@ -340,10 +340,10 @@ def test_judged_with_what_the_classifier_says_of_the_same_image(monkeypatch):
     """There, real images are judged with another batch's conditions."""
     model, judged = compiled(tiny(alternation="none"), run_eagerly=True), []
     judge = model.discriminate
+
     def recorded(x, conditions, **told):
-        return (
-            judged.append((array(x), array(conditions))) or judge(x, conditions)
-        )  # noqa: E731
+        return judged.append((array(x), array(conditions))) or judge(x, conditions)  # noqa: E731
+
     monkeypatch.setattr(model, "judge", recorded)
     model.penalty_weight = model.path_weight = 0
     model.train_on_batch(IMAGES)
@@ -465,12 +465,12 @@ def test_realness_wants_a_discriminator_that_has_learnt(tmp_path):
     model = compiled(tiny())
     checkpoints.save(tmp_path, model, run="stylex", dataset="dots", size=8, epoch=1)
     path = checkpoints.latest(tmp_path)
-    drawn = checkpoints.load_siblings(path)[0]
+    drawn = checkpoints.load_sampling_model(path)[0]
     with pytest.raises(
         ValueError, match="realness needs a model with a trained discriminator, .*; received one"
     ):
         Probe(drawn).realness(IMAGES)
-    whole = checkpoints.load_siblings(path, ("E", "C", "D"))[0]
+    whole = checkpoints.load_sampling_model(path, ("E", "C", "D"))[0]
     assert drawn.not_loaded == ("D",) and whole.not_loaded == ()
     np.testing.assert_allclose(
         Probe(whole).realness(IMAGES), Probe(model).realness(IMAGES), atol=1e-4

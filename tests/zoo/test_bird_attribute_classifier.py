@@ -78,7 +78,9 @@ def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
         log["versions"]
     )
     assert all(set(shares) == {*ATTRIBUTES, "all"} for shares in log["test_accuracy"].values())
-    judge, info = checkpoints.load_network(tmp_path / "bird_attribute_classifier_synthetic_birds_128_C_epoch_1.h5")
+    judge, info = checkpoints.load_network(
+        tmp_path / "bird_attribute_classifier_synthetic_birds_128_C_epoch_1.h5"
+    )
     middle = birds[1].images[:, 24:280, 24:280]
     found = np.mean(judged(judge, middle)[1] == birds[1].attributes)
     assert found == pytest.approx(

@@ -40,7 +40,10 @@ def digits(monkeypatch):
 
     def judge(model, samples):
         light = float(model.sample(8, 1, "descriptor").mean())
-        return {RECIPE.monitor: light + 2, "protocol": {"descriptor": model.protocol("descriptor")}}
+        return {
+            RECIPE.monitor: light + 2,
+            "protocol": {"descriptor": model.sampling_protocol("descriptor")},
+        }
 
     return dataclasses.replace(RECIPE, score=lambda settings: judge)
 
@@ -89,7 +92,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
 
 def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
     used = recipe._callbacks(digits, recipe.settings_of(digits, **SMALL), tmp_path, None, None)
-    names = "ExplosionGuard LearningRateScheduler DropMark ProgressLine NonFiniteGuard".split()
+    names = "ExplosionGuard LearningRateScheduler DropDetector ProgressBar NonFiniteGuard".split()
     assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(
         used[-1], callbacks.Checkpoint
     )
@@ -220,7 +223,7 @@ def test_either_player_draws(digits, draw, tmp_path):
     for by in ("generator", "descriptor"):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
-            assert json.loads(file.attrs["protocol"]) == model.protocol(by)
+            assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
         expected = (model.sample(5, 3, by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.io import checkpoints, presets
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier

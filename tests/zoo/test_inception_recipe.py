@@ -8,7 +8,7 @@ from PIL import Image
 
 from kerasgan.datasets import prepared
 from kerasgan.datasets.synthetic_birds import synthetic_birds
-from kerasgan.metrics.features.extract import slim_inception
+from kerasgan.metrics.features import slim_inception
 from kerasgan.metrics.features.inception import TENSORS
 from kerasgan.metrics.features.slim_inception import SlimInception, build_slim_inception, norm_of
 from zoo import inception

@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_
                 weight.assign(np.full(weight.shape, np.nan))
 
     poisoned = dataclasses.replace(digits, callbacks=lambda settings, folder: [Poison()])
-    with pytest.raises(recipe.callbacks.NonFiniteLoss, match="epoch 2"):
+    with pytest.raises(recipe.callbacks.NonFiniteLossError, match="epoch 2"):
         recipe.run(poisoned, recipe.settings_of(digits, "best", **SMALL), tmp_path)
     assert (tmp_path / "index.html").exists() and epochs(tmp_path) == [1]
 
@@ -160,7 +160,7 @@ def test_presets_and_settings():
         ({"pretrained": 2}, "pretrained must come without decay .* received 2 epochs"),
         (
             {"model": "noted", "discriminator_steps": 2},
-            "discriminator_steps must be at least 1, as_noted 1; received",
+            "discriminator_steps must be 1 with reproduce_training_notes; received",
         ),
     ],
 )
@@ -179,7 +179,8 @@ def test_settings_become_losses_penalties_and_steps(digits):
     settings = recipe.settings_of(digits, "best", **SMALL | changes | {"batch_size": 32})
     gan = digits.build(settings)
     assert gan.discriminator_loss is adversarial.wasserstein_discriminator_loss
-    assert (gan.gradient_penalty, gan.penalty, gan.penalty_every) == (wgan_gp_penalty, 10.0, 1)
+    assert gan.gradient_penalty is wgan_gp_penalty
+    assert (gan.gradient_penalty_weight, gan.gradient_penalty_every) == (10.0, 1)
     assert gan.augment is gan.ema_generator is None and gan.discriminator_steps == 2
     assert digits.data(settings)[0][0].shape[0] == 64
     noisy = digits.build(recipe.settings_of(digits, "best", **SMALL, loss="noisy"))
@@ -189,9 +190,8 @@ def test_settings_become_losses_penalties_and_steps(digits):
         and noisy.ema_generator
     )
     best = digits.build(recipe.settings_of(digits, "best", **SMALL))
-    assert (
-        best.discriminator_loss is adversarial.logistic_discriminator_loss and best.penalty == 1.0
-    )
+    assert best.discriminator_loss is adversarial.logistic_discriminator_loss
+    assert best.gradient_penalty_weight == 1.0
     other = zoo.mnist_gan.build(settings, generator_loss=adversarial.hinge_generator_loss)
     assert other.generator_loss is adversarial.hinge_generator_loss
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.datasets.prepared import load_prepared
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from zoo import prepare, recipe
 
 pytest.importorskip("tensorflow_datasets")
@@ -221,10 +221,10 @@ def test_inception_is_converted_to_where_it_is_looked_for(call, tmp_path, monkey
     with (
         monkeypatch.context() as patched
     ):  # two of StackGAN's networks have one name, in folders of their own
+
         def made(prefix):
-            return types.SimpleNamespace(
-                    save=lambda path: path.touch(), protocol={"sha256": "0"}
-                )  # noqa: E731
+            return types.SimpleNamespace(save=lambda path: path.touch(), protocol={"sha256": "0"})  # noqa: E731
+
         patched.setattr(prepare, "SlimInception", made)
         for data in ("birds", "flowers"):
             (tmp_path / data).mkdir()

@@ -74,8 +74,8 @@ def test_every_signal(tmp_path, number):
 
 
 def test_an_error_begins_its_own_line(capsys):
-    with console.followed():
+    with console.track_lines():
         print("\r1/7 ====>", end="")
-        console.tell("error: one")
-        console.tell("error: two")
+        console.print_error("error: one")
+        console.print_error("error: two")
     assert capsys.readouterr() == ("\r1/7 ====>\n", "error: one\nerror: two\n")

@@ -67,7 +67,7 @@ def test_a_run_on_digits(few, tmp_path, monkeypatch):
     assert names == {
         f"stylex_digits_8_9_32_{letter}_epoch_1.h5" for letter in ("G", "E", "D", "C", "resume")
     }
-    model, info = checkpoints.load_siblings(
+    model, info = checkpoints.load_sampling_model(
         tmp_path / "run" / "checkpoints" / "stylex_digits_8_9_32_G_epoch_1.h5"
     )
     heldout = zoo.stylex.loaded(settings)[1][0]

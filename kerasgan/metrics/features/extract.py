@@ -178,7 +178,7 @@ def extract(images, extractor, batch_size=32, count=None, cache=None, progress=T
     told = json.dumps([fingerprint, protocol], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(told.encode()).hexdigest()
     if not folder.is_dir():
-        files.new_folder(folder.parent)
+        files.make_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}.tmp-", dir=folder.parent))
         names = iter(("features.npy", "logits.npy"))
         try:

@@ -448,7 +448,7 @@ def find_weights(timeout=8):
         urllib.request.urlopen(
             place + name, timeout=timeout
         ).close()  # Keras' download would wait much longer
-        files.new_folder(folder)
+        files.make_folder(folder)
         path = Path(
             keras.utils.get_file(
                 name, place + name, cache_dir=str(folder.parent), cache_subdir=folder.name
@@ -481,7 +481,7 @@ def convert(weights=None, path=None):
     """
     weights, digest = _arrays(weights)
     path = Path(path) if path else home() / CONVERTED
-    files.new_folder(path.parent)
+    files.make_folder(path.parent)
 
     def fill(file):
         file.attrs.update(

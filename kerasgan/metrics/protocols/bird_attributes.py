@@ -23,7 +23,7 @@ def attribute_accuracy(images, asked, judge=None):
 
     Args:
         images: [N, S, S, 3], uint8 or float in [-1, 1]; rounded to 8 bits and scaled to the judge's size, antialiased.
-        asked: int [N, 7] in the order of `ATTRIBUTES`, as `synthetic_birds.asked` reads it from captions: the place of the
+        asked: int [N, 7] in the order of `ATTRIBUTES`, as `synthetic_birds.parse_caption` reads it from captions: the place of the
             value, -1 where nothing is said. At least one is.
         judge: a classifier into the values of all attributes, one after another, in place of the shipped one.
 

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from kerasgan.datasets.synthetic_birds import asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.protocols import bird_attributes
@@ -56,7 +56,7 @@ def score_birds(model, text_encoder, pair=None, samples=BIRDS, seed=1, judge=Non
     size, bird = max(model.sizes), np.arange(samples) % BIRDS
     birds, real, floor = _reference(judge, match_image, size)
     captions = pick(birds.captions, samples)
-    ask = np.stack([*map(asked, captions)])  # [N, 7]
+    ask = np.stack([*map(parse_caption, captions)])  # [N, 7]
     noise = model.noise(samples, seed)
 
     def pictures():

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasgan.metrics.features.extract import inception
+from kerasgan.metrics.features import inception
 from kerasgan.metrics.features.inception import (
     Inception,
     Resize,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints
-from kerasgan.metrics.features.extract import slim_inception
+from kerasgan.metrics.features import slim_inception
 from kerasgan.metrics.features.slim_inception import (
     SlimInception,
     build_slim_inception,

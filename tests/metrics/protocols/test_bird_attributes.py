@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, asked, synthetic_birds
+from kerasgan.datasets.synthetic_birds import ATTRIBUTES, parse_caption, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.metrics.protocols import bird_attributes
 from kerasgan.metrics.protocols.bird_attributes import (
@@ -25,7 +25,7 @@ def birds():
 
 def test_birds_show_their_captions_and_not_others(birds):
     images, shown, captions = birds
-    said = np.stack([asked(each[0]) for each in captions])
+    said = np.stack([parse_caption(each[0]) for each in captions])
     scores = attribute_accuracy(images, said)
     assert scores["attribute_accuracy"] > 0.97
     assert set(scores) == {

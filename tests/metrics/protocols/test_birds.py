@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from kerasgan.datasets.synthetic_birds import asked, draw
+from kerasgan.datasets.synthetic_birds import draw_bird, parse_caption
 from kerasgan.images import from_uint8
 from kerasgan.metrics.protocols import birds
 from kerasgan.metrics.protocols.bird_attributes import VALUES
@@ -26,14 +26,16 @@ class Painter:
         free = [np.random.default_rng(seeds).integers(0, VALUES) for seeds in noise[0]]
         chosen = np.where((embeddings < 0) | self.forgetful, free, embeddings).astype(int)
         pictures = {
-            size: np.stack([draw(a, tuple(s), size) for a, s in zip(chosen, noise[0], strict=True)])
+            size: np.stack(
+                [draw_bird(a, tuple(s), size) for a, s in zip(chosen, noise[0], strict=True)]
+            )
             for size in self.sizes
         }
         return {size: from_uint8(images) for size, images in pictures.items()}
 
 
 def encode(captions):
-    return np.stack([*map(asked, captions)]).astype("float32")
+    return np.stack([*map(parse_caption, captions)]).astype("float32")
 
 
 def look(images):
