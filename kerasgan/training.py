@@ -16,6 +16,7 @@ once, with `keras.ops`, and compiles it with one optimizer a player.
 import contextlib
 import functools
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -124,6 +125,13 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return cls(optimizers, config["name"])
 
 
+class _Presets:
+    """Class property: the shipped presets of a model class, from name to description."""
+
+    def __get__(self, model: Any, cls: type) -> dict[str, str]:
+        return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
+
+
 class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
@@ -148,6 +156,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
     """
 
+    presets = _Presets()
     players = ("generator", "discriminator")
     conditioning = None
     sampling_networks = ("generator",)

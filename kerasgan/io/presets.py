@@ -14,24 +14,37 @@ SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
 ALIASES = {
     "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
     "drawn_birds_text": "synthetic_birds_text",
+    "drawn_birds_guide": "synthetic_birds_image_encoder",
+    "digit_judge": "digit_classifier",
+    "bird_judge": "bird_attribute_classifier",
 }
 KINDS = (
     "G",
     "T",
 )  # the network that a preset cannot be without: one that samples, or one that encodes text
-# Names of shipped presets in earlier versions.
-ALIASES = {
-    "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
-    "drawn_birds_text": "synthetic_birds_text",
-    "drawn_birds_guide": "synthetic_birds_image_encoder",
-    "digit_judge": "digit_classifier",
-    "bird_judge": "bird_attribute_classifier",
-}
 
 
 def names(kind="G"):
     """The names of the presets of a kind that ship with the package, sorted."""
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{kind}.h5"))
+
+
+def descriptions(class_name: str | None = None) -> dict[str, str]:
+    """Describes the shipped presets of one model class. No weights are loaded.
+
+    Args:
+        class_name: Name of the class, such as `"HDGAN"`. `None` lists the presets of all classes.
+
+    Returns:
+        Dict from preset name to the first paragraph of its model card.
+    """
+    found = {}
+    for name in sorted(name for kind in KINDS for name in names(kind)):
+        path = next(SHIPPED / name / f"{kind}.h5" for kind in KINDS if name in names(kind))
+        if class_name in (None, checkpoints.read_info(path)["model"]):
+            paragraphs = card(name).split("\n\n")
+            found[name] = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
+    return found
 
 
 def load(name_or_folder, cls=None):

@@ -1,3 +1,4 @@
+import importlib
 import os
 import threading
 
@@ -5,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan.datasets import image_files, image_source
+from kerasgan.datasets import image_files
 from kerasgan.datasets.caption_folder import caption_folder
 from kerasgan.datasets.folder import load_folder
 from kerasgan.datasets.image_files import UnreadableImage, check_name, find_images, read_image
 
+image_source = importlib.import_module("kerasgan.datasets.image_source")
 RED, WHITE = [255, 0, 0], [255, 255, 255]
 
 

@@ -1,10 +1,12 @@
+import importlib
+
 import numpy as np
 import pytest
 from expected.make_formulas import FILE, inputs
 
-from kerasgan.metrics import inception_score as module
 from kerasgan.metrics.inception_score import inception_score
 
+module = importlib.import_module("kerasgan.metrics.inception_score")
 LOGITS = inputs().logits
 
 

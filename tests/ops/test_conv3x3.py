@@ -1,5 +1,7 @@
 """Winograd's way against the direct one: numbers, gradients, gradients of gradients, and where it is gone."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from keras import ops
 
 from kerasgan import backend
 from kerasgan.layers.conv3x3 import Conv3x3
-from kerasgan.ops import conv3x3 as module
 
+module = importlib.import_module("kerasgan.ops.conv3x3")
 pytestmark = pytest.mark.backend
 
 
