@@ -17,14 +17,16 @@ from kerasgan.lazy import lazy_exports
 from kerasgan.registration import register as _register
 
 if TYPE_CHECKING:
-    from kerasgan import callbacks as callbacks
-    from kerasgan import datasets as datasets
-    from kerasgan import encoders as encoders
-    from kerasgan import layers as layers
-    from kerasgan import losses as losses
-    from kerasgan import metrics as metrics
-    from kerasgan import models as models
-    from kerasgan import ops as ops
+    from kerasgan import (
+        callbacks as callbacks,
+        datasets as datasets,
+        encoders as encoders,
+        layers as layers,
+        losses as losses,
+        metrics as metrics,
+        models as models,
+        ops as ops,
+    )
     from kerasgan.training import AdversarialModel as AdversarialModel
 
 __version__ = "0.1.0"

@@ -86,16 +86,16 @@ class Numbers:
     shape: tuple
     name: str
     integer: bool = False
-    least: int = 0
-    most: int | tuple = 0  # one limit, or one for each column
+    minimum: int = 0
+    maximum: int | tuple = 0  # one limit, or one for each column
 
     def check(self, x, count):
         self.check_type(x.shape, x.dtype.name)
         if self.integer:
-            if (x < self.least).any() or (x > np.asarray(self.most)).any():
-                most = max(self.most) if isinstance(self.most, tuple) else self.most
+            if (x < self.minimum).any() or (x > np.asarray(self.maximum)).any():
+                maximum = max(self.maximum) if isinstance(self.maximum, tuple) else self.maximum
                 raise ValueError(
-                    f"{self.name} must be in {self.least}..{most}; received from {x.min()} to {x.max()}"
+                    f"{self.name} must be in {self.minimum}..{maximum}; received from {x.min()} to {x.max()}"
                 )
             return x.astype("int32", copy=False)
         if not np.isfinite(x).all():

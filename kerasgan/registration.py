@@ -28,7 +28,7 @@ CLASSES = {
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
-    "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
+    "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.stylegan2": (
         "EqualDense",
@@ -39,15 +39,23 @@ CLASSES = {
     ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
-    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding",),
+    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }
 # Class names in files that earlier versions saved.
-ALIASES = {"ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder")}
+ALIASES = {
+    "ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder"),
+    "NotedCriticSteps": ("kerasgan.models.hdgan", "ExtraCriticSteps"),
+}
 # Function names in files that earlier versions saved.
 FUNCTION_ALIASES = {
     "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),
+    "noted_class_discriminator_loss": (
+        "kerasgan.losses.classes",
+        "fake_weighted_class_discriminator_loss",
+    ),
+    "normal_divergence": ("kerasgan.losses.variational", "normal_kl_divergence"),
     "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
 }
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.

@@ -455,9 +455,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
         return backend.frozen_moving_statistics(fn)
 
-    def lazy_regularization(self, steps, player, fn):
-        """`fn()` in each `steps`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, steps), 0)
+    def lazy_regularization(self, every, player, fn):
+        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
+        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
             due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
         )
@@ -508,7 +508,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def distribute_strategy(self):
         """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
         themselves, unless their own options ask for it."""
-        return backend.untuned(super().distribute_strategy)
+        return backend.without_autotune(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
@@ -624,7 +624,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 spec.check_split(int(count * (1 - split)), batch_size)
             return data
 
-        with backend.kept(self):
+        with backend.restored_on_failure(self):
             try:
                 yield checked
             except Exception as error:

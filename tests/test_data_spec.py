@@ -1,4 +1,4 @@
-"""What a model trains on is checked on every path into it, by one rule, on every backend."""
+"""Training data are checked by the same rules on every path into a model and every backend."""
 
 import keras
 import numpy as np
@@ -119,7 +119,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("path", list(PATHS))
-def test_every_path_refuses_in_one_line_and_leaves_the_weights(path):
+def test_every_path_rejects_invalid_data_and_keeps_the_weights(path):
     one = model()
     before = one.get_weights()
     for x, y, message in WRONG.values():
@@ -133,13 +133,13 @@ def test_every_path_refuses_in_one_line_and_leaves_the_weights(path):
 
 
 @pytest.mark.parametrize("path", list(PATHS))
-def test_every_path_takes_what_keras_users_give(path):
+def test_every_path_accepts_valid_data(path):
     results = []
     for dtype, kind in (("float32", "int32"), ("float64", "int64")):
         one = model()
         PATHS[path](one, IMAGES.astype(dtype), LABELS.astype(kind))
         results.append(one.get_weights())
-    if path not in ("fit", "validation", "validation set"):  # those shuffle
+    if path not in ("fit", "validation", "validation set"):  # These shuffle.
         for a, b in zip(*results, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -169,7 +169,7 @@ def test_parts_and_weights_are_named():
             call(IMAGES, LABELS, **{name: value})
 
 
-def test_a_batch_too_small_is_refused_before_training():
+def test_too_small_batches_are_rejected_before_training():
     one = model(smallest=2)
     before = one.get_weights()
     message = r"batch_size must be at least 2 .*\(it compares them\)"
@@ -184,14 +184,16 @@ def test_a_batch_too_small_is_refused_before_training():
             call()
     for a, b in zip(before, one.get_weights(), strict=True):
         assert a.shape == b.shape
-    one.evaluate(IMAGES[:5], LABELS[:5], batch_size=4, verbose=0)  # no gradient, no rule
+    one.evaluate(
+        IMAGES[:5], LABELS[:5], batch_size=4, verbose=0
+    )  # The rule applies to training only.
 
 
 def test_numbers_and_ignored_parts():
     spec = DataSpec(
         (
             Images((4, 4, 1)),
-            Numbers((2,), "labels", integer=True, least=-1, most=(2, 5)),
+            Numbers((2,), "labels", integer=True, minimum=-1, maximum=(2, 5)),
             Ignored("rest"),
         ),
         optional=1,

@@ -18,12 +18,18 @@ PICTURES = [ROOT / "benchmarks" / "results", DOCS / "pictures"]
 def code_blocks(path):
     """The Python blocks of a page, without those under `<!-- not run: reason -->`."""
     pattern = r"(<!-- not run: .+? -->\n)?```python\n(.*?)```"
-    return [code for skipped, code in re.findall(pattern, path.read_text(), re.DOTALL) if not skipped]
+    return [
+        code for skipped, code in re.findall(pattern, path.read_text(), re.DOTALL) if not skipped
+    ]
 
 
 def links(path):
     text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
-    return [t.partition("#")[0] for t in re.findall(r"\]\(([^)]+)\)", text) if not t.startswith(("http", "#"))]
+    return [
+        t.partition("#")[0]
+        for t in re.findall(r"\]\(([^)]+)\)", text)
+        if not t.startswith(("http", "#"))
+    ]
 
 
 def nav_files(entries):
@@ -34,7 +40,9 @@ def nav_files(entries):
 
 def test_every_page_is_in_the_navigation():
     configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
-    assert sorted(nav_files(configuration["nav"])) == [p.relative_to(DOCS).as_posix() for p in PAGES]
+    assert sorted(nav_files(configuration["nav"])) == [
+        p.relative_to(DOCS).as_posix() for p in PAGES
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
@@ -50,6 +58,20 @@ def test_links_and_modules_exist(page):
         assert importlib.util.find_spec(module), module
     for module in set(re.findall(r"python -m ((?:zoo|benchmarks)(?:\.\w+)?)", text)):
         assert importlib.util.find_spec(module), module
+
+
+def test_the_api_reference_lists_every_module():
+    """Modules of these folders; files that only the package itself uses are in `io` and `report`."""
+    text = "".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
+    listed = set(re.findall(r"^::: ([\w.]+)", text, re.M))
+    folders = ("encoders", "datasets", "metrics", "layers", "losses", "ops")
+    files = [path for folder in folders for path in (ROOT / "kerasgan" / folder).rglob("*.py")]
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in files
+        if path.name != "__init__.py"
+    }
+    assert modules <= listed, sorted(modules - listed)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)

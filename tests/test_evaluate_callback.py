@@ -1,4 +1,4 @@
-"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures drawn in inference mode."""
+"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures generated in inference mode."""
 
 import keras
 import numpy as np
@@ -98,7 +98,7 @@ def test_training_mode_is_an_error(batch_size):
         parts = (latents[i : i + batch_size] for i in range(0, len(latents), batch_size))
         return np.concatenate([draw(True)(model, part) for part in parts])
 
-    with pytest.raises(ValueError, match=r"drawn in inference mode \(training=False\)"):
+    with pytest.raises(ValueError, match=r"generated in inference mode \(training=False\)"):
         fit([callbacks.Evaluate(in_batches, LATENTS, extractor, REAL)], epochs=1)
 
 
@@ -121,19 +121,19 @@ def test_chance_in_drawing_is_an_error():
     def by_chance(model, latents):
         return np.random.randint(0, 256, (len(latents), 2, 2, 3), "uint8")
 
-    with pytest.raises(ValueError, match="drawn in inference mode"):
+    with pytest.raises(ValueError, match="generated in inference mode"):
         fit([callbacks.Evaluate(by_chance, LATENTS, extractor, REAL)], epochs=1)
 
 
 def test_what_cannot_be_scored_is_told_before_training():
     for arguments, words in [
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
-        ((REAL, ("kid",)), "subset_size of kid must be from 2 to 30"),
+        ((REAL, ("kid",)), "subset_size of kid must be between 2 and the smaller number of images, 30"),
         ((REAL.astype("float32"), ("fid",)), "images must be uint8"),
-        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 images on either side; received 4"),
+        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 samples and reference images; received 4"),
         (
             (statistics(np.eye(9, 3)), ("prdc", "fid")),
-            "prdc needs the reference's images; received statistics",
+            "prdc needs the features of the reference images; received statistics",
         ),
         ((statistics(np.eye(9, 3), {"network": "another"}), ("fid",)), "of one protocol"),
     ]:

@@ -1,4 +1,4 @@
-"""What users hand to `fit` beside data: callbacks that watch a report, frozen players, a batch of one, an error."""
+"""Arguments of `fit` besides data: callbacks that monitor a report, frozen players, failures."""
 
 import keras
 import numpy as np
@@ -57,17 +57,17 @@ def pair(frozen=()):
 
 
 @pytest.mark.parametrize("frozen", ["generator", "discriminator"])
-def test_a_frozen_player_lets_the_other_train(frozen):
+def test_the_other_player_trains_if_one_is_frozen(frozen):
     model = pair([frozen])
     other = "discriminator" if frozen == "generator" else "generator"
     before = {player: getattr(model, player).get_weights()[0] for player in model.players}
-    history = model.fit(DATA, batch_size=4, verbose=0).history  # the last batch is one image
+    history = model.fit(DATA, batch_size=4, verbose=0).history  # The last batch has one image.
     assert np.isfinite(list(history.values())).all()
     assert np.array_equal(before[frozen], getattr(model, frozen).get_weights()[0])
     assert not np.array_equal(before[other], getattr(model, other).get_weights()[0])
 
 
-def test_callbacks_know_which_way_is_better(tmp_path):
+def test_callbacks_know_whether_a_report_should_rise(tmp_path):
     model = pair()
     pairs = [
         ("generator_loss", "min"),
@@ -81,7 +81,7 @@ def test_callbacks_know_which_way_is_better(tmp_path):
             tmp_path / "a.weights.h5", "elbo", save_best_only=True, save_weights_only=True
         )
     )
-    callbacks.append(keras.callbacks.EarlyStopping("elbo", mode="min"))  # what a user says stays
+    callbacks.append(keras.callbacks.EarlyStopping("elbo", mode="min"))  # An explicit mode is kept.
     model._tell_directions(callbacks)
     assert [callback.mode for callback in callbacks] == [mode for _, mode in pairs] + ["max", "min"]
     stopper = keras.callbacks.EarlyStopping("generator_loss", patience=1)
@@ -93,7 +93,7 @@ def test_callbacks_know_which_way_is_better(tmp_path):
     assert [model.direction(name) for name in ("val_elbo", "fid")] == ["max", None]
 
 
-def test_a_failing_first_batch_leaves_the_weights():
+def test_a_failing_first_batch_keeps_the_weights():
     class Breaks(Pair):
         def train_step(self, data):
             raise RuntimeError("broken")

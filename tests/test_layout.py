@@ -31,9 +31,10 @@ ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
 INSIDE_FUNCTIONS = {
     "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
     "kerasgan/metrics": {"tensorflow"},
+    "zoo": {"keras_cv"},
 }
 # folder -> frameworks it may import anywhere.
-ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/peers": {"torch"}}
+ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
 # Take free keywords and raise on a name they do not know; `**` handed on to a constructor or `compile` needs no entry.
 FREE_KEYWORDS = {
@@ -140,7 +141,7 @@ WRITERS = {
     "kerasgan/io/files.py",
     "kerasgan/io/locks.py",
     "kerasgan/metrics/features/extract.py",
-    "benchmarks/claims/runner.py",
+    "benchmarks/reproduction/claims/runner.py",
     "kerasgan/io/hdf5.py",
     "kerasgan/io/keras_files.py",  # in memory, and a copy that is deleted after loading
 }
@@ -158,7 +159,7 @@ WRITING = {
 
 def unsafe_writes(path):
     """Files that are written in another way than by `kerasgan.io.files`, whole or not at all."""
-    if name(path) in WRITERS or name(path).startswith("benchmarks/peers"):
+    if name(path) in WRITERS or name(path).startswith("benchmarks/speed/baselines"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call):

@@ -14,7 +14,16 @@ import kerasgan
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["", ".models", ".layers", ".losses", ".ops", ".encoders", ".metrics", ".datasets"]
-MODELS = ["MnistGAN", "HDGAN", "CoopNet", "StyleGAN2", "StylEx", "ConditionalVAE", "RealNVP"]
+MODELS = [
+    "MnistGAN",
+    "ConditionalGAN",
+    "HDGAN",
+    "CoopNet",
+    "StyleGAN2",
+    "StylEx",
+    "ConditionalVAE",
+    "RealNVP",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""What holds for each model of the zoo as a whole: files, a new process, export, `summary`, `sample`'s arguments."""
+"""Properties of every model: files, loading in a new process, export, `summary`, `sample`."""
 
 import ast
 import json
@@ -70,7 +70,7 @@ def birds():
     sizes, words = (64, 128), {"embedding_dim": 5}
     generator = hdgan.build_generator(sizes, 2, latent_dim=4, condition_dim=3, **words)
     judges = {size: hdgan.build_discriminator(size, 2, text_dim=3, **words) for size in sizes}
-    return hdgan.HDGAN(generator, judges, average=0.9, critic_steps=hdgan.NotedCriticSteps(5))
+    return hdgan.HDGAN(generator, judges, ema_decay=0.9, critic_steps=hdgan.ExtraCriticSteps(5))
 
 
 def style(conditions=0):
@@ -137,10 +137,10 @@ ENCODERS = {
 }
 
 
-def drawn(model, seed=1, count=4):
-    """Some images of a model that draws, of one seed."""
+def samples_of(model, seed=1, count=4):
+    """Generates `count` images."""
     if isinstance(model, hdgan.HDGAN):
-        return model.sample(np.ones((count, 5), "float32"), seed=seed)[64]
+        return model.sample(embeddings=np.ones((count, 5), "float32"), seed=seed)
     return model.sample(count, seed=seed)
 
 
@@ -176,14 +176,14 @@ def test_every_model_loads_in_a_new_process(tmp_path):
     wanted = MODELS | ENCODERS | {"network": None}
     if (
         keras.backend.backend() == "jax"
-    ):  # which compiles each operation of each new shape: seconds a model
+    ):  # It compiles each operation of each new shape, which takes seconds.
         wanted = {name: wanted[name] for name in ("conditional", "variational", "network")}
     for name, make in wanted.items():
-        # A network alone is a file that names our layers too.
+        # The file of a single network refers to our layers too.
         model = compiled(make()) if make else training_notes().discriminator
         files.append(str(tmp_path / f"{name}.keras"))
         model.save(files[-1])
-        images = {"images": drawn(model)} if name == "conditional" else {}
+        images = {"images": samples_of(model)} if name == "conditional" else {}
         np.savez(files[-1] + ".npz", *model.get_weights(), **images)
     done = subprocess.run(
         [sys.executable, "-c", LOAD, json.dumps(files)],
@@ -197,7 +197,7 @@ def test_every_model_loads_in_a_new_process(tmp_path):
 
 
 def registered():
-    """What the source registers under "kerasgan": (module, name, whether a class)."""
+    """Yields (module, name, is_class) of all objects registered under "kerasgan"."""
     for path in sorted((ROOT / "kerasgan").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.parse(path.read_text()).body:
@@ -206,7 +206,7 @@ def registered():
                     yield module, node.name, isinstance(node, ast.ClassDef)
 
 
-def test_the_table_names_all_that_is_registered():
+def test_the_table_lists_all_registered_objects():
     found = list(registered())
     listed = {(module, name) for module, names in registration.CLASSES.items() for name in names}
     assert listed == {(module, name) for module, name, is_class in found if is_class}
@@ -216,10 +216,10 @@ def test_the_table_names_all_that_is_registered():
     }
     functions = {(module, name) for module, name, is_class in found if not is_class}
     assert {module for module, _ in functions - own} == set(registration.FUNCTIONS)
-    assert len({name for _, name, _ in found}) == len(found)  # Keras knows them by name alone
+    assert len({name for _, name, _ in found}) == len(found)  # Keras identifies them by name alone.
 
 
-def test_a_file_imports_nothing_that_is_not_listed():
+def test_a_file_imports_only_listed_modules():
     for name in ("kerasgan>card", "kerasgan.io.presets>load"):
         config = {
             "module": "kerasgan.io.presets",
@@ -251,7 +251,7 @@ def test_every_model_that_samples_is_exported(tmp_path):
 
 
 @pytest.mark.backend
-def test_what_a_backend_cannot_export_is_one_line(tmp_path):
+def test_export_errors_are_one_line(tmp_path):
     with pytest.raises(
         ValueError, match="ConditionalGAN cannot be exported as no_format on"
     ) as raised:
@@ -259,7 +259,7 @@ def test_what_a_backend_cannot_export_is_one_line(tmp_path):
     assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
 
 
-def test_rows_of_a_summary_have_names_of_their_own_and_weights_come_back(tmp_path):
+def test_layer_names_are_unique_and_weights_load(tmp_path):
     for name, make in MODELS.items():
         model, other = make(), make()
         names = [layer.name for layer in model.layers]
@@ -273,15 +273,15 @@ def test_rows_of_a_summary_have_names_of_their_own_and_weights_come_back(tmp_pat
         assert "\n" not in str(raised.value)
 
 
-# === What draws ===
+# === Inference ===
 
 
-def test_call_draws_with_the_network_that_sample_uses():
+def test_call_uses_the_network_that_sample_uses():
     random = np.random.default_rng(0)
     for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
-            variable.assign(variable + 1.0)  # as after training: the copy is another
+            variable.assign(variable + 1.0)  # As after training, the EMA copy differs.
         inputs = [
             random.normal(size=(2, *spec.shape[1:])).astype("float32")
             for spec in model.call_inputs()
@@ -303,15 +303,18 @@ def test_call_draws_with_the_network_that_sample_uses():
 # === Arguments of sample ===
 
 
-def test_seeds_and_counts_that_are_none_are_one_line():
+def test_invalid_seeds_and_counts_are_one_line():
     for name, make in MODELS.items():
         if name in ("training_notes", "style_classes", "explainer_distance"):
-            continue  # the same classes
+            continue  # The same classes as above.
         model = make()
-        same = [drawn(model, seed, 2) for seed in (3, np.int64(3), np.uint8(3), np.array(3))]
+        same = [samples_of(model, seed, 2) for seed in (3, np.int64(3), np.uint8(3), np.array(3))]
         for other in same[1:]:
             np.testing.assert_array_equal(same[0], other)
-        assert np.isfinite(drawn(model, -1, 2)).all() and np.isfinite(drawn(model, None, 2)).all()
+        assert (
+            np.isfinite(samples_of(model, -1, 2)).all()
+            and np.isfinite(samples_of(model, None, 2)).all()
+        )
         wrong = [
             ({"seed": seed}, "seed must be an integer or None")
             for seed in (True, 1.0, "1", [1], np.ones(2))
@@ -331,4 +334,4 @@ def test_seeds_and_counts_that_are_none_are_one_line():
             conditional().sample(labels=labels)
     for embeddings in (np.ones(5), np.ones((2, 4)), np.ones((0, 5))):
         with pytest.raises(ValueError, match="embeddings must be"):
-            birds().sample(embeddings)
+            birds().sample(embeddings=embeddings)

@@ -1,209 +1,186 @@
-"""Train the bird judge, the small classifier that says which attributes a picture of a drawn bird shows.
+"""Trains the bird attribute classifier, the evaluation classifier of synthetic birds.
 
     python -m zoo.bird_attribute_classifier
 
-It sees birds of any attributes but for the colours of the 50 test species. (Of the 150 training species alone it learns
-which bill goes with which colours, and calls half the bills of other species wrong.) Their pictures are worn each time
-another way: shrunk and enlarged again, for it judges 64 pixels as well as 256; with noise and in other light, for it
-judges what generators make. The weights after the last epoch are kept, whatever the test species say of them.
+It trains on birds with random attributes, except for the color combinations of the 50 test species.
+(Trained on the 150 training species alone, it learns which bill goes with which colors, and half of
+the bills of other species are wrong.) The images are degraded in each epoch anew: downscaled and
+upscaled, because it classifies 64 pixels as well as 256; with noise and in varied light, because it
+classifies generated images. The weights after the last epoch are kept; test data is not used for
+selection.
 """
 
 import dataclasses
-import importlib.metadata
 import json
 import time
-from pathlib import Path
+from typing import Any
 
-import keras
-import numpy as np
-from keras import ops
-
-from kerasgan.datasets.captioned import CaptionedImages
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, draw_bird, synthetic_birds
-from kerasgan.encoders.char_cnn_rnn import CaptionedPairs
-from kerasgan.images import from_uint8
-from kerasgan.io import checkpoints, files, locks
-from kerasgan.metrics.protocols.bird_attributes import JUDGE_FOLDER, VALUES, judged, resized
-from kerasgan.models.classifier import build_deep_classifier
-from zoo import recipe
-from zoo.command import shell_command
+from zoo import cli, lazy, settings as fields
+from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
-SIZE = 128  # of the judge's pictures
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+captioned = lazy.module("kerasgan.datasets.captioned")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+locks = lazy.module("kerasgan.io.locks")
+protocol = lazy.module("kerasgan.metrics.protocols.bird_attributes")
+networks = lazy.module("kerasgan.models.classifier")
+network_training = lazy.module("zoo.network_training")
+training_data = lazy.module("zoo.training_data")
+
+SIZE = 128  # side of the classifier's images
 TEST_SIZES = (64, 128, 256)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
-    """What a run of the recipe may change."""
+    """Settings of the recipe."""
 
-    output_dir: str = setting(str(JUDGE_FOLDER), "folder of the judge and its log")
-    images: int = setting(8000, "birds to train on", least=1)
-    epochs: int = setting(9, "epochs in all; the weights after the last are kept", least=1)
-    batch_size: int = setting(50, "images a step", least=1)
-    learning_rate: float = setting(2e-3, "of Adam; falls to zero along a cosine", above=0)
-    width: int = setting(16, "filters of the first convolution", least=1)
-    features: int = setting(128, "of the layer whose statistics are compared", least=1)
+    output_dir: str = fields.output_dir(str(SHIPPED / "bird_attribute_classifier"))
+    epochs: int = fields.network_epochs(9)
+    batch_size: int = fields.batch_size(50)
+    seed: int = fields.seed("Seed of the birds, the weights, the order and the degradation.")
+    images: int = fields.num_images(8000, "Number of birds to train on.")
     smallest: int = setting(
-        60, "pixels to which a picture is shrunk at most before it is enlarged again", least=1
+        60, "Smallest side in pixels to which an image is downscaled.", group="data", least=1
     )
-    noise: float = setting(0.1, "largest deviation of the noise, in units of [-1, 1]", least=0)
+    noise: float = setting(
+        0.1,
+        "Largest standard deviation of the noise, for images in [-1, 1].",
+        group="data",
+        least=0,
+    )
     light: float = setting(
-        0.06, "largest relative change of contrast, and of each colour's level", least=0
+        0.06, "Largest relative change of contrast and of each color.", group="data", least=0
     )
-    seed: int = setting(0, "of the birds, weights, order and wear", least=0, below=2**32)
+    augment: str = fields.augment()
+    width: int = fields.width(16, "Channels of the first convolution.")
+    features: int = fields.width(128, "Units of the layer whose statistics are compared.")
+    learning_rate: float = fields.cosine_rate(2e-3)
 
 
-def any_birds(count, seed, size):
-    """Birds without captions, each attribute by chance, but none with the three colours of a test species."""
+def any_birds(count: int, seed: int, size: int) -> Any:
+    """Returns birds with random attributes, but not with the three colors of a test species."""
     random = np.random.default_rng(seed)
-    unseen = {
-        tuple(colours)
-        for colours in synthetic_birds("test", 50, size=16).attributes[:, :3].tolist()
-    }
-    attributes = random.integers(0, VALUES, (2 * count, len(VALUES)), "int8")
-    attributes = attributes[[tuple(each) not in unseen for each in attributes[:, :3].tolist()]][
-        :count
-    ]
+    colors = synthetic.synthetic_birds("test", 50, size=16).attributes[:, :3]
+    unseen = {tuple(each) for each in colors.tolist()}
+    attributes = random.integers(0, protocol.VALUES, (2 * count, len(protocol.VALUES)), "int8")
+    allowed = [tuple(each) not in unseen for each in attributes[:, :3].tolist()]
+    attributes = attributes[allowed][:count]
     images = np.stack(
-        [draw_bird(each, (seed, index), size) for index, each in enumerate(attributes)]
+        [synthetic.draw_bird(each, (seed, index), size) for index, each in enumerate(attributes)]
     )
     classes = np.arange(count, dtype="int32")
-    return CaptionedImages(
-        images, classes, [[]] * count, [f"{index:06d}" for index in classes], attributes=attributes
-    )
+    names = [f"{index:06d}" for index in classes]
+    return captioned.CaptionedImages(images, classes, [[]] * count, names, attributes=attributes)
 
 
-class WornPictures(CaptionedPairs):
-    """Random crops of birds, worn by chance of (seed, epoch, index) alone: [B, SIZE, SIZE, 3], attributes [B, 7]."""
-
-    def __init__(self, settings, data):
-        super().__init__(data, settings.batch_size, SIZE, seed=settings.seed)
-        self.settings = settings
-
-    def __getitem__(self, index):
-        chosen, random = self.chosen(index), np.random.default_rng((self.seed, self.epoch, index))
-        crops = np.stack([self._crop(self.data.images[int(i)], random) for i in chosen])
-        return wear(crops, self.settings, random), self.data.attributes[chosen].astype("int32")
+def heads(logits: Any) -> list:
+    """Returns the logits of each attribute."""
+    return keras.ops.split(logits, np.cumsum(protocol.VALUES)[:-1].tolist(), axis=-1)
 
 
-def wear(images, settings, random):
-    """uint8 images [B, S, S, 3] -> float32 in [-1, 1]: half of them blurred, half with noise, all in other light."""
-    count, size = images.shape[:2]
-    each = (count, 1, 1, 1)
-    sides = np.where(
-        random.random(count) < 0.5, size, random.integers(settings.smallest, size + 1, count)
-    )
-    blurred = [
-        resized(resized(image[None], side), size) for image, side in zip(images, sides, strict=True)
-    ]
-    contrast = random.uniform(1 - settings.light, 1 + settings.light, each)
-    level = random.uniform(-settings.light, settings.light, (count, 1, 1, 3))
-    deviation = random.uniform(0, settings.noise, each) * (random.random(each) < 0.5)
-    noise = deviation * random.standard_normal(images.shape, "float32")
-    return (
-        (from_uint8(np.concatenate(blurred)) * contrast + level + noise)
-        .clip(-1, 1)
-        .astype("float32")
-    )
+def attribute_loss(attributes: Any, logits: Any) -> Any:
+    """Returns the cross entropy `[B]`, averaged over attributes.
 
-
-def heads(logits):
-    """The logits of each attribute."""
-    return ops.split(logits, np.cumsum(VALUES)[:-1].tolist(), axis=-1)
-
-
-def attribute_loss(attributes, logits):
-    """Cross entropy of attributes int [B, 7], averaged over them, from the logits of all values [B, 36]: [B]."""
-    entropy, attributes = (
-        ops.sparse_categorical_crossentropy,
-        ops.cast(attributes, "int32"),
-    )  # Keras makes them floats
+    Args:
+        attributes: Indices of the true values, int `[B, 7]`.
+        logits: Logits of all values, `[B, 36]`.
+    """
+    ops = keras.ops
+    attributes = ops.cast(attributes, "int32")  # Keras converts targets to floats.
     losses = [
-        entropy(attributes[:, i], head, from_logits=True) for i, head in enumerate(heads(logits))
+        ops.sparse_categorical_crossentropy(attributes[:, i], head, from_logits=True)
+        for i, head in enumerate(heads(logits))
     ]
     return sum(losses) / len(losses)
 
 
-def accuracy(attributes, logits):
-    """Share of the attributes that the logits give: [B]."""
+def accuracy(attributes: Any, logits: Any) -> Any:
+    """Returns the share of correct attributes, `[B]`."""
+    ops = keras.ops
     found = ops.stack([ops.argmax(head, axis=-1) for head in heads(logits)], axis=1)
-    return ops.mean(
-        ops.cast(ops.equal(ops.cast(attributes, found.dtype), found), "float32"), axis=1
-    )
+    right = ops.equal(ops.cast(attributes, found.dtype), found)
+    return ops.mean(ops.cast(right, "float32"), axis=1)
 
 
-def run(settings=Settings(), train=None, test=None):
-    """Train, write the judge and its log to `output_dir`, and return the log.
+def run(settings: Settings = Settings(), train: Any = None, test: Any = None) -> dict:
+    """Trains, writes the classifier and its log to `output_dir`, and returns the log.
 
-    `train` and `test` are `CaptionedImages` with attributes; by default birds drawn at 152 and, 1,000 of the test
-    species, at 304 pixels.
+    Args:
+        settings: The recipe's settings.
+        train: `CaptionedImages` with attributes. Defaults to birds of 152 pixels with random
+            attributes.
+        test: `CaptionedImages` with attributes. Defaults to 1,000 birds of the test species, of 304
+            pixels.
     """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
-    backend, start = keras.backend.backend(), time.time()
+    begin = time.time()
     train = train or any_birds(settings.images, settings.seed, SIZE * 19 // 16)
-    test = test or synthetic_birds("test", seed=settings.seed)
-    batches = WornPictures(settings, train)
-    judge = build_deep_classifier(SIZE, 3, sum(VALUES), settings.width, settings.features)
-    steps = settings.epochs * batches.num_batches
-    judge.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        ),
-        attribute_loss,
-        metrics=[accuracy],
-        jit_compile=backend == "jax",  # TensorFlow's XLA is the slower one on a CPU
+    test = test or synthetic.synthetic_birds("test", seed=settings.seed)
+    batches = training_data.DegradedBirds(settings, train, SIZE)
+    classifier = networks.build_deep_classifier(
+        SIZE, 3, sum(protocol.VALUES), settings.width, settings.features
     )
-    judge.fit(batches, epochs=settings.epochs, shuffle=False, verbose=2)
-    log = {
-        "test_accuracy": {str(size): accuracies(judge, test, size) for size in TEST_SIZES},
+    network_training.fit(
+        classifier,
+        batches,
+        attribute_loss,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        metrics=[accuracy],
+        augment=settings.augment,
+        seed=settings.seed,
+    )
+    numbers = {
+        "test_accuracy": {str(size): accuracies(classifier, test, size) for size in TEST_SIZES},
         "test_birds": len(test),
         "train_birds": len(train),
-        "parameters": judge.count_params(),
-        "seconds": round(time.time() - start, 1),
-        "command": shell_command("zoo.bird_attribute_classifier"),
-        "settings": {
-            name: value
-            for name, value in dataclasses.asdict(settings).items()
-            if name != "output_dir"
-        },
-        "backend": backend,
-        "versions": {
-            package: importlib.metadata.version(package)
-            for package in ("keras", backend, "numpy", "Pillow")
-        },
+        "parameters": classifier.count_params(),
     }
-    folder = Path(settings.output_dir)
-    name = checkpoints.file_name(
-        "bird_attribute_classifier", "synthetic_birds", SIZE, "C", settings.epochs
+    log = network_training.log_of(
+        settings, "zoo.bird_attribute_classifier", begin, numbers, ["Pillow"]
     )
     right = {size: shares["all"] for size, shares in log["test_accuracy"].items()}
-    info = {"test_accuracy": right, "command": log["command"], "seed": settings.seed}
-    checkpoints.save_network(
-        folder / name, judge, epoch=settings.epochs, letter="C", info=info, dtype="float16"
+    network_training.save(
+        settings.output_dir,
+        classifier,
+        log,
+        name="bird_attribute_classifier",
+        dataset="synthetic_birds",
+        size=SIZE,
+        epochs=settings.epochs,
+        info={"test_accuracy": right, "command": log["command"], "seed": settings.seed},
     )
-    files.write_json(folder / "log.json", log)
     return log
 
 
-def accuracies(judge, birds, size):
-    """Accuracy of each attribute, and of all, on the middle 256 of 304 pixels (or as many) shrunk to `size`."""
-    edge = birds.images.shape[1] * 3 // 38
-    middle = birds.images[
-        :, edge : birds.images.shape[1] - edge, edge : birds.images.shape[1] - edge
-    ]
-    right = judged(judge, resized(middle, size))[1] == birds.attributes
-    means = dict(zip([*ATTRIBUTES, "all"], [*right.mean(axis=0), right.mean()], strict=True))
-    return {name: round(float(mean), 4) for name, mean in means.items()}
+def accuracies(classifier: Any, birds: Any, size: int) -> dict:
+    """Returns the accuracy of each attribute, and of all, on images downscaled to `size`.
+
+    The images are the central 256 of 304 pixels, or the same share of other sizes.
+    """
+    side = birds.images.shape[1]
+    edge = side * 3 // 38
+    central = birds.images[:, edge : side - edge, edge : side - edge]
+    found = protocol.predict_attributes(classifier, protocol.resized(central, size))[1]
+    right = found == birds.attributes
+    names, means = [*synthetic.ATTRIBUTES, "all"], [*right.mean(axis=0), right.mean()]
+    return {name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)}
 
 
-def shell(arguments):
-    settings = Settings(**recipe.given_flags(Settings))
+def command(settings: Settings) -> None:
+    """Runs the recipe and prints the log."""
     with locks.locked(settings.output_dir):
         print(json.dumps(run(settings), indent=2))
 
 
+def main() -> None:
+    cli.main("bird_attribute_classifier", Settings, command, description=__doc__)
+
+
 if __name__ == "__main__":
-    recipe.define_flags(Settings)
-    recipe.start(shell)
+    main()

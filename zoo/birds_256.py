@@ -1,8 +1,8 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
-python -m zoo.birds_256                     drawn birds, minutes on a CPU
-python -m zoo.birds_256 --preset=long       the same for hours, after zoo.birds_64's long, longer and longest
-python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
+python -m zoo.birds_256                  synthetic birds, minutes on a CPU python -m zoo.birds_256
+--preset=stage4  hours on a CPU, after stage1, stage2 and stage3 of zoo.birds_64 python -m
+zoo.birds_256 --preset=paper   the paper's training, after `python -m zoo.prepare birds`
 """
 
 from zoo import recipe, text_gan
@@ -12,18 +12,25 @@ RECIPE = text_gan.text_recipe(
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
         "quick": text_gan.SMALL | {"epochs": 4},
-        "long": text_gan.LONG
+        "stage4": text_gan.STAGES
         | {
-            "start": "runs/birds_64_longest",
+            "start": "runs/birds_64_stage3",
             "epochs": 14,
             "halve_every": 5,
             "score_every": 5,
-            "penalty": 0.1,
+            "r1_weight": 0.1,
         },
         "paper": text_gan.BIRDS,
-        "noted": text_gan.NOTED | text_gan.BIRDS,
+        "training_notes": text_gan.TRAINING_NOTES | text_gan.BIRDS,
     },
+    doc=__doc__,
+    former_presets={"long": "stage4", "noted": "training_notes"},
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

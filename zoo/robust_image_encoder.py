@@ -1,167 +1,171 @@
-"""Train the guide, the image encoder whose gradients teach a generator what captions of drawn birds mean (DAMSM).
+"""Trains the robust image encoder, whose input gradients are useful to a generator (DAMSM loss).
 
     python -m zoo.robust_image_encoder
 
-It learns the birds' attributes, and to agree with the captions' vectors of a text encoder that stays as it is, from
-pictures that are moved against it (see `kerasgan.encoders.robust_image_encoder`). It sees the birds of the 150 training species only, and
-the weights after the last epoch are kept.
+It learns the attributes of synthetic birds, and to agree with the caption embeddings of a fixed
+text encoder, on images with one-step L2 adversarial perturbations (see
+`kerasgan.encoders.robust_image_encoder`). It trains on birds of the 150 training species. The
+weights after the last epoch are kept; test data is not used for selection.
 
 About 6 minutes on one core (TensorFlow).
 """
 
 import dataclasses
-import importlib.metadata
 import json
+import os
+import pathlib
 import time
-from pathlib import Path
+from typing import Any
 
-import keras
-import numpy as np
-
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, synthetic_birds
-from kerasgan.encoders import char_cnn_rnn
-from kerasgan.encoders.robust_image_encoder import RobustImageEncoder
-from kerasgan.io import checkpoints, files, locks, presets
-from kerasgan.metrics.r_precision import r_precision
-from zoo import recipe
-from zoo.command import shell_command
+from zoo import cli, lazy, settings as fields, text_encoder
+from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
-from zoo.text_encoder import NAME, SIZE, middle, probe
 
-GUIDE = "synthetic_birds_image_encoder"
-FOLDER = presets.SHIPPED / GUIDE
+keras = lazy.module("keras")
+char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
+robust = lazy.module("kerasgan.encoders.robust_image_encoder")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+locks = lazy.module("kerasgan.io.locks")
+r_precision = lazy.module("kerasgan.metrics.r_precision")
+network_training = lazy.module("zoo.network_training")
+training_data = lazy.module("zoo.training_data")
+
+NAME = "synthetic_birds_image_encoder"
+FOLDER = SHIPPED / NAME
+SIZE = text_encoder.SIZE
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
-    """What a run of the recipe may change."""
+    """Settings of the recipe."""
 
-    output_dir: str = setting(str(FOLDER), "folder of the guide and its log")
+    output_dir: str = fields.output_dir(str(FOLDER))
+    epochs: int = fields.network_epochs(20)
+    batch_size: int = fields.batch_size(64)
+    seed: int = fields.seed("Seed of the birds, the weights, the order and the crops.")
+    images: int = fields.num_images(4500, "Number of birds to train on.")
     text_encoder: str = setting(
-        NAME, "a preset or checkpoint, with whose vectors it learns to agree"
+        text_encoder.NAME,
+        "Text encoder with whose embeddings it learns to agree: a preset or checkpoint.",
+        group="networks",
     )
-    images: int = setting(4500, "birds to train on", least=1)
-    epochs: int = setting(20, "epochs in all; the weights after the last are kept", least=1)
-    batch_size: int = setting(64, "pictures a step", least=1)
-    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)
+    width: int = fields.width(16, "Channels of the first convolution.")
     radius: float = setting(
         1.5,
-        "how far a picture is moved against the network, in units of [-1, 1]; 0 is not at all",
+        "L2 norm of the adversarial perturbations, for images in [-1, 1]. 0 disables them.",
+        group="losses",
         least=0,
     )
-    width: int = setting(16, "filters of the first convolution", least=1)
-    seed: int = setting(0, "of the birds, weights, order and moves", least=0, below=2**32)
+    learning_rate: float = fields.cosine_rate(1.5e-3)
+    augment: str = fields.augment()
 
 
-class Lessons(char_cnn_rnn.CaptionedPairs):
-    """Feeds `RobustImageEncoder.fit`: the pictures of the pairs, their attributes, and of each the vector of a caption."""
+def run(settings: Settings = Settings(), train: Any = None, test: Any = None) -> dict:
+    """Trains, writes the encoder and its log to `output_dir`, and returns the log.
 
-    def __getitem__(self, index):
-        chosen, random = (
-            self.chosen(index),
-            np.random.default_rng((self.seed, self.epoch, index, 1)),
-        )
-        captions = random.integers(self.data.embeddings.shape[1], size=len(chosen))
-        attributes = self.data.attributes[chosen].astype("int32")
-        return super().__getitem__(index)[0], attributes, self.data.embeddings[chosen, captions]
-
-
-def run(settings=Settings(), train=None, test=None):
-    """Train, write the guide and its log to `output_dir`, and return the log.
-
-    `train` and `test` are `CaptionedImages` with attributes; by default birds drawn at 76 and 64 pixels.
+    Args:
+        settings: The recipe's settings.
+        train: `CaptionedImages` with attributes. Defaults to birds of 76 pixels.
+        test: `CaptionedImages` with attributes. Defaults to birds of 64 pixels.
     """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
-    backend, start = keras.backend.backend(), time.time()
+    begin = time.time()
     encode = char_cnn_rnn.text_encoder(settings.text_encoder)
-    train = train or synthetic_birds(
-        "train", settings.images, seed=settings.seed, size=SIZE * 76 // 64
+    train, test = text_encoder.bird_splits(settings, train, test)
+    batches = training_data.EmbeddingBatches(
+        train.embed(encode), settings.batch_size, SIZE, seed=settings.seed
     )
-    test = test or synthetic_birds("test", seed=settings.seed, size=SIZE)
-    lessons = Lessons(train.embed(encode), settings.batch_size, SIZE, seed=settings.seed)
     encoder = char_cnn_rnn.build_image_encoder(SIZE, settings.width, encode.dim)
-    guide = RobustImageEncoder(
-        [*map(len, ATTRIBUTES.values())], encoder, settings.radius, settings.seed
+    sizes = [len(values) for values in synthetic.ATTRIBUTES.values()]
+    model = robust.RobustImageEncoder(sizes, encoder, settings.radius, settings.seed)
+    steps = settings.epochs * batches.num_batches
+    model.compile(encoder=network_training.adam(settings.learning_rate, steps))
+    model.fit(
+        network_training.augmented(batches, settings.augment, settings.seed),
+        epochs=settings.epochs,
+        verbose=2,
     )
-    steps = settings.epochs * lessons.num_batches
-    guide.compile(
-        encoder=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        )
-    )
-    guide.fit(lessons, epochs=settings.epochs, verbose=2)
-    log = {
+    numbers = {
         **score(encoder, encode, train, test),
         "train_images": len(train),
         "test_images": len(test),
         "parameters": encoder.count_params(),
-        "seconds": round(time.time() - start, 1),
-        "command": shell_command("zoo.robust_image_encoder", without=("output_dir",)),
-        "settings": {
-            name: value
-            for name, value in dataclasses.asdict(settings).items()
-            if name != "output_dir"
-        },
-        "backend": backend,
-        "versions": {
-            package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")
-        },
     }
-    folder = Path(settings.output_dir)
-    name = checkpoints.file_name(
-        "robust_image_encoder", "synthetic_birds", SIZE, "R", settings.epochs
+    log = network_training.log_of(settings, "zoo.robust_image_encoder", begin, numbers)
+    network_training.save(
+        settings.output_dir,
+        encoder,
+        log,
+        name="robust_image_encoder",
+        dataset="synthetic_birds",
+        size=SIZE,
+        epochs=settings.epochs,
+        letter="R",
+        info={name: log[name] for name in ("command", "probe_accuracy", "r_precision")},
     )
-    info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")}
-    checkpoints.save_network(
-        folder / name, encoder, epoch=settings.epochs, letter="R", info=info, dtype="float16"
-    )
-    files.write_json(folder / "log.json", log)
     return log
 
 
-def score(encoder, encode, train, test):
-    """As `text_encoder.score`'s numbers of the same name, of the guide.
+def score(encoder: Any, encode: Any, train: Any, test: Any) -> dict:
+    """Returns the scores of the encoder, as `zoo.text_encoder.score` does.
 
-    probe_accuracy: share of the test birds' attributes that a linear map of its vectors, fitted to training birds,
-        gives right: of each attribute, and `all`.
-    r_precision: of birds whose first caption comes first among 100 of any birds, mean and deviation.
+    - `probe_accuracy`: share of the test birds' attributes that a linear map of the image
+      embeddings, fitted to training birds, predicts correctly: of each attribute, and `all`.
+    - `r_precision`: share of birds whose first caption ranks first among 100 of any birds; mean and
+      deviation.
     """
     view = char_cnn_rnn.ImageEncoder(encoder)
-    shown = view(middle(test))
-    texts = encode([captions[0] for captions in test.captions[: len(shown)]])
+    images = view(text_encoder.central(test))
+    texts = encode([captions[0] for captions in test.captions[: len(images)]])
+    count = min(100, len(images))
+    precision = r_precision.r_precision(images, texts, candidates=count)
     return {
-        "probe_accuracy": probe(
-            view(middle(train)), train.attributes[:1000], shown, test.attributes[:1000]
+        "probe_accuracy": text_encoder.probe(
+            view(text_encoder.central(train)),
+            train.attributes[:1000],
+            images,
+            test.attributes[:1000],
         ),
-        "r_precision": [
-            round(x, 4) for x in r_precision(shown, texts, candidates=min(100, len(shown)))
-        ],
+        "r_precision": [round(x, 4) for x in precision],
     }
 
 
-def network(name_or_file=GUIDE):
-    """A guide's network: of the name of the shipped one, of a folder, or of a checkpoint file `…_R_epoch_n.h5`."""
-    path = FOLDER if name_or_file == GUIDE else Path(name_or_file)
+def network(name_or_file: str | os.PathLike = NAME) -> Any:
+    """Returns the network of a robust image encoder.
+
+    Args:
+        name_or_file: `"synthetic_birds_image_encoder"` (shipped), a folder, or a checkpoint
+            `…_R_epoch_n.h5`.
+
+    Raises:
+        CheckpointError: If there is no such encoder.
+    """
+    path = FOLDER if name_or_file == NAME else pathlib.Path(name_or_file).expanduser()
     path = path if path.suffix == ".h5" else checkpoints.latest(path, letter="R")
     if path is None:
         raise checkpoints.CheckpointError(
-            f"no guide in {name_or_file}; train one: python -m zoo.robust_image_encoder"
+            f"no robust image encoder in {name_or_file}; train one: python -m "
+            f"zoo.robust_image_encoder"
         )
-    guide, info = checkpoints.load_network(path)
+    encoder, info = checkpoints.load_network(path)
     if info["letter"] != "R":
         raise checkpoints.CheckpointError(
-            f"{path} must hold the network R; it holds {info['letter']}"
+            f"{path} must hold a robust image encoder (R); it holds {info['letter']}"
         )
-    return guide
+    return encoder
 
 
-def shell(arguments):
-    settings = Settings(**recipe.given_flags(Settings))
+def command(settings: Settings) -> None:
+    """Runs the recipe and prints the log."""
     with locks.locked(settings.output_dir):
         print(json.dumps(run(settings), indent=2))
 
 
+def main() -> None:
+    cli.main("robust_image_encoder", Settings, command, description=__doc__)
+
+
 if __name__ == "__main__":
-    recipe.define_flags(Settings)
-    recipe.start(shell)
+    main()

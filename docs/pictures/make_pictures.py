@@ -71,7 +71,9 @@ def main():
     width = max(strip[0].shape[1] for strip in strips)
     frames = []
     for parts in zip(*strips, strict=True):
-        padded = [np.pad(x, ((0, 6), (0, width - x.shape[1]), (0, 0)), constant_values=1.0) for x in parts]
+        padded = [
+            np.pad(x, ((0, 6), (0, width - x.shape[1]), (0, 0)), constant_values=1.0) for x in parts
+        ]
         frames.append(images.to_uint8(np.concatenate(padded)[None])[0])
     images.save_gif(pathlib.Path(__file__).with_name("presets.gif"), frames, ms=90)
 

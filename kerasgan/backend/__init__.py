@@ -15,10 +15,10 @@
 | `batch_norm(x, gamma, beta, epsilon, relu)` | normalised `x`, the batch's mean and biased variance, by the fastest |
 | | kernel; on TensorFlow `remat` does not keep a rectified `x` either, but makes it again |
 | `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
-| `kept(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
+| `restored_on_failure(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
 | `trains_float16_convolutions()` | whether there are kernels for it: not in PyTorch on a CPU |
-| `prefers_products()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
-| `untuned(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
+| `prefers_matmul()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
+| `without_autotune(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
 """
 
 import keras

@@ -19,13 +19,13 @@ __all__ = [
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
+    "restored_on_failure",
+    "prefers_matmul",
     "remat",
     "step",
     "vjp",
     "trains_float16_convolutions",
-    "untuned",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -183,7 +183,7 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return jax.nn.relu(y) if relu else y, mean, variance
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     return strategy
 
 
@@ -191,7 +191,7 @@ def trains_float16_convolutions() -> bool:
     return True
 
 
-def prefers_products():
+def prefers_matmul():
     return False
 
 
@@ -200,7 +200,7 @@ def image_conv(x, kernel, strides, padding):
 
 
 @contextlib.contextmanager
-def kept(model):
+def restored_on_failure(model):
     """Keras takes the values out of the model's variables for an epoch, and loses them where the first batch fails."""
     optimizer = model.optimizer.variables if model.optimizer is not None else []
     before = [(v, v.value) for v in [*model.variables, *optimizer]]

@@ -15,13 +15,13 @@ __all__ = [
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
+    "restored_on_failure",
+    "prefers_matmul",
     "remat",
     "step",
     "vjp",
     "trains_float16_convolutions",
-    "untuned",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -222,7 +222,7 @@ def trains_float16_convolutions() -> bool:
     return True
 
 
-def prefers_products():
+def prefers_matmul():
     return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
@@ -299,12 +299,12 @@ class _Untuned:
 ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's own, where none was asked for
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the call to end (it looks
     # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
     # Keras looks at the kinds of the other strategies.
     return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy
 
 
-def kept(model):
+def restored_on_failure(model):
     return contextlib.nullcontext()

@@ -16,13 +16,13 @@ __all__ = [
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
+    "restored_on_failure",
+    "prefers_matmul",
     "remat",
     "step",
     "vjp",
     "trains_float16_convolutions",
-    "untuned",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -144,7 +144,7 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     return strategy
 
 
@@ -152,7 +152,7 @@ def trains_float16_convolutions() -> bool:
     return str(get_device()) != "cpu"
 
 
-def prefers_products():
+def prefers_matmul():
     return False
 
 
@@ -160,5 +160,5 @@ def image_conv(x, kernel, strides, padding):
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
 
 
-def kept(model):
+def restored_on_failure(model):
     return contextlib.nullcontext()

@@ -10,14 +10,14 @@ from kerasgan.callbacks.intervals import check_interval, is_due
 from kerasgan.datasets.image_source import image_source
 from kerasgan.metrics.features.extract import UNKNOWN, Features, extract
 from kerasgan.metrics.frechet import Statistics
-from kerasgan.metrics.scores import (
+from kerasgan.metrics.score_checks import (
     LIMITS,
-    check,
+    check_counts,
     check_features,
     check_inference_mode,
-    count_of,
-    scores,
+    count_images,
 )
+from kerasgan.metrics.scores import scores
 
 
 class Scores(keras.callbacks.Callback):
@@ -96,12 +96,12 @@ class Evaluate(Scores):
     def on_train_begin(self, logs=None):
         count = len(self.latents[0])
         limits = {name: self.options[name] for name in LIMITS if name in self.options}
-        check(self.metrics, count, 0 if self.reference is None else None, **limits)
+        check_counts(self.metrics, count, 0 if self.reference is None else None, **limits)
         if self.reference is not None and not isinstance(self.reference, (Features, Statistics)):
             self.reference = extract(
                 self.reference, self.extractor, self.batch_size, progress=False
             )
-        check(self.metrics, count, count_of(self.reference), **limits)
+        check_counts(self.metrics, count, count_images(self.reference), **limits)
         about = getattr(self.extractor, "protocol", UNKNOWN)
         check_features(self.metrics, about, getattr(self.extractor, "logits", True), self.reference)
 
@@ -131,6 +131,6 @@ class Evaluate(Scores):
             lambda: (generate(slice(i, i + size)) for i in range(0, count, size)), count=count
         )
         features = extract(samples, self.extractor, size, progress=False)
-        values = scores(features, self.reference, self.metrics, pictures=samples, **self.options)
+        values = scores(features, self.reference, self.metrics, images=samples, **self.options)
         self.protocol = values.pop("protocol") | {"mode": mode}
         return values

@@ -1,13 +1,20 @@
-"""Your own images with captions: `captions.jsonl` in their folder, or x.txt beside x.jpg.
+"""A user's own images with captions.
+
+Captions are in `captions.jsonl` in the folder of the images, one JSON object per line:
 
     {"file": "a/x.jpg", "captions": ["a red bird", "a bird on a branch"], "class": "finch"}
 
-An image may have several such lines; all their captions are the image's. In x.txt each line is a caption, of x.jpg and
-x.png alike where both are there: they are two images. A class, there, is the sub-folder an image is in. Images without
-classes are each a class of their own: any other image is a wrong one. Text is UTF-8, or UTF-16 with a byte order mark.
+An image may have several lines; their captions are combined. `"class"` is optional.
+
+Without `captions.jsonl`, the captions of `x.jpg` are the lines of `x.txt`. If both `x.jpg` and
+`x.png` exist, they are two images with the same captions. The class of an image is then the
+sub-folder that contains it.
+
+If there are no classes, each image is a class of its own, so any other image may serve as its
+mismatched image. Text is UTF-8, or UTF-16 with a byte order mark.
 """
 
-from pathlib import Path
+import os
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,28 +22,31 @@ from PIL import Image, ImageOps
 from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.image_files import SUFFIXES, check_name, find_images
 from kerasgan.datasets.lazy_images import LazyImages, open_rgb
-from kerasgan.datasets.text_files import read_json_lines, read_lines
+from kerasgan.datasets.text_files import is_unicode, read_json_lines, read_lines
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading
 
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
 
 
-def caption_folder(path, size=304):
-    """Read a folder of images and captions; images are cropped to their central square and resized when asked for.
+def caption_folder(path: str | os.PathLike, size: int = 304) -> CaptionedImages:
+    """Reads a folder of images and captions.
+
+    Images are read when they are indexed, cropped to their central square and resized.
 
     Args:
-        path: the folder; sub-folders will do.
-        size: side of the images: 304 lets training crop 256 from it.
+        path: Path of the folder. Sub-folders are searched too.
+        size: Height and width of the images in pixels. 304 lets training crop 256 from it.
 
     Returns:
-        `CaptionedImages` without embeddings, in the order of `captions.jsonl`, or of the names.
+        `CaptionedImages` without embeddings, in the order of `captions.jsonl` or of the file names.
 
     Raises:
-        FileNotFoundError: no such folder, captions without their image, or the reverse.
-        ValueError: a line that is not as above, a name that leads out of the folder, another encoding, no image at
-            all, no caption for one.
+        FileNotFoundError: The folder does not exist, or an image or its captions are missing.
+        ValueError: A line does not have the format above, a file name leads out of the folder, two
+            names denote one file, the text is not UTF-8 or UTF-16, or there is no image.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"path must be a folder of images and captions; received {path}")
     rows = (
@@ -47,9 +57,15 @@ def caption_folder(path, size=304):
     files = [path / name for name, _, _ in rows]
     with reading(path / "captions.jsonl", "captions must name files"):
         missing = [file for file in files if not file.is_file()]
+        same = _first_repeated(files)
     if missing:
         raise FileNotFoundError(
             f"captions need their images; {len(missing):,} are missing, the first {missing[0]}"
+        )
+    if same:
+        raise ValueError(
+            f"captions must name each image once; in {path / 'captions.jsonl'}, "
+            f"{same[0].name} and {same[1].name} are the same file"
         )
     kinds = [kind for _, _, kind in rows]
     classes = (
@@ -66,8 +82,20 @@ def caption_folder(path, size=304):
     )
 
 
+def _first_repeated(files):
+    """Returns the first two paths that denote one file, such as a link and its target."""
+    seen = {}
+    for file in files:
+        if file.is_file():
+            about = file.stat()
+            other = seen.setdefault((about.st_dev, about.st_ino), file)
+            if other is not file:
+                return other, file
+    return None
+
+
 def _from_lines(file):
-    rows = {}  # name -> (captions, class)
+    rows = {}  # file name -> (captions, class)
     for number, line in enumerate(read_json_lines(file), 1):
         if not line.strip():
             continue
@@ -76,7 +104,8 @@ def _from_lines(file):
             name, captions, kind = row["file"], row["captions"], row.get("class")
             good = isinstance(name, str) and isinstance(captions, list) and captions
             good = good and all(
-                isinstance(caption, str) and caption.strip() for caption in captions
+                isinstance(caption, str) and caption.strip() and is_unicode(caption)
+                for caption in captions
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             good = False
@@ -88,7 +117,8 @@ def _from_lines(file):
         before, known = rows.setdefault(name, ([], kind))
         if kind != known:
             raise ValueError(
-                f"an image must be of one class; {file}, line {number}: {name[:60]} is of {known[:30]} and {kind[:30]}"
+                f"an image must have one class; {file}, line {number}: {name[:60]} has the classes "
+                f"{known[:30]} and {kind[:30]}"
             )
         before.extend(captions)
     if not rows:
@@ -111,7 +141,7 @@ def _from_texts(path):
     ):
         if alone:
             raise FileNotFoundError(
-                f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} so)"
+                f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} such files)"
             )
     rows = []
     for file in images:

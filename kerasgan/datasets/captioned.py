@@ -1,24 +1,29 @@
-"""Images with captions, as text-conditioned models train on them: real and wrong images beside averaged embeddings.
+"""Captioned images, and the batches on which text-conditioned models are trained.
 
-Sources: the loader of Zhang, Xie and Yang, "Photographic Text-to-Image Synthesis with a Hierarchically-nested
-Adversarial Network" (arXiv 1802.09178); wrong images: Reed et al., "Generative Adversarial Text to Image Synthesis"
-(arXiv 1605.05396).
+Differences from HDGAN's data loader:
 
-Differences from the authors' loader:
-- a wrong image is drawn evenly from the images of all other classes; there, one of the same class was moved on by 100
-  to 200 places, one offset a batch, and not looked at again;
-- an epoch shows every image once; there, each batch after the first epoch is the head of a fresh shuffle;
-- the smaller real images are made by the model, antialiased, from the same crop; there, `scipy.misc.imresize` stretched
-  the contrast of each image of 64 and 128 pixels, and not of 256.
+- A mismatched image is sampled uniformly from all images of other classes. HDGAN's loader shifts
+  an image of the same class by 100 to 200 positions, with one offset per batch, and does not check
+  the class of the result.
+- An epoch contains every image once. In HDGAN's loader, each batch after the first epoch is the
+  head of a new shuffle.
+- The model makes the smaller real images from the same crop, antialiased. HDGAN's loader uses
+  `scipy.misc.imresize`, which stretches the contrast of the images of 64 and 128 pixels.
+
+Reference:
+    Zhang, Xie and Yang, "Photographic Text-to-Image Synthesis with a Hierarchically-nested
+    Adversarial Network", arXiv 1802.09178.
+    Reed et al., "Generative Adversarial Text to Image Synthesis", arXiv 1605.05396 (mismatched
+    images).
 """
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
 
+from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.images import from_uint8
 
 
@@ -27,12 +32,13 @@ class CaptionedImages:
     """Captioned images of one split.
 
     Attributes:
-        images: uint8 [N, H, W, 3], or a sequence whose `[i]` is uint8 [H, W, 3], read when asked for.
-        classes: int32 [N], from 0.
-        captions: N lists of str.
-        embeddings: float32 [N, C, D], a vector a caption; None before a text encoder has seen them.
-        names: N different names; two equal ones are refused.
-        attributes: int8 [N, A] where the data know what they show (drawn birds), else None.
+        images: uint8 `[N, H, W, 3]`, or a sequence of uint8 `[H, W, 3]` images that are read when
+            they are indexed.
+        classes: int32 `[N]`, counted from 0.
+        captions: List of N lists of captions.
+        names: List of N distinct names.
+        embeddings: float32 `[N, C, D]`, one vector per caption, or `None` (see `embed`).
+        attributes: int8 `[N, A]`, ground-truth attributes (synthetic birds), or `None`.
     """
 
     images: Sequence
@@ -51,31 +57,41 @@ class CaptionedImages:
         if len(set(counts.values())) > 1:
             received = ", ".join(f"{n} {name}" for name, n in counts.items())
             raise ValueError(
-                f"images, classes, captions and the rest must be one an image; received {received}"
+                "images, classes, captions and the rest must have equal lengths; "
+                f"received {received}"
             )
         if not len(self):
             raise ValueError("captioned images must be at least one; received none")
         if len(set(self.names)) < len(self.names):
             name = next(name for name, count in Counter(self.names).items() if count > 1)
-            raise ValueError(
-                f"names must be different, one an image; received {name[:100]!r} more than once"
-            )
+            raise ValueError(f"names must be different; received {name[:100]!r} more than once")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def embed(self, encoder, batch_size=256):
-        """These images with the `encoder`'s embeddings of all captions, as many an image as every image has."""
+    def embed(
+        self, encoder: Callable[[list[str]], np.ndarray], batch_size: int = 256
+    ) -> "CaptionedImages":
+        """Returns a copy with embeddings of the captions.
+
+        If images have different numbers of captions, the smallest number C is used for all.
+
+        Args:
+            encoder: Callable that maps a list of captions to an array `[captions, D]`.
+            batch_size: Number of captions per call.
+        """
         count = min(len(captions) for captions in self.captions)
         if not count:
             raise ValueError(
-                f"every image needs a caption; received none for {self.names[self._without_caption()]}"
+                "every image needs a caption; received none for "
+                f"{self.names[self._without_caption()]}"
             )
         texts = [caption for captions in self.captions for caption in captions[:count]]
-        different, places = np.unique(texts, return_inverse=True)  # many images may share a caption
+        # Many images may share a caption: encode each distinct caption once.
+        distinct, places = np.unique(texts, return_inverse=True)
         vectors = [
-            encoder(different[i : i + batch_size].tolist())
-            for i in range(0, len(different), batch_size)
+            encoder(distinct[i : i + batch_size].tolist())
+            for i in range(0, len(distinct), batch_size)
         ]
         embeddings = np.concatenate(vectors).astype("float32")[places].reshape(len(self), count, -1)
         return dataclasses.replace(self, embeddings=embeddings)
@@ -84,53 +100,63 @@ class CaptionedImages:
         return next(i for i, captions in enumerate(self.captions) if not captions)
 
 
-class CaptionedBatches(keras.utils.PyDataset):
-    """Feeds `fit` with `(real, wrong, embeddings)`: [B, size, size, 3] twice, in [-1, 1], and [B, D].
+class CaptionedBatches(EpochDataset):
+    """Feeds `fit` with `(real, mismatched, embeddings)`.
 
-    The order, crops, flips, wrong images and captions of a batch depend on (seed, epoch, index) alone, so a resumed run
-    sees what an uninterrupted one would. On TensorFlow, Keras runs it as a prefetched `tf.data` pipeline; elsewhere, in
-    threads.
+    `real` and `mismatched` are float32 `[B, size, size, 3]` in [-1, 1]; `embeddings` are float32
+    `[B, D]`. The mismatched image of a pair belongs to another class.
+
+    The order, crops, flips, mismatched images and captions of a batch depend on
+    (seed, epoch, index) only, see `EpochDataset`. On TensorFlow, Keras runs the data set as a
+    prefetched `tf.data` pipeline; on other backends it uses threads.
 
     Args:
         data: `CaptionedImages` with embeddings.
-        batch_size: images a batch, at least 2.
-        size: side of what is fed. The square cropped from each image, by chance, is as many times larger as fits, and
-            each pixel the mean of its part of it: for 64, 256 of 304 pixels by 4.
-        captions: how many embeddings of an image are drawn, without repeats, and averaged (4 in the paper's code).
-        seed: of all chance.
-        flip: whether half of the images, real and wrong each for itself, are mirrored.
-        shuffle: False keeps the order of the images, crops in the middle, flips nothing, and takes the first captions.
-        repeats: passes over the images in one epoch, each in an order of its own.
+        batch_size: Number of images per batch, at least 2.
+        size: Height and width of the images in a batch. A random square is cropped whose side is
+            the largest multiple of `size` that fits, and reduced by averaging. For example, for
+            size 64, a crop of 256 of 304 pixels is reduced by 4.
+        captions: Number of caption embeddings per image that are sampled without replacement and
+            averaged. HDGAN's code uses 4.
+        seed: Integer seed.
+        flip: Whether to mirror images with probability 1/2, real and mismatched independently.
+        shuffle: If `False`, the order of the images is kept, crops are centered, nothing is
+            mirrored and the first captions are used.
+        workers: Number of threads that prepare batches.
+        repeats: Number of passes over the images in one epoch, each in its own order.
 
     Raises:
-        ValueError: images smaller than `size`, no embeddings, fewer captions than asked, one class only, batch 1.
+        ValueError: The images are smaller than `size`, there are no or too few embeddings, there
+            is only one class, or the batch size does not fit.
     """
 
     def __init__(
         self,
-        data,
-        batch_size,
-        size=256,
-        captions=4,
-        seed=0,
-        flip=True,
-        shuffle=True,
-        workers=1,
-        repeats=1,
+        data: CaptionedImages,
+        batch_size: int,
+        size: int = 256,
+        captions: int = 4,
+        seed: int = 0,
+        flip: bool = True,
+        shuffle: bool = True,
+        workers: int = 1,
+        repeats: int = 1,
     ):
         super().__init__(workers=workers)
         if batch_size < 2:
             raise ValueError(
-                f"batch_size must be at least 2 (batch norm has no statistics of one image); received {batch_size}"
+                "batch_size must be at least 2 (batch norm has no statistics of one image); "
+                f"received {batch_size}"
             )
         if data.embeddings is None:
             raise ValueError(
-                "training needs the captions' embeddings, data.embed(encoder); received data without"
+                "training needs caption embeddings, data.embed(encoder); received data without"
             )
         there = data.embeddings.shape[1]
         if not 1 <= captions <= there:
             raise ValueError(
-                f"captions must be between 1 and the {there} embeddings an image; received {captions}"
+                f"captions must be between 1 and the {there} embeddings per image; "
+                f"received {captions}"
             )
         if batch_size > len(data):
             raise ValueError(
@@ -138,7 +164,7 @@ class CaptionedBatches(keras.utils.PyDataset):
             )
         if len(np.unique(data.classes)) < 2:
             raise ValueError(
-                "wrong images come from another class, so two classes are needed; received one"
+                "mismatched images come from another class, so two classes are needed; received one"
             )
         height, width = data.images[0].shape[:2]
         if min(height, width) < size:
@@ -150,19 +176,15 @@ class CaptionedBatches(keras.utils.PyDataset):
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1; received {repeats}")
         self.seed, self.flip, self.shuffle, self.repeats = seed, flip, shuffle, repeats
-        # Images sorted by class: those of another class are all but one run of places.
+        # Sorted by class, the images of all other classes are everything outside one interval.
         self._by_class = np.argsort(data.classes, kind="stable")
         ordered = data.classes[self._by_class]
         self._first = np.searchsorted(ordered, data.classes, "left")
         self._last = np.searchsorted(ordered, data.classes, "right")
-        self.epoch, self._within_epoch = 0, False
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int:
         return self.repeats * (len(self.data) // self.batch_size)
-
-    def __len__(self):
-        return self.num_batches
 
     def __getitem__(self, index):
         count = len(self.data)
@@ -177,10 +199,10 @@ class CaptionedBatches(keras.utils.PyDataset):
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         first, last = self._first[chosen], self._last[chosen]
         place = random.integers(0, count - (last - first))
-        wrong = self._by_class[place + (place >= first) * (last - first)]
+        mismatched = self._by_class[place + (place >= first) * (last - first)]
         return (
             self._crops(chosen, random),
-            self._crops(wrong, random),
+            self._crops(mismatched, random),
             self._embeddings(chosen, random),
         )
 
@@ -208,14 +230,3 @@ class CaptionedBatches(keras.utils.PyDataset):
             picked = random.permuted(np.tile(np.arange(vectors.shape[1]), (len(chosen), 1)), axis=1)
             vectors = np.take_along_axis(vectors, picked[:, : self.captions, None], axis=1)
         return vectors[:, : self.captions].mean(axis=1)
-
-    def set_epoch(self, epoch):
-        """`AdversarialModel.fit` calls this as an epoch begins, so a resumed run needs nothing more."""
-        self.epoch = epoch
-
-    def on_epoch_begin(self):
-        self._within_epoch = True
-
-    def on_epoch_end(self):  # Keras also calls it before the first epoch
-        self.epoch += self._within_epoch
-        self._within_epoch = False

@@ -1,22 +1,28 @@
-"""Data sets whose every batch is checked on the host as it passes: Keras', TensorFlow's, torch's and generators."""
+"""Checks every batch of a data set on the host: Keras, TensorFlow, PyTorch and generators."""
 
 import copy
 import types
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
 
 class Checked:
-    """Wraps what `fit` takes; remembers the first batch that did not fit.
+    """Wraps data sets for `fit` and remembers the first batch that failed the check.
 
-    A framework wraps an exception of its data pipeline into pages of its own: `error` is the one line.
+    Frameworks bury an exception of the data pipeline in a long message of their own. `error` is
+    the original exception with its one line.
 
     Args:
-        check: function of a batch that returns it, or raises a ValueError.
+        check: Function of a batch that returns the batch or raises `ValueError`.
+
+    Attributes:
+        error: The first exception raised by `check`, or `None`.
     """
 
-    def __init__(self, check):
+    def __init__(self, check: Callable[[Any], Any]):
         self._check, self.error = check, None
 
     def __call__(self, batch):
@@ -26,8 +32,8 @@ class Checked:
             self.error = self.error or error
             raise
 
-    def wrap(self, data):
-        """A data set of checked batches, or None where `data` is no data set that we know."""
+    def wrap(self, data: Any) -> Any:
+        """Returns a data set of checked batches, or `None` if the type of `data` is not known."""
         kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(data).__mro__}
         if isinstance(data, keras.utils.PyDataset):
             return CheckedDataset(data, self)
@@ -63,7 +69,7 @@ class Checked:
         return dataset.map(check)
 
     def _torch(self, loader):
-        def single(x):  # still of torch: Keras asks each for its `cpu()`
+        def single(x):  # Stays a torch tensor: Keras calls its `cpu()`.
             return x.float() if hasattr(x, "is_floating_point") and x.is_floating_point() else x
 
         def batches(self_):
@@ -77,19 +83,19 @@ class Checked:
 
 
 class CheckedDataset(keras.utils.PyDataset):
-    """Another `PyDataset`, each of whose batches is checked.
+    """A `PyDataset` that checks and copies each batch of another one.
 
     Args:
-        data: the `PyDataset`.
-        check: function of a batch that returns it, or raises a ValueError.
+        data: The `PyDataset`.
+        check: Function of a batch that returns the batch or raises `ValueError`.
     """
 
-    def __init__(self, data, check):
+    def __init__(self, data: keras.utils.PyDataset, check: Callable[[Any], Any]):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.check = data, check
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         return self.data.num_batches
 
     def __getitem__(self, index):
@@ -103,7 +109,7 @@ class CheckedDataset(keras.utils.PyDataset):
 
 
 def _owned(batch):
-    """Copies of a batch's arrays: TensorFlow may compute in the memory of the arrays that it is given."""
+    """Copies the arrays of a batch, since TensorFlow may write into the memory it is given."""
     return keras.tree.map_structure(
         lambda x: np.array(x) if isinstance(x, np.ndarray) else x, batch
     )

@@ -1,14 +1,18 @@
-"""COCO's images with their captions, from its annotation file or from ready embeddings.
+"""COCO images with captions.
 
-Source: Lin et al., "Microsoft COCO: Common Objects in Context" (arXiv 1405.0312); https://cocodataset.org/#download.
+    coco/annotations/    captions_train2014.json and captions_val2014.json (or those of 2017)
+    coco/train2014/      Images; also found in coco/coco_official/train2014/
+    coco/val2014/        Images; also found in coco/coco_official/val2014/
+    coco/train/          Optional: filenames.pickle, char-CNN-RNN-embeddings.pickle, and
+    coco/val/            captions.pickle ({file name: captions}), which replaces the annotations
 
-    coco/annotations/captions_train2014.json   and captions_val2014.json; 2017's names will do
-    coco/train2014/, coco/val2014/             images, also in coco/coco_official/
-    coco/train/, coco/val/                     if ready: filenames.pickle, char-CNN-RNN-embeddings.pickle, and
-                                               captions.pickle ({file name: captions}) instead of the annotations
+Download: https://cocodataset.org/#download
+
+Reference:
+    Lin et al., "Microsoft COCO: Common Objects in Context", arXiv 1405.0312.
 """
 
-from pathlib import Path
+import os
 
 import numpy as np
 
@@ -18,26 +22,30 @@ from kerasgan.datasets.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.datasets.pickles import load_pickle
 from kerasgan.datasets.stackgan import EMBEDDINGS, NAMES, check_counts, read_embeddings, read_names
 from kerasgan.datasets.text_files import decode
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import read_json, reading
 
 
-def coco_folder(path, split="train", size=256, embeddings=True):
-    """Read one split of COCO; each image is stretched to a square when asked for.
+def coco_folder(
+    path: str | os.PathLike, split: str = "train", size: int = 256, embeddings: bool = True
+) -> CaptionedImages:
+    """Reads one split of COCO. Images are read when they are indexed, and stretched to a square.
 
     Args:
-        path: the folder described above.
-        split: "train" or "val".
-        size: side of the images; the paper's code takes 256 and crops nothing.
-        embeddings: False leaves ready embeddings out, for another text encoder's.
+        path: Path of the folder described above.
+        split: `"train"` or `"val"`.
+        size: Height and width of the images in pixels. HDGAN's code uses 256 without cropping.
+        embeddings: Whether to read stored embeddings. Use `False` with another text encoder.
 
     Returns:
-        `CaptionedImages`, each image a class of its own: any other image is a wrong one.
+        `CaptionedImages`. Each image is a class of its own, so any other image may serve as its
+        mismatched image.
 
     Raises:
-        FileNotFoundError: what is missing, whence it comes and where it goes.
-        ValueError: files that do not fit each other, or that hold no data.
+        FileNotFoundError: A file is missing. The message says where to get it.
+        ValueError: Files are invalid or do not fit each other.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     ready = path / split
     captions = _captions(path, split)
     names, vectors = list(captions), None
@@ -59,7 +67,7 @@ def coco_folder(path, split="train", size=256, embeddings=True):
 
 
 def _captions(path, split):
-    """File name -> captions, in the order of the files' list."""
+    """Returns a dictionary from file name to captions, in the order of the image list."""
     pickled, annotations = (
         path / split / "captions.pickle",
         sorted(path.glob(f"annotations/captions_{split}20*.json")),
@@ -83,7 +91,8 @@ def _captions(path, split):
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
     rule = "{path} must be COCO's captions, whole"
-    content = read_json(annotations[0], rule, shape=dict)  # 2014, the paper's, goes before 2017
+    # 2014, which the paper uses, comes before 2017.
+    content = read_json(annotations[0], rule, shape=dict)
     with reading(annotations[0], rule):
         names = {
             image["id"]: check_name(image["file_name"], annotations[0])
@@ -91,7 +100,9 @@ def _captions(path, split):
         }
         captions = {name: [] for name in names.values()}
         for row in content["annotations"]:
-            captions[names[row["image_id"]]].append(row["caption"].strip())
+            caption = decode(row["caption"], annotations[0]).strip()
+            if caption:
+                captions[names[row["image_id"]]].append(caption)
     captions = {name: lines for name, lines in captions.items() if lines}
     if not captions:
         raise ValueError(f"{annotations[0]} must hold a caption; received none")
@@ -107,13 +118,15 @@ def _files(path, split, names):
     ]
     if not folders:
         raise FileNotFoundError(
-            f"{split}2014/ is missing in {path}; it comes in {split}2014.zip (https://cocodataset.org/#download)"
+            f"{split}2014/ is missing in {path}; it comes in {split}2014.zip "
+            "(https://cocodataset.org/#download)"
         )
     folder = next((folder for folder in folders if (folder / names[0]).is_file()), folders[0])
-    there = {file.name for file in folder.iterdir()}  # for a hundred thousand look-ups
+    there = {file.name for file in folder.iterdir()}  # One listing instead of 100,000 look-ups.
     missing = [name for name in names if name not in there]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing):,} of {len(names):,} captioned images are missing in {folder}, the first {missing[0]}"
+            f"{len(missing):,} of {len(names):,} captioned images are missing in {folder}, "
+            f"the first {missing[0]}"
         )
     return [folder / name for name in names]

@@ -1,5 +1,6 @@
-"""Your own images: a folder with one sub-folder of images a class, or a folder of images where no class is needed."""
+"""A user's own images: a folder with one sub-folder per class, or a folder of images."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,32 +8,42 @@ from PIL import Image, ImageOps
 
 from kerasgan.datasets.image_files import KINDS, find_images, read_image
 from kerasgan.images import from_uint8
+from kerasgan.io.paths import user_path
 
 
-def count_folder(path):
-    """Number of images in a folder and below it, without reading them; None if there is no such folder."""
-    path = Path(path).expanduser()
+def count_folder(path: str | os.PathLike) -> int | None:
+    """Counts the images in a folder and its sub-folders without reading them.
+
+    Returns:
+        The number of images, or `None` if there is no such folder.
+    """
+    path = user_path(path)
     return len(find_images(path)) if path.is_dir() else None
 
 
-def load_folder(path, size=28, channels=1, need_classes=True):
-    """Read the images of a folder into memory.
+def load_folder(
+    path: str | os.PathLike, size: int = 28, channels: int = 1, need_classes: bool = True
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Reads the images of a folder into memory.
 
-    Each image is cropped to its central square and resized to `size` with Pillow's antialiased bicubic filter.
-    `kerasgan.datasets.image_files` says which files are read, and how.
+    Each image is cropped to its central square and resized with Pillow's antialiased bicubic
+    filter. `kerasgan.datasets.image_files` documents which files are read, and how.
 
     Args:
-        path: folder whose sub-folders, in the order of their names, are the classes. Deeper sub-folders belong to the
-            class they are in.
-        size: height and width of the images returned, in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        need_classes: False also admits images beside or without class sub-folders; all images are then one class.
+        path: Path of the folder. Its sub-folders, sorted by name, are the classes. Images in deeper
+            sub-folders belong to the class that contains them.
+        size: Height and width of the returned images in pixels.
+        channels: 1 (grayscale) or 3 (RGB).
+        need_classes: If `False`, the folder may contain images outside of class sub-folders. All
+            images then have the same class.
 
     Returns:
-        images float32 [N, size, size, channels] in [-1, 1]; labels int32 [N]; class_names, a list.
+        `(images, labels, class_names)`: float32 `[N, size, size, channels]` in [-1, 1], int32 `[N]`
+        and a list of names.
 
     Raises:
-        ValueError: no such folder, no class sub-folder, a class without images, or a file that is no image.
+        ValueError: The folder or a class sub-folder is missing, a class has no images, or a file
+            is not an image.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (RGB); received {channels}")
@@ -46,19 +57,22 @@ def load_folder(path, size=28, channels=1, need_classes=True):
     return from_uint8(images), labels, names
 
 
-def class_files(path, need_classes=True):
-    """The image files of a folder with one sub-folder a class, and their classes.
+def class_files(
+    path: str | os.PathLike, need_classes: bool = True
+) -> tuple[list[Path], np.ndarray, list[str]]:
+    """Lists the image files of a folder with one sub-folder per class.
 
     Args:
-        path, need_classes: as of `load_folder`.
+        path: See `load_folder`.
+        need_classes: See `load_folder`.
 
     Returns:
-        files, a list of paths; labels int32 [N]; class_names, a list.
+        `(files, labels, class_names)`: list of paths, int32 `[N]` and list of names.
 
     Raises:
-        ValueError: no such folder, no class sub-folder, or a class without images.
+        ValueError: The folder or a class sub-folder is missing, or a class has no images.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_dir():
         raise ValueError(f"path must be a folder of class sub-folders; received {path}")
     found = find_images(path)
@@ -71,7 +85,7 @@ def class_files(path, need_classes=True):
         raise ValueError(
             f"path must hold one sub-folder of images a class; {path} has no sub-folder"
         )
-    if loose:  # nothing says of which class
+    if loose:  # Their class is unknown.
         found.skipped["images beside the class folders"] = len(loose)
     found.report_skipped()
     names = [folder.name for folder in found.folders]

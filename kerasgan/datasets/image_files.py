@@ -1,15 +1,18 @@
-"""Image files: the one walker that finds them and the one decoder that reads them.
+"""Finds and decodes image files.
 
-Every reader of the package uses these two, so a file is the same image wherever it is read:
-- A folder is searched with all its sub-folders, in the order of the paths. Links to folders are followed; each folder
-  is visited once, so cycles end.
-- Hidden files and folders, what macOS and Windows leave behind, empty files and other formats are skipped and counted.
-- An image is turned as its EXIF orientation says. Transparent parts show `BACKGROUND`. Of an animation, the first frame
-  is read. Grey images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays white; colour
-  images of 16 bits keep their upper 8 bits. Images of floating-point numbers (mode F) are refused: their range is
-  unknown.
-- Pillow is told the formats. Otherwise it chooses the reader by content, and a file `x.png` that is really PostScript
-  starts Ghostscript.
+All readers of the package use `find_images` and `read_image`, so a file always yields the same image:
+
+- Folders are searched recursively, in the order of the paths. Links to folders are followed. Each
+  folder is visited once, so cycles end.
+- Hidden files and folders, system files of macOS and Windows, empty files and other formats are
+  skipped and counted.
+- Images are rotated according to their EXIF orientation. Transparent parts are composited over
+  `BACKGROUND`. The first frame of an animation is read.
+- Grayscale images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays
+  white. Colour images of 16 bits keep their upper 8 bits. Floating-point images (mode F) are
+  refused, because their range is unknown.
+- Pillow may only use the formats in `FORMATS`. Otherwise it would choose the decoder by content,
+  and a PostScript file named `x.png` would start Ghostscript.
 """
 
 import dataclasses
@@ -25,19 +28,21 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import one_line, short_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 KINDS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 BACKGROUND = (255, 255, 255)  # behind transparent parts
+GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
 MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485: from here Pillow itself suspects a decompression bomb
 LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # by macOS, Windows and Synology
 _OPENING = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
 
 
 class UnreadableImage(ValueError):
-    """One image among many cannot be read; the message names it."""
+    """An image cannot be read. The message names it."""
 
 
 # === The walker ===
@@ -45,7 +50,7 @@ class UnreadableImage(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """What `find_images` found.
+    """Result of `find_images`.
 
     Attributes:
         folder: the folder searched.
@@ -71,7 +76,7 @@ class ImageFiles:
         )
 
     def report_skipped(self):
-        """Prints one line about what was skipped, the first time only; nothing where nothing was."""
+        """Prints one line about skipped files, once per folder. Returns `self`."""
         if self.skipped:
             _say_once(str(self))
         return self
@@ -83,7 +88,7 @@ def _say_once(line):
 
 
 def find_images(folder, suffixes=SUFFIXES):
-    """Find the image files in a folder and all its sub-folders.
+    """Finds the image files in a folder and its sub-folders.
 
     Args:
         folder: path of the folder.
@@ -95,7 +100,7 @@ def find_images(folder, suffixes=SUFFIXES):
     Raises:
         ValueError: `folder` is not a folder.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a folder of images must exist; received {folder}")
     files, folders, skipped = [], [], Counter()
@@ -145,7 +150,7 @@ def _kind(entry, suffixes):
 
 
 def check_name(name, where):
-    """The name of a file inside a folder, without `.` and double slashes, or ValueError where it leads outside.
+    """Normalizes the relative path of a file. Raises `ValueError` if it leads out of its folder.
 
     Args:
         name: relative path as a data set gives it.
@@ -168,7 +173,7 @@ def check_name(name, where):
 
 
 def read_image(file, channels=3, inspect=None, name=None):
-    """Read an image file of any mode that the module's description names.
+    """Reads an image file and converts it to grayscale or RGB, see the module documentation.
 
     Args:
         file: path, or a binary file object.
@@ -187,7 +192,8 @@ def read_image(file, channels=3, inspect=None, name=None):
         with _opened(file) as image:
             if inspect:
                 inspect(image)
-            return _plain(ImageOps.exif_transpose(image), channels)
+            raw_mode = _raw_mode(image)
+            return _plain(ImageOps.exif_transpose(image), channels, raw_mode)
     except UnidentifiedImageError:
         reason = f"its content is not {KINDS}"
     except FileNotFoundError:
@@ -205,25 +211,25 @@ def open_rgb(file):
 
 
 def stored_image(file):
-    """The pixels of an image as they are stored, first frame: a Pillow image, loaded. Raises as Pillow does."""
+    """Loads the first frame of an image without any conversion. Raises as Pillow does."""
     with _opened(file) as image:
         image.load()
         return image.copy()
 
 
 def open_frames(file):
-    """A Pillow image, not yet decoded, with its frames: for the package's own animations. Raises as Pillow does."""
+    """Opens an animation without decoding it. Raises as Pillow does."""
     return _opened(file)
 
 
 def stored_size(file):
-    """Width and height from the header, as stored. Raises as Pillow does."""
+    """Reads width and height from the header. Raises as Pillow does."""
     with _opened(file) as image:
         return image.size
 
 
 def decoded_bytes(file):
-    """About how much memory decoding takes; 0 where the header cannot be read, since decoding then fails at once."""
+    """Estimates the memory that decoding takes. 0 if the header cannot be read."""
     try:
         return 8 * math.prod(stored_size(file))  # 4 in Pillow, 3 in NumPy
     except Exception:
@@ -243,7 +249,29 @@ def _opened(file):
     return image
 
 
-def _plain(image, channels):
+def on_background(pixels: np.ndarray) -> np.ndarray:
+    """Composites RGBA pixels over `BACKGROUND`, as files with transparency are read.
+
+    Args:
+        pixels: uint8 `[..., 4]`.
+
+    Returns:
+        uint8 `[..., 3]`.
+    """
+    alpha = pixels[..., 3:].astype("uint32")
+    background = np.array(BACKGROUND, "uint32")
+    mixed = pixels[..., :3] * alpha + background * (255 - alpha)
+    return ((mixed + 127) // 255).astype("uint8")
+
+
+def _raw_mode(image):
+    """Pillow's name of the format of the stored pixels, such as `"L;4"`, before decoding."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else None
+    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _plain(image, channels, raw_mode=None):
     """A Pillow image of any mode -> mode L or RGB, transparent parts on `BACKGROUND`."""
     mode = "L" if channels == 1 else "RGB"
     if image.mode == "F":
@@ -263,6 +291,10 @@ def _plain(image, channels):
         image = Image.fromarray(((values + 128) // 257).astype("uint8"))
         if alpha:
             image.putalpha(alpha)
+    if image.mode == "L" and isinstance(image.info.get("transparency"), int):
+        # Pillow scales the pixels of 2 and 4 bits to 8 bits, but not the transparent value.
+        if factor := GREY_SCALES.get(raw_mode):
+            image.info["transparency"] *= factor
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         premultiplied = {"La": "LA", "RGBa": "RGBA"}
         image = image.convert(premultiplied.get(image.mode, image.mode)).convert("RGBA")

@@ -1,9 +1,11 @@
-"""Images to be scored, from wherever they are: uint8 RGB batches, in one order, without all of them in memory.
+"""Streams images from files, arrays, data sets or models as uint8 RGB batches for evaluation.
 
-Nothing is converted, cropped, resized or rounded here without being asked for, since each moves a score. Differences
-from the programs that compute FID (pytorch-fid, torch-fidelity, clean-fid):
-- grey images and transparency are refused, or converted on request; there, Pillow converts them unasked;
-- images of different sizes are refused, or allowed on request; there, they stop a batch half-way or pass in silence.
+Images are not converted, cropped, resized or rounded by default, since each of these changes a score.
+Differences from pytorch-fid, torch-fidelity and clean-fid:
+
+- Grayscale and transparent images are refused unless `convert=True`. The other programs convert
+  them silently.
+- Images of different sizes are refused unless `mixed_sizes=True`.
 """
 
 import dataclasses
@@ -24,28 +26,28 @@ from kerasgan.datasets.image_files import (
     UnreadableImage,
     decoded_bytes,
     find_images,
+    on_background,
     read_image,
 )
 from kerasgan.images import to_uint8
 from kerasgan.io.arrays import Arrays, array_header, load_npy, load_npz
 from kerasgan.io.hdf5 import Dataset, open_hdf5
 from kerasgan.io.limits import FLOOR, MIB, LimitExceededError
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 FILES = (".npz", ".npy", ".h5", ".hdf5")
 BLOCK = 64  # images of an array at a time
 AHEAD = 16  # files that are decoded before they are needed, at most
 BYTES = 2**28  # that these and a batch may take, where one image does not take more
-SAMPLES_PER_SEED = (
-    500  # images that a model draws from one seed: part of what they are, so not a setting
-)
+SAMPLES_PER_SEED = 500  # Images per seed. Changing it would change the images.
 WHOLE = "{path} cannot be read"
 WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """What `image_source` makes; iterated, it gives batches of 32.
+    """Result of `image_source`. Iterating over it yields batches of 32 images.
 
     Attributes:
         name: for messages and protocols.
@@ -98,7 +100,7 @@ class ImageSource:
             yield np.concatenate(held)
 
     def fingerprint(self):
-        """Says which images these are: a checksum of their content, or None where they are made on the go."""
+        """Returns a checksum of the images, or `None` if they are generated."""
         return None if self.content is None else f"{self.content()} {self.count} {self.convert}"
 
     def _checked(self):
@@ -120,7 +122,7 @@ class ImageSource:
 def image_source(
     images, *, count=None, key=None, convert=False, mixed_sizes=False, seed=0, fingerprint=None
 ):
-    """Images to be scored, ready to be streamed.
+    """Prepares images for streaming.
 
     Args:
         images: one of
@@ -137,7 +139,7 @@ def image_source(
         key: of a file; by default `images`, else the largest of `output_64`, `output_128` ... (zoo.sample, and the
             notes' samples), else `arr_0`.
         convert: make grey images RGB, three equal channels, and put transparent files on white (also CMYK and
-            palettes, by Pillow); of RGBA arrays the fourth channel is dropped. False refuses them.
+            palettes, by Pillow), as well as RGBA arrays. False refuses them.
         mixed_sizes: admit images of different sizes; each batch is of one.
         seed: of a model's latents.
         fingerprint: what names these images among all others, for the cache, where they are made on the go; files and
@@ -153,7 +155,7 @@ def image_source(
     if isinstance(images, ImageSource):
         found = images  # `count` may be made smaller; the rest is what it was made with
     elif isinstance(images, (str, Path)):
-        path = Path(images).expanduser()
+        path = user_path(images)
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)
@@ -306,7 +308,7 @@ def _npz(path, key):
 
 
 def _rows_at_once(shape):
-    """How many images are read at once: `BLOCK`, fewer where they are large."""
+    """Returns the number of images per read: `BLOCK`, or fewer if they are large."""
     size = math.prod(shape[1:])
     if size > FLOOR:
         raise LimitExceededError(f"an image of {size:,} bytes is larger than {FLOOR:,}")
@@ -342,7 +344,7 @@ def _rows(where, open_file, load):
 
 
 def _key(path, names, key):
-    """The name of the images among those that a file holds."""
+    """Selects the array of images among the names in a file."""
     if key is None:
         sized = sorted(
             (name for name in names if re.fullmatch(r"output_\d+", name)),
@@ -358,7 +360,8 @@ def _key(path, names, key):
 def _checksum_of_files(folder, files):
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
+        line = f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # Names need not be UTF-8.
         with open(file, "rb") as content:
             while part := content.read(1 << 20):
                 digest.update(part)
@@ -428,7 +431,9 @@ def _once(iterator):
 
 def _model(model, count, seed):
     if count is None:
-        raise ValueError("count must say how many images the model is to draw; received None")
+        raise ValueError(
+            "count must be the number of images to sample from the model; received None"
+        )
     if "n" not in inspect.signature(model.sample).parameters:
         what = type(model).__name__
         raise ValueError(
@@ -458,4 +463,6 @@ def _rgb(block, convert, where):
     if block.shape[3] != 3 and not convert:
         kind = "grey" if block.shape[3] == 1 else "RGBA"
         raise ValueError(f"images must be RGB, or convert=True; received {kind} in {where}")
-    return np.repeat(block, 3, axis=3) if block.shape[3] == 1 else block[..., :3]
+    if block.shape[3] == 1:
+        return np.repeat(block, 3, axis=3)
+    return block if block.shape[3] == 3 else on_background(block)

@@ -1,18 +1,18 @@
-"""Pickles of numbers and text, read so that nothing in them runs: numpy arrays, builtin containers, and nothing else.
+"""Reads pickles of numbers, text, NumPy arrays and builtin containers without running any code.
 
-A pickle is a program. `kerasgan.io.pickle_reader` builds what it describes without running it.
+A pickle is a program. `kerasgan.io.pickle_reader` interprets its data opcodes only.
 """
 
 import mmap
 import os
-from pathlib import Path
 
+from kerasgan.io.paths import user_path
 from kerasgan.io.pickle_reader import UnsafePickleError, read_pickle
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
 
 def load_pickle(path, kind=object, encoding="latin1"):
-    """Read a pickle of numpy arrays, numbers, text, lists, tuples, dictionaries and sets.
+    """Reads a pickle of NumPy arrays, numbers, text, lists, tuples, dictionaries and sets.
 
     Args:
         path: the file, of any protocol, written by Python 2 or 3.
@@ -24,7 +24,8 @@ def load_pickle(path, kind=object, encoding="latin1"):
         ValueError: the file is cut short, no pickle, or holds something else than `kind`.
         OSError: no such file.
     """
-    with Path(path).open("rb") as file:
+    path = user_path(path)
+    with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         with reading(path, "a pickle of data must be whole"):
             try:

@@ -1,7 +1,7 @@
-"""Captioned images, prepared once by TensorFlow Datasets: shards of records that load fast, and are whole or not there.
+"""Captioned images that are prepared once, as records of TensorFlow Datasets that load fast.
 
 `prepare` writes `<data_dir>/kerasgan_<name>/1.0.0`, which `tfds.load("kerasgan_<name>", data_dir=…)` reads as well.
-`load_prepared` gives the images back in the order of their source, and starts no TensorFlow.
+`load_prepared` returns the images in the order of their source, without starting TensorFlow.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +19,8 @@ import numpy as np
 from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.image_files import UnreadableImage, read_image, stored_size
 from kerasgan.datasets.tfds_folder import RULE, builder_in
+from kerasgan.io.dataset_names import with_current_names
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
@@ -27,11 +28,11 @@ VERSION = "1.0.0"
 
 def data_folder(data_dir=None):
     """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return user_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def prepared_folder(name, data_dir=None):
-    """Where the data set of that name is, or would be."""
+    """Returns the folder of the prepared data set of that name."""
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ValueError(
             f"a data set's name must be small letters, digits and underscores; received {name!r}"
@@ -40,12 +41,12 @@ def prepared_folder(name, data_dir=None):
 
 
 def read_origin(folder):
-    """What a prepared data set was made from, as `prepare` was told."""
-    return read_json(folder / "metadata.json", RULE, shape=dict)
+    """Returns the `origin` that was passed to `prepare`."""
+    return with_current_names(read_json(folder / "metadata.json", RULE, shape=dict))
 
 
 def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
-    """Write a data set of captioned images: all of it, or nothing. What an earlier, killed run left is taken away.
+    """Writes a data set of captioned images atomically. Deletes leftovers of killed runs.
 
     Args:
         name: of the data set.
@@ -253,7 +254,7 @@ def count_prepared(name, split="train", data_dir=None):
 
 
 class Records(Sequence):
-    """The images of one split of a TFDS folder, by index: uint8 [H, W, 3], decoded when asked for."""
+    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, decoded on access."""
 
     def __init__(self, folder, split):
         import tensorflow_datasets as tfds
@@ -300,12 +301,12 @@ class Records(Sequence):
         )
 
     def size(self, index):
-        """Width and height of an image, as its header says."""
+        """Returns width and height of an image from its header."""
         with reading(self.folder, RULE):
             return stored_size(io.BytesIO(self._record(index)["image"]))
 
     def row(self, index):
-        """All of a record but its images."""
+        """Returns all features of a record except its images."""
         return {key: value for key, value in self._record(index).items() if key not in self.images}
 
     def _record(self, index):

@@ -14,8 +14,6 @@ Difference from StackGAN's preparation of the photographs: there `scipy.misc.imr
 crop to 0..255; here it stays as photographed.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from kerasgan.datasets.captioned import CaptionedImages
@@ -23,6 +21,7 @@ from kerasgan.datasets.image_files import check_name
 from kerasgan.datasets.lazy_images import LazyImages, open_rgb, resized
 from kerasgan.datasets.pickles import load_pickle
 from kerasgan.datasets.text_files import decode, read_lines
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 NAMES, CLASSES, EMBEDDINGS = (
@@ -53,7 +52,7 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
         FileNotFoundError: which files are missing, whence they come and where they go.
         ValueError: a file that is short, does not fit the others, or holds no data.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     folder = path / split
     needed = [NAMES, CLASSES] + [EMBEDDINGS] * embeddings
     missing = [name for name in needed if not (folder / name).is_file()]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kerasgan.io.limits import MIB, LimitExceededError
-from kerasgan.io.reading import read_json, reading
+from kerasgan.io.reading import json_parts, read_json, reading
 
 PLACE = "tensorflow_datasets.core.features."
 FEATURES = {
@@ -51,13 +51,8 @@ def builder_in(folder):
 
 
 def _check_features(description, folder):
-    waiting = [description]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            waiting.extend(part.values())
+    for part in json_parts(description):
+        if isinstance(part, dict):
             for key in ("pythonClassName", "type"):
                 if isinstance(part.get(key), str) and part[key] not in FEATURES:
                     known = "plain features of TensorFlow Datasets"

@@ -9,12 +9,12 @@ import mmap
 import os
 import pickle
 import zipfile
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kerasgan.io.limits import LimitExceededError, check_stored
+from kerasgan.io.paths import user_path
 from kerasgan.io.pickle_reader import DATA, Function, Name, UnsafePickleError, read_pickle
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
@@ -112,7 +112,7 @@ def load_torch_file(path):
         ValueError: the file is cut short or is none of PyTorch's.
         OSError: no such file.
     """
-    path = Path(path)
+    path = user_path(path)
     with path.open("rb") as file, reading(path, "a PyTorch file must be whole"):
         size = os.fstat(file.fileno()).st_size
         try:

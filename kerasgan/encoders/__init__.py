@@ -1,4 +1,7 @@
-"""Encoders of text and images."""
+"""Text and image encoders.
+
+A text encoder is a callable from a list of N captions to embeddings, float32 `[N, D]`.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 
 from kerasgan.io.limits import Budget, check_stored
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 HEADER = 10_000  # bytes
@@ -67,6 +68,7 @@ def read_array(file, size, what="the array"):
 
 def load_npy(path, rule="a file of an array must be whole", kind=ValueError):
     """The array in a file *.npy; errors are one line that says the rule and names the file."""
+    path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         return read_array(file, os.fstat(file.fileno()).st_size)
 
@@ -102,6 +104,7 @@ class Arrays:
 
 def load_npz(path, names=None, rule="a file of arrays must be whole", kind=ValueError):
     """The arrays in a file *.npz: those of `names` that are there, or all. Errors as of `load_npy`."""
+    path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         arrays = Arrays(file)
         return {name: arrays[name] for name in arrays.members if names is None or name in names}

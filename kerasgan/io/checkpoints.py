@@ -18,7 +18,6 @@ import importlib.metadata
 import json
 import math
 import os
-import pathlib
 import pkgutil
 import re
 import types
@@ -27,11 +26,12 @@ import warnings
 import keras
 import numpy as np
 
-from kerasgan import losses
-from kerasgan import ops as operations
+from kerasgan import losses, ops as operations
 from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
+from kerasgan.io.dataset_names import with_current_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading, reason
 
 WHOLE = "a checkpoint must be whole and of this package"
@@ -41,14 +41,15 @@ _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is absent, damaged, foreign or of another model: one line that says which."""
+    """A checkpoint is missing, damaged, of another format or of another model."""
 
 
 def _in_one_line(function):
-    """A function of a file, or of several, whose errors are `CheckpointError`s of one line."""
+    """Decorator for functions that read a file: errors become `CheckpointError`s of one line."""
 
     @functools.wraps(function)
     def read(path, *arguments, **options):
+        path = user_path(path)
         with reading(path, WHOLE, CheckpointError):
             return function(path, *arguments, **options)
 
@@ -59,7 +60,7 @@ def _in_one_line(function):
 
 
 def file_name(run, dataset, size, letter, epoch):
-    """The name of one checkpoint file, `<run>_<dataset>_<size>_<letter>_epoch_<epoch>.h5`.
+    """Returns the name of a file, `<run>_<dataset>_<size>_<letter>_epoch_<epoch>.h5`.
 
     Args:
         run, dataset: names of letters, digits, `_`, `.` and `-`.
@@ -76,23 +77,23 @@ def file_name(run, dataset, size, letter, epoch):
 
 
 def latest(folder, letter="G", run=None):
-    """The file of the newest epoch of one network in a folder (of one run, if named), or None."""
+    """Returns the file of one network's newest epoch in a folder, or `None`."""
     found = _listed(folder, letter, run)
     return found[-1][1] if found else None
 
 
 def epochs(folder, letter, *, run, dataset, size):
-    """The epochs of which a folder holds one network's file of a run."""
+    """Returns the set of epochs for which a folder holds a network's file of a run."""
     prefix = f"{run}_{dataset}_{size}"
     found = (
-        _NAME.fullmatch(path.name) for path in pathlib.Path(folder).glob(f"{prefix}_{letter}_*.h5")
+        _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")
     )
     return {int(match["epoch"]) for match in found if match and match["prefix"] == prefix}
 
 
 def _listed(folder, letter, run=None):
-    """[(epoch, path)] of one letter, oldest epoch first. More than one run is an error: which one is meant?"""
-    found = [(_NAME.fullmatch(path.name), path) for path in pathlib.Path(folder).glob("*.h5")]
+    """Returns sorted `(epoch, path)` of one letter. Raises if the folder holds several runs."""
+    found = [(_NAME.fullmatch(path.name), path) for path in user_path(folder).glob("*.h5")]
     found = [(match, path) for match, path in found if match and match["letter"] == letter]
     if run is not None:
         found = [(match, path) for match, path in found if match["prefix"].startswith(f"{run}_")]
@@ -105,7 +106,7 @@ def _listed(folder, letter, run=None):
 
 
 def sibling(path, letter):
-    """The file of another network of the same epoch, or of the same preset."""
+    """Returns the file of another network of the same epoch or preset."""
     match = _NAME.fullmatch(path.name)
     return path.with_name(
         f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5" if match else f"{letter}.h5"
@@ -113,8 +114,8 @@ def sibling(path, letter):
 
 
 def check_folder(folder):
-    """Makes the folder, and raises `CheckpointError` if nothing can be written there: call it before training."""
-    folder = pathlib.Path(folder)
+    """Creates the folder. Raises `CheckpointError` if it is not writable."""
+    folder = user_path(folder)
     try:
         files.make_folder(folder)
         probe = folder / f".write-{os.getpid()}"
@@ -163,7 +164,7 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
 
 @_in_one_line
 def load_network(path):
-    """Rebuilds the network of a file. Returns `(network, info)`; see `read_info`."""
+    """Loads the network of a file. Returns `(network, info)`; see `read_info`."""
     header, values = _read(path)
     network = _rebuilt(path, header, "network", values)
     _check(path, values, network.variables, network.name)
@@ -173,7 +174,7 @@ def load_network(path):
 
 @_in_one_line
 def load_weights(path, network, letter=None):
-    """Gives a built network the weights of a file, all or none; `letter` is checked if named. Returns the info."""
+    """Loads the weights of a file into a built network. Checks `letter` if given. Returns the info."""
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
         raise CheckpointError(f"{path} must hold the network {letter}; it holds {header['letter']}")
@@ -190,6 +191,7 @@ def load_model(*paths):
     not given have fresh weights, and their letters are the model's `not_loaded` until it is trained, which warns of
     them. The model is not compiled. Returns `(model, info)`.
     """
+    paths = [user_path(path) for path in paths]
     read = [(path, *_read(path)) for path in paths]
     model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
     networks, pairs = model.checkpoint_networks(), []
@@ -205,11 +207,14 @@ def load_model(*paths):
     for pair in pairs:
         _assign(*pair)
     model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
-    return model, _info(read[0][1])
+    info = _info(read[0][1])
+    if hasattr(model, "use_file_info"):
+        model.use_file_info(info)
+    return model, info
 
 
 def load_sampling_model(path, letters=None):
-    """Rebuilds the whole model from a network's file and those beside it of the same epoch.
+    """Loads a model from one network's file and the other files that sampling needs.
 
     Args:
         path: a file of one network.
@@ -218,7 +223,7 @@ def load_sampling_model(path, letters=None):
     Returns:
         `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     model, info = load_model(path)
     wanted = letters or getattr(model, "sampling_letters", tuple)()
     others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
@@ -232,18 +237,18 @@ def load_sampling_model(path, letters=None):
 
 @_in_one_line
 def read_info(path):
-    """What a file says of itself, without reading its weights.
+    """Reads the information stored in a file, without its weights.
 
     Returns:
-        A dictionary: what was given as `info`, and `letter`, `epoch`, `network` and `model` (class names, or None),
-        `sha256`.
+        The `info` dictionary passed to `save_network`, with `letter`, `epoch`, `network` and
+        `model` (class names or `None`) and `sha256` added.
     """
     return _info(_read(path, weights=False)[0])
 
 
 @_in_one_line
 def verify(path):
-    """Reads a whole file and compares its checksum. Returns the info, or raises `CheckpointError`."""
+    """Reads a file completely and verifies its checksum. Returns the info."""
     return _info(_read(path)[0])
 
 
@@ -270,7 +275,7 @@ def save(
     """
     if keep is not None and keep < 1:
         raise ValueError(f"keep must be at least 1 (the epoch just saved) or None; received {keep}")
-    folder, networks = pathlib.Path(folder), model.checkpoint_networks()
+    folder, networks = user_path(folder), model.checkpoint_networks()
     path = folder / file_name(run, dataset, size, RESUME, epoch)
     info = {"run": run, "dataset": dataset, "size": size, **(info or {})}
     rest = _values(_remaining(model, networks))
@@ -348,28 +353,28 @@ def resume(folder, model, run=None):
 
 
 def prune(folder, *, run, dataset, size, keep):
-    """Deletes the files of a run's epochs but those for which `keep(epoch)` is true."""
-    for path in pathlib.Path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
+    """Deletes the files of a run, except for epochs where `keep(epoch)` is true."""
+    for path in user_path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
         match = _NAME.fullmatch(path.name)
         if match and match["prefix"] == f"{run}_{dataset}_{size}" and not keep(int(match["epoch"])):
             path.unlink(missing_ok=True)
 
 
 def mark_best(folder, path, metric, value):
-    """Notes in `best.json` which network file is the best so far, and by what."""
-    path = pathlib.Path(path)
+    """Records the best network file so far, its metric and value in `best.json`."""
+    path = user_path(path)
     note = dict(
         file=path.name,
         epoch=int(_NAME.fullmatch(path.name)["epoch"]),
         metric=metric,
         value=float(value),
     )
-    side_files.write_json(pathlib.Path(folder) / "best.json", note)
+    side_files.write_json(user_path(folder) / "best.json", note)
 
 
 def best(folder):
-    """What `mark_best` noted, a dictionary of `file`, `epoch`, `metric` and `value`; None if nothing or damaged."""
-    return side_files.read_or_default(pathlib.Path(folder) / "best.json", _best)
+    """Returns the content of `best.json` (file, epoch, metric, value), or `None`."""
+    return side_files.read_or_default(user_path(folder) / "best.json", _best)
 
 
 def _best(path):
@@ -390,7 +395,7 @@ def _best(path):
 
 
 def _remaining(model, networks):
-    """The variables of the model and its optimizers that the network files do not hold, each once, in order."""
+    """Returns the variables of model and optimizers that are not in network files."""
     if model.optimizer is None:
         raise CheckpointError(
             "a model must be compiled before it is saved or resumed; received one that is not"
@@ -490,7 +495,7 @@ def _rebuilt(path, header, which, values):
             if not isinstance(rebuilt, keras.Model):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")
             return rebuilt
-    except Exception as error:  # whatever a constructor may raise
+    except Exception as error:  # Constructors raise many types of exceptions.
         raise CheckpointError(
             f"{path} holds a {name} that cannot be rebuilt: {reason(error)}"
         ) from error
@@ -513,7 +518,7 @@ def _import_modules(config):
             try:
                 importlib.import_module(module)
             except ImportError:
-                pass  # rebuilding says which class is missing
+                pass  # Deserialization reports the missing class.
         config = list(config.values())
     if isinstance(config, list):
         for part in config:
@@ -535,7 +540,7 @@ def _info(header):
         return parse_json(text, "its configuration")["class_name"] if text else None
 
     return {
-        **parse_json(header["info"]),
+        **with_current_names(parse_json(header["info"])),
         "letter": header["letter"],
         "epoch": int(header["epoch"]),
         "network": class_name(header["network"]),
@@ -556,7 +561,7 @@ def _write(path, header, values):
     _check_finite(
         path, [(name, value) for name, value in values if not callback_state.is_state(name)]
     )
-    path = pathlib.Path(path)
+    path = user_path(path)
     header = dict(format=FORMAT, version=VERSION, **header)
     checksum = _checksum(header, values)
 
@@ -575,7 +580,7 @@ def _write(path, header, values):
 
 def _read(path, weights=True):
     """`(header, [(path, array)])` of a file whose format, version and checksum are right."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise CheckpointError(f"a checkpoint must be an existing file; received {path}")
     if not is_hdf5(path):

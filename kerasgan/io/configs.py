@@ -14,7 +14,7 @@ import time
 import keras
 
 from kerasgan.io.limits import SECONDS, LimitExceededError
-from kerasgan.io.reading import one_line
+from kerasgan.io.reading import json_parts, one_line
 
 WEIGHTS = 2**26  # that any configuration may have
 TIMES = 16  # a model has more networks than the one in a file: so many times the file's weights
@@ -77,19 +77,29 @@ def _kinds():
 
 def check_config(config):
     """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but registered and Keras' own classes."""
-    waiting = [config]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            waiting.extend(part.values())
+    for part in json_parts(config):
+        if isinstance(part, dict):
+            if part.get("inbound_nodes"):
+                _check_nodes(part["inbound_nodes"])
             if "class_name" in part:
                 _check_name(part)
             if isinstance(part.get("dtype"), str) and "value" in part:
                 _check_dtype(part["dtype"])
         elif isinstance(part, str) and part in ("__lambda__", "__typespec__"):
             raise UnsafeConfigError(f"a configuration must name no {part}")
+
+
+def _check_nodes(nodes):
+    """Raises if an inbound node has constants but no Keras tensor: Keras would compute it at once.
+
+    The result of such a call can be arbitrarily large, for example for `keras.ops.tile`.
+    """
+    for node in nodes if isinstance(nodes, list) else [nodes]:
+        names = {str(part.get("class_name")) for part in json_parts(node) if isinstance(part, dict)}
+        if isinstance(node, dict) and "__keras_tensor__" not in names:
+            raise UnsafeConfigError(
+                "a configuration must call layers on tensors of its model; received constants only"
+            )
 
 
 def _check_name(part):

@@ -1,17 +1,17 @@
-"""Export of models that are written as classes: Keras asks such a model to be called first, ours know their inputs."""
+"""Export of subclassed models that were not called yet. Keras alone requires a first call."""
 
 import keras
 
 
 class ExportableModel(keras.Model):
-    """A `keras.Model` that says in `call_inputs` what it is called with, so it can be exported before a first call."""
+    """A `keras.Model` that declares its inputs in `call_inputs`, so `export` works at once."""
 
     def call_inputs(self):
-        """The inputs of `call` as Keras tensors or `keras.InputSpec`s, one or a list; None where nothing is drawn."""
+        """Inputs of `call` as Keras tensors or `InputSpec`s. `None` if the model does not sample."""
         return None
 
     def exported(self):
-        """The model that `export` hands to Keras: this one, or a smaller one of the same `call`."""
+        """Model that `export` passes to Keras: this one, or a smaller one with the same `call`."""
         return self
 
     def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
@@ -41,7 +41,7 @@ class ExportableModel(keras.Model):
 
 
 class SamplingModel(keras.Model):
-    """`draw`, and the one network that it needs: a whole model would bring its discriminators and optimizers along."""
+    """A model with one network and its sampling function, without discriminators or optimizers."""
 
     def __init__(self, network, draw):
         super().__init__()

@@ -402,6 +402,7 @@ class Dataset(_Object):
         if self.nbytes == 0 and max(self.shape) > 2**40:
             raise LimitExceededError("a dataset's shape is absurd")
         self.chunks = self._index = None
+        self._charged = set()  # Offsets of the chunks that are counted.
         self._layout(layout)
         self.stored = self.chunks is None
 
@@ -502,6 +503,10 @@ class Dataset(_Object):
         if offsets not in self._places():
             raise ValueError("a dataset lacks a part of its data")
         address, size, mask = self._places()[offsets]
+        # Index entries may share one compressed stream, so each chunk counts, when first read.
+        if offsets not in self._charged:
+            self._charged.add(offsets)
+            self.file.budget.unpack(self._chunk_bytes, "a dataset's chunks")
         data = self.file.at(address, size)
         for index, number in reversed([*enumerate(self._filters)]):
             if mask >> index & 1:
@@ -522,8 +527,6 @@ class Dataset(_Object):
         if self.stored:  # no two datasets share their bytes
             check_stored(self.nbytes, self.file.left, "a dataset")
             self.file.left -= self.nbytes
-        else:
-            self.file.budget.unpack(self.nbytes, "a dataset")
         if not self.shape:
             return self._plain(0, self.nbytes).reshape(())[()]
         return self.rows(0, self.shape[0])

@@ -9,6 +9,7 @@ import keras
 from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.hdf5 import count_values, is_hdf5, open_hdf5, rewrite_hdf5
 from kerasgan.io.limits import Budget, check_stored
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -24,7 +25,7 @@ def load_keras_file(path):
             allows; one line with the file's name.
         OSError: no such file.
     """
-    path = Path(path)
+    path = user_path(path)
     with open(path, "rb"):
         pass
     with (

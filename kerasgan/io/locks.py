@@ -13,6 +13,8 @@ import pathlib
 import platform
 
 from kerasgan.io import files
+from kerasgan.io.paths import user_path
+from kerasgan.io.reading import parse_json
 
 try:
     import fcntl
@@ -52,7 +54,7 @@ def _owner():
 
 def _recorded(path):
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text(), "the lock")
         return {
             "host": str(found["host"]),
             "boot": str(found["boot"]),
@@ -180,7 +182,7 @@ def _take_by_record(folder, path):
 
 def release(folder):
     """Gives back one `acquire`; the last one deletes the file."""
-    key = os.path.realpath(folder)
+    key = os.path.realpath(user_path(folder))
     held = _held.get(key)
     if held is None or held[2] != os.getpid():  # a child's copy of its parent's
         return

@@ -340,6 +340,12 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
             )
             raise ValueError(f"the pickle calls a {told}")
         try:
+            for argument in arguments:
+                # The call copies its arguments, and a memoized argument can be passed many times.
+                if isinstance(argument, (bytes, bytearray, str)):
+                    budget.unpack(len(argument), "the pickle")
+                elif isinstance(argument, (list, tuple)):
+                    budget.take(len(argument), "the pickle")
             return function.make(*arguments)
         except TypeError:
             raise ValueError(f"{function.name} is given something else than it takes") from None

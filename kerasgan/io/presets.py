@@ -8,6 +8,7 @@ the folders of `kerasgan/io/presets/`. A text encoder's holds `T.h5` (and `V.h5`
 import pathlib
 
 from kerasgan.io import checkpoints, files
+from kerasgan.io.paths import user_path
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
 # Former name -> present name of a shipped preset.
@@ -78,7 +79,7 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
         info: a dictionary that JSON can hold: dataset, size, epoch, scores ...
         dtype: of the weights on the disk, `"float16"` or `"float32"`.
     """
-    folder, networks, info = pathlib.Path(folder), model.checkpoint_networks(), dict(info or {})
+    folder, networks, info = user_path(folder), model.checkpoint_networks(), dict(info or {})
     kind = next(kind for kind in KINDS if kind in networks)
     if kind not in letters or set(letters) - set(networks):
         raise ValueError(
@@ -113,7 +114,7 @@ def card(name_or_folder):
 def find(name_or_folder):
     """The folder of a preset."""
     name_or_folder = ALIASES.get(str(name_or_folder), name_or_folder)
-    for folder in (SHIPPED / str(name_or_folder), pathlib.Path(name_or_folder)):
+    for folder in (SHIPPED / str(name_or_folder), user_path(name_or_folder)):
         if any((folder / f"{kind}.h5").is_file() for kind in KINDS):
             return folder
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.ops.conv3x3 import conv3x3, doubled_conv3x3
+from kerasgan.ops.conv3x3 import conv3x3, upsample_conv3x3
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -53,7 +53,7 @@ class ReflectionConv2D(layers.Conv2D):
 class UpsampleConv2D(ReflectionConv2D):
     """`UpSampling2D` (nearest), then `ReflectionConv2D` of 3 x 3: [N, H, W, C] -> [N, 2 H, 2 W, filters].
 
-    Same weights and numbers, at less than half the arithmetic: see `ops.conv3x3.doubled_conv3x3`.
+    Same weights and numbers, at less than half the arithmetic: see `ops.conv3x3.upsample_conv3x3`.
     """
 
     def __init__(self, filters, kernel_size=3, **arguments):
@@ -62,7 +62,7 @@ class UpsampleConv2D(ReflectionConv2D):
             raise ValueError(f"kernel_size must be 3; received {self.kernel_size}")
 
     def convolved(self, maps, kernel):
-        return doubled_conv3x3(maps, kernel)
+        return upsample_conv3x3(maps, kernel)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

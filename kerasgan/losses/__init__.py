@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kerasgan.losses.classes import (
         class_discriminator_loss as class_discriminator_loss,
         class_generator_loss as class_generator_loss,
-        noted_class_discriminator_loss as noted_class_discriminator_loss,
+        fake_weighted_class_discriminator_loss as fake_weighted_class_discriminator_loss,
         smoothed_class_discriminator_loss as smoothed_class_discriminator_loss,
     )
     from kerasgan.losses.distributions import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from kerasgan.losses.variational import (
         bernoulli_log_likelihood as bernoulli_log_likelihood,
         negative_elbo as negative_elbo,
-        normal_divergence as normal_divergence,
+        normal_kl_divergence as normal_kl_divergence,
     )
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -66,7 +66,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.losses.classes": (
             "class_discriminator_loss",
             "class_generator_loss",
-            "noted_class_discriminator_loss",
+            "fake_weighted_class_discriminator_loss",
             "smoothed_class_discriminator_loss",
         ),
         "kerasgan.losses.distributions": (
@@ -92,7 +92,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.losses.variational": (
             "bernoulli_log_likelihood",
             "negative_elbo",
-            "normal_divergence",
+            "normal_kl_divergence",
         ),
     },
 )

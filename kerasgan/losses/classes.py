@@ -36,7 +36,7 @@ def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def noted_class_discriminator_loss(real_logits, fake_logits, labels):
+def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
     """The training notes' "smoothing": 0.9 on the fake class. It is 0.9 times the fakes' cross-entropy: a weight."""
     return _cross_entropy(real_logits, labels) + 0.9 * _cross_entropy(
         fake_logits, _fake(fake_logits)

@@ -9,7 +9,7 @@ Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
 
 from keras import ops
 
-KINDS = ("real", "wrong", "fake")
+KINDS = ("real", "mismatched", "fake")
 LOSSES = ("least_squares", "logistic")
 
 
@@ -18,7 +18,7 @@ def squared_error(logits, target):
     return ops.mean(ops.square(logits - target))
 
 
-def verdict(logits, real, loss="least_squares"):
+def adversarial_loss(logits, real, loss="least_squares"):
     """What logits of one head lose that should say real, or fake: their squared distance from 1 or 0, or the
     cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A scalar."""
     if loss == "logistic":
@@ -46,12 +46,20 @@ def unconditional_loss(real, wrong, fake, loss="least_squares"):
 
 def pair_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `matching_aware_loss`."""
-    return verdict(logits, True, loss) if kind == "real" else verdict(logits, False, loss) / 2.0
+    return (
+        adversarial_loss(logits, True, loss)
+        if kind == "real"
+        else adversarial_loss(logits, False, loss) / 2.0
+    )
 
 
 def image_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `unconditional_loss`."""
-    return verdict(logits, False, loss) if kind == "fake" else verdict(logits, True, loss) / 2.0
+    return (
+        adversarial_loss(logits, False, loss)
+        if kind == "fake"
+        else adversarial_loss(logits, True, loss) / 2.0
+    )
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from kerasgan.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from kerasgan.models.conditional_gan import (
+        ConditionalGAN as ConditionalGAN,
+    )
     from kerasgan.models.conditional_vae import (
         ConditionalVAE as ConditionalVAE,
     )
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "kerasgan.models.conditional_gan": ("ConditionalGAN",),
         "kerasgan.models.conditional_vae": ("ConditionalVAE",),
         "kerasgan.models.coopnet": ("CoopNet",),
         "kerasgan.models.hdgan": ("HDGAN",),

@@ -293,7 +293,7 @@ class ConditionalGAN(AdversarialModel):
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            training: Whether to augment, and to use the batch statistics of batch normalization.
+            training: Boolean, whether to augment and to use batch statistics.
 
         Returns:
             Logits `[N, 1]` (or `[N, classes + 1]`, see `MnistGAN`) and features `[N, F]`.

@@ -2,8 +2,8 @@
 
 The training notes implement parts of Salimans et al., 2016, "Improved Techniques for Training
 GANs" (https://arxiv.org/abs/1606.03498). The generator consists of transposed convolutions. The
-discriminator is deliberately small. It has K + 1 classes (ten digits and "fake") and sees minibatch
-discrimination features besides its own.
+discriminator is deliberately small. It has K + 1 classes (ten digits and "fake"), and minibatch
+discrimination compares the images of a batch.
 
 **Differences from the training notes** (`MnistGAN(reproduce_training_notes=True)` has none of them)
 - Minibatch discrimination compares the whole batch and no sample with itself, as in the paper. The
@@ -15,7 +15,7 @@ discrimination features besides its own.
   the moving averages mix real images and fakes.
 - One-sided label smoothing follows the paper: 0.1 of the real label moves to "fake". The training
   notes multiply the fake loss by 0.9 instead.
-- The discriminator sees all pixels. In the training notes a stride of 2 over 27 pixels drops the
+- The discriminator covers all pixels. In the training notes a stride of 2 over 27 pixels drops the
   last row and column, and these stay bright in generated images.
 - Both players use the same fakes, which saves one forward pass of the generator.
 - Images are in [-1, 1]. In the training notes they are in [0, 1].
@@ -109,8 +109,8 @@ def build_discriminator(
         dropout: Fraction of the feature maps dropped after each convolution. The training notes
             have this layer commented out.
         negative_slope: Negative slope of the leaky ReLUs.
-        reproduce_training_notes: Whether to compare groups of 16 that include the sample itself,
-            to ignore the last row and column, and to rescale images to [0, 1].
+        reproduce_training_notes: Boolean, whether to compare groups of 16 that include the sample
+            itself, to ignore the last row and column, and to rescale images to [0, 1].
     """
     as_in_notes = reproduce_training_notes
     images = keras.Input((28, 28, 1), name="images")
@@ -150,8 +150,8 @@ class MnistGAN(ConditionalGAN):
     Args:
         generator: Model `[latents, labels] -> images`. Defaults to `build_generator()`.
         discriminator: Model `images -> [logits, features]`. Defaults to `build_discriminator()`.
-        reproduce_training_notes: Whether to use the network and the training step of the training
-            notes with all their errors; see the module docstring.
+        reproduce_training_notes: Boolean, whether to use the network and the training step of the
+            training notes with all their errors; see the module docstring.
         discriminator_loss: Callable `(real_logits, fake_logits, labels) -> scalar`. Defaults to
             cross-entropy over K + 1 classes with one-sided label smoothing.
         generator_loss: Callable `(fake_logits, labels) -> scalar`.
@@ -210,7 +210,7 @@ class MnistGAN(ConditionalGAN):
             )
         if discriminator_loss is None:
             discriminator_loss = (
-                class_losses.noted_class_discriminator_loss
+                class_losses.fake_weighted_class_discriminator_loss
                 if reproduce_training_notes
                 else class_losses.smoothed_class_discriminator_loss
             )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kerasgan.lazy import lazy_exports
-from kerasgan.ops.conv3x3 import conv3x3 as conv3x3, doubled_conv3x3 as doubled_conv3x3
+from kerasgan.ops.conv3x3 import conv3x3 as conv3x3, upsample_conv3x3 as upsample_conv3x3
 from kerasgan.ops.langevin import langevin as langevin
 from kerasgan.ops.modulated_conv import modulated_conv as modulated_conv
 
@@ -36,4 +36,4 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ),
     },
 )
-__all__ += ["conv3x3", "doubled_conv3x3", "langevin", "modulated_conv"]
+__all__ += ["conv3x3", "upsample_conv3x3", "langevin", "modulated_conv"]

@@ -32,7 +32,7 @@ class Filtering(typing.NamedTuple):
     outputs: np.ndarray
 
 
-def _plain():
+def _same_size_filter():
     """F(4, 3), through the points 0, 1, -1, 2, -2 and infinity."""
     pixels = [
         [4, 0, -5, 0, 1, 0],
@@ -49,7 +49,7 @@ def _plain():
     return Filtering(*(np.array(each, "float32") for each in (pixels, weights, outputs)))
 
 
-def _doubling():
+def _upsampling_filter():
     """F(4, 2) twice, for even and for odd pixels of the doubled map, through the points 0, 1, -1, 2 and infinity."""
     pixels = np.array(
         [
@@ -78,7 +78,7 @@ def _doubling():
     )
 
 
-PLAIN, DOUBLING = _plain(), _doubling()
+SAME_SIZE, UPSAMPLING = _same_size_filter(), _upsampling_filter()
 
 
 def conv3x3(x, kernel, border="zeros"):
@@ -92,7 +92,7 @@ def conv3x3(x, kernel, border="zeros"):
     Returns:
         [N, H, W, F].
     """
-    if pays(x, kernel):
+    if winograd_is_faster(x, kernel):
         return winograd(x, kernel, border)
     if border == "zeros":
         return ops.conv(x, kernel, padding="same", data_format="channels_last")
@@ -100,14 +100,14 @@ def conv3x3(x, kernel, border="zeros"):
     return ops.conv(padded, kernel, data_format="channels_last")
 
 
-def doubled_conv3x3(x, kernel):
+def upsample_conv3x3(x, kernel):
     """Nearest doubling of a map [N, H, W, C], then `conv3x3` by kernel [3, 3, C, F]: [N, 2 H, 2 W, F].
 
     The border is the doubled map's reflection, which is the small map's own last row again. Directly, these are four
     convolutions of 2 x 2 on the small map, 4/9 of the arithmetic.
     """
-    if pays(x, kernel, DOUBLING):
-        return winograd(x, kernel, "symmetric", DOUBLING)
+    if winograd_is_faster(x, kernel, UPSAMPLING):
+        return winograd(x, kernel, "symmetric", UPSAMPLING)
     batch, height, width, _ = ops.shape(x)
     padded, filters = (
         ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric"),
@@ -132,21 +132,21 @@ def _folded(kernel, axis):
     return ops.concatenate([a, b + c], axis=axis), ops.concatenate([a + b, c], axis=axis)
 
 
-def pays(x, kernel, filtering=PLAIN):
+def winograd_is_faster(x, kernel, filtering=SAME_SIZE):
     """Whether `winograd` is the faster way for x [N, H, W, C]: on TensorFlow's CPU kernels, for sides that tiles fill,
     maps and kernels in proportion, and many channels, so that its passes over x cost less than it saves (measured on
     two cores)."""
     height, width, channels = x.shape[1:]
-    least, most = (16, 32) if filtering is DOUBLING else (8, 64)
+    least, most = (16, 32) if filtering is UPSAMPLING else (8, 64)
     sides = all(
         side is not None and side % 4 == 0 and least <= side <= most for side in (height, width)
     )
     known = sides and keras.backend.standardize_dtype(x.dtype) == "float32"
-    return known and 1 / channels + 1 / kernel.shape[-1] <= 1 / 48 and backend.prefers_products()
+    return known and 1 / channels + 1 / kernel.shape[-1] <= 1 / 48 and backend.prefers_matmul()
 
 
-def winograd(x, kernel, border="zeros", filtering=PLAIN):
-    """`conv3x3` as matrix products; by `DOUBLING`, `doubled_conv3x3`, whose border is "symmetric".
+def winograd(x, kernel, border="zeros", filtering=SAME_SIZE):
+    """`conv3x3` as matrix products; by `UPSAMPLING`, `upsample_conv3x3`, whose border is "symmetric".
 
     Args:
         x: [N, H, W, C], H and W known multiples of 4: others cannot be reshaped into tiles.

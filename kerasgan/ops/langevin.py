@@ -56,9 +56,9 @@ def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project
         gradient = ops.stop_gradient(backend.value_and_input_gradient(f, x)[1])
         drift = rate * (gradient - x / sigma**2)
         # 1e-12: a chain at 0 would make every mean infinite.
-        size, pull = ops.maximum(lengths(x), 1e-12), lengths(gradient)
+        size, pull = ops.maximum(norms(x), 1e-12), norms(gradient)
         seen = [
-            lengths(drift) / size,
+            norms(drift) / size,
             pull / size,
             1.0 / size,
             ops.cast(ops.equal(pull, 0.0), "float32"),
@@ -87,7 +87,7 @@ def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project
     }
 
 
-def lengths(x):
+def norms(x):
     """|x_n|, the Euclidean length of each sample of x [N, ...]: [N]."""
     return ops.sqrt(ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape)))))
 

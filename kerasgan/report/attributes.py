@@ -1,10 +1,9 @@
 """The page of the attributes that `models.attfind` found, each with a slider."""
 
-import pathlib
-
 import numpy as np
 
 from kerasgan import images
+from kerasgan.io.paths import user_path
 from kerasgan.report import markup
 
 # What the strategies of `attfind` do, in a few words.
@@ -29,7 +28,7 @@ def attributes_page(folder, found, title="Attributes", command=None):
             target.
         command: makes the page again; shown at its end.
     """
-    folder = pathlib.Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a page must go into an existing folder; received {folder}")
     target, rest, attributes = found["target"], found["rest"], found["attributes"]

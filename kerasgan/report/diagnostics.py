@@ -1,10 +1,9 @@
 """The page of what `metrics.diagnostics` found in samples."""
 
-import pathlib
-
 import numpy as np
 
 from kerasgan import images
+from kerasgan.io.paths import user_path
 from kerasgan.report import markup
 
 
@@ -17,7 +16,7 @@ def diagnostics_page(folder, findings, samples, training, title="Diagnostics", c
         samples, training: the images that it was given, uint8 [N, H, W, C]; `findings` points at some of them.
         command: makes the page again; shown at its end.
     """
-    folder = pathlib.Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a page must go into an existing folder; received {folder}")
     lead = f"{len(samples):,} samples beside the {len(training):,} images that their model learnt from."
@@ -109,9 +108,9 @@ def _class_shares(findings, most=50):
         )
     if findings["missing_classes"]:
         parts.append(f"Missing: {', '.join(findings['missing_classes'])}.")
-    if findings["unjudged_classes"]:
+    if findings["rare_classes"]:
         parts.append(
-            f"Too rare to miss among so few samples: {', '.join(findings['unjudged_classes'])}."
+            f"Too rare to miss among so few samples: {', '.join(findings['rare_classes'])}."
         )
     longest = max(max(row["share"], row["data_share"]) for row in rows)
     cells = []

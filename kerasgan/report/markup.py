@@ -1,4 +1,4 @@
-"""What all pages are made of: a document with its style inside, cards, tables, figures, charts."""
+"""Building blocks of all pages: a document with its style inside, cards, tables, figures, charts."""
 
 import html
 import math

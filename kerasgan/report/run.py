@@ -5,7 +5,6 @@ import base64
 import csv
 import io
 import math
-import pathlib
 import shlex
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 from kerasgan import images
 from kerasgan.datasets.image_files import open_frames, stored_image
 from kerasgan.io import checkpoints, side_files
+from kerasgan.io.paths import user_path
 from kerasgan.report import markup
 
 
@@ -24,7 +24,7 @@ def run_page(folder):
     and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
     `shipped` may hold what shipped presets draw of the same, `<preset>.png`.
     """
-    folder = pathlib.Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a run must be an existing folder; received {folder}")
     notes = []  # what is damaged and left out
@@ -76,7 +76,7 @@ def _facts(log, scores):
 
 
 def _samples(folder, grids, notes):
-    """The last grid large, the whole history beside it as a GIF, and eight of its moments below."""
+    """Shows the last grid, the animation of all grids, and a strip of eight grids."""
     note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
     large, strip = _picture(grids[-1], note, notes, big=True), ""
     moving = side_files.read_or_default(folder / "history.gif", _gif, "", notes)

@@ -92,7 +92,10 @@ def test_fit_of_an_adversarial_model_sets_the_epoch():
             r"batch_size must be at least 2 \(batch norm has no statistics of one image\); received 1",
         ),
         ({"batch_size": 11}, "batch_size must be at most the 10 images; received 11"),
-        ({"labels": LABELS[:9]}, r"labels must be 10 integers, one an image; received int64 \[9\]"),
+        (
+            {"labels": LABELS[:9]},
+            r"labels must be 10 integers, one per image; received int64 \[9\]",
+        ),
         ({"labels": LABELS * 1.0}, "received float64"),
         ({"labels": LABELS - 1}, "labels must be in 0..2; received labels from -1 to 1"),
         ({"labels": LABELS + 1}, "labels must be in 0..2; received labels from 1 to 3"),

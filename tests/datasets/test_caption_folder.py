@@ -112,3 +112,19 @@ def test_an_unreadable_image_is_named_when_asked_for(folder):
     data.images[0]
     with pytest.raises(UnreadableImage, match="two.png"):
         data.images[1]
+
+
+def test_a_link_and_its_target_are_one_image(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    (tmp_path / "z.png").symlink_to(tmp_path / "x.png")
+    lines = [f'{{"file": "{name}.png", "captions": ["a bird"]}}' for name in "xz"]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="x.png and z.png are the same file"):
+        caption_folder(tmp_path)
+
+
+def test_captions_with_lone_surrogates_are_refused(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    (tmp_path / "captions.jsonl").write_text(r'{"file": "x.png", "captions": ["a\ud800"]}')
+    with pytest.raises(ValueError, match="captions.jsonl, line 1"):
+        caption_folder(tmp_path)

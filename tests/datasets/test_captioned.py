@@ -145,7 +145,7 @@ def test_bad_input():
     for build, message in [
         (
             lambda: data(names=["a"]),
-            "must be one an image; received 12 images, 12 classes, 12 captions, 1 names",
+            "must have equal lengths; received 12 images, 12 classes, 12 captions, 1 names",
         ),
         (
             lambda: CaptionedBatches(data(), 1, size=8),
@@ -157,7 +157,7 @@ def test_bad_input():
         ),
         (
             lambda: CaptionedBatches(data(embeddings=None), 4, size=8),
-            "training needs the captions' embeddings",
+            "training needs caption embeddings",
         ),
         (
             lambda: CaptionedBatches(data(), 4, size=8, captions=6),

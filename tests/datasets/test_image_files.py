@@ -1,6 +1,8 @@
 import importlib
 import os
+import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -298,3 +300,20 @@ def test_few_large_images_are_held_ahead(tmp_path, monkeypatch):
         len(batch) for batch in image_source.image_source(np.zeros((20, 40, 40, 3), "uint8"))
     ]
     assert batches == [8, 8, 4]  # 32 would take more
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_transparent_grey_of_few_bits_shows_the_background(tmp_path, bits):
+    def chunk(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    value = 1
+    row = bytes([0, sum(value << shift for shift in range(0, 8, bits))]) * 1
+    header = struct.pack(">IIBBBBB", 8 // bits, 2, bits, 0, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"tRNS", struct.pack(">H", value))
+    content += chunk(b"IDAT", zlib.compress(2 * row)) + chunk(b"IEND", b"")
+    path = tmp_path / "x.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert (np.asarray(read_image(path, 3)) == 255).all()
+    assert (np.asarray(read_image(path, 1)) == 255).all()

@@ -1,5 +1,6 @@
 """Sources of images to be scored: the same batches from each, and one line that names the place of what is wrong."""
 
+import os
 import types
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.datasets.captioned import CaptionedImages
+from kerasgan.datasets.image_files import on_background
 from kerasgan.datasets.image_source import SAMPLES_PER_SEED, image_source
 from kerasgan.datasets.lazy_images import LazyImages
 
@@ -132,7 +134,7 @@ def test_a_model_draws_the_same_images_whatever_the_batch():
     assert many.shape == (SAMPLES_PER_SEED + 5, 2, 2, 3) and (many[..., 0] == many[..., 2]).all()
     np.testing.assert_array_equal(drawn(9, batch_size=2), many[:9])
     assert (many[:5] != many[SAMPLES_PER_SEED:]).any() and (drawn(5, seed=1) != many[:5]).any()
-    with pytest.raises(ValueError, match="count must say how many"):
+    with pytest.raises(ValueError, match="count must be the number of images"):
         image_source(Draws())
     with pytest.raises(ValueError, match="a model must draw by sample.*; received SimpleNamespace"):
         image_source(types.SimpleNamespace(sample=lambda embeddings: None), count=2)
@@ -159,7 +161,7 @@ def test_grey_and_transparent_only_on_request(tmp_path):
             read(image_source(pixels))
         rgb = read(image_source(pixels, convert=True))[0]
         np.testing.assert_array_equal(
-            rgb, pixels[..., :3] if channels == 4 else np.repeat(pixels, 3, 3)
+            rgb, on_background(pixels) if channels == 4 else np.repeat(pixels, 3, 3)
         )
 
 
@@ -259,3 +261,21 @@ def test_bad_arguments(tmp_path):
         ValueError, match="weights.h5 must hold images; it holds a network's weights"
     ):
         image_source(tmp_path / "weights.h5")
+
+
+def test_rgba_arrays_are_composited_as_files_are(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 4)).astype("uint8")
+    for index, image in enumerate(pixels):
+        Image.fromarray(image, "RGBA").save(tmp_path / f"{index}.png")
+    files = np.concatenate(list(image_source(tmp_path, convert=True)))
+    arrays = np.concatenate(list(image_source(pixels, convert=True)))
+    assert np.abs(files.astype(int) - arrays).max() <= 1  # Pillow rounds a little differently.
+
+
+def test_a_name_that_is_not_utf8_has_a_fingerprint(tmp_path):
+    name = os.fsdecode(b"x\xe9\xff.png")
+    try:
+        Image.new("RGB", (4, 4)).save(tmp_path / name, "PNG")
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes UTF-8 names only")
+    assert image_source(tmp_path).fingerprint()

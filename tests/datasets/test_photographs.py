@@ -79,7 +79,8 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="split must be one of train, test; received 'dev'"):
         load("dev")
     with pytest.raises(
-        FileNotFoundError, match=f"no prepared {title} in .*; pass download=True, or run where"
+        FileNotFoundError,
+        match=f"no prepared {title} in .*; pass download=True, or run on a machine",
     ):
         load(data_dir=tmp_path)
     with (
@@ -91,6 +92,6 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
     monkeypatch.setattr(f"{load.__module__}.URL", "http://127.0.0.1:9/none")
     pytest.importorskip("tensorflow_datasets")
     with pytest.raises(
-        OSError, match=f"{title} cannot be downloaded .*; run where there is a network"
+        OSError, match=f"{title} cannot be downloaded .*; run on a machine with network access"
     ):
         load(data_dir=tmp_path, download=True)

@@ -7,13 +7,13 @@ from PIL import Image
 from kerasgan.datasets.synthetic_birds import (
     ATTRIBUTES,
     COLOURS,
-    _caption,
-    _words,
     draw_bird,
     generate_captions,
     parse_caption,
     synthetic_birds,
 )
+from kerasgan.datasets.synthetic_birds.attributes import attribute_words
+from kerasgan.datasets.synthetic_birds.captions import _caption
 
 NAMES = list(ATTRIBUTES)
 
@@ -104,7 +104,7 @@ def test_asked_is_the_inverse_of_a_caption():
         attributes = rng.integers([len(values) for values in ATTRIBUTES.values()])
         attributes[1] = rng.choice([attributes[0], attributes[1]])  # "a red bird" often
         told = rng.permutation(7)[: rng.integers(2, 6)]
-        caption = _caption(_words(attributes), {NAMES[i] for i in told}, rng)
+        caption = _caption(attribute_words(attributes), {NAMES[i] for i in told}, rng)
         said = np.full(7, -1)
         said[told] = attributes[told]
         assert parse_caption(caption).tolist() == said.tolist(), caption

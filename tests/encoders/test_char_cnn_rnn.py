@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from kerasgan.datasets.captioned import CaptionedImages
+from kerasgan.datasets.synthetic_birds import generate_captions
 from kerasgan.encoders import char_cnn_rnn as text
 from kerasgan.io import checkpoints, presets
 
@@ -16,7 +17,7 @@ COLOURS = {
 
 
 def patches(count=32, size=20):
-    """Plain patches of colour, each with two captions."""
+    """Images of a single color, each with two captions."""
     names = [list(COLOURS)[i % 4] for i in range(count)]
     return CaptionedImages(
         images=np.stack([np.full((size, size, 3), COLOURS[name], "uint8") for name in names]),
@@ -37,34 +38,34 @@ def compiled(model):
     return model
 
 
-def test_the_alphabet_is_the_papers():
+def test_the_alphabet_is_that_of_the_paper():
     assert len(text.ALPHABET) == 70 and len(set(text.ALPHABET)) == 69
     assert text.ALPHABET.count("-") == 2
 
 
 def test_characters():
-    places = text.characters(["Ab-é 1", "x" * 10_000])
-    assert places.shape == (2, 201) and places.dtype == np.int32
-    # The second "-" is the one that counts, as in the paper's code; "é" is nothing; a capital is its small letter.
-    assert places[0, :6].tolist() == [0, 1, text.ALPHABET.rindex("-"), -1, 69, 27]
-    assert (places[0, 6:] == -1).all() and (places[1] == 23).all()
+    indices = text.characters(["Ab-é 1", "x" * 10_000])
+    assert indices.shape == (2, 201) and indices.dtype == np.int32
+    # "-" has its second index, as in the code of the paper; "é" is unknown; "A" becomes "a".
+    assert indices[0, :6].tolist() == [0, 1, text.ALPHABET.rindex("-"), -1, 69, 27]
+    assert (indices[0, 6:] == -1).all() and (indices[1] == 23).all()
 
 
 @pytest.mark.parametrize("caption", ["", "   ", "鳥", "\n\t", "鳥" * 300 + "red"])
-def test_a_caption_without_a_known_character(caption):
+def test_a_caption_without_a_known_character_raises(caption):
     with pytest.raises(
-        ValueError, match="a caption must have a letter, digit or mark of the alphabet; received"
+        ValueError, match="a caption must contain a letter, digit or punctuation mark .*; received"
     ):
         text.characters(["a red bird", caption])
 
 
 @pytest.mark.parametrize("captions", ["a red bird", [b"a red bird"], [None]])
-def test_captions_are_a_list_of_strings(captions):
+def test_captions_must_be_a_list_of_strings(captions):
     with pytest.raises(ValueError, match="captions must be a list of strings; received"):
         text.characters(captions)
 
 
-def test_the_networks_are_the_papers():
+def test_networks_have_the_papers_number_of_parameters():
     convolutions = 70 * 4 * 384 + 384 + 384 * 4 * 512 + 512
     rnn, gru = text.build_text_encoder("rnn"), text.build_text_encoder("gru")
     last, recurrent, linear = 512 * 4 * 256 + 256, 2 * 256 * 256 + 256, 256 * 1024 + 1024
@@ -89,7 +90,7 @@ def test_an_unknown_character_is_a_row_of_zeros():
 
 
 @pytest.mark.backend
-def test_the_loss():
+def test_the_loss_against_a_loop():
     random = np.random.default_rng(0)
     images, texts, labels = (
         random.normal(size=(5, 3)),
@@ -102,10 +103,10 @@ def test_the_loss():
             if labels[i] != labels[j]:
                 expected += max(
                     0, 1 + images[i] @ texts[j] - images[i] @ texts[i]
-                )  # another text for the image
+                )  # Another text for the image.
                 expected += max(
                     0, 1 + images[j] @ texts[i] - images[i] @ texts[i]
-                )  # another image for the text
+                )  # Another image for the text.
     own_first = np.mean((images @ texts.T).argmax(axis=1) == np.arange(5))
     arguments = [
         ops.convert_to_tensor(x, d)
@@ -117,7 +118,7 @@ def test_the_loss():
 
 
 @pytest.mark.backend
-def test_training_moves_both_encoders_to_agreement():
+def test_training_improves_both_encoders():
     model, batches = (
         compiled(small_model()),
         text.CaptionedPairs(patches(), 16, size=16, match="class"),
@@ -134,19 +135,19 @@ def test_training_moves_both_encoders_to_agreement():
     )
 
 
-def test_pairs_depend_on_seed_epoch_and_index_alone():
+def test_batches_are_functions_of_seed_epoch_and_index():
     one, other = (text.CaptionedPairs(patches(), 8, size=16, seed=3) for _ in range(2))
     other[0]
     for x, y in zip(one[2], other[2], strict=True):
         np.testing.assert_array_equal(x, y)
-    images, places, labels = one[0]
+    images, indices, labels = one[0]
     assert images.shape == (8, 16, 16, 3) and images.dtype == np.float32 and abs(images).max() <= 1
-    assert places.shape == (8, 201) and places.dtype == labels.dtype == np.int32
+    assert indices.shape == (8, 201) and indices.dtype == labels.dtype == np.int32
     other.set_epoch(1)
     assert not np.array_equal(one[2][2], other[2][2])
 
 
-def test_what_a_caption_belongs_to():
+def test_labels_of_matching_captions():
     data = patches(8)
     assert len(set(text.CaptionedPairs(data, 4, size=16).labels)) == 8
     np.testing.assert_array_equal(
@@ -154,7 +155,7 @@ def test_what_a_caption_belongs_to():
     )
     data.attributes = np.array(
         [[0]] * 4 + [[0], [0], [0], [1]], "int8"
-    )  # 0 and 4, 1 and 5, 2 and 6 show the same
+    )  # 0 and 4, 1 and 5, 2 and 6 have equal attributes.
     labels = text.CaptionedPairs(data, 4, size=16).labels
     assert (labels[:3] == labels[4:7]).all() and len(set(labels)) == 5
 
@@ -174,43 +175,44 @@ def test_what_a_caption_belongs_to():
         ),
     ],
 )
-def test_pairs_that_cannot_be(arguments, message):
+def test_invalid_arguments_of_pairs(arguments, message):
     with pytest.raises(ValueError, match=message):
         text.CaptionedPairs(patches(), **arguments)
 
 
-def test_encoders_agree_on_their_dimension():
-    with pytest.raises(
-        ValueError, match="both encoders must give vectors of one length; received 8 and 12"
-    ):
+def test_encoders_must_have_one_dimension():
+    with pytest.raises(ValueError, match="must have the same output dimension; received 8 and 12"):
         text.JointEmbedding(
             text.build_text_encoder(width=1 / 16, dim=8), text.build_image_encoder(16, 4, 12)
         )
 
 
-def test_standardised_vectors_rank_captions_as_before():
+def test_standardized_embeddings_rank_captions_equally():
     model = small_model()
     captions = [f"{a} {b}" for a in "a few words that differ in all".split() for b in COLOURS]
     images = np.random.default_rng(0).uniform(-1, 1, (6, 16, 16, 3)).astype("float32")
-    encode, view = text.TextEncoder(model.text_encoder), text.ImageEncoder(model.image_encoder)
-    before = view(images) @ encode(captions).T
-    model.standardise(captions)
-    vectors = encode(captions)
-    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-4)
-    assert vectors.var() == pytest.approx(1, rel=1e-3)
-    moved = view(images) @ vectors.T - before
+    encode_text, encode_image = (
+        text.TextEncoder(model.text_encoder),
+        text.ImageEncoder(model.image_encoder),
+    )
+    before = encode_image(images) @ encode_text(captions).T
+    model.standardize(captions)
+    embeddings = encode_text(captions)
+    np.testing.assert_allclose(embeddings.mean(axis=0), 0, atol=1e-4)
+    assert embeddings.var() == pytest.approx(1, rel=1e-3)
+    change = encode_image(images) @ embeddings.T - before
     np.testing.assert_allclose(
-        moved, moved[:, :1].repeat(len(captions), 1), atol=1e-4
-    )  # one number an image
+        change, change[:, :1].repeat(len(captions), 1), atol=1e-4
+    )  # The change is one number per image.
 
 
-def test_the_text_door():
+def test_text_encoder():
     encode = text.TextEncoder(small_model().text_encoder)
     captions = ["a small red bird", "x" * 10_000, "A SMALL RED BIRD", "x" * 201]
-    vectors = encode(captions, batch_size=3)
-    assert encode.dim == 12 and vectors.shape == (4, 12) and vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors[:2], vectors[2:], atol=1e-6)
-    assert np.abs(vectors[0] - vectors[1]).max() > 1e-4
+    embeddings = encode(captions, batch_size=3)
+    assert encode.dim == 12 and embeddings.shape == (4, 12) and embeddings.dtype == np.float32
+    np.testing.assert_allclose(embeddings[:2], embeddings[2:], atol=1e-6)
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-4
     assert encode([]).shape == (0, 12)
     with pytest.raises(
         ValueError, match=r"a text encoder must take characters \[N, 201\]; received"
@@ -218,14 +220,14 @@ def test_the_text_door():
         text.TextEncoder(small_model().image_encoder)
 
 
-def test_the_image_door_averages_larger_images_down():
-    view = text.ImageEncoder(small_model().image_encoder)
+def test_image_encoder_pools_larger_images():
+    encode = text.ImageEncoder(small_model().image_encoder)
     images = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(
-        view(images.repeat(4, 1).repeat(4, 2)), view(images, batch_size=2), atol=1e-5
+        encode(images.repeat(4, 1).repeat(4, 2)), encode(images, batch_size=2), atol=1e-5
     )
-    with pytest.raises(ValueError, match=r"S a multiple of 16; received \[3, 8, 8, 3\]"):
-        view(images[:, :8, :8])
+    with pytest.raises(ValueError, match=r"with S a multiple of 16; received \[3, 8, 8, 3\]"):
+        encode(images[:, :8, :8])
 
 
 @pytest.mark.backend
@@ -257,3 +259,45 @@ def test_preset_round_trip(tmp_path):
 def test_a_preset_of_encoders_needs_the_text_encoder(tmp_path):
     with pytest.raises(ValueError, match="letters must be of T, V, T among them; received V"):
         presets.save(small_model(), tmp_path, letters=("V",))
+
+
+# === Vocabulary ===
+
+
+def test_words_outside_the_vocabulary_give_one_warning():
+    encode = text.TextEncoder(small_model().text_encoder, {"a", "red", "bird"})
+    assert encode.unknown_words(["A red, red bird!", "a dog on a dog's bed"]) == [
+        "dog",
+        "on",
+        "dog's",
+        "bed",
+    ]
+    with pytest.warns(UserWarning, match="not trained on the words dog, on; images") as caught:
+        embeddings = encode(["a red bird", "a dog on a red dog"])
+    assert len(caught) == 1 and embeddings.shape == (2, 12)
+    encode(["A red bird."])  # Warnings are errors in this test suite.
+    with pytest.warns(UserWarning, match="words b, c, d, e, f, g, h, i, j, k and 2 more; images"):
+        encode(["a b c d e f g h i j k l m"])
+
+
+def test_the_vocabulary_is_saved_with_a_preset_and_in_a_configuration(tmp_path):
+    model = small_model()
+    model.save_to_preset(tmp_path, captions=["a red bird", "A bird, blue"])
+    assert (tmp_path / "vocabulary.txt").read_text() == "a\nbird\nblue\nred\n"
+    for source in (tmp_path, tmp_path / "T.h5"):
+        assert text.text_encoder(source).vocabulary == {"a", "bird", "blue", "red"}
+    encode = text.TextEncoder(model.text_encoder, ["a", "red"])
+    config = keras.saving.serialize_keras_object(encode)
+    assert keras.saving.deserialize_keras_object(config).vocabulary == {"a", "red"}
+    assert text.TextEncoder(model.text_encoder).unknown_words(["dog"]) == []
+
+
+def test_the_shipped_vocabulary_is_that_of_the_synthetic_birds():
+    encode = text.text_encoder()
+    captions = [
+        caption
+        for seed in range(200)
+        for caption in generate_captions([seed % 8, 1, 2, 0, 1, seed % 2, 0], seed)
+    ]
+    assert encode.unknown_words(captions) == []
+    assert encode.unknown_words(["a small red bird on a bicycle"]) == ["bicycle"]

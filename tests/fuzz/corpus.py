@@ -168,7 +168,7 @@ def readers():
     from kerasgan.losses.perceptual import read_arrays
     from kerasgan.metrics.frechet import load_statistics
     from kerasgan.models.stylegan2 import StyleGAN2
-    from zoo.evaluate import extractor
+    from zoo.evaluation_images import extractor
 
     G = "toy_x_8_G_epoch_1.h5"
     kept = {}

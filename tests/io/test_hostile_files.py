@@ -7,6 +7,7 @@ import struct
 import time
 import tracemalloc
 import zipfile
+import zlib
 
 import h5py
 import keras
@@ -456,3 +457,85 @@ def test_pickles_of_every_kind_of_array(tmp_path, protocol):
         assert np.array_equal(array, found) and array.dtype == found.dtype
     assert read[len(arrays) :][1:] == [bytearray(b"x"), b"", -(2**70), {(1, "a"): 2}]
     assert os.path.getsize(path)
+
+
+@pytest.mark.parametrize("kind", ["bytearray", "set", "array"])
+def test_calls_on_a_shared_argument_are_counted(tmp_path, kind):
+    """A pickle that passes one argument to many calls copies it many times."""
+
+    def named(module, name):
+        return f"c{module}\n{name}\n".encode()
+
+    size, calls = 200_000, 20_000
+    data = b"B" + struct.pack("<I", size) + b"x" * size
+    if kind == "bytearray":
+        start = named("builtins", "bytearray") + b"q\x00" + data + b"\x85q\x01"
+    elif kind == "set":
+        numbers = b"".join(b"J" + struct.pack("<i", i) for i in range(size // 5))
+        start = named("builtins", "set") + b"q\x00(" + numbers + b"l\x85q\x01"
+    else:
+        dtype = named("numpy", "dtype") + b"(U\x02u1K\x00K\x01tR(K\x03U\x01|NNN"
+        dtype += 2 * b"J\xff\xff\xff\xff" + b"K\x00tb"
+        start = named("numpy._core.numeric", "_frombuffer") + b"q\x00(" + data + dtype
+        start += b"J" + struct.pack("<i", size) + b"\x85U\x01Ctq\x01"
+    path = tmp_path / "x.pickle"
+    path.write_bytes(b"\x80\x02" + start + b"00(" + b"h\x00h\x01R" * calls + b"l.")
+    refused(load_pickle, path)
+
+
+@pytest.mark.parametrize("operation", ["tile", "one_hot"])
+def test_a_configuration_computes_nothing(tmp_path, operation):
+    inputs = keras.Input((4,))
+    path = tmp_path / "x.keras"
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    module, name, options, dtype = {
+        "tile": ("keras.src.ops.numpy", "Tile", {"repeats": [3 * 10**9]}, "float32"),
+        "one_hot": (
+            "keras.layers",
+            "CategoryEncoding",
+            {"num_tokens": 2 * 10**9, "output_mode": "one_hot"},
+            "int32",
+        ),
+    }[operation]
+    constant = {"class_name": "__numpy__", "config": {"value": [1], "dtype": dtype}}
+    config["config"]["layers"].append(
+        {
+            "module": module,
+            "class_name": name,
+            "config": {**options, "name": "extra"},
+            "registered_name": None,
+            "name": "extra",
+            "inbound_nodes": [{"args": [constant], "kwargs": {}}],
+        }
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in {**members, "config.json": json.dumps(config)}.items():
+            archive.writestr(member, content)
+    refused(load_keras_file, path, match="constants only")
+
+
+def test_chunks_that_share_their_bytes_are_counted(tmp_path):
+    path, count, chunk = tmp_path / "x.h5", 8, 2**26
+    with h5py.File(path, "w") as file:
+        options = dict(maxshape=(count, None), chunks=(1, chunk), compression="gzip")
+        dataset = file.create_dataset("images", (count, 1), "u1", **options)
+        for index in range(count):
+            dataset.id.write_direct_chunk((index, 0), b"placeholder")
+    stream, data = zlib.compress(bytes(chunk), 9), bytearray(path.read_bytes())
+    place, end = 0, len(data)
+    while (place := data.find(b"TREE", place)) >= 0:
+        kind, level, entries = struct.unpack_from("<BBH", data, place + 4)
+        for entry in range(entries if (kind, level) == (1, 0) else 0):
+            key = place + 24 + entry * 40
+            struct.pack_into("<I", data, key, len(stream))
+            struct.pack_into("<Q", data, key + 32, end)
+        place += 4
+    data += stream
+    struct.pack_into("<Q", data, 40, len(data))
+    path.write_bytes(data)
+    with open_hdf5(path) as root:
+        with pytest.raises(LimitExceededError, match="chunks unpacks to"):
+            root["images"].read()

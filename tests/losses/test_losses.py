@@ -105,7 +105,7 @@ def test_class_losses():
 
 def test_noted_smoothing_is_a_weight_on_the_fakes():
     check(
-        classes.noted_class_discriminator_loss(REAL, FAKE, LABELS),
+        classes.fake_weighted_class_discriminator_loss(REAL, FAKE, LABELS),
         to_class(REAL, LABELS) + 0.9 * to_class(FAKE, 4),
     )
 
@@ -187,10 +187,10 @@ def test_divergence_of_normals_by_quadrature():
     log_q = -((z - mean) ** 2 / variance + log_variance + np.log(2 * np.pi)) / 2
     log_p = -(z**2 + np.log(2 * np.pi)) / 2
     expected = (np.exp(log_q) * (log_q - log_p)).sum(0).sum(-1) * (z[1, 0, 0] - z[0, 0, 0])
-    found = ops.convert_to_numpy(variational.normal_divergence(mean, log_variance))
+    found = ops.convert_to_numpy(variational.normal_kl_divergence(mean, log_variance))
     assert found.shape == (4,)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    nothing = variational.normal_divergence(np.zeros((2, 3)), np.zeros((2, 3)))
+    nothing = variational.normal_kl_divergence(np.zeros((2, 3)), np.zeros((2, 3)))
     np.testing.assert_array_equal(ops.convert_to_numpy(nothing), 0)
 
 

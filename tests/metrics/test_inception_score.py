@@ -19,7 +19,7 @@ def test_equals_torch_fidelity(name, seed):
     )
 
 
-def test_against_the_definition():
+def test_equals_the_definition():
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
     scores = []
     for part in np.split(shares[:236], 4):
@@ -30,16 +30,16 @@ def test_against_the_definition():
     )
 
 
-def test_sure_and_even_answers_give_the_number_of_classes():
+def test_confident_uniform_predictions_give_the_number_of_classes():
     sure = 1e4 * np.eye(8, dtype="float32").repeat(
         5, axis=0
-    )  # probabilities that underflow, even in float64
+    )  # Probabilities underflow even in float64.
     assert inception_score(sure, splits=1) == (pytest.approx(8, rel=1e-12), 0)
     assert inception_score(sure, splits=5)[0] == pytest.approx(1.6 * 2 ** (2 * 3 / 8), rel=0.2)
     assert inception_score(np.zeros([20, 8]), splits=1)[0] == pytest.approx(
         1, abs=1e-12
-    )  # sure of nothing
-    assert inception_score(sure[:5], splits=1)[0] == pytest.approx(1, abs=1e-12)  # of one class
+    )  # Uniform probabilities.
+    assert inception_score(sure[:5], splits=1)[0] == pytest.approx(1, abs=1e-12)  # A single class.
 
 
 def test_the_remainder_is_dropped_after_the_shuffle():
@@ -52,7 +52,7 @@ def test_the_remainder_is_dropped_after_the_shuffle():
     )
 
 
-def test_blocks_and_memmaps_give_the_same(monkeypatch, tmp_path):
+def test_blocks_and_memmaps_give_the_same_score(monkeypatch, tmp_path):
     whole = inception_score(LOGITS, shuffle_seed=1)
     monkeypatch.setattr(module, "BLOCK", 5)
     np.save(tmp_path / "logits.npy", LOGITS)
@@ -63,12 +63,16 @@ def test_blocks_and_memmaps_give_the_same(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("logits", "settings", "message"),
     [
-        (np.zeros(9), {}, r"logits must be \[N, K\]; received \[9\]"),
-        (np.zeros((9, 3)), {}, "splits must be between 1 and the number of images, 9; received 10"),
-        (np.zeros((9, 3)), {"batch": 10, "splits": 1}, "the number of images, 0; received 1"),
+        (np.zeros(9), {}, r"Expected logits \[N, K\]; received \[9\]"),
+        (
+            np.zeros((9, 3)),
+            {},
+            r"splits must be between 1 and the number of images \(9\); received 10",
+        ),
+        (np.zeros((9, 3)), {"batch": 10, "splits": 1}, r"the number of images \(0\); received 1"),
         (np.zeros((9, 3)), {"batch": 0}, "batch must be at least 1; received 0"),
-        (np.full((9, 3), np.nan), {"splits": 1}, "logits must be finite"),
-        (np.full((9, 3), np.inf), {"splits": 1}, "logits must be finite"),
+        (np.full((9, 3), np.nan), {"splits": 1}, "Logits must be finite"),
+        (np.full((9, 3), np.inf), {"splits": 1}, "Logits must be finite"),
     ],
 )
 def test_bad_input(logits, settings, message):

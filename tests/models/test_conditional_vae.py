@@ -1,4 +1,4 @@
-"""The conditional VAE: its ELBO by quadrature, its players, samples, configuration, and bad input in one line."""
+"""ConditionalVAE: ELBO against quadrature, training, samples, configuration, invalid input."""
 
 import json
 
@@ -24,19 +24,19 @@ def small(eager=True, **arguments):
     return vae
 
 
-def linear(slope=2.0, bias=-0.5, mean=0.3, log_variance=-0.8):
-    """One pixel, one number of code: every image has the same posterior, logits are linear in the code."""
-    image, label, code = keras.Input((1, 1, 1)), keras.Input((), dtype="int32"), keras.Input((1,))
+def linear(weight=2.0, bias=-0.5, mean=0.3, log_variance=-0.8):
+    """One pixel and one latent: a constant posterior and logits that are linear in the latent."""
+    image, label, latent = keras.Input((1, 1, 1)), keras.Input((), dtype="int32"), keras.Input((1,))
     constant = lambda value: keras.initializers.Constant(value)  # noqa: E731
     flat = layers.Flatten()(image)
     posterior = [
         layers.Dense(1, kernel_initializer="zeros", bias_initializer=constant(x))(flat)
         for x in (mean, log_variance)
     ]
-    line = layers.Dense(1, kernel_initializer=constant(slope), bias_initializer=constant(bias))(
-        code
+    line = layers.Dense(1, kernel_initializer=constant(weight), bias_initializer=constant(bias))(
+        latent
     )
-    decoder = keras.Model([code, label], layers.Reshape((1, 1, 1))(line))
+    decoder = keras.Model([latent, label], layers.Reshape((1, 1, 1))(line))
     return ConditionalVAE(keras.Model([image, label], posterior), decoder, classes=1)
 
 
@@ -54,7 +54,7 @@ def test_elbo_is_the_evidence_less_the_gap_to_the_posterior():
     assert float(report["divergence"]) == pytest.approx(
         (0.3**2 + np.exp(-0.8) - 1 + 0.8) / 2, rel=1e-4
     )
-    assert gap > 0.05  # a bound, and not the evidence itself
+    assert gap > 0.05  # The ELBO is strictly below the evidence.
 
 
 @pytest.mark.backend
@@ -79,7 +79,7 @@ def test_fit_raises_the_elbo_of_both_players():
         assert int(vae.optimizer[player].iterations) == 16
 
 
-def test_objective_and_divergence_are_handed_over():
+def test_objective_and_divergence_are_arguments():
     def flipped(log_likelihood, divergence):
         return -variational.negative_elbo(log_likelihood, divergence)
 
@@ -114,7 +114,7 @@ def test_sample_and_reconstruct():
     assert again.shape == IMAGES.shape and np.abs(again).max() <= 1
     np.testing.assert_array_equal(
         again, vae.reconstruct(IMAGES, LABELS)
-    )  # from the means: no noise
+    )  # The means have no noise.
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_configuration_and_preset_round_trip(tmp_path):
     assert json.dumps(copy.get_config()) == json.dumps(vae.get_config())
     assert (
         copy.objective is variational.negative_elbo
-        and copy.divergence is variational.normal_divergence
+        and copy.divergence is variational.normal_kl_divergence
     )
     vae.save_to_preset(tmp_path / "mine")
     loaded = ConditionalVAE.from_preset(tmp_path / "mine")

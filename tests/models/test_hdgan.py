@@ -1,15 +1,16 @@
-"""HDGAN: the paper's networks to the parameter, its losses to the number, and its step on every backend."""
+"""Tests of HDGAN: parameter counts, losses, the training step on every backend, sampling."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from kerasgan.encoders import char_cnn_rnn
 from kerasgan.io import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.models import hdgan
-from kerasgan.models.hdgan import HDGAN, NotedCriticSteps, build_discriminator, build_generator
+from kerasgan.models.hdgan import HDGAN, ExtraCriticSteps, build_discriminator, build_generator
 
 DIM = 6
 
@@ -19,19 +20,19 @@ def tiny(sizes=(64,), generator=None, discriminator=None, **arguments):
     networks = build_generator(
         sizes, 2, embedding_dim=DIM, latent_dim=5, condition_dim=4, **(generator or {})
     )
-    judges = {
+    discriminators = {
         s: build_discriminator(s, 2, embedding_dim=DIM, text_dim=3, **(discriminator or {}))
         for s in sizes
     }
-    gan = HDGAN(networks, judges, **arguments)
+    gan = HDGAN(networks, discriminators, **arguments)
     gan.compile(**{player: keras.optimizers.Adam(1e-2, beta_1=0.5) for player in gan.players})
     return gan
 
 
 def batch(size=64, count=3, seed=0):
     random = np.random.default_rng(seed)
-    real, wrong = random.uniform(-1, 1, [2, count, size, size, 3]).astype("float32")
-    return real, wrong, random.normal(size=[count, DIM]).astype("float32")
+    real, mismatched = random.uniform(-1, 1, [2, count, size, size, 3]).astype("float32")
+    return real, mismatched, random.normal(size=[count, DIM]).astype("float32")
 
 
 def count(network):
@@ -42,14 +43,14 @@ def numbers(variables):
     return [ops.convert_to_numpy(ops.copy(v)) for v in variables]
 
 
-def moved(before, after):
+def changed(before, after):
     return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
 # === Networks ===
 
 
-def test_full_width_is_the_papers_to_the_parameter():
+def test_full_width_networks_have_the_papers_number_of_parameters():
     gan = HDGAN()
     assert count(gan.generator) == 41_378_496
     assert {s: count(d) for s, d in gan.discriminators.items()} == {
@@ -87,26 +88,26 @@ def test_heads_of_each_image_loss(image_loss, heads):
         assert [x.shape[1:] for x in images] == [(side, side, 1) for side in sides]
 
 
-def test_pairs_alone_judge():
+def test_without_image_heads_only_pairs_are_scored():
     gan = tiny(discriminator={"image_loss": None})
     logs = gan.train_on_batch(*batch(), return_dict=True)
     assert logs["image_loss"] == 0 < logs["pair_loss"]
 
 
 @pytest.mark.parametrize(("norm", "alone"), [("layer", True), ("none", True), ("batch", False)])
-def test_in_training_all_but_batch_norm_judge_each_pair_alone(norm, alone):
-    judge = build_discriminator(64, 2, embedding_dim=DIM, norm=norm)
+def test_only_batch_norm_makes_logits_depend_on_the_batch(norm, alone):
+    discriminator = build_discriminator(64, 2, embedding_dim=DIM, norm=norm)
     real, _, embeddings = batch(count=4)
     whole, half = (
-        ops.convert_to_numpy(judge([real[:n], embeddings[:n]], training=True)[0])[:2]
+        ops.convert_to_numpy(discriminator([real[:n], embeddings[:n]], training=True)[0])[:2]
         for n in (4, 2)
     )
     assert np.allclose(whole, half, atol=1e-5) == alone
 
 
-def test_the_condition_is_its_mean_and_as_much_noise_as_asked_for():
+def test_conditioning_noise_scales_the_noise_of_the_condition():
     whole, fifth = (
-        build_generator((64,), 2, embedding_dim=DIM, augmentation=a) for a in (1.0, 0.2)
+        build_generator((64,), 2, embedding_dim=DIM, conditioning_noise=a) for a in (1.0, 0.2)
     )
     fifth.set_weights(whole.get_weights())
     embeddings, latents, noise = (np.ones((2, n), "float32") for n in (DIM, 100, 128))
@@ -130,7 +131,7 @@ def test_sizes_skip_and_extra_convolution():
         128,
     ]
 
-    # Three convolutions and norms from 4 to 32, from 8 to 64; then a 1 x 1 of what was joined.
+    # Three convolutions with norm from 4 to 32 and from 8 to 64, then a 1 x 1 convolution each.
     def convs(*channels):
         return sum(9 * i * o + 2 * o for i, o in zip(channels, channels[1:], strict=False))  # noqa: E731
 
@@ -145,7 +146,8 @@ def test_sizes_skip_and_extra_convolution():
     )
     assert count(with_conv) - count(without) == (8 + 128) * 8 + 2 * 8 - 128 * 16
     with pytest.raises(
-        ValueError, match="sizes must be different ones of 64, 128, 256, 512 ...; received .96."
+        ValueError,
+        match="sizes must be distinct values out of 64, 128, 256, 512, ...; received .96.",
     ):
         build_generator((96,))
     with pytest.raises(ValueError, match="image_loss must be one of .*; received 'patch'"):
@@ -156,7 +158,7 @@ def test_sizes_skip_and_extra_convolution():
         build_discriminator(64, norm="group")
 
 
-def test_initial_weights_are_torchs_and_the_papers():
+def test_initial_weights_are_those_of_pytorch_and_the_paper():
     generator = build_generator((64,), 16, embedding_dim=1024)
     convs = [layer for layer in generator.layers if isinstance(layer, ReflectionConv2D)]
     assert np.std(convs[0].get_weights()[0]) == pytest.approx(0.02, rel=0.05)
@@ -173,15 +175,15 @@ def test_initial_weights_are_torchs_and_the_papers():
     assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
 
 
-def test_without_norm_maps_keep_their_size_through_the_discriminator():
+def test_without_norm_features_keep_their_magnitude_through_the_discriminator():
     images = ops.convert_to_tensor(batch(count=8)[0])
     size = {}
     for kind in ("none", "batch"):
-        judge = build_discriminator(64, 16, embedding_dim=DIM, norm=kind)
-        code = next(layer for layer in judge.layers if layer.output.shape[1:] == (4, 4, 64))
-        seen = keras.Model(judge.inputs[0], code.output)(images, training=False)
-        size[kind] = float(ops.sqrt(ops.mean(ops.square(seen))))
-    assert 0.3 < size["none"] < 3 and size["batch"] < 0.1  # of inputs whose own is 0.58
+        discriminator = build_discriminator(64, 16, embedding_dim=DIM, norm=kind)
+        code = next(layer for layer in discriminator.layers if layer.output.shape[1:] == (4, 4, 64))
+        features = keras.Model(discriminator.inputs[0], code.output)(images, training=False)
+        size[kind] = float(ops.sqrt(ops.mean(ops.square(features))))
+    assert 0.3 < size["none"] < 3 and size["batch"] < 0.1  # The inputs have 0.58.
 
 
 # === Losses ===
@@ -205,12 +207,12 @@ def test_losses_of_known_logits():
     assert d_loss(0, 0, 0) == 6 and d_loss(1, 1, 1) == 6
     assert d_loss(1, 0, 0) == pytest.approx(
         3 * (0 + 0 + 0.5)
-    )  # wrong images judged alone ought to be 1
-    assert d_loss(1, 1, 0) == pytest.approx(3 * 0.5)  # wrong pairs ought to be 0
+    )  # Without the caption, the target of mismatched images is 1.
+    assert d_loss(1, 1, 0) == pytest.approx(3 * 0.5)  # The target of mismatched pairs is 0.
     assert g_loss(logits(0), nothing) == 6 and g_loss(logits(1), nothing) == 0
     assert g_loss(logits(1), nothing + 1) == pytest.approx(4 * 0.5)  # mean 1: KL 1/2
     both = [[ops.zeros((3, 1)), ops.zeros((3, 1, 1, 1)), ops.ones((3, 4, 4, 1))]]
-    assert g_loss(both, nothing) == pytest.approx(1 + 0.5)  # two heads share a weight
+    assert g_loss(both, nothing) == pytest.approx(1 + 0.5)  # Two heads share one weight.
 
     gan = HDGAN.from_config(tiny((64, 128, 256), loss="logistic").get_config())
     cost = lambda x: np.log1p(np.exp(x))  # noqa: E731
@@ -226,82 +228,87 @@ def encoder(dim=DIM, side=64):
     return keras.Model(images, keras.layers.Dense(dim)(keras.layers.Flatten()(x)))
 
 
-def test_an_image_encoder_pulls_fakes_towards_their_captions_at_each_size_and_stays():
-    judge = encoder()
-    gan = tiny((64, 128), image_encoder=judge, damsm_weight=0.5)
-    before = numbers(judge.variables)
+def test_damsm_encoder_adds_its_loss_at_each_size_and_is_not_trained():
+    network = encoder()
+    gan = tiny((64, 128), damsm_encoder=network, damsm_weight=0.5)
+    before = numbers(network.variables)
     embeddings = ops.convert_to_tensor(batch()[2])
-    fakes = gan.draw(embeddings)
+    fakes = gan.generate(embeddings)
     small = ops.average_pool(fakes[1], 2, 2)
-    each = [float(damsm_loss(judge(x, training=False), embeddings)) for x in (fakes[0], small)]
+    each = [float(damsm_loss(network(x, training=False), embeddings)) for x in (fakes[0], small)]
     logits = gan.discriminate(fakes[:-2], embeddings)
     loss, (divergence, damsm) = gan.generator_loss(fakes, logits, embeddings)
     assert float(damsm) == pytest.approx(sum(each), rel=1e-4) and sum(each) > 0
-    gan.image_encoder = None
+    gan.damsm_encoder = None
     assert float(loss - gan.generator_loss(fakes, logits, embeddings)[0]) == pytest.approx(
         0.5 * sum(each), rel=1e-3
     )
-    gan, without = (tiny((64, 128), image_encoder=network) for network in (judge, None))
-    told = [
+    gan, without = (tiny((64, 128), damsm_encoder=each) for each in (network, None))
+    losses = [
         model.train_on_batch(*batch(128), return_dict=True)["damsm_loss"]
         for model in (gan, without)
     ]
-    assert told[0] > 0 and told[1] == 0
+    assert losses[0] > 0 and losses[1] == 0
     assert (
-        np.mean(moved(*(numbers(model.generator.trainable_variables) for model in (gan, without))))
+        np.mean(
+            changed(*(numbers(model.generator.trainable_variables) for model in (gan, without)))
+        )
         > 0.8
     )
     discriminators = (
         numbers(model.discriminators[64].trainable_variables) for model in (gan, without)
     )
-    assert not any(moved(*discriminators))  # of the same fakes
-    assert not any(moved(before, numbers(judge.variables)))
-    assert "image_encoder" not in gan.get_config()
+    assert not any(changed(*discriminators))  # They are trained on the same fakes.
+    assert not any(changed(before, numbers(network.variables)))
+    assert "damsm_encoder" not in gan.get_config()
     with pytest.raises(
         ValueError,
-        match="image_encoder must give 6 numbers, .*; received one that gives 5 of side 64",
+        match="damsm_encoder must map .* embedding dimension, 6; received one from side 64 to .* 5",
     ):
-        tiny(image_encoder=encoder(5))
+        tiny(damsm_encoder=encoder(5))
 
 
 @pytest.mark.backend
-def test_the_image_encoder_sees_random_crops_in_training_only():
-    gan = tiny(image_encoder=encoder(), damsm_crop=0.5)
+def test_damsm_uses_random_crops_in_training_only():
+    gan = tiny(damsm_encoder=encoder(), damsm_crop=0.5)
     embeddings = ops.convert_to_tensor(batch()[2])
-    images = [gan.draw(embeddings)[0]]
-    told, plain = (
-        [float(ops.convert_to_numpy(gan.damsm(images, embeddings, training))) for _ in range(2)]
+    images = [gan.generate(embeddings)[0]]
+    cropped, plain = (
+        [
+            float(ops.convert_to_numpy(gan.damsm_loss(images, embeddings, training)))
+            for _ in range(2)
+        ]
         for training in (True, False)
     )
-    assert plain[0] == plain[1] and len({*told, plain[0]}) == 3
+    assert plain[0] == plain[1] and len({*cropped, plain[0]}) == 3
     assert gan.train_on_batch(*batch(), return_dict=True)["damsm_loss"] > 0
     assert HDGAN.from_config(gan.get_config()).damsm_crop == 0.5
 
 
 @pytest.mark.backend
-def test_fakes_are_told_from_the_captions_of_past_steps_too():
-    gan = tiny(image_encoder=encoder(), damsm_queue=5)
+def test_damsm_queue_holds_the_captions_of_previous_steps_as_negatives():
+    gan = tiny(damsm_encoder=encoder(), damsm_queue=5)
     images, embeddings = [ops.ones((3, 64, 64, 3))], [batch(seed=seed)[2] for seed in range(3)]
-    told = lambda **how: float(ops.convert_to_numpy(gan.damsm(images, embeddings[0], **how)))  # noqa: E731
-    alone = told(training=False)
+    loss = lambda **how: float(ops.convert_to_numpy(gan.damsm_loss(images, embeddings[0], **how)))  # noqa: E731
+    alone = loss(training=False)
     for seed in (1, 2):
         gan.train_on_batch(*batch(seed=seed))
     np.testing.assert_allclose(
-        ops.convert_to_numpy(gan.told), np.concatenate(embeddings[:0:-1])[:5]
-    )  # newest first
-    seen = gan.image_encoder(images[0], training=False)
-    expected = damsm_loss(seen, embeddings[0], others=ops.convert_to_tensor(gan.told))
+        ops.convert_to_numpy(gan.caption_queue), np.concatenate(embeddings[:0:-1])[:5]
+    )  # The newest come first.
+    features = gan.damsm_encoder(images[0], training=False)
+    expected = damsm_loss(features, embeddings[0], others=ops.convert_to_tensor(gan.caption_queue))
     assert (
-        told(training=True) == pytest.approx(float(ops.convert_to_numpy(expected)), rel=1e-4)
+        loss(training=True) == pytest.approx(float(ops.convert_to_numpy(expected)), rel=1e-4)
         and alone > 0
     )
-    again = HDGAN.from_config(gan.get_config() | {"image_encoder": encoder()})
+    again = HDGAN.from_config(gan.get_config() | {"damsm_encoder": encoder()})
     assert again.damsm_queue == 5 and tiny(damsm_queue=5).damsm_queue == 0
     with pytest.raises(ValueError, match="damsm_queue must be at least 0; received -1"):
-        tiny(image_encoder=encoder(), damsm_queue=-1)
+        tiny(damsm_encoder=encoder(), damsm_queue=-1)
 
 
-def test_divergence_is_the_gaussians():
+def test_conditioning_divergence_of_known_gaussians():
     def divergence(mean, log):
         return float(
             hdgan.conditioning_divergence(
@@ -329,9 +336,9 @@ def test_condition_is_its_mean_without_noise():
 # === Training ===
 
 
-@pytest.mark.parametrize("redraw", [False, pytest.param(True, marks=pytest.mark.backend)])
-def test_a_step_moves_everything(redraw):
-    gan = tiny(redraw=redraw, average=0.9)
+@pytest.mark.parametrize("regenerate", [False, pytest.param(True, marks=pytest.mark.backend)])
+def test_a_step_changes_all_networks(regenerate):
+    gan = tiny(regenerate_fakes=regenerate, ema_decay=0.9)
     watched = [
         gan.generator.variables,
         gan.discriminators[64].variables,
@@ -342,7 +349,9 @@ def test_a_step_moves_everything(redraw):
     assert set(logs) == set(gan.reports) and all(np.isfinite(float(v)) for v in logs.values())
     for variables, old in zip(watched, before, strict=True):
         still = [
-            v.path for v, m in zip(variables, moved(old, numbers(variables)), strict=True) if not m
+            v.path
+            for v, differs in zip(variables, changed(old, numbers(variables)), strict=True)
+            if not differs
         ]
         assert still == []
     assert [int(gan.optimizer[p].iterations) for p in gan.players] == [1, 1]
@@ -350,9 +359,12 @@ def test_a_step_moves_everything(redraw):
 
 @pytest.mark.backend
 def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
-    """Against numbers made once on TensorFlow. Not by Adam, which makes whole steps of the rounding of gradients that
-    are 0 (of a bias before batch norm); and in small steps, for a kink of ReLU that a rounding falls on either side of
-    moves the losses of large ones by percents."""
+    """Compares with losses computed once on TensorFlow.
+
+    SGD, because Adam amplifies the rounding of zero gradients (of a bias before batch norm) to full
+    steps. A small learning rate, because rounding can change the side of a ReLU's kink, which
+    changes the losses of large steps by percents.
+    """
     gan = tiny()
     gan.compile(**{player: keras.optimizers.SGD(3e-4) for player in gan.players})
     random = np.random.default_rng(0)
@@ -369,7 +381,7 @@ def test_three_steps_from_the_same_weights_and_noise_agree_on_all_backends():
         )
     noise = [np.random.default_rng(s).normal(size=[3, d]) for s, d in ((1, 5), (2, 4))]
     noise = [ops.convert_to_tensor(x, "float32") for x in noise]
-    gan.draw = lambda embeddings, training=True: gan.generator(
+    gan.generate = lambda embeddings, training=True: gan.generator(
         [embeddings, *noise], training=training
     )
     losses = []
@@ -387,26 +399,27 @@ AGREED = [
 ]  # discriminator, generator
 
 
-def test_real_wrong_and_fake_have_statistics_of_their_own():
-    gan, (real, wrong, embeddings) = tiny(), batch()
-    seen, discriminator = [], gan.discriminators[64]
+def test_real_mismatched_and_fake_images_are_separate_batches():
+    gan, (real, mismatched, embeddings) = tiny(), batch()
+    shapes, discriminator = [], gan.discriminators[64]
     original = type(discriminator).__call__
 
     def spy(self, inputs, *args, **kwargs):
         if self is discriminator:
-            seen.append(tuple(inputs[0].shape))
+            shapes.append(tuple(inputs[0].shape))
         return original(self, inputs, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(type(discriminator), "__call__", spy)
         gan.run_eagerly = True
-        gan.train_on_batch(real, wrong, embeddings)
-    assert seen == [(3, 64, 64, 3)] * 4  # real, wrong and fake; then the fakes for the generator
+        gan.train_on_batch(real, mismatched, embeddings)
+    # Real, mismatched and fake images, then the fakes for the generator.
+    assert shapes == [(3, 64, 64, 3)] * 4
 
 
 @pytest.mark.backend
 def test_extra_steps_of_the_discriminator():
-    gan = tiny(critic_steps=NotedCriticSteps(1000))
+    gan = tiny(critic_steps=ExtraCriticSteps(1000))
     updates = []
     for _ in range(6):
         gan.train_on_batch(*batch())
@@ -414,8 +427,8 @@ def test_extra_steps_of_the_discriminator():
     assert updates == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 5], [1, 6]]
 
 
-def test_the_notes_policy():
-    policy = lambda updates, **arguments: int(NotedCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
+def test_extra_critic_steps_of_the_training_notes():
+    policy = lambda updates, **arguments: int(ExtraCriticSteps(200, **arguments)(np.int32(updates)))  # noqa: E731
     assert [policy(n) for n in (0, 99, 100, 101, 120, 150)] == [5, 5, 5, 1, 5, 10]
     assert [policy(n) for n in (200, 201, 250, 20_000 - 50, 20_000, 20_050)] == [
         10,
@@ -432,7 +445,8 @@ def test_bad_input():
     with pytest.raises(ValueError, match="batch_size must be at least 2 .*; received 1"):
         tiny().train_on_batch(*batch(count=1))
     with pytest.raises(
-        ValueError, match="discriminators must be one for each of the generator's sizes, .64.; re"
+        ValueError,
+        match="discriminators must have one entry for each size of the generator, .64.; re",
     ):
         HDGAN(
             build_generator((64,), 2, embedding_dim=DIM),
@@ -443,33 +457,36 @@ def test_bad_input():
     ):
         tiny(loss="hinge")
     for embeddings in (np.zeros((0, DIM)), np.zeros((2, DIM + 1)), np.zeros(DIM)):
-        with pytest.raises(ValueError, match="embeddings must be .N, 6., one a picture; received"):
-            tiny().sample(embeddings)
+        with pytest.raises(
+            ValueError, match="embeddings must be .N, 6. with N at least 1; received"
+        ):
+            tiny().sample(embeddings=embeddings)
 
 
 # === Use ===
 
 
 def test_sample_and_checkpoint(tmp_path):
-    gan = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    gan = tiny((64, 128), ema_decay=0.9, critic_steps=ExtraCriticSteps(10))
     gan.fit(Feed(), epochs=1, verbose=0)
     embeddings = batch(count=5)[2]
-    pictures = gan.sample(embeddings, seed=3, batch_size=2)
-    assert {s: x.shape for s, x in pictures.items()} == {64: (5, 64, 64, 3), 128: (5, 128, 128, 3)}
-    again = gan.sample(embeddings, seed=3)
-    np.testing.assert_allclose(pictures[128], again[128], atol=1e-5)
-    assert not np.allclose(again[64], gan.sample(embeddings, seed=4)[64])
-    assert np.abs(pictures[128]).max() <= 1
+    images = gan.sample(embeddings=embeddings, seed=3, sizes="all", batch_size=2)
+    assert {s: x.shape for s, x in images.items()} == {64: (5, 64, 64, 3), 128: (5, 128, 128, 3)}
+    again = gan.sample(embeddings=embeddings, seed=3, sizes="all")
+    np.testing.assert_allclose(images[128], again[128], atol=1e-5)
+    np.testing.assert_allclose(gan.sample(embeddings=embeddings, seed=3), images[128], atol=1e-5)
+    assert not np.allclose(again[128], gan.sample(embeddings=embeddings, seed=4))
+    assert np.abs(images[128]).max() <= 1
 
-    checkpoints.save(tmp_path, gan, run="birds", dataset="drawn", size=128, epoch=1)
+    checkpoints.save(tmp_path, gan, run="birds", dataset="synthetic", size=128, epoch=1)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"birds_drawn_128_{x}_epoch_1.h5" for x in ("G", "D64", "D128", "resume")}
-    loaded, _ = checkpoints.load_model(tmp_path / "birds_drawn_128_G_epoch_1.h5")
-    np.testing.assert_allclose(loaded.sample(embeddings, seed=3)[128], pictures[128], atol=1e-5)
+    assert names == {f"birds_synthetic_128_{x}_epoch_1.h5" for x in ("G", "D64", "D128", "resume")}
+    loaded, _ = checkpoints.load_model(tmp_path / "birds_synthetic_128_G_epoch_1.h5")
+    np.testing.assert_allclose(loaded.sample(embeddings=embeddings, seed=3), images[128], atol=1e-5)
 
-    other = tiny((64, 128), average=0.9, critic_steps=NotedCriticSteps(10))
+    other = tiny((64, 128), ema_decay=0.9, critic_steps=ExtraCriticSteps(10))
     assert checkpoints.resume(tmp_path, other) == 1
-    # all that the next step depends on
+    # Everything that the next step depends on.
     state = [
         [ops.convert_to_numpy(v) for v in (*g.variables, *g.optimizer.variables)]
         for g in (gan, other)
@@ -488,10 +505,10 @@ class Feed(keras.utils.PyDataset):
 
 def test_a_larger_model_starts_from_a_smaller_one():
     def model(sizes, width=2, **arguments):
-        judges = {size: build_discriminator(size, width, embedding_dim=5) for size in sizes}
-        return HDGAN(build_generator(sizes, width, embedding_dim=5), judges, **arguments)
+        discriminators = {s: build_discriminator(s, width, embedding_dim=5) for s in sizes}
+        return HDGAN(build_generator(sizes, width, embedding_dim=5), discriminators, **arguments)
 
-    small, large = model((64,), average=0.9), model((64, 128), average=0.9)
+    small, large = model((64,), ema_decay=0.9), model((64, 128), ema_decay=0.9)
     small.ema_generator.variables[0].assign(small.ema_generator.variables[0] + 1.0)
     large.start_from(small)
     embeddings, noise = np.ones((2, 5), "float32"), small.noise(2, 0)
@@ -503,8 +520,8 @@ def test_a_larger_model_starts_from_a_smaller_one():
     logits = [m.discriminators[64]([expected, embeddings])[0] for m in (small, large)]
     np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, logits), atol=1e-5)
     for other, message in [
-        (model((128,)), r"must start from the first of the sizes \(64, 128\); received \(128,\)"),
-        (model((64,), width=4), "networks of its own shapes; received another discriminator_64"),
+        (model((128,)), r"sizes are the first of \(64, 128\); received \(128,\)"),
+        (model((64,), width=4), "weights of the same shapes; discriminator_64 differs"),
     ]:
         before = keras.ops.convert_to_numpy(large.generator.variables[0])
         with pytest.raises(ValueError, match=message):
@@ -515,14 +532,14 @@ def test_a_larger_model_starts_from_a_smaller_one():
 
 
 @pytest.mark.backend
-def test_the_penalty_is_the_squared_slope_of_real_images():
-    gan = tiny(penalty=3.0, penalty_every=2)
+def test_r1_penalty_against_finite_differences():
+    gan = tiny(r1_weight=3.0, r1_every=2)
     real, _, embeddings = batch()
     reals, embeddings = gan.pyramid(ops.convert_to_tensor(real)), ops.convert_to_tensor(embeddings)
-    found = float(ops.convert_to_numpy(gan.gradient_penalty(reals, embeddings)))
+    found = float(ops.convert_to_numpy(gan.r1_penalty(reals, embeddings)))
     assert found > 0
 
-    def score(images):  # the same by finite differences, along the slope of one image of one size
+    def score(images):  # For finite differences along the gradient of one size.
         logits = gan.discriminate([images, *reals[1:]], embeddings)
         return sum(
             float(ops.convert_to_numpy(ops.mean(h))) * len(real) for heads in logits for h in heads
@@ -533,14 +550,121 @@ def test_the_penalty_is_the_squared_slope_of_real_images():
             ops.mean(h) * len(real) for heads in gan.discriminate(images, embeddings) for h in heads
         )
 
-    slopes = gan.input_gradient(summed, reals)
-    slope = ops.convert_to_numpy(slopes[0])
-    step, squares = 1e-2 / np.linalg.norm(slope), np.sum(slope**2)
-    first, slope = reals[0], ops.convert_to_tensor(slope)
-    rise = (score(first + step * slope) - score(first - step * slope)) / (2 * step)
+    gradients = gan.input_gradient(summed, reals)
+    gradient = ops.convert_to_numpy(gradients[0])
+    step, squares = 1e-2 / np.linalg.norm(gradient), np.sum(gradient**2)
+    first, gradient = reals[0], ops.convert_to_tensor(gradient)
+    rise = (score(first + step * gradient) - score(first - step * gradient)) / (2 * step)
     assert rise == pytest.approx(squares, rel=0.05)
-    total = sum(np.sum(ops.convert_to_numpy(s) ** 2) for s in slopes) / len(real)
+    total = sum(np.sum(ops.convert_to_numpy(s) ** 2) for s in gradients) / len(real)
     assert found == pytest.approx(2 * 3.0 / 2 * total, rel=1e-4)
     logs = gan.train_on_batch(*batch(), return_dict=True)
     assert all(np.isfinite(float(v)) for v in logs.values())
-    assert HDGAN.from_config(gan.get_config()).penalty_every == 2
+    assert HDGAN.from_config(gan.get_config()).r1_every == 2
+
+
+# === Captions ===
+
+
+def small_text_encoder(dim=DIM, vocabulary=("a", "red", "bird")):
+    keras.utils.set_random_seed(1)
+    network = char_cnn_rnn.build_text_encoder(width=1 / 64, dim=dim)
+    return char_cnn_rnn.TextEncoder(network, vocabulary)
+
+
+@pytest.mark.backend
+def test_sample_from_captions():
+    encode = small_text_encoder()
+    gan = tiny((64, 128), text_encoder=encode)
+    captions = ["a red bird", "a bird"]
+    images = gan.sample(captions=captions, seed=0)
+    assert images.shape == (2, 128, 128, 3) and images.dtype == np.float32
+    by_size = gan.sample(captions=captions, seed=0, sizes="all")
+    assert list(by_size) == [64, 128]
+    np.testing.assert_allclose(by_size[128], images, atol=1e-5)
+    np.testing.assert_allclose(gan.sample(embeddings=encode(captions), seed=0), images, atol=1e-5)
+    with pytest.warns(UserWarning, match="not trained on the words dog, on, bicycle;") as caught:
+        gan.sample(captions=["a dog on a bicycle", "a dog"], seed=0)
+    assert len(caught) == 1
+    own = tiny(text_encoder=lambda captions: np.ones((len(captions), DIM), "float32"))
+    assert own.sample(captions=["anything"], seed=0).shape == (1, 64, 64, 3)
+    assert own.get_config()["text_encoder"] is None
+
+
+def test_sample_needs_one_condition():
+    rule = (
+        r"sample takes captions=\[...\] or embeddings= \(one image each\), one of them; received "
+    )
+    embeddings = np.ones((1, DIM), "float32")
+    for arguments, received in [
+        ({"n": 4}, "n"),
+        ({}, "none"),
+        ({"captions": ["a"], "embeddings": embeddings}, "captions and embeddings"),
+        ({"n": 1, "captions": ["a"]}, "n and captions"),
+    ]:
+        with pytest.raises(ValueError, match=rule + received):
+            tiny().sample(**arguments)
+    with pytest.raises(ValueError, match="captions need a model with a text encoder .*: give emb"):
+        tiny().sample(captions=["a red bird"])
+    with pytest.raises(ValueError, match=r"sizes must be None \(the largest\) or 'all'; received"):
+        tiny().sample(embeddings=embeddings, sizes=64)
+    with pytest.raises(ValueError, match="generator's dimension, 6; received one of dimension 5"):
+        tiny(text_encoder=small_text_encoder(5))
+
+
+def test_a_preset_contains_or_names_its_text_encoder(tmp_path):
+    gan = tiny(text_encoder=small_text_encoder())
+    gan.save_to_preset(tmp_path / "contains")
+    assert {path.name for path in (tmp_path / "contains").glob("*.h5")} == {"G.h5", "T.h5"}
+    loaded = HDGAN.from_preset(tmp_path / "contains")
+    assert loaded.text_encoder.vocabulary == {"a", "red", "bird"}
+    images = gan.sample(captions=["a red bird"], seed=0)
+    np.testing.assert_allclose(loaded.sample(captions=["a red bird"], seed=0), images, atol=0.02)
+    gan.save(tmp_path / "gan.keras")
+    again = keras.saving.load_model(tmp_path / "gan.keras")
+    np.testing.assert_allclose(again.sample(captions=["a red bird"], seed=0), images, atol=1e-5)
+    assert "T" not in tiny(text_encoder="synthetic_birds_text").checkpoint_networks()
+    named = tiny(text_encoder="synthetic_birds_text")
+    named.save_to_preset(tmp_path / "names")
+    assert [path.name for path in (tmp_path / "names").glob("*.h5")] == ["G.h5"]
+    again = HDGAN.from_preset(tmp_path / "names")
+    assert again.text_encoder_name == "synthetic_birds_text"
+    with pytest.raises(
+        ValueError, match="generator's dimension, 6; received one of dimension 1024"
+    ):
+        again.sample(captions=["a red bird"])
+
+
+def test_training_does_not_change_the_text_encoder():
+    encode = small_text_encoder()
+    gan = tiny(text_encoder=encode)
+    before = numbers(encode.network.variables)
+    gan.train_on_batch(*batch())
+    assert not any(changed(before, numbers(encode.network.variables)))
+
+
+def test_the_shipped_preset_samples_captions():
+    gan = HDGAN.from_preset("hdgan_synthetic_birds_256")
+    images = gan.sample(captions=["a small red bird with a yellow belly"], seed=0)
+    assert images.shape == (1, 256, 256, 3)
+    assert images[0, 64:192, 64:192].std() > 0.1
+    assert (gan.r1_weight, gan.ema_decay, gan.regenerate_fakes) == (0.1, 0.999, False)
+
+
+def test_configurations_with_earlier_argument_names_load():
+    gan = tiny(r1_weight=2.0, r1_every=3, ema_decay=0.9, regenerate_fakes=True)
+    names = {new: old for old, new in HDGAN.renamed_arguments.items()}
+    config = {names.get(name, name): value for name, value in gan.get_config().items()}
+    del config["text_encoder"]
+    assert {"penalty", "penalty_every", "average", "redraw"} < set(config)
+    again = HDGAN.from_config(config)
+    assert (again.r1_weight, again.r1_every, again.ema_decay) == (2.0, 3, 0.9)
+    assert again.regenerate_fakes
+    old = {
+        "module": "kerasgan.models.hdgan",
+        "class_name": "NotedCriticSteps",
+        "config": {"steps_per_epoch": 7, "epochs": 2},
+        "registered_name": "kerasgan>NotedCriticSteps",
+    }
+    steps = keras.saving.deserialize_keras_object(old)
+    assert isinstance(steps, ExtraCriticSteps) and steps.epochs == 2

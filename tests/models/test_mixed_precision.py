@@ -82,7 +82,7 @@ CASES = {
     "ConditionalGAN WGAN-GP": lambda: conditional(**WASSERSTEIN),
     "MnistGAN": mnist,
     "HDGAN": lambda: text("batch"),
-    "HDGAN R1": lambda: text("none", penalty=1.0, penalty_every=1, loss="logistic", average=0.9),
+    "HDGAN R1": lambda: text("none", r1_weight=1.0, r1_every=1, loss="logistic", ema_decay=0.9),
     "RealNVP": lambda: (
         real_nvp.RealNVP(real_nvp.Couplings(8, scales=1, width=2, classes=3)),
         images(4, 8, 1),

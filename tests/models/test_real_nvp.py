@@ -1,4 +1,4 @@
-"""The flow: its determinant against a numeric Jacobian, its inverse, its density against closed forms."""
+"""RealNVP: determinant against a numeric Jacobian, inverse, density against closed forms."""
 
 import json
 
@@ -15,8 +15,8 @@ IMAGES = (np.rint(RNG.uniform(0, 255, (32, 4, 4, 1))) / 127.5 - 1).astype("float
 LABELS = (np.arange(32) % 3).astype("int32")
 
 
-def moved(couplings):
-    """The same with weights that are not 0: at first a flow is the identity."""
+def randomized(couplings):
+    """Sets random weights, because a flow is the identity at initialization."""
     for variable in couplings.variables:
         if variable.path.endswith(("kernel", "bias")):
             variable.assign(RNG.normal(0, 0.1, variable.shape))
@@ -39,7 +39,7 @@ def encoded(couplings, x, labels):
 
 @pytest.mark.backend
 def test_inverse_is_exact():
-    couplings = moved(Couplings(8, 2, scales=2, depth=4, width=4, classes=3))
+    couplings = randomized(Couplings(8, 2, scales=2, depth=4, width=4, classes=3))
     x = RNG.normal(size=(5, 8, 8, 2)).astype("float32")
     latents, log_determinant = encoded(couplings, x, LABELS[:5])
     assert latents.shape == (5, 128) and log_determinant.shape == (5,)
@@ -48,11 +48,11 @@ def test_inverse_is_exact():
         couplings.predict([latents, y], verbose=0) for y in (LABELS[:5], (LABELS[:5] + 1) % 3)
     )
     np.testing.assert_allclose(back, x, atol=1e-4)
-    assert np.abs(other - x).max() > 1e-2  # the class is told
+    assert np.abs(other - x).max() > 1e-2  # The flow depends on the class.
 
 
 def test_log_determinant_is_that_of_a_numeric_jacobian():
-    couplings = moved(Couplings(4, scales=2, depth=4, width=4, classes=3))
+    couplings = randomized(Couplings(4, scales=2, depth=4, width=4, classes=3))
     x, label, step = RNG.normal(size=(1, 4, 4, 1)), LABELS[1:2], 1e-2
     nudges = step * np.eye(16).reshape(16, 4, 4, 1)
     ahead, behind = (
@@ -81,7 +81,7 @@ def test_squeeze_and_masks():
 
 def test_logits_have_the_slope_they_say():
     ink = RNG.uniform(0.01, 0.99, (3, 2, 2, 1)).astype("float32")
-    x, log_determinant = (ops.convert_to_numpy(y) for y in flows.logits(ink))
+    x, log_determinant = (ops.convert_to_numpy(y) for y in flows.to_logits(ink))
     np.testing.assert_allclose(1 / (1 + np.exp(-x)), ink, atol=1e-4)
     np.testing.assert_allclose(log_determinant, -np.log(ink * (1 - ink)).sum((1, 2, 3)), rtol=1e-3)
 
@@ -104,13 +104,13 @@ def test_log_prob_of_an_affine_flow_is_the_normal_density():
 
 
 def test_a_density_sums_to_one():
-    """Of one pixel in a block whose other pixels are held: all its levels, by the middle of each."""
+    """The densities of all levels of one pixel, the others fixed, at the middle of each level."""
     model = small()
     model.flow.mean.assign(np.full((1, 4, 4, 1), 0.4))
     model.flow.deviation.assign(np.full((1, 4, 4, 1), 2.0))
     levels = np.repeat(np.arange(256)[:, None], 16, axis=1).reshape(-1, 4, 4, 1)
     ink = ((levels + 0.5) / 256).astype("float32")
-    x, spread = flows.logits(ink)
+    x, spread = flows.to_logits(ink)
     latents, log_determinant = model.flow.encode(x, np.zeros(256, "int32"))
     log_prob = ops.convert_to_numpy(
         flows.normal_log_prob(latents) + log_determinant + spread
@@ -166,7 +166,10 @@ def test_sample():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Couplings(6, scales=2), "size must be a multiple of 2 .* received 6 and 2 scales"),
+        (
+            lambda: Couplings(6, scales=2),
+            "size must be a multiple of 2 .* received size 6 and 2 scales",
+        ),
         (lambda: Couplings(4, depth=3), "depth must be a multiple of 4 .* received 3"),
         (lambda: small().sample(n=1, labels=[1]), "takes n or labels, one of them"),
         (lambda: small().sample(labels=[3]), r"labels must be in 0\.\.2"),
@@ -183,7 +186,7 @@ def test_errors_are_one_line(call, message):
 
 def test_configuration_and_preset_round_trip(tmp_path):
     model = small(seed=4)
-    moved(model.flow)
+    randomized(model.flow)
     copy = keras.saving.deserialize_keras_object(
         json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
     )

@@ -39,18 +39,18 @@ def test_winograd_is_the_convolution(sides, border):
 def test_winograd_of_a_doubled_map(sides):
     x, kernel = drawn(3, *sides, 5), drawn(3, 3, 5, 7)
     given = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
-    found = ops.convert_to_numpy(module.winograd(*given, "symmetric", module.DOUBLING))
+    found = ops.convert_to_numpy(module.winograd(*given, "symmetric", module.UPSAMPLING))
     expected = direct(x.repeat(2, axis=1).repeat(2, axis=2), kernel, "reflect")
     np.testing.assert_allclose(found, expected, atol=2e-4)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(module.doubled_conv3x3(*given)), expected, atol=2e-4
+        ops.convert_to_numpy(module.upsample_conv3x3(*given)), expected, atol=2e-4
     )
 
 
 @pytest.mark.parametrize("prefers", [True, False])
 @pytest.mark.parametrize("border", ["zeros", "reflect", "symmetric"])
 def test_either_way_has_the_same_numbers(monkeypatch, border, prefers):
-    monkeypatch.setattr(backend, "prefers_products", lambda: prefers)
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: prefers)
     x, kernel = drawn(2, 8, 8, 96), drawn(3, 3, 96, 96)
     found = ops.convert_to_numpy(
         module.conv3x3(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel), border)
@@ -88,7 +88,7 @@ def test_it_is_gone_where_it_pays(monkeypatch):
     monkeypatch.setattr(
         module, "winograd", lambda x, kernel, *how: taken.append(tuple(x.shape)) or x
     )
-    monkeypatch.setattr(backend, "prefers_products", lambda: True)
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: True)
 
     def goes(*shape, filters=96, dtype="float32", convolve=module.conv3x3):
         taken.clear()
@@ -99,10 +99,10 @@ def test_it_is_gone_where_it_pays(monkeypatch):
     for shape in ((1, 4, 8, 96), (1, 10, 8, 96), (1, 8, 128, 96), (1, 8, 8, 95)):
         assert not goes(*shape)
     assert not goes(1, 8, 8, 96, dtype="float16")
-    assert goes(1, 16, 32, 96, convolve=module.doubled_conv3x3)
+    assert goes(1, 16, 32, 96, convolve=module.upsample_conv3x3)
     for shape in ((1, 8, 16, 96), (1, 16, 64, 96)):
-        assert not goes(*shape, convolve=module.doubled_conv3x3)
-    monkeypatch.setattr(backend, "prefers_products", lambda: False)
+        assert not goes(*shape, convolve=module.upsample_conv3x3)
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: False)
     assert not goes(1, 8, 8, 96)
 
 

@@ -61,15 +61,15 @@ def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
 def test_health_of_one_step():
     f = lambda x: 2.0 * x  # noqa: E731
     _, health = run(f, steps=1, noise=0.5, seed=keras.random.SeedGenerator(0))
-    lengths = np.sqrt((X**2).sum((1, 2, 3)))
+    norms = np.sqrt((X**2).sum((1, 2, 3)))
     numbers = np.sqrt(X[0].size)
     rate = 0.2**2 / 2
     drift = rate * (2 - X / 0.25)
     expected = {
-        "drift": (np.sqrt((drift**2).sum((1, 2, 3))) / lengths).mean(),
-        "gradient": (rate * 2 * numbers / lengths).mean(),
-        "noise": (0.5 * 0.2 * numbers / lengths).mean(),
-        "balance": (0.25 * 2 * numbers / lengths).mean(),
+        "drift": (np.sqrt((drift**2).sum((1, 2, 3))) / norms).mean(),
+        "gradient": (rate * 2 * numbers / norms).mean(),
+        "noise": (0.5 * 0.2 * numbers / norms).mean(),
+        "balance": (0.25 * 2 * numbers / norms).mean(),
         "dead": 0.0,
     }
     assert health == pytest.approx(expected, rel=1e-4)

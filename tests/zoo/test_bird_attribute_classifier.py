@@ -9,18 +9,22 @@ from keras import ops
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.io import checkpoints
-from kerasgan.metrics.protocols.bird_attributes import JUDGE_FOLDER, VALUES, judged, shipped
+from kerasgan.metrics.protocols.bird_attributes import (
+    CLASSIFIER_FOLDER,
+    VALUES,
+    load_bird_attribute_classifier,
+    predict_attributes,
+)
 from kerasgan.models.classifier import build_deep_classifier
 from zoo.bird_attribute_classifier import (
     SIZE,
     TEST_SIZES,
     Settings,
-    WornPictures,
     accuracy,
     attribute_loss,
     run,
-    wear,
 )
+from zoo.training_data import DegradedBirds, degrade
 
 NEW = Settings(smallest=128, noise=0, light=0)
 TINY = Settings(epochs=1, batch_size=6, width=2, features=8)
@@ -31,13 +35,15 @@ def birds():
     return synthetic_birds("train", 24, size=152), synthetic_birds("test", 12)
 
 
-def test_wear_changes_only_as_much_as_it_is_told(birds):
+def test_degrade_changes_images_within_its_limits(birds):
     images = birds[0].images[:12, :128, :128]
-    np.testing.assert_array_equal(wear(images, NEW, np.random.default_rng(0)), from_uint8(images))
-    worn = wear(images, Settings(), np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        degrade(images, NEW, np.random.default_rng(0)), from_uint8(images)
+    )
+    worn = degrade(images, Settings(), np.random.default_rng(0))
     assert worn.dtype == np.float32 and worn.min() >= -1 and worn.max() <= 1
     assert 0.01 < np.abs(worn - from_uint8(images)).mean() < 0.1
-    blurred = wear(images, dataclasses.replace(NEW, smallest=40), np.random.default_rng(0))
+    blurred = degrade(images, dataclasses.replace(NEW, smallest=40), np.random.default_rng(0))
     edges, sharp = (
         np.abs(np.diff(x, axis=2)).mean((1, 2, 3)) for x in (blurred, from_uint8(images))
     )
@@ -46,8 +52,8 @@ def test_wear_changes_only_as_much_as_it_is_told(birds):
     )
 
 
-def test_wear_is_a_function_of_seed_epoch_and_index(birds):
-    one, other = (WornPictures(Settings(batch_size=8), birds[0]) for _ in range(2))
+def test_degradation_is_a_function_of_seed_epoch_and_index(birds):
+    one, other = (DegradedBirds(Settings(batch_size=8), birds[0], SIZE) for _ in range(2))
     other[0]
     for first, second in zip(one[2], other[2], strict=True):
         np.testing.assert_array_equal(first, second)
@@ -82,7 +88,7 @@ def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
         tmp_path / "bird_attribute_classifier_synthetic_birds_128_C_epoch_1.h5"
     )
     middle = birds[1].images[:, 24:280, 24:280]
-    found = np.mean(judged(judge, middle)[1] == birds[1].attributes)
+    found = np.mean(predict_attributes(judge, middle)[1] == birds[1].attributes)
     assert found == pytest.approx(
         log["test_accuracy"]["256"]["all"], abs=0.03
     )  # the file is in half precision
@@ -90,13 +96,13 @@ def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
 
 
 def test_the_shipped_judge_is_what_the_recipe_builds():
-    shipped_one, info = shipped()
+    shipped_one, info = load_bird_attribute_classifier()
     built = build_deep_classifier(SIZE, 3, sum(VALUES), Settings().width, Settings().features)
     assert [type(layer) for layer in shipped_one.layers] == [type(layer) for layer in built.layers]
     assert [weight.shape for weight in shipped_one.weights] == [
         weight.shape for weight in built.weights
     ]
-    log = json.loads((JUDGE_FOLDER / "log.json").read_text())
+    log = json.loads((CLASSIFIER_FOLDER / "log.json").read_text())
     assert log["settings"] | {"output_dir": None} == dataclasses.asdict(Settings()) | {
         "output_dir": None
     }
@@ -105,7 +111,7 @@ def test_the_shipped_judge_is_what_the_recipe_builds():
         str(size): log["test_accuracy"][str(size)]["all"] for size in TEST_SIZES
     }
     assert log["test_accuracy"]["256"]["all"] >= 0.97 and log["test_birds"] == 1000
-    assert sum(path.stat().st_size for path in JUDGE_FOLDER.iterdir()) <= 2e6
+    assert sum(path.stat().st_size for path in CLASSIFIER_FOLDER.iterdir()) <= 2e6
 
 
 def test_the_network_has_one_size():

@@ -11,7 +11,7 @@ import zoo.classifier
 from kerasgan.datasets.digits import load_digits
 from kerasgan.io import checkpoints
 from kerasgan.models.stylex import check_classifier
-from zoo.classifier import Settings, balanced, batches, load, named, run
+from zoo.classifier import Settings, balanced, balanced_batches, load, run, task_name
 
 
 def test_digits():
@@ -33,7 +33,7 @@ def test_classes_are_balanced_and_digits_bent():
     images, labels = balanced(*train)
     assert np.bincount(labels).tolist() == [3600, 3600]
     np.testing.assert_array_equal(images[400], images[0])
-    fed = batches("digits", train, 50, 0, 2)
+    fed = balanced_batches("digits", train, 50, 0, 2)
     assert fed.num_batches == 144 and 10 < fed[0][1].sum() < 40
     place = fed.order()[0]
     assert 0 < np.abs(fed[0][0][0] - images[place]).mean() < 0.3
@@ -56,15 +56,17 @@ def test_a_folder(tmp_path):
             Image.new("L", (9, 8), 30 * index).save(tmp_path / name / f"{index}.png")
     train, heldout, names = load(str(tmp_path), "", 8, 1, 0)
     assert names == ["one", "two"] and len(train[0]) == 5 and len(heldout[0]) == 2
-    assert named(str(tmp_path), "8,9") == "folder"
+    assert task_name(str(tmp_path), "8,9") == "folder"
     (tmp_path / "two").rename(tmp_path / "one" / "two")
     with pytest.raises(ValueError, match="a folder must hold at least 2 class folders; .* has 1"):
         load(str(tmp_path), "", 8, 1, 1)
 
 
 def test_names():
-    assert named("digits", "8,rest") == "digits_8_rest" and named("plants", "8,9") == "plants"
-    assert named("synthetic_birds", "belly:yellow,blue") == "synthetic_birds_belly_yellow_blue"
+    assert (
+        task_name("digits", "8,rest") == "digits_8_rest" and task_name("plants", "8,9") == "plants"
+    )
+    assert task_name("synthetic_birds", "belly:yellow,blue") == "synthetic_birds_belly_yellow_blue"
 
 
 def test_the_recipe_leaves_a_classifier_and_its_log(tmp_path, monkeypatch):

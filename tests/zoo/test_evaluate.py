@@ -14,7 +14,7 @@ from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
-from zoo import evaluate, recipe, text_gan
+from zoo import evaluation_images, text_gan
 
 RANDOM = np.random.default_rng(0)
 ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
@@ -38,21 +38,14 @@ DEFAULTS = dict.fromkeys(
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def call(tool, tmp_path, capsys):
     """The shell in this process: the JSON that it writes (None after an error), what it printed, its errors."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["evaluate"]))
     out = tmp_path / "scores.json"
 
     def run(**values):
-        told = {
-            name: str(value) if hasattr(value, "parts") else value for name, value in values.items()
-        }
-        monkeypatch.setattr(
-            evaluate, "FLAGS", types.SimpleNamespace(**DEFAULTS | {"out": str(out)} | told)
-        )
         out.unlink(missing_ok=True)
         try:
-            recipe.start(evaluate.shell)
+            tool("evaluate", **{"out": out} | values)
         except SystemExit as stopped:
             assert stopped.code == 1 and not out.exists()
         return json.loads(out.read_text()) if out.exists() else None, *capsys.readouterr()
@@ -196,7 +189,8 @@ def test_slim_features_have_stackgans_protocol(call, tmp_path, monkeypatch):
     assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (70, 3, 1)
     found, _, errors = call(count=60, **options)
     assert (
-        found is None and "number of samples, 60 (0 in whole batches of 64); received 10" in errors
+        found is None
+        and "number of samples, 60 (0 in complete batches of 64); received 10" in errors
     )
 
 
@@ -205,14 +199,14 @@ def test_ms_ssim_alone_needs_no_network(call, tmp_path):
     found, *_ = call(samples=tmp_path / "a.npz", metrics="ms_ssim", scales=1, pairs=4)
     assert 0 <= found["ms_ssim"] < 1 and found["protocol"]["features"] == {"network": "none"}
     found, _, errors = call(samples=tmp_path / "a.npz", metrics="ms_ssim")
-    assert found is None and "sides must be at least 176 for 5 scales; received 12 x 12" in errors
+    assert found is None and "sides of at least 176 pixels for 5 scales; received 12 x 12" in errors
 
 
 def test_a_checkpoint_of_digits_by_the_digit_judge(call, tmp_path):
     gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=0)
     path = tmp_path / checkpoints.file_name("mnist_gan", "digits", 28, "G", 3)
     checkpoints.save_network(path, gan.generator, model=gan, epoch=3)
-    digits = evaluate.source("digits", 30, convert=True)
+    digits = evaluation_images.source("digits", 30, convert=True)
     np.savez(tmp_path / "digits.npz", images=np.concatenate([*digits]))
     options = dict(
         reference=tmp_path / "digits.npz", features="digit_classifier", metrics="is,fid", splits=2
@@ -245,7 +239,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         return types.SimpleNamespace(embeddings=embeddings)
 
     monkeypatch.setattr(text_gan, "load", load)
-    source = evaluate.source(path, 8)
+    source = evaluation_images.source(path, 8)
     batches = [*source.batches(5)]
     assert [batch.shape for batch in batches] == [(5, 64, 64, 3), (3, 64, 64, 3)]
     assert (
@@ -255,13 +249,13 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
     np.testing.assert_array_equal(np.concatenate([*source.batches(8)]), np.concatenate(batches))
     # another encoder at the same place is another source; COCO's own embeddings are of its split val
     embeddings += 1
-    assert evaluate.source(path, 8).fingerprint() != source.fingerprint()
+    assert evaluation_images.source(path, 8).fingerprint() != source.fingerprint()
     checkpoints.save_network(
         path, gan.generator, model=gan, epoch=1, info={"data": "coco", "text_encoder": ""}
     )
     assert (
         "captions of coco by embeddings of its own"
-        in evaluate.source(path, 8, data_dir="data").name
+        in evaluation_images.source(path, 8, data_dir="data").name
     )
     assert asked[0][:2] == ("synthetic_birds", "test") and asked[-1] == (
         "coco",
@@ -280,7 +274,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({}, "--samples must name images, or --checkpoint a file or a preset"),
         (
             {"checkpoint": "mnist_gan_digits", "samples": "photos"},
-            "--samples must be a number where --checkpoint",
+            "--samples must be a number if --checkpoint",
         ),
         (
             {"samples": "nowhere", "metrics": "is"},
@@ -296,16 +290,16 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ),
         (
             {"samples": "ones", "reference": "others.npz", "metrics": "kid"},
-            "subset_size of kid must be from 2 to 24",
+            "subset_size of kid must be between 2 and the smaller number of images, 24",
         ),
         (
             {"samples": "ones", "features": "vgg"},
-            "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or a",
+            "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or ",
         ),
-        ({"samples": "ones", "features": "slim"}, "slim features need --inception=PREFIX"),
+        ({"samples": "ones", "features": "slim"}, "--features=slim needs --inception=PREFIX"),
         (
             {"samples": "ones", "features": "digit_classifier", "splits": 2},
-            "images must be 28 x 28, as the classifier's",
+            "The classifier needs images of 28 x 28",
         ),
         ({"samples": "classifier.h5"}, "carries no configuration of a model"),
         (
@@ -315,7 +309,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({"samples": "ones", "reference": "cut.npz", "metrics": "fid"}, "cut.npz"),
         (
             {"samples": "ones", "reference": "known.npz", "metrics": "prdc"},
-            "prdc needs the reference's images",
+            "prdc needs the features of the reference images",
         ),
         (
             {
@@ -328,7 +322,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ),
         (
             {"checkpoint": "mnist_gan_digits", "count": 5},
-            "--count goes with --metrics or --features",
+            "--count needs --metrics or --features",
         ),
         (
             {"samples": "ones", "save_statistics": "a.npy"},

@@ -1,7 +1,6 @@
 """Explaining: from a model's files to attributes, numbers and a page; and bad input in one line."""
 
 import json
-import types
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from kerasgan.models import mnist_gan, style_probe
 from kerasgan.models.attfind import Attributes
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 from kerasgan.models.stylex import StylEx, build_encoder
-from zoo import explain, recipe
+from zoo import explain
 
 TINY = {"capacity": 1, "max_channels": 4}
 RNG = np.random.default_rng(0)
@@ -40,8 +39,10 @@ def model():
     )
     kernel, dense = np.array([[4.0, -4.0]], "float32"), classifier.get_layer("logits")
     dense.set_weights([kernel, np.zeros(2, "float32")])
-    model = StylEx(classifier, *networks, perceptual_weight=0.0, average=None)
-    usual = float(np.median(style_probe.Probe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3))))
+    model = StylEx(classifier, *networks, perceptual_weight=0.0, ema_decay=None)
+    usual = float(
+        np.median(style_probe.StyleProbe(model).encode(IMAGES).images.mean(axis=(1, 2, 3)))
+    )
     dense.set_weights([kernel, usual * np.array([-4.0, 4.0], "float32")])
     return model
 
@@ -95,11 +96,12 @@ def test_attributes_numbers_and_a_page(model, tmp_path):
         and protocol["heldout_images"] == 20
     )
     assert (
-        protocol["images_of"] == "dots" and 0 <= protocol["drawings_predicted_as_their_images"] <= 1
+        protocol["images_of"] == "dots"
+        and 0 <= protocol["reconstructions_predicted_as_their_images"] <= 1
     )
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert (
-        "light or dark: what the classifier looks at" in text
+        "light or dark: the attributes that the classifier uses" in text
         and text.count('type="range"') == len(attributes) + 1
     )
     (folder / "attributes.json").unlink()
@@ -112,15 +114,15 @@ def test_attributes_numbers_and_a_page(model, tmp_path):
 def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
     halves, light = (
         (IMAGES[:40], IMAGES[40:]),
-        style_probe.Probe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
+        style_probe.StyleProbe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
     )
     for images, options, message in (
-        ((IMAGES[:9], IMAGES), {}, "images to find attributes in must be at least 10; received 9"),
-        ((IMAGES, IMAGES[:2]), {}, "images held out must be at least 10; received 2"),
+        ((IMAGES[:9], IMAGES), {}, "there must be at least 10 training images; received 9"),
+        ((IMAGES, IMAGES[:2]), {}, "there must be at least 10 held-out images; received 2"),
         (
             (IMAGES[light], IMAGES),
             {},
-            "images must be of both sides, .* received 30, all predicted 0",
+            "images must include some .* received 30, all predicted as 0",
         ),
         (halves, {"names": ["a"]}, "--names must be one for each of 2 classes; received a$"),
         (halves, {"target": 2}, "--target must be a class, 0 .. 1; received 2"),
@@ -158,9 +160,9 @@ def test_images_of_training_and_held_out_ones():
     for given, message in (
         (
             ({}, 32, 1),
-            "does not say what it was trained on: give --data and --classes, or --images",
+            "does not name its data: give --data and --classes, or --images",
         ),
-        (({"data": "digits"}, 32, 1), "does not say what it was trained on"),
+        (({"data": "digits"}, 32, 1), "does not name its data"),
         (
             (about, 16, 1, "synthetic_birds", "size"),
             "synthetic_birds are images of 3 channels; the model's have 1",
@@ -194,35 +196,10 @@ def test_a_folder_is_cut_in_two(tmp_path):
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    """The shell with flags of these values, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["explain"]))
-    given = {
-        "checkpoint": None,
-        "data": None,
-        "images": None,
-        "classes": None,
-        "names": None,
-        "target": 0,
-        "k": 2,
-        "count": 12,
-        "heldout": 20,
-        "strategies": ["shared"],
-        "selector": "effect",
-        "max_effect": None,
-        "same_class": False,
-        "probabilities": False,
-        "shift_size": 1.0,
-        "batch_size": 32,
-        "seed": 0,
-        "out": None,
-    }
-
-    def call(**values):
-        monkeypatch.setattr(explain, "FLAGS", types.SimpleNamespace(**given | values))
-        recipe.start(explain.shell)
-
-    return call
+def shell(tool):
+    """`python -m zoo.explain` in this process."""
+    given = {"k": 2, "count": 12, "heldout": 20, "batch_size": 32}
+    return lambda **values: tool("explain", **given | values)
 
 
 def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_path, capsys):
@@ -237,7 +214,8 @@ def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     saved = json.loads((tmp_path / "page" / "attributes.json").read_text())
     assert (
-        saved["protocol"]["selector"] == "select(max_effect=2)" and saved["unit"] == "probability"
+        saved["protocol"]["selector"] == "select_by_effect(max_effect=2)"
+        and saved["unit"] == "probability"
     )
     assert saved["target"] == "a" and saved["protocol"]["images_of"] == "dots, light"
     assert (
@@ -254,7 +232,7 @@ def test_the_shell_says_in_one_line_what_is_wrong(shell, checkpoint, tmp_path, c
     for values, message in (
         ({}, "--checkpoint must name a file or a preset ("),
         ({"checkpoint": "nope"}, "a preset must be one of"),
-        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx's; received"),
+        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx; "),
         ({"checkpoint": str(checkpoint)}, "dots"),
         (
             {"checkpoint": str(checkpoint), "data": "digits"},

@@ -26,7 +26,7 @@ def few(monkeypatch):
     load = zoo.flow.load
     monkeypatch.setattr(zoo.flow, "load", lambda *a: tuple(x[:64] for x in load(*a)))
     judge = lambda images, labels: {"label_accuracy": float(images.mean()), "protocol": {}}  # noqa: E731
-    monkeypatch.setattr(zoo.flow, "score_digits", judge)
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
     score = lambda settings: lambda model, samples: RECIPE.score(settings)(model, 20)  # noqa: E731
     return dataclasses.replace(RECIPE, score=score)
 

@@ -12,7 +12,16 @@ from kerasgan.metrics.features import slim_inception
 from kerasgan.metrics.features.inception import TENSORS
 from kerasgan.metrics.features.slim_inception import SlimInception, build_slim_inception, norm_of
 from zoo import inception
-from zoo.inception import Crops, Settings, class_folders, parts, pictures, run, take, with_dropout
+from zoo.inception import (
+    Settings,
+    class_folders,
+    load,
+    run,
+    set_weights,
+    split_indices,
+    with_dropout,
+)
+from zoo.training_data import Crops
 
 TINY = Settings(size=75, width=0.1, epochs=6, batch_size=6, smallest=0.9, dropout=0.0)
 
@@ -52,7 +61,7 @@ def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_pa
     assert told["started_from"].startswith("random weights") and told["checkpoint"] == path.name
     assert "75 x 75" in told["resize"] and "never" in told["compares_with"]
     labels = np.unique(birds[1], return_inverse=True)[1]
-    _, held = parts(labels, TINY.held_out, TINY.seed)
+    _, held = split_indices(labels, TINY.held_out, TINY.seed)
     right = logits[held].argmax(axis=1) == labels[held]
     assert log["held_out_images"] == 3 and log["held_out_accuracy"] == pytest.approx(
         right.mean(), abs=1e-4
@@ -123,12 +132,16 @@ def test_crops_are_a_function_of_seed_epoch_and_index(birds):
 
 def test_each_class_is_held_out_in_part():
     labels = np.repeat(np.arange(3), [2, 10, 40])
-    train, held = parts(labels, 0.1, seed=0)
+    train, held = split_indices(labels, 0.1, seed=0)
     assert sorted([*train, *held]) == list(range(52))
     np.testing.assert_array_equal(np.bincount(labels[held]), [1, 1, 4])
-    assert list(held) == list(parts(labels, 0.1, seed=0)[1]) != list(parts(labels, 0.1, seed=1)[1])
+    assert (
+        list(held)
+        == list(split_indices(labels, 0.1, seed=0)[1])
+        != list(split_indices(labels, 0.1, seed=1)[1])
+    )
     with pytest.raises(ValueError, match="two images, one to hold out; class 1 has one"):
-        parts(np.array([0, 0, 1]), 0.1, seed=0)
+        split_indices(np.array([0, 0, 1]), 0.1, seed=0)
 
 
 def test_a_folder_of_class_folders(tmp_path):
@@ -136,7 +149,7 @@ def test_a_folder_of_class_folders(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (side, 10), side).save(tmp_path / name)
     (tmp_path / "b/notes.txt").write_text("no image")
-    images, classes = pictures(dataclasses.replace(TINY, dataset=str(tmp_path)))
+    images, classes = load(dataclasses.replace(TINY, dataset=str(tmp_path)))
     assert classes.tolist() == [0, 0, 1] and [image.shape for image in images] == [
         (10, s, 3) for s in (20, 30, 20)
     ]
@@ -150,14 +163,12 @@ def test_a_folder_of_class_folders(tmp_path):
 def test_a_prepared_data_set(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        inception,
+        prepared,
         "load_prepared",
         lambda *given, **options: asked.append(given) or synthetic_birds("test", 2, size=16),
     )
-    images, classes = pictures(dataclasses.replace(TINY, dataset="flowers", data_dir="there"))
+    images, classes = load(dataclasses.replace(TINY, dataset="flowers", data_dir="there"))
     assert asked == [("flowers", "test", "there")] and len(images) == len(classes) == 2
-    monkeypatch.undo()
-    assert inception.load_prepared is prepared.load_prepared
 
 
 class Places(dict):
@@ -169,7 +180,7 @@ class Places(dict):
 
 def test_weights_of_2015_go_to_their_places():
     numbers = {name: np.float32(place) for place, name in enumerate(TENSORS)}
-    take(
+    set_weights(
         network := Places(),
         {name: np.broadcast_to(numbers[name], TENSORS[name][1]) for name in TENSORS},
     )
@@ -193,15 +204,18 @@ def test_weights_of_2015_go_to_their_places():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": "a.pth"}, "weights are of size 299 and width 1; received 75 and 0.1"),
-        ({"weights": "a.pth", "size": 299, "width": 1.0}, "there is none at a.pth"),
+        ({"weights": "a.pth"}, "--weights need size 299 and width 1; received 75 and 0.1"),
+        (
+            {"weights": "a.pth", "size": 299, "width": 1.0},
+            "no file of Inception's weights at a.pth",
+        ),
         (
             {"dataset": "my birds"},
             "run and dataset must be of letters, digits, .* received 'my birds'",
         ),
         (
             {"batch_size": 13},
-            "batch_size must be between 2 and the 12 images to train on; received 13",
+            "batch_size must be between 2 and the 12 training images; received 13",
         ),
     ],
 )

@@ -84,7 +84,8 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
         with pytest.raises(
-            ValueError, match="holds a run with .*; go on with these or name another --folder"
+            ValueError,
+            match="holds a run with .*; use these settings to resume it, or another --folder",
         ):
             recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -115,7 +116,7 @@ def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_
 
 def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
     with pytest.raises(
-        ValueError, match="model must be noted, corrected, best or plain; received 'dogs'"
+        ValueError, match="model must be training_notes, corrected, best or plain; received 'dogs'"
     ):
         recipe.run(digits, recipe.settings_of(digits, model="dogs"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -130,15 +131,15 @@ def test_an_output_folder_that_cannot_be_written(digits, tmp_path):
 def test_presets_and_settings():
     of = recipe.settings_of
     mnist = zoo.mnist_gan.RECIPE
-    assert of(mnist).model == "best" and of(mnist, "noted").model == "noted"
+    assert of(mnist).model == "best" and of(mnist, "noted").model == "training_notes"
     assert of(mnist).epochs == mnist.presets["quick"]["epochs"] and of(mnist, "quick") == of(mnist)
-    assert of(mnist, "noted", epochs=3).epochs == 3
+    assert of(mnist, "training_notes", epochs=3).epochs == 3
     for arguments, message in [
         (
             {"preset": "nope"},
-            "preset must be one of quick, best, corrected, noted; received 'nope'",
+            "preset must be one of quick, best, corrected, training_notes; received 'nope'",
         ),
-        ({"typo": 1}, "a setting of mnist_gan is one of .*; received 'typo'"),
+        ({"typo": 1}, "settings of mnist_gan are .*; received 'typo'"),
         ({"epochs": 0}, "epochs must be at least 1; received 0"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -150,14 +151,14 @@ def test_presets_and_settings():
     [
         (
             {"loss": "cubic"},
-            "loss must be nonsaturating, minmax, .*, soft or noisy; received 'cubic'",
+            "loss must be '', nonsaturating, minmax, .*, soft or noisy; received 'cubic'",
         ),
-        ({"penalty": "r2"}, "penalty must be none, r1 or wgan_gp; received 'r2'"),
+        ({"penalty": "r2"}, "penalty must be '', none, r1 or wgan_gp; received 'r2'"),
         (
             {"model": "corrected", "loss": "hinge"},
             "settings of the models best and plain; received corrected",
         ),
-        ({"pretrained": 2}, "pretrained must come without decay .* received 2 epochs"),
+        ({"pretraining_epochs": 2}, "pretraining_epochs and decay both set .* received 2 epochs"),
         (
             {"model": "noted", "discriminator_steps": 2},
             "discriminator_steps must be 1 with reproduce_training_notes; received",
@@ -198,7 +199,7 @@ def test_settings_become_losses_penalties_and_steps(digits):
 
 def test_pretraining_moves_the_discriminator_alone(digits, tmp_path):
     settings = recipe.settings_of(
-        digits, "best", **SMALL | {"decay": False, "pretrained": 1, "model": "plain"}
+        digits, "best", **SMALL | {"decay": False, "pretraining_epochs": 1, "model": "plain"}
     )
     gan = digits.build(settings)
     gan.run_eagerly = True
@@ -221,7 +222,7 @@ def test_pretraining_moves_the_discriminator_alone(digits, tmp_path):
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, "corrected", **SMALL))
     out = capsys.readouterr().out
-    assert "generator " in out and "trainable parameters" in out and "2 steps an epoch" in out
+    assert "generator " in out and "trainable parameters" in out and "62 per epoch" in out
 
 
 def test_page_of_no_run(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kerasgan.datasets.prepared import load_prepared
 from kerasgan.metrics.features import inception
-from zoo import prepare, recipe
+from zoo import prepare
 
 pytest.importorskip("tensorflow_datasets")
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
@@ -22,19 +22,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def call(tool, tmp_path, capsys):
     """`python -m zoo.prepare source --flag=value`, in this process: its exit code, what it printed, its errors."""
 
     def run(*sources, **values):
-        flags = dict.fromkeys(("source", "name", "size", "count", "text_encoder", "weights")) | {
-            "corrupt": "refuse"
-        }
-        flags |= {"data_dir": str(tmp_path / "tfds")} | values
-        monkeypatch.setattr(prepare, "FLAGS", types.SimpleNamespace(**flags))
-        monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["prepare", *sources]))
         code = 0
         try:
-            recipe.start(prepare.shell)
+            tool("prepare", *sources, **{"data_dir": tmp_path / "tfds"} | values)
         except SystemExit as stopped:
             code = stopped.code
         return code, *capsys.readouterr()
@@ -73,7 +67,7 @@ def test_a_broken_image_stops_or_is_named_and_left_out(call, folder, tmp_path):
         "left out: each file must be",
         "train: 3 images 8 pixels",
         "test: 2 images",
-        "2 or more captions each, no embeddings",
+        "at least 2 captions each, no embeddings",
         'load_prepared("mine", "train") loads it',
     ):
         assert line in printed
@@ -97,11 +91,10 @@ def test_stopping_by_hand_is_one_line(call, folder, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare, "prepare", stop)
+    monkeypatch.setattr("kerasgan.datasets.prepared.prepare", stop)
     code, _, errors = call("folder", source=str(folder), size=8)
     assert (
-        code == 130
-        and errors == "\nstopped; nothing half-made is left, the same command starts anew\n"
+        code == 130 and errors == "\nstopped; nothing was written, the same command starts anew\n"
     )
 
 
@@ -132,7 +125,7 @@ def test_drawn_birds_and_stackgan_folders(call, tmp_path):
     code, printed, _ = call("flowers", source=str(tmp_path / "flowers"), size=76)
     assert (
         code == 0
-        and "train: 2 images 76 pixels high, 0 or more captions each, 10 embeddings" in printed
+        and "train: 2 images 76 pixels high, at least 0 captions each, 10 embeddings" in printed
     )
 
 
@@ -156,12 +149,12 @@ def test_bad_input_is_one_line(call, tmp_path):
             {},
             "the source must be one of synthetic_birds, birds, flowers, coco, folder, cub_tfds, flowers_tfds;",
         ),
-        ([], {}, "one source must be named, of synthetic_birds"),
+        ([], {}, "name one source, of synthetic_birds"),
         (["birds", "flowers"], {}, "received birds flowers"),
         (
             ["birds"],
             {},
-            "birds needs --source=DIR, StackGAN's folder Data/birds, with train/ and test/; received None",
+            "birds needs --source=FOLDER, StackGAN's folder Data/birds, with train/ and test/; received None",
         ),
         (
             ["birds"],
@@ -225,7 +218,7 @@ def test_inception_is_converted_to_where_it_is_looked_for(call, tmp_path, monkey
         def made(prefix):
             return types.SimpleNamespace(save=lambda path: path.touch(), protocol={"sha256": "0"})  # noqa: E731
 
-        patched.setattr(prepare, "SlimInception", made)
+        patched.setattr("kerasgan.metrics.features.slim_inception.SlimInception", made)
         for data in ("birds", "flowers"):
             (tmp_path / data).mkdir()
             (tmp_path / data / "model.ckpt.index").touch()

@@ -39,7 +39,7 @@ def digits(monkeypatch):
         judged.append((images.shape, labels.tolist()))
         return {"digit_frechet_distance": float(images.mean()) + 1, "protocol": "brightness"}
 
-    monkeypatch.setattr(zoo.stylegan2, "score_digits", judge)
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
     scorer = lambda settings: lambda model, samples: zoo.stylegan2.score(settings)(model, 20)  # noqa: E731
     return dataclasses.replace(RECIPE, score=scorer), judged
 
@@ -76,7 +76,11 @@ def test_drawn_birds_and_a_folder(tmp_path):
         model = RECIPE.build(settings)
         assert model.image_shape == shape and model.classes == classes
         assert RECIPE.data(settings)[0][0].shape == (4, *shape) and RECIPE.score(settings) is None
-        assert RECIPE.draw(settings)(model).shape == (160, 16 * (10 if classes == 1 else 2), 3)
+        assert RECIPE.sample_grid(settings)(model).shape == (
+            160,
+            16 * (10 if classes == 1 else 2),
+            3,
+        )
 
 
 def test_forms():
@@ -105,11 +109,11 @@ def test_forms():
         ({"size": 64}, r"size must be 32 for digits \(28 and a margin\); received 64"),
         (
             {"data": "synthetic_birds", "drawn": 4, "size": 16, "conditional": True},
-            "conditional needs images of two",
+            "conditional needs images of at least two",
         ),
         (
             {"data": "synthetic_birds", "drawn": 4, "size": 24},
-            "size must be a power of two from 8; received 24",
+            "size must be a power of two and at least 8; received 24",
         ),
     ],
 )

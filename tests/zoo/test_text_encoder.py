@@ -39,10 +39,16 @@ def test_the_recipe_leaves_encoders_card_and_log(tmp_path, birds):
     settings = dataclasses.replace(TINY, output_dir=str(tmp_path / "mine"))
     log = recipe.run(settings, *birds)
     folder = tmp_path / "mine"
-    assert sorted(path.name for path in folder.iterdir()) == ["T.h5", "V.h5", "card.md", "log.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "T.h5",
+        "V.h5",
+        "card.md",
+        "log.json",
+        "vocabulary.txt",
+    ]
     assert json.loads((folder / "log.json").read_text()) == log
     assert set(log["probe_accuracy"]) == {*ATTRIBUTES, "all"} and 0 <= log["r_precision"][0] <= 1
-    vectors = char_cnn_rnn.text_encoder(folder)(recipe.flat(birds[0]))
+    vectors = char_cnn_rnn.text_encoder(folder)(recipe.all_captions(birds[0]))
     assert vectors.shape == (240, 16) and vectors.var() == pytest.approx(1, rel=0.1)
     assert checkpoints.read_info(folder / "T.h5")["epoch"] == 1
     assert presets.card(folder).startswith("# mine\n")
@@ -54,7 +60,7 @@ def test_the_shipped_encoders_are_what_the_recipe_builds():
     differing = {
         name for name, value in vars(settings).items() if log["settings"].get(name) != value
     }
-    assert differing <= {"output_dir"}
+    assert differing <= {"output_dir", "augment"}
     shipped = char_cnn_rnn.JointEmbedding.from_preset(recipe.NAME)
     built = (
         char_cnn_rnn.build_text_encoder(settings.recurrent, settings.width, settings.dim),

@@ -10,17 +10,22 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
 import zoo.birds_64
 import zoo.birds_256
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.io import checkpoints
-from zoo import recipe, robust_image_encoder, sample, text_gan
+from zoo import recipe, robust_image_encoder, text_gan
 
-SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
+SMALL = {
+    "epochs": 2,
+    "batch_size": 8,
+    "width": 2,
+    "num_images": 24,
+    "grid_every": 1,
+    "score_every": 1,
+}
 SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
 DIM = 4
 
@@ -36,7 +41,7 @@ def letters(captions):
 def birds(monkeypatch):
     """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
     monkeypatch.setattr(
-        text_gan,
+        text_gan.synthetic,
         "synthetic_birds",
         lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
     )
@@ -44,7 +49,7 @@ def birds(monkeypatch):
     text_gan.load.cache_clear()
 
     def judge(model, samples):
-        light = model.sample(letters(["a bird"] * 3), seed=0)[64].mean()
+        light = model.sample(embeddings=letters(["a bird"] * 3), seed=0).mean()
         return {"attribute_accuracy": float(light), "protocol": "light"}
 
     # the shipped model reads other vectors than `letters`
@@ -60,23 +65,9 @@ def run(birds, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch):
-    """`zoo.sample` in this process."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
-    if "caption" not in flags.FLAGS:
-        with monkeypatch.context() as patched:
-            patched.setattr(recipe, "start", lambda shell: None)
-            sample.main()
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-    def called(**values):
-        with flagsaver.flagsaver(
-            **{k: str(v) if k in ("checkpoint", "out") else v for k, v in values.items()}
-        ):
-            recipe.start(sample.shell)
-
-    return called
+def call(tool):
+    """`python -m zoo.sample` in this process."""
+    return lambda **values: tool("sample", **values)
 
 
 def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
@@ -95,9 +86,11 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
 
     file = run / "checkpoints" / "birds_64_synthetic_birds_64_G_epoch_2.h5"
     assert checkpoints.read_info(file)["text_encoder"] == "synthetic_birds_text"
-    call(checkpoint=file, caption=["a small red bird", "a blue bird"], n=3, out=tmp_path / "a.png")
+    captions = ["a small red bird", "a blue bird"]
+    out = tmp_path / "a.png"
+    call(checkpoint=file, text_encoder="letters", caption=captions, n=3, out=out)
     assert "6 images in" in capsys.readouterr().out
-    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", num_images=24)
     with h5py.File(tmp_path / "a.h5") as written:
         assert (
             written["output_64"].shape == (48, 64, 64, 3) and written["output_64"].dtype == np.uint8
@@ -109,15 +102,18 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
         assert captions[0] == captions[1] != captions[2]
         first = written["output_64"][0]
     # Every picture has latents of its own, whatever the block it was computed in.
-    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", num_images=24)
     with h5py.File(tmp_path / "b.h5") as again:
         np.testing.assert_array_equal(again["output_64"][0], first)
         assert not np.array_equal(again["output_64"][1], first)
 
     for values, message in [
-        ({"labels": ["3"]}, "draws captions, not labels"),
-        ({}, "give --caption=…, once or more, or --data=…, one of them"),
-        ({"caption": ["a bird"], "n": 65}, "a grid holds at most 64 pictures"),
+        ({"labels": ["3"]}, "takes captions, not labels"),
+        ({}, "give --caption=... (once or more) or --data=..., one of them"),
+        (
+            {"caption": ["a bird"], "n": 65, "text_encoder": "letters"},
+            "a grid holds at most 64 images",
+        ),
     ]:
         with pytest.raises(SystemExit):
             call(**{"checkpoint": file, "out": tmp_path / "c.png"} | values)
@@ -130,7 +126,7 @@ def test_settings_reach_the_model(birds):
     gan = text_gan.build(
         of(birds, "quick", **SMALL, image_loss="none", critic_epochs=-1, average=0.9, redraw=True)
     )
-    assert gan.redraw and gan.critic_steps.epochs is None and gan.ema_decay == 0.9
+    assert gan.regenerate_fakes and gan.critic_steps.epochs is None and gan.ema_decay == 0.9
     assert len(gan.discriminators[64].outputs) == 1
     both = text_gan.build(
         of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0)
@@ -152,14 +148,14 @@ def test_settings_reach_the_model(birds):
         "64,128,256",
     )
     noted = of(zoo.birds_256.RECIPE, "noted")
-    assert (noted.batch_size, noted.redraw, noted.critic_epochs) == (16, True, 100)
+    assert (noted.batch_size, noted.regenerate_fakes, noted.critic_epochs) == (16, True, 100)
     for sizes in ("64,96", "", "sixty"):
         with pytest.raises(ValueError, match="sizes must be such as 64,128,256; received"):
             text_gan.sizes_of(of(birds, "quick", sizes=sizes))
 
 
 def test_small_pictures_show_whole_birds(birds):
-    settings = recipe.settings_of(birds, "quick", drawn=24)
+    settings = recipe.settings_of(birds, "quick", num_images=24)
     assert text_gan.loaded(settings).images[0].shape == (
         76,
         76,
@@ -174,7 +170,10 @@ def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
     started = text_gan.build(large)
     small = checkpoints.load_model(checkpoints.latest(run / "checkpoints"))[0]
     noise = small.noise(1, 0)
-    pictures = [model.sample(letters(["a bird"]), noise)[64] for model in (small, started)]
+    pictures = [
+        model.sample(embeddings=letters(["a bird"]), noise=noise, sizes="all")[64]
+        for model in (small, started)
+    ]
     np.testing.assert_allclose(*pictures, atol=1e-4)
     with pytest.raises(
         ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"
@@ -192,7 +191,7 @@ def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
     small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5})
     model = birds.build(small)
     assert (
-        model.image_encoder is network
+        model.damsm_encoder is network
         and model.damsm_weight == 0.5
         and asked == [small.text_encoder]
     )
@@ -209,11 +208,11 @@ def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
         birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7}
     )
     model = birds.build(small)
-    assert model.image_encoder is network and model.damsm_queue == 7
+    assert model.damsm_encoder is network and model.damsm_queue == 7
     named = [
-        text_gan.led_by(vars(small)),
-        text_gan.led_by({"damsm_weight": 1.0}),
-        text_gan.led_by({"guide": "mine"}),
+        text_gan.damsm_encoder_of(vars(small)),
+        text_gan.damsm_encoder_of({"damsm_weight": 1.0}),
+        text_gan.damsm_encoder_of({"guide": "mine"}),
     ]
     assert named == ["mine", "", None]
 

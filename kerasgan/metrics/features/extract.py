@@ -1,18 +1,21 @@
-"""What a network makes of images: features and logits, streamed from anywhere, kept on the disk, cached by content.
+"""Feature extraction: features and logits of image streams, stored on disk and cached by content.
 
-A feature extractor is any function of uint8 RGB images [B, H, W, 3] that returns float features [B, F], or a pair of
-them and logits [B, K]. Its attribute `protocol`, a dictionary that JSON can hold, says what it is: the network, the
-checksum of its weights, how it resizes, which layer.
+A feature extractor is a function of uint8 RGB images `[B, H, W, 3]` that returns features `[B, F]`,
+or a pair of features and logits `[B, K]`. Its attribute `protocol`, a JSON-serializable dict,
+describes it: network, checksum of the weights, resize, layer.
 """
 
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,19 +28,22 @@ from kerasgan.io import files
 from kerasgan.io.arrays import array_header
 from kerasgan.io.reading import read_json, reading
 
-UNKNOWN = {"network": "a function of the caller's"}
+UNKNOWN = {"network": "a function of the caller"}
 
 
-def features_and_logits(classifier, images, batch_size=500):
+def features_and_logits(
+    classifier: keras.Model, images: np.ndarray, batch_size: int = 500
+) -> tuple[np.ndarray, np.ndarray]:
     """Run a classifier in inference mode.
 
     Args:
-        classifier: functional `keras.Model` of images into logits [B, classes].
-        images: float32 array [N, H, W, C] in the range that the classifier was trained on.
-        batch_size: images at once; the results do not depend on it, but for rounding.
+        classifier: Functional model from images to logits `[B, classes]`.
+        images: float32 images `[N, H, W, C]` in the range of the classifier's training data.
+        batch_size: Batch size. It affects the results by rounding only.
 
     Returns:
-        features [N, F], the input of the classifier's last layer; logits [N, classes]; both float32 numpy.
+        Features `[N, F]` (the input of the classifier's last layer) and logits `[N, classes]`,
+        float32.
     """
     network = _with_features(classifier)
     starts = range(0, len(images), batch_size)
@@ -48,9 +54,13 @@ def features_and_logits(classifier, images, batch_size=500):
     )
 
 
-def filled(images, largest):
-    """A batch [B, ...] with its last image repeated up to a power of two, or to `largest` where that is less: a network
-    is compiled for few shapes so, and images of sizes of their own, which come one by one, cost no whole batch."""
+def filled(images: np.ndarray, largest: int) -> np.ndarray:
+    """Pad a batch `[B, ...]` by repeating its last image.
+
+    The new size is the next power of two, or `largest` if that is smaller. A network is then
+    compiled for few shapes, and small batches of images of different sizes do not cost a full
+    batch.
+    """
     size = min(largest, 1 << (len(images) - 1).bit_length())
     return np.concatenate([images, np.repeat(images[-1:], size - len(images), axis=0)])
 
@@ -60,28 +70,33 @@ def _with_features(classifier):
 
 
 class ClassifierFeatures:
-    """A feature extractor of a Keras classifier: what its last layer sees, and its logits, in inference mode.
+    """Feature extractor of a Keras classifier: input of the last layer and logits.
 
     Args:
-        network: functional `keras.Model` of images [B, H, W, 1 or 3] in [-1, 1] into logits [B, K]. One of grey images
-            is shown RGB images whose channels are equal.
-        info: a dictionary that says what the network is, for the protocol: `network`, `weights_sha256` ...
-        resize: scale images of another size, by Pillow's antialiased bilinear filter; False refuses them.
-        logits: False leaves them out, where they are no classes.
+        network: Functional model from images `[B, H, W, 1 or 3]` in [-1, 1] to logits `[B, K]`. A
+            model of gray images accepts RGB images with equal channels.
+        info: Description of the network for the protocol: `network`, `weights_sha256`, ...
+        resize: If `True`, images of other sizes are resized with Pillow's antialiased bilinear
+            filter. If `False`, they are rejected.
+        logits: If `False`, no logits are returned, for networks whose outputs are not classes.
 
     Raises:
-        ValueError: the network's last layer gives probabilities.
+        ValueError: If the network ends in a softmax.
     """
 
-    def __init__(self, network, info=None, resize=False, logits=True):
+    def __init__(
+        self,
+        network: keras.Model,
+        info: dict | None = None,
+        resize: bool = False,
+        logits: bool = True,
+    ):
         last = network.layers[-1]
         if (
             isinstance(last, keras.layers.Softmax)
             or getattr(last, "activation", None) is keras.activations.softmax
         ):
-            raise ValueError(
-                f"a classifier must give logits; received {network.name}, which ends in a softmax"
-            )
+            raise ValueError(f"A classifier must return logits; {network.name} ends in a softmax.")
         self.network, self.shape = _with_features(network), tuple(network.input_shape[1:])
         self.resize, self.logits = resize, logits
         scaled = f"Pillow bilinear, antialiased, to {self._size()}" if resize else "none"
@@ -98,7 +113,7 @@ class ClassifierFeatures:
             if not self.resize:
                 received = f"{images.shape[1]} x {images.shape[2]}"
                 raise ValueError(
-                    f"images must be {self._size()}, as the classifier's; received {received}"
+                    f"The classifier needs images of {self._size()}; received {received}."
                 )
             box, bilinear = (width, height), Image.Resampling.BILINEAR
             images = np.stack(
@@ -107,7 +122,7 @@ class ClassifierFeatures:
         if channels == 1:
             if (images != images[..., :1]).any():
                 raise ValueError(
-                    "images must be grey, three equal channels, as the classifier's; received colours"
+                    "The classifier needs gray images (equal channels); received color images."
                 )
             images = images[..., :1]
         features, logits = self.network(from_uint8(images), training=False)
@@ -119,14 +134,15 @@ class ClassifierFeatures:
 
 @dataclasses.dataclass
 class Features:
-    """What an extractor made of images.
+    """Output of a feature extractor.
 
     Attributes:
-        features: float32 [N, F], an array or a `np.memmap`.
-        logits: float32 [N, K], or None.
-        protocol: the extractor's; scores compare features of one protocol only.
-        images: a dictionary about the images: `source`, `count`, `sizes` (such as {"64 x 64": 1000}), and
-            `channel_means` and `channel_deviations` of red, green and blue over all pixels, in 0 .. 255.
+        features: float32 `[N, F]`, an array or `np.memmap`.
+        logits: float32 `[N, K]`, or `None`.
+        protocol: Protocol of the extractor. Scores compare features of equal protocols only.
+        images: Description of the images: `source`, `count`, `sizes` (such as `{"64 x 64": 1000}`),
+            `channel_means` and `channel_deviations` (red, green and blue over all pixels, in [0,
+            255]).
     """
 
     features: np.ndarray
@@ -138,45 +154,53 @@ class Features:
         return len(self.features)
 
 
-def extract(images, extractor, batch_size=32, count=None, cache=None, progress=True):
-    """Run an extractor over images, in their order; memory does not grow with their number.
+def extract(
+    images: Any,
+    extractor: Callable,
+    batch_size: int = 32,
+    count: int | None = None,
+    cache: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> Features:
+    """Run a feature extractor on images, with constant memory.
 
     Args:
-        images: what `image_source` takes, or what it made.
-        extractor: see above.
-        batch_size: images at once.
-        count: take only so many, the first.
-        cache: a folder, made if need be. What is in it, of the same images and the same extractor, is not computed
-            again; an interrupted run leaves nothing there. None keeps the numbers in a temporary file of no name.
-        progress: show Keras' progress bar.
+        images: Images in any form that `image_source` accepts, or an image source.
+        extractor: Feature extractor, see the module.
+        batch_size: Batch size.
+        count: Number of images to use, from the first; `None` for all.
+        cache: Folder of the cache. Features of the same images and extractor are read from it. An
+            interrupted call leaves nothing there. `None` uses temporary files.
+        progress: If `True`, shows Keras' progress bar.
 
     Returns:
-        `Features`, read from the disk as they are used.
+        `Features` that are read from disk when they are used.
 
     Raises:
-        ValueError: fewer than 2 images, features that are not finite (the first such image is named) or no [B, F], a
-            cache for what has no fingerprint; and what `image_source` raises.
+        ValueError: If there are fewer than 2 images, if the extractor returns a wrong shape or
+            values that are not finite, or if the images or the extractor have no fingerprint for
+            the cache.
     """
     source = image_source(images, count=count)
     if source.count == 1:
-        raise ValueError(f"a score needs at least 2 images; received 1 from {source.name}")
-    protocol = json.loads(
-        json.dumps(getattr(extractor, "protocol", UNKNOWN))
-    )  # as a cache gives it back
+        raise ValueError(f"A score needs at least 2 images; received 1 from {source.name}.")
+    # The conversion makes the protocol equal to one from a cache.
+    protocol = json.loads(json.dumps(getattr(extractor, "protocol", UNKNOWN)))
     if cache is None:
         return _stream(source, extractor, protocol, batch_size, progress, tempfile.TemporaryFile)
     fingerprint = source.fingerprint()
     if fingerprint is None or protocol == UNKNOWN:
-        lacks = (
+        missing = (
             f"{source.name}: no fingerprint"
             if fingerprint is None
-            else "an extractor without a `protocol`"
+            else "an extractor without protocol"
         )
         raise ValueError(
-            f"a cache needs images and an extractor that say what they are; received {lacks}"
+            f"A cache needs images with a fingerprint and an extractor with a `protocol`; received "
+            f"{missing}."
         )
-    told = json.dumps([fingerprint, protocol], sort_keys=True)
-    folder = Path(cache) / hashlib.sha256(told.encode()).hexdigest()
+    content = json.dumps([fingerprint, protocol], sort_keys=True)
+    folder = Path(cache) / hashlib.sha256(content.encode()).hexdigest()
     if not folder.is_dir():
         files.make_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}.tmp-", dir=folder.parent))
@@ -193,12 +217,12 @@ def extract(images, extractor, batch_size=32, count=None, cache=None, progress=T
             files.write_json(
                 temporary / "about.json", {"protocol": protocol, "images": made.images}
             )
-            del made  # some systems do not rename what is mapped
-            if not folder.is_dir():  # another process may have been first
+            del made  # Some systems do not rename mapped files.
+            if not folder.is_dir():  # Another process may have been faster.
                 temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    rule = "a cache of features must be whole, or be deleted"
+    rule = "a cached folder of features must be complete; delete it if it is damaged"
     about = read_json(folder / "about.json", rule, shape=dict)
     with reading(folder, rule):
         about["images"]["source"] = source.name
@@ -208,7 +232,7 @@ def extract(images, extractor, batch_size=32, count=None, cache=None, progress=T
 
 
 def _mapped(path):
-    """An array of a file, read as it is used, or None where there is no file."""
+    """Memory-mapped array of a file, or `None` if there is no file."""
     if not path.exists():
         return None
     with open(path, "rb") as file:
@@ -218,33 +242,38 @@ def _mapped(path):
         return np.memmap(path, dtype, "r", file.tell(), shape)
 
 
-def warn_if_swapped(samples, reference):
-    """Warns where red and blue, swapped, bring the samples' colours nearer to the reference's: BGR costs 60 of FID.
+def warn_if_swapped(samples: dict, reference: dict) -> bool:
+    """Warn if the samples look like BGR images, which costs 60 or more of FID.
+
+    This is the case if swapping red and blue brings the channel statistics of the samples closer to
+    those of the reference.
 
     Args:
-        samples, reference: the `images` of `Features`: means and deviations of the channels. Without them, silent.
+        samples: `images` of the samples' `Features`.
+        reference: `images` of the reference's `Features`. Without channel statistics, nothing is
+            checked.
 
     Returns:
-        whether it warned.
+        `True` if a warning was issued.
     """
     if not (samples.get("channel_means") and reference.get("channel_means")):
         return False
 
-    def colours(images):
+    def channel_statistics(images):
         return np.array([images["channel_means"], images["channel_deviations"]])  # [2, 3]
 
     def distance(one, other):
         return np.sum((one - other) ** 2)
 
-    ours, theirs = colours(samples), colours(reference)
+    ours, theirs = channel_statistics(samples), channel_statistics(reference)
     plain, swapped = distance(ours, theirs), distance(ours[:, ::-1], theirs)
-    wrong = bool(
-        swapped < plain / 2 and plain - swapped > 3
-    )  # in squares of 1/255: more than rounding
+    # The threshold of 3 squared gray levels excludes rounding.
+    wrong = bool(swapped < plain / 2 and plain - swapped > 3)
     if wrong:
         warnings.warn(
-            "the samples look like BGR: with red and blue swapped their colours come nearer to the reference's "
-            f"(distance {np.sqrt(swapped):.1f}, not {np.sqrt(plain):.1f}, of 255); scores are of RGB",
+            "the samples look like BGR: swapping red and blue reduces the distance of their "
+            f"channel statistics to the reference from {np.sqrt(plain):.1f} to "
+            f"{np.sqrt(swapped):.1f} (of 255); scores expect RGB",
             stacklevel=2,
         )
     return wrong
@@ -267,12 +296,13 @@ def _stream(source, extractor, protocol, batch_size, progress, open_file):
             ):
                 if part.ndim != 2 or len(part) != len(batch):
                     raise ValueError(
-                        f"an extractor must give {name} [B, …] of {len(batch)} images; received {list(part.shape)}"
+                        f"The extractor must return {name} [B, ...] for {len(batch)} images; "
+                        f"received {list(part.shape)}."
                     )
                 broken = np.flatnonzero(~np.isfinite(part).all(axis=1))
                 if len(broken):
                     raise ValueError(
-                        f"{name} must be finite; those of image {done + broken[0]} of {source.name} are not"
+                        f"The {name} of image {done + broken[0]} of {source.name} are not finite."
                     )
                 rows.append(part)
             sizes[f"{batch.shape[1]} x {batch.shape[2]}"] += len(batch)
@@ -285,7 +315,9 @@ def _stream(source, extractor, protocol, batch_size, progress, open_file):
         if bar and source.count is None:
             bar.update(done, finalize=True)
         if done < 2:
-            raise ValueError(f"a score needs at least 2 images; received {done} from {source.name}")
+            raise ValueError(
+                f"A score needs at least 2 images; received {done} from {source.name}."
+            )
         arrays = [rows.finish() for rows in outputs]
     finally:
         for rows in outputs:
@@ -312,7 +344,10 @@ def _about(source, count, sizes, levels):
 
 
 class _Rows:
-    """A .npy file of float32 [N, F] that grows by rows: numpy's header leaves room for N, which is known at the end."""
+    """A .npy file of float32 `[N, F]` that grows by rows.
+
+    NumPy's header leaves room for N, which is written at the end.
+    """
 
     def __init__(self, file):
         self.file, self.count, self.width = file, 0, None
@@ -323,13 +358,14 @@ class _Rows:
             self._header()
         elif rows.shape[1] != self.width:
             raise ValueError(
-                f"an extractor must give {self.width} features, as before; received {rows.shape[1]}"
+                f"The extractor must return {self.width} features, as before; received "
+                f"{rows.shape[1]}."
             )
         self.file.write(np.ascontiguousarray(rows, "<f4").tobytes())
         self.count += len(rows)
 
     def finish(self):
-        """The rows, read from the file as they are used."""
+        """Return the rows as a memory-mapped array."""
         self.file.seek(0)
         self._header()
         offset = self.file.tell()

@@ -1,17 +1,23 @@
-"""The Inception network of 2015-12-05, in whose features and logits the Inception Score, FID and KID are defined.
+"""Inception network of 2015-12-05, which defines the Inception Score, FID and KID.
 
-Source: Szegedy et al., "Rethinking the Inception architecture for computer vision", arXiv 1512.00567, as TensorFlow's
-graph `classify_image_graph_def.pb` has it, which Salimans et al., arXiv 1606.03498 (IS) and Heusel et al., arXiv
-1706.08500 (FID) took.
+The reference is TensorFlow's graph `classify_image_graph_def.pb`, which the Inception Score (arXiv
+1606.03498) and FID (arXiv 1706.08500) use. Features and logits equal those of torch-fidelity.
 
-*Differences from the paper*, all of them the graph's: images of any size become 299 x 299 by TensorFlow 1's bilinear
-interpolation, within the network; average pools leave the padding out; the last block's pool takes maxima; 1008 logits,
-for the 1000 classes and eight that are unused. The logits are without their bias, since that is what IS was published
-with.
+Reference:
+    Szegedy et al., 2016, "Rethinking the Inception Architecture for Computer Vision",
+    https://arxiv.org/abs/1512.00567
 
-*Differences from the graph*, for speed, within rounding: batch norm is folded into the convolutions, 1 x 1 convolutions
-of one input are one convolution, and average pools come after the 1 x 1 convolution that they feed, which has fewer
-channels (both are linear).
+**Differences from the paper**, all of which are in the graph
+- Images of any size are resized to 299 x 299 within the network, by TensorFlow 1's bilinear
+  interpolation.
+- Average pools exclude the padding, and the pool of the last block is a max pool.
+- There are 1,008 logits: 1,000 classes and eight unused ones. They have no bias, as in the
+  published Inception Score.
+
+**Differences from the graph**, for speed and equal up to rounding
+- Batch norm is folded into the convolutions.
+- The 1 x 1 convolutions of one input are computed as one convolution.
+- Average pools come after their 1 x 1 convolution, which has fewer channels. Both are linear.
 """
 
 import hashlib
@@ -37,20 +43,23 @@ from kerasgan.metrics.features.extract import filled
 NETWORK = "Inception-2015-12-05"
 SIZE = 299
 CLASSES = 1008
-EPSILON = 1e-3  # of the graph's batch norms
+EPSILON = 1e-3  # Epsilon of batch norm.
 GRAPH = "classify_image_graph_def.pb"
-SHA256 = "6726825d"  # how the SHA-256 of the .pth files begins
-# Where the weights are published: all three files hold the same numbers.
+SHA256 = "6726825d"  # First digits of the SHA-256 of the .pth files.
+GITHUB = "https://github.com/"
+# Published files of the weights. All three hold the same values.
 FILES = {
-    f"weights-inception-2015-12-05-{SHA256}.pth": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/",
-    f"pt_inception-2015-12-05-{SHA256}.pth": "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/",
+    f"weights-inception-2015-12-05-{SHA256}.pth": GITHUB
+    + "toshas/torch-fidelity/releases/download/v0.2.0/",
+    f"pt_inception-2015-12-05-{SHA256}.pth": GITHUB
+    + "mseitzer/pytorch-fid/releases/download/fid_weights/",
     "inception-2015-12-05.tgz": "http://download.tensorflow.org/models/image/imagenet/",
 }
 CONVERTED = "inception-2015-12-05.h5"
 
 # === The network ===
 
-# Convolutions of the stem: height, width, channels.
+# Convolutions of the stem: height and width of the kernel, channels.
 STEM = {
     "Conv2d_1a_3x3": (3, 3, 32),
     "Conv2d_2a_3x3": (3, 3, 32),
@@ -58,11 +67,9 @@ STEM = {
     "Conv2d_3b_1x1": (1, 1, 80),
     "Conv2d_4a_3x3": (3, 3, 192),
 }
-STEM_PLACES = {
-    "Conv2d_1a_3x3": (2, "valid"),
-    "Conv2d_2b_3x3": (1, "same"),
-}  # strides and padding, if not 1 and valid
-FORK = [(1, 3, 384), (3, 1, 384)]  # two convolutions of one input
+# Strides and padding of the stem, if not 1 and "valid".
+STEM_OPTIONS = {"Conv2d_1a_3x3": (2, "valid"), "Conv2d_2b_3x3": (1, "same")}
+FORK = [(1, 3, 384), (3, 1, 384)]  # Two convolutions of the same input.
 
 
 def _block_35(pool):
@@ -89,7 +96,7 @@ BLOCK_8 = {
     "branch3x3dbl": [(1, 1, 448), (3, 3, 384), FORK],
     "branch_pool": [(1, 1, 192)],
 }
-# The branches of each block, and the convolutions of each branch; blocks without branch_pool halve the maps.
+# Convolutions of the branches of each block. Blocks without `branch_pool` downsample.
 BLOCKS = {
     "Mixed_5b": _block_35(32),
     "Mixed_5c": _block_35(64),
@@ -109,9 +116,17 @@ BLOCKS = {
 
 
 class Convolution(NamedTuple):
-    name: str  # in the PyTorch files
-    node: str  # in TensorFlow's graph
-    shape: tuple  # of the kernel: height, width, channels in, channels out
+    """A convolution of the network.
+
+    Attributes:
+        name: Name in the PyTorch files.
+        node: Name in TensorFlow's graph.
+        shape: Shape of the kernel: height, width, input channels, output channels.
+    """
+
+    name: str
+    node: str
+    shape: tuple[int, int, int, int]
 
 
 def _numbered(name, index):
@@ -119,7 +134,7 @@ def _numbered(name, index):
 
 
 def _plan():
-    """The stem's `Convolution`s, and block -> branch -> its stages, each a list of one `Convolution` or two."""
+    """Convolutions of the stem, and block -> branch -> stages, lists of one or two convolutions."""
     stem, plan, channels = [], {}, 3
     for index, (name, (height, width, out)) in enumerate(STEM.items()):
         stem.append(Convolution(name, _numbered("conv", index), (height, width, channels, out)))
@@ -128,7 +143,7 @@ def _plan():
         plan[block], towers, total = {}, 0, 0
         for branch, chain in branches.items():
             place, inputs, stages = _numbered("mixed", index) + "/", channels, []
-            if len(chain) > 1 or branch == "branch_pool":  # the graph's towers
+            if len(chain) > 1 or branch == "branch_pool":  # The graph calls them towers.
                 place, towers = place + _numbered("tower", towers) + "/", towers + 1
             for step, stage in enumerate(chain):
                 fork = isinstance(stage, list)
@@ -152,7 +167,7 @@ def _plan():
 
 
 def _tensors():
-    """name in the PyTorch files -> (name in the graph, shape in PyTorch, axes of the graph's tensor in its order)."""
+    """Name in the PyTorch files -> (name in the graph, shape in PyTorch, transposition)."""
     stem, plan = _plan()
     found = {}
     for conv in [
@@ -186,10 +201,13 @@ TENSORS = _tensors()
 
 
 class Resize(keras.layers.Layer):
-    """Images [B, H, W, C] of any size -> float32 [B, size, size, C], by TensorFlow 1's bilinear interpolation.
+    """Resizes images `[B, H, W, C]` to float32 `[B, size, size, C]` like TensorFlow 1.
 
-    Pixel i is taken at i * H / size, with no half-pixel centers and no antialiasing: the same bits as
-    `tf.compat.v1.image.resize_bilinear`, and nobody else's resize.
+    Pixel i is sampled at i * H / size, without half-pixel centers and antialiasing. The result is
+    bit-identical to `tf.compat.v1.image.resize_bilinear`; other libraries resize differently.
+
+    Args:
+        size: Side of the resized images in pixels.
     """
 
     def __init__(self, size=SIZE, **layer):
@@ -201,7 +219,8 @@ class Resize(keras.layers.Layer):
 
     def _along(self, axis, images):
         length = ops.shape(images)[axis]
-        # In double precision: TensorFlow's graphs multiply by 1 / size, which would change the last bits of a float32.
+        # Python divides in double precision. TensorFlow's graphs would multiply by 1 / size in
+        # float32.
         place = ops.arange(self.size, dtype="float32") * ops.cast(length / self.size, "float32")
         low = ops.floor(place)
         share = ops.reshape(place - low, (-1, 1, 1) if axis == 1 else (-1, 1))
@@ -215,12 +234,13 @@ class Resize(keras.layers.Layer):
         return (shape[0], self.size, self.size, shape[-1])
 
 
-def build_inception():
-    """The network with zeros for weights, and which weights go where.
+def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[str]]]]:
+    """Build the network with zero weights.
 
     Returns:
-        A functional model of uint8 [B, H, W, 3] -> features [B, 2048], the input of the last layer, and logits
-        [B, 1008], without bias; and a list of pairs of a layer and the names of those that it is made of.
+        A functional model from uint8 images `[B, H, W, 3]` to features `[B, 2048]` (the input of
+        the last layer) and logits `[B, 1008]` without bias; and a list of pairs of a layer and the
+        names of the convolutions that it combines.
     """
     stem, plan = _plan()
     made = []
@@ -244,9 +264,7 @@ def build_inception():
         return kind(x, 3, strides, padding, data_format="channels_last")
 
     def mixed(x, branches, last):
-        stages = {
-            branch: [*stages] for branch, stages in branches.items()
-        }  # those that are still to come
+        stages = {branch: [*stages] for branch, stages in branches.items()}
         pooled = stages.pop("branch_pool", None)
         heads = {branch: s[0][0] for branch, s in stages.items() if s[0][0].shape[:2] == (1, 1)}
         joint, start = conv(x, [*heads.values()]), 0
@@ -255,13 +273,13 @@ def build_inception():
             parts[branch] = joint[..., start : start + head.shape[-1]]
             start += head.shape[-1]
         for branch, part in parts.items():
-            left = stages[branch][branch in heads :]
-            for stage in left:
-                halves = pooled is None and stage is left[-1]
-                place = (2, "valid") if halves else (1, "same")
-                results = [conv(part, [convolution], *place) for convolution in stage]
+            remaining = stages[branch][branch in heads :]
+            for stage in remaining:
+                downsamples = pooled is None and stage is remaining[-1]
+                options = (2, "valid") if downsamples else (1, "same")
+                results = [conv(part, [convolution], *options) for convolution in stage]
                 part = results[0]
-            out += results if left else [part]
+            out += results if remaining else [part]
         if pooled is None:
             out.append(pool(ops.max_pool, x, 2, "valid"))
         elif last:
@@ -275,7 +293,7 @@ def build_inception():
     images = keras.Input((None, None, 3), dtype="uint8")
     x = (Resize()(images) - 128) / 128
     for convolution in stem:
-        x = conv(x, [convolution], *STEM_PLACES.get(convolution.name, (1, "valid")))
+        x = conv(x, [convolution], *STEM_OPTIONS.get(convolution.name, (1, "valid")))
         if convolution.name in ("Conv2d_2b_3x3", "Conv2d_4a_3x3"):
             x = pool(ops.max_pool, x, 2, "valid")
     for block, branches in plan.items():
@@ -286,44 +304,50 @@ def build_inception():
     return keras.Model(images, [features, layer(features)]), made
 
 
-# === Its weights ===
+# === Weights ===
 
 
-def read_weights(path):
-    """The weights in a file: TensorFlow's .pb or .tgz, PyTorch's .pth, or an .h5 that `convert` wrote.
+def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | None]:
+    """Read weights from a file: .pb or .tgz of TensorFlow, .pth of PyTorch, or .h5 of `convert`.
+
+    Args:
+        path: The file.
 
     Returns:
-        A dictionary of arrays with the names and layouts of the PyTorch files, checked; and the SHA-256 of the file (in
-        an .h5, of the file that it was made from).
+        A dict of checked arrays with the names and layouts of the PyTorch files, and the SHA-256 of
+        the file (for an .h5 file, of the original file).
 
     Raises:
-        FileNotFoundError: no such file.
-        ImportError: TensorFlow's graph is only read where TensorFlow is installed.
-        ValueError: the file is cut, malicious, or of another network.
+        FileNotFoundError: If there is no such file.
+        ImportError: If TensorFlow is required and not installed.
+        ValueError: If the file is damaged, malicious, or of another network.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Inception's weights must be in a file; there is none at {path}")
+        raise FileNotFoundError(f"There is no file of Inception's weights at {path}")
     content = path.read_bytes()
     if content.startswith(b"\x89HDF"):
         return _read_h5(path)
     if content.startswith((b"PK", LEGACY)):
         weights = load_torch_file(path)
-    elif content.startswith((b"\x1f\x8b", b"\n")):  # gzip; the first field of a protocol buffer
+    elif content.startswith((b"\x1f\x8b", b"\n")):  # gzip, or a protocol buffer.
         weights = _read_graph(path, content)
     else:
         raise ValueError(
-            f"Inception's weights must be a .pb or .tgz of TensorFlow, a .pth of PyTorch or an .h5 of kerasgan; "
-            f"{path} ({len(content):,} bytes) is none of them"
+            "Inception's weights must be a .pb or .tgz file of TensorFlow, a .pth file of PyTorch "
+            f"or an .h5 file of kerasgan; {path} ({len(content):,} bytes) is none of them"
         )
     return _checked(weights, path), hashlib.sha256(content).hexdigest()
 
 
 def _checked(weights, path):
-    """`weights` as float32 in the order of `TENSORS`, without the bias of the logits and the counts of batches."""
+    """Check weights and return them as float32 in the order of `TENSORS`.
+
+    The bias of the logits and the batch counts are dropped.
+    """
     if not isinstance(weights, dict):
         raise ValueError(
-            f"{path} must hold a dictionary of tensors; received a {type(weights).__name__}"
+            f"{path} must hold a dictionary of tensors; it holds a {type(weights).__name__}"
         )
     missing = [name for name in TENSORS if name not in weights]
     extra = [
@@ -339,12 +363,11 @@ def _checked(weights, path):
     rule = f"{path} must hold the network {NETWORK}"
     if missing:
         raise ValueError(
-            f"{rule}; {len(missing)} of its {len(TENSORS)} tensors are missing, such as {missing[0]}"
+            f"{rule}; {len(missing)} of its {len(TENSORS)} tensors are missing, for example "
+            f"{missing[0]}"
         )
     if extra:
-        raise ValueError(
-            f"{rule}; it holds {len(extra)} tensors of something else, such as {extra[0]}"
-        )
+        raise ValueError(f"{rule}; it holds {len(extra)} other tensors, for example {extra[0]}")
     if wrong:
         received, shape = list(np.shape(weights[wrong[0]])), list(TENSORS[wrong[0]][1])
         raise ValueError(f"{rule}, where {wrong[0]} is {shape}; received {received}")
@@ -352,7 +375,7 @@ def _checked(weights, path):
         weights = {name: np.asarray(weights[name], "float32") for name in TENSORS}
     for name, array in weights.items():
         if not np.isfinite(array).all() or (name.endswith("running_var") and array.min() < 0):
-            raise ValueError(f"{rule}; its {name} holds numbers that no trained network has")
+            raise ValueError(f"{rule}; {name} has values that no trained network has")
     return weights
 
 
@@ -361,12 +384,12 @@ def _read_graph(path, content):
         import tensorflow as tf
     except ImportError:
         raise ImportError(
-            f"{path} is only read where tensorflow is installed; {next(iter(FILES))} holds the same weights"
+            f"Reading {path} requires tensorflow; {next(iter(FILES))} holds the same weights"
         ) from None
     nodes = {node: (name, axes) for name, (node, _, axes) in TENSORS.items()}
     weights = {}
     rule = (
-        "{path} must be a whole graph of TensorFlow, or a .tgz with "
+        "{path} must be a complete graph of TensorFlow, or a .tgz file with "
         + GRAPH
         + "; it cannot be read"
     )
@@ -381,7 +404,7 @@ def _read_graph(path, content):
             if node.op == "Const" and node.name in nodes:
                 name, axes = nodes[node.name]
                 tensor = node.attr["value"].tensor
-                # Of 8 bytes at most; TensorFlow fills what is claimed.
+                # TensorFlow allocates the claimed shape, with at most 8 bytes per value.
                 budget.unpack(
                     8 * math.prod(side.size for side in tensor.tensor_shape.dim), node.name
                 )
@@ -391,7 +414,7 @@ def _read_graph(path, content):
 
 
 def _read_h5(path):
-    with reading(path, "{path} must be a whole file that kerasgan made of Inception's weights"):
+    with reading(path, "{path} must be a complete file of Inception's weights written by kerasgan"):
         with open_hdf5(path) as file:
             if file.attrs.get("network") != NETWORK:
                 raise ValueError("it is another HDF5 file")
@@ -399,45 +422,46 @@ def _read_h5(path):
             digest, origin = file.attrs["weights_sha256"], file.attrs["file_sha256"] or None
     weights = _checked(weights, path)
     if fingerprint(weights) != digest:
-        raise ValueError(f"{path} is damaged: its weights do not match their checksum")
+        raise ValueError(f"{path} is damaged: the weights do not match their checksum")
     return weights, origin
 
 
-def fingerprint(weights):
-    """SHA-256 of the weights themselves, the same whatever file they are in."""
+def fingerprint(weights: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 of the weights, independent of their file."""
     digest = hashlib.sha256()
     for name in TENSORS:
         digest.update(np.ascontiguousarray(weights[name], "<f4"))
     return digest.hexdigest()
 
 
-def random_weights(seed=0):
-    """Weights of He's variances, for tests and timing: scores that are made with them mean nothing."""
+def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
+    """Return random weights with He initialization, for tests and timing only."""
     random = np.random.Generator(np.random.PCG64(seed))
     weights = {}
     for name, (_, shape, _) in TENSORS.items():
         array = random.random(shape, "float32") * 2 - 1
-        if len(shape) == 1:  # of batch norm
+        if len(shape) == 1:  # Batch norm.
             weights[name] = array / 4 + name.endswith(("weight", "var"))
         else:
             weights[name] = array * np.float32(np.sqrt(6 / np.prod(shape[1:])))
     return weights
 
 
-def home():
-    """The folder where weights are looked for and downloaded to: $KERAS_HOME/kerasgan, or ~/.keras/kerasgan."""
+def home() -> Path:
+    """Return the folder of downloaded weights: $KERAS_HOME/kerasgan, or ~/.keras/kerasgan."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "kerasgan"
 
 
-def find_weights(timeout=8):
-    """The file of the weights in `home()`, downloaded if there is none.
+def find_weights(timeout: float = 8) -> Path:
+    """Return the file of the weights in `home()`, after a download if necessary.
 
     Args:
-        timeout: seconds that the network has to answer.
+        timeout: Seconds to wait for the server.
 
     Raises:
-        FileNotFoundError: there is none and no way to download it: what to get, where, and where to put it.
-        ValueError: what was downloaded is another file; it is deleted.
+        FileNotFoundError: If the file is missing and cannot be downloaded. The message lists the
+            sources and the folder.
+        ValueError: If the checksum of the download is wrong. The file is deleted.
     """
     folder = home()
     for name in (CONVERTED, *FILES, GRAPH):
@@ -445,9 +469,8 @@ def find_weights(timeout=8):
             return folder / name
     name, place = next(iter(FILES.items()))
     try:
-        urllib.request.urlopen(
-            place + name, timeout=timeout
-        ).close()  # Keras' download would wait much longer
+        # Keras' download has no short timeout.
+        urllib.request.urlopen(place + name, timeout=timeout).close()
         files.make_folder(folder)
         path = Path(
             keras.utils.get_file(
@@ -456,28 +479,31 @@ def find_weights(timeout=8):
         )
     except Exception as error:  # Keras raises plain Exceptions
         raise FileNotFoundError(
-            f"IS, FID and KID need the weights of {NETWORK} (91 MiB), and they cannot be downloaded "
-            f"({' '.join(str(error).split())}): get one of {', '.join(place + name for name, place in FILES.items())}, "
-            f"and name it (weights= in Python, --inception= or --weights= in a shell) or put it into {folder}"
+            f"IS, FID and KID need the weights of {NETWORK} (91 MiB), which cannot be downloaded "
+            f"({' '.join(str(error).split())}). Get one of "
+            f"{', '.join(place + name for name, place in FILES.items())}, and pass it (weights= in "
+            f"Python, --inception= or --weights= in a shell) or put it into {folder}"
         ) from None
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if not found.startswith(SHA256):
         path.unlink()
         raise ValueError(
-            f"the SHA-256 of {name} must begin with {SHA256}; received {found} from {place}"
+            f"The SHA-256 of {name} must begin with {SHA256}; received {found} from {place}"
         )
     return path
 
 
-def convert(weights=None, path=None):
-    """Write the weights to an .h5 of our own, which every backend reads without TensorFlow and torch.
+def convert(
+    weights: dict | str | os.PathLike | None = None, path: str | os.PathLike | None = None
+) -> tuple[Path, str | None]:
+    """Write the weights to an .h5 file, which all backends read without TensorFlow and torch.
 
     Args:
-        weights: as `Inception` takes them.
-        path: where to; None is where `Inception()` finds it.
+        weights: See `Inception`.
+        path: The new file. Defaults to the place where `Inception()` finds it.
 
     Returns:
-        The path, and the SHA-256 of the file that was read.
+        The path of the new file, and the SHA-256 of the original file.
     """
     weights, digest = _arrays(weights)
     path = Path(path) if path else home() / CONVERTED
@@ -495,19 +521,19 @@ def convert(weights=None, path=None):
 
 
 class Inception:
-    """Extractor of the features of FID and KID and the logits of IS.
+    """Feature extractor for FID, KID (features) and the Inception Score (logits).
 
     Args:
-        weights: a file that `read_weights` reads; a dictionary such as `random_weights()`; None finds or downloads the
-            published ones, see `find_weights`.
+        weights: File for `read_weights`, or a dict such as `random_weights()`. `None` finds or
+            downloads the published weights, see `find_weights`.
 
     Attributes:
-        protocol: dictionary that JSON can hold: network, SHA-256 of the weights (whatever file they came in), resize,
-            features and logits.
-        file_sha256: of the file; None for a dictionary.
+        protocol: JSON-serializable dict: network, SHA-256 of the weights (independent of their
+            file), resize, features and logits.
+        file_sha256: SHA-256 of the file, or `None` for a dict.
     """
 
-    def __init__(self, weights=None):
+    def __init__(self, weights: dict | str | os.PathLike | None = None):
         arrays, self.file_sha256 = _arrays(weights)
         self._weights = weights
         self.network, made = build_inception()
@@ -515,9 +541,8 @@ class Inception:
             layer.set_weights(
                 [arrays["fc.weight"].T] if names == ["fc"] else _folded(arrays, names)
             )
-        self.network.jit_compile = (
-            keras.backend.backend() == "jax"
-        )  # TensorFlow's XLA is the slower one on a CPU
+        # On CPUs, TensorFlow is slower with XLA.
+        self.network.jit_compile = keras.backend.backend() == "jax"
         self._batch = 0
         self.protocol = {
             "network": NETWORK,
@@ -527,40 +552,41 @@ class Inception:
             "logits": f"{CLASSES}, without bias",
         }
 
-    def __call__(self, images):
-        """Features and logits of a batch of images.
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute features and logits of a batch.
 
         Args:
-            images: uint8 [B, H, W, 3], RGB, of any size. A batch is filled up to a power of two or the largest so far,
-                so that the network is compiled for few shapes; memory grows with B.
+            images: RGB images of any size, uint8 `[B, H, W, 3]`. Batches are padded to a power of
+                two or the largest batch so far, so that the network is compiled for few shapes.
+                Memory grows with B.
 
         Returns:
-            float32 numpy arrays [B, 2048] and [B, 1008].
+            Features `[B, 2048]` and logits `[B, 1008]`, float32.
         """
         images = np.asarray(images)
         if images.dtype != "uint8" or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
             raise ValueError(
-                f"images must be uint8 [B, H, W, 3]; received {images.dtype} {list(images.shape)}"
+                f"Expected uint8 images [B, H, W, 3]; received {images.dtype} {list(images.shape)}."
             )
         count = len(images)
         self._batch = max(self._batch, count)
         features, logits = self.network.predict_on_batch(filled(images, self._batch))
         return features[:count], logits[:count]
 
-    def save(self, path):
-        """Write the weights to an .h5, see `convert`."""
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the weights to an .h5 file, see `convert`."""
         convert(self._weights, path)
 
 
 def _arrays(weights):
-    """What `Inception` takes -> the arrays, and the SHA-256 of their file, if they are of one."""
+    """Arrays of the weights, and the SHA-256 of their file or `None`."""
     if isinstance(weights, dict):
         return _checked(weights, "weights"), None
     return read_weights(weights or find_weights())
 
 
 def _folded(weights, names):
-    """Kernel [H, W, in, out] and bias of the convolutions `names` side by side, with their batch norms in them."""
+    """Kernel `[H, W, in, out]` and bias of concatenated convolutions with folded batch norm."""
     kernels, biases = [], []
     for name in names:
         gamma, beta, mean, variance = (

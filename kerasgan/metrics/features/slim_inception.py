@@ -1,20 +1,28 @@
-"""The Inception v3 of `inception/slim`, 2016, that StackGAN's authors fine-tuned to score their birds and flowers.
+"""Inception v3 of `inception/slim` (2016), fine-tuned on birds and flowers by StackGAN's authors.
 
-Sources: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (arXiv 1512.00567); the fine-tuned
-weights: Zhang et al., "StackGAN" (arXiv 1612.03242), 50 classes of birds or 20 of flowers, those of the *test* split.
-It is another network than the Inception of 2015-12-05: an average pool in the last block (there, a maximum), no scale
-in the batch norms, other weights, another resize and range of the images. Scores by the two never share a column.
+The fine-tuned weights have 50 classes of birds or 20 classes of flowers, those of the *test* split.
+The network differs from the Inception of 2015-12-05: it has an average pool in the last block (not
+a max pool), no scale in batch norm, other weights, and another resize and range of the images.
+Scores of the two networks do not compare.
 
-Differences from the authors' code:
-- batch norm is folded into the convolutions, and the logit of the background, column 0, is left out as the weights are
-  read (there, sliced off afterwards): the same numbers to 1e-6, and less work;
-- no auxiliary classifier and no dropout: neither has a part in inference.
+Reference:
+    Szegedy et al., 2016, "Rethinking the Inception Architecture for Computer Vision",
+    https://arxiv.org/abs/1512.00567
+    Zhang et al., 2017, "StackGAN: Text to Photo-Realistic Image Synthesis with Stacked Generative
+    Adversarial Networks" (fine-tuned weights), https://arxiv.org/abs/1612.03242
+
+**Differences from the authors' code**
+- Batch norm is folded into the convolutions, and the logit of the background (column 0) is dropped
+  when the weights are read, not after inference. The numbers agree to 1e-6.
+- There is no auxiliary classifier and no dropout, because inference does not use them.
 """
 
 import hashlib
 import math
+import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -29,18 +37,17 @@ from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.metrics.features.extract import filled
 
 NETWORK = "the Inception of inception/slim, 2016"
-AVERAGE = "/ExponentialMovingAverage"  # what TensorFlow 1 appends to the name of a variable for its moving average
-PARTS = (
-    "BatchNorm/beta",
-    "BatchNorm/moving_mean",
-    "BatchNorm/moving_variance",
-)  # there is no gamma
+# Suffix of TensorFlow 1 for the moving average of a variable.
+MOVING_AVERAGE = "/ExponentialMovingAverage"
+# There is no gamma.
+PARTS = ("BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
 LOGITS = ("logits/logits/weights", "logits/logits/biases")
-EPSILON = 1e-3  # of the batch norms
+EPSILON = 1e-3  # Epsilon of batch norm.
 
-# The names are the checkpoint's. A convolution is (filters, kernel); those of a branch follow one another, but a 1 x 3
-# and a 3 x 1 look at the same maps, side by side. A branch_pool without a convolution is that of a block which halves
-# the maps: it takes maxima with a stride of 2, and so do the last convolutions of the other branches.
+# Names are those of the checkpoint. A convolution is (filters, kernel). The convolutions of a
+# branch are applied one after another, except that 1 x 3 and 3 x 1 share their input. In blocks
+# that downsample, `branch_pool` has no convolution: it is a max pool of stride 2, and the last
+# convolutions of the other branches have stride 2.
 STEM = {"conv0": (32, 3), "conv1": (32, 3), "conv2": (64, 3), "conv3": (80, 1), "conv4": (192, 3)}
 
 
@@ -91,21 +98,31 @@ BLOCKS = {
 }
 
 
-def build_slim_inception(classes=50, size=299, width=1.0, batch_norm=False):
-    """Build the network of images [B, size, size, 3] in [-1, 1] into [features [B, 2048 width], logits [B, classes]].
+def build_slim_inception(
+    classes: int = 50, size: int = 299, width: float = 1.0, batch_norm: bool = False
+) -> keras.Model:
+    """Build the network.
 
-    A convolution's layer has the name of its scope in the checkpoint, with "-" for "/".
+    A layer of a convolution has the name of its scope in the checkpoint, with "-" instead of "/".
 
     Args:
-        classes: number of logits, background left out.
-        size: side of the images, at least 75.
-        width: of all convolutions; 1 is the paper's.
-        batch_norm: False builds the network to score with, of zeros; True the one to train, of random weights, whose
-            batch norms have a scale as in 2015-12-05. `folded` makes the one of the other.
+        classes: Number of logits, without the background.
+        size: Side of the images in pixels, at least 75.
+        width: Multiplier of all widths; 1 in the paper.
+        batch_norm: If `False`, builds the network for scoring, with zero weights. If `True`, builds
+            the network for training, with random weights and scaled batch norm; `folded` converts
+            it.
+
+    Returns:
+        A functional model from images `[B, size, size, 3]` in [-1, 1] to features `[B, 2048 *
+        width]` and logits `[B, classes]`.
+
+    Raises:
+        ValueError: If `size` or `classes` is too small.
     """
     if size < 75 or classes < 1:
         raise ValueError(f"size must be at least 75 and classes 1; received {size} and {classes}")
-    layers, exact = keras.layers, {"dtype": "float32"}  # also where others are in half precision
+    layers, exact = keras.layers, {"dtype": "float32"}  # Also under a mixed precision policy.
 
     def convolve(x, scope, filters, kernel, strides=1, padding="same"):
         filters = max(1, round(width * filters))
@@ -153,14 +170,14 @@ def build_slim_inception(classes=50, size=299, width=1.0, batch_norm=False):
     x = convolve(x, "conv4", *STEM["conv4"], 1, "valid")
     x = layers.MaxPooling2D(3, 2, **exact)(x)  # [B, 35, 35, 192]
     for block, branches in BLOCKS.items():
-        x = mix(x, block, branches)  # at last [B, 8, 8, 2048]
+        x = mix(x, block, branches)  # [B, 8, 8, 2048] after the last block
     features = layers.GlobalAveragePooling2D(name="features", **exact)(x)  # [B, 2048]
     logits = layers.Dense(classes, name="logits", **exact)(features)
     return keras.Model(images, [features, logits], name="slim_inception")
 
 
-def scopes():
-    """The names of the convolutions' layers: stem, then block after block, branch after branch."""
+def scopes() -> Iterator[str]:
+    """Yield the names of all convolutions: stem, then blocks and branches in order."""
     yield from STEM
     for block, branches in BLOCKS.items():
         for branch, convolutions in branches.items():
@@ -171,19 +188,29 @@ def _scope(block, branch, index):
     return f"{block}-{branch}-Conv" + (f"_{index}" if index else "")
 
 
-def norm_of(scope):
-    """The name of the batch norm behind a convolution."""
+def norm_of(scope: str) -> str:
+    """Return the name of the batch norm of a convolution."""
     return f"{scope}-BatchNorm"
 
 
-def fold(kernel, beta, mean, variance, gamma=1):
-    """A batch norm's inference in the convolution before it: kernel [H, W, I, O] and bias [O]."""
+def fold(
+    kernel: np.ndarray,
+    beta: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    gamma: np.ndarray | float = 1,
+) -> list[np.ndarray]:
+    """Fold batch norm into the convolution before it.
+
+    Returns:
+        Kernel `[H, W, I, O]` and bias `[O]`.
+    """
     scale = gamma / np.sqrt(np.asarray(variance, "float64") + EPSILON)
     return [np.asarray(kernel * scale, "float32"), np.asarray(beta - mean * scale, "float32")]
 
 
-def folded(network, width=1.0):
-    """The network to score with of one that was built with batch norm at this `width`."""
+def folded(network: keras.Model, width: float = 1.0) -> keras.Model:
+    """Convert a network with batch norm, built with this width, to a network for scoring."""
     scorer = build_slim_inception(network.outputs[1].shape[1], network.input_shape[1], width)
     for scope in scopes():
         gamma, *others = network.get_layer(norm_of(scope)).get_weights()
@@ -195,54 +222,55 @@ def folded(network, width=1.0):
 
 
 class SlimInception:
-    """Feature extractor: uint8 images [B, H, W, 3], RGB -> features [B, 2048] and logits [B, classes], float32.
+    """Feature extractor from RGB images, uint8 `[B, H, W, 3]`, to features `[B, 2048]` and logits.
 
-    Images are resized as StackGAN's authors did, bilinear, antialiased and rounded to 8 bits, whatever their shape.
+    Images of any size are resized as by StackGAN's authors: bilinear, antialiased, rounded to 8
+    bits.
 
     Args:
-        checkpoint: the prefix of a TensorFlow checkpoint with the names of `inception/slim`, such as
-            ".../model.ckpt-5000" (also one of its files, or a folder that holds one); or an .h5 file of `save` or of
-            zoo/inception.py.
+        checkpoint: Prefix of a TensorFlow checkpoint with the names of `inception/slim`, such as
+            ".../model.ckpt-5000" (or one of its files, or a folder with one checkpoint); or an .h5
+            file
+            of `save` or of zoo/inception.py.
 
     Attributes:
-        network: the Keras network, in inference mode whatever it is called with.
-        protocol: dictionary that JSON can hold; a checkpoint and the .h5 file made of it say the same.
+        network: The Keras network, in inference mode.
+        protocol: JSON-serializable dict, equal for a checkpoint and the .h5 file converted from it.
 
     Raises:
-        CheckpointError: a ValueError, in one line: no such file, damaged, of another network, variables missing.
-        ImportError: a TensorFlow checkpoint where TensorFlow is not installed.
+        CheckpointError: If a file is missing, damaged, or of another network.
+        ImportError: If the checkpoint requires TensorFlow and it is not installed.
     """
 
-    def __init__(self, checkpoint):
+    def __init__(self, checkpoint: str | os.PathLike):
         path = pathlib.Path(checkpoint)
         self.network, self.protocol = (
             _load_own(path) if path.suffix == ".h5" else _load_tensorflow(path)
         )
-        self.network.jit_compile = (
-            keras.backend.backend() == "jax"
-        )  # TensorFlow's XLA is the slower one on a CPU
+        # On CPUs, TensorFlow is slower with XLA.
+        self.network.jit_compile = keras.backend.backend() == "jax"
         self._batch = 0
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = from_uint8(resized(images, self.network.input_shape[1]))
         count = len(images)
         self._batch = max(self._batch, count)
         features, logits = self.network.predict_on_batch(filled(images, self._batch))
         return features[:count], logits[:count]
 
-    def save(self, path):
-        """Write network and protocol to one .h5 file, so that TensorFlow's checkpoint is read once."""
+    def save(self, path: str | os.PathLike) -> None:
+        """Write network and protocol to an .h5 file, which needs no TensorFlow."""
         checkpoints.save_network(
             path, self.network, epoch=0, letter="C", info={"protocol": self.protocol}
         )
 
 
-def resized(images, size):
-    """uint8 [B, H, W, 3] -> uint8 [B, size, size, 3] by Pillow's bilinear filter, antialiased where it shrinks."""
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Resize uint8 images `[B, H, W, 3]` to `[B, size, size, 3]` by Pillow's bilinear filter."""
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or not images.size or images.shape[3] != 3:
         raise ValueError(
-            f"images must be uint8 [B, H, W, 3]; received {images.dtype} {list(images.shape)}"
+            f"Expected uint8 images [B, H, W, 3]; received {images.dtype} {list(images.shape)}."
         )
     bilinear = Image.Resampling.BILINEAR
     return np.stack(
@@ -250,13 +278,18 @@ def resized(images, size):
     )
 
 
-def protocol(network, about):
-    """What a scoring network does, and `about` it: where its weights are from and what it was trained on."""
+def protocol(network: keras.Model, about: dict) -> dict:
+    """Return the protocol of a network for scoring.
+
+    Args:
+        network: Model built by `build_slim_inception`.
+        about: Source of the weights and training data.
+    """
     (_, size, _, _), (features, logits) = network.input_shape, network.outputs
     return {
         "network": NETWORK,
         **about,
-        "features": f"the {features.shape[1]} means of the last block, whose pool is an average",
+        "features": f"the {features.shape[1]} means of the last block, with an average pool",
         "classes": logits.shape[1],
         "resize": f"to {size} x {size}, Pillow's bilinear, antialiased, rounded to 8 bits",
         "range": "RGB, x / 127.5 - 1",
@@ -268,17 +301,18 @@ def protocol(network, about):
 
 def _load_own(path):
     info = checkpoints.read_info(path)
-    told = info.get("protocol", {})
-    if not isinstance(told, dict):
+    recorded = info.get("protocol", {})
+    if not isinstance(recorded, dict):
         raise CheckpointError(
-            f"{path} must hold {NETWORK}, and say so in its protocol; received {type(told).__name__}"
+            f"{path} must hold {NETWORK} with a protocol; its protocol is a "
+            f"{type(recorded).__name__}"
         )
-    if told.get("network") != NETWORK:
+    if recorded.get("network") != NETWORK:
         raise CheckpointError(
-            f"{path} must hold {NETWORK}; it holds {told.get('network', info['network'])}"
+            f"{path} must hold {NETWORK}; it holds {recorded.get('network', info['network'])}"
         )
     network, info = checkpoints.load_network(path)
-    return network, {**told, "sha256": told.get("sha256", info["sha256"])}
+    return network, {**recorded, "sha256": recorded.get("sha256", info["sha256"])}
 
 
 def _load_tensorflow(path):
@@ -287,7 +321,7 @@ def _load_tensorflow(path):
         import tensorflow as tf
     except ImportError:
         raise ImportError(
-            f"reading {prefix} needs TensorFlow; or give the .h5 that was made of it"
+            f"Reading {prefix} requires TensorFlow. Alternatively, pass the .h5 file made from it."
         ) from None
     try:
         reader = tf.train.load_checkpoint(str(prefix))
@@ -299,49 +333,55 @@ def _load_tensorflow(path):
         _assign(network, lambda name: reader.get_tensor(name + suffix))
     except CheckpointError:
         raise
-    except Exception as error:  # TensorFlow's, by what is damaged
-        told = f"{short_path(prefix)} is damaged or no TensorFlow checkpoint"
-        raise CheckpointError(f"{told}: {reason(error, LONGEST - len(told) - 2)}") from None
+    except Exception as error:  # TensorFlow raises many types.
+        rule = f"{short_path(prefix)} is damaged or no TensorFlow checkpoint"
+        raise CheckpointError(f"{rule}: {reason(error, LONGEST - len(rule) - 2)}") from None
     about = {
         "checkpoint": prefix.name,
         "sha256": _sha256(prefix.parent.glob(f"{prefix.name}.data-*")),
-        "weights": "moving averages" if suffix else "raw, the file holds no moving averages",
-        "logits": "columns 1 and up; column 0, the background's, is left out",
+        "weights": "moving averages"
+        if suffix
+        else "raw variables, because the file has no moving averages",
+        "logits": "without column 0, the background",
     }
     return network, protocol(network, about)
 
 
 def _prefix(path):
-    """The prefix of a checkpoint: as given, or of one of its files, or of the only one in a folder."""
+    """Prefix of a checkpoint, from its prefix, one of its files, or its folder."""
     if path.is_dir():
         found = sorted(path.glob("*.index"))
         if len(found) != 1:
             raise CheckpointError(
-                f"name one checkpoint: {path} holds {', '.join(f.stem for f in found) or 'none'}"
+                f"Expected one checkpoint in {path}; it holds "
+                f"{', '.join(f.stem for f in found) or 'none'}"
             )
         path = found[0]
     prefix = path.with_name(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name))
     for name in (f"{prefix.name}.index", f"{prefix.name}.data-*"):
         if not next(prefix.parent.glob(name), None):
             raise CheckpointError(
-                f"a TensorFlow checkpoint must be the files {prefix}.index and .data-*; no {name}"
+                f"A TensorFlow checkpoint consists of {prefix}.index and .data-*; {name} is missing"
             )
     return prefix
 
 
 def _network_for(prefix, shapes):
-    """A network for the variables of a checkpoint, name -> shape, and the suffix that their names have in it."""
+    """Network for the variables of a checkpoint (name -> shape), and the suffix of their names."""
     rule = f"{prefix} must hold {NETWORK}"
     names = [
         f"{scope.replace('-', '/')}/{part}" for scope in scopes() for part in ("weights", *PARTS)
     ] + [*LOGITS]
-    suffix = max((AVERAGE, ""), key=lambda suffix: sum(name + suffix in shapes for name in names))
+    suffix = max(
+        (MOVING_AVERAGE, ""), key=lambda suffix: sum(name + suffix in shapes for name in names)
+    )
     missing = [name + suffix for name in names if name + suffix not in shapes]
     if missing:
         raise CheckpointError(
-            f"{rule}; {len(missing)} of its {len(names)} variables are missing, such as {missing[0]}"
+            f"{rule}; {len(missing)} of its {len(names)} variables are missing, for example "
+            f"{missing[0]}"
         )
-    columns = (*shapes[LOGITS[1] + suffix], 2)[0]  # what is no vector is found out below
+    columns = (*shapes[LOGITS[1] + suffix], 2)[0]  # Wrong shapes are detected below.
     network = build_slim_inception(max(1, columns - 1))
     expected = {LOGITS[0]: (2048, columns), LOGITS[1]: (columns,)}
     for scope in scopes():
@@ -358,7 +398,7 @@ def _network_for(prefix, shapes):
 
 
 def _assign(network, read):
-    """Give the network the variables that `read(name)` returns."""
+    """Assign the variables that `read(name)` returns to the network."""
     for scope in scopes():
         name = scope.replace("-", "/")
         network.get_layer(scope).set_weights(

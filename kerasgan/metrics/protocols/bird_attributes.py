@@ -1,11 +1,14 @@
-"""Does a picture of a drawn bird show what its caption says? By the shipped bird judge (zoo/bird_attribute_classifier.py).
+"""Attribute accuracy: share of the attributes in a caption that an image of a bird shows.
 
-The judge is our own classifier of the attributes of drawn birds; its scores compare with nothing but each other.
+The shipped bird attribute classifier (zoo/bird_attribute_classifier.py) predicts the attributes. It
+is trained on synthetic birds, so its scores compare with each other only.
 """
 
 import functools
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -14,88 +17,126 @@ from kerasgan.images import from_uint8, to_uint8
 from kerasgan.io import checkpoints
 from kerasgan.metrics.features.extract import features_and_logits
 
-JUDGE_FOLDER = Path(__file__).parents[2] / "presets" / "bird_attribute_classifier"
+CLASSIFIER_FOLDER = Path(__file__).parents[2] / "presets" / "bird_attribute_classifier"
 VALUES = [len(values) for values in ATTRIBUTES.values()]
 
 
-def attribute_accuracy(images, asked, judge=None):
-    """Share of the attributes asked for that the pictures show.
+def attribute_accuracy(
+    images: np.ndarray, attributes: np.ndarray, classifier: keras.Model | None = None
+) -> dict[str, Any]:
+    """Compute the share of the requested attributes that images show.
 
     Args:
-        images: [N, S, S, 3], uint8 or float in [-1, 1]; rounded to 8 bits and scaled to the judge's size, antialiased.
-        asked: int [N, 7] in the order of `ATTRIBUTES`, as `synthetic_birds.parse_caption` reads it from captions: the place of the
-            value, -1 where nothing is said. At least one is.
-        judge: a classifier into the values of all attributes, one after another, in place of the shipped one.
+        images: Images `[N, S, S, 3]`, uint8 or float in [-1, 1]. They are rounded to 8 bits and
+            resized to the classifier's size with antialiasing.
+        attributes: Integers `[N, 7]` in the order of `ATTRIBUTES`: index of the value, or -1 where
+            the caption does not mention the attribute. At least one value must be given.
+        classifier: Classifier of all attribute values (one block of logits per attribute). Defaults
+            to the shipped one.
 
     Returns:
-        A dictionary of numbers in [0, 1] and `protocol`, a dictionary that says how they were got:
-        attribute_accuracy: over everything asked for.
-        attribute_chance: the same that pictures get which have nothing to do with what is asked.
-        crown_accuracy, wing_accuracy ...: of each attribute, where it was asked for.
+        Dict with
+        - `attribute_accuracy`: share in [0, 1] over all requested attributes;
+        - `attribute_chance`: expected share of images that are independent of the captions;
+        - `crown_accuracy`, `wing_accuracy`, ...: share of each attribute, where it is requested;
+        - `protocol`: dict that describes the measurement.
 
     Raises:
-        ValueError: shapes, types or ranges other than these; `CheckpointError`, one of those: the judge is missing.
+        ValueError: If a shape, type or range is wrong.
+        CheckpointError: If the shipped classifier is missing.
     """
-    asked = check_asked(asked, len(images))
-    judge, info = shipped() if judge is None else (judge, {})
-    return shares(judged(judge, images)[1], asked) | {
-        "protocol": protocol(info) | {"samples": len(asked)}
+    attributes = check_attributes(attributes, len(images))
+    info = {}
+    if classifier is None:
+        classifier, info = load_bird_attribute_classifier()
+    _, predicted = predict_attributes(classifier, images)
+    return accuracies(predicted, attributes) | {
+        "protocol": protocol(info) | {"samples": len(attributes)}
     }
 
 
-@functools.cache  # a run scores many epochs
-def shipped():
-    """The shipped judge: `(network, info)`, where info holds its test accuracies and the checksum of its file."""
-    path = checkpoints.latest(JUDGE_FOLDER, letter="C")
+@functools.cache
+def load_bird_attribute_classifier() -> tuple[keras.Model, dict]:
+    """Load the shipped classifier.
+
+    Returns:
+        The network, and a dict with its test accuracies and the checksum of its file.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    path = checkpoints.latest(CLASSIFIER_FOLDER, letter="C")
     if path is None:
         raise checkpoints.CheckpointError(
-            f"no judge in {JUDGE_FOLDER}; train it: python -m zoo.bird_attribute_classifier"
+            f"No classifier in {CLASSIFIER_FOLDER}. Train it: "
+            "python -m zoo.bird_attribute_classifier"
         )
     return checkpoints.load_network(path)
 
 
-def check_asked(asked, count):
-    """`asked` as an int array [count, 7], or a ValueError in one line."""
-    asked = np.asarray(asked)
-    if asked.shape != (count, len(VALUES)) or not np.issubdtype(asked.dtype, np.integer):
+def check_attributes(attributes: np.ndarray, count: int) -> np.ndarray:
+    """Return requested attributes as an integer array `[count, 7]`.
+
+    Raises:
+        ValueError: If the shape, the type or a value is wrong, or if no attribute is requested.
+    """
+    attributes = np.asarray(attributes)
+    if attributes.shape != (count, len(VALUES)) or not np.issubdtype(attributes.dtype, np.integer):
         raise ValueError(
-            f"asked must be int [{count}, {len(VALUES)}], one row an image; received {asked.dtype} {list(asked.shape)}"
+            f"Expected integer attributes [{count}, {len(VALUES)}], one row per image; received "
+            f"{attributes.dtype} {list(attributes.shape)}."
         )
-    if not ((asked >= -1) & (asked < VALUES)).all():
+    if not ((attributes >= -1) & (attributes < VALUES)).all():
         raise ValueError(
-            f"asked must be -1 or places below {VALUES}; received {asked.min(0)} to {asked.max(0)}"
+            f"Attributes must be -1 or less than {VALUES}; received {attributes.min(0)} to "
+            f"{attributes.max(0)}."
         )
-    if not (asked >= 0).any():
-        raise ValueError("at least one attribute must be asked for; received -1 only")
-    return asked
+    if not (attributes >= 0).any():
+        raise ValueError("At least one attribute must be requested; received only -1.")
+    return attributes
 
 
-def judged(judge, images):
-    """What a judge sees in images (as in `attribute_accuracy`): features [N, F], and the attributes, int [N, 7]."""
-    features, heads = opinions(judge, images)
-    return features, values_of(heads)
+def predict_attributes(
+    classifier: keras.Model, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classifier's features `[N, F]` and predicted attributes, integers `[N, 7]`."""
+    features, heads = features_and_heads(classifier, images)
+    return features, attributes_from_heads(heads)
 
 
-def values_of(heads):
-    """The attributes that the logits of `opinions` mean, int [N, 7]."""
+def attributes_from_heads(heads: list[np.ndarray]) -> np.ndarray:
+    """Return the predicted attributes, integers `[N, 7]`, from the logits of each attribute."""
     return np.stack([head.argmax(axis=1) for head in heads], axis=1)
 
 
-def opinions(judge, images):
-    """What a judge says of images (as in `attribute_accuracy`): features [N, F], and the logits of each attribute, a
-    list of [N, values]."""
+def features_and_heads(
+    classifier: keras.Model, images: np.ndarray
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Run the classifier.
+
+    Args:
+        classifier: See `attribute_accuracy`.
+        images: See `attribute_accuracy`.
+
+    Returns:
+        Features `[N, F]`, and a list of the logits `[N, values]` of each attribute.
+    """
     features, logits = features_and_logits(
-        judge, from_uint8(resized(images, judge.input_shape[1])), batch_size=100
+        classifier, from_uint8(resized(images, classifier.input_shape[1])), batch_size=100
     )
     if logits.shape[1] != sum(VALUES):
         raise ValueError(
-            f"a judge must give {sum(VALUES)} logits, one a value; received {logits.shape[1]}"
+            f"The classifier must have {sum(VALUES)} logits, one per attribute value; received "
+            f"{logits.shape[1]}."
         )
     return features, np.split(logits, np.cumsum(VALUES)[:-1], axis=1)
 
 
-def resized(images, size):
-    """Square images, uint8 or float in [-1, 1], as uint8 [N, size, size, 3], bilinear and antialiased."""
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Resize square images, uint8 or float in [-1, 1], to uint8 `[N, size, size, 3]`.
+
+    The filter is Pillow's antialiased bilinear one.
+    """
     images = np.asarray(images)
     images = images if images.dtype == np.uint8 else to_uint8(images)
     if (
@@ -104,7 +145,7 @@ def resized(images, size):
         or images.shape[1] != images.shape[2]
         or images.shape[3] != 3
     ):
-        raise ValueError(f"images must be [N, S, S, 3]; received {list(images.shape)}")
+        raise ValueError(f"Expected images [N, S, S, 3]; received {list(images.shape)}.")
     if images.shape[1] == size:
         return images
     bilinear = Image.Resampling.BILINEAR
@@ -113,29 +154,33 @@ def resized(images, size):
     )
 
 
-def shares(found, asked):
-    """The numbers of `attribute_accuracy`, of attributes found, int [N, 7]."""
-    told = asked >= 0
-    right = told & (found == asked)
+def accuracies(predicted: np.ndarray, attributes: np.ndarray) -> dict[str, float]:
+    """Return the numbers of `attribute_accuracy` from predicted attributes, integers `[N, 7]`."""
+    requested = attributes >= 0
+    correct = requested & (predicted == attributes)
     of_each = {
-        f"{name}_accuracy": (right[:, i].sum(), told[:, i].sum())
+        f"{name}_accuracy": (correct[:, i].sum(), requested[:, i].sum())
         for i, name in enumerate(ATTRIBUTES)
     }
     return {
-        "attribute_accuracy": float(right.sum() / told.sum()),
-        "attribute_chance": float((told / VALUES).sum() / told.sum()),
+        "attribute_accuracy": float(correct.sum() / requested.sum()),
+        "attribute_chance": float((requested / VALUES).sum() / requested.sum()),
         **{name: float(hits / count) for name, (hits, count) in of_each.items() if count},
     }
 
 
-def protocol(info):
-    """How the judge came to its numbers; `info` of the shipped one, empty of another."""
+def protocol(info: dict) -> dict[str, Any]:
+    """Return the description of the measurement.
+
+    Args:
+        info: Dict from `load_bird_attribute_classifier`; empty for another classifier.
+    """
     return {
-        "judge": "the bird judge" if info else "a network of the caller's",
-        "judge_sha256": info.get("sha256"),
-        "judge_test_accuracy": info.get("test_accuracy"),
-        "asked": "the attributes that the caption names; what it leaves unsaid does not count",
-        "chance": "each value of an attribute as likely as the others",
-        "images": "rounded to 8 bits, scaled to the judge's size, bilinear and antialiased",
-        "mode": "judge in inference mode; sample with the generator in inference mode",
+        "classifier": "the bird attribute classifier" if info else "a network of the caller",
+        "classifier_sha256": info.get("sha256"),
+        "classifier_test_accuracy": info.get("test_accuracy"),
+        "attributes": "those that the caption mentions",
+        "chance": "uniform over the values of each attribute",
+        "images": "rounded to 8 bits, resized to the classifier's size, bilinear and antialiased",
+        "mode": "classifier in inference mode; sample with the generator in inference mode",
     }

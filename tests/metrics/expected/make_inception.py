@@ -1,4 +1,4 @@
-"""Writes inception.npz: what torch-fidelity's Inception makes of random weights and two images.
+"""Writes inception.npz: results of torch-fidelity's Inception with random weights on two images.
 
     PYTHONPATH=. KERAS_BACKEND=torch python tests/metrics/expected/make_inception.py
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.peers.inception import network
+from benchmarks.speed.baselines.inception import network
 from kerasgan.metrics.features.inception import fingerprint, random_weights
 
-EVERY = 8  # of the features, one in so many; all of them are in the logits
+EVERY = 8  # Stride of the stored features. The logits depend on all features.
 
 
 def main():
@@ -21,7 +21,7 @@ def main():
     n, y, x, colour = np.indices((2, 64, 48, 3))
     images = ((13 * y + 7 * x + 90 * colour) * (1 + 2 * n) % 256 // (3 - 2 * n)).astype(
         "uint8"
-    )  # the first is dark
+    )  # The first image is dark.
     bias = {"fc.bias": np.zeros(1008, "float32")}
     features, logits = network(weights | bias)(
         torch.from_numpy(images.transpose(0, 3, 1, 2).copy())

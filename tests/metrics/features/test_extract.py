@@ -16,7 +16,7 @@ from kerasgan.metrics.features.extract import (
 from kerasgan.models.classifier import build_classifier
 
 
-def test_features_are_what_the_last_layer_sees_in_inference_mode():
+def test_features_are_the_inputs_of_the_last_layer_in_inference_mode():
     classifier = build_classifier(size=8, width=4, features=6)
     images = np.random.default_rng(0).uniform(-1, 1, (7, 8, 8, 1)).astype("float32")
     features, logits = features_and_logits(classifier, images, batch_size=3)
@@ -25,7 +25,7 @@ def test_features_are_what_the_last_layer_sees_in_inference_mode():
     np.testing.assert_allclose(features @ kernel + bias, logits, atol=1e-5)
     np.testing.assert_allclose(
         features_and_logits(classifier, images)[0], features, atol=1e-5
-    )  # no dropout at work
+    )  # Dropout is inactive.
 
 
 # === Any extractor, streamed ===
@@ -35,7 +35,7 @@ MATRIX = np.random.default_rng(2).normal(size=(3, 4))
 
 
 class MeanColours:
-    """An extractor: each image's mean colours, projected; counts the images that it sees."""
+    """Extractor of projected mean colors that counts its images."""
 
     def __init__(self, name="mean colours"):
         self.protocol, self.seen, self.batches = {"network": name, "weights_sha256": "0"}, 0, []
@@ -56,7 +56,7 @@ def test_extract_streams_any_source_in_order():
     for source in (
         IMAGES,
         lambda: (IMAGES[i : i + 3] for i in range(0, 11, 3)),
-    ):  # of known and of unknown length
+    ):  # Known and unknown length.
         made = extract(source, extractor, batch_size=4, progress=False)
         assert (
             isinstance(made.features, np.memmap)
@@ -84,7 +84,7 @@ def test_progress_is_shown(capsys):
     assert "11/11" in capsys.readouterr().out
 
 
-def test_the_cache_knows_content_and_extractor(tmp_path):
+def test_the_cache_depends_on_images_and_extractor(tmp_path):
     extractor, cache = MeanColours(), tmp_path / "cache"
     first = extract(IMAGES, extractor, cache=cache, progress=False)
     again = extract(IMAGES.copy(), extractor, batch_size=3, cache=cache, progress=False)
@@ -107,7 +107,7 @@ def test_the_cache_knows_content_and_extractor(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
+def test_an_interrupted_extraction_leaves_no_files(tmp_path, stop):
     extractor = MeanColours()
 
     def breaks(images):
@@ -122,7 +122,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
 
 
 @pytest.mark.parametrize("count", [9, 10, 99, 100, 1000])
-def test_the_file_is_numpys_whatever_the_number_of_rows(tmp_path, count):
+def test_files_are_readable_by_numpy(tmp_path, count):
     images = np.zeros((count, 1, 1, 3), "uint8")
     images[:, 0, 0, 0] = np.arange(count) % 251
     extract(images, MeanColours(), cache=tmp_path, progress=False)
@@ -135,32 +135,30 @@ def test_features_that_are_not_finite_name_the_image():
     def extractor(images):
         return np.where(colours(images) == colours(IMAGES[6:7]), np.nan, colours(images))
 
-    with pytest.raises(
-        ValueError, match="features must be finite; those of image 6 of the ndarray are not"
-    ):
+    with pytest.raises(ValueError, match="The features of image 6 of the ndarray are not finite"):
         extract(IMAGES, extractor, batch_size=4, progress=False)
 
 
 @pytest.mark.parametrize(
     ("images", "arguments", "message"),
     [
-        (IMAGES[:1], {}, "a score needs at least 2 images; received 1 from the ndarray"),
+        (IMAGES[:1], {}, "A score needs at least 2 images; received 1 from the ndarray"),
         (lambda: [IMAGES[:1]], {}, "at least 2 images; received 1 from the function's batches"),
         (
             lambda: [IMAGES],
             {"cache": "nowhere"},
-            "a cache needs .*; received the function's batches: no fingerprint",
+            "A cache needs .*; received the function's batches: no fingerprint",
         ),
         (IMAGES, {"count": 12}, "count must be at least 1 and at most 11"),
         (
             IMAGES,
             {"extractor": lambda images: images},
-            r"an extractor must give features \[B, …\] of 11 images",
+            r"The extractor must return features \[B, ...\] for 11 images",
         ),
         (
             IMAGES,
             {"extractor": np.sum, "cache": "nowhere"},
-            "received an extractor without a `protocol`",
+            "received an extractor without protocol",
         ),
     ],
 )
@@ -169,16 +167,16 @@ def test_bad_input(images, arguments, message):
         extract(images, **{"extractor": MeanColours(), "progress": False} | arguments)
 
 
-def test_swapped_channels_are_told_and_others_are_not(recwarn):
+def test_only_swapped_channels_cause_a_warning(recwarn):
     random = np.random.default_rng(0)
-    sky = random.normal((110, 120, 150), 30, (40, 8, 8, 3)).clip(0, 255).astype("uint8")  # blue
+    sky = random.normal((110, 120, 150), 30, (40, 8, 8, 3)).clip(0, 255).astype("uint8")  # Blue.
     others = random.normal((113, 122, 144), 35, (40, 8, 8, 3)).clip(0, 255).astype("uint8")
     images = {"sky": sky, "others": others, "bgr": others[..., ::-1], "grey": sky[..., [0, 0, 0]]}
     about = {name: extract(x, MeanColours(), progress=False).images for name, x in images.items()}
     for name in ("sky", "others", "grey"):
         assert not warn_if_swapped(about[name], about["sky"])
     assert not warn_if_swapped(about["sky"], {}) and not recwarn
-    with pytest.warns(UserWarning, match="the samples look like BGR: .* scores are of RGB"):
+    with pytest.warns(UserWarning, match="the samples look like BGR: .* scores expect RGB"):
         assert warn_if_swapped(about["bgr"], about["sky"])
 
 
@@ -191,11 +189,9 @@ def test_a_classifier_as_an_extractor():
     np.testing.assert_allclose(made.features, features, atol=1e-5)
     np.testing.assert_allclose(made.logits, logits, atol=1e-5)
     assert made.protocol["network"] == "a judge" and made.protocol["resize"] == "none"
-    with pytest.raises(ValueError, match="must be grey, three equal channels"):
+    with pytest.raises(ValueError, match="needs gray images"):
         extractor(np.arange(192, dtype="uint8").reshape(1, 8, 8, 3))
-    with pytest.raises(
-        ValueError, match="images must be 8 x 8, as the classifier's; received 9 x 9"
-    ):
+    with pytest.raises(ValueError, match="The classifier needs images of 8 x 8; received 9 x 9"):
         extractor(np.zeros((1, 9, 9, 3), "uint8"))
     scaled = ClassifierFeatures(grey, resize=True, logits=False)
     large = np.repeat(np.repeat(images, 2, axis=1), 2, axis=2)
@@ -210,18 +206,18 @@ def test_a_classifier_as_an_extractor():
     layer.build((None, 8, 8, 3))
     for network in (ends, layer):
         with pytest.raises(
-            ValueError, match="a classifier must give logits; received .* ends in a softmax"
+            ValueError, match="A classifier must return logits; .* ends in a softmax"
         ):
             ClassifierFeatures(network)
 
 
-def test_a_batch_is_filled_to_few_sizes():
+def test_batches_are_padded_to_few_sizes():
     sizes = {count: len(filled(np.arange(count), 24)) for count in (1, 2, 3, 9, 17, 24)}
     assert sizes == {1: 1, 2: 2, 3: 4, 9: 16, 17: 24, 24: 24}
     assert filled(np.arange(3), 24).tolist() == [0, 1, 2, 2]
 
 
-def test_memory_is_flat_in_the_number_of_images():
+def test_memory_does_not_grow_with_the_number_of_images():
     def peak(count):
         def batches():
             for _ in range(count // 50):
@@ -237,4 +233,4 @@ def test_memory_is_flat_in_the_number_of_images():
         return most
 
     few = peak(500)
-    assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 are 20 MB
+    assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 values are 20 MB.

@@ -22,7 +22,7 @@ from kerasgan.metrics.features.inception import (
 
 EXPECTED = (
     Path(__file__).parents[1] / "expected" / "inception.npz"
-)  # of torch-fidelity, see make_inception.py
+)  # From torch-fidelity, see make_inception.py.
 
 # === The network ===
 
@@ -33,7 +33,7 @@ def extractor():
 
 
 @pytest.mark.backend
-def test_features_and_logits_are_torch_fidelitys(extractor):
+def test_features_and_logits_equal_torch_fidelity(extractor):
     expected = np.load(EXPECTED)
     digest = str(expected["weights_sha256"])
     assert extractor.protocol["weights_sha256"] == digest, (
@@ -54,12 +54,12 @@ def test_features_and_logits_are_torch_fidelitys(extractor):
             right.shape[1] > 200 and np.abs(right[0] - right[1]).max() > 0.1 * np.abs(right).max()
         )
         assert np.abs(found - right).max() <= 1e-5 * np.abs(right).max()
-    again = extractor(expected["images"][1:])  # a last batch
+    again = extractor(expected["images"][1:])  # A smaller last batch.
     np.testing.assert_allclose(again[0], features[1:], rtol=1e-5, atol=1e-5)
     assert again[1].shape == (1, 1008)
 
 
-def test_it_says_what_it_is_and_saves_what_it_has(extractor, tmp_path):
+def test_protocol_and_saved_weights(extractor, tmp_path):
     assert json.loads(json.dumps(extractor.protocol)) == {
         "network": "Inception-2015-12-05",
         "weights_sha256": inception.fingerprint(random_weights(0)),
@@ -86,9 +86,9 @@ def test_it_says_what_it_is_and_saves_what_it_has(extractor, tmp_path):
         "images.h5",
     ],
 )
-def test_images_must_be_bytes_of_three_colours(extractor, images):
+def test_images_must_be_uint8_rgb(extractor, images):
     with pytest.raises(
-        ValueError, match=r"must be uint8 \[B, H, W, 3\]; received (uint8|float32|<U9) \["
+        ValueError, match=r"Expected uint8 images \[B, H, W, 3\]; received (uint8|float32|<U9) \["
     ):
         extractor(images)
 
@@ -112,19 +112,19 @@ SHAPES = [(1, 1), (5, 7), (29, 29), (64, 48), (31, 200)]
 
 
 @pytest.mark.backend
-def test_resize_is_tensorflow_1s():
+def test_resize_equals_tensorflow_1():
     images = keras.Input((None, None, 3), dtype="uint8")
-    network = keras.Model(images, Resize(29)(images))  # one network for every size
+    network = keras.Model(images, Resize(29)(images))  # One network for all sizes.
     network.jit_compile = False
     for shape in SHAPES:
         image = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), dtype="uint8")
         found = network.predict_on_batch(image)
         assert (found.shape, found.dtype) == ((2, 29, 29, 3), "float32")
-        bits = keras.backend.backend() == "tensorflow"  # XLA fuses products and sums
+        bits = keras.backend.backend() == "tensorflow"  # XLA fuses products and sums.
         np.testing.assert_allclose(found, resized(image, 29), rtol=0, atol=0 if bits else 1e-4)
 
 
-def test_resize_has_the_bits_of_tensorflow_1s():
+def test_resize_is_bit_identical_to_tensorflow_1():
     tf = pytest.importorskip("tensorflow")
     for shape in SHAPES:
         image = np.random.default_rng(0).integers(0, 256, (1, *shape, 3), dtype="uint8")
@@ -132,7 +132,7 @@ def test_resize_has_the_bits_of_tensorflow_1s():
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(Resize()(image)), right)
 
 
-# Where each convolution stands in TensorFlow's graph.
+# Nodes of the convolutions in TensorFlow's graph.
 THREE = {
     "branch3x3dbl_1": "tower_1/conv",
     "branch3x3dbl_2": "tower_1/conv_1",
@@ -208,15 +208,15 @@ def test_names_of_the_tensors():
         and {name: node for name, (node, _, _) in inception.TENSORS.items()} == expected
     )
     numbers = sum(int(np.prod(shape)) for _, shape, _ in inception.TENSORS.values())
-    assert numbers + 1008 == 23_885_392  # as published, with the bias of the logits
+    assert numbers + 1008 == 23_885_392  # Published number, with the bias of the logits.
 
 
-# === Its weights ===
+# === Weights ===
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Weights of the first convolution and the logits, taken for a whole network."""
+    """Weights of the first convolution and the logits, treated as a complete network."""
     few = {n: about for n, about in inception.TENSORS.items() if n.startswith(("Conv2d_1a", "fc"))}
     monkeypatch.setattr(inception, "TENSORS", few)
     return random_weights(1)
@@ -233,7 +233,7 @@ def save_pth(path, weights, **torch_save):
 
 
 def save_pb(path, weights, **replaced):
-    """The graph's nodes as the original has them."""
+    """Nodes of the original graph."""
     tf = pytest.importorskip("tensorflow")
     nodes = {
         "conv/conv2d_params": weights["Conv2d_1a_3x3.conv.weight"].transpose(2, 3, 1, 0),
@@ -283,12 +283,12 @@ def test_the_same_weights_from_any_file(tmp_path, small, name):
     assert digest == (None if name == "a.h5" else hashlib.sha256(path.read_bytes()).hexdigest())
     converted, same = convert(
         path, tmp_path / "folder" / "b.h5"
-    )  # keeps the sum of the file that it was made from
+    )  # Keeps the checksum of the original file.
     assert same == digest and read_weights(converted)[1] == digest
     assert [file.name for file in converted.parent.iterdir()] == ["b.h5"]
 
 
-def test_a_pth_from_before_pytorch_1_6_with_what_is_not_needed(tmp_path, small):
+def test_a_pth_of_old_pytorch_with_unused_tensors(tmp_path, small):
     more = small | {
         "fc.bias": np.zeros(1008, "float32"),
         "Conv2d_1a_3x3.bn.num_batches_tracked": np.array(3),
@@ -298,19 +298,19 @@ def test_a_pth_from_before_pytorch_1_6_with_what_is_not_needed(tmp_path, small):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_cut_file(tmp_path, small, name):
+def test_a_truncated_file(tmp_path, small, name):
     path = WRITERS[name](tmp_path / name, small)
     content = path.read_bytes()
     for size in (len(content) // 2, 100):
         path.write_bytes(content[:size])
         with pytest.raises(
-            ValueError, match=r"must be .*cannot be read|must be a whole file"
+            ValueError, match=r"must be .*cannot be read|must be a complete file"
         ) as raised:
             read_weights(path)
         assert "\n" not in str(raised.value)
 
 
-def test_no_weights_at_all(tmp_path):
+def test_files_without_weights(tmp_path):
     (tmp_path / "a.pth").write_bytes(b"<!DOCTYPE html><html>Quota exceeded")
     with pytest.raises(
         ValueError, match=r"must be a .pb or .tgz .*a.pth \(35 bytes\) is none"
@@ -321,17 +321,17 @@ def test_no_weights_at_all(tmp_path):
         file["images"] = np.zeros(3)
     with pytest.raises(ValueError, match="other.h5 must be .* it is another HDF5 file"):
         Inception(tmp_path / "other.h5")
-    with pytest.raises(FileNotFoundError, match="there is none at .*none.pth"):
+    with pytest.raises(FileNotFoundError, match="There is no file of .* at .*none.pth"):
         Inception(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.weight": None}, "1 of its 6 tensors are missing, such as fc.weight"),
+        ({"fc.weight": None}, "1 of its 6 tensors are missing, for example fc.weight"),
         (
             {"AuxLogits.fc.weight": np.zeros(2)},
-            "1 tensors of something else, such as AuxLogits.fc.weight",
+            "1 other tensors, for example AuxLogits.fc.weight",
         ),
         (
             {"fc.weight": np.zeros((1000, 2048))},
@@ -339,11 +339,11 @@ def test_no_weights_at_all(tmp_path):
         ),
         (
             {"Conv2d_1a_3x3.bn.weight": np.full(32, np.nan)},
-            "Conv2d_1a_3x3.bn.weight holds numbers that no trained",
+            "Conv2d_1a_3x3.bn.weight has values that no trained",
         ),
         (
             {"Conv2d_1a_3x3.bn.running_var": np.full(32, -1.0)},
-            "Conv2d_1a_3x3.bn.running_var holds numbers that no trained",
+            "Conv2d_1a_3x3.bn.running_var has values that no trained",
         ),
     ],
 )
@@ -381,17 +381,17 @@ def test_a_malicious_file(tmp_path):
     assert not trace.exists()
 
 
-def test_changed_numbers_in_an_h5(tmp_path, small):
+def test_changed_values_in_an_h5_file(tmp_path, small):
     path = save_h5(tmp_path / "a.h5", small)
     with h5py.File(path, "r+") as file:
         file["Conv2d_1a_3x3.bn.bias"][3] += 1e-3
     with pytest.raises(
-        ValueError, match="a.h5 is damaged: its weights do not match their checksum"
+        ValueError, match="a.h5 is damaged: the weights do not match their checksum"
     ):
         read_weights(path)
 
 
-# === Where they come from ===
+# === Finding weights ===
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "kerasgan"
 
 
-def test_without_network_it_says_what_to_get(home, monkeypatch):
+def test_without_network_the_sources_are_listed(home, monkeypatch):
     def urlopen(url, timeout):
         assert timeout <= 10
         raise OSError("no route\nto host")
@@ -414,7 +414,7 @@ def test_without_network_it_says_what_to_get(home, monkeypatch):
     assert not home.exists()
 
 
-def test_what_is_there_is_taken_and_converted_once(home, small, monkeypatch):
+def test_existing_files_are_used_and_converted_once(home, small, monkeypatch):
     monkeypatch.delattr("urllib.request.urlopen")
     home.mkdir(parents=True)
     by_hand = save_pth(home / "pt_inception-2015-12-05-6726825d.pth", small)

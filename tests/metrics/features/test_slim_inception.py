@@ -1,4 +1,4 @@
-"""The network against numpy in double precision, written from the names in a checkpoint and not from the Keras code."""
+"""Comparison with an independent NumPy implementation from the names in a checkpoint."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ STEM = {
     "conv3": (1, 1, 64, 80),
     "conv4": (3, 3, 80, 192),
 }
-# A block, the channels that enter it, then its branches: height x width x filters of each convolution.
+# Block, input channels, and branches with height x width x filters of each convolution.
 MIXED = """
 35x35x256a 192 1x1 1x1x64 5x5 1x1x48 5x5x64 3x3dbl 1x1x64 3x3x96 3x3x96 _pool 1x1x32
 35x35x288a 256 1x1 1x1x64 5x5 1x1x48 5x5x64 3x3dbl 1x1x64 3x3x96 3x3x96 _pool 1x1x64
@@ -42,7 +42,7 @@ MIXED = """
 17x17x1280a 768 3x3 1x1x192 3x3x320 7x7x3 1x1x192 1x7x192 7x1x192 3x3x192
 8x8x2048a 1280 1x1 1x1x320 3x3 1x1x384 1x3x384 3x1x384 3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192
 8x8x2048b 2048 1x1 1x1x320 3x3 1x1x384 1x3x384 3x1x384 3x3dbl 1x1x448 3x3x384 1x3x384 3x1x384 _pool 1x1x192
-"""
+"""  # noqa: E501
 NORM = ("beta", "moving_mean", "moving_variance")
 BRANCHES = (
     "1x1",
@@ -53,12 +53,12 @@ BRANCHES = (
     "3x3dbl",
     "7x7dbl",
     "_pool",
-)  # in the order of their concatenation
+)  # In the order of concatenation.
 BLOCKS = ["mixed_" + line.split()[0] for line in MIXED.split("\n") if line]
 
 
 def shapes(columns=51):
-    """Every variable of a checkpoint of inception/slim: name -> shape."""
+    """Variables of a checkpoint of inception/slim: name -> shape."""
     kernels = dict(STEM)
     for line in filter(None, MIXED.split("\n")):
         block, entering, *words = line.split()
@@ -84,7 +84,7 @@ def shapes(columns=51):
 
 
 def values(shapes, random):
-    """Numbers through which a signal survives: of a kernel, He's."""
+    """Random values with He initialization of kernels."""
 
     def value(name, shape):
         if name.endswith("weights"):
@@ -107,7 +107,7 @@ def windows(x, height, width, same, stride):
 
 
 def reference(variables, image):
-    """Image [S, S, 3] in [-1, 1] -> features and logits in float64, batch norm as batch norm."""
+    """Features and logits of an image in float64, with unfolded batch norm."""
 
     def conv(x, scope, stride=1, same=True):
         kernel = variables[f"{scope}/weights"].astype("float64")
@@ -120,7 +120,7 @@ def reference(variables, image):
     def largest(x):
         return windows(x, 3, 3, False, 2).max((3, 4))
 
-    def average(x):  # of what lies inside
+    def average(x):  # Excludes the padding.
         return windows(x, 3, 3, True, 1).sum((3, 4)) / windows(np.ones_like(x), 3, 3, True, 1).sum(
             (3, 4)
         )
@@ -177,7 +177,7 @@ def variables():
 
 @pytest.fixture(scope="module")
 def averaged(variables, tmp_path_factory):
-    """A checkpoint as training leaves it: moving averages, some raw variables beside them, and a step."""
+    """Checkpoint of a training: moving averages, some raw variables, and the step."""
     prefix = tmp_path_factory.mktemp("birds_valid299") / "model.ckpt-5000"
     others = {"conv0/weights": np.zeros((3, 3, 3, 32), "float32"), "global_step": np.int64(5000)}
     others["conv0/weights/RMSProp"] = others["conv0/weights"]
@@ -195,10 +195,10 @@ def seen(extractor):
     return images, *extractor(images)
 
 
-def test_the_names_are_the_original_graphs():
+def test_names_equal_those_of_the_original_graph():
     lines = sorted(f"{name}{AVERAGE}\t{list(shape)}" for name, shape in shapes().items())
     assert len(lines) == 388
-    # Of what the original code names under TensorFlow: sorted lines of a name, a tab and a shape.
+    # SHA-256 of sorted lines of name, tab and shape from the original code.
     digest = "65498d4a2310c886d439c3ccf77890449bf858f4489a329bc69f15df7ad006cf"
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
 
@@ -209,7 +209,7 @@ def test_a_checkpoint_agrees_with_an_independent_implementation(variables, seen)
     expected, columns = reference(variables, np.asarray(image) / 127.5 - 1)
     assert features.shape == (1, 2048) and logits.shape == (1, 50)
     assert features.dtype == logits.dtype == np.float32
-    assert expected.std() > 0.1 * expected.mean()  # the signal has survived
+    assert expected.std() > 0.1 * expected.mean()  # The signal does not vanish.
     assert off(features[0], expected) < 1e-5
     assert off(logits[0], columns[1:]) < 1e-5
 
@@ -223,7 +223,7 @@ def test_the_protocol_names_the_weights(extractor, averaged):
     assert json.loads(json.dumps(told)) == told
 
 
-def test_converted_once_it_is_the_same(extractor, seen, tmp_path):
+def test_the_converted_file_gives_the_same_results(extractor, seen, tmp_path):
     extractor.save(tmp_path / "slim.h5")
     again = SlimInception(tmp_path / "slim.h5")
     assert again.protocol == extractor.protocol
@@ -236,7 +236,7 @@ def test_converted_once_it_is_the_same(extractor, seen, tmp_path):
     assert off(keras.ops.convert_to_numpy(found), features) < 1e-5
 
 
-def test_raw_names_where_there_are_no_averages(tmp_path):
+def test_raw_variables_without_moving_averages(tmp_path):
     raw = {name: np.zeros(shape, "float32") for name, shape in shapes(21).items()}
     raw["logits/logits/biases"] = np.arange(21, dtype="float32")
     write(tmp_path / "model.ckpt", raw)
@@ -251,10 +251,10 @@ def test_raw_names_where_there_are_no_averages(tmp_path):
     with pytest.raises(
         checkpoints.CheckpointError, match="model.ckpt is damaged or no TensorFlow checkpoint: "
     ):
-        SlimInception(tmp_path)  # the folder's only one
+        SlimInception(tmp_path)  # The only checkpoint in the folder.
 
 
-def test_a_checkpoint_of_something_else(tmp_path):
+def test_checkpoints_of_other_networks(tmp_path):
     names = [name for name in shapes() if name != "conv4/weights"]
     write(tmp_path / "other", {"InceptionV3/Conv2d_1a_3x3/weights": np.zeros(3, "float32")})
     write(tmp_path / "short", {name: np.zeros(1, "float32") for name in names})
@@ -265,12 +265,13 @@ def test_a_checkpoint_of_something_else(tmp_path):
     checkpoints.save_network(tmp_path / "judge.h5", judge, epoch=1)
     rule = "must hold the Inception of inception/slim, 2016"
     for name, message in {
-        "other": f"other {rule}; 378 of its 378 variables are missing, such as conv0/weights/ExponentialMovingAverage",
-        "short": f"short {rule}; 1 of its 378 variables are missing, such as conv4/weights",
+        "other": f"other {rule}; 378 of its 378 variables are missing, for example "
+        "conv0/weights/ExponentialMovingAverage",
+        "short": f"short {rule}; 1 of its 378 variables are missing, for example conv4/weights",
         "thin": rf"thin {rule}, where conv0/weights is \[3, 3, 3, 32\]; received \[1\]",
         "text": "text is damaged or no TensorFlow checkpoint: ",
-        "none": "must be the files .*none.index and .data-",
-        "": "name one checkpoint: .* holds other, short, text, thin",
+        "none": "consists of .*none.index and .data-",
+        "": "Expected one checkpoint in .* holds other, short, text, thin",
         "judge.h5": f"judge.h5 {rule}; it holds Sequential",
         "none.h5": "must be an existing file; received .*none.h5",
     }.items():
@@ -279,24 +280,24 @@ def test_a_checkpoint_of_something_else(tmp_path):
         assert "\n" not in str(raised.value)
 
 
-def test_resize_is_pillows_on_8_bits():
+def test_resize_equals_pillow_on_8_bits():
     columns = np.zeros((1, 2, 2, 3), "uint8")
     columns[:, :, 1] = 101
     np.testing.assert_array_equal(
         resized(columns, 4)[0, 0, :, 0], [0, 25, 76, 101]
-    )  # half pixels, rounded
+    )  # Rounded half pixels.
     stripes = np.tile(
         np.array([0, 200], "uint8")[None, None, :, None], (1, 16, 8, 3)
     )  # [1, 16, 16, 3]
     shrunk = resized(stripes, 8)[0, 4, 2:-2, 0]
-    assert np.abs(shrunk.astype(int) - 100).max() <= 1  # antialiased: no stripe is left
+    assert np.abs(shrunk.astype(int) - 100).max() <= 1  # Antialiasing removes the stripes.
     for images in (columns.astype("float32"), columns[0], columns[..., :1], columns[:0]):
-        with pytest.raises(ValueError, match=r"images must be uint8 \[B, H, W, 3\]; received"):
+        with pytest.raises(ValueError, match=r"Expected uint8 images \[B, H, W, 3\]; received"):
             resized(images, 4)
 
 
 def given(network, random):
-    """Random variables for a small network, by their names in a checkpoint; the network now has them."""
+    """Assign random variables to a small network and return them by checkpoint names."""
     names, (dense,) = {}, [layer for layer in network.layers if layer.name == "logits"]
     for scope in scopes():
         name, kernel = scope.replace("-", "/"), tuple(network.get_layer(scope).kernel.shape)
@@ -317,7 +318,7 @@ def given(network, random):
             layer.set_weights(fold(kernel, *norm))
         else:
             gamma, (beta, mean, variance) = random.uniform(0.8, 1.2, kernel.shape[3:]), norm
-            layer.set_weights([kernel])  # a scale, and a variance that undoes it
+            layer.set_weights([kernel])  # A scale, and a variance that cancels it.
             norm = [gamma, beta, mean, gamma**2 * (variance + 0.001) - 0.001]
             network.get_layer(f"{scope}-BatchNorm").set_weights(norm)
     dense.set_weights([found["logits/logits/weights"], found["logits/logits/biases"]])
