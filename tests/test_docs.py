@@ -61,7 +61,9 @@ def test_links_and_modules_exist(page):
 
 
 def test_the_api_reference_lists_every_module():
-    """Modules of these folders; files that only the package itself uses are in `io` and `report`."""
+    """Modules of these folders; files that only the package itself uses are in `io` and
+    `report`.
+    """
     text = "".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
     listed = set(re.findall(r"^::: ([\w.]+)", text, re.M))
     folders = ("encoders", "datasets", "metrics", "layers", "losses", "ops")

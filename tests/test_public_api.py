@@ -82,7 +82,7 @@ assert not [name for name in sys.modules if name.startswith("kerasgan.models")]
 assert kerasgan.models.RealNVP.__name__ == "RealNVP"
 assert "kerasgan.models.hdgan" not in sys.modules
 import kerasgan.models.hdgan
-"""
+"""  # noqa: E501
 
 
 def test_import_loads_no_model():

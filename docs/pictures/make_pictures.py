@@ -1,4 +1,5 @@
-"""Makes `presets.gif`, the README's picture: samples of shipped presets while their latents move on a circle.
+"""Makes `presets.gif`, the README's picture: samples of shipped presets while their latents move on
+a circle.
 
 python docs/pictures/make_pictures.py
 """
@@ -24,7 +25,9 @@ CAPTIONS = (
 
 
 def circles(count, dim, seed):
-    """Latents [FRAMES, count, dim] that start and end at the same place, with the norm of normal latents."""
+    """Latents [FRAMES, count, dim] that start and end at the same place, with the norm of normal
+    latents.
+    """
     one, other = np.random.default_rng(seed).standard_normal((2, count, dim), "float32")
     angles = 2 * np.pi * np.arange(FRAMES, dtype="float32")[:, None, None] / FRAMES
     return np.cos(angles) * one + np.sin(angles) * other

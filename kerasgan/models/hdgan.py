@@ -33,8 +33,7 @@ from kerasgan import backend
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
-from kerasgan.encoders.char_cnn_rnn import TextEncoder
-from kerasgan.encoders.char_cnn_rnn import text_encoder as load_text_encoder
+from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import (
