@@ -56,7 +56,7 @@ style: $(VENV)/.test
 # The documentation site, in site/.
 docs: $(VENV)/.test
 	mkdir -p docs/images
-	cp benchmarks/results/*.png docs/pictures/* docs/images/
+	cp benchmarks/results/*.png docs/pictures/*.gif docs/images/
 	$(BIN)/zensical build --strict
 
 bench: $(VENV)/.test
