@@ -146,6 +146,14 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     return network
 
 
+def build_generator_like(generator: keras.Model) -> keras.Model:
+    """Builds a trainable copy of a generator, with its weights, such as of the averaged one of an earlier stage."""
+    copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
+    copy.set_weights(generator.get_weights())
+    copy.trainable = True
+    return copy
+
+
 def _projection(x, embeddings, text_dim, wrap, image_logits):
     """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the text's code."""
     both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)

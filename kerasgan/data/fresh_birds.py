@@ -1,0 +1,102 @@
+"""Drawn birds that are renewed while a model trains: new pictures every epoch, drawn in worker processes.
+
+Which bird, scene and captions a place of the data set holds never changes; its picture does. So captions are embedded
+once, and a generator never sees the same picture for long.
+"""
+
+import concurrent.futures
+import multiprocessing
+
+import numpy as np
+
+from kerasgan.data.captioned import CaptionedBatches, CaptionedImages
+from kerasgan.data.drawn_birds import draw, drawn_birds
+
+CHUNK = 64  # birds that one task draws
+
+
+class FreshBirds(CaptionedBatches):
+    """Feeds `fit` with `(images, embeddings)`, `[B, size, size, 3]` in [-1, 1] and `[B, D]`, of birds drawn as it goes.
+
+    In each epoch one `lifetime`-th of the birds are drawn anew, so a picture is shown `lifetime` times, each time at
+    another place and mirrored by chance. Every picture is a function of (seed, epoch, place) alone: a resumed run sees
+    what an uninterrupted one would. The next epoch's pictures are drawn by worker processes while this epoch trains.
+
+    Args:
+        count: Number of birds in an epoch.
+        batch_size: Images in a batch, at least 2.
+        text_encoder: Callable from a list of n captions to embeddings `[n, D]`.
+        size: Side of the images that are fed. Birds are drawn at 19/16 of it, as for `CaptionedBatches`.
+        captions: Number of a bird's ten caption embeddings that are averaged, chosen anew each time.
+        lifetime: Number of epochs for which a picture is kept. 1 draws every bird anew in every epoch.
+        seed: Integer seed of everything random.
+        processes: Number of worker processes. 0 draws in the training process.
+
+    Example:
+        birds = FreshBirds(4500, 32, text_encoder("drawn_birds_text"))
+        gan.fit(birds, epochs=20)
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, text_encoder, size: int = 64, captions: int = 1, lifetime: int = 4,
+        seed: int = 0, processes: int = 1,
+    ):  # fmt: skip
+        if lifetime < 1:
+            raise ValueError(f"lifetime must be at least 1; received {lifetime}")
+        if processes < 0:
+            raise ValueError(f"processes must be at least 0; received {processes}")
+        self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
+        known = drawn_birds("train", count, seed=seed, size=16)  # scenes and captions; these pictures are not used
+        blank = np.zeros((count, self.side, self.side, 3), "uint8")
+        known = CaptionedImages(blank, known.classes, known.captions, known.names, None, known.attributes)
+        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed)
+        self._drawn = np.full(count, -1)  # generation of each picture that is in memory
+        self._pool, self._waiting = None, {}
+
+    def generations(self, epoch: int) -> np.ndarray:
+        """How often each bird has been renewed by an epoch: int `[count]`."""
+        return (epoch + np.arange(len(self.data)) % self.lifetime) // self.lifetime
+
+    def _tasks(self, epoch):
+        """Arguments of `_draw_all` for the birds whose picture of that epoch is not in memory."""
+        wanted = self.generations(epoch)
+        places = np.flatnonzero(wanted != self._drawn)
+        for start in range(0, len(places), CHUNK):
+            chosen = places[start : start + CHUNK]
+            seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
+            yield chosen, wanted[chosen], (self.data.attributes[chosen], seeds, self.side)
+
+    def _prepare(self, epoch):
+        """Starts drawing an epoch's new pictures in the worker processes."""
+        if self.processes and self._pool is None:
+            context = multiprocessing.get_context("spawn")  # the training process has threads
+            self._pool = concurrent.futures.ProcessPoolExecutor(self.processes, context)
+        if self._pool is not None and epoch not in self._waiting:
+            submit = lambda task: self._pool.submit(_draw_all, *task)  # noqa: E731
+            self._waiting = {epoch: [(chosen, wanted, submit(task)) for chosen, wanted, task in self._tasks(epoch)]}
+
+    def set_epoch(self, epoch):
+        """Puts the epoch's pictures in place and starts drawing those of the next."""
+        super().set_epoch(epoch)
+        self._prepare(epoch)
+        for chosen, wanted, pictures in self._waiting.pop(epoch, []):
+            self.data.images[chosen], self._drawn[chosen] = pictures.result(), wanted
+        for chosen, wanted, task in self._tasks(epoch):  # without workers
+            self.data.images[chosen], self._drawn[chosen] = _draw_all(*task), wanted
+        self._prepare(epoch + 1)
+
+    def __getitem__(self, index):
+        if (self._drawn != self.generations(self.epoch)).any():
+            self.set_epoch(self.epoch)
+        real, _, embeddings = super().__getitem__(index)
+        return real, embeddings
+
+    def close(self):
+        """Ends the worker processes. The next batch starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool, self._waiting = None, {}
+
+
+def _draw_all(attributes, seeds, side):
+    return np.stack([draw(each, (*seed, 0), side) for each, seed in zip(attributes, seeds, strict=True)])
