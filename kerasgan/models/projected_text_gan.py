@@ -40,7 +40,7 @@ from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, averaged_copy
 
 LATENT_DIM = 64
-CHANNELS = {4: 8, 8: 8, 16: 6, 32: 4, 64: 2, 128: 1, 256: 0.5, 512: 0.25}  # times width
+CHANNELS = {4: 8, 8: 8, 16: 6, 32: 2, 64: 1, 128: 0.75, 256: 0.5, 512: 0.25}  # times width; large maps are the dear ones
 
 # === Networks ===
 
@@ -88,7 +88,7 @@ def build_generator(
 
     Args:
         size: Side of the images: 64, 128, 256 or 512.
-        width: Multiplier of the channels: 8 times this at 4 x 4, 2 times this at 64 x 64.
+        width: Multiplier of the channels: 8 times this at 4 x 4, once this at 64 x 64.
         embedding_dim: Number of values of a caption's embedding.
         latent_dim: Number of latent values.
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
@@ -139,7 +139,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     network = keras.Model(generator.inputs, layers.Activation("tanh", name="images")(image), name="generator")
     rgb = network.get_layer(f"rgb_{size}")
     for variable in rgb.variables:
-        variable.assign(ops.zeros_like(variable))
+        variable.assign(np.zeros(variable.shape))
     if frozen:
         for layer in generator.layers:
             layer.trainable = False
