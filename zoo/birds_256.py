@@ -2,10 +2,11 @@
 
     python -m zoo.birds_256                     drawn birds, minutes on a CPU
     python -m zoo.birds_256 --preset=long       the same for hours, after zoo.birds_64's long, longer and longest
+    python -m zoo.birds_256 --preset=full       frozen-feature discriminators, 64, 128 and 256 pixels in stages: 3 hours
     python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
 """
 
-from zoo import recipe, text_gan
+from zoo import stages, text_gan
 
 RECIPE = text_gan.text_recipe(
     "birds_256",
@@ -21,4 +22,4 @@ RECIPE = text_gan.text_recipe(
 )
 
 if __name__ == "__main__":
-    recipe.main(RECIPE)
+    stages.main(RECIPE)
