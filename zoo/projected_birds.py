@@ -27,7 +27,7 @@ from zoo.settings import setting
 class Settings(recipe.Settings):
     """The defaults are those of the 64 pixel stage."""
 
-    epochs: int = setting(15, "Number of epochs, including those before a resume.", least=1)
+    epochs: int = setting(20, "Number of epochs, including those before a resume.", least=1)
     batch_size: int = setting(32, "Images per step.", least=2)
     size: int = setting(64, "Side of the images.", choices=(64, 128, 256))
     birds: int = setting(4096, "Number of birds in an epoch.", least=2)
@@ -44,8 +44,8 @@ class Settings(recipe.Settings):
     spectral_norm: bool = setting(True, "Apply spectral normalization to the heads.")
     antialias: bool = setting(True, "Blur before subsampling in the frozen encoder.")
     translation: int = setting(0, "Largest random shift of the discriminators' images, in pixels.", least=0)
-    mismatch_weight: float = setting(0.5, "Share of mismatched pairs among negative pairs.", least=0, most=1)
-    contrastive_weight: float = setting(0.0, "Weight of the contrastive matching loss of the heads.", least=0)
+    mismatch_weight: float = setting(0.7, "Share of mismatched pairs among negative pairs.", least=0, most=1)
+    contrastive_weight: float = setting(1.0, "Weight of the contrastive matching loss of the heads.", least=0)
     pixel_weight: float = setting(1.0, "Weight of the pixel discriminator in the generator's loss.", least=0)
     penalty_weight: float = setting(0.5, "Weight (gamma) of R1 and R2.", least=0)
     damsm_weight: float = setting(0.0, "Weight of the DAMSM loss.", least=0)
@@ -182,7 +182,7 @@ RECIPE = recipe.Recipe(
     name="projected_birds",
     description="Birds from captions with a frozen-feature discriminator, one stage.",
     settings=Settings,
-    presets={"quick": {"epochs": 15}, "stage_64": {"epochs": 100, "decay": True}},
+    presets={"quick": {"decay": True}, "stage_64": {"epochs": 280, "decay": True, "score_every": 40}},
     data=data,
     build=build,
     draw=draw,
