@@ -1,17 +1,17 @@
-"""Birds from captions with a frozen-feature discriminator: one stage of the training, at 64, 128 or 256 pixels.
+"""Birds from captions with a frozen-feature discriminator: one stage of the training, at 64, 128 or
+256 pixels.
 
-    python -m zoo.projected_birds                    64 pixels, 10 minutes on two cores
-    python -m zoo.projected_birds --preset=stage_64  the first stage of the full schedule
+python -m zoo.projected_birds                    64 pixels, 10 minutes on two cores
+python -m zoo.projected_birds --preset=stage_64  the first stage of the full schedule
 """
 
 import dataclasses
 import functools
-import pathlib
 
 import keras
 import numpy as np
 
-from kerasgan import checkpoints, images
+from kerasgan import images
 from kerasgan.data.drawn_birds import drawn_birds
 from kerasgan.data.fresh_birds import FreshBirds
 from kerasgan.images import from_uint8
@@ -32,28 +32,48 @@ class Settings(recipe.Settings):
     size: int = setting(64, "Side of the images.", choices=(64, 128, 256))
     birds: int = setting(4096, "Number of birds in an epoch.", least=2)
     lifetime: int = setting(
-        4, "Epochs for which a picture is kept; 1 draws every bird anew in every epoch, 0 never renews one.", least=0
+        4,
+        "Epochs for which an image is kept; 1 replaces all in every epoch, 0 none ever.",
+        least=0,
     )
     processes: int = setting(1, "Worker processes that draw birds.", least=0)
-    captions: int = setting(1, "Number of caption embeddings that are averaged for one image.", least=1)
+    captions: int = setting(
+        1, "Number of caption embeddings that are averaged for one image.", least=1
+    )
     text_encoder: str = setting("drawn_birds_text", "Preset or checkpoint of the text encoder.")
-    guide: str = setting("drawn_birds_guide", "Frozen image encoder: preset or checkpoint of zoo.image_guide.")
+    guide: str = setting(
+        "drawn_birds_guide", "Frozen image encoder: preset or checkpoint of zoo.image_guide."
+    )
     width: int = setting(16, "Multiplier of the generator's channels.", least=1)
-    head_width: int = setting(48, "Channels of the heads on the frozen features; 0 leaves them out.", least=0)
+    head_width: int = setting(
+        48, "Channels of the heads on the frozen features; 0 leaves them out.", least=0
+    )
     pixel_width: int = setting(16, "Width of the pixel discriminator; 0 leaves it out.", least=0)
     spectral_norm: bool = setting(True, "Apply spectral normalization to the heads.")
     antialias: bool = setting(True, "Blur before subsampling in the frozen encoder.")
-    translation: int = setting(0, "Largest random shift of the discriminators' images, in pixels.", least=0)
-    mismatch_weight: float = setting(0.7, "Share of mismatched pairs among negative pairs.", least=0, most=1)
-    contrastive_weight: float = setting(1.0, "Weight of the contrastive matching loss of the heads.", least=0)
-    pixel_weight: float = setting(1.0, "Weight of the pixel discriminator in the generator's loss.", least=0)
+    translation: int = setting(
+        0, "Largest random shift of the discriminators' images, in pixels.", least=0
+    )
+    mismatch_weight: float = setting(
+        0.7, "Share of mismatched pairs among negative pairs.", least=0, most=1
+    )
+    contrastive_weight: float = setting(
+        1.0, "Weight of the contrastive matching loss of the heads.", least=0
+    )
+    pixel_weight: float = setting(
+        1.0, "Weight of the pixel discriminator in the generator's loss.", least=0
+    )
     penalty_weight: float = setting(0.5, "Weight (gamma) of R1 and R2.", least=0)
     damsm_weight: float = setting(0.0, "Weight of the DAMSM loss.", least=0)
     ema_decay: float = setting(0.999, "Decay of the generator's moving average.", least=0, below=1)
     learning_rate: float = setting(5e-4, "Learning rate of the generator's Adam.", above=0)
-    discriminator_rate: float = setting(0.0, "Learning rate of the discriminators; 0 takes the generator's.", least=0)
+    discriminator_rate: float = setting(
+        0.0, "Learning rate of the discriminators; 0 takes the generator's.", least=0
+    )
     beta_2: float = setting(0.99, "Second-moment decay of Adam.", least=0, below=1)
-    decay: bool = setting(False, "Let the rates fall linearly over the second half of the training.")
+    decay: bool = setting(
+        False, "Let the rates fall linearly over the second half of the training."
+    )
     start: str = setting("", "Run folder of the smaller stage, or of the same one, to start from.")
     frozen: bool = setting(True, "Freeze the smaller stage's generator.")
 
@@ -62,9 +82,15 @@ def data(settings):
     encode = text_gan.encoder(settings.text_encoder)
     lifetime = settings.lifetime or settings.epochs + 1
     return FreshBirds(
-        settings.birds, settings.batch_size, encode, settings.size, settings.captions, lifetime, settings.seed,
+        settings.birds,
+        settings.batch_size,
+        encode,
+        settings.size,
+        settings.captions,
+        lifetime,
+        settings.seed,
         settings.processes if settings.lifetime else 0,
-    )  # fmt: skip
+    )
 
 
 def generator_of(settings, before):
@@ -87,9 +113,12 @@ def discriminators_of(settings, encoder, dim):
     for prefix in ("", "crop_") if settings.size > side else ("",):
         if settings.head_width:
             networks[f"{prefix}features"] = gans.build_feature_discriminator(
-                features, embedding_dim=dim, width=settings.head_width, spectral_norm=settings.spectral_norm,
+                features,
+                embedding_dim=dim,
+                width=settings.head_width,
+                spectral_norm=settings.spectral_norm,
                 name=f"{prefix}feature_discriminator",
-            )  # fmt: skip
+            )
         if settings.pixel_width:
             networks[f"{prefix}pixels"] = gans.build_pixel_discriminator(
                 side, settings.pixel_width, embedding_dim=dim, name=f"{prefix}pixel_discriminator"
@@ -102,13 +131,22 @@ def build(settings):
     encoder = image_guide.network(settings.guide)
     dim = text_gan.encoder(settings.text_encoder).dim
     names = (
-        "antialias", "translation", "mismatch_weight", "contrastive_weight", "pixel_weight", "penalty_weight",
-        "damsm_weight", "ema_decay", "seed",
-    )  # fmt: skip
+        "antialias",
+        "translation",
+        "mismatch_weight",
+        "contrastive_weight",
+        "pixel_weight",
+        "penalty_weight",
+        "damsm_weight",
+        "ema_decay",
+        "seed",
+    )
     gan = gans.ProjectedTextGAN(
-        generator_of(settings, before), encoder, discriminators_of(settings, encoder, dim),
+        generator_of(settings, before),
+        encoder,
+        discriminators_of(settings, encoder, dim),
         **{name: getattr(settings, name) for name in names},
-    )  # fmt: skip
+    )
     if before is not None:
         gan.start_from(before)
     steps = settings.birds // settings.batch_size
@@ -141,12 +179,15 @@ def draw(settings):
         birds, _ = _test(settings.size, settings.text_encoder)
         chosen = np.random.default_rng(0).permutation(len(birds))[:16]
         captions, embeddings = [birds.captions[i][0] for i in chosen], birds.embeddings[chosen, 0]
-        sheet = images.captioned_sheet(captions, {settings.size: model.sample(embeddings, seed=0)}, columns=4)
+        sheet = images.captioned_sheet(
+            captions, {settings.size: model.sample(embeddings, seed=0)}, columns=4
+        )
         many = model.sample(np.repeat(embeddings[:8], 8, axis=0), seed=1)
         grid = images.grid(images.to_uint8(many), 8)
         width = max(sheet.shape[1], grid.shape[1])
         padded = [
-            np.pad(x, ((0, 0), (0, width - x.shape[1]), (0, 0)), constant_values=255) for x in (sheet, grid)
+            np.pad(x, ((0, 0), (0, width - x.shape[1]), (0, 0)), constant_values=255)
+            for x in (sheet, grid)
         ]
         return np.concatenate(padded)
 
@@ -170,8 +211,13 @@ def score(settings):
         found["period_two_peak"] = period_two_peak(model.sample(birds.embeddings[:, 1], seed=2))
         found["period_two_peak_data"] = period_two_peak(real)
         one = model.sample(np.repeat(birds.embeddings[:50, 0], 4, axis=0), seed=3)
-        of_species = real.reshape(4, 50, *real.shape[1:]).swapaxes(0, 1)  # bird i is of species i mod 50
-        distances = mean_pixel_distance(one.reshape(50, 4, *one.shape[1:])), mean_pixel_distance(of_species)
+        of_species = real.reshape(4, 50, *real.shape[1:]).swapaxes(
+            0, 1
+        )  # bird i is of species i mod 50
+        distances = (
+            mean_pixel_distance(one.reshape(50, 4, *one.shape[1:])),
+            mean_pixel_distance(of_species),
+        )
         found["latent_diversity"] = distances[0] / distances[1]
         return found
 
@@ -182,7 +228,10 @@ RECIPE = recipe.Recipe(
     name="projected_birds",
     description="Birds from captions with a frozen-feature discriminator, one stage.",
     settings=Settings,
-    presets={"quick": {"decay": True}, "stage_64": {"epochs": 280, "decay": True, "score_every": 40}},
+    presets={
+        "quick": {"decay": True},
+        "stage_64": {"epochs": 280, "decay": True, "score_every": 40},
+    },
     data=data,
     build=build,
     draw=draw,

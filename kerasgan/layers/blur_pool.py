@@ -6,11 +6,13 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 class BlurMaxPooling2D(layers.Layer):
-    """2 x 2 max pooling whose gradient reaches every pixel: `[N, H, W, C]` to `[N, H / 2, W / 2, C]`.
+    """2 x 2 max pooling whose gradient reaches every pixel: `[N, H, W, C]` to `[N, H / 2, W / 2,
+    C]`.
 
-    Ordinary max pooling passes a gradient to one pixel of each 2 x 2 cell, and the phase of the grid decides to which.
-    Patterns of period 2 are then almost invisible to the network. Here the maximum is taken at every place (stride 1)
-    and averaged over 2 x 2 places before every second one is kept.
+    Ordinary max pooling passes a gradient to one pixel of each 2 x 2 cell, and the phase of the
+    grid decides to which. Patterns of period 2 are then almost invisible to the network. Here the
+    maximum is taken at every place (stride 1) and averaged over 2 x 2 places before every second
+    one is kept.
 
     Reference:
         Zhang, "Making Convolutional Networks Shift-Invariant Again", arXiv 1904.11486.

@@ -9,11 +9,12 @@ from kerasgan.layers.blur_pool import BlurMaxPooling2D
 def build_frozen_features(encoder: keras.Model, antialias: bool = True) -> keras.Model:
     """Builds a network that returns the map after each ReLU of a convolutional encoder.
 
-    The network shares the encoder's layers and runs them in inference mode. Nothing in it is trainable.
+    The network shares the encoder's layers and runs them in inference mode. Nothing in it is
+    trainable.
 
     Args:
-        encoder: Chain of layers from images `[N, H, W, 3]`, such as `build_image_encoder` builds. Layers after the last
-            ReLU are left out.
+        encoder: Chain of layers from images `[N, H, W, 3]`, such as `build_image_encoder` builds.
+            Layers after the last ReLU are left out.
         antialias: Whether to replace max pooling by `BlurMaxPooling2D`.
 
     Returns:
@@ -28,7 +29,7 @@ def build_frozen_features(encoder: keras.Model, antialias: bool = True) -> keras
     chain = encoder.layers[1:]
     ends = [index for index, layer in enumerate(chain) if isinstance(layer, layers.ReLU)]
     if not ends:
-        raise ValueError(f"encoder must have ReLU layers, whose outputs are its features; received {encoder.name}")
+        raise ValueError(f"encoder must have ReLU layers (its features); received {encoder.name}")
     x = images = keras.Input(encoder.input_shape[1:], name="images")
     maps = []
     for layer in chain[: ends[-1] + 1]:

@@ -10,11 +10,12 @@ def spectral(layer: layers.Layer) -> layers.SpectralNormalization:
 
 
 def project(network: keras.Model) -> None:
-    """Divides the kernels of a network's spectrally normalized layers by their largest singular values.
+    """Divides the kernels of a network's spectrally normalized layers by their largest singular
+    values.
 
-    Keras' layer does the same in each training call, inside the loss, where a gradient may pass through it on one
-    backend and not on another. Called once after an update, with the layers in inference mode, it is one power
-    iteration a step and no part of any gradient.
+    Keras' layer does the same in each training call, inside the loss, where a gradient may pass
+    through it on one backend and not on another. Called once after an update, with the layers in
+    inference mode, it is one power iteration a step and no part of any gradient.
     """
     for layer in network.layers:
         if isinstance(layer, layers.SpectralNormalization):

@@ -1,20 +1,24 @@
-"""Text-to-image GAN that trains fast on a small budget: affine text conditioning and a frozen-feature discriminator.
+"""Text-to-image GAN that trains fast on a small budget: affine text conditioning and a
+frozen-feature discriminator.
 
-Tao et al., "DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis" (arXiv 2008.05865); Sauer et al.,
-"Projected GANs Converge Faster" (arXiv 2111.01007); Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline
-GAN" (arXiv 2501.05441); Sauer et al., "StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size.
+Tao et al., "DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis" (arXiv
+2008.05865); Sauer et al., "Projected GANs Converge Faster" (arXiv 2111.01007); Huang et al., "The
+GAN is dead; long live the GAN! A Modern Baseline GAN" (arXiv 2501.05441); Sauer et al.,
+"StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size.
 
 Differences from the papers:
-- One affine transformation before each convolution, not two (DF-GAN): elementwise operations on large maps cost as much
-  as the convolutions on CPUs, and the second transformation changed little.
-- Convolutions that reduce channels run before the upsampling. This needs a quarter of the arithmetic.
-- The output is a sum of one image at each scale, as in StyleGAN2 (arXiv 1912.04958), so that a larger stage starts from
-  the enlarged image of the smaller one.
-- The frozen encoder is one trained on the task's own images, not on ImageNet; its channels are mixed by fixed random
-  1 x 1 convolutions, its scales are not mixed.
-- Text joins by projection (arXiv 1802.05637), so every image of a batch is scored with every caption at the price of one
-  matrix product, and all mismatched pairs serve as negatives.
-- Spectral normalization is applied once after each update and not in each forward pass (`layers.spectral_norm`).
+- One affine transformation before each convolution, not two (DF-GAN): on the largest maps, one of
+  them takes half the time of a convolution on a CPU.
+- Convolutions that reduce channels run before the upsampling. This needs a quarter of the
+  arithmetic.
+- The output is a sum of one image at each scale, as in StyleGAN2 (arXiv 1912.04958), so that a
+  larger stage starts from the enlarged image of the smaller one.
+- The frozen encoder is one trained on the task's own images, not on ImageNet; its channels are
+  mixed by fixed random 1 x 1 convolutions, its scales are not mixed.
+- Text joins by projection (arXiv 1802.05637), so every image of a batch is scored with every
+  caption at the price of one matrix product, and all mismatched pairs serve as negatives.
+- Spectral normalization is applied once after each update and not in each forward pass
+  (`layers.spectral_norm`).
 """
 
 from collections.abc import Sequence
@@ -32,15 +36,19 @@ from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.spectral_norm import project, spectral
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.losses.paired import (
-    contrastive_matching_loss, matching_hinge_loss, relativistic_loss, relativistic_matching_loss,
-)  # fmt: skip
+    contrastive_matching_loss,
+    matching_hinge_loss,
+    relativistic_loss,
+    relativistic_matching_loss,
+)
 from kerasgan.losses.penalties import squared_slope
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, averaged_copy
 
 LATENT_DIM = 64
-CHANNELS = {4: 8, 8: 8, 16: 6, 32: 2, 64: 1, 128: 0.75, 256: 0.5, 512: 0.25}  # times width; large maps are the dear ones
+# Channels at each size, as a multiple of `width`. Large maps take most of the time.
+CHANNELS = {4: 8, 8: 8, 16: 6, 32: 2, 64: 1, 128: 0.75, 256: 0.5, 512: 0.25}
 
 # === Networks ===
 
@@ -56,7 +64,11 @@ def _channels(size, width):
 def _conv(x, filters, name, kernel=3):
     """He's initialization; 3 x 3 by the kernel that is fastest on the backend."""
     arguments = {"padding": "same", "kernel_initializer": "he_normal", "name": name}
-    return Conv3x3(filters, **arguments)(x) if kernel == 3 else layers.Conv2D(filters, kernel, **arguments)(x)
+    return (
+        Conv3x3(filters, **arguments)(x)
+        if kernel == 3
+        else layers.Conv2D(filters, kernel, **arguments)(x)
+    )
 
 
 def _modulated(x, condition, name):
@@ -64,7 +76,8 @@ def _modulated(x, condition, name):
 
 
 def _stage(x, condition, image, size, width):
-    """Doubles a map, then one residual convolution; adds this scale's image to the enlarged smaller one."""
+    """Doubles a map, then one residual convolution; adds this scale's image to the enlarged smaller
+    one."""
     channels, name = _channels(size, width), f"block_{size}"
     if x.shape[1] < size:
         x = _conv(_modulated(x, condition, f"{name}_in"), channels, f"{name}_in")
@@ -81,9 +94,13 @@ def _stage(x, condition, image, size, width):
 
 
 def build_generator(
-    size: int = 64, width: int = 16, *, embedding_dim: int = 1024, latent_dim: int = LATENT_DIM,
+    size: int = 64,
+    width: int = 16,
+    *,
+    embedding_dim: int = 1024,
+    latent_dim: int = LATENT_DIM,
     condition_dim: int = 128,
-) -> keras.Model:  # fmt: skip
+) -> keras.Model:
     """Builds a generator with affine text conditioning before every convolution.
 
     Args:
@@ -94,7 +111,8 @@ def build_generator(
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
 
     Returns:
-        Model of embeddings `[N, embedding_dim]` and latents `[N, latent_dim]` to images `[N, size, size, 3]`.
+        Model of embeddings `[N, embedding_dim]` and latents `[N, latent_dim]` to images `[N, size,
+        size, 3]`.
 
     Raises:
         ValueError: `size` is none of the above.
@@ -105,7 +123,9 @@ def build_generator(
     latents = keras.Input((latent_dim,), name="latents")
     sentence = layers.Dense(condition_dim, name="sentence")(embeddings)
     joined = layers.Concatenate(name="latents_and_sentence")([latents, _leaky(sentence)])
-    mixed = _leaky(layers.Dense(condition_dim, kernel_initializer="he_normal", name="mixed")(joined))
+    mixed = _leaky(
+        layers.Dense(condition_dim, kernel_initializer="he_normal", name="mixed")(joined)
+    )
     condition = layers.Concatenate(name="condition")([joined, mixed])
     first = _channels(4, width)
     x = layers.Reshape((4, 4, first))(layers.Dense(16 * first, name="start")(joined))
@@ -113,7 +133,9 @@ def build_generator(
     while scale <= size:
         x, image = _stage(x, condition, image, scale, width)
         scale *= 2
-    return keras.Model([embeddings, latents], layers.Activation("tanh", name="images")(image), name="generator")
+    return keras.Model(
+        [embeddings, latents], layers.Activation("tanh", name="images")(image), name="generator"
+    )
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:
@@ -132,11 +154,16 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     small = generator.output.shape[1]
     size = 2 * small
     if size not in CHANNELS:
-        raise ValueError(f"a generator can be extended to at most {max(CHANNELS)} pixels; received one of {small}")
+        raise ValueError(
+            f"a generator can be extended to at most {max(CHANNELS)} pixels; "
+            f"received one of {small}"
+        )
     x, condition = (generator.get_layer(name).output for name in (f"features_{small}", "condition"))
     image = generator.get_layer("images").input
     _, image = _stage(x, condition, image, size, width)
-    network = keras.Model(generator.inputs, layers.Activation("tanh", name="images")(image), name="generator")
+    network = keras.Model(
+        generator.inputs, layers.Activation("tanh", name="images")(image), name="generator"
+    )
     rgb = network.get_layer(f"rgb_{size}")
     for variable in rgb.variables:
         variable.assign(np.zeros(variable.shape))
@@ -147,7 +174,8 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator, with its weights, such as of the averaged one of an earlier stage."""
+    """Builds a trainable copy of a generator, with its weights, such as of the averaged one of an
+    earlier stage."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -155,7 +183,8 @@ def build_generator_like(generator: keras.Model) -> keras.Model:
 
 
 def _projection(x, embeddings, text_dim, wrap, image_logits):
-    """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the text's code."""
+    """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the
+    text's code."""
     both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)
     code, bias = ops.split(layers.Flatten()(both), [text_dim], axis=-1)
     text = wrap(layers.Dense(text_dim))(embeddings)
@@ -163,9 +192,15 @@ def _projection(x, embeddings, text_dim, wrap, image_logits):
 
 
 def build_feature_discriminator(
-    features: keras.Model, *, embedding_dim: int = 1024, width: int = 48, text_dim: int = 64,
-    spectral_norm: bool = True, mixing_seed: int = 0, name: str = "feature_discriminator",
-) -> keras.Model:  # fmt: skip
+    features: keras.Model,
+    *,
+    embedding_dim: int = 1024,
+    width: int = 48,
+    text_dim: int = 64,
+    spectral_norm: bool = True,
+    mixing_seed: int = 0,
+    name: str = "feature_discriminator",
+) -> keras.Model:
     """Builds one projection head on each map of a frozen encoder.
 
     Args:
@@ -178,7 +213,8 @@ def build_feature_discriminator(
         name: Name of the network.
 
     Returns:
-        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]`, image codes
+        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]`, image
+        codes
         `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
     """
     wrap = spectral if spectral_norm else lambda layer: layer
@@ -187,7 +223,14 @@ def build_feature_discriminator(
     outputs = []
     for index, x in enumerate(maps):
         mixing = initializers.HeNormal(seed=mixing_seed + index)
-        x = layers.Conv2D(width, 1, use_bias=False, kernel_initializer=mixing, trainable=False, name=f"mix_{index}")(x)
+        x = layers.Conv2D(
+            width,
+            1,
+            use_bias=False,
+            kernel_initializer=mixing,
+            trainable=False,
+            name=f"mix_{index}",
+        )(x)
         if x.shape[1] <= 8:
             x = _leaky(wrap(layers.Conv2D(width, 3, padding="same"))(x))
         while x.shape[1] > 4:
@@ -198,10 +241,15 @@ def build_feature_discriminator(
 
 
 def build_pixel_discriminator(
-    size: int = 64, width: int = 16, *, embedding_dim: int = 1024, text_dim: int = 64,
+    size: int = 64,
+    width: int = 16,
+    *,
+    embedding_dim: int = 1024,
+    text_dim: int = 64,
     name: str = "pixel_discriminator",
-) -> keras.Model:  # fmt: skip
-    """Builds a narrow discriminator on pixels, without normalization, for the frozen encoder's blind spots.
+) -> keras.Model:
+    """Builds a narrow discriminator on pixels, without normalization, for the frozen encoder's
+    blind spots.
 
     Args:
         size: Side of its images, a power of two of at least 16.
@@ -211,7 +259,8 @@ def build_pixel_discriminator(
         name: Name of the network.
 
     Returns:
-        Model of images `[N, size, size, 3]` and embeddings to the four outputs of `build_feature_discriminator`'s heads.
+        Model of images `[N, size, size, 3]` and embeddings to the four outputs of
+        `build_feature_discriminator`'s heads.
     """
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
@@ -233,7 +282,8 @@ def _pairs(head):
 
 
 def _split(head, count):
-    """One head's outputs for a batch of reals and then fakes, taken apart; both have the same captions."""
+    """One head's outputs for a batch of reals and then fakes, taken apart; both have the same
+    captions."""
     return [part[:count] for part in head], [part[count:] for part in head]
 
 
@@ -242,28 +292,31 @@ def _split(head, count):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ProjectedTextGAN(AdversarialModel):
-    """Generates images from caption embeddings; discriminates them in the feature space of a frozen encoder.
+    """Generates images from caption embeddings; discriminates them in the feature space of a frozen
+    encoder.
 
-    Training data: `(images, embeddings)`, float images `[N, S, S, 3]` in [-1, 1] and embeddings `[N, D]` of their
-    captions. N is at least 2: other images' captions are the mismatched ones.
+    Training data: `(images, embeddings)`, float images `[N, S, S, 3]` in [-1, 1] and embeddings
+    `[N, D]` of their captions. N is at least 2: other images' captions are the mismatched ones.
 
-    The discriminators see images of the encoder's size: the whole image, averaged down, and for larger generators a
-    random crop as well. The crop's heads score the image alone.
+    The discriminators see images of the encoder's size: the whole image, averaged down, and for
+    larger generators a random crop as well. The crop's heads score the image alone.
 
     Args:
         generator: Model built by `build_generator` or `extend_generator`.
-        encoder: Frozen image encoder whose feature maps are discriminated. It is not part of the configuration: a loaded
-            model samples without it and needs it again to train.
-        discriminators: Dict from name to network. `"features"` and `"pixels"` see the whole image, `"crop_features"` and
-            `"crop_pixels"` a crop. Any may be missing. Defaults to `"features"` and `"pixels"`, and both of the crop where
-            the generator is larger than the encoder.
+        encoder: Frozen image encoder whose feature maps are discriminated. It is not part of the
+            configuration: a loaded model samples without it and needs it again to train.
+        discriminators: Dict from name to network. `"features"` and `"pixels"` see the whole image,
+            `"crop_features"` and
+            `"crop_pixels"` a crop. Any may be missing. Defaults to `"features"` and `"pixels"`, and
+            both of the crop where the generator is larger than the encoder.
         antialias: Whether the encoder's max pooling is replaced by `BlurMaxPooling2D`.
         translation: Largest random shift, in pixels, of what the discriminators see.
         mismatch_weight: Share of mismatched pairs among the negative pairs, between 0 and 1.
-        contrastive_weight: Weight of `contrastive_matching_loss` of the heads' pairs: real ones for the discriminators,
-            fake ones for the generator.
+        contrastive_weight: Weight of `contrastive_matching_loss` of the heads' pairs: real ones for
+            the discriminators, fake ones for the generator.
         pixel_weight: Weight of the pixel discriminators in the generator's loss.
-        penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel discriminators at reals and fakes.
+        penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel
+            discriminators at reals and fakes.
         penalty_every: Number of updates between two penalties (lazy regularization).
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
@@ -272,23 +325,40 @@ class ProjectedTextGAN(AdversarialModel):
     Example:
         encoder = zoo.image_guide.network()
         gan = ProjectedTextGAN(build_generator(64), encoder)
-        gan.compile(**{p: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99) for p in gan.players})
-        gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
+        gan.compile(**{p: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99) for p in
+        gan.players}) gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
         gan.sample(text_encoder(["a small red bird with a yellow belly"]), seed=0)  # [1, 64, 64, 3]
     """
 
     averages = {"ema_generator": "generator"}
     reports = (
-        "generator_loss", "discriminator_loss", "feature_loss", "pixel_loss", "match_loss", "penalty", "damsm_loss",
-    )  # fmt: skip
+        "generator_loss",
+        "discriminator_loss",
+        "feature_loss",
+        "pixel_loss",
+        "match_loss",
+        "penalty",
+        "damsm_loss",
+    )
 
     def __init__(
-        self, generator: keras.Model | None = None, encoder: keras.Model | None = None,
-        discriminators: dict[str, keras.Model] | None = None, *, antialias: bool = True, translation: int = 0,
-        mismatch_weight: float = 0.5, contrastive_weight: float = 0.0, pixel_weight: float = 1.0,
-        penalty_weight: float = 0.5, penalty_every: int = 8, damsm_weight: float = 0.0, ema_decay: float = 0.999,
-        seed: int = 0, name: str | None = None,
-    ):  # fmt: skip
+        self,
+        generator: keras.Model | None = None,
+        encoder: keras.Model | None = None,
+        discriminators: dict[str, keras.Model] | None = None,
+        *,
+        antialias: bool = True,
+        translation: int = 0,
+        mismatch_weight: float = 0.5,
+        contrastive_weight: float = 0.0,
+        pixel_weight: float = 1.0,
+        penalty_weight: float = 0.5,
+        penalty_every: int = 8,
+        damsm_weight: float = 0.0,
+        ema_decay: float = 0.999,
+        seed: int = 0,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.generator = generator or build_generator()
         self.size = self.generator.output.shape[1]
@@ -299,7 +369,9 @@ class ProjectedTextGAN(AdversarialModel):
         self.features = None if encoder is None else build_frozen_features(encoder, antialias)
         if encoder is not None:
             self._check_encoder()
-        self.discriminators = self._default_discriminators() if discriminators is None else dict(discriminators)
+        self.discriminators = (
+            self._default_discriminators() if discriminators is None else dict(discriminators)
+        )
         unknown = set(self.discriminators) - {"features", "pixels", "crop_features", "crop_pixels"}
         if unknown or not self.discriminators:
             raise ValueError(
@@ -308,7 +380,11 @@ class ProjectedTextGAN(AdversarialModel):
             )
         self.antialias, self.translation = antialias, translation
         self.mismatch_weight, self.contrastive_weight = mismatch_weight, contrastive_weight
-        self.pixel_weight, self.penalty_weight, self.penalty_every = pixel_weight, penalty_weight, penalty_every
+        self.pixel_weight, self.penalty_weight, self.penalty_every = (
+            pixel_weight,
+            penalty_weight,
+            penalty_every,
+        )
         self.damsm_weight, self.ema_decay = damsm_weight, ema_decay
         self.ema_generator = averaged_copy(self.generator)
         self.seed = check_seed(seed)
@@ -317,7 +393,9 @@ class ProjectedTextGAN(AdversarialModel):
 
     def _default_discriminators(self):
         if self.encoder is None:
-            raise ValueError("without discriminators, an encoder is needed to build them; received neither")
+            raise ValueError(
+                "without discriminators, an encoder is needed to build them; received neither"
+            )
         dim, side = self.generator.inputs[0].shape[-1], self.encoder.input_shape[1]
         prefixes = ("", "crop_") if self.size > side else ("",)
         networks = {}
@@ -334,7 +412,8 @@ class ProjectedTextGAN(AdversarialModel):
         side = self.encoder.input_shape[1]
         if not side or self.size % side:
             raise ValueError(
-                f"encoder must take images whose side divides the generator's, {self.size}; received one of side {side}"
+                f"encoder must take images whose side divides the generator's, {self.size}; "
+                f"received one of side {side}"
             )
 
     def player_layers(self, player):
@@ -342,34 +421,53 @@ class ProjectedTextGAN(AdversarialModel):
 
     def checkpoint_networks(self):
         letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        return {"G": self.ema_generator} | {letters[name]: network for name, network in self.discriminators.items()}
+        return {"G": self.ema_generator} | {
+            letters[name]: network for name, network in self.discriminators.items()
+        }
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object
         names = (
-            "antialias", "translation", "mismatch_weight", "contrastive_weight", "pixel_weight", "penalty_weight",
-            "penalty_every", "damsm_weight", "ema_decay", "seed", "name",
-        )  # fmt: skip
+            "antialias",
+            "translation",
+            "mismatch_weight",
+            "contrastive_weight",
+            "pixel_weight",
+            "penalty_weight",
+            "penalty_every",
+            "damsm_weight",
+            "ema_decay",
+            "seed",
+            "name",
+        )
         networks = {name: nested(network) for name, network in self.discriminators.items()}
         return {name: getattr(self, name) for name in names} | {
-            "generator": nested(self.generator), "discriminators": networks,
-        }  # fmt: skip
+            "generator": nested(self.generator),
+            "discriminators": networks,
+        }
 
     @classmethod
     def from_config(cls, config):
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
-        return cls(**config | {"generator": nested(config["generator"]), "discriminators": networks})
+        return cls(
+            **config | {"generator": nested(config["generator"]), "discriminators": networks}
+        )
 
     def start_from(self, other: "ProjectedTextGAN") -> None:
-        """Takes over the weights of another model's networks of the same shapes, such as the whole image's
+        """Takes over the weights of another model's networks of the same shapes, such as the whole
+        image's
         discriminators of the stage before. The generator's come through `extend_generator`."""
         for name, network in self.discriminators.items():
             theirs = other.discriminators.get(name)
-            if theirs is None or [v.shape for v in theirs.variables] != [v.shape for v in network.variables]:
+            if theirs is None or [v.shape for v in theirs.variables] != [
+                v.shape for v in network.variables
+            ]:
                 continue
             network.set_weights(theirs.get_weights())
-        if [v.shape for v in other.generator.variables] == [v.shape for v in self.generator.variables]:
+        if [v.shape for v in other.generator.variables] == [
+            v.shape for v in self.generator.variables
+        ]:
             for network in (self.generator, self.ema_generator):
                 network.set_weights(other.ema_generator.get_weights())
 
@@ -377,8 +475,9 @@ class ProjectedTextGAN(AdversarialModel):
         shape, dim = (self.size, self.size, 3), self.generator.inputs[0].shape[-1]
         return DataSpec(
             (Images(shape), Numbers((dim,), "embeddings")),
-            smallest=2, reason="mismatched captions are those of other images in the batch",
-        )  # fmt: skip
+            smallest=2,
+            reason="mismatched captions are those of other images in the batch",
+        )
 
     # === Training ===
 
@@ -389,7 +488,8 @@ class ProjectedTextGAN(AdversarialModel):
         return full_precision(self.generator([embeddings, latents], training=training))
 
     def views(self, images):
-        """What the discriminators see of images: the whole at the encoder's size and, of larger images, a crop.
+        """What the discriminators see of images: the whole at the encoder's size and, of larger
+        images, a crop.
 
         Returns:
             Dict from `""` (whole) and `"crop_"` to images `[N, s, s, 3]`.
@@ -404,11 +504,15 @@ class ProjectedTextGAN(AdversarialModel):
             places = ops.stack([zero, starts[0], starts[1], zero])
             seen["crop_"] = ops.slice(images, places, (ops.shape(images)[0], side, side, 3))
         if self.translation:
-            seen = {name: translate(x, self.seeds, self.translation, fill=0.0) for name, x in seen.items()}
+            seen = {
+                name: translate(x, self.seeds, self.translation, fill=0.0)
+                for name, x in seen.items()
+            }
         return seen
 
     def heads(self, views, embeddings, kind):
-        """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four outputs])`."""
+        """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four
+        outputs])`."""
         found = []
         for prefix, images in views.items():
             network = self.discriminators.get(prefix + kind)
@@ -430,7 +534,9 @@ class ProjectedTextGAN(AdversarialModel):
             loss = ops.mean(ops.relu(1.0 - reals[0])) + ops.mean(ops.relu(1.0 + fakes[0]))
             if whole:
                 pairs = _pairs(reals)
-                loss += matching_hinge_loss(pairs, ops.diagonal(_pairs(fakes)), self.mismatch_weight)
+                loss += matching_hinge_loss(
+                    pairs, ops.diagonal(_pairs(fakes)), self.mismatch_weight
+                )
                 match.append(contrastive_matching_loss(pairs))
             feature.append(loss)
         for whole, head in self.heads(both, twice, "pixels"):
@@ -449,13 +555,17 @@ class ProjectedTextGAN(AdversarialModel):
         def score(views):
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
-            return images + sum(ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole)
+            return images + sum(
+                ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole
+            )
 
         total = 0.0
         for views in (real, fake):
             names = list(views)
             gradients = self.input_gradient(
-                lambda xs, names=names: score(dict(zip(names, xs, strict=True))), list(views.values()), "discriminator"
+                lambda xs, names=names: score(dict(zip(names, xs, strict=True))),
+                list(views.values()),
+                "discriminator",
             )
             total += sum(map(squared_slope, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
@@ -480,7 +590,10 @@ class ProjectedTextGAN(AdversarialModel):
 
     def train_step(self, data):
         if self.features is None:
-            raise ValueError("training needs the encoder: pass it to the constructor; received a model without one")
+            raise ValueError(
+                "training needs the encoder: pass it to the constructor; "
+                "received a model without one"
+            )
         real, embeddings = data
         fake, pull = self.trace("generator", lambda: self.generate(embeddings))
         real_views, fake_views = self.views(real), self.views(fake)
@@ -495,7 +608,9 @@ class ProjectedTextGAN(AdversarialModel):
             loss = feature + pixel + penalty + self.contrastive_weight * match
             return loss, (feature, pixel, penalty, match)
 
-        d_loss, (feature, pixel, penalty, match) = self.minimize("discriminator", discriminator_objective)
+        d_loss, (feature, pixel, penalty, match) = self.minimize(
+            "discriminator", discriminator_objective
+        )
         for network in self.discriminators.values():
             project(network)
 
@@ -505,16 +620,28 @@ class ProjectedTextGAN(AdversarialModel):
             damsm = ops.zeros(())
             if self.damsm_weight:
                 damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
-            loss = feature + self.pixel_weight * pixel + self.contrastive_weight * match + self.damsm_weight * damsm
+            loss = (
+                feature
+                + self.pixel_weight * pixel
+                + self.contrastive_weight * match
+                + self.damsm_weight * damsm
+            )
             return loss, damsm
 
-        (g_loss, damsm), gradient = self.value_and_input_gradient(generator_objective, fake, "generator")
+        (g_loss, damsm), gradient = self.value_and_input_gradient(
+            generator_objective, fake, "generator"
+        )
         self.apply_gradients("generator", pull(gradient))
         self.average(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
-            generator_loss=g_loss, discriminator_loss=d_loss, feature_loss=feature, pixel_loss=pixel, match_loss=match,
-            penalty=penalty, damsm_loss=damsm,
-        )  # fmt: skip
+            generator_loss=g_loss,
+            discriminator_loss=d_loss,
+            feature_loss=feature,
+            pixel_loss=pixel,
+            match_loss=match,
+            penalty=penalty,
+            damsm_loss=damsm,
+        )
 
     # === Use ===
 
@@ -532,15 +659,19 @@ class ProjectedTextGAN(AdversarialModel):
         return (ops.convert_to_numpy(keras.random.normal((n, dim), seed=seed)),)
 
     def sample(
-        self, embeddings: np.ndarray, noise: Sequence[np.ndarray] | None = None, seed: int | None = None,
+        self,
+        embeddings: np.ndarray,
+        noise: Sequence[np.ndarray] | None = None,
+        seed: int | None = None,
         batch_size: int = 16,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """Generates images from caption embeddings with the averaged generator.
 
         Args:
             embeddings: Float array `[N, D]` from the text encoder that the model was trained with.
             noise: Latents as `noise(N)` returns them. `None` draws them from `seed`.
-            seed: Integer. The same seed gives the same images on the same backend. `None` draws new latents.
+            seed: Integer. The same seed gives the same images on the same backend. `None` draws new
+                latents.
             batch_size: Number of images computed at a time. It does not change them.
 
         Returns:
@@ -551,7 +682,9 @@ class ProjectedTextGAN(AdversarialModel):
         """
         embeddings, dim = np.asarray(embeddings, "float32"), self.generator.inputs[0].shape[-1]
         if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != dim:
-            raise ValueError(f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}")
+            raise ValueError(
+                f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}"
+            )
         (latents,) = noise or self.noise(len(embeddings), seed)
         return self.ema_generator.predict([embeddings, latents], batch_size=batch_size, verbose=0)
 

@@ -1,4 +1,5 @@
-"""Fresh birds: which pictures an epoch shows depends on (seed, epoch, place) alone, with and without workers."""
+"""Fresh birds: which pictures an epoch shows depends on (seed, epoch, place) alone, with and
+without workers."""
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ def encode(captions):
 
 
 def birds(**changes):
-    return FreshBirds(**{"count": 12, "batch_size": 4, "text_encoder": encode, "size": 16, "processes": 0} | changes)
+    return FreshBirds(
+        **{"count": 12, "batch_size": 4, "text_encoder": encode, "size": 16, "processes": 0}
+        | changes
+    )
 
 
 def test_a_batch_is_images_and_embeddings():

@@ -1,4 +1,5 @@
-"""Frozen features, their anti-aliased pooling, the affine layer and the projection of spectral norms."""
+"""Frozen features, their anti-aliased pooling, the affine layer and the projection of spectral
+norms."""
 
 import keras
 import numpy as np
@@ -19,7 +20,9 @@ def test_maps_are_those_of_the_encoder():
     assert [x.shape[1:] for x in network.outputs] == [(8, 8, 2), (4, 4, 4), (2, 2, 8), (1, 1, 16)]
     assert not network.trainable_variables
     images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype("float32")
-    last = keras.Model(encoder.input, [x.output for x in encoder.layers if isinstance(x, layers.ReLU)][-1])
+    last = keras.Model(
+        encoder.input, [x.output for x in encoder.layers if isinstance(x, layers.ReLU)][-1]
+    )
     expected = ops.convert_to_numpy(last(images, training=False))
     np.testing.assert_allclose(ops.convert_to_numpy(network(images)[-1]), expected, atol=1e-6)
 
@@ -33,7 +36,9 @@ def test_an_encoder_without_relu_is_refused():
 @pytest.mark.backend
 def test_blurred_pooling_of_a_constant_is_the_constant():
     x = np.full((1, 8, 8, 2), 3.0, "float32")
-    np.testing.assert_allclose(ops.convert_to_numpy(BlurMaxPooling2D()(x)), np.full((1, 4, 4, 2), 3.0))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(BlurMaxPooling2D()(x)), np.full((1, 4, 4, 2), 3.0)
+    )
 
 
 def test_blurred_pooling_sees_period_two_in_either_phase():
@@ -48,7 +53,10 @@ def test_blurred_pooling_sees_period_two_in_either_phase():
 @pytest.mark.parametrize("hidden", [0, 3])
 def test_an_affine_layer_starts_as_the_identity(hidden):
     random = np.random.default_rng(0)
-    maps, condition = random.normal(size=(2, 4, 4, 5)).astype("float32"), random.normal(size=(2, 7)).astype("float32")
+    maps, condition = (
+        random.normal(size=(2, 4, 4, 5)).astype("float32"),
+        random.normal(size=(2, 7)).astype("float32"),
+    )
     layer = ConditionalAffine(hidden)
     np.testing.assert_array_equal(ops.convert_to_numpy(layer([maps, condition])), maps)
     layer.predict.kernel.assign(np.ones(layer.predict.kernel.shape))

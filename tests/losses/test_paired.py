@@ -18,7 +18,11 @@ def number(x):
 @pytest.mark.backend
 def test_matching_hinge():
     relu = lambda x: np.maximum(x, 0)  # noqa: E731
-    expected = relu(1 - REAL.diagonal()).mean() + 0.3 * relu(1 + FAKE).mean() + 0.7 * relu(1 + REAL[OFF]).mean()
+    expected = (
+        relu(1 - REAL.diagonal()).mean()
+        + 0.3 * relu(1 + FAKE).mean()
+        + 0.7 * relu(1 + REAL[OFF]).mean()
+    )
     assert number(paired.matching_hinge_loss(REAL, FAKE, 0.7)) == pytest.approx(expected, rel=1e-5)
 
 
@@ -26,7 +30,9 @@ def test_relativistic():
     softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
     assert number(paired.relativistic_loss(FAKE, FAKE)) == pytest.approx(np.log(2), rel=1e-5)
     differences = (REAL - REAL.diagonal()[:, None])[OFF]
-    assert number(paired.relativistic_matching_loss(REAL)) == pytest.approx(softplus(differences).mean(), rel=1e-5)
+    assert number(paired.relativistic_matching_loss(REAL)) == pytest.approx(
+        softplus(differences).mean(), rel=1e-5
+    )
 
 
 def test_contrastive_is_small_only_for_a_large_diagonal():

@@ -1,4 +1,5 @@
-"""ProjectedTextGAN: its step on every backend, files, stages of growing size, and what each option changes."""
+"""ProjectedTextGAN: its step on every backend, files, stages of growing size, and what each option
+changes."""
 
 import keras
 import numpy as np
@@ -8,9 +9,13 @@ from keras import ops
 from kerasgan import checkpoints
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.models.projected_text_gan import (
-    ProjectedTextGAN, build_feature_discriminator, build_generator, build_generator_like, build_pixel_discriminator,
+    ProjectedTextGAN,
+    build_feature_discriminator,
+    build_generator,
+    build_generator_like,
+    build_pixel_discriminator,
     extend_generator,
-)  # fmt: skip
+)
 from kerasgan.text.char_cnn_rnn import build_image_encoder
 
 DIM = 6
@@ -35,7 +40,9 @@ def tiny(size=64, rate=1e-2, eager=True, **arguments):
         discriminators[f"{prefix}pixels"] = build_pixel_discriminator(
             64, 2, embedding_dim=DIM, text_dim=3, name=f"{prefix}pixels"
         )
-    gan = ProjectedTextGAN(generator, encoder, arguments.pop("discriminators", discriminators), **arguments)
+    gan = ProjectedTextGAN(
+        generator, encoder, arguments.pop("discriminators", discriminators), **arguments
+    )
     optimizers = {player: keras.optimizers.Adam(rate, beta_1=0.0) for player in gan.players}
     gan.compile(**optimizers, run_eagerly=eager)  # tracing takes longer than a few steps
     return gan
@@ -56,12 +63,17 @@ def values(network):
 def test_a_step_moves_both_players_and_never_the_encoder(size):
     gan = tiny(size, eager=False, translation=1, damsm_weight=0.1, contrastive_weight=0.5)
     owned = {player: gan.player_variables(player) for player in gan.players}
-    before = {player: [ops.convert_to_numpy(ops.copy(v)) for v in v_s] for player, v_s in owned.items()}
+    before = {
+        player: [ops.convert_to_numpy(ops.copy(v)) for v in v_s] for player, v_s in owned.items()
+    }
     frozen = [ops.convert_to_numpy(v) for v in gan.encoder.variables]
     logs = [gan.train_on_batch(*batch(size), return_dict=True) for _ in range(2)][-1]
     assert all(np.isfinite(float(value)) for value in logs.values())
     for player, variables in owned.items():
-        changed = [not np.array_equal(a, ops.convert_to_numpy(v)) for a, v in zip(before[player], variables, strict=True)]
+        changed = [
+            not np.array_equal(a, ops.convert_to_numpy(v))
+            for a, v in zip(before[player], variables, strict=True)
+        ]
         assert np.mean(changed) > 0.75
     for old, new in zip(frozen, gan.encoder.variables, strict=True):
         np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
@@ -76,7 +88,9 @@ def test_the_same_seed_gives_the_same_training_and_samples():
             gan.train_on_batch(*batch())
         runs.append(gan.sample(batch()[1], seed=3))
     np.testing.assert_array_equal(*runs)
-    assert runs[0].shape == (3, 64, 64, 3) and runs[0].dtype == np.float32 and abs(runs[0]).max() <= 1
+    assert (
+        runs[0].shape == (3, 64, 64, 3) and runs[0].dtype == np.float32 and abs(runs[0]).max() <= 1
+    )
     assert not np.array_equal(runs[0], gan.sample(batch()[1], seed=4))
 
 
@@ -92,8 +106,13 @@ def test_a_preset_samples_without_the_encoder(tmp_path):
     gan.train_on_batch(*batch())
     gan.save_to_preset(tmp_path / "preset")
     loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
-    np.testing.assert_allclose(loaded.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0), atol=0.02)
-    with pytest.raises(ValueError, match="needs the encoder"), pytest.warns(UserWarning, match="untrained weights"):
+    np.testing.assert_allclose(
+        loaded.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0), atol=0.02
+    )
+    with (
+        pytest.raises(ValueError, match="needs the encoder"),
+        pytest.warns(UserWarning, match="untrained weights"),
+    ):
         loaded.compile(generator="adam", discriminator="adam")
         loaded.train_on_batch(*batch())
 
@@ -103,7 +122,9 @@ def test_checkpoints_hold_every_network(tmp_path):
     names = {"run": "r", "dataset": "d", "size": 128}
     from kerasgan.callbacks import Checkpoint
 
-    gan.fit(*batch(128, 4), batch_size=2, epochs=1, callbacks=[Checkpoint(tmp_path, **names)], verbose=0)
+    gan.fit(
+        *batch(128, 4), batch_size=2, epochs=1, callbacks=[Checkpoint(tmp_path, **names)], verbose=0
+    )
     letters = {"G", "DF", "DP", "DCF", "DCP"}
     assert set(gan.checkpoint_networks()) == letters
     other = tiny(128)
@@ -144,7 +165,11 @@ def test_spectral_norm_bounds_the_heads_after_a_step():
     gan = tiny(rate=0.1)
     for _ in range(20):
         gan.train_on_batch(*batch())
-    kernels = [layer.kernel for layer in gan.discriminators["features"].layers if hasattr(layer, "vector_u")]
+    kernels = [
+        layer.kernel
+        for layer in gan.discriminators["features"].layers
+        if hasattr(layer, "vector_u")
+    ]
     largest = [np.linalg.norm(ops.convert_to_numpy(k).reshape(-1, k.shape[-1]), 2) for k in kernels]
     assert len(kernels) > 10 and np.median(largest) < 1.1 and max(largest) < 2
 
