@@ -162,7 +162,7 @@ def test_the_next_stage_takes_over_the_discriminators_of_the_whole_image():
 
 
 def test_spectral_norm_bounds_the_heads_after_a_step():
-    gan = tiny(rate=0.1)
+    gan = tiny(rate=1e-3)
     for _ in range(20):
         gan.train_on_batch(*batch())
     kernels = [
@@ -171,7 +171,7 @@ def test_spectral_norm_bounds_the_heads_after_a_step():
         if hasattr(layer, "vector_u")
     ]
     largest = [np.linalg.norm(ops.convert_to_numpy(k).reshape(-1, k.shape[-1]), 2) for k in kernels]
-    assert len(kernels) > 10 and np.median(largest) < 1.1 and max(largest) < 2
+    assert len(kernels) > 10 and np.median(largest) < 1.1 and max(largest) < 1.5
 
 
 @pytest.mark.parametrize("kept", [("features",), ("pixels",)])
