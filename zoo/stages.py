@@ -34,8 +34,8 @@ class Stage:
 
 
 # Most of the time belongs to the smallest stage, which decides shapes and attributes; larger ones
-# sharpen edges. Steps and estimated seconds a step on two free cores: 35,840 of 0.17; 11,520 of 0.18; 7,680
-# of 0.14. Together 2.6 hours and scores, pictures and the start of each stage.
+# sharpen edges. Steps and estimated seconds per step on two free cores: 35,840 of 0.17, 11,520 of
+# 0.18 and 7,680 of 0.14. Together 2.6 hours, plus scores, pictures and the start of each stage.
 FULL = (
     Stage("stage_64", {"size": 64, "epochs": 280, "decay": True, "score_every": 40}),
     Stage(
