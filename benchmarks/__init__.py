@@ -1,1 +1,1 @@
-"""What the project measures about itself: scores, the notes' claims, and speed beside plain peers; results as data."""
+"""Speed benchmarks and the reproduction of the training notes, with their results as data."""

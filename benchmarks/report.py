@@ -1,6 +1,6 @@
-"""One HTML page of all results, that needs nothing but itself: verdicts, curves, pictures, scores and speeds.
+"""Writes one self-contained HTML page of all results: outcomes, curves, samples, scores, speed.
 
-    python -m benchmarks report --out=runs/report.html
+python -m benchmarks report --out=runs/report.html
 """
 
 import html
@@ -11,120 +11,169 @@ import statistics
 import numpy as np
 from absl import flags
 
-from benchmarks import claims, tables
-from benchmarks.claims import runner, verdicts
-from kerasgan import images, pages
-from kerasgan.data.image_files import stored_image
+from benchmarks import tables
+from benchmarks.reproduction import claims
+from benchmarks.reproduction.claims import rules, runner
+from kerasgan import images, report
+from kerasgan.datasets.image_files import stored_image
 from kerasgan.io import files
 from zoo import recipe
 
 FLAGS = flags.FLAGS
 STYLE = """
-<style>.verdict { font-size: .8rem; font-weight: 600; border-radius: 6px; padding: 2px 9px; margin-left: 8px;
-  color: #fff; background: var(--c5); white-space: nowrap; } .verdict.holds { background: var(--c2); }
-.verdict.does { background: var(--c1); } .verdict.answered { background: var(--c0); }
-@media (prefers-color-scheme: dark) { .verdict { color: #12161c; } } .wide { overflow-x: auto; }
+<style>.outcome { font-size: .8rem; font-weight: 600; border-radius: 6px; padding: 2px 9px;
+margin-left: 8px;
+  color: #fff; background: var(--c5); white-space: nowrap; } .outcome.holds { background: var(--c2);
+      }
+.outcome.does { background: var(--c1); } .outcome.answered { background: var(--c0); }
+@media (prefers-color-scheme: dark) { .outcome { color: #12161c; } } .wide { overflow-x: auto; }
 td code { font-size: .82rem; } .card h3 { font-size: .95rem; margin: 18px 0 6px; }
 .card > table th { white-space: nowrap; overflow-wrap: normal; }</style>
 """
-FEW = 14  # curves of a chart
+MAX_CURVES = 14  # In one chart.
 
 
-def body(results=runner.RESULTS):
-    """The page's inside, from the result files."""
+def body(results: pathlib.Path = runner.RESULTS) -> str:
+    """Return the content of the page."""
     states, noted = runner.states(results), claims.noted()
     done = {name: state.result for name, state in states.items() if state.result}
-    counts = {verdict: sum(r["verdict"] == verdict for r in done.values()) for verdict in runner.VERDICTS}
-    facts = [(f"of {len(states)} claims run", len(done)), *((verdict, count) for verdict, count in counts.items())]
-    told = "".join(f"<div><b>{count}</b><span>{_text(name)}</span></div>" for name, count in facts)
-    lead = "Every noted score, every noted claim, every speed, from the result files of benchmarks/results."
-    parts = [STYLE, f"<header><h1>The benchmark suite</h1><p class=lead>{lead}</p></header>"]
-    parts.append(f'<div class="facts">{told}</div>')
-    parts += [claim(name, noted[name], result, results / "pictures") for name, result in done.items()]
+    counts = {
+        outcome: sum(r["outcome"] == outcome for r in done.values()) for outcome in runner.OUTCOMES
+    }
+    facts = [(f"of {len(states)} claims tested", len(done)), *counts.items()]
+    tiles = "".join(f"<div><b>{count}</b><span>{_text(name)}</span></div>" for name, count in facts)
+    lead = (
+        "All scores and claims of the training notes, and all speed measurements, from the result "
+        "files in benchmarks/results."
+    )
+    parts = [STYLE, f"<header><h1>Benchmarks</h1><p class=lead>{lead}</p></header>"]
+    parts.append(f'<div class="facts">{tiles}</div>')
+    parts += [
+        claim(name, noted[name], result, results / "pictures") for name, result in done.items()
+    ]
     rest = "".join(
-        f"<tr><th>{name}</th><td>{_text(noted[name]['claim'])}</td><td>{_text(state.broken or state.needs())}</td></tr>"
-        for name, state in states.items() if not state.result
-    )  # fmt: skip
-    parts.append(card("Claims not run", f'<div class="wide"><table>{rest}</table></div>' if rest else ""))
+        f"<tr><th>{name}</th><td>{_text(noted[name]['claim'])}</td>"
+        f"<td>{_text(state.broken or state.needs())}</td></tr>"
+        for name, state in states.items()
+        if not state.result
+    )
+    parts.append(
+        card(
+            "Claims not tested yet",
+            f'<div class="wide"><table>{rest}</table></div>' if rest else "",
+        )
+    )
     parts.append(card("Scores", table(tables.noted())))
-    parts.append(card("What the drawn ladder says of the noted orderings", table(tables.ladder())))
+    parts.append(card("Orderings of the training notes on small runs", table(tables.ladder())))
     parts.append(card("Speed", table(tables.speed())))
-    parts.append(card("What a step costs at several sizes", table(tables.scaling())))
-    parts.append(card("The conditional MNIST GAN, three seeds of each preset", table(tables.scores())))
-    parts.append(card("HDGAN on drawn birds", table(tables.birds())))
+    parts.append(card("Step time at several sizes", table(tables.scaling())))
+    parts.append(card("Conditional MNIST GAN, presets with several seeds", table(tables.scores())))
+    parts.append(card("HDGAN on synthetic birds", table(tables.birds())))
     parts.append(card("CoopNet on digits", table(tables.coopnet())))
-    parts.append(card("CoopNet, driven to explode", table(tables.explosions())))
-    parts.append(card("StylEx and what its classifier looks at", table(tables.stylex())))
+    parts.append(card("Provoked explosions of CoopNet", table(tables.explosions())))
+    parts.append(card("StylEx and the attributes of its classifier", table(tables.stylex())))
     return "\n".join(part for part in parts if part)
 
 
-def claim(name, noted, result, pictures):
-    """A card: the claim, its verdict and finding, the curves of what was measured, numbers and samples of each arm."""
-    verdict = f'<span class="verdict {result["verdict"].split()[0]}">{_text(result["verdict"])}</span>'
-    parts = [f"<p class=say><b>{_text(noted['claim'])}</b>{verdict}</p>"]
+def claim(name: str, noted: dict, result: dict, pictures: pathlib.Path) -> str:
+    """Return the card of a claim: outcome, finding, curves, measures and samples of each variant.
+
+    Args:
+        name: Id of the claim.
+        noted: Row of noted_claims.csv.
+        result: Result of the claim.
+        pictures: Folder of the samples.
+    """
+    outcome = (
+        f'<span class="outcome {result["outcome"].split()[0]}">{_text(result["outcome"])}</span>'
+    )
+    parts = [f"<p class=say><b>{_text(noted['claim'])}</b>{outcome}</p>"]
     parts.append(f"<p class=say>{_text(result['finding'])}</p>")
-    told = {"Rule": result["rule"], "Measured": result["says"], "Seeds": result["seeds"], "Command": result["command"]}
-    parts.append("<table>" + "".join(f"<tr><th>{n}</th><td>{_text(v)}</td></tr>" for n, v in told.items()) + "</table>")
+    facts = {
+        "Rule": result["rule"],
+        "Experiment": result["description"],
+        "Seeds": result["seeds"],
+        "Command": result["command"],
+    }
+    parts.append(
+        "<table>"
+        + "".join(f"<tr><th>{n}</th><td>{_text(v)}</td></tr>" for n, v in facts.items())
+        + "</table>"
+    )
     charts = []
     for measure in result["measures"]:
-        curves = {arm: _curve(found["runs"], measure) for arm, found in list(result["arms"].items())[:FEW]}
-        curves = {arm: points for arm, points in curves.items() if len(points) > 1}
+        curves = {
+            variant: _curve(found["runs"], measure)
+            for variant, found in list(result["variants"].items())[:MAX_CURVES]
+        }
+        curves = {variant: points for variant, points in curves.items() if len(points) > 1}
         if curves:
-            charts.append(f"<div><h3>{_text(measure.replace('_', ' '))}, by epoch</h3>{pages.chart(curves)}</div>")
+            charts.append(
+                f"<div><h3>{_text(measure.replace('_', ' '))}, by "
+                f"epoch</h3>{report.chart(curves)}</div>"
+            )
     parts.append(f'<div class="curves">{"".join(charts)}</div>' if charts else "")
-    parts.append(_numbers(result["arms"], result["measures"]))
-    parts.append(_samples(result["arms"], pictures))
+    parts.append(_numbers(result["variants"], result["measures"]))
+    parts.append(_samples(result["variants"], pictures))
     return card(name, *parts)
 
 
 def _curve(runs, measure):
-    """Mean over the seeds of a measure, at the epochs that all of them have."""
+    """Mean of a measure over the seeds, at the epochs that all runs have."""
     rows = [[row for row in run.get("curve", []) if row.get(measure) is not None] for run in runs]
     of_run = [{row["epoch"]: row[measure] for row in known} for known in rows]
     common = sorted(set.intersection(*map(set, of_run)))
     return [(epoch, statistics.mean(values[epoch] for values in of_run)) for epoch in common]
 
 
-def _numbers(arms, measures):
-    """Mean ± deviation over the seeds of each arm's measures, and the settings in which it differs."""
-    shared = set.intersection(*({*map(str, found["settings"].items())} for found in arms.values()))
+def _numbers(variants, measures):
+    """Table of the measures, mean ± deviation over seeds, and of the settings that differ."""
+    shared = set.intersection(
+        *({*map(str, found["settings"].items())} for found in variants.values())
+    )
     head = "".join(f"<th class=n>{_text(measure.replace('_', ' '))}</th>" for measure in measures)
     rows = []
-    for name, found in arms.items():
+    for name, found in variants.items():
         own = {k: v for k, v in found["settings"].items() if str((k, v)) not in shared}
         cells = [", ".join(f"{k} {v}" for k, v in own.items())]
         numbers = [[run["measures"].get(measure) for run in found["runs"]] for measure in measures]
         cells = f"<td>{_text(cells[0])}</td>" + "".join(
-            f"<td class=n>{'' if None in values else verdicts.said(values)}</td>" for values in numbers
+            f"<td class=n>{'' if None in values else rules.mean_and_deviation(values)}</td>"
+            for values in numbers
         )
         minutes = statistics.mean(run["seconds"] for run in found["runs"]) / 60
         rows.append(f"<tr><th>{_text(name)}</th>{cells}<td class=n>{minutes:.1f}</td></tr>")
-    head = f"<tr><th>arm</th><th>settings of its own</th>{head}<th class=n>minutes a run</th></tr>"
-    return f'<h3>Arms, mean ± deviation over the seeds</h3><div class="wide"><table>{head}{"".join(rows)}</table></div>'
+    head = f"<tr><th>variant</th><th>own settings</th>{head}<th class=n>minutes per run</th></tr>"
+    content = f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
+    return f"<h3>Measures, mean ± deviation over seeds</h3>{content}"
 
 
-def _samples(arms, pictures):
+def _samples(variants, pictures):
     figures = []
-    for name, found in arms.items():
+    for name, found in variants.items():
         path = pictures / f"{found['runs'][0]['key']}.png"
         if path.exists():
             with stored_image(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             uri, (height, width) = images.png_data_uri(pixels), pixels.shape[:2]
             figures.append(
-                f'<figure><img class="pixels" width="{width}" height="{height}" src="{uri}" alt="{_text(name)}">'
+                f'<figure><img class="pixels" width="{width}" height="{height}" src="{uri}" '
+                f'alt="{_text(name)}">'
                 f"<figcaption>{_text(name)}</figcaption></figure>"
             )
-    return f'<h3>Samples of seed 0</h3><div class="strip">{"".join(figures)}</div>' if figures else ""
+    return (
+        f'<h3>Samples of seed 0</h3><div class="strip">{"".join(figures)}</div>' if figures else ""
+    )
 
 
-def card(title, *contents):
+def card(title: str, *contents: str) -> str:
+    """Return a section of the page, empty if it has no content."""
     inside = "".join(contents)
     return f'<section class="card"><h2>{_text(title)}</h2>{inside}</section>' if inside else ""
 
 
-def table(markdown):
-    """The tables' Markdown, and the lines between and after them, as HTML."""
+def table(markdown: str) -> str:
+    """Convert Markdown tables, and the lines between them, to HTML."""
     return "".join(_block(block) for block in markdown.split("\n\n"))
 
 
@@ -154,20 +203,24 @@ def _text(value):
     return html.escape(str(value))
 
 
-def write(path, results=runner.RESULTS):
-    """Writes the page and returns its path."""
+def write(path: str | pathlib.Path, results: str | pathlib.Path = runner.RESULTS) -> pathlib.Path:
+    """Write the page and return its path.
+
+    Raises:
+        ValueError: If the folder does not exist.
+    """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
-        raise ValueError(f"--out must be in a folder that exists; received {path}")
-    files.write_atomically(path, pages.page("kerasgan: the benchmark suite", body(pathlib.Path(results))))
+        raise ValueError(f"The folder of --out does not exist: {path}")
+    files.write_atomically(path, report.page("kerasgan: benchmarks", body(pathlib.Path(results))))
     return path
 
 
-def shell(arguments):
+def shell(arguments: list[str]) -> None:
     pathlib.Path("runs").mkdir(exist_ok=True)
-    print(f"the report: {write(FLAGS.out)}")
+    print(f"Report: {write(FLAGS.out)}")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("out", "runs/report.html", "the page")
+    flags.DEFINE_string("out", "runs/report.html", "File of the report.")
     recipe.start(shell)

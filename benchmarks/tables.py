@@ -1,145 +1,189 @@
-"""The tables of README.md and benchmarks/README.md, made from the result files.
+"""Creates the tables of README.md and benchmarks/README.md from the result files.
 
-    python -m benchmarks.tables            writes them between their markers in both
-    python -m benchmarks.tables --check    says whether they are up to date, and changes nothing
+python -m benchmarks.tables            writes the tables between their markers
+python -m benchmarks.tables --check    checks that the tables are up to date, without changes
 """
 
 import json
 import pathlib
 import re
+from collections.abc import Sequence
 
 from absl import flags
 
-from benchmarks import attributes as found_attributes
-from benchmarks import claims as experiments
-from benchmarks import explosions as explosion_runs
-from benchmarks import quality
-from benchmarks import scores as noted_scores
-from benchmarks import speed as speed_cases
-from benchmarks.claims import runner
+from benchmarks.reproduction import (
+    attributes as attribute_records,
+    claims as experiments,
+    explosions as explosion_records,
+    noted_scores as reported,
+    quality,
+    scores as reproduced,
+    small_scale,
+)
+from benchmarks.reproduction.claims import runner
+from benchmarks.speed import suite
 from kerasgan.io import files
-from kerasgan.pages.attributes import WAYS
+from kerasgan.report.attributes import WAYS
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 SUITE = pathlib.Path(__file__).parent / "README.md"
+NOT_RUN = "No results yet."
+# Name of a baseline in the result file -> text of the table.
+BASELINES = {"torch": "PyTorch, eager", "100 Langevin steps": "kerasgan, 100 Langevin steps"}
 
 
-def scores():
-    """The MNIST GAN's presets over their seeds."""
+# === Trained models ===
+
+
+def scores() -> str:
+    """Return the table of the MNIST GAN's presets."""
     percent, count, number = "{:.1%}", "{:.0f}", "{:.2f}"
     columns = {
         "label_accuracy": ("label accuracy", percent),
-        "classes_covered": ("classes", count),
-        "intra_class_diversity": ("diversity", number),
+        "classes_covered": ("classes covered", count),
+        "intra_class_diversity": ("relative diversity", number),
         "digit_frechet_distance": ("Fréchet distance", "{:.1f}"),
-        "digit_frechet_ratio": ("× floor", number),
+        "digit_frechet_ratio": ("ratio to floor", number),
     }
     records = quality.read("mnist_gan")
     lines = [quality_table("mnist_gan", columns)]
-    collapsed = [f"`{r['preset']}` with seed {r['seed']}" for r in records if r["scores"]["classes_covered"] < 10]
+    collapsed = [
+        f"`{r['preset']}` with seed {r['seed']}"
+        for r in records
+        if r["scores"]["classes_covered"] < 10
+    ]
     if collapsed:
-        lines.append(f"\nCollapsed, and counted above: {', '.join(collapsed)}.")
+        lines.append(f"\nCollapsed runs, included above: {', '.join(collapsed)}.")
+    floor = records[0]["scores"]["digit_frechet_floor"]
+    accuracy = records[0]["protocol"]["classifier_test_accuracy"]
     lines.append(
-        f"\n10,000 samples (Fréchet: 1,000 against the 4,000 training digits; floor "
-        f"{records[0]['scores']['digit_frechet_floor']:.2f}: the 1,000 test digits against the same), by a digit judge "
-        f"that is right on {records[0]['protocol']['judge_test_accuracy']:.1%} of those test digits; "
-        f"{_where(records)}; other jobs ran beside some of these, so minutes are upper bounds. "
-        "Command: `python -m benchmarks.quality`, with `--presets=quick` for that row."
+        "\nScores of 10,000 samples by the package's digit classifier (test accuracy "
+        f"{accuracy:.1%}). The Fréchet distance compares 1,000 samples with the 4,000 training "
+        f"digits; the floor, {floor:.2f}, is that of the 1,000 test digits. {_machine(records)}. "
+        "Other jobs ran at the same time, so the minutes are upper bounds. Command: `python -m "
+        "benchmarks quality`, with `--presets=quick` for that row."
     )
     return "\n".join(lines)
 
 
-def birds():
-    """HDGAN on drawn birds: each recipe's long run."""
+def birds() -> str:
+    """Return the tables of HDGAN's long runs on synthetic birds."""
     percent, number = "{:.1%}", "{:.1f}"
     columns = {
         "attribute_accuracy": ("attribute accuracy", percent),
         "attribute_chance": ("chance", percent),
-        "attribute_accuracy_data": ("the birds themselves", percent),
+        "attribute_accuracy_data": ("real birds", percent),
         "bird_frechet_distance": ("Fréchet distance", number),
-        "bird_frechet_ratio": ("× floor", number),
+        "bird_frechet_ratio": ("ratio to floor", number),
     }
     names = [name for name in ("birds_64", "birds_256") if quality.read(name)]
     if not names:
-        return "Not run yet."
+        return NOT_RUN
     lines = [f"\n`zoo.{name}`:\n\n{quality_table(name, columns)}" for name in names]
-    samples = quality.read(names[-1])[0]["protocol"]["samples"]  # of the most sizes
+    samples = quality.read(names[-1])[0]["protocol"]["samples"].partition(" pixels")[0]
     lines.append(
-        f"\nCaptions of 50 species that were not trained on; {samples}; by the package's judge of birds' attributes; "
-        f"{_where(quality.read(names[0]))}. Command: `python -m benchmarks.quality {' '.join(names)}`."
+        f"\nSamples: {samples} pixels, one per caption, of 50 species that are not in the "
+        'training data, by the package\'s bird attribute classifier. "Real birds" are the test '
+        f"images of the same captions. {_machine(quality.read(names[0]))}. Command: `python -m "
+        f"benchmarks quality {' '.join(names)}`."
     )
     return "\n".join(lines)[1:]
 
 
-def coopnet():
-    """CoopNet on digits, by its generator and by its descriptor."""
+def coopnet() -> str:
+    """Return the table of CoopNet on digits."""
     number = "{:.1f}"
     columns = {
-        "generator_classes_covered": ("the generator's classes", "{:.0f}"),
+        "generator_classes_covered": ("generator: classes covered", "{:.0f}"),
         "generator_digit_frechet_distance": ("Fréchet distance", number),
-        "generator_digit_frechet_ratio": ("× floor", number),
-        "descriptor_classes_covered": ("the descriptor's classes", "{:.0f}"),
+        "generator_digit_frechet_ratio": ("ratio to floor", number),
+        "descriptor_classes_covered": ("descriptor: classes covered", "{:.0f}"),
         "descriptor_digit_frechet_distance": ("Fréchet distance", number),
-        "descriptor_digit_frechet_ratio": ("× floor", number),
+        "descriptor_digit_frechet_ratio": ("ratio to floor", number),
     }
     if not (found := quality.read("coopnet")):
-        return "Not run yet."
+        return NOT_RUN
     return (
-        f"{quality_table('coopnet', columns)}\n\nBy the digit judge, as above; {_where(found)}; other jobs may have "
-        "run beside, so minutes are upper bounds. Command: `python -m benchmarks.quality coopnet`."
+        f"{quality_table('coopnet', columns)}\n\nScores by the digit classifier, as above. "
+        f"{_machine(found)}. Other jobs may have run at the same time, so the minutes are upper "
+        "bounds. Command: `python -m benchmarks quality coopnet`."
     )
 
 
-def stylex():
-    """How StylEx draws held-out images again, and how many of them the attributes of its classifier flip."""
+def stylex() -> str:
+    """Return the tables of StylEx: reconstructions, and sufficiency of the attributes."""
     columns = {
-        "classifier_accuracy": ("the classifier is right on", "{:.1%}"),
-        "heldout_agreement": ("it sees the same in the drawings of", "{:.1%}"),
-        "heldout_pixel": ("mean difference of a pixel, of 1", "{:.3f}"),
-        "sample_agreement": ("samples of latents that it takes for their class", "{:.1%}"),
-        "sample_diversity": ("their diversity, of the images'", "{:.0%}"),
+        "classifier_accuracy": ("classifier accuracy", "{:.1%}"),
+        "heldout_agreement": ("classifier agreement on reconstructions", "{:.1%}"),
+        "heldout_pixel": ("mean pixel error in [0, 1]", "{:.3f}"),
+        "sample_agreement": ("classifier agreement on samples", "{:.1%}"),
+        "sample_diversity": ("relative diversity of samples", "{:.0%}"),
     }
     if not (found := quality.read("stylex")):
-        return "Not run yet."
-    lines = [quality_table("stylex", columns)]
-    if found_attributes.RECORD.exists():
-        record = json.loads(found_attributes.RECORD.read_text())
+        return NOT_RUN
+    lines = [
+        quality_table("stylex", columns),
+        f"\nMeasured on held-out images. {_machine(found)}. Other jobs ran at the same time, so "
+        "the minutes are upper bounds. Command: `python -m benchmarks quality stylex`.",
+    ]
+    if attribute_records.RECORD.exists():
+        record = json.loads(attribute_records.RECORD.read_text())
         most = max(len(row["all"]) for row in record["sufficiency"])
-        lines += ["", " | ".join(["| attributes applied", *(str(k) for k in range(1, most + 1))]) + " |"]
-        lines.append("|---" * (most + 1) + "|")
+        heads = ["| attributes changed", *(str(k) for k in range(1, most + 1))]
+        lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
             lines.append(f"| {WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
         lines.append(
-            f"\nThe second: how many of {record['sufficiency'][0]['images']} held-out images the classifier then takes "
-            f"for something else. Command: `{record['command']}`, kept by `python -m benchmarks.attributes`."
+            f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
+            f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
+            "attributes`."
         )
-    lines.append(
-        f"\nThe first: held-out images; {_where(found)}; other jobs ran beside, so minutes are upper bounds. "
-        "Command: `python -m benchmarks.quality stylex`."
-    )
     return "\n".join(lines)
 
 
-def explosions():
-    """What was forced on CoopNet, and what came of it, a row a run."""
-    records = explosion_runs.read()
+def explosions() -> str:
+    """Return the table of provoked explosions of CoopNet, one row per run."""
+    records = explosion_records.read()
     if not records:
-        return "Not run yet."
-    titles = "forced", "seed", "refused", "warned of", "rolled back", "stopped", "cause, by the settings", "distance"
+        return NOT_RUN
+    titles = (
+        "provoked cause",
+        "seed",
+        "settings rejected",
+        "warning",
+        "rollbacks",
+        "stopped",
+        "cause named by the model",
+        "Fréchet distance",
+    )
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for r in sorted(records, key=lambda r: (list(explosion_runs.CAUSES).index(r["cause"]), r["seed"])):
+    causes = list(explosion_records.CAUSES)
+    marks = {None: "", True: " (correct)", False: " (wrong)"}
+    for r in sorted(records, key=lambda r: (causes.index(r["cause"]), r["seed"])):
         distance = r["scores"].get("generator_digit_frechet_distance")
-        told = ["yes" if r["refused"] else "no", "yes" if r["warned"] else "no", str(r["rollbacks"])]
-        named = (r["named"] or "none") + {None: "", True: " (right)", False: " (wrong)"}[explosion_runs.right(r)]
-        told += ["yes" if r["stopped"] else "no", named, "" if distance is None else f"{distance:.0f}"]
-        lines.append("| " + " | ".join([r["cause"], str(r["seed"]), *told]) + " |")
+        cells = [
+            r["cause"],
+            str(r["seed"]),
+            "yes" if r["refused"] else "no",
+            "yes" if r["warned"] else "no",
+            str(r["rollbacks"]),
+            "yes" if r["stopped"] else "no",
+            (r["named"] or "none") + marks[explosion_records.correctly_named(r)],
+            "" if distance is None else f"{distance:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def quality_table(recipe_name, columns):
-    """Mean ± standard deviation over the seeds, a row a preset; columns: score -> (title, format)."""
+def quality_table(recipe_name: str, columns: dict[str, tuple[str, str]]) -> str:
+    """Return a table of mean ± standard deviation over the seeds, one row per preset.
+
+    Args:
+        recipe_name: Name of the recipe.
+        columns: Score -> (title, format).
+    """
     records = quality.read(recipe_name)
     titles = [title for title, _ in columns.values()]
     lines = [" | ".join(["| preset", "seeds", "epochs", *titles, "minutes", "memory |"])]
@@ -149,127 +193,178 @@ def quality_table(recipe_name, columns):
         cells = [f"`{preset}`", str(len(runs)), str(runs[0]["settings"]["epochs"])]
         for name, (_, form) in columns.items():
             mean, deviation, _ = found[name]
-            cells.append(form.format(mean) + (f" ± {form.format(deviation)}" if len(runs) > 1 else ""))
-        cells += [f"{found['seconds'][0] / 60:.0f}", f"{found['peak_memory_mib'][0] / 1024:.1f} GiB"]
+            cells.append(
+                form.format(mean) + (f" ± {form.format(deviation)}" if len(runs) > 1 else "")
+            )
+        cells += [
+            f"{found['seconds'][0] / 60:.0f}",
+            f"{found['peak_memory_mib'][0] / 1024:.1f} GiB",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _where(records):
+def _machine(records):
     machine, versions = records[0]["machine"], records[0]["versions"]
-    return f"{machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on {versions['backend']}"
+    return (
+        f"Machine: {machine['cores']} cores of {machine['cpu']}, Keras {versions['keras']} on "
+        f"{versions['backend']}"
+    )
 
 
-def speed():
-    """Medians of both sides, alternating in one run, a row a case."""
-    records = speed_cases.read(quality.RESULTS / "speed.json")
+# === Speed ===
+
+
+def speed() -> str:
+    """Return the table of step times, one row per case."""
+    records = suite.read(quality.RESULTS / "speed.json")
     if not records:
-        return "Not run yet."
-    records = {case: record for case, record in records.items() if case not in speed_cases.SCALES}
-    lines = ["| case | peer | kerasgan | times faster | peak memory | of the machine's rate |", "|---" * 6 + "|"]
+        return NOT_RUN
+    records = {case: record for case, record in records.items() if case not in suite.SCALES}
+    lines = [
+        "| case | baseline | kerasgan | speed-up (min to max) | peak memory | share of matrix "
+        "product rate |",
+        "|---" * 6 + "|",
+    ]
     for case, record in records.items():
-        peer = next(iter(record["contestants"]))
-        theirs, ours = record["contestants"][peer], record["contestants"]["kerasgan"]
-        ratio = record["ratios"][f"{peer} / kerasgan"]
+        baseline = next(iter(record["contestants"]))
+        theirs, ours = record["contestants"][baseline], record["contestants"]["kerasgan"]
+        ratio = record["ratios"][f"{baseline} / kerasgan"]
+        name = "its training step" if baseline == "its step" else BASELINES.get(baseline, baseline)
         lines.append(
-            f"| `{case}` | {PEERS.get(peer, peer)} {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
+            f"| `{case}` | {name}: {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
             f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB | {_shares(record)} |"
         )
     record = next(iter(records.values()))
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
+    sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
-        f"\nBatch {speed_cases.BATCH_SIZE}, HDGAN {speed_cases.HDGAN_BATCH_SIZE} (full width, three sizes), CoopNet "
-        f"{speed_cases.COOPNET_CHAINS}, StylEx {speed_cases.STYLEX_BATCH_SIZE}, StyleGAN2 "
-        f"{speed_cases.STYLEGAN2_BATCH_SIZE}, VAE and flow {speed_cases.DIGITS_BATCH_SIZE}, Inception "
-        f"{speed_cases.INCEPTION_IMAGES}; {record['settings']['threads']} threads each (our StylEx: one for each "
-        "operation; our HDGAN: one operation at a time), medians of the steps and of the blocks' ratios, "
-        f"{_processors(records)}. The machine's rate: the arithmetic of PyTorch's step over its time or ours, over the "
-        f"rate of a product of two matrices of 2,048 x 2,048. Commands: {commands}."
+        "\nMedian step times of programs that run alternately, and medians of the ratios of their "
+        f"blocks. Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
+        f"{record['settings']['threads']} threads; kerasgan's StylEx uses one thread per "
+        "operation, its HDGAN runs one operation at a time. The last column is the arithmetic of "
+        "the PyTorch step divided by the time of each program, relative to the rate of a product "
+        f"of two matrices of 2,048 x 2,048. Machines: {_processors(records)}. Commands: {commands}."
     )
     return "\n".join(lines)
 
 
 def _shares(record):
-    """What part of the machine's rate of products each side uses, where that was measured."""
+    """Share of the machine's matrix product rate that each program reaches, if measured."""
     share = record.get("arithmetic", {}).get("share")
     return f"{share['torch']:.0%} and {share['kerasgan']:.0%}" if share else ""
 
 
-def scaling():
-    """What our steps cost at several sizes, a row a case."""
-    records = speed_cases.read(quality.RESULTS / "speed.json")
-    records = {case: record for case, record in records.items() if case in speed_cases.SCALES}
+def scaling() -> str:
+    """Return the table of kerasgan's step times at several sizes, one row per case."""
+    records = suite.read(quality.RESULTS / "speed.json")
+    records = {case: record for case, record in records.items() if case in suite.SCALES}
     if not records:
-        return "Not run yet."
-    lines = ["| case | size | median of a step | time grows as size to the power of |", "|---|---|---|---|"]
+        return NOT_RUN
+    lines = [
+        "| case | size | median step time | exponent |",
+        "|---|---|---|---|",
+    ]
     for case, record in records.items():
-        times = [f"{size}: {measured['median_ms']:.0f} ms" for size, measured in record["contestants"].items()]
-        lines.append(f"| `{case}` | {record['sizes']} | {', '.join(times)} | {record['exponent']:.2f} |")
+        times = [
+            f"{size}: {measured['median_ms']:.0f} ms"
+            for size, measured in record["contestants"].items()
+        ]
+        description, exponent = suite.SCALES[case][0], record["exponent"]
+        lines.append(f"| `{case}` | {description} | {', '.join(times)} | {exponent:.2f} |")
     commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
-    lines.append(f"\nOurs alone, {_processors(records)}. Commands: {commands}.")
+    lines.append(
+        "\nStep times of kerasgan alone; the time grows like the size to the power of the "
+        f"exponent. Machines: {_processors(records)}. Commands: {commands}."
+    )
     return "\n".join(lines)
 
 
 def _processors(records):
-    """The processor that the cases ran on; where not all on one, the cases of each."""
+    """Processors of the cases; with several processors, the cases of each."""
     cases = {}
     for case, record in records.items():
         cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
-    return "; ".join(cpu if len(cases) == 1 else f"{cpu}: {', '.join(names)}" for cpu, names in cases.items())
+    return "; ".join(
+        cpu if len(cases) == 1 else f"{cpu} ({', '.join(names)})" for cpu, names in cases.items()
+    )
 
 
-PEERS = {"torch": "PyTorch, eager,", "100 Langevin steps": "itself at 100 Langevin steps, not 10,"}
+# === Reproduction ===
 
 
-def claims():
-    """Every noted claim with its verdict, or with the time that its runs take."""
+def claims() -> str:
+    """Return the table of all claims, with the outcome or the time that the runs take."""
     states, noted = runner.states(), experiments.noted()
     results = [state.result for state in states.values() if state.result]
-    lines = ["| claim | noted | verdict | found | command |", "|---|---|---|---|---|"]
+    lines = ["| id | claim of the training notes | outcome | finding |", "|---|---|---|---|"]
     for name, state in states.items():
-        verdict, found = (state.result["verdict"], state.result["finding"]) if state.result else ("", state.needs())
-        cells = [f"`{name}`", noted[name]["claim"], f"**{verdict}**" if verdict else "not run", found]
-        lines.append("| " + " | ".join([*map(_cell, cells), f"`python -m benchmarks claims {name}` |"]))
-    counts = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in runner.VERDICTS}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    lines.append(f"\n{len(results)} of {len(states)} have been run" + (f": {told}." if told else "."))
+        outcome, finding = "not run", state.needs()
+        if state.result:
+            outcome, finding = f"**{state.result['outcome']}**", state.result["finding"]
+        cells = map(_cell, (f"`{name}`", noted[name]["claim"], outcome, finding))
+        lines.append("| " + " | ".join(cells) + " |")
+    counts = {outcome: sum(r["outcome"] == outcome for r in results) for outcome in runner.OUTCOMES}
+    parts = ", ".join(f'{count} "{outcome}"' for outcome, count in counts.items() if count)
+    text = f"\n{len(results)} of {len(states)} claims have been tested"
+    text += f": {parts}." if parts else "."
     if results:
-        runs = {run["key"]: run for result in results for arm in result["arms"].values() for run in arm["runs"]}
-        machines = {f"{run['machine']['cores']} cores of {run['machine']['cpu']}" for run in runs.values()}
+        runs = {
+            run["key"]: run
+            for result in results
+            for variant in result["variants"].values()
+            for run in variant["runs"]
+        }
+        machines = {
+            f"{run['machine']['cores']} cores of {run['machine']['cpu']}" for run in runs.values()
+        }
         hours = sum(run["seconds"] for run in runs.values()) / 3600
-        lines[-1] += f" {len(runs)} runs, {hours:.1f} hours on {', '.join(sorted(machines))}."
+        names = ", ".join(sorted(machines))
+        text += f" They took {len(runs)} runs and {hours:.1f} hours on {names}."
+    lines.append(text + " Command of a claim: `python -m benchmarks claims ID`.")
     return "\n".join(lines)
 
 
-def noted():
-    """Every noted score, beside what was reproduced of it, and of the drawn ladder in columns of its own."""
-    records = noted_scores.read()
+def noted() -> str:
+    """Return the table of all reported scores, with reproduced scores and small runs."""
+    records = reproduced.read()
     lines = [
-        "| score | run, epoch | IS, noted | IS, reproduced | drawn birds: attribute accuracy | Fréchet distance "
-        "| command |",
-        "|---|---|---|---|---|---|---|",
+        "| id | run, epoch | reported IS | reproduced IS | small run: attribute accuracy "
+        "| small run: Fréchet distance |",
+        "|---|---|---|---|---|---|",
     ]
-    for row in noted_scores.rows().values():
-        mode = "training" if row.status == "withdrawn" else "inference"
-        ours, drawn = (records.get(row.id, {}).get(f"{s}, {mode} mode", {}).get("runs") for s in ("noted", "drawn"))
-        value, command = noted_scores.noted(row), f"`python -m benchmarks scores {row.id}`"
-        cells = [f"`{row.id}`", f"{row.run}, {row.epoch}", f"~~{value}~~" if row.status == "withdrawn" else value]
-        if row.status == "reference":
-            cells, command = [f"`{row.id}`", row.run, value], ""
-        cells.append(noted_scores.summary(ours, ("is_mean",)) if ours else "")
-        cells += [noted_scores.summary(drawn, (name,)) if drawn else "" for name in noted_scores.DRAWN_SCORES]
-        lines.append("| " + " | ".join([*map(_cell, cells), f"{command} |"]))
+    for row in reported.rows().values():
+        mode = "training" if row.training_mode else "inference"
+        full, small = (
+            records.get(row.id, {}).get(f"{scale}, {mode} mode", {}).get("runs")
+            for scale in ("full", "small")
+        )
+        value = row.reported()
+        cells = [
+            f"`{row.id}`",
+            row.run if row.status == "reference" else f"{row.run}, {row.epoch}",
+            f"~~{value}~~" if row.status == "withdrawn" else value,
+            reproduced.summary(full, ("is_mean",)) if full else "",
+        ]
+        cells += [
+            reproduced.summary(small, (name,)) if small else "" for name in small_scale.SCORES
+        ]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    lines.append(
+        "\nCommand of a row: `python -m benchmarks scores ID`, with `--scale=small` for the small "
+        "run."
+    )
     return "\n".join(lines)
 
 
-def ladder():
-    """What the drawn ladder says of the noted orderings."""
-    found = noted_scores.orderings(noted_scores.read())
-    lines = ["| noted: better | on drawn birds | bird Fréchet distance |", "|---|---|---|"]
-    for name in noted_scores.ORDERINGS:
-        verdict, finding = found.get(name, ("not run", ""))
-        lines.append(f"| {name} | {verdict} | {finding.partition(': ')[2]} |")
+def ladder() -> str:
+    """Return the table of the orderings of the training notes on small runs."""
+    found = small_scale.orderings(reproduced.read())
+    lines = ["| better in the training notes | outcome | finding |", "|---|---|---|"]
+    for name in small_scale.ORDERINGS:
+        outcome, finding = found.get(name, ("not run", ""))
+        lines.append(f"| {name} | {outcome} | {finding} |")
     return "\n".join(lines)
 
 
@@ -277,35 +372,56 @@ def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+# === Pages ===
+
 TABLES = {
     function.__name__: function
-    for function in (scores, birds, coopnet, stylex, explosions, speed, scaling, claims, noted, ladder)
-}  # fmt: skip
+    for function in (
+        scores,
+        birds,
+        coopnet,
+        stylex,
+        explosions,
+        speed,
+        scaling,
+        claims,
+        noted,
+        ladder,
+    )
+}
 PAGES = {
     README: ("scores", "speed", "birds", "coopnet", "stylex"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
 
 
-def filled(text, names=PAGES[README]):
-    """A page's text with every table between `<!-- table: name -->` and `<!-- end -->` made anew."""
+def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
+    """Return a page with every table between `<!-- table: name -->` and `<!-- end -->` renewed.
+
+    Raises:
+        ValueError: If a marker is missing.
+    """
     for name in names:
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"the page must have the marker <!-- table: {name} -->; it has not")
-        text = pattern.sub(lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text)
+            raise ValueError(f"The page has no marker <!-- table: {name} -->.")
+        text = pattern.sub(
+            lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text
+        )
     return text
 
 
-def shell(arguments):
+def shell(arguments: list[str]) -> None:
     for page, names in PAGES.items():
         text = page.read_text()
         if not flags.FLAGS.check:
             files.write_atomically(page, filled(text, names))
         elif filled(text, names) != text:
-            raise ValueError(f"{page} must hold the tables of benchmarks/results; run python -m benchmarks.tables")
+            raise ValueError(
+                f"The tables of {page} are out of date. Run: python -m benchmarks.tables"
+            )
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("check", False, "say whether the pages are up to date")
+    flags.DEFINE_bool("check", False, "Check that the tables are up to date, without changes.")
     recipe.start(shell)

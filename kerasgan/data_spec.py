@@ -4,6 +4,7 @@ A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_ba
 and every batch of a data set on the host, and shapes and types again when a step is traced.
 """
 
+import collections.abc
 import dataclasses
 
 import keras
@@ -22,14 +23,20 @@ def check_labels(labels, classes=None, count=None):
         count: N, the number of images; None admits any.
     """
     if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
-        received = None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
+        received = (
+            None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
+        )
         raise ValueError(f"labels must be one an image, {count}; received {received}")
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}")
+        raise ValueError(
+            f"labels must be a list of integers; received {labels.dtype} {list(labels.shape)}"
+        )
     if labels.min() < 0 or (classes is not None and labels.max() >= classes):
         top = "" if classes is None else classes - 1
-        raise ValueError(f"labels must be in 0..{top}; received labels from {labels.min()} to {labels.max()}")
+        raise ValueError(
+            f"labels must be in 0..{top}; received labels from {labels.min()} to {labels.max()}"
+        )
     return labels
 
 
@@ -45,9 +52,13 @@ class Images:
 
     def check_type(self, shape, dtype):
         if "float" not in dtype or len(shape) != 4 or not _fits(shape[1:], self.shape):
+            kind = "" if "float" in dtype else "a float array "
+            received = (
+                f"{dtype} [{', '.join('N' if side is None else str(side) for side in shape)}]"
+            )
             raise ValueError(
-                f"{self.name} must be a float array [N, {', '.join(map(str, self.shape))}]; "
-                f"received {dtype} {list(shape)}"
+                f"{self.name} must be {kind}[N, {', '.join(map(str, self.shape))}]; "
+                f"received {received}"
             )
 
 
@@ -63,7 +74,9 @@ class Labels:
 
     def check_type(self, shape, dtype):
         if "int" not in dtype or len(shape) != 1:
-            raise ValueError(f"{self.name} must be a list of integers; received {dtype} {list(shape)}")
+            raise ValueError(
+                f"{self.name} must be a list of integers; received {dtype} {list(shape)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +86,16 @@ class Numbers:
     shape: tuple
     name: str
     integer: bool = False
-    least: int = 0
-    most: int | tuple = 0  # one limit, or one for each column
+    minimum: int = 0
+    maximum: int | tuple = 0  # one limit, or one for each column
 
     def check(self, x, count):
         self.check_type(x.shape, x.dtype.name)
         if self.integer:
-            if (x < self.least).any() or (x > np.asarray(self.most)).any():
-                most = max(self.most) if isinstance(self.most, tuple) else self.most
+            if (x < self.minimum).any() or (x > np.asarray(self.maximum)).any():
+                maximum = max(self.maximum) if isinstance(self.maximum, tuple) else self.maximum
                 raise ValueError(
-                    f"{self.name} must be in {self.least}..{most}; received from {x.min()} to {x.max()}"
+                    f"{self.name} must be in {self.minimum}..{maximum}; received from {x.min()} to {x.max()}"
                 )
             return x.astype("int32", copy=False)
         if not np.isfinite(x).all():
@@ -91,9 +104,15 @@ class Numbers:
 
     def check_type(self, shape, dtype):
         kind = "int" if self.integer else "float"
-        if kind not in dtype or len(shape) != 1 + len(self.shape) or not _fits(shape[1:], self.shape):
+        if (
+            kind not in dtype
+            or len(shape) != 1 + len(self.shape)
+            or not _fits(shape[1:], self.shape)
+        ):
             shown = ", ".join(["N", *("any" if side is None else str(side) for side in self.shape)])
-            raise ValueError(f"{self.name} must be {kind} [{shown}]; received {dtype} {list(shape)}")
+            raise ValueError(
+                f"{self.name} must be {kind} [{shown}]; received {dtype} {list(shape)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +146,21 @@ class DataSpec:
 
     def check(self, data, training=False):
         """The same data with float32 images and int32 labels; raises a ValueError, one line, for what does not fit."""
+        self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
         arrays = [_array(x) for x in leaves if x is not None]
+        for x, array in zip((x for x in leaves if x is not None), arrays, strict=True):
+            if not hasattr(x, "dtype") and array.dtype.kind not in "biuf":
+                raise ValueError(f"data must be arrays of numbers; received a {type(x).__name__}")
+            if not array.ndim:
+                raise ValueError(
+                    "data must be arrays with one entry per image; received one number"
+                )
         if len(arrays) == 1 < len(self.parts) - self.optional and isinstance(self.parts[1], Labels):
             check_labels(None, count=np.size(arrays[0]) and len(arrays[0]))
         parts = self._parts(len(arrays))
         checked, count = [], None
         for part, x in zip(parts, arrays, strict=True):
-            if not x.ndim:
-                raise ValueError(f"{part.name} must be an array of one entry an image; received one number")
             if count is not None and len(x) != count:
                 raise ValueError(f"{part.name} must be one an image, {count}; received {len(x)}")
             checked.append(part.check(x, count))
@@ -143,19 +168,28 @@ class DataSpec:
         if training:
             self.check_size(count)
         checked = iter(checked)
-        return keras.tree.pack_sequence_as(data, [None if x is None else next(checked) for x in leaves])
+        return keras.tree.pack_sequence_as(
+            data, [None if x is None else next(checked) for x in leaves]
+        )
 
     def check_traced(self, data, training=False):
         """Shapes and types alone, of tensors that may hold no numbers yet."""
+        self._refuse_mappings(data)
         tensors = [x for x in keras.tree.flatten(data) if x is not None]
+        size = None
         for part, x in zip(self._parts(len(tensors)), tensors, strict=True):
-            part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
-        if training and tensors and isinstance(tensors[0].shape[0], int):
-            self.check_size(tensors[0].shape[0])
+            # TensorFlow traces a step again with unknown ranks when the rank of its data changes.
+            if getattr(x.shape, "rank", True) is not None:
+                part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+                size = x.shape[0] if size is None else size
+        if training and isinstance(size, int):
+            self.check_size(size)
 
     def check_size(self, size):
         if size < self.smallest:
-            raise ValueError(f"batch_size must be at least {self.smallest}{self._why()}; received {size}")
+            raise ValueError(
+                f"batch_size must be at least {self.smallest}{self._why()}; received {size}"
+            )
 
     def check_split(self, count, batch_size):
         """Refuses, before training, a batch size that leaves a batch too small for training."""
@@ -166,6 +200,14 @@ class DataSpec:
                 f"batch_size must be at least {self.smallest} and must leave no batch under {self.smallest}"
                 f"{self._why()}; received batch_size {batch_size} for {count} images"
             )
+
+    def _refuse_mappings(self, data):
+        for part in data if isinstance(data, (list, tuple)) else [data]:
+            if isinstance(part, collections.abc.Mapping):
+                names = ", ".join(each.name for each in self.parts)
+                raise ValueError(
+                    f"data must be a tuple ({names}); received a dictionary with {list(part)}"
+                )
 
     def _why(self):
         return f" ({self.reason})" if self.reason else ""
@@ -188,5 +230,8 @@ def _fits(shape, wanted):
 
 
 def _array(x):
-    x = np.asarray(x) if isinstance(x, (np.ndarray, list, int, float)) else np.asarray(ops.convert_to_numpy(x))
+    if hasattr(x, "detach"):  # a PyTorch tensor that may require a gradient
+        x = x.detach()
+    numbers = not isinstance(x, (np.ndarray, list, int, float)) and hasattr(x, "shape")
+    x = np.asarray(ops.convert_to_numpy(x) if numbers else x)
     return x.astype("float32") if x.dtype.name == "bfloat16" else x

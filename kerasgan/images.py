@@ -23,12 +23,20 @@ def check_images(images, shape=None, name="images"):
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"{name} must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}")
+        raise ValueError(
+            f"{name} must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}"
+        )
     if shape is not None and images.shape[1:] != tuple(shape):
-        raise ValueError(f"{name} must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}")
+        raise ValueError(
+            f"{name} must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}"
+        )
     low, high = images.min(), images.max()
-    if not (low >= -1.00001 and high <= 1.00001):  # a float32 may miss 1 by its rounding; not-a-number fails too
-        raise ValueError(f"{name} must be finite and in [-1, 1]; received values from {low:g} to {high:g}")
+    if not (
+        low >= -1.00001 and high <= 1.00001
+    ):  # a float32 may miss 1 by its rounding; not-a-number fails too
+        raise ValueError(
+            f"{name} must be finite and in [-1, 1]; received values from {low:g} to {high:g}"
+        )
     return images.astype("float32", copy=False)
 
 
@@ -77,10 +85,14 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
     width = text_width + sum(sizes) + 6 * len(sizes)
     sheet = Image.new("RGB", (columns * width, -(-len(told) // columns) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    pictures = {size: grid(images, 1).reshape(-1, size, size, 3) for size, images in pictures.items()}
+    pictures = {
+        size: grid(images, 1).reshape(-1, size, size, 3) for size, images in pictures.items()
+    }
     for index, lines in enumerate(told):
         left, top = index % columns * width, index // columns * height
-        pen.multiline_text((left + 8, top + height // 2), lines, "black", font, anchor="lm", spacing=5)
+        pen.multiline_text(
+            (left + 8, top + height // 2), lines, "black", font, anchor="lm", spacing=5
+        )
         left += text_width
         for size in sizes:
             sheet.paste(Image.fromarray(pictures[size][index]), (left, top + (height - size) // 2))
@@ -117,5 +129,7 @@ def _encoded(image):
 def _picture(image):
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise ValueError(f"an image file holds uint8 [H, W, 1 or 3]; received {image.dtype} {list(image.shape)}")
+        raise ValueError(
+            f"an image file holds uint8 [H, W, 1 or 3]; received {image.dtype} {list(image.shape)}"
+        )
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

@@ -26,24 +26,49 @@ CLASSES = {
     "kerasgan.layers.summed_dense": ("SummedDense",),
     "kerasgan.losses.adversarial": ("NoisyLabels",),
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
+    "kerasgan.models.conditional_gan": ("ConditionalGAN",),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),
     "kerasgan.models.coopnet": ("CoopNet",),
-    "kerasgan.models.flow": ("Couplings", "RealNVP"),
-    "kerasgan.models.hdgan": ("HDGAN", "NotedCriticSteps"),
+    "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
+    "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
-    "kerasgan.models.stylegan2": ("EqualDense", "Generator", "ResidualBlock", "StyleGAN2", "StyleLayer"),
+    "kerasgan.models.stylegan2": (
+        "EqualDense",
+        "Generator",
+        "ResidualBlock",
+        "StyleGAN2",
+        "StyleLayer",
+    ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
-    "kerasgan.text.char_cnn_rnn": ("JointEmbedding",),
-    "kerasgan.text.guide": ("ImageGuide",),
+    "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
+    "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
+}
+# Class names in files that earlier versions saved.
+ALIASES = {
+    "ImageGuide": ("kerasgan.encoders.robust_image_encoder", "RobustImageEncoder"),
+    "NotedCriticSteps": ("kerasgan.models.hdgan", "ExtraCriticSteps"),
+}
+# Function names in files that earlier versions saved.
+FUNCTION_ALIASES = {
+    "squared_slope": ("kerasgan.losses.penalties", "squared_gradient_norm"),
+    "noted_class_discriminator_loss": (
+        "kerasgan.losses.classes",
+        "fake_weighted_class_discriminator_loss",
+    ),
+    "normal_divergence": ("kerasgan.losses.variational", "normal_kl_divergence"),
+    "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
 }
 # A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
 FUNCTIONS = (
-    "kerasgan.losses.adversarial", "kerasgan.losses.classes", "kerasgan.losses.penalties",
-    "kerasgan.losses.variational", "kerasgan.ops.augment",
-)  # fmt: skip
+    "kerasgan.losses.adversarial",
+    "kerasgan.losses.classes",
+    "kerasgan.losses.penalties",
+    "kerasgan.losses.variational",
+    "kerasgan.ops.augment",
+)
 
 
 def register():
@@ -52,8 +77,12 @@ def register():
     for module, names in CLASSES.items():
         for name in names:
             registry.setdefault(f"kerasgan>{name}", _stand_in(module, name))
+    for alias, (module, name) in ALIASES.items():
+        registry.setdefault(f"kerasgan>{alias}", _stand_in(module, name))
     for module in FUNCTIONS:
         importlib.import_module(module)
+    for alias, (module, name) in FUNCTION_ALIASES.items():
+        registry.setdefault(f"kerasgan>{alias}", getattr(importlib.import_module(module), name))
 
 
 def _stand_in(module, name):

@@ -16,15 +16,22 @@ once, with `keras.ops`, and compiles it with one optimizer a player.
 import contextlib
 import functools
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec, presets
+from kerasgan import backend, data_spec, ema
 from kerasgan.arguments import check_count
-from kerasgan.data.checked import Checked
-from kerasgan.export import Drawing, ExportableModel
+from kerasgan.compatibility import (
+    RenamedArguments,
+    accept_earlier_attributes,
+    forget_earlier_attributes,
+)
+from kerasgan.datasets.checked import Checked
+from kerasgan.io import presets
+from kerasgan.io.export import ExportableModel, SamplingModel
 from kerasgan.ops.precision import full_precision
 
 
@@ -46,11 +53,15 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self._players = tuple(optimizers)
         for player, optimizer in optimizers.items():
-            setattr(self, player, optimizer)  # Keras' saving walks the attributes: the file's paths are the players
+            setattr(
+                self, player, optimizer
+            )  # Keras' saving walks the attributes: the file's paths are the players
 
     def __getitem__(self, player):
         if player not in self._players:
-            raise ValueError(f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}")
+            raise ValueError(
+                f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}"
+            )
         return getattr(self, player)
 
     @property
@@ -83,10 +94,15 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         self.built = True
 
     def apply(self, grads, trainable_variables=None):
-        raise ValueError("gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients")
+        raise ValueError(
+            "gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients"
+        )
 
     def finalize_variable_values(self, var_list):
-        for player, owned in self._owned.items():  # an optimizer's own average says nothing of another's variables
+        for (
+            player,
+            owned,
+        ) in self._owned.items():  # an optimizer's own average says nothing of another's variables
             self[player].finalize_variable_values(owned)
 
     def save_own_variables(self, store):
@@ -103,11 +119,20 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config):
-        optimizers = {p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()}
+        optimizers = {
+            p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()
+        }
         return cls(optimizers, config["name"])
 
 
-class AdversarialModel(ExportableModel):
+class _Presets:
+    """Class property: the shipped presets of a model class, from name to description."""
+
+    def __get__(self, model: Any, cls: type) -> dict[str, str]:
+        return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
+
+
+class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
     A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
@@ -118,16 +143,27 @@ class AdversarialModel(ExportableModel):
 
     Attributes:
         players: names, the player whose updates are counted as iterations first.
-        drawing: letters of the `checkpoint_networks` without which it cannot sample: what a preset keeps.
+        conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or `None`.
+        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The first
+            letter of a role, in upper case, is the network's key in `checkpoint_networks()`. The network
+            that produces images has the role `"generator"` in every model.
+        sample_options: Names of further arguments of `sample` that the command line offers.
+        evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation classifier
+            scores the samples, `"digits"` or `"birds"`, or `None`.
         averages: the attribute of each EMA copy of a network, and the attribute of that network.
         not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
         reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
         higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
     """
 
+    presets = _Presets()
     players = ("generator", "discriminator")
-    drawing = ("G",)
-    averages = {}
+    conditioning = None
+    sampling_networks = ("generator",)
+    sample_options = ()
+    evaluation_protocol = None
+    ema_networks = {}
+    renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
     not_loaded = ()
     reports = None
     higher_is_better = ()
@@ -136,7 +172,9 @@ class AdversarialModel(ExportableModel):
         super().__init_subclass__(**kwargs)
         for name in ("train_step", "test_step"):
             if name in vars(cls):
-                setattr(cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step")))
+                setattr(
+                    cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step"))
+                )
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -158,7 +196,12 @@ class AdversarialModel(ExportableModel):
         unknown = [name for name in names if name not in self.players]
         if unknown:
             raise ValueError(f"a player is one of {list(self.players)}; received {unknown[0]!r}")
-        return [v for name in names for layer in self.player_layers(name) for v in layer.trainable_variables]
+        return [
+            v
+            for name in names
+            for layer in self.player_layers(name)
+            for v in layer.trainable_variables
+        ]
 
     # === Keras' compile, one optimizer a player ===
 
@@ -185,19 +228,33 @@ class AdversarialModel(ExportableModel):
             raise ValueError(
                 f"compile takes one optimizer for each player, {list(self.players)}; received {sorted(optimizers)}"
             )
-        unbuilt = [layer.name for p in self.players for layer in self.player_layers(p) if not layer.built]
+        unbuilt = [
+            layer.name for p in self.players for layer in self.player_layers(p) if not layer.built
+        ]
         if unbuilt:
-            raise ValueError(f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}")
+            raise ValueError(
+                f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}"
+            )
         optimizers = {player: keras.optimizers.get(optimizers[player]) for player in self.players}
         if len({id(o) for o in optimizers.values()}) < len(optimizers):
-            raise ValueError("each player needs an optimizer object of its own; received one object twice")
+            raise ValueError(
+                "each player needs an optimizer object of its own; received one object twice"
+            )
         self._compile_arguments = {
             "run_eagerly": run_eagerly,
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
-        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+        half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
+        if not backend.trains_float16_convolutions() and any(
+            "Conv" in type(x).__name__ for x in half
+        ):
+            raise ValueError(
+                "PyTorch does not train float16 convolutions on CPUs: use the policy mixed_bfloat16 or a GPU; "
+                f"received float16 layers such as {half[0].name}"
+            )
+        if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
         group = PlayerOptimizers(optimizers)
@@ -213,10 +270,17 @@ class AdversarialModel(ExportableModel):
         self._loss_tracker = None  # Keras' one loss; ours are in `report`
         self.built = True
 
+    def _player_layers(self):
+        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its own."""
+        networks = [network for player in self.players for network in self.player_layers(player)]
+        return [layer for network in networks for layer in network._flatten_layers()]
+
     def get_compile_config(self):
         if not self.compiled:
             return {}
-        optimizers = {p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players}
+        optimizers = {
+            p: keras.saving.serialize_keras_object(self.optimizer[p]) for p in self.players
+        }
         return self._compile_arguments | optimizers
 
     def compile_from_config(self, config):
@@ -227,14 +291,14 @@ class AdversarialModel(ExportableModel):
 
     def copies_of(self, network):
         """All copies of a network: itself, and its moving average or the network that it is the average of."""
-        for average, trained in self.averages.items():
+        for average, trained in self.ema_networks.items():
             pair = [getattr(self, trained), getattr(self, average)]
             if any(each is network for each in pair):
                 return [each for each in pair if each is not None]
         return [network]
 
     def exported(self):
-        return Drawing(self.checkpoint_networks()["G"], self.call)
+        return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
     def save(self, filepath, *arguments, **options):
         """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""
@@ -251,15 +315,21 @@ class AdversarialModel(ExportableModel):
     def save_own_variables(self, store):
         """As Keras', and the states of all seed generators, which Keras leaves out of its files: without them a run
         that goes on would draw its first noise again."""
+        forget_earlier_attributes(self)
         super().save_own_variables(store)
         for index, state in enumerate(self._seed_states()):
             store[f"seed_{index}"] = state
 
     def load_own_variables(self, store):
         self.not_loaded = ()
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("seed_")})
+        accept_earlier_attributes(self, store)
+        super().load_own_variables(
+            {key: store[key] for key in store.keys() if not key.startswith("seed_")}
+        )
         for index, state in enumerate(self._seed_states()):
-            state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))  # its width differs between backends
+            state.assign(
+                np.asarray(store[f"seed_{index}"]).astype(state.dtype)
+            )  # its width differs between backends
 
     # === What a train_step is written with ===
 
@@ -277,7 +347,9 @@ class AdversarialModel(ExportableModel):
         variables = self.player_variables(names)
         if not variables:  # frozen
             return full_precision(loss_fn())
-        outputs, gradients = backend.value_and_gradients(self._objective(names[0], loss_fn), variables)
+        outputs, gradients = backend.value_and_gradients(
+            self._objective(names[0], loss_fn), variables
+        )
         self.apply_gradients(names, gradients)
         return outputs
 
@@ -305,11 +377,13 @@ class AdversarialModel(ExportableModel):
 
         def objective():
             outputs = full_precision(loss_fn())
-            return self._scaled(player, outputs[0] if isinstance(outputs, tuple) else outputs), outputs
+            return self._scaled(
+                player, outputs[0] if isinstance(outputs, tuple) else outputs
+            ), outputs
 
         return objective
 
-    def trace(self, player, fn):
+    def vjp(self, player, fn):
         """`fn()` now, its gradients later: one forward of `player` that serves two phases.
 
         Returns:
@@ -317,7 +391,7 @@ class AdversarialModel(ExportableModel):
             outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
         """
         first = player if isinstance(player, str) else player[0]
-        outputs, pullback = backend.trace(lambda: full_precision(fn()), self.player_variables(player))
+        outputs, pullback = backend.vjp(lambda: full_precision(fn()), self.player_variables(player))
 
         def pull(cotangents):
             return pullback(keras.tree.map_structure(lambda c: self._scaled(first, c), cotangents))
@@ -333,7 +407,9 @@ class AdversarialModel(ExportableModel):
             if not variables:
                 continue
             own, gradients = gradients[: len(variables)], gradients[len(variables) :]
-            if name != names[0]:  # the loss carries the first player's scale; each optimizer takes out its own
+            if (
+                name != names[0]
+            ):  # the loss carries the first player's scale; each optimizer takes out its own
                 ratio = self._scaled(name, 1.0) / self._scaled(names[0], 1.0)
                 own = [g * ops.cast(ratio, g.dtype) for g in own]
             backend.apply(self.optimizer[name], own, variables)
@@ -351,8 +427,8 @@ class AdversarialModel(ExportableModel):
         """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list.
 
         Args:
-            player: whose loss the gradient is part of. Under float16 the backward pass then carries that player's loss
-                scale, which is taken out again: small gradients would else underflow.
+            player: Player whose loss the gradient is part of. Under float16 the backward pass then carries that
+                player's loss scale, at most 128, and the result is divided by it: small gradients would underflow.
         """
         scale = self._scale(player)
         if scale is None:
@@ -370,41 +446,48 @@ class AdversarialModel(ExportableModel):
         """The loss scale of a player's optimizer, or None where it has none."""
         optimizer = self.optimizer[player] if player and self.compiled else None
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        return ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32") if scales else None
+        if not scales:
+            return None
+        # The loss scale starts at 2^15, which would overflow the large gradients of path lengths.
+        return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
-    def frozen_averages(self, fn):
+    def frozen_moving_statistics(self, fn):
         """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
-        return backend.frozen_averages(fn)
+        return backend.frozen_moving_statistics(fn)
 
-    def every(self, steps, player, fn):
-        """`fn()` in each `steps`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, steps), 0)
-        return backend.cond(due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32"))
+    def lazy_regularization(self, every, player, fn):
+        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
+        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
+        return backend.cond(
+            due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
+        )
 
-    def average(self, averaged, network, decay):
-        """Moves `averaged` (from `averaged_copy`) towards `network`: w <- decay w + (1 - decay) v.
+    def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
+        """Moves the moving average `ema_network` towards `network`; see `kerasgan.ema.update_ema`.
 
-        The decay grows from 0.1 as (1 + t) / (10 + t) (t: updates of the first player), so that a short run's average
-        is not its initialisation.
+        Args:
+            ema_network: Copy made by `kerasgan.ema.ema_copy`.
+            network: Network in training.
+            ema_decay: Final decay, in [0, 1). It grows from 0.1 with the updates of the first player.
         """
-        t = ops.cast(self.optimizer.iterations, "float32")
-        decay = ops.minimum(decay, (1.0 + t) / (10.0 + t))
-        for mean, variable in zip(averaged.variables, network.variables, strict=True):
-            if "float" in variable.dtype:
-                mean.assign(mean + (1.0 - decay) * (variable - mean))
+        ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
     def report(self, **values):
         """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
         unknown = set(values) - set(self._reported)
         if unknown:
-            raise ValueError(f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}")
+            raise ValueError(
+                f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}"
+            )
         for name, value in values.items():
             self._reported[name].update_state(value)
         return {name: self._reported[name].result() for name in values}
 
     @backend.step
     def test_step(self, data):
-        raise NotImplementedError(f"evaluate needs {type(self).__name__}.test_step(data), written like train_step")
+        raise NotImplementedError(
+            f"evaluate needs {type(self).__name__}.test_step(data), written like train_step"
+        )
 
     # === fit ===
 
@@ -416,15 +499,16 @@ class AdversarialModel(ExportableModel):
             self.not_loaded = ()  # they learn now
             warnings.warn(
                 f"training begins with untrained weights of {named}: the files that this {type(self).__name__} was "
-                "loaded from do not hold them", stacklevel=3,
-            )  # fmt: skip
+                "loaded from do not hold them",
+                stacklevel=3,
+            )
         return super().make_train_function(force)
 
     @property
     def distribute_strategy(self):
         """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
         themselves, unless their own options ask for it."""
-        return backend.untuned(super().distribute_strategy)
+        return backend.without_autotune(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
         """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
@@ -435,13 +519,20 @@ class AdversarialModel(ExportableModel):
             self.check_arrays(x, y, batch_size)
         self._tell_directions(callbacks)
         if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
-            told = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch))
-            arguments["shuffle"] = False  # Keras would shuffle the batches once more, by a generator that has no epoch
+            told = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch)
+            )
+            arguments["shuffle"] = (
+                False  # Keras would shuffle the batches once more, by a generator that has no epoch
+            )
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
         checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
         for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
-            checkpoint.siblings, checkpoint.initial_epoch = siblings, arguments.get("initial_epoch", 0)
+            checkpoint.siblings, checkpoint.initial_epoch = (
+                siblings,
+                arguments.get("initial_epoch", 0),
+            )
         try:
             return self._fit_checked(x, y, callbacks, **arguments)
         finally:
@@ -453,12 +544,16 @@ class AdversarialModel(ExportableModel):
         with self._checked_data() as checked:
             held = arguments.get("validation_data")
             if held is not None:
-                arguments["validation_data"] = checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+                arguments["validation_data"] = (
+                    checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+                )
             split = arguments.get("validation_split", 0.0) if held is None else 0.0
             x, y = checked(x, y, training=True, batches=(arguments.get("batch_size"), split))
             return super().fit(x, y, callbacks=callbacks, **arguments)
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments
+    ):
         """`keras.Model.evaluate`, whose data are checked as those of `fit`."""
         arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
         if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
@@ -477,7 +572,9 @@ class AdversarialModel(ExportableModel):
         third = self._third(weights)
         self._refuse_weights("train_on_batch", weights)
         with self._checked_data() as checked:
-            return super().train_on_batch(*checked(x, y, *third, training=True), **weights, return_dict=return_dict)
+            return super().train_on_batch(
+                *checked(x, y, *third, training=True), **weights, return_dict=return_dict
+            )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """`keras.Model.test_on_batch`, whose data are checked as those of `fit`."""
@@ -497,9 +594,13 @@ class AdversarialModel(ExportableModel):
         return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 
     def _refuse_weights(self, call, arguments):
-        given = [name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None]
+        given = [
+            name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None
+        ]
         if given and self.data_spec() is not None:
-            raise ValueError(f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}")
+            raise ValueError(
+                f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}"
+            )
 
     @contextlib.contextmanager
     def _checked_data(self):
@@ -512,8 +613,10 @@ class AdversarialModel(ExportableModel):
             watching.append(Checked(functools.partial(spec.check, training=training)))
             wrapped = watching[-1].wrap(data[0])
             if wrapped is not None:
+                if hasattr(data[0], "element_spec"):  # of `tf.data`: known before the first step
+                    spec.check_traced(data[0].element_spec, training)
                 return wrapped, *data[1:]
-            data = tuple(np.asarray(x) if isinstance(x, list) and np.isscalar(x[0]) else x for x in data)
+            data = tuple(_array_of_numbers(x) for x in data)
             data = spec.check(data, training)
             if batches:
                 batch_size, split = batches
@@ -521,7 +624,7 @@ class AdversarialModel(ExportableModel):
                 spec.check_split(int(count * (1 - split)), batch_size)
             return data
 
-        with backend.kept(self):
+        with backend.restored_on_failure(self):
             try:
                 yield checked
             except Exception as error:
@@ -541,7 +644,9 @@ class AdversarialModel(ExportableModel):
         """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or refuses."""
         callbacks = getattr(callbacks, "callbacks", callbacks)
         for callback in keras.tree.flatten(callbacks or []):
-            if getattr(callback, "mode", None) == "auto" and self.direction(getattr(callback, "monitor", "")):
+            if getattr(callback, "mode", None) == "auto" and self.direction(
+                getattr(callback, "monitor", "")
+            ):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
     def check_labels(self, labels, count=None):
@@ -549,13 +654,15 @@ class AdversarialModel(ExportableModel):
         number of images, if that is given."""
         data_spec.check_labels(labels, self.classes, count)
 
-    def labels_to_draw(self, n, labels):
+    def labels_to_sample(self, n, labels):
         """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in turn.
 
         Raises ValueError, one line: neither or both given, or a label that is not a class.
         """
         if (n is None) == (labels is None):
-            raise ValueError(f"sample takes n or labels, one of them; received n={n} and labels={labels}")
+            raise ValueError(
+                f"sample takes n or labels, one of them; received n={n} and labels={labels}"
+            )
         if labels is None:
             return np.arange(check_count(n)) % self.classes
         labels = np.asarray(labels)
@@ -571,6 +678,17 @@ class AdversarialModel(ExportableModel):
         """Letter to network, for checkpoints: `G` is the one that `sample` uses."""
         return {player[0].upper(): getattr(self, player) for player in self.players}
 
+    def sampling_letters(self) -> tuple[str, ...]:
+        """Returns the keys of `sampling_networks` in `checkpoint_networks()`."""
+        return tuple(name[0].upper() for name in self.sampling_networks)
+
+    def sampling_protocol(self) -> dict:
+        """Returns what samples depend on besides the weights, for preset cards and result files.
+
+        An empty dict means that `sample` runs the generator in inference mode.
+        """
+        return {}
+
     @classmethod
     def from_preset(cls, name_or_folder):
         """A model with trained weights: a preset that ships with kerasgan, or a folder from `save_to_preset`."""
@@ -578,8 +696,9 @@ class AdversarialModel(ExportableModel):
 
     def save_to_preset(self, folder):
         """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
-        about = self.protocol() if hasattr(self, "protocol") else None  # how it draws, where there is a choice
-        presets.save(self, folder, letters=self.drawing, info=about)
+        presets.save(
+            self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
+        )
 
 
 class Critic:
@@ -601,6 +720,13 @@ class Critic:
         return self.model.input_gradient(self.fn, x, self.player)
 
 
+def _array_of_numbers(x):
+    """An array of a list or tuple of numbers, such as labels; anything else as it is."""
+    if isinstance(x, (list, tuple)) and x and all(map(np.isscalar, keras.tree.flatten(x))):
+        return np.asarray(x)
+    return x
+
+
 def _checked_step(step, training):
     """A step that first looks at the shapes and types of its data: where a data set was not checked, and as traced."""
 
@@ -612,14 +738,3 @@ def _checked_step(step, training):
         return step(self, data)
 
     return checked
-
-
-def averaged_copy(network):
-    """A frozen copy of a built `network`, for an average of its weights (see `AdversarialModel.average`)."""
-    config = network.get_config()
-    if "name" in config:  # `summary` and Keras' HDF5 files tell layers apart by name
-        config = config | {"name": f"ema_{network.name}"}
-    copy = type(network).from_config(config)
-    copy.set_weights(network.get_weights())
-    copy.trainable = False
-    return copy

@@ -29,7 +29,9 @@ def test_apply_is_the_optimizers_own(arguments):
     for optimizer, owned in zip(optimizers, variables, strict=True):
         optimizer.build(owned)
     for _ in range(4):
-        gradients = [ops.convert_to_tensor(random.normal(size=v.shape).astype("float32")) for v in start]
+        gradients = [
+            ops.convert_to_tensor(random.normal(size=v.shape).astype("float32")) for v in start
+        ]
         backend.apply(optimizers[0], gradients, variables[0])
         if keras.backend.backend() == "torch":
             import torch  # noqa: PLC0415
@@ -38,7 +40,11 @@ def test_apply_is_the_optimizers_own(arguments):
                 optimizers[1].apply(gradients, variables[1])
         else:
             optimizers[1].apply(gradients, variables[1])
-    both = [owned + optimizer.variables for owned, optimizer in zip(variables, optimizers, strict=True)]
+    both = [
+        owned + optimizer.variables for owned, optimizer in zip(variables, optimizers, strict=True)
+    ]
     for ours, theirs in zip(*both, strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(ours.value), ops.convert_to_numpy(theirs.value), atol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(ours.value), ops.convert_to_numpy(theirs.value), atol=1e-5
+        )
     assert not np.allclose(ops.convert_to_numpy(variables[0][0].value), start[0])

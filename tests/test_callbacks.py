@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import callbacks, checkpoints, images
+from kerasgan import callbacks, images
+from kerasgan.io import checkpoints
 from kerasgan.training import AdversarialModel
 
 NAME = dict(run="toy", dataset="dots", size=2)
@@ -56,7 +57,13 @@ def dots(**arguments):
 def fit(model, callbacks, epochs=3, initial_epoch=0):
     data = np.linspace(-1, 1, 8 * 4, dtype="float32").reshape(8, 4)
     return model.fit(
-        data, batch_size=4, epochs=epochs, initial_epoch=initial_epoch, shuffle=False, verbose=0, callbacks=callbacks
+        data,
+        batch_size=4,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
     )
 
 
@@ -89,20 +96,33 @@ def test_a_run_and_its_resume_leave_what_one_run_leaves(tmp_path):
     fit(dots(), of_run(whole), epochs=4)
 
     fit(dots(), of_run(parts), epochs=3)
-    checkpoints.latest(parts / "checkpoints", "resume").unlink()  # killed between the log and the checkpoint
+    checkpoints.latest(
+        parts / "checkpoints", "resume"
+    ).unlink()  # killed between the log and the checkpoint
     model = dots()
     epoch = checkpoints.resume(parts / "checkpoints", model)
     assert epoch == 2
     fit(model, of_run(parts), epochs=4, initial_epoch=epoch)
 
-    files = [sorted(str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()) for f in (whole, parts)]
+    files = [
+        sorted(str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()) for f in (whole, parts)
+    ]
     assert files[0] == files[1]
-    assert {"history.gif", "log.csv", "grids/epoch_0000.png", "grids/epoch_0004.png"} <= set(files[0])
-    logs = [[{k: v for k, v in row.items() if k != "seconds"} for row in table(f / "log.csv")] for f in (whole, parts)]
+    assert {"history.gif", "log.csv", "grids/epoch_0000.png", "grids/epoch_0004.png"} <= set(
+        files[0]
+    )
+    logs = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in table(f / "log.csv")]
+        for f in (whole, parts)
+    ]
     assert logs[0] == logs[1] and [row["epoch"] for row in logs[0]] == ["1", "2", "3", "4"]
     for name in ("history.gif", "grids/epoch_0004.png"):
         assert (whole / name).read_bytes() == (parts / name).read_bytes()
-    for letter in ("G", "D", "resume"):  # bit for bit; only the names of layers differ, which Keras numbers as it goes
+    for letter in (
+        "G",
+        "D",
+        "resume",
+    ):  # bit for bit; only the names of layers differ, which Keras numbers as it goes
         one, other = (stored(checkpoints.latest(f / "checkpoints", letter)) for f in (whole, parts))
         assert one and one == other
 
@@ -110,7 +130,11 @@ def test_a_run_and_its_resume_leave_what_one_run_leaves(tmp_path):
 def test_scores_reach_the_log_the_history_and_the_best(tmp_path):
     values = iter([3.0, 1.0, 2.0])
     history = fit(dots(), of_run(tmp_path, lambda model: {"distance": next(values)}), epochs=5)
-    assert history.history["distance"] == [3.0, 1.0, 2.0]  # epochs 2, 4, and 5 because it is the last
+    assert history.history["distance"] == [
+        3.0,
+        1.0,
+        2.0,
+    ]  # epochs 2, 4, and 5 because it is the last
     rows = table(tmp_path / "log.csv")
     assert [row["distance"] for row in rows] == ["", "3.0", "", "1.0", "2.0"]
     best = checkpoints.best(tmp_path / "checkpoints")
@@ -126,7 +150,9 @@ def test_the_best_epoch_is_saved_and_outlives_a_resume(tmp_path):
         fit(dots(), [callbacks.Scores(lambda model: {"score": next(values)}), saver], **arguments)
 
     run([1.0, 3.0, 2.0])
-    assert [p.name for p in sorted(tmp_path.glob("*_G_*"))] == [f"toy_dots_2_G_epoch_{n}.h5" for n in (2, 3)]
+    assert [p.name for p in sorted(tmp_path.glob("*_G_*"))] == [
+        f"toy_dots_2_G_epoch_{n}.h5" for n in (2, 3)
+    ]
     run([2.5], epochs=4, initial_epoch=3)
     assert checkpoints.best(tmp_path)["epoch"] == 2
     run([0.5], epochs=2, initial_epoch=1)  # epoch 2 is made anew: its old score is void
@@ -135,20 +161,28 @@ def test_the_best_epoch_is_saved_and_outlives_a_resume(tmp_path):
 
 def test_every_epoch_can_be_resumed_and_few_stay(tmp_path):
     fit(dots(), [callbacks.Checkpoint(tmp_path, **NAME, every=3)], epochs=7)
-    epochs = {letter: checkpoints.epochs(tmp_path, letter, **NAME) for letter in ("G", "D", "resume")}
+    epochs = {
+        letter: checkpoints.epochs(tmp_path, letter, **NAME) for letter in ("G", "D", "resume")
+    }
     assert epochs == {"G": {3, 6, 7}, "D": {3, 6, 7}, "resume": {6, 7}}
     assert checkpoints.resume(tmp_path, dots()) == 7
 
 
 def test_a_monitor_that_never_came_is_said(tmp_path):
-    with pytest.warns(UserWarning, match="the logs never had 'typo'; they have discriminator_loss, generator_loss"):
+    with pytest.warns(
+        UserWarning, match="the logs never had 'typo'; they have discriminator_loss, generator_loss"
+    ):
         fit(dots(), [callbacks.Checkpoint(tmp_path, **NAME, monitor="typo")], epochs=1)
 
 
 @pytest.mark.backend
 def test_guard_stops_and_the_broken_epoch_is_not_saved(tmp_path):
-    with pytest.raises(callbacks.NonFiniteLoss, match="generator_loss is nan .*toy_dots_2_resume_epoch_2.h5"):
-        fit(dots(break_at=5), of_run(tmp_path), epochs=9)  # two updates an epoch: the fifth is in epoch 3
+    with pytest.raises(
+        callbacks.NonFiniteLossError, match="generator_loss is nan .*toy_dots_2_resume_epoch_2.h5"
+    ):
+        fit(
+            dots(break_at=5), of_run(tmp_path), epochs=9
+        )  # two updates an epoch: the fifth is in epoch 3
     assert sorted(p.name for p in (tmp_path / "checkpoints").glob("*_epoch_3.h5")) == []
     assert checkpoints.resume(tmp_path / "checkpoints", dots()) == 2
     assert len(table(tmp_path / "log.csv")) == 2
@@ -161,23 +195,34 @@ def test_weights_that_an_epochs_last_batch_broke_are_not_saved(tmp_path):
             bias = self.model.generator.layers[-1].bias
             bias.assign(bias * float("nan"))
 
-    with pytest.raises(callbacks.NonFiniteLoss, match="stops: 1 of 4 trainable variables are not finite after epoch 1"):
+    with pytest.raises(
+        callbacks.NonFiniteLossError,
+        match="stops: 1 of 4 trainable variables are not finite after epoch 1",
+    ):
         fit(dots(), [Breaks(), *of_run(tmp_path)])
     assert not list(tmp_path.glob("checkpoints/*.h5"))
 
 
 def test_guard_without_a_checkpoint(tmp_path):
     for folder in (None, tmp_path):
-        with pytest.raises(callbacks.NonFiniteLoss, match="last good checkpoint: none"):
+        with pytest.raises(callbacks.NonFiniteLossError, match="last good checkpoint: none"):
             fit(dots(break_at=0), [callbacks.NonFiniteGuard(folder)])
 
 
 def test_learning_rate_of_one_player():
     model = dots()
-    history = fit(model, [callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate * 0.5)]).history
-    np.testing.assert_allclose(history["generator_learning_rate"], [0.005, 0.0025, 0.00125], rtol=1e-6)
-    assert float(ops.convert_to_numpy(model.optimizer["discriminator"].learning_rate)) == pytest.approx(0.01)
-    with pytest.raises(ValueError, match="player must be one of generator, discriminator; received 'critic'"):
+    history = fit(
+        model, [callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate * 0.5)]
+    ).history
+    np.testing.assert_allclose(
+        history["generator_learning_rate"], [0.005, 0.0025, 0.00125], rtol=1e-6
+    )
+    assert float(
+        ops.convert_to_numpy(model.optimizer["discriminator"].learning_rate)
+    ) == pytest.approx(0.01)
+    with pytest.raises(
+        ValueError, match="player must be one of generator, discriminator; received 'critic'"
+    ):
         fit(model, [callbacks.LearningRateScheduler("critic", lambda epoch, rate: rate)])
     with pytest.raises(ValueError, match="finite and at least 0; received -1.0 for epoch 0"):
         fit(model, [callbacks.LearningRateScheduler("generator", lambda epoch, rate: -1)])
@@ -189,12 +234,23 @@ def test_bad_arguments(tmp_path):
     before = [np.array(w) for w in model.generator.get_weights()]
     with pytest.raises(checkpoints.CheckpointError, match="output folder must be writable"):
         fit(model, [callbacks.Checkpoint(tmp_path / "file" / "run", **NAME)])
-    assert all(np.array_equal(a, b) for a, b in zip(before, model.generator.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(before, model.generator.get_weights(), strict=True)
+    )
     for make, words in [
-        (lambda: callbacks.SampleGrid(tmp_path, 6), "draw must be a function of the model.*received 6"),
+        (
+            lambda: callbacks.SampleGrid(tmp_path, 6),
+            "sample must be a function of the model.*received 6",
+        ),
         (lambda: callbacks.Scores(len, every=0), "every must be at least 1"),
-        (lambda: callbacks.Checkpoint(tmp_path, **NAME, mode="best"), "mode must be 'min' or 'max'; received 'best'"),
-        (lambda: callbacks.Checkpoint(tmp_path, run="a/b", dataset="c", size=2), "run and dataset must be of letters"),
+        (
+            lambda: callbacks.Checkpoint(tmp_path, **NAME, mode="best"),
+            "mode must be 'min' or 'max'; received 'best'",
+        ),
+        (
+            lambda: callbacks.Checkpoint(tmp_path, run="a/b", dataset="c", size=2),
+            "run and dataset must be of letters",
+        ),
     ]:
         with pytest.raises(ValueError, match=words):
             make()

@@ -1,4 +1,4 @@
-"""What a model trains on is checked on every path into it, by one rule, on every backend."""
+"""Training data are checked by the same rules on every path into a model and every backend."""
 
 import keras
 import numpy as np
@@ -25,7 +25,9 @@ class Tells(AdversarialModel):
         self.smallest, self.classes, self.built = smallest, 3, True
 
     def data_spec(self):
-        return DataSpec((Images((4, 4, 1)), Labels(3)), smallest=self.smallest, reason="it compares them")
+        return DataSpec(
+            (Images((4, 4, 1)), Labels(3)), smallest=self.smallest, reason="it compares them"
+        )
 
     def _loss(self, images, labels):
         return ops.mean(ops.square(self.critic(images) - ops.one_hot(labels, 3)))
@@ -74,7 +76,9 @@ def model(**arguments):
 PATHS = {
     "fit": lambda m, x, y: m.fit(x, y, batch_size=4, verbose=0),
     "PyDataset": lambda m, x, y: m.fit(Rows(x, y), verbose=0),
-    "generator": lambda m, x, y: m.fit(generator(x, y), verbose=0, steps_per_epoch=2, shuffle=False),
+    "generator": lambda m, x, y: m.fit(
+        generator(x, y), verbose=0, steps_per_epoch=2, shuffle=False
+    ),
     "tf.data": lambda m, x, y: m.fit(tf_data(x, y), verbose=0, shuffle=False),
     "torch": lambda m, x, y: m.fit(loader(x, y), verbose=0, shuffle=False),
     "validation": lambda m, x, y: m.fit(IMAGES, LABELS, validation_data=(x, y), verbose=0),
@@ -87,19 +91,35 @@ PATHS = {
 LATER = LABELS.copy()
 LATER[6] = 3  # in the second batch only
 WRONG = {
-    "column": (IMAGES, LABELS[:, None], r"labels must be a list of integers; received int64 \[(None|\d), 1\]"),
+    "column": (
+        IMAGES,
+        LABELS[:, None],
+        r"labels must be a list of integers; received int64 \[(None|\d), 1\]",
+    ),
     "range": (IMAGES, LATER, r"labels must be in 0\.\.2; received labels from \d to 3"),
     "negative": (IMAGES, LABELS - 1, r"labels must be in 0\.\.2; received labels from -1"),
-    "floats": (IMAGES, LABELS.astype("float32"), "labels must be a list of integers; received float32"),
+    "floats": (
+        IMAGES,
+        LABELS.astype("float32"),
+        "labels must be a list of integers; received float32",
+    ),
     "bytes": (IMAGES * 127 + 127, LABELS, r"images must be finite and in \[-1, 1\]"),
-    "uint8": ((IMAGES * 127 + 127).astype("uint8"), LABELS, "images must be a float array .*received uint8"),
+    "uint8": (
+        (IMAGES * 127 + 127).astype("uint8"),
+        LABELS,
+        "images must be a float array .*received uint8",
+    ),
     "first": (IMAGES.transpose(0, 3, 1, 2), LABELS, r"images must be \[N, 4, 4, 1\]; received"),
-    "NaN": (np.where(IMAGES == IMAGES[0, 0, 0, 0], np.nan, IMAGES).astype("float32"), LABELS, "images must be finite"),
+    "NaN": (
+        np.where(IMAGES == IMAGES[0, 0, 0, 0], np.nan, IMAGES).astype("float32"),
+        LABELS,
+        "images must be finite",
+    ),
 }
 
 
 @pytest.mark.parametrize("path", list(PATHS))
-def test_every_path_refuses_in_one_line_and_leaves_the_weights(path):
+def test_every_path_rejects_invalid_data_and_keeps_the_weights(path):
     one = model()
     before = one.get_weights()
     for x, y, message in WRONG.values():
@@ -113,35 +133,43 @@ def test_every_path_refuses_in_one_line_and_leaves_the_weights(path):
 
 
 @pytest.mark.parametrize("path", list(PATHS))
-def test_every_path_takes_what_keras_users_give(path):
+def test_every_path_accepts_valid_data(path):
     results = []
     for dtype, kind in (("float32", "int32"), ("float64", "int64")):
         one = model()
         PATHS[path](one, IMAGES.astype(dtype), LABELS.astype(kind))
         results.append(one.get_weights())
-    if path not in ("fit", "validation", "validation set"):  # those shuffle
+    if path not in ("fit", "validation", "validation set"):  # These shuffle.
         for a, b in zip(*results, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_parts_and_weights_are_named():
     one = model()
-    with pytest.raises(ValueError, match=r"data must be \(images, labels\), without sample weights; received 3 parts"):
+    with pytest.raises(
+        ValueError,
+        match=r"data must be \(images, labels\), without sample weights; received 3 parts",
+    ):
         one.fit(((IMAGES, LABELS, LABELS) for _ in range(2)), verbose=0, shuffle=False)
     with pytest.raises(ValueError, match="labels must be one an image, 8; received None"):
         one.fit(IMAGES, verbose=0)
     with pytest.raises(ValueError, match="labels must be one an image, 8; received 5"):
         one.evaluate(IMAGES, LABELS[:5], verbose=0)
     for call, name, value in (
-        (one.fit, "class_weight", {0: 2.0}), (one.fit, "sample_weight", np.ones(8)),
-        (one.evaluate, "sample_weight", np.ones(8)), (one.train_on_batch, "class_weight", {0: 2.0}),
-        (one.train_on_batch, "sample_weight", np.ones(8)), (one.test_on_batch, "sample_weight", np.ones(8)),
-    ):  # fmt: skip
-        with pytest.raises(ValueError, match=f"of a Tells takes no weights of its data; received {name}"):
+        (one.fit, "class_weight", {0: 2.0}),
+        (one.fit, "sample_weight", np.ones(8)),
+        (one.evaluate, "sample_weight", np.ones(8)),
+        (one.train_on_batch, "class_weight", {0: 2.0}),
+        (one.train_on_batch, "sample_weight", np.ones(8)),
+        (one.test_on_batch, "sample_weight", np.ones(8)),
+    ):
+        with pytest.raises(
+            ValueError, match=f"of a Tells takes no weights of its data; received {name}"
+        ):
             call(IMAGES, LABELS, **{name: value})
 
 
-def test_a_batch_too_small_is_refused_before_training():
+def test_too_small_batches_are_rejected_before_training():
     one = model(smallest=2)
     before = one.get_weights()
     message = r"batch_size must be at least 2 .*\(it compares them\)"
@@ -156,21 +184,30 @@ def test_a_batch_too_small_is_refused_before_training():
             call()
     for a, b in zip(before, one.get_weights(), strict=True):
         assert a.shape == b.shape
-    one.evaluate(IMAGES[:5], LABELS[:5], batch_size=4, verbose=0)  # no gradient, no rule
+    one.evaluate(
+        IMAGES[:5], LABELS[:5], batch_size=4, verbose=0
+    )  # The rule applies to training only.
 
 
 def test_numbers_and_ignored_parts():
-    spec = DataSpec((Images((4, 4, 1)), Numbers((2,), "labels", integer=True, least=-1, most=(2, 5)), Ignored("rest")),
-                    optional=1)  # fmt: skip
+    spec = DataSpec(
+        (
+            Images((4, 4, 1)),
+            Numbers((2,), "labels", integer=True, minimum=-1, maximum=(2, 5)),
+            Ignored("rest"),
+        ),
+        optional=1,
+    )
     good = np.array([[0, 5], [2, -1]])
     images, numbers = spec.check((IMAGES[:2], good))
     assert images.dtype == "float32" and numbers.dtype == "int32"
     spec.check((IMAGES[:2], good, np.array(["a", "b"])))
     for bad, message in (
-        (good + 1, r"labels must be in -1\.\.5"), (good * 1.0, r"labels must be int \[N, 2\]; received float64"),
+        (good + 1, r"labels must be in -1\.\.5"),
+        (good * 1.0, r"labels must be int \[N, 2\]; received float64"),
         (good[:, :1], r"labels must be int \[N, 2\]; received int64 \[2, 1\]"),
         (good[:1], "labels must be one an image, 2; received 1"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=message):
             spec.check((IMAGES[:2], bad))
     vectors = DataSpec((Numbers((3,), "embeddings"),))

@@ -1,4 +1,4 @@
-"""A step on several TensorFlow devices is the step of one device on the same global batch."""
+"""A step on several TensorFlow devices equals the step of one device on the same batch."""
 
 import os
 import subprocess
@@ -23,7 +23,8 @@ class Fits(AdversarialModel):
 
     def __init__(self):
         super().__init__()
-        self.critic = keras.Sequential([keras.Input((3,)), layers.Dense(2, "tanh"), layers.Dense(1)])
+        critic = [keras.Input((3,)), layers.Dense(2, "tanh"), layers.Dense(1)]
+        self.critic = keras.Sequential(critic)
         self.built = True
 
     def train_step(self, data):
@@ -50,10 +51,15 @@ print("equal")
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of tf.distribute")
-def test_two_replicas_move_as_one_device():
+def test_two_replicas_equal_one_device():
     root = str(Path(__file__).resolve().parent.parent)
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": root}
     done = subprocess.run(
-        [sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", STEPS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0 and "equal" in done.stdout, done.stderr[-2000:]

@@ -1,12 +1,13 @@
-"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures drawn in inference mode."""
+"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures generated in inference mode."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import callbacks, checkpoints
-from kerasgan.metrics.features import extract
+from kerasgan import callbacks
+from kerasgan.io import checkpoints
+from kerasgan.metrics.features.extract import extract
 from kerasgan.metrics.frechet import statistics
 from kerasgan.metrics.scores import scores
 from kerasgan.training import AdversarialModel
@@ -24,11 +25,18 @@ class Dots(AdversarialModel):
         super().__init__()
         layers = keras.layers
         self.generator = keras.Sequential(
-            [keras.Input((3,)), layers.Dense(12), layers.BatchNormalization(), layers.Reshape((2, 2, 3))]
+            [
+                keras.Input((3,)),
+                layers.Dense(12),
+                layers.BatchNormalization(),
+                layers.Reshape((2, 2, 3)),
+            ]
         )
 
     def train_step(self, data):
-        loss = self.minimize("generator", lambda: -ops.mean(ops.tanh(self.generator(data, training=True))))
+        loss = self.minimize(
+            "generator", lambda: -ops.mean(ops.tanh(self.generator(data, training=True)))
+        )
         return self.report(generator_loss=loss)
 
     def checkpoint_networks(self):
@@ -50,7 +58,9 @@ def extractor(images):
 def fit(used, epochs=4):
     model = Dots()
     model.compile(generator=keras.optimizers.Adam(0.1))
-    return model, model.fit(LATENTS, batch_size=10, epochs=epochs, shuffle=False, verbose=0, callbacks=used).history
+    return model, model.fit(
+        LATENTS, batch_size=10, epochs=epochs, shuffle=False, verbose=0, callbacks=used
+    ).history
 
 
 @pytest.mark.backend
@@ -63,13 +73,19 @@ def test_scores_are_in_the_logs_and_name_the_best_epoch(tmp_path):
 
     latents = LATENTS, np.arange(30)  # noise and what goes with it
     drawing = lambda model, parts: draw(False)(model, parts[0])  # noqa: E731
-    evaluate = callbacks.Evaluate(drawing, latents, watched, REAL, ("fid", "prdc"), every=2, batch_size=8)
-    saved = callbacks.Checkpoint(tmp_path, run="toy", dataset="dots", size=2, monitor="frechet_distance")
+    evaluate = callbacks.Evaluate(
+        drawing, latents, watched, REAL, ("fid", "prdc"), every=2, batch_size=8
+    )
+    saved = callbacks.Checkpoint(
+        tmp_path, run="toy", dataset="dots", size=2, monitor="frechet_distance"
+    )
     model, history = fit([evaluate, saved])
     assert len(history["frechet_distance"]) == len(history["coverage"]) == 2
     assert sum(seen) == 25 + 2 * 30  # the reference once
     drawn = draw(False)(model, LATENTS)
-    expected = scores(extract(drawn, extractor, progress=False), extract(REAL, extractor, progress=False), ["fid"])
+    expected = scores(
+        extract(drawn, extractor, progress=False), extract(REAL, extractor, progress=False), ["fid"]
+    )
     assert history["frechet_distance"][-1] == pytest.approx(expected["frechet_distance"], rel=1e-3)
     assert evaluate.protocol["samples"]["count"] == 30
     best = checkpoints.best(tmp_path)
@@ -82,13 +98,13 @@ def test_training_mode_is_an_error(batch_size):
         parts = (latents[i : i + batch_size] for i in range(0, len(latents), batch_size))
         return np.concatenate([draw(True)(model, part) for part in parts])
 
-    with pytest.raises(ValueError, match=r"drawn in inference mode \(training=False\)"):
+    with pytest.raises(ValueError, match=r"generated in inference mode \(training=False\)"):
         fit([callbacks.Evaluate(in_batches, LATENTS, extractor, REAL)], epochs=1)
 
 
 def test_a_model_that_samples_by_its_batch_says_so():
     class InBlocks(Dots):
-        def protocol(self):
+        def sampling_protocol(self):
             return {"statistics": "batch of 30 chains"}
 
     def score(training):
@@ -105,17 +121,20 @@ def test_chance_in_drawing_is_an_error():
     def by_chance(model, latents):
         return np.random.randint(0, 256, (len(latents), 2, 2, 3), "uint8")
 
-    with pytest.raises(ValueError, match="drawn in inference mode"):
+    with pytest.raises(ValueError, match="generated in inference mode"):
         fit([callbacks.Evaluate(by_chance, LATENTS, extractor, REAL)], epochs=1)
 
 
 def test_what_cannot_be_scored_is_told_before_training():
     for arguments, words in [
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
-        ((REAL, ("kid",)), "subset_size of kid must be from 2 to 30"),
+        ((REAL, ("kid",)), "subset_size of kid must be between 2 and the smaller number of images, 30"),
         ((REAL.astype("float32"), ("fid",)), "images must be uint8"),
-        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 images on either side; received 4"),
-        ((statistics(np.eye(9, 3)), ("prdc", "fid")), "prdc needs the reference's images; received statistics"),
+        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 samples and reference images; received 4"),
+        (
+            (statistics(np.eye(9, 3)), ("prdc", "fid")),
+            "prdc needs the features of the reference images; received statistics",
+        ),
         ((statistics(np.eye(9, 3), {"network": "another"}), ("fid",)), "of one protocol"),
     ]:
         model = Dots()
@@ -124,5 +143,7 @@ def test_what_cannot_be_scored_is_told_before_training():
         with pytest.raises(ValueError, match=words):
             model.fit(LATENTS, verbose=0, callbacks=[evaluate])
         assert int(model.optimizer.iterations) == 0
-    with pytest.raises(ValueError, match="latents must be at least 2, as many in each part; received \\[2, 30\\]"):
+    with pytest.raises(
+        ValueError, match="latents must be at least 2, as many in each part; received \\[2, 30\\]"
+    ):
         callbacks.Evaluate(draw(False), (LATENTS, np.zeros(2)), extractor)

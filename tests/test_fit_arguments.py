@@ -1,4 +1,4 @@
-"""What users hand to `fit` beside data: callbacks that watch a report, frozen players, a batch of one, an error."""
+"""Arguments of `fit` besides data: callbacks that monitor a report, frozen players, failures."""
 
 import keras
 import numpy as np
@@ -19,7 +19,9 @@ class Pair(AdversarialModel):
 
     def __init__(self):
         super().__init__()
-        self.generator = keras.Sequential([keras.Input((3,)), layers.Dense(3), BatchNormalization(), layers.Dense(3)])
+        self.generator = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(3), BatchNormalization(), layers.Dense(3)]
+        )
         self.discriminator = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
         self.built = True
 
@@ -27,13 +29,22 @@ class Pair(AdversarialModel):
         return DataSpec((Numbers((3,), "rows"),))
 
     def train_step(self, data):
-        fake, pull = self.trace("generator", lambda: self.generator(data, training=True))
-        d_loss = self.minimize("discriminator", lambda: ops.mean(ops.square(self.discriminator(fake))))
-        (sums,) = self.minimize_sum("discriminator", [lambda: ops.mean(self.discriminator(data) ** 2)])
+        fake, pull = self.vjp("generator", lambda: self.generator(data, training=True))
+        d_loss = self.minimize(
+            "discriminator", lambda: ops.mean(ops.square(self.discriminator(fake)))
+        )
+        (sums,) = self.minimize_sum(
+            "discriminator", [lambda: ops.mean(self.discriminator(data) ** 2)]
+        )
         score = lambda x: ops.mean(ops.square(self.discriminator(x) - 1.0))  # noqa: E731
         g_loss, gradient = self.value_and_input_gradient(score, fake, "generator")
         self.apply_gradients("generator", pull(gradient))
-        return self.report(generator_loss=g_loss, discriminator_loss=d_loss + sums, elbo=-g_loss, fake_accuracy=d_loss)
+        return self.report(
+            generator_loss=g_loss,
+            discriminator_loss=d_loss + sums,
+            elbo=-g_loss,
+            fake_accuracy=d_loss,
+        )
 
 
 def pair(frozen=()):
@@ -46,33 +57,43 @@ def pair(frozen=()):
 
 
 @pytest.mark.parametrize("frozen", ["generator", "discriminator"])
-def test_a_frozen_player_lets_the_other_train(frozen):
+def test_the_other_player_trains_if_one_is_frozen(frozen):
     model = pair([frozen])
     other = "discriminator" if frozen == "generator" else "generator"
     before = {player: getattr(model, player).get_weights()[0] for player in model.players}
-    history = model.fit(DATA, batch_size=4, verbose=0).history  # the last batch is one image
+    history = model.fit(DATA, batch_size=4, verbose=0).history  # The last batch has one image.
     assert np.isfinite(list(history.values())).all()
     assert np.array_equal(before[frozen], getattr(model, frozen).get_weights()[0])
     assert not np.array_equal(before[other], getattr(model, other).get_weights()[0])
 
 
-def test_callbacks_know_which_way_is_better(tmp_path):
+def test_callbacks_know_whether_a_report_should_rise(tmp_path):
     model = pair()
-    pairs = [("generator_loss", "min"), ("val_discriminator_loss", "min"), ("elbo", "max"), ("fake_accuracy", "max")]
+    pairs = [
+        ("generator_loss", "min"),
+        ("val_discriminator_loss", "min"),
+        ("elbo", "max"),
+        ("fake_accuracy", "max"),
+    ]
     callbacks = [keras.callbacks.EarlyStopping(name) for name, _ in pairs]
-    callbacks.append(keras.callbacks.ModelCheckpoint(tmp_path / "a.weights.h5", "elbo", save_best_only=True,
-                                                     save_weights_only=True))  # fmt: skip
-    callbacks.append(keras.callbacks.EarlyStopping("elbo", mode="min"))  # what a user says stays
+    callbacks.append(
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "a.weights.h5", "elbo", save_best_only=True, save_weights_only=True
+        )
+    )
+    callbacks.append(keras.callbacks.EarlyStopping("elbo", mode="min"))  # An explicit mode is kept.
     model._tell_directions(callbacks)
     assert [callback.mode for callback in callbacks] == [mode for _, mode in pairs] + ["max", "min"]
     stopper = keras.callbacks.EarlyStopping("generator_loss", patience=1)
-    history = model.fit(DATA, batch_size=5, epochs=4, verbose=0, callbacks=[stopper, callbacks[-2]]).history
+    history = model.fit(
+        DATA, batch_size=5, epochs=4, verbose=0, callbacks=[stopper, callbacks[-2]]
+    ).history
     losses = history["generator_loss"]
     assert losses[1] < losses[0] and len(losses) == 4 and (tmp_path / "a.weights.h5").exists()
     assert [model.direction(name) for name in ("val_elbo", "fid")] == ["max", None]
 
 
-def test_a_failing_first_batch_leaves_the_weights():
+def test_a_failing_first_batch_keeps_the_weights():
     class Breaks(Pair):
         def train_step(self, data):
             raise RuntimeError("broken")

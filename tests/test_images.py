@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan.images import captioned_sheet, check_images, from_uint8, grid, png_data_uri, save_gif, save_png, to_uint8
+from kerasgan.images import (
+    captioned_sheet,
+    check_images,
+    from_uint8,
+    grid,
+    png_data_uri,
+    save_gif,
+    save_png,
+    to_uint8,
+)
 
 LEVELS = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
 
@@ -17,14 +26,19 @@ def test_all_256_levels_survive_the_way_there_and_back():
 
 
 def test_to_uint8_rounds_to_the_nearest_level():
-    values = np.array([-1, -1 + 0.9 / 255, -1 + 1.1 / 255, 0.9999, 1], "float32").reshape(1, 1, 5, 1)
+    values = np.array([-1, -1 + 0.9 / 255, -1 + 1.1 / 255, 0.9999, 1], "float32").reshape(
+        1, 1, 5, 1
+    )
     assert to_uint8(values).ravel().tolist() == [0, 0, 1, 255, 255]
 
 
 @pytest.mark.parametrize(
     "images, message",
     [
-        (np.zeros((2, 4, 4), "float32"), r"float array \[N, H, W, C\]; received float32 \[2, 4, 4\]"),
+        (
+            np.zeros((2, 4, 4), "float32"),
+            r"float array \[N, H, W, C\]; received float32 \[2, 4, 4\]",
+        ),
         (np.zeros((0, 4, 4, 1), "float32"), r"received float32 \[0, 4, 4, 1\]"),
         (np.zeros((2, 4, 4, 1), "uint8"), "received uint8"),
         (np.full((2, 4, 4, 1), 255.0), "received values from 255 to 255"),
@@ -75,7 +89,9 @@ def test_gif_holds_every_frame_and_its_time(tmp_path):
 
 def test_captioned_sheet_lays_each_caption_beside_its_pictures():
     shades = np.array([10, 20, 30], "uint8")
-    pictures = {size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 24)}
+    pictures = {
+        size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 24)
+    }
     sheet = captioned_sheet(["one", "two", "three"], pictures, columns=2, text_width=50)
     width = 50 + 8 + 24 + 2 * 6
     assert sheet.shape == (2 * 30, 2 * width, 3) and sheet.dtype == np.uint8
@@ -86,7 +102,9 @@ def test_captioned_sheet_lays_each_caption_beside_its_pictures():
         assert (cell[:, :50] < 128).any()  # the caption
     assert (sheet[30:, width:] == 255).all()
     long = captioned_sheet(["a caption of four lines"] * 3, pictures, text_width=50)
-    assert long.shape[0] > 3 * 60 and (long[:2] == 255).all()  # lines of one caption do not reach the next
+    assert (
+        long.shape[0] > 3 * 60 and (long[:2] == 255).all()
+    )  # lines of one caption do not reach the next
 
 
 def test_files_refuse_what_they_cannot_hold(tmp_path):

@@ -10,20 +10,31 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = sorted(path for folder in ("kerasgan", "zoo", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    path for folder in ("kerasgan", "zoo", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
 
 # Imports go downwards or stay on their level.
 LEVELS = [
-    {"zoo", "benchmarks"}, {"callbacks"}, {"models", "text"}, {"training", "layers", "losses"}, {"ops"}, {"backend"},
+    {"zoo", "benchmarks"},
+    {"callbacks"},
+    {"models", "encoders"},
+    {"training", "ema", "layers", "losses"},
+    {"ops"},
+    {"backend"},
 ]
-MODEL_FREE = {"data", "metrics", "images", "pages", "checkpoints", "io"}
+MODEL_FREE = {"datasets", "metrics", "io", "report", "images"}
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
 # Built on TensorFlow: they may be imported where TensorFlow may be.
 ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
 # folder -> frameworks it may import inside the function that needs them.
-INSIDE_FUNCTIONS = {"kerasgan/data": {"tensorflow"} | ON_TENSORFLOW, "kerasgan/metrics": {"tensorflow"}}
+INSIDE_FUNCTIONS = {
+    "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
+    "kerasgan/metrics": {"tensorflow"},
+    "zoo": {"keras_cv"},
+}
 # folder -> frameworks it may import anywhere.
-ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/peers": {"torch"}}
+ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
 # Take free keywords and raise on a name they do not know; `**` handed on to a constructor or `compile` needs no entry.
 FREE_KEYWORDS = {
@@ -58,12 +69,18 @@ def imports(path):
         if isinstance(node, ast.Import):
             found.extend((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            above = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             source = ".".join(above + ([node.module] if node.module else []))
             # `from kerasgan import images` imports kerasgan.images.
             found.extend((f"{source}.{alias.name}", inside) for alias in node.names)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            called = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
             if called in ("import_module", "__import__"):
                 found.append((str(node.args[0].value), inside))
         for child in ast.iter_child_nodes(node):
@@ -77,9 +94,13 @@ def wrong_directions(path):
     level = {piece: depth for depth, pieces in enumerate(LEVELS) for piece in pieces}
     here = part(module_of(path))
     for module, _ in imports(path):
-        there = part(module) if module.partition(".")[0] in ("kerasgan", "zoo", "benchmarks") else None
+        there = (
+            part(module) if module.partition(".")[0] in ("kerasgan", "zoo", "benchmarks") else None
+        )
         above = there in level and (
-            level[there] < level[here] if here in level else here in MODEL_FREE and level[there] <= level["models"]
+            level[there] < level[here]
+            if here in level
+            else here in MODEL_FREE and level[there] <= level["models"]
         )
         if above:
             yield f"{name(path)} imports {module}"
@@ -87,7 +108,9 @@ def wrong_directions(path):
 
 def wrong_frameworks(path):
     def allowed(table):
-        return set().union(*(names for folder, names in table.items() if name(path).startswith(folder + "/")))
+        return set().union(
+            *(names for folder, names in table.items() if name(path).startswith(folder + "/"))
+        )
 
     for module, inside in imports(path):
         top = module.partition(".")[0]
@@ -105,7 +128,9 @@ def swallowed_keywords(path):
         free = node.args.kwarg.arg
         handed_on = any(
             keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == free
-            for call in ast.walk(node) if isinstance(call, ast.Call) for keyword in call.keywords
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+            for keyword in call.keywords
         )
         if not private and not handed_on and f"{name(path)}:{node.name}" not in FREE_KEYWORDS:
             yield f"{name(path)}:{node.lineno} {node.name}(**{free})"
@@ -113,42 +138,77 @@ def swallowed_keywords(path):
 
 # Writes only what grows, or inside a folder that is renamed when it is whole.
 WRITERS = {
-    "kerasgan/io/files.py", "kerasgan/io/locks.py", "kerasgan/metrics/features.py", "benchmarks/claims/runner.py",
-    "kerasgan/io/hdf5.py", "kerasgan/io/keras_files.py",  # in memory, and a copy that is deleted after loading
+    "kerasgan/io/files.py",
+    "kerasgan/io/locks.py",
+    "kerasgan/metrics/features/extract.py",
+    "benchmarks/reproduction/claims/runner.py",
+    "kerasgan/io/hdf5.py",
+    "kerasgan/io/keras_files.py",  # in memory, and a copy that is deleted after loading
 }
-WRITING = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "copy2", "copyfile", "copytree"}
+WRITING = {
+    "write_text",
+    "write_bytes",
+    "savez",
+    "savez_compressed",
+    "savetxt",
+    "copy2",
+    "copyfile",
+    "copytree",
+}
 
 
 def unsafe_writes(path):
     """Files that are written in another way than by `kerasgan.io.files`, whole or not at all."""
-    if name(path) in WRITERS or name(path).startswith("benchmarks/peers"):
+    if name(path) in WRITERS or name(path).startswith("benchmarks/speed/baselines"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        texts = [a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant)]
+        called = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        texts = [
+            a.value
+            for a in [*node.args, *(k.value for k in node.keywords)]
+            if isinstance(a, ast.Constant)
+        ]
         texts = [text for text in texts if isinstance(text, str)]
-        opens = called in ("open", "File") and any(re.fullmatch(r"[rwxab+t]*[wxa+][rwxab+t]*", text) for text in texts)
-        image = called == "save" and {"PNG", "GIF", "JPEG"} & set(texts) and "BytesIO" not in path.read_text()
+        opens = called in ("open", "File") and any(
+            re.fullmatch(r"[rwxab+t]*[wxa+][rwxab+t]*", text) for text in texts
+        )
+        image = (
+            called == "save"
+            and {"PNG", "GIF", "JPEG"} & set(texts)
+            and "BytesIO" not in path.read_text()
+        )
         if called in WRITING or opens or image:
             yield f"{name(path)}:{node.lineno} {called}"
 
 
 def own_readers_of_images(path):
-    """Folders searched and images opened past `kerasgan.data.image_files`, or without the formats that may be."""
+    """Folders searched and images opened past `kerasgan.datasets.image_files`, or without the formats that may be."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if name(path) == "kerasgan/data/image_files.py" or not isinstance(node, ast.Call):
+        if name(path) == "kerasgan/datasets/image_files.py" or not isinstance(node, ast.Call):
             continue
         called, given = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
         opens = called in ("Image.open", "PIL.Image.open") and "formats" not in given
-        searches = called.endswith((".rglob", "os.walk", "os.scandir", "load_img", "io.decode_image"))
-        replaces = called.endswith((".decode", ".read_text", "open")) and "replace" in ast.unparse(node)
-        if opens or searches or replaces and name(path).startswith("kerasgan/data/"):
+        searches = called.endswith(
+            (".rglob", "os.walk", "os.scandir", "load_img", "io.decode_image")
+        )
+        replaces = called.endswith((".decode", ".read_text", "open")) and "replace" in ast.unparse(
+            node
+        )
+        if opens or searches or replaces and name(path).startswith("kerasgan/datasets/"):
             yield f"{name(path)}:{node.lineno} {called}"
 
 
-RULES = [own_readers_of_images, wrong_directions, wrong_frameworks, swallowed_keywords, unsafe_writes]
+RULES = [
+    own_readers_of_images,
+    wrong_directions,
+    wrong_frameworks,
+    swallowed_keywords,
+    unsafe_writes,
+]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -162,18 +222,18 @@ def test_tree_keeps_the_rule(rule):
     [
         (wrong_directions, "kerasgan/ops/x.py", "from kerasgan.layers.norm import N"),
         (wrong_directions, "kerasgan/layers/x.py", "def f():\n    from ..models import mnist_gan"),
-        (wrong_directions, "kerasgan/data/x.py", "from kerasgan import models"),
-        (wrong_directions, "kerasgan/pages.py", "import kerasgan.callbacks"),
+        (wrong_directions, "kerasgan/datasets/x.py", "from kerasgan import models"),
+        (wrong_directions, "kerasgan/report.py", "import kerasgan.callbacks"),
         (wrong_directions, "kerasgan/models/x.py", "import zoo.recipe"),
         (wrong_frameworks, "kerasgan/layers/x.py", "def f():\n    import torch"),
-        (wrong_frameworks, "kerasgan/data/x.py", "import tensorflow_datasets as tfds"),
+        (wrong_frameworks, "kerasgan/datasets/x.py", "import tensorflow_datasets as tfds"),
         (wrong_frameworks, "kerasgan/metrics/x.py", "def f():\n    import jax.numpy"),
         (wrong_frameworks, "zoo/x.py", "import importlib\nimportlib.import_module('tensorflow')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    return options.get('a')"),
         (swallowed_keywords, "zoo/x.py", "def f(**options):\n    pass"),
         (own_readers_of_images, "zoo/x.py", "from PIL import Image\nImage.open('x')"),
         (own_readers_of_images, "zoo/x.py", "Path('x').rglob('*.png')"),
-        (own_readers_of_images, "kerasgan/data/x.py", "file.read_text('utf-8', 'replace')"),
+        (own_readers_of_images, "kerasgan/datasets/x.py", "file.read_text('utf-8', 'replace')"),
         (unsafe_writes, "zoo/x.py", "open(path, 'w')"),
         (unsafe_writes, "zoo/x.py", "h5py.File(path, mode='a')"),
         (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),
@@ -190,21 +250,33 @@ def test_rule_sees_a_breach(rule, file, source, tmp_path, monkeypatch):
 
 
 def test_no_grab_bag_modules():
-    assert [name(path) for path in FILES if GRAB_BAGS & set(path.relative_to(ROOT).with_suffix("").parts)] == []
+    assert [
+        name(path)
+        for path in FILES
+        if GRAB_BAGS & set(path.relative_to(ROOT).with_suffix("").parts)
+    ] == []
 
 
 def test_every_module_says_what_it_is():
     sources = {path: path.read_text() for path in FILES}
-    assert [name(path) for path, source in sources.items() if source and not ast.get_docstring(ast.parse(source))] == []
+    assert [
+        name(path)
+        for path, source in sources.items()
+        if source and not ast.get_docstring(ast.parse(source))
+    ] == []
 
 
 def test_no_two_test_files_share_a_name():
-    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))  # pytest imports them by that name alone
+    names = sorted(
+        path.name for path in (ROOT / "tests").rglob("test_*.py")
+    )  # pytest imports them by that name alone
     assert names == sorted(set(names))
 
 
 def test_readme_test_command_is_the_makefiles():
-    block = re.search(r"^<!-- test command -->\n+```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    block = re.search(
+        r"^<!-- test command -->\n+```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S
+    )
     assert block, "README.md gives the test command in a fenced block after <!-- test command -->"
     assert block[1].strip() == "make test"
     assert re.search(r"^test:", (ROOT / "Makefile").read_text(), re.M)
@@ -249,8 +321,11 @@ print("trained on", keras.backend.backend())
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_trains_from_arrays_where_tensorflow_is_not_installed(backend):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True, text=True,
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[-2] == f"trained on {backend}"

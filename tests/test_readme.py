@@ -38,12 +38,22 @@ def test_three_lines_draw_digits():
 
 
 def test_a_classifier_is_explained():
-    code = block("StylEx(classifier)").replace("StylEx(classifier)", "StylEx(classifier, capacity=1, latent_dim=4)")
+    code = block("StylEx(classifier)").replace(
+        "StylEx(classifier)", "StylEx(classifier, capacity=1, latent_dim=4)"
+    )
     layers, random = keras.layers, np.random.default_rng(0)
     classifier = keras.Sequential(
-        [keras.Input((8, 8, 1)), layers.Conv2D(3, 3, activation="relu"), layers.Flatten(), layers.Dense(2)]
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
     )
-    names = {"classifier": classifier, "images": random.uniform(-1, 1, (32, 8, 8, 1)).astype("float32")}
+    names = {
+        "classifier": classifier,
+        "images": random.uniform(-1, 1, (32, 8, 8, 1)).astype("float32"),
+    }
     exec(code.replace("epochs=100", "epochs=1, verbose=0"), names)
     assert names["attributes"].target == 1
 

@@ -1,4 +1,4 @@
-"""What holds for each model of the zoo as a whole: files, a new process, export, `summary`, `sample`'s arguments."""
+"""Properties of every model: files, loading in a new process, export, `summary`, `sample`."""
 
 import ast
 import json
@@ -13,12 +13,21 @@ import pytest
 from keras import layers
 
 from kerasgan import registration, schedules
+from kerasgan.encoders import char_cnn_rnn, robust_image_encoder
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
-from kerasgan.models import conditional_vae, coopnet, flow, hdgan, mnist_gan, stylegan2, stylex
+from kerasgan.models import (
+    conditional_gan,
+    conditional_vae,
+    coopnet,
+    hdgan,
+    mnist_gan,
+    real_nvp,
+    stylegan2,
+    stylex,
+)
 from kerasgan.ops.augment import translate
-from kerasgan.text import char_cnn_rnn, guide
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {"capacity": 1, "max_channels": 4, "latent_dim": 3, "depth": 2}
@@ -28,52 +37,70 @@ def rate():
     return schedules.FlatThenLinear(1e-2, 10)
 
 
-def mnist(**arguments):
+def conditional(**arguments):
     shape = {"width": 2, "size": 8, "classes": 3}
     networks = (
-        mnist_gan.build_conditional_generator(latent_dim=4, **shape),
-        mnist_gan.build_projection_discriminator(**shape),
+        conditional_gan.build_generator(latent_dim=4, **shape),
+        conditional_gan.build_discriminator(**shape),
     )
     losses = {
         "discriminator_loss": adversarial.NoisyLabels(seed=1),
         "generator_loss": adversarial.nonsaturating_generator_loss,
         "gradient_penalty": penalties.wgan_gp_penalty,
     }
-    arguments = {"penalty": 1.0, "augment": translate, "average": 0.9, "feature_matching": 0.0} | arguments
-    return mnist_gan.MnistGAN(*networks, classes=3, **losses | arguments)
+    arguments = {
+        "gradient_penalty_weight": 1.0,
+        "augment": translate,
+        "ema_decay": 0.9,
+        "feature_matching_weight": 0.0,
+    } | arguments
+    return conditional_gan.ConditionalGAN(*networks, classes=3, **losses | arguments)
 
 
-def noted():
+def training_notes():
     generator = mnist_gan.build_generator(latent_dim=4, width=2)
-    return mnist_gan.MnistGAN(generator, mnist_gan.build_discriminator(width=2, kernels=3, dims=2, as_noted=True),
-                              as_noted=True)  # fmt: skip
+    return mnist_gan.MnistGAN(
+        generator,
+        mnist_gan.build_discriminator(width=2, kernels=3, dims=2, reproduce_training_notes=True),
+        reproduce_training_notes=True,
+    )
 
 
 def birds():
     sizes, words = (64, 128), {"embedding_dim": 5}
     generator = hdgan.build_generator(sizes, 2, latent_dim=4, condition_dim=3, **words)
     judges = {size: hdgan.build_discriminator(size, 2, text_dim=3, **words) for size in sizes}
-    return hdgan.HDGAN(generator, judges, average=0.9, critic_steps=hdgan.NotedCriticSteps(5))
+    return hdgan.HDGAN(generator, judges, ema_decay=0.9, critic_steps=hdgan.ExtraCriticSteps(5))
 
 
 def style(conditions=0):
     generator = stylegan2.Generator(8, 1, conditions=conditions, **TINY)
     widths = {key: TINY[key] for key in ("capacity", "max_channels")}
-    return stylegan2.StyleGAN2(generator, stylegan2.build_discriminator(8, 1, conditions=conditions, **widths))
+    return stylegan2.StyleGAN2(
+        generator, stylegan2.build_discriminator(8, 1, conditions=conditions, **widths)
+    )
 
 
 def explainer(perceptual=None):
     convolve = Conv3x3(3, padding="same", activation="tanh")
     images = keras.Input((8, 8, 1))
-    classifier = keras.Model(images, layers.Dense(2)(layers.Flatten()(convolve(images))), name="eight")
-    return stylex.StylEx(classifier, perceptual=perceptual and ClassifierDistance(classifier), **TINY)
+    classifier = keras.Model(
+        images, layers.Dense(2)(layers.Flatten()(convolve(images))), name="eight"
+    )
+    return stylex.StylEx(
+        classifier, perceptual=perceptual and ClassifierDistance(classifier), **TINY
+    )
 
 
 def cooperative():
-    descriptor = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)], name="descriptor")
+    descriptor = keras.Sequential(
+        [keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)], name="descriptor"
+    )
     latents = keras.Input((3,))
     images = layers.Reshape((4, 4, 1))(layers.Dense(16, "tanh")(latents))
-    return coopnet.CoopNet(keras.Model(latents, images, name="generator"), descriptor, chains=4, steps=2)
+    return coopnet.CoopNet(
+        keras.Model(latents, images, name="generator"), descriptor, chains=4, steps=2
+    )
 
 
 def variational():
@@ -83,27 +110,37 @@ def variational():
     )
 
 
-def real_nvp():
-    return flow.RealNVP(flow.Couplings(4, scales=2, depth=4, width=4, classes=3))
+def coupling_flow():
+    return real_nvp.RealNVP(real_nvp.Couplings(4, scales=2, depth=4, width=4, classes=3))
 
 
 MODELS = {
-    "mnist": mnist, "noted": noted, "birds": birds, "style": style, "style_classes": lambda: style(2),
-    "explainer": explainer, "explainer_distance": lambda: explainer(True), "cooperative": cooperative,
-    "variational": variational, "flow": real_nvp,
-}  # fmt: skip
+    "conditional": conditional,
+    "training_notes": training_notes,
+    "birds": birds,
+    "style": style,
+    "style_classes": lambda: style(2),
+    "explainer": explainer,
+    "explainer_distance": lambda: explainer(True),
+    "cooperative": cooperative,
+    "variational": variational,
+    "flow": coupling_flow,
+}
 ENCODERS = {
     "joint": lambda: char_cnn_rnn.JointEmbedding(
-        char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4), char_cnn_rnn.build_image_encoder(16, 2, dim=4)
+        char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
+        char_cnn_rnn.build_image_encoder(16, 2, dim=4),
     ),
-    "guide": lambda: guide.ImageGuide((2, 3), char_cnn_rnn.build_image_encoder(16, 2, dim=4)),
+    "guide": lambda: robust_image_encoder.RobustImageEncoder(
+        (2, 3), char_cnn_rnn.build_image_encoder(16, 2, dim=4)
+    ),
 }
 
 
-def drawn(model, seed=1, count=4):
-    """Some images of a model that draws, of one seed."""
+def samples_of(model, seed=1, count=4):
+    """Generates `count` images."""
     if isinstance(model, hdgan.HDGAN):
-        return model.sample(np.ones((count, 5), "float32"), seed=seed)[64]
+        return model.sample(embeddings=np.ones((count, 5), "float32"), seed=seed)
     return model.sample(count, seed=seed)
 
 
@@ -137,17 +174,22 @@ print("loaded", len(files))
 def test_every_model_loads_in_a_new_process(tmp_path):
     files = []
     wanted = MODELS | ENCODERS | {"network": None}
-    if keras.backend.backend() == "jax":  # which compiles each operation of each new shape: seconds a model
-        wanted = {name: wanted[name] for name in ("mnist", "variational", "network")}
+    if (
+        keras.backend.backend() == "jax"
+    ):  # It compiles each operation of each new shape, which takes seconds.
+        wanted = {name: wanted[name] for name in ("conditional", "variational", "network")}
     for name, make in wanted.items():
-        # A network alone is a file that names our layers too.
-        model = compiled(make()) if make else noted().discriminator
+        # The file of a single network refers to our layers too.
+        model = compiled(make()) if make else training_notes().discriminator
         files.append(str(tmp_path / f"{name}.keras"))
         model.save(files[-1])
-        images = {"images": drawn(model)} if name == "mnist" else {}
+        images = {"images": samples_of(model)} if name == "conditional" else {}
         np.savez(files[-1] + ".npz", *model.get_weights(), **images)
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps(files)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-c", LOAD, json.dumps(files)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"KERAS_BACKEND": keras.backend.backend(), "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -155,7 +197,7 @@ def test_every_model_loads_in_a_new_process(tmp_path):
 
 
 def registered():
-    """What the source registers under "kerasgan": (module, name, whether a class)."""
+    """Yields (module, name, is_class) of all objects registered under "kerasgan"."""
     for path in sorted((ROOT / "kerasgan").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.parse(path.read_text()).body:
@@ -164,19 +206,27 @@ def registered():
                     yield module, node.name, isinstance(node, ast.ClassDef)
 
 
-def test_the_table_names_all_that_is_registered():
+def test_the_table_lists_all_registered_objects():
     found = list(registered())
     listed = {(module, name) for module, names in registration.CLASSES.items() for name in names}
     assert listed == {(module, name) for module, name, is_class in found if is_class}
-    own = {("kerasgan.models.mnist_gan", "normal_latents"), ("kerasgan.models.flow", "normal_log_prob")}
+    own = {
+        ("kerasgan.models.conditional_gan", "normal_latents"),
+        ("kerasgan.models.real_nvp", "normal_log_prob"),
+    }
     functions = {(module, name) for module, name, is_class in found if not is_class}
     assert {module for module, _ in functions - own} == set(registration.FUNCTIONS)
-    assert len({name for _, name, _ in found}) == len(found)  # Keras knows them by name alone
+    assert len({name for _, name, _ in found}) == len(found)  # Keras identifies them by name alone.
 
 
-def test_a_file_imports_nothing_that_is_not_listed():
-    for name in ("kerasgan>card", "kerasgan.presets>load"):
-        config = {"module": "kerasgan.presets", "class_name": "load", "config": {}, "registered_name": name}
+def test_a_file_imports_only_listed_modules():
+    for name in ("kerasgan>card", "kerasgan.io.presets>load"):
+        config = {
+            "module": "kerasgan.io.presets",
+            "class_name": "load",
+            "config": {},
+            "registered_name": name,
+        }
         with pytest.raises(TypeError, match="Could not locate class"):
             keras.saving.deserialize_keras_object(config)
 
@@ -185,7 +235,7 @@ def test_a_file_imports_nothing_that_is_not_listed():
 
 
 def test_every_model_that_samples_is_exported(tmp_path):
-    for name in ("mnist", "birds", "style_classes", "cooperative", "variational", "flow"):
+    for name in ("conditional", "birds", "style_classes", "cooperative", "variational", "flow"):
         model = MODELS[name]()
         model.export(tmp_path / name, verbose=False)
         assert (tmp_path / name / "saved_model.pb").is_file(), name
@@ -193,19 +243,23 @@ def test_every_model_that_samples_is_exported(tmp_path):
     model.generator.export(tmp_path / "generator", verbose=False)
     assert (tmp_path / "generator" / "saved_model.pb").is_file()
     for make in ENCODERS.values():
-        with pytest.raises(ValueError, match="export needs a model that samples; received") as raised:
+        with pytest.raises(
+            ValueError, match="export needs a model that samples; received"
+        ) as raised:
             make().export(tmp_path / "none")
         assert "\n" not in str(raised.value)
 
 
 @pytest.mark.backend
-def test_what_a_backend_cannot_export_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match="MnistGAN cannot be exported as no_format on") as raised:
-        mnist().export(tmp_path / "gan", format="no_format")
+def test_export_errors_are_one_line(tmp_path):
+    with pytest.raises(
+        ValueError, match="ConditionalGAN cannot be exported as no_format on"
+    ) as raised:
+        conditional().export(tmp_path / "gan", format="no_format")
     assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
 
 
-def test_rows_of_a_summary_have_names_of_their_own_and_weights_come_back(tmp_path):
+def test_layer_names_are_unique_and_weights_load(tmp_path):
     for name, make in MODELS.items():
         model, other = make(), make()
         names = [layer.name for layer in model.layers]
@@ -219,22 +273,27 @@ def test_rows_of_a_summary_have_names_of_their_own_and_weights_come_back(tmp_pat
         assert "\n" not in str(raised.value)
 
 
-# === What draws ===
+# === Inference ===
 
 
-def test_call_draws_with_the_network_that_sample_uses():
+def test_call_uses_the_network_that_sample_uses():
     random = np.random.default_rng(0)
-    for make in (mnist, birds, style):
+    for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
-            variable.assign(variable + 1.0)  # as after training: the copy is another
-        inputs = [random.normal(size=(2, *spec.shape[1:])).astype("float32") for spec in model.call_inputs()]
-        if make is mnist:
+            variable.assign(variable + 1.0)  # As after training, the EMA copy differs.
+        inputs = [
+            random.normal(size=(2, *spec.shape[1:])).astype("float32")
+            for spec in model.call_inputs()
+        ]
+        if make is conditional:
             inputs[1] = np.array([0, 2])
-        called, expected = (keras.tree.flatten(each(inputs))[0] for each in (model, model.averaged))
+        called, expected = (
+            keras.tree.flatten(each(inputs))[0] for each in (model, model.ema_generator)
+        )
         expected = np.clip(keras.ops.convert_to_numpy(expected), -1, 1)
         np.testing.assert_allclose(keras.ops.convert_to_numpy(called), expected, atol=1e-6)
-    for make in (variational, real_nvp):
+    for make in (variational, coupling_flow):
         model = make()
         codes = keras.ops.convert_to_numpy(keras.random.normal((3, model.latent_dim), seed=1))
         called = keras.ops.convert_to_numpy(model([codes, np.arange(3)]))
@@ -244,18 +303,27 @@ def test_call_draws_with_the_network_that_sample_uses():
 # === Arguments of sample ===
 
 
-def test_seeds_and_counts_that_are_none_are_one_line():
+def test_invalid_seeds_and_counts_are_one_line():
     for name, make in MODELS.items():
-        if name in ("noted", "style_classes", "explainer_distance"):
-            continue  # the same classes
+        if name in ("training_notes", "style_classes", "explainer_distance"):
+            continue  # The same classes as above.
         model = make()
-        same = [drawn(model, seed, 2) for seed in (3, np.int64(3), np.uint8(3), np.array(3))]
+        same = [samples_of(model, seed, 2) for seed in (3, np.int64(3), np.uint8(3), np.array(3))]
         for other in same[1:]:
             np.testing.assert_array_equal(same[0], other)
-        assert np.isfinite(drawn(model, -1, 2)).all() and np.isfinite(drawn(model, None, 2)).all()
-        wrong = [({"seed": seed}, "seed must be an integer or None") for seed in (True, 1.0, "1", [1], np.ones(2))]
+        assert (
+            np.isfinite(samples_of(model, -1, 2)).all()
+            and np.isfinite(samples_of(model, None, 2)).all()
+        )
+        wrong = [
+            ({"seed": seed}, "seed must be an integer or None")
+            for seed in (True, 1.0, "1", [1], np.ones(2))
+        ]
         if name != "birds":
-            wrong += [({"n": n}, "n must be an integer, at least 1") for n in (0, -1, 2.0, True, "2", [3], np.ones(2))]
+            wrong += [
+                ({"n": n}, "n must be an integer, at least 1")
+                for n in (0, -1, 2.0, True, "2", [3], np.ones(2))
+            ]
         for arguments, message in wrong:
             first = {"embeddings": np.ones((2, 5), "float32")} if name == "birds" else {"n": 2}
             with pytest.raises(ValueError, match=message) as raised:
@@ -263,7 +331,7 @@ def test_seeds_and_counts_that_are_none_are_one_line():
             assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
     for labels in ([3], [-1], [], [0.5], [[1]], "1"):
         with pytest.raises(ValueError, match="labels must be"):
-            mnist().sample(labels=labels)
+            conditional().sample(labels=labels)
     for embeddings in (np.ones(5), np.ones((2, 4)), np.ones((0, 5))):
         with pytest.raises(ValueError, match="embeddings must be"):
-            birds().sample(embeddings)
+            birds().sample(embeddings=embeddings)

@@ -1,26 +1,73 @@
-"""`python -m zoo`: the recipes, their presets, and what else can be run."""
+"""`python -m zoo` and `kerasgan`: lists the recipes and tools, or runs one.
 
+python -m zoo                              lists recipes and tools
+kerasgan birds_256 --preset=quick          the same as python -m zoo.birds_256 --preset=quick
+"""
+
+import ast
+import difflib
 import importlib
-import pkgutil
+import pathlib
+import sys
 
-import zoo
+from zoo import cli
+
+FOLDER = pathlib.Path(__file__).parent
+TOOLS = (
+    "sample",
+    "evaluate",
+    "diagnose",
+    "explain",
+    "preset",
+    "prepare",
+    "classifier",
+    "digit_classifier",
+    "bird_attribute_classifier",
+    "text_encoder",
+    "robust_image_encoder",
+    "inception",
+)
 
 
-def main():
-    print("Recipes, python -m zoo.<recipe> [--preset=…] [--help]:\n")
-    tools = []
-    for module in pkgutil.iter_modules(zoo.__path__):
-        if module.name in ("__main__", "memory", "recipe", "text_gan"):
-            continue
-        found = importlib.import_module(f"zoo.{module.name}")
-        if hasattr(found, "RECIPE"):
-            print(f"  {module.name:14} {found.RECIPE.description}")
-            print(f"  {'':14} presets: {', '.join(found.RECIPE.presets)}")
-        else:
-            tools.append((module.name, found.__doc__.strip().splitlines()[0]))
-    print("\nTools, python -m zoo.<tool> --help:\n")
-    for name, text in tools:
-        print(f"  {name:14} {text}")
+def recipe_names() -> list[str]:
+    """Returns the names of the modules with a `RECIPE`."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py"))}
+    return [name for name, text in texts.items() if "\nRECIPE = " in text]
+
+
+def summary(name: str) -> str:
+    """Returns the first line of a module's docstring, without importing the module."""
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
+
+
+def listing() -> str:
+    """Returns the list of recipes with their presets, and of tools."""
+    lines = ["Recipes: kerasgan <recipe> [--preset=...] [--help], or python -m zoo.<recipe>", ""]
+    for name in recipe_names():
+        found = importlib.import_module(f"zoo.{name}").RECIPE
+        lines += [
+            f"  {name:26} {found.description}",
+            f"  {'':26} presets: {', '.join(found.presets)}",
+        ]
+    lines += ["", "Tools: kerasgan <tool> --help, or python -m zoo.<tool> --help", ""]
+    return "\n".join([*lines, *(f"  {name:26} {summary(name)}" for name in TOOLS)])
+
+
+def main() -> None:
+    """Runs the recipe or tool that the first argument names, or prints the list."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "-help"):
+        cli.show(listing())
+        return
+    name, known = arguments[0].removeprefix("zoo."), [*recipe_names(), *TOOLS]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else "kerasgan --help lists them"
+        print(f"error: unknown recipe or tool {name!r}; {hint}", file=sys.stderr)
+        sys.exit(1)
+    sys.argv = [f"{sys.argv[0]} {name}", *arguments[1:]]
+    importlib.import_module(f"zoo.{name}").main()
 
 
 if __name__ == "__main__":

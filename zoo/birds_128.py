@@ -1,6 +1,7 @@
 """Birds at 64 and 128 pixels from captions (HDGAN).
 
-    python -m zoo.birds_128                 drawn birds, minutes on a CPU
+python -m zoo.birds_128                 synthetic birds, minutes on a CPU
+python -m zoo.birds_128 --preset=paper  the paper's training, after `python -m zoo.prepare birds`
 """
 
 from zoo import recipe, text_gan
@@ -11,9 +12,16 @@ RECIPE = text_gan.text_recipe(
     {
         "quick": text_gan.SMALL | {"sizes": "64,128", "epochs": 5},
         "paper": text_gan.BIRDS | {"sizes": "64,128"},
-        "noted": text_gan.NOTED | text_gan.BIRDS | {"sizes": "64,128"},
+        "training_notes": text_gan.TRAINING_NOTES | text_gan.BIRDS | {"sizes": "64,128"},
     },
+    doc=__doc__,
+    former_presets={"noted": "training_notes"},
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

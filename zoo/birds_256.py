@@ -1,9 +1,9 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
-    python -m zoo.birds_256                     drawn birds, minutes on a CPU
-    python -m zoo.birds_256 --preset=long       the same for hours, after zoo.birds_64's long, longer and longest
-    python -m zoo.birds_256 --preset=full       frozen-feature discriminators, 64, 128 and 256 pixels in stages: 3 hours
-    python -m zoo.birds_256 --preset=paper      the paper's run, once `python -m zoo.prepare birds` has its data
+python -m zoo.birds_256                  synthetic birds, minutes on a CPU
+python -m zoo.birds_256 --preset=stage4  hours on a CPU, after stages 1 to 3 of zoo.birds_64
+python -m zoo.birds_256 --preset=full    ProjectedTextGAN instead, in stages: see zoo.stages
+python -m zoo.birds_256 --preset=paper   the paper's, after `python -m zoo.prepare birds`
 """
 
 from zoo import stages, text_gan
@@ -13,13 +13,25 @@ RECIPE = text_gan.text_recipe(
     "Birds at 64, 128 and 256 pixels from captions (HDGAN).",
     {
         "quick": text_gan.SMALL | {"epochs": 4},
-        "long": text_gan.LONG | {
-            "start": "runs/birds_64_longest", "epochs": 14, "halve_every": 5, "score_every": 5, "penalty": 0.1,
-        },  # fmt: skip
+        "stage4": text_gan.STAGES
+        | {
+            "start": "runs/birds_64_stage3",
+            "epochs": 14,
+            "halve_every": 5,
+            "score_every": 5,
+            "r1_weight": 0.1,
+        },
         "paper": text_gan.BIRDS,
-        "noted": text_gan.NOTED | text_gan.BIRDS,
+        "training_notes": text_gan.TRAINING_NOTES | text_gan.BIRDS,
     },
+    doc=__doc__,
+    former_presets={"long": "stage4", "noted": "training_notes"},
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     stages.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

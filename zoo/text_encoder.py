@@ -1,224 +1,305 @@
-"""Train the text encoder that turns captions of drawn birds into vectors, and the image encoder that goes with it.
+"""Trains the text encoder of captions of synthetic birds, and the image encoder that belongs to it.
 
     python -m zoo.text_encoder
 
-As in the paper, the image encoder first learns from labels (there, ImageNet's; here, the birds' attributes) and then
-stays as it is. The text encoder first learns to tell the attributes that a caption names, and then to agree with the
-images. Both see the birds of the 150 training species only; what they are worth is measured on the 50 others. The
-weights after the last epoch are kept, whatever the test birds say.
+As in the paper, the image encoder first learns from labels (the paper: ImageNet's, here: the birds'
+attributes) and is then fixed. The text encoder first learns to predict the attributes that a
+caption names, then to agree with the images. Both train on birds of the 150 training species; they
+are evaluated on the 50 others. The weights after the last epoch are kept; test data is not used for
+selection.
 
-About 10 minutes on 2 cores (TensorFlow). A linear map then reads 98.5 % of what captions of the 50 species say.
+About 10 minutes on 2 cores (TensorFlow). A linear map then reads 98.5 % of what captions of the 50
+species say.
 """
 
 import dataclasses
-import importlib.metadata
 import json
+import pathlib
 import time
-from pathlib import Path
+from typing import Any
 
-import keras
-import numpy as np
-
-from kerasgan import checkpoints, presets
-from kerasgan.data.drawn_birds import ATTRIBUTES, asked, drawn_birds
-from kerasgan.images import from_uint8
-from kerasgan.io import files, locks
-from kerasgan.metrics.r_precision import r_precision
-from kerasgan.text import char_cnn_rnn
-from zoo import recipe
-from zoo.command import shell_command
+from zoo import cli, lazy, settings as fields
+from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
-SIZE = 64  # of the image encoder's images
-NAME = "drawn_birds_text"
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
+images = lazy.module("kerasgan.images")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+files = lazy.module("kerasgan.io.files")
+locks = lazy.module("kerasgan.io.locks")
+presets = lazy.module("kerasgan.io.presets")
+r_precision = lazy.module("kerasgan.metrics.r_precision")
+network_training = lazy.module("zoo.network_training")
+training_data = lazy.module("zoo.training_data")
+
+SIZE = 64  # side of the image encoder's images
+NAME = "synthetic_birds_text"
+EVALUATED = 1000  # images, at most
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Checked):
-    """What a run of the recipe may change."""
+    """Settings of the recipe."""
 
-    output_dir: str = setting(str(presets.SHIPPED / NAME), "folder of the encoders, their card and their log")
-    images: int = setting(4500, "birds to train on", least=1)
+    output_dir: str = fields.output_dir(
+        str(SHIPPED / NAME), "Folder of the encoders, their card and their log."
+    )
+    epochs: int = setting(10, "Number of epochs of image-caption pairs.", least=1)
     image_epochs: int = setting(
-        12, "epochs in which the image encoder learns the attributes", least=0
+        12, "Number of epochs in which the image encoder learns the attributes.", least=0
     )
     caption_epochs: int = setting(
-        4, "epochs of all captions in which the text encoder learns the attributes", least=0
+        4, "Number of epochs in which the text encoder learns the attributes.", least=0
     )
-    epochs: int = setting(10, "epochs in which it learns to agree with the images", least=1)
-    batch_size: int = setting(64, "pairs a step", least=1)
-    learning_rate: float = setting(
-        1.5e-3, "of Adam; each lesson falls to zero along a cosine", above=0
-    )
+    batch_size: int = fields.batch_size(64, "Pairs per step.")
+    seed: int = fields.seed("Seed of the birds, the weights and the order.")
+    images: int = fields.num_images(4500, "Number of birds to train on.")
+    augment: str = fields.augment()
     recurrent: str = setting(
-        "rnn", "the text encoder's: rnn, the paper's, or gru", choices=("rnn", "gru")
+        "rnn",
+        "Recurrent layer of the text encoder; the paper uses rnn.",
+        group="networks",
+        choices=("rnn", "gru"),
     )
-    width: float = setting(0.5, "of the text encoder; 1 is the paper's", above=0)
-    image_width: int = setting(16, "filters of the image encoder's first convolution", least=1)
-    dim: int = setting(1024, "numbers a caption", least=1)
+    width: float = setting(
+        0.5, "Width of the text encoder, relative to the paper's.", group="networks", above=0
+    )
+    image_width: int = fields.width(16, "Channels of the image encoder's first convolution.")
+    dim: int = fields.latent_dim(1024, "Dimension of the embeddings.")
     match: str = setting(
-        "instance", "what a caption is told from: other birds (instance) or other species (class)",
+        "instance",
+        "Negatives of a caption: other birds (instance) or other species (class).",
+        group="losses",
         choices=("instance", "class"),
     )
-    seed: int = setting(0, "of the birds, weights and order", least=0, below=2**32)
+    learning_rate: float = fields.learning_rate(
+        1.5e-3, "Initial learning rate of Adam. It falls to 0 along a cosine in each phase."
+    )
 
 
-def run(settings=Settings(), train=None, test=None):
-    """Train, write both encoders and their log to `output_dir`, and return the log.
+def bird_splits(settings: Any, train: Any = None, test: Any = None) -> tuple[Any, Any]:
+    """Returns birds for training (76 pixels) and testing (64 pixels), unless they are given."""
+    seed, source = settings.seed, SIZE * 76 // 64
+    train = train or synthetic.synthetic_birds("train", settings.images, seed=seed, size=source)
+    return train, test or synthetic.synthetic_birds("test", seed=seed, size=SIZE)
 
-    `train` and `test` are `CaptionedImages` with attributes; by default birds drawn at 76 and 64 pixels.
+
+def run(settings: Settings = Settings(), train: Any = None, test: Any = None) -> dict:
+    """Trains, writes both encoders and their log to `output_dir`, and returns the log.
+
+    Args:
+        settings: The recipe's settings.
+        train: `CaptionedImages` with attributes. Defaults to birds of 76 pixels.
+        test: `CaptionedImages` with attributes. Defaults to birds of 64 pixels.
     """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
-    backend, start = keras.backend.backend(), time.time()
-    train = train or drawn_birds("train", settings.images, seed=settings.seed, size=SIZE * 76 // 64)
-    test = test or drawn_birds("test", seed=settings.seed, size=SIZE)
+    begin = time.time()
+    train, test = bird_splits(settings, train, test)
     model = char_cnn_rnn.JointEmbedding(
         char_cnn_rnn.build_text_encoder(settings.recurrent, settings.width, settings.dim),
         char_cnn_rnn.build_image_encoder(SIZE, settings.image_width, settings.dim),
     )
-    pictures = Pictures(train, settings.batch_size, SIZE, seed=settings.seed)
-    teach(model.image_encoder, pictures, None, pictures.num_batches, settings.image_epochs, settings)
-    captions = [caption for captions in train.captions for caption in captions]
-    told = dict(zip(ATTRIBUTES, np.stack([*map(asked, captions)]).T.astype("int32"), strict=True))
-    steps = -(-len(captions) // settings.batch_size)
-    teach(model.text_encoder, char_cnn_rnn.characters(captions), told, steps, settings.caption_epochs, settings)
+    _train_on_attributes(model, train, settings)
     model.image_encoder.trainable = False
-    pairs = char_cnn_rnn.CaptionedPairs(train, settings.batch_size, SIZE, settings.match, settings.seed)
-    model.compile(encoders=_adam(settings, settings.epochs * pairs.num_batches))
+    pairs = char_cnn_rnn.CaptionedPairs(
+        train, settings.batch_size, SIZE, settings.match, settings.seed
+    )
+    steps = settings.epochs * pairs.num_batches
+    model.compile(encoders=network_training.adam(settings.learning_rate, steps))
     model.fit(pairs, epochs=settings.epochs, verbose=2)
-    model.image_encoder.trainable = True  # for whoever loads it
-    model.standardise(flat(train))
-    log = {
+    model.image_encoder.trainable = True  # for those who load it
+    model.standardize(all_captions(train))
+    numbers = {
         **score(model, train, test),
         "train_images": len(train),
         "test_images": len(test),
-        "parameters": {"text": model.text_encoder.count_params(), "image": model.image_encoder.count_params()},
-        "seconds": round(time.time() - start, 1),
-        "command": shell_command("zoo.text_encoder"),
-        "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "output_dir"},
-        "backend": backend,
-        "versions": {package: importlib.metadata.version(package) for package in ("keras", backend, "numpy")},
+        "parameters": {
+            "text": model.text_encoder.count_params(),
+            "image": model.image_encoder.count_params(),
+        },
     }
-    folder = Path(settings.output_dir)
-    info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")} | {"epoch": settings.epochs}
+    log = network_training.log_of(settings, "zoo.text_encoder", begin, numbers)
+    folder = pathlib.Path(settings.output_dir)
+    info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")}
+    info |= {"epoch": settings.epochs}
     presets.save(model, folder, letters=("T", "V"), card=card(folder.name, log), info=info)
+    captions = [caption for captions in train.captions for caption in captions]
+    char_cnn_rnn.save_vocabulary(folder, captions)
     files.write_json(folder / "log.json", log)
     return log
 
 
-class Pictures(char_cnn_rnn.CaptionedPairs):
-    """The images of the pairs, each with its attributes: (images, {name: int32 [B]})."""
-
-    def __getitem__(self, index):
-        columns = self.data.attributes[self.chosen(index)].T.astype("int32")
-        return super().__getitem__(index)[0], dict(zip(ATTRIBUTES, columns, strict=True))
-
-
-def teach(network, x, y, steps, epochs, settings):
-    """Trains a network so that linear maps of its vectors tell every attribute; the maps are thrown away.
-
-    Attributes of -1 teach nothing. `steps` is the number of batches an epoch.
-    """
-    told = {name: keras.layers.Dense(len(values), name=name)(network.output) for name, values in ATTRIBUTES.items()}
-    model = keras.Model(network.inputs[0], told)
-    model.compile(
-        _adam(settings, epochs * steps),
-        {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1) for name in told},
-        jit_compile=keras.backend.backend() == "jax",  # TensorFlow's XLA is the slower one on a CPU
+def _train_on_attributes(model, train, settings):
+    """Trains both encoders to predict attributes: the images', and those that the captions name."""
+    batches = training_data.AttributeBatches(train, settings.batch_size, SIZE, seed=settings.seed)
+    fit_attributes(
+        model.image_encoder, batches, None, batches.num_batches, settings.image_epochs, settings
     )
-    batch_size = None if y is None else settings.batch_size
-    model.fit(x, y, batch_size=batch_size, epochs=epochs, shuffle=y is not None, verbose=2)
+    captions = [caption for captions in train.captions for caption in captions]
+    named = np.stack([*map(synthetic.parse_caption, captions)]).T.astype("int32")
+    fit_attributes(
+        model.text_encoder,
+        char_cnn_rnn.characters(captions),
+        dict(zip(synthetic.ATTRIBUTES, named, strict=True)),
+        -(-len(captions) // settings.batch_size),
+        settings.caption_epochs,
+        settings,
+    )
 
 
-def _adam(settings, steps):
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps))
+def fit_attributes(
+    network: Any, x: Any, y: Any, steps: int, epochs: int, settings: Settings
+) -> None:
+    """Trains a network together with linear maps from its embeddings to every attribute.
 
+    The linear maps are discarded afterwards.
 
-def flat(data):
-    """The captions of the first 1,000 images in one list."""
-    return [caption for captions in data.captions[:1000] for caption in captions]
-
-
-def middle(data):
-    """The first 1,000 images, cut to the image encoder's size around their middle: float32 [N, 64, 64, 3]."""
-    edge = (data.images[0].shape[0] - SIZE) // 2
-    cut = slice(edge, edge + SIZE)
-    return from_uint8(np.stack([data.images[i][cut, cut] for i in range(min(1000, len(data)))]))
-
-
-def score(model, train, test):
-    """What the encoders are worth on the test birds (1,000 at most); all numbers are shares in [0, 1].
-
-    probe_accuracy: of the attributes that a caption tells, those that a linear map of its vector, fitted to training
-        captions, gives right: for each attribute, and `all`.
-    image_probe_accuracy: the same of the image encoder's vectors, from the middle of the training images.
-    r_precision: of images whose own caption (their first) comes first among 100 of any birds, mean and deviation.
-    r_precision_averaged: the same for the mean vector of all captions of an image.
+    Args:
+        network: The encoder.
+        x: Batches of inputs and attributes, or an array of inputs.
+        y: Attributes, if `x` is an array: a dictionary of int32 `[N]`. -1 is ignored.
+        steps: Number of batches per epoch.
+        epochs: Number of epochs.
+        settings: The recipe's settings.
     """
-    encode, view = char_cnn_rnn.TextEncoder(model.text_encoder), char_cnn_rnn.ImageEncoder(model.image_encoder)
-    seen, unseen = flat(train), flat(test)
-    seen_vectors, vectors = encode(seen), encode(unseen)
-    accuracy = probe(seen_vectors, np.stack([*map(asked, seen)]), vectors, np.stack([*map(asked, unseen)]))
-    pictures, shown = (view(middle(data)) for data in (train, test))  # [N, D]
-    vectors = vectors.reshape(len(shown), -1, encode.dim)  # [N, captions, D]
-    some = min(100, len(shown))
+    heads = {
+        name: keras.layers.Dense(len(values), name=name)(network.output)
+        for name, values in synthetic.ATTRIBUTES.items()
+    }
+    losses = {
+        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+        for name in heads
+    }
+    network_training.fit(
+        keras.Model(network.inputs[0], heads),
+        x,
+        losses,
+        targets=y,
+        batch_size=None if y is None else settings.batch_size,
+        steps=steps,
+        epochs=epochs,
+        learning_rate=settings.learning_rate,
+        metrics=(),
+        augment=settings.augment if y is None else "none",
+        seed=settings.seed,
+    )
+
+
+def all_captions(data: Any) -> list[str]:
+    """Returns the captions of the first 1,000 images in one list."""
+    return [caption for captions in data.captions[:EVALUATED] for caption in captions]
+
+
+def central(data: Any) -> Any:
+    """Returns the central 64 pixels of the first 1,000 images, float32 `[N, 64, 64, 3]`."""
+    edge, count = (data.images[0].shape[0] - SIZE) // 2, min(EVALUATED, len(data))
+    cut = slice(edge, edge + SIZE)
+    return images.from_uint8(np.stack([data.images[i][cut, cut] for i in range(count)]))
+
+
+def score(model: Any, train: Any, test: Any) -> dict:
+    """Returns scores of the encoders on at most 1,000 test birds. All are shares in [0, 1].
+
+    - `probe_accuracy`: share of the attributes named by a caption that a linear map of its
+      embedding, fitted to training captions, predicts correctly: of each attribute, and `all`.
+    - `image_probe_accuracy`: the same for image embeddings of the center of the images.
+    - `r_precision`: share of images whose first caption ranks first among 100 of any birds; mean
+      and deviation.
+    - `r_precision_averaged`: the same for the mean embedding of all captions of an image.
+    """
+    encode = char_cnn_rnn.TextEncoder(model.text_encoder)
+    view = char_cnn_rnn.ImageEncoder(model.image_encoder)
+    seen, unseen = all_captions(train), all_captions(test)
+    embeddings, parse = encode(unseen), synthetic.parse_caption
+    accuracy = probe(
+        encode(seen), np.stack([*map(parse, seen)]), embeddings, np.stack([*map(parse, unseen)])
+    )
+    train_images, test_images = view(central(train)), view(central(test))  # [N, D]
+    embeddings = embeddings.reshape(len(test_images), -1, encode.dim)  # [N, captions, D]
+    count = min(100, len(test_images))
+
+    def precision(texts):
+        found = r_precision.r_precision(test_images, texts, candidates=count)
+        return [round(x, 4) for x in found]
+
     return {
         "probe_accuracy": accuracy,
-        "image_probe_accuracy": probe(pictures, train.attributes[:1000], shown, test.attributes[:1000]),
-        "r_precision": [round(x, 4) for x in r_precision(shown, vectors[:, 0], candidates=some)],
-        "r_precision_averaged": [round(x, 4) for x in r_precision(shown, vectors.mean(axis=1), candidates=some)],
+        "image_probe_accuracy": probe(
+            train_images, train.attributes[:EVALUATED], test_images, test.attributes[:EVALUATED]
+        ),
+        "r_precision": precision(embeddings[:, 0]),
+        "r_precision_averaged": precision(embeddings.mean(axis=1)),
     }
 
 
-def probe(train, train_said, test, test_said, penalty=1e-3):
-    """Accuracy of ridge regression onto the values of each attribute, on the captions that tell it (>= 0).
+def probe(
+    train: Any, train_values: Any, test: Any, test_values: Any, penalty: float = 1e-3
+) -> dict:
+    """Returns the accuracy of ridge regression from embeddings to the values of each attribute.
 
-    `train` and `test` are vectors [N, D], `train_said` and `test_said` int [N, attributes].
+    Args:
+        train: Embeddings `[N, D]` to fit.
+        train_values: Attributes `[N, A]` of these, int. Negative ones are left out.
+        test: Embeddings `[M, D]` to predict.
+        test_values: Attributes `[M, A]` of these, int. Negative ones are left out.
+        penalty: Weight of the squared coefficients.
     """
-    train, test = (np.concatenate([x, np.ones((len(x), 1))], axis=1).astype("float64") for x in (train, test))
+    train, test = (
+        np.concatenate([x, np.ones((len(x), 1))], axis=1).astype("float64") for x in (train, test)
+    )
     right = {}
-    for column, (name, values) in enumerate(ATTRIBUTES.items()):
-        told, asked_for = train_said[:, column] >= 0, test_said[:, column] >= 0
-        x, y = train[told], np.eye(len(values))[train_said[told, column]]
+    for column, (name, values) in enumerate(synthetic.ATTRIBUTES.items()):
+        known, asked = train_values[:, column] >= 0, test_values[:, column] >= 0
+        x, y = train[known], np.eye(len(values))[train_values[known, column]]
         gram = x.T @ x / len(x) + penalty * np.eye(x.shape[1])
-        guess = (test[asked_for] @ np.linalg.solve(gram, x.T @ y / len(x))).argmax(axis=1)
-        right[name] = guess == test_said[asked_for, column]
-    every = np.concatenate(list(right.values()))
-    return {name: round(float(np.mean(hits)), 4) for name, hits in (right | {"all": every}).items()}
+        guess = (test[asked] @ np.linalg.solve(gram, x.T @ y / len(x))).argmax(axis=1)
+        right[name] = guess == test_values[asked, column]
+    right["all"] = np.concatenate(list(right.values()))
+    return {name: round(float(np.mean(hits)), 4) for name, hits in right.items()}
 
 
-def card(name, log):
-    """The text of `card.md`."""
+def card(name: str, log: dict) -> str:
+    """Returns the text of `card.md`."""
     mean, deviation = log["r_precision"]
-    together, spread = log["r_precision_averaged"]
+    mean_all, deviation_all = log["r_precision_averaged"]
     return f"""# {name}
 
-The char-CNN-RNN text encoder for captions of drawn birds (`T.h5`) and the image encoder that learnt with it (`V.h5`).
+Char-CNN-RNN text encoder for captions of synthetic birds (`T.h5`), and the image encoder trained
+with it (`V.h5`).
 
-- Made by: `{log["command"]}`, {log["backend"]}, Keras {log["versions"]["keras"]}, {log["seconds"]:.0f} seconds
-- Learnt from: {log["train_images"]:,} birds of the 150 training species, drawn by this package
-- Text in: up to 201 characters, lower-cased; out: {log["settings"]["dim"]} numbers, over all captions of mean 0 and
-  variance 1
-- Images in: {SIZE} pixels, [-1, 1]
-- Weights: half precision on disk, Apache-2.0
+- Command: `{log["command"]}`, {log["seconds"]:.0f} seconds
+- Versions: {log["backend"]}, Keras {log["versions"]["keras"]}
+- Training data: {log["train_images"]:,} synthetic birds of the 150 training species
+- Text input: up to 201 characters, lower-cased
+- Output: {log["settings"]["dim"]} numbers, with mean 0 and variance 1 over all captions
+- Image input: {SIZE} pixels, [-1, 1]
+- Weights: half precision, Apache-2.0
 
-## On the {log["test_images"]:,} birds of the 50 species it has not seen
+## Scores on {log["test_images"]:,} birds of the 50 test species
 
-- Attributes that a linear map reads from a caption's vector: {log["probe_accuracy"]["all"]:.2%} right, at least
-  {min(log["probe_accuracy"].values()):.2%} of each
-- R-precision of the drawn pictures (1 of 100, by cosine, others any birds): {mean:.1%} ± {deviation:.1%} by the first
-  caption, {together:.1%} ± {spread:.1%} by the mean of all. One caption tells a part of the attributes only, so that
-  others may be as true.
+- Attributes that a linear map reads from a caption's embedding:
+  {log["probe_accuracy"]["all"]:.2%} right, at least
+  {min(log["probe_accuracy"].values()):.2%} of each attribute
+- R-precision of the images (1 of 100 captions of any birds, cosine similarity):
+  {mean:.1%} ± {deviation:.1%} with the first caption,
+  {mean_all:.1%} ± {deviation_all:.1%} with the mean of all. One caption names only some
+  attributes, so captions of other birds may be equally true.
 """
 
 
-def shell(arguments):
-    settings = Settings(**recipe.given_flags(Settings))
+def command(settings: Settings) -> None:
+    """Runs the recipe and prints the log."""
     with locks.locked(settings.output_dir):
         print(json.dumps(run(settings), indent=2))
 
 
+def main() -> None:
+    cli.main("text_encoder", Settings, command, description=__doc__)
+
+
 if __name__ == "__main__":
-    recipe.define_flags(Settings)
-    recipe.start(shell)
+    main()

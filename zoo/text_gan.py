@@ -1,193 +1,373 @@
-"""What the text-conditioned recipes share: birds_64, birds_128, birds_256, flowers_256, coco_64 and coco_128 are this
-module and the settings in which they differ.
+"""Shared part of the text-conditioned recipes `birds_*`, `flowers_256` and `coco_*`.
+
+Each of these recipes consists of this module's functions and its own presets.
 """
 
 import dataclasses
 import functools
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
-import keras
-import numpy as np
+from zoo import lazy, recipe, scale, settings as fields
+from zoo.settings import current_names, setting
 
-from kerasgan import checkpoints, images, presets
-from kerasgan.data.captioned import CaptionedBatches
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.metrics.attributes import shipped
-from kerasgan.metrics.birds import score_birds
-from kerasgan.models import hdgan
-from kerasgan.schedules import Halved
-from zoo import recipe
-from zoo.settings import setting
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+captioned = lazy.module("kerasgan.datasets.captioned")
+prepared = lazy.module("kerasgan.datasets.prepared")
+synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
+char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+presets = lazy.module("kerasgan.io.presets")
+bird_attributes = lazy.module("kerasgan.metrics.protocols.bird_attributes")
+birds_protocol = lazy.module("kerasgan.metrics.protocols.birds")
+hdgan = lazy.module("kerasgan.models.hdgan")
+schedules = lazy.module("kerasgan.schedules")
+robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The defaults are those of the paper's released code for birds."""
+    """Settings of the text-conditioned recipes. Defaults: HDGAN's released code for birds."""
 
-    epochs: int = setting(600, "epochs in all, those before a resume included", least=1)
-    batch_size: int = setting(
-        10, "images a step, at least 2 (the notes: 16; small batches fail)", least=2
+    epochs: int = fields.epochs(600)
+    batch_size: int = fields.batch_size(
+        10,
+        "Images per step. The training notes use 16 and report that small batches fail.",
+        least=2,
     )
-    judge_width: int = setting(0, "of the discriminators; 0 is width", least=0)
-    sizes: str = setting("64,128,256", "sizes of the pictures, smallest first, of 64, 128, 256 ...")
-    width: int = setting(
-        128, "of all networks; 128 is the paper's, 16 and 32 are for small machines", least=1
+    data: str = fields.data(
+        "synthetic_birds",
+        "Data set: synthetic_birds, or the name of one prepared by zoo.prepare, such as birds or "
+        "coco.",
     )
-    data: str = setting("drawn_birds", "drawn_birds (made on the spot), or what zoo.prepare prepared: birds, coco ...")
-    data_dir: str = setting("", "folder of the prepared data; TensorFlow Datasets' own by default")
-    drawn: int = setting(2000, "number of drawn birds", least=1)
-    text_encoder: str = setting("drawn_birds_text", "a preset or checkpoint; '' takes the data's own embeddings")
+    data_dir: str = fields.data_dir()
+    num_images: int = fields.num_images(2000, "Number of synthetic birds to train on.")
     captions: int = setting(
-        4, "embeddings of an image's captions that are averaged, drawn anew each time", least=1
+        4,
+        "Number of captions of an image whose embeddings are averaged, chosen anew each time.",
+        group="data",
+        least=1,
     )
-    image_loss: str = setting(
-        "released", "released, global, local, both, or none: only pairs are judged",
-        choices=("released", "global", "local", "both", "none"),
+    text_encoder: str = setting(
+        "synthetic_birds_text",
+        "Text encoder: a preset or checkpoint. Empty: the embeddings that come with the data set.",
+        group="networks",
     )
-    skip: bool = setting(False, "the notes' upsampling skip connection (large multimodal path)")
-    extra_conv: bool = setting(True, "one more 1 x 1 convolution of image code and text in the pair's branch")
+    sizes: str = setting(
+        "64,128,256", "Image sizes, smallest first: 64 or 64,128 or 64,128,256.", group="networks"
+    )
+    width: int = fields.width(
+        128, "Channels that scale all networks. The paper uses 128; 16 and 32 suit small machines."
+    )
+    discriminator_width: int = fields.width(
+        0, "Channels that scale the discriminators. 0: the same as --width.", least=0
+    )
+    skip: bool = setting(
+        False, "Add the upsampling skip connection of the training notes.", group="networks"
+    )
+    extra_conv: bool = setting(
+        True,
+        "Apply one more 1 x 1 convolution to image code and text in the discriminators' pair "
+        "branch.",
+        group="networks",
+    )
     norm: str = setting(
-        "batch", "of the discriminators: batch, layer or none; batch's gives wrong pairs away",
+        "batch",
+        "Normalization of the discriminators. `batch` reveals which batch is mismatched, so small "
+        "models should use `layer` or `none`.",
+        group="networks",
         choices=("batch", "layer", "none"),
     )
+    conditioning_noise: float = setting(
+        1.0,
+        "Scale of the conditioning augmentation noise. The paper uses 1. Short trainings need "
+        "less.",
+        group="networks",
+        least=0,
+    )
     loss: str = setting(
-        "least_squares", "of both players, least_squares or logistic",
+        "least_squares",
+        "Adversarial loss of both players.",
+        group="losses",
         choices=("least_squares", "logistic"),
     )
-    redraw: bool = setting(False, "draw the fakes again for the generator's phase, as the notes' code did")
-    critic_epochs: int = setting(
-        0, "epochs with the notes' extra steps of the discriminator; -1 is all", least=-1
+    image_loss: str = setting(
+        "released",
+        "Image loss beside the loss on image-caption pairs: that of the released code, of the "
+        "whole "
+        "image, of patches, of both, or none.",
+        group="losses",
+        choices=("released", "global", "local", "both", "none"),
     )
-    critic_epoch: int = setting(
-        0, "generator's updates that they count as an epoch; 0: those of a whole one", least=0
+    divergence_weight: float = setting(
+        4.0,
+        "Weight of the KL divergence of the conditioning augmentation.",
+        group="losses",
+        least=0,
     )
-    divergence_weight: float = setting(4.0, "of the conditioning's KL divergence", least=0)
-    augmentation: float = setting(
-        1.0, "of the condition's deviation, 1 as in the paper; short runs want less", least=0
+    r1_weight: float = setting(
+        0.0,
+        "Weight (gamma) of the R1 gradient penalty at real images. 0 disables it.",
+        group="losses",
+        least=0,
     )
-    damsm_weight: float = setting(0.0, "of DAMSM, by the guide; 0 is none", least=0)
-    guide: str = setting("", "of zoo.image_guide, or a file of one; '' is the image encoder beside text_encoder")
+    damsm_weight: float = setting(
+        0.0, "Weight of the DAMSM loss at each resolution. 0 disables it.", group="losses", least=0
+    )
+    damsm_encoder: str = setting(
+        "",
+        "Image encoder of the DAMSM loss: a preset or checkpoint of zoo.robust_image_encoder. "
+        "Empty: "
+        "the image encoder that was trained with --text_encoder.",
+        group="losses",
+    )
     damsm_crop: float = setting(
-        1.0, "least side of the random crops of the fakes that DAMSM sees; 1 is none",
-        above=0, most=1,
+        1.0,
+        "Minimum side of the random crops given to the DAMSM encoder, as a fraction of the image. "
+        "1 "
+        "disables cropping.",
+        group="losses",
+        above=0,
+        most=1,
     )
     damsm_queue: int = setting(
-        0, "captions of past steps that DAMSM tells a fake from, beside the batch's", least=0
+        0,
+        "Number of captions of past steps that the DAMSM loss contrasts with those of the batch.",
+        group="losses",
+        least=0,
     )
-    penalty: float = setting(0.0, "gamma of R1 at the real images; 0 is none", least=0)
-    average: float = setting(
-        0.0, "decay of the generator's moving average, which then draws; 0 is none",
-        least=0, below=1,
+    regenerate_fakes: bool = setting(
+        False,
+        "Generate new fakes for the generator's update, as the code of the training notes does.",
+        group="losses",
     )
-    learning_rate: float = setting(2e-4, "of both players' Adam", above=0)
-    beta_1: float = setting(0.5, "of both players' Adam", least=0, below=1)
-    halve_every: int = setting(100, "epochs from one halving of the rates to the next", least=1)
-    start: str = setting("", "folder of a run of smaller sizes, or the same, whose last networks go on here")
+    critic_epochs: int = setting(
+        0,
+        "Number of epochs with the extra discriminator updates of the training notes. -1: all.",
+        group="optimizers",
+        least=-1,
+    )
+    critic_epoch_steps: int = setting(
+        0,
+        "Generator updates per epoch for the critic schedule. 0: the real epoch length.",
+        group="optimizers",
+        least=0,
+    )
+    learning_rate: float = fields.learning_rate(2e-4, "Learning rate of Adam for both players.")
+    beta_1: float = fields.beta_1(0.5)
+    halve_every: int = setting(
+        100,
+        "Number of epochs after which the learning rates are halved.",
+        group="optimizers",
+        least=1,
+    )
+    ema_decay: float = fields.ema_decay(0.0)
+    start: str = setting(
+        "", "Folder of a run whose last networks this run starts from. Its sizes may be smaller."
+    )
     score_every: int = setting(
-        0, "epochs from one score to the next, on few samples; 0 is never", least=0
+        0,
+        "Number of epochs between two evaluations on few samples. 0: never.",
+        group="logging",
+        least=0,
     )
 
 
-# The paper's birds, once `python -m zoo.prepare birds` has them, with the embeddings that come with them.
+# The paper's birds, prepared by `python -m zoo.prepare birds`, with the embeddings that come with
+# them.
 BIRDS = {"data": "birds", "text_encoder": ""}
-# The notes' code, which made their scores: batch 16, noise drawn again for the generator, extra steps of the
-# discriminator in the first 100 epochs.
-NOTED = {"batch_size": 16, "redraw": True, "critic_epochs": 100}
-# Two GPUs of 8 images each there; half the weight on the divergence, rates halved twice as often.
+# The code of the training notes: batches of 16, new fakes for the generator's update, extra
+# discriminator updates in the first 100 epochs.
+TRAINING_NOTES = {"batch_size": 16, "regenerate_fakes": True, "critic_epochs": 100}
+# The released code used two GPUs with 8 images each, half the divergence weight, and halved the
+# rates twice as often.
 COCO = {
-    "data": "coco", "text_encoder": "", "batch_size": 16, "epochs": 200, "divergence_weight": 2.0, "halve_every": 50,
-}  # fmt: skip
-# Small enough for two CPU cores. Narrow discriminators soon win over narrow generators; R1 keeps their slopes of use,
-# and layer norm makes them judge each pair for itself. Of pairs they learn backgrounds, sizes and wings long before
-# crowns and bellies: the image encoder beside the text encoder knows those. The condition has little noise, which in a
-# short run would stay larger than what the caption says.
+    "data": "coco",
+    "text_encoder": "",
+    "batch_size": 16,
+    "epochs": 200,
+    "divergence_weight": 2.0,
+    "halve_every": 50,
+}
+# Small enough for two CPU cores. Narrow discriminators soon win over narrow generators. R1 keeps
+# their gradients useful, and layer normalization makes them score each pair by itself. From pairs
+# alone they learn backgrounds, sizes and wings long before crowns and bellies; the DAMSM loss
+# teaches those. The conditioning noise is small, because in a short training it would otherwise
+# dominate the caption.
 SMALL = {
-    "width": 16, "batch_size": 16, "learning_rate": 5e-4, "penalty": 0.1, "average": 0.99, "norm": "layer",
-    "damsm_weight": 1.0, "augmentation": 0.1, "divergence_weight": 1.0, "grid_every": 1, "checkpoint_every": 1,
-}  # fmt: skip
-# Data with vectors of their own, beside which there is no image encoder.
-OWN_VECTORS = {"text_encoder": "", "damsm_weight": 0.0}
-# Hours on two CPU cores. Two captions: four tell nearly all, but people give one. A generator of twice the width was
-# hardly better after as many steps, at more than twice the time a step. With layer norm and least squares the
-# discriminators never tell fakes from birds, though a person does at once: the guide alone draws, one shapeless picture
-# a caption. Without norm, of twice the generator's width and with the logistic loss they teach shapes. What an ordinary
-# image encoder finds right soon has little to do with what people see; the guide leads further, with hundreds of
-# captions to tell a fake from.
-LONG = SMALL | {
-    "guide": "drawn_birds_guide", "damsm_queue": 1024, "damsm_crop": 0.85,
-    "drawn": 4500, "captions": 2, "average": 0.999, "judge_width": 32, "norm": "none", "loss": "logistic",
-    "penalty": 1.0, "learning_rate": 2.5e-4, "beta_1": 0.0,
-}  # fmt: skip
+    "width": 16,
+    "batch_size": 16,
+    "learning_rate": 5e-4,
+    "r1_weight": 0.1,
+    "ema_decay": 0.99,
+    "norm": "layer",
+    "damsm_weight": 1.0,
+    "conditioning_noise": 0.1,
+    "divergence_weight": 1.0,
+    "grid_every": 1,
+    "checkpoint_every": 1,
+}
+# For data sets with embeddings of their own, for which there is no image encoder.
+OWN_EMBEDDINGS = {"text_encoder": "", "damsm_weight": 0.0}
+# Hours on two CPU cores. Two captions per image: four name nearly all attributes, but users write
+# one. Twice the generator width was hardly better after as many steps, and a step took more than
+# twice as long. With layer normalization and least squares, the discriminators did not separate
+# fakes from birds, and the DAMSM loss alone led to one shapeless image per caption. Without
+# normalization, with twice the generator's width and the logistic loss, they teach shapes. The
+# accuracy of an ordinary image encoder soon has little to do with what people see; the robust image
+# encoder remains useful for longer, with many captions to contrast.
+STAGES = SMALL | {
+    "damsm_encoder": "synthetic_birds_image_encoder",
+    "damsm_queue": 1024,
+    "damsm_crop": 0.85,
+    "num_images": 4500,
+    "captions": 2,
+    "ema_decay": 0.999,
+    "discriminator_width": 32,
+    "norm": "none",
+    "loss": "logistic",
+    "r1_weight": 1.0,
+    "learning_rate": 2.5e-4,
+    "beta_1": 0.0,
+}
+
+
+# === Data ===
 
 
 @functools.lru_cache(2)
-def load(data, split, data_dir, drawn, size, text_encoder, in_memory=True):
-    """Captioned images of a split with their embeddings."""
-    if data == "drawn_birds":
-        captioned = drawn_birds(split, drawn, size=size * 19 // 16)  # 304 for 256, as the paper's are
+def load(
+    data: str,
+    split: str,
+    data_dir: str,
+    num_images: int,
+    size: int,
+    text_encoder: str,
+    in_memory: bool = True,
+) -> Any:
+    """Returns the `CaptionedImages` of a split with their embeddings."""
+    if data == "synthetic_birds":
+        loaded = synthetic.synthetic_birds(split, num_images, size=_source_size(size))
     else:
-        from kerasgan.data.prepared import load_prepared
-
-        captioned = load_prepared(data, split, data_dir or None, in_memory)
+        loaded = prepared.load_prepared(data, split, data_dir or None, in_memory)
     if text_encoder:
-        captioned = captioned.embed(encoder(text_encoder))
-    if captioned.embeddings is None:
-        raise ValueError(f"{data} has no embeddings of its own: --text_encoder must name one; received none")
-    return captioned
+        loaded = loaded.embed(encoder(text_encoder))
+    if loaded.embeddings is None:
+        raise ValueError(
+            f"{data} comes without embeddings, so --text_encoder must name an encoder; received "
+            f"none"
+        )
+    return loaded
+
+
+def _source_size(size):
+    """Size of the images that are cropped to `size`: 304 for 256, as in the paper."""
+    return size * 19 // 16
 
 
 @functools.cache
-def encoder(name):
-    from kerasgan.text.char_cnn_rnn import text_encoder
-
-    return text_encoder(name)
-
-
-def loaded(settings, split="train"):
-    drawn = settings.drawn if split == "train" else 1000
-    return load(settings.data, split, settings.data_dir, drawn, sizes_of(settings)[-1], settings.text_encoder)
+def encoder(name: str) -> Any:
+    """Returns the text encoder of a preset or checkpoint."""
+    return char_cnn_rnn.text_encoder(name)
 
 
-def sizes_of(settings):
+def loaded(settings: Settings, split: str = "train") -> Any:
+    """Returns the `CaptionedImages` of a split. The synthetic test split has 1,000 images."""
+    count = settings.num_images if split == "train" else 1000
+    return load(
+        settings.data,
+        split,
+        settings.data_dir,
+        count,
+        sizes_of(settings)[-1],
+        settings.text_encoder,
+    )
+
+
+def sizes_of(settings: Settings) -> tuple[int, ...]:
+    """Returns the image sizes, smallest first."""
     try:
         return hdgan.check_sizes(int(size) for size in settings.sizes.split(","))
     except ValueError as error:
-        raise ValueError(f"sizes must be such as 64,128,256; received {settings.sizes!r} ({error})") from None
+        raise ValueError(
+            f"sizes must be such as 64,128,256; received {settings.sizes!r} ({error})"
+        ) from None
 
 
-def data(settings):
-    return CaptionedBatches(
-        loaded(settings), settings.batch_size, sizes_of(settings)[-1], settings.captions, settings.seed,
+def data(settings: Settings) -> Any:
+    """Returns the training batches."""
+    return captioned.CaptionedBatches(
+        loaded(settings),
+        settings.batch_size,
+        sizes_of(settings)[-1],
+        settings.captions,
+        settings.seed,
         repeats=settings.repeats or 1,
-    )  # fmt: skip
+    )
 
 
-def build(settings):
+def expected_shape(settings: Settings) -> scale.DataShape:
+    """Returns the shape of the data without reading them. Embeddings have 1,024 dimensions."""
+    size = sizes_of(settings)[-1]
+    steps = scale.count_batches(settings)
+    return scale.DataShape((size, size, 3), num_batches=steps, embedding_dim=1024)
+
+
+def _shape(settings):
+    size, train = sizes_of(settings)[-1], loaded(settings)
+    steps = max((settings.repeats or 1) * (len(train) // settings.batch_size), 1)
+    dim = train.embeddings.shape[-1]
+    return scale.DataShape((size, size, 3), num_batches=steps, embedding_dim=dim)
+
+
+# === Model ===
+
+
+def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
+    """Returns the compiled `HDGAN`.
+
+    Args:
+        settings: The recipe's settings.
+        shape: Shape of the data. By default the data are read.
+    """
     if settings.damsm_weight and not settings.text_encoder:
-        raise ValueError("damsm_weight needs a text_encoder, for the image encoder beside it; received none")
-    sizes, dim = sizes_of(settings), loaded(settings).embeddings.shape[-1]
+        raise ValueError(
+            "damsm_weight needs a text_encoder, because its image encoder is needed; received none"
+        )
+    sizes, shape = sizes_of(settings), shape or _shape(settings)
     image_loss = None if settings.image_loss == "none" else settings.image_loss
-    judges = {
+    discriminators = {
         size: hdgan.build_discriminator(
-            size, settings.judge_width or settings.width, embedding_dim=dim, image_loss=image_loss,
-            extra_conv=settings.extra_conv, norm=settings.norm,
-        )  # fmt: skip
+            size,
+            settings.discriminator_width or settings.width,
+            embedding_dim=shape.embedding_dim,
+            image_loss=image_loss,
+            extra_conv=settings.extra_conv,
+            norm=settings.norm,
+        )
         for size in sizes
     }
-    steps = max((settings.repeats or 1) * (len(loaded(settings)) // settings.batch_size), 1)
-    epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
     gan = hdgan.HDGAN(
         hdgan.build_generator(
-            sizes, settings.width, embedding_dim=dim, skip=settings.skip, augmentation=settings.augmentation
+            sizes,
+            settings.width,
+            embedding_dim=shape.embedding_dim,
+            skip=settings.skip,
+            conditioning_noise=settings.conditioning_noise,
         ),
-        judges,
+        discriminators,
         loss=settings.loss,
-        redraw=settings.redraw,
+        regenerate_fakes=settings.regenerate_fakes,
         divergence_weight=settings.divergence_weight,
-        penalty=settings.penalty,
-        critic_steps=None if epochs == 0 else hdgan.NotedCriticSteps(settings.critic_epoch or steps, epochs),
-        average=settings.average or None,
-        image_encoder=guide_of(settings) if settings.damsm_weight else None,
+        r1_weight=settings.r1_weight,
+        critic_steps=_critic_steps(settings, shape.num_batches),
+        ema_decay=settings.ema_decay or None,
+        text_encoder=referenced_encoder(settings.text_encoder),
+        damsm_encoder=damsm_network(settings) if settings.damsm_weight else None,
         damsm_weight=settings.damsm_weight,
         damsm_crop=settings.damsm_crop,
         damsm_queue=settings.damsm_queue,
@@ -195,7 +375,7 @@ def build(settings):
     )
 
     def adam():
-        rate = Halved(settings.learning_rate, settings.halve_every, steps)
+        rate = schedules.Halved(settings.learning_rate, settings.halve_every, shape.num_batches)
         return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=0.999, epsilon=1e-8)
 
     if settings.start:
@@ -204,72 +384,131 @@ def build(settings):
     return gan
 
 
-def last_of(folder):
-    """The model of a run's last checkpoint, discriminators included."""
-    path = checkpoints.latest(pathlib.Path(folder) / "checkpoints")
+def referenced_encoder(name: str) -> Any:
+    """Returns a text encoder as an argument of `HDGAN`: a preset's name, or the loaded encoder.
+
+    A model saves the name of a shipped preset. It saves other encoders with their network, so that
+    its own preset is complete.
+    """
+    if not name or name in (*presets.names("T"), *presets.ALIASES):
+        return name or None
+    return encoder(name)
+
+
+def _critic_steps(settings, num_batches):
+    if settings.critic_epochs == 0:
+        return None
+    epochs = None if settings.critic_epochs < 0 else settings.critic_epochs
+    return hdgan.ExtraCriticSteps(settings.critic_epoch_steps or num_batches, epochs)
+
+
+def last_of(folder: str | os.PathLike) -> Any:
+    """Returns the model of a run's last checkpoint, including its discriminators."""
+    path = checkpoints.latest(pathlib.Path(folder).expanduser() / "checkpoints")
     if path is None:
         raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
     letters = checkpoints.load_model(path)[0].checkpoint_networks()
-    return checkpoints.load_siblings(path, letters)[0]
+    return checkpoints.load_sampling_model(path, letters)[0]
 
 
-def draw(settings, count=8):
-    """Captions of unseen classes, each beside its pictures, from the same latents each time."""
+def damsm_network(settings: Settings) -> Any:
+    """Returns the image encoder of the DAMSM loss."""
+    if not settings.damsm_encoder:
+        return image_encoder(settings.text_encoder).network
+    return robust_image_encoder.network(settings.damsm_encoder)
+
+
+@functools.cache
+def image_encoder(name: str) -> Any:
+    """Returns the image encoder that was trained with the text encoder of that name."""
+    path = pathlib.Path(name)
+    return char_cnn_rnn.image_encoder(
+        checkpoints.sibling(path, "V") if path.suffix == ".h5" else name
+    )
+
+
+# === Samples and scores ===
+
+
+def sample_grid(settings: Settings, count: int = 8) -> Callable:
+    """Returns a function of the model: captions of unseen classes, each beside its images.
+
+    The latents are the same each time.
+    """
     test = loaded(settings, "test")
     chosen = np.random.default_rng(0).permutation(len(test))[:count]
     captions, embeddings = [test.captions[i][0] for i in chosen], test.embeddings[chosen, 0]
-    return lambda model: images.captioned_sheet(captions, model.sample(embeddings, seed=0), columns=2)
+    return lambda model: images.captioned_sheet(
+        captions, model.sample(embeddings=embeddings, seed=0, sizes="all"), columns=2
+    )
 
 
-PAIR = "drawn_birds_text"  # whose text and image encoder measure R-precision, whatever the model was trained with
+PAIR = "synthetic_birds_text"  # encoders that measure R-precision of every model
 
 
-def score(settings):
-    """Of drawn birds only, on a tenth of the samples: pictures of 256 pixels cost more than digits."""
-    if settings.data != "drawn_birds":
+def score(settings: Settings) -> Callable | None:
+    """Returns the scoring function of synthetic birds (a tenth of the samples), else `None`."""
+    if settings.data != "synthetic_birds":
         return None
-    shipped(), image_encoder(PAIR)  # what is missing is told before training, not after it
-    return lambda model, samples: scores(model, settings.text_encoder, samples // 10, led_by=led_by(vars(settings)))
+    # Missing encoders must be reported before the training, not after it.
+    bird_attributes.load_bird_attribute_classifier(), image_encoder(PAIR)
+    trained_by = damsm_encoder_of(vars(settings))
+    return lambda model, samples: scores(
+        model, settings.text_encoder, samples // 10, damsm_encoder=trained_by
+    )
 
 
-def led_by(about):
-    """Whose judgement DAMSM was, of a run's settings: a guide's, "" of the image encoder beside the text encoder, or
-    None where there was no DAMSM."""
-    return about.get("guide", "") if about.get("damsm_weight", 0) > 0 else None
+def damsm_encoder_of(about: dict) -> str | None:
+    """Returns the DAMSM encoder of a run's settings.
+
+    `""` is the image encoder beside the text encoder. `None` means that the run had no DAMSM loss.
+    """
+    about = current_names(about)
+    return about.get("damsm_encoder", "") if about.get("damsm_weight", 0) > 0 else None
 
 
-def scores(model, text_encoder, samples=1000, seed=1, led_by=None):
-    """`score_birds` of a model that was trained with the named text encoder, and led by whom `led_by` says."""
-    found = score_birds(model, encoder(text_encoder), (encoder(PAIR), image_encoder(PAIR)), samples, seed)
+def scores(
+    model: Any,
+    text_encoder: str,
+    samples: int = 1000,
+    seed: int = 1,
+    damsm_encoder: str | None = None,
+) -> dict:
+    """Returns `score_birds` of a model.
+
+    Args:
+        model: The model.
+        text_encoder: Name of the text encoder that it was trained with.
+        samples: Number of images.
+        seed: Seed of the latents.
+        damsm_encoder: DAMSM encoder of its training, see `damsm_encoder_of`.
+    """
+    found = birds_protocol.score_birds(
+        model, encoder(text_encoder), (encoder(PAIR), image_encoder(PAIR)), samples, seed
+    )
     checksum = checkpoints.read_info(presets.find(PAIR) / "V.h5")["sha256"]
-    known = {None: "", "": "; the generator learnt from them (DAMSM), which alone raises it"}
-    other = f"; DAMSM of this run was by another, {led_by}; that of a run it started from may have been by these"
-    known = known.get(led_by, other)
-    pair = f"{PAIR}, images' sha256 {checksum}{known}"
+    notes = {
+        None: "",
+        "": "; the generator was trained with these encoders (DAMSM), which alone raises the score",
+    }
+    other = (
+        f"; the DAMSM loss of this run used another encoder, {damsm_encoder}; a run that it "
+        f"started "
+        "from may have used these"
+    )
+    pair = f"{PAIR}, sha256 of the image encoder {checksum}{notes.get(damsm_encoder, other)}"
     found["protocol"] |= {"text_encoder": text_encoder, "r_precision_encoders": pair}
     return found
 
 
-@functools.cache
-def image_encoder(name):
-    """The one that learnt with the text encoder of that name."""
-    from kerasgan.text import char_cnn_rnn
-
-    path = pathlib.Path(name)
-    return char_cnn_rnn.image_encoder(checkpoints.sibling(path, "V") if path.suffix == ".h5" else name)
-
-
-def guide_of(settings):
-    """The network by which DAMSM judges."""
-    if not settings.guide:
-        return image_encoder(settings.text_encoder).network
-    from zoo import image_guide
-
-    return image_guide.network(settings.guide)
-
-
-def text_recipe(name, description, presets):
-    """A recipe of this module's settings; the first of the presets is its default."""
+def text_recipe(
+    name: str,
+    description: str,
+    presets: dict,
+    doc: str = "",
+    former_presets: dict | None = None,
+) -> recipe.Recipe:
+    """Returns a recipe of this module's settings and functions. The first preset is the default."""
     return recipe.Recipe(
         name=name,
         description=description,
@@ -277,11 +516,14 @@ def text_recipe(name, description, presets):
         presets=presets,
         data=data,
         build=build,
-        draw=draw,
+        sample_grid=sample_grid,
         dataset=lambda settings: settings.data,
         size=lambda settings: sizes_of(settings)[-1],
         score=score,
         monitor="attribute_accuracy",
         mode="max",
-        shipped="hdgan_drawn_birds_256",
+        shipped="hdgan_synthetic_birds_256",
+        shape=expected_shape,
+        doc=doc,
+        former_presets=former_presets or {},
     )

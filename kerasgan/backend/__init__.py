@@ -10,14 +10,15 @@
 | `apply(optimizer, gradients, variables)` | one step of a Keras optimizer |
 | `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages) |
 | `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables, in constant memory |
-| `frozen_averages(fn)` | `fn()` with the moving averages left where they stood |
-| `recomputed(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
+| `frozen_moving_statistics(fn)` | `fn()` with the moving averages left where they stood |
+| `remat(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
 | `batch_norm(x, gamma, beta, epsilon, relu)` | normalised `x`, the batch's mean and biased variance, by the fastest |
-| | kernel; on TensorFlow `recomputed` does not keep a rectified `x` either, but makes it again |
+| | kernel; on TensorFlow `remat` does not keep a rectified `x` either, but makes it again |
 | `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
-| `kept(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
-| `prefers_products()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
-| `untuned(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
+| `restored_on_failure(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
+| `trains_float16_convolutions()` | whether there are kernels for it: not in PyTorch on a CPU |
+| `prefers_matmul()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
+| `without_autotune(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
 """
 
 import keras

@@ -10,21 +10,22 @@ import functools
 import jax
 import keras
 
-from kerasgan.backend.scope import Scope, first, frozen_averages, plain_data
+from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
 
 __all__ = [
     "apply",
     "batch_norm",
     "cond",
     "fori_loop",
-    "frozen_averages",
+    "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
-    "recomputed",
+    "restored_on_failure",
+    "prefers_matmul",
+    "remat",
     "step",
-    "trace",
-    "untuned",
+    "vjp",
+    "trains_float16_convolutions",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -40,7 +41,11 @@ def step(fn):
         groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
         if len(state) == 4:
             groups.insert(2, self.optimizer.variables)
-        known = [(v, x) for group, xs in zip(groups, state, strict=True) for v, x in zip(group, xs, strict=True)]
+        known = [
+            (v, x)
+            for group, xs in zip(groups, state, strict=True)
+            for v, x in zip(group, xs, strict=True)
+        ]
         with Scope(known) as scope:
             logs = fn(self, plain_data(data))
         stray = set(scope.moved) - {id(v) for v, _ in known}
@@ -79,7 +84,9 @@ def value_and_gradients(fn, variables):
         (value, outputs), updates = pure(values)
         return value, (outputs, updates)
 
-    (_, (outputs, updates)), gradients = jax.value_and_grad(objective, has_aux=True)([v.value for v in variables])
+    (_, (outputs, updates)), gradients = jax.value_and_grad(objective, has_aux=True)(
+        [v.value for v in variables]
+    )
     commit(updates)
     return outputs, gradients
 
@@ -92,7 +99,7 @@ def value_and_gradients_of_sum(fns, variables):
     return value_and_gradients(total, variables)  # XLA finds an order by itself
 
 
-def trace(fn, variables):
+def vjp(fn, variables):
     pure, commit = _pure(fn, variables)
     outputs, pullback, updates = jax.vjp(pure, [v.value for v in variables], has_aux=True)
     commit(updates)
@@ -123,7 +130,9 @@ def apply(optimizer, gradients, variables):
 def _moves(fn, *args):
     """The variables that `fn(*args)` moves, found without computing anything."""
     with Scope() as scope:
-        jax.eval_shape(lambda *args: fn(*args), *args)  # a new function: JAX does not trace a known one again
+        jax.eval_shape(
+            lambda *args: fn(*args), *args
+        )  # a new function: JAX does not trace a known one again
     return list(scope.moved.values())
 
 
@@ -138,7 +147,9 @@ def cond(predicate, true_fn, false_fn):
 
         return run
 
-    result, values = jax.lax.cond(predicate, branch(true_fn), branch(false_fn), [v.value for v in moved])
+    result, values = jax.lax.cond(
+        predicate, branch(true_fn), branch(false_fn), [v.value for v in moved]
+    )
     for variable, value in zip(moved, values, strict=True):
         variable.assign(value)
     return result
@@ -159,7 +170,7 @@ def fori_loop(lower, upper, body, carry):
     return carry
 
 
-def recomputed(fn):
+def remat(fn):
     return fn
 
 
@@ -172,11 +183,15 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return jax.nn.relu(y) if relu else y, mean, variance
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     return strategy
 
 
-def prefers_products():
+def trains_float16_convolutions() -> bool:
+    return True
+
+
+def prefers_matmul():
     return False
 
 
@@ -185,7 +200,7 @@ def image_conv(x, kernel, strides, padding):
 
 
 @contextlib.contextmanager
-def kept(model):
+def restored_on_failure(model):
     """Keras takes the values out of the model's variables for an epoch, and loses them where the first batch fails."""
     optimizer = model.optimizer.variables if model.optimizer is not None else []
     before = [(v, v.value) for v in [*model.variables, *optimizer]]

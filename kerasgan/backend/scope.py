@@ -27,7 +27,7 @@ class Scope(keras.StatelessScope):
         self.moved[id(update[0])] = update[0]
 
 
-def frozen_averages(fn):
+def frozen_moving_statistics(fn):
     """`fn()`, after which moving averages stand where they stood, while seeds and counters (integers) have moved on.
 
     For a network run on its batch statistics in the other player's phase: it is to be judged by the statistics it is
@@ -52,7 +52,9 @@ def plain_data(data):
     Keras pads `(x, y, sample_weight)` with None in some of them and not in others, and leaves arrays as they are in an
     eager `train_on_batch`, where a layer refuses them beside a tensor.
     """
-    data = keras.tree.map_structure(lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data)
+    data = keras.tree.map_structure(
+        lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data
+    )
     if not isinstance(data, (tuple, list)):
         return data
     data = tuple(data)

@@ -6,21 +6,22 @@ import functools
 import keras
 import tensorflow as tf
 
-from kerasgan.backend.scope import first, frozen_averages, plain_data
+from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
 
 __all__ = [
     "apply",
     "batch_norm",
     "cond",
     "fori_loop",
-    "frozen_averages",
+    "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
-    "recomputed",
+    "restored_on_failure",
+    "prefers_matmul",
+    "remat",
     "step",
-    "trace",
-    "untuned",
+    "vjp",
+    "trains_float16_convolutions",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -47,24 +48,34 @@ def value_and_gradients_of_sum(fns, variables):
     values = [v.value for v in variables]
     outputs, sums, before = [], [None] * len(values), []
     for fn in fns:
-        with tf.control_dependencies(before), tf.GradientTape(watch_accessed_variables=False) as tape:
+        with (
+            tf.control_dependencies(before),
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+        ):
             tape.watch(values)
             objective, output = fn()
         gradients = tape.gradient(objective, values)
         before = [gradient for gradient in gradients if gradient is not None]
         outputs.append(output)
-        sums = [b if a is None else a if b is None else a + b for a, b in zip(sums, gradients, strict=True)]
-    return outputs, [tf.zeros_like(v) if s is None else s for v, s in zip(values, sums, strict=True)]
+        sums = [
+            b if a is None else a if b is None else a + b
+            for a, b in zip(sums, gradients, strict=True)
+        ]
+    return outputs, [
+        tf.zeros_like(v) if s is None else s for v, s in zip(values, sums, strict=True)
+    ]
 
 
-def trace(fn, variables):
+def vjp(fn, variables):
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         outputs = fn()
 
     def pull(cotangents):
-        return tape.gradient(outputs, values, output_gradients=cotangents, unconnected_gradients="zero")
+        return tape.gradient(
+            outputs, values, output_gradients=cotangents, unconnected_gradients="zero"
+        )
 
     return outputs, pull
 
@@ -124,7 +135,9 @@ def _is_plain_adam(optimizer):
         and not (optimizer.amsgrad or optimizer.use_ema or optimizer.weight_decay)
         and not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
         and not (optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
-        and all(v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables)
+        and all(
+            v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables
+        )
         and not tf.distribute.has_strategy()
     )
 
@@ -140,7 +153,7 @@ def fori_loop(lower, upper, body, carry):
 RECIPE = "_made_again"  # of a tensor: what makes it again from tensors that are kept in any case
 
 
-def recomputed(fn):
+def remat(fn):
     def outer(*inputs):
         inputs = [*map(tf.convert_to_tensor, inputs)]  # a variable would be no input of `call`
         recipes = [getattr(x, RECIPE, None) for x in inputs]
@@ -148,13 +161,22 @@ def recomputed(fn):
         @tf.custom_gradient
         def call(*inputs):
             def gradient(slope):
-                with tf.control_dependencies([slope]):  # else the same as in the forward pass, which is then kept
-                    again = [make() if make else tf.identity(x) for make, x in zip(recipes, inputs, strict=True)]
+                with tf.control_dependencies(
+                    [slope]
+                ):  # else the same as in the forward pass, which is then kept
+                    again = [
+                        make() if make else tf.identity(x)
+                        for make, x in zip(recipes, inputs, strict=True)
+                    ]
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
                     tape.watch(again)
-                    outputs = fn(*again)  # what its gradient does not ask for is pruned from the graph
+                    outputs = fn(
+                        *again
+                    )  # what its gradient does not ask for is pruned from the graph
                 gradients = tape.gradient(outputs, again, slope)
-                with tf.control_dependencies(gradients):  # all of them, before what waits for one goes on
+                with tf.control_dependencies(
+                    gradients
+                ):  # all of them, before what waits for one goes on
                     return [tf.identity(x) for x in gradients]
 
             return fn(*inputs), gradient
@@ -177,7 +199,9 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
 
     def made_again():
         fixed = {"mean": mean, "variance": variance, "is_training": False}
-        return tf.raw_ops.FusedBatchNormV3(x=maps, scale=gamma, offset=beta, epsilon=epsilon, **fixed).y
+        return tf.raw_ops.FusedBatchNormV3(
+            x=maps, scale=gamma, offset=beta, epsilon=epsilon, **fixed
+        ).y
 
     @tf.custom_gradient
     def rectified(y):
@@ -194,7 +218,11 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return y, mean, variance
 
 
-def prefers_products():
+def trains_float16_convolutions() -> bool:
+    return True
+
+
+def prefers_matmul():
     return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
@@ -206,7 +234,11 @@ def image_conv(x, kernel, strides, padding):
         def gradient(slope):
             of_x = _gradient_of_images(slope, kernel, x.shape[1:3], y.shape[1:3], strides, padding)
             of_kernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=x, filter_sizes=kernel.shape, out_backprop=slope, strides=[1, *strides, 1], padding=border
+                input=x,
+                filter_sizes=kernel.shape,
+                out_backprop=slope,
+                strides=[1, *strides, 1],
+                padding=border,
             )
             return of_x, of_kernel
 
@@ -230,7 +262,9 @@ def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
         blocks.append(block)
         extra.append([0, block * stride - length])
     (high, wide), (down, right) = blocks, strides
-    kernel = tf.reshape(tf.pad(kernel, [*extra, [0, 0], [0, 0]]), [high, down, wide, right, channels, maps])
+    kernel = tf.reshape(
+        tf.pad(kernel, [*extra, [0, 0], [0, 0]]), [high, down, wide, right, channels, maps]
+    )
     kernel = tf.transpose(tf.reverse(kernel, [0, 2]), [0, 2, 5, 1, 3, 4])
     kernel = tf.reshape(kernel, [high, wide, maps, down * right * channels])
     y = tf.nn.conv2d(slope, kernel, 1, [*borders, [0, 0]])
@@ -239,7 +273,9 @@ def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
     elif down != right:
         _, rows, columns, _ = y.shape
         y = tf.reshape(y, [-1, rows, columns, down, right, channels])
-        y = tf.reshape(tf.transpose(y, [0, 1, 3, 2, 4, 5]), [-1, rows * down, columns * right, channels])
+        y = tf.reshape(
+            tf.transpose(y, [0, 1, 3, 2, 4, 5]), [-1, rows * down, columns * right, channels]
+        )
     return y[:, before[0] : before[0] + sides[0], before[1] : before[1] + sides[1]]
 
 
@@ -263,12 +299,12 @@ class _Untuned:
 ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's own, where none was asked for
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the call to end (it looks
     # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
     # Keras looks at the kinds of the other strategies.
     return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy
 
 
-def kept(model):
+def restored_on_failure(model):
     return contextlib.nullcontext()

@@ -5,22 +5,24 @@ import functools
 
 import keras
 import torch
+from keras.src.backend.torch.core import get_device
 
-from kerasgan.backend.scope import first, frozen_averages, plain_data
+from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
 
 __all__ = [
     "apply",
     "batch_norm",
     "cond",
     "fori_loop",
-    "frozen_averages",
+    "frozen_moving_statistics",
     "image_conv",
-    "kept",
-    "prefers_products",
-    "recomputed",
+    "restored_on_failure",
+    "prefers_matmul",
+    "remat",
     "step",
-    "trace",
-    "untuned",
+    "vjp",
+    "trains_float16_convolutions",
+    "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
     "value_and_input_gradient",
@@ -64,14 +66,16 @@ def value_and_gradients_of_sum(fns, variables):
     return outputs, sums
 
 
-def trace(fn, variables):
+def vjp(fn, variables):
     with torch.enable_grad():
         outputs = fn()
 
     def pull(cotangents):
         pairs = [
             (y, c)
-            for y, c in zip(keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True)
+            for y, c in zip(
+                keras.tree.flatten(outputs), keras.tree.flatten(cotangents), strict=True
+            )
             if y.requires_grad
         ]
         if not pairs:  # nothing the player owns took part
@@ -83,7 +87,9 @@ def trace(fn, variables):
 
 
 def value_and_input_gradient(fn, x):
-    differentiable = torch.is_grad_enabled()  # inside another gradient, this one is differentiated in its turn
+    differentiable = (
+        torch.is_grad_enabled()
+    )  # inside another gradient, this one is differentiated in its turn
 
     def leaf(x):
         x = keras.ops.convert_to_tensor(x)
@@ -117,7 +123,7 @@ def fori_loop(lower, upper, body, carry):
     return carry
 
 
-def recomputed(fn):
+def remat(fn):
     return fn
 
 
@@ -131,16 +137,22 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
     # momentum 1: the "running" statistics come out as the batch's own
-    y = torch.batch_norm(maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled)
+    y = torch.batch_norm(
+        maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled
+    )
     y = torch.relu(y) if relu else y
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 
 
-def untuned(strategy):
+def without_autotune(strategy):
     return strategy
 
 
-def prefers_products():
+def trains_float16_convolutions() -> bool:
+    return str(get_device()) != "cpu"
+
+
+def prefers_matmul():
     return False
 
 
@@ -148,5 +160,5 @@ def image_conv(x, kernel, strides, padding):
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
 
 
-def kept(model):
+def restored_on_failure(model):
     return contextlib.nullcontext()

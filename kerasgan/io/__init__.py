@@ -1,1 +1,1 @@
-"""Reading files that nobody vouches for, and writing files that are whole or not there."""
+"""Safe reading of untrusted files, and atomic writing."""

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 
 from kerasgan.io.limits import Budget, check_stored
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 HEADER = 10_000  # bytes
@@ -26,9 +27,19 @@ def array_header(file, size, what="the array"):
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{what} is of numpy's format {version}; 1 and 2 are read")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = read(file, max_header_size=HEADER)
-    if dtype.hasobject or dtype.names or dtype.subdtype or dtype.kind not in "biufcSU" or not dtype.itemsize:
+    if (
+        dtype.hasobject
+        or dtype.names
+        or dtype.subdtype
+        or dtype.kind not in "biufcSU"
+        or not dtype.itemsize
+    ):
         raise ValueError(f"{what} must be of plain numbers or text")
     count = dtype.itemsize
     for length in shape:
@@ -57,6 +68,7 @@ def read_array(file, size, what="the array"):
 
 def load_npy(path, rule="a file of an array must be whole", kind=ValueError):
     """The array in a file *.npy; errors are one line that says the rule and names the file."""
+    path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         return read_array(file, os.fstat(file.fileno()).st_size)
 
@@ -68,7 +80,9 @@ class Arrays:
         size = os.fstat(file.fileno()).st_size if hasattr(file, "fileno") else os.path.getsize(file)
         self.budget = Budget(size)
         self.archive = zipfile.ZipFile(file)
-        self.members = {m.filename[:-4]: m for m in self.archive.infolist() if m.filename.endswith(".npy")}
+        self.members = {
+            m.filename[:-4]: m for m in self.archive.infolist() if m.filename.endswith(".npy")
+        }
 
     def open(self, name):
         """An open member, and its size; what it may unpack to is in proportion to the file's size."""
@@ -90,12 +104,13 @@ class Arrays:
 
 def load_npz(path, names=None, rule="a file of arrays must be whole", kind=ValueError):
     """The arrays in a file *.npz: those of `names` that are there, or all. Errors as of `load_npy`."""
+    path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         arrays = Arrays(file)
         return {name: arrays[name] for name in arrays.members if names is None or name in names}
 
 
-def names_in(path):
+def array_names(path):
     """The names of the arrays in a file *.npz; none where it is another file or damaged."""
     try:
         with open(path, "rb") as file:

@@ -1,16 +1,27 @@
-"""The state of callbacks in a resume file: `callbacks:<n>` is JSON, `callbacks:<n>:<i>` an array that it refers to.
+"""State of callbacks in a resume file.
 
-A callback with state has `get_state()`, which returns a dictionary of what JSON can hold and of arrays, and
-`set_state(state)`, called when `fit` goes on, after `on_train_begin`. Keras' own that count are served here.
+The array `callbacks:<n>` holds JSON text. Arrays that the JSON refers to are `callbacks:<n>:<i>`.
+
+A callback with state defines two methods: `get_state()` returns a dictionary of JSON values and
+arrays, and `set_state(state)` restores it. `fit` calls `set_state` after `on_train_begin`. Keras'
+own callbacks that count epochs are supported too (`EarlyStopping`, `ReduceLROnPlateau`,
+`ModelCheckpoint`).
 """
 
 import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
+from kerasgan.io.reading import parse_json
+
 _PREFIX = "callbacks:"
-# Keras' callbacks that count: what of them a resumed fit needs.
+# Class names in files of earlier versions -> current names. For renamed keys of a state, a class
+# defines `renamed_state = {"old": "new"}`.
+RENAMED_CALLBACKS = {"DropMark": "DropDetector", "ProgressLine": "ProgressBar"}
+# Attributes of Keras' callbacks that a resumed fit needs.
 _KERAS = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "best_weights"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
@@ -18,13 +29,13 @@ _KERAS = {
 }
 
 
-def is_state(name):
-    """Whether an array of a resume file is a callback's."""
+def is_state(name: str) -> bool:
+    """Whether the array of that name in a resume file belongs to a callback."""
     return name.startswith(_PREFIX)
 
 
-def of(callbacks):
-    """[(class name, state)] of the callbacks that have one."""
+def get_states(callbacks: Iterable[keras.callbacks.Callback]) -> list[tuple[str, dict]]:
+    """Collects `(class name, state)` of all callbacks that have a state."""
     found = ((type(callback).__name__, _get(callback)) for callback in callbacks)
     return [(kind, state) for kind, state in found if state is not None]
 
@@ -33,16 +44,25 @@ def _get(callback):
     if hasattr(callback, "get_state"):
         return callback.get_state()
     names = _names(callback)
-    return {name: getattr(callback, name) for name in names if hasattr(callback, name)} if names else None
+    if not names:
+        return None
+    return {name: getattr(callback, name) for name in names if hasattr(callback, name)}
 
 
 def _names(callback):
     return next((names for kind, names in _KERAS.items() if isinstance(callback, kind)), ())
 
 
-def restore(callbacks, states):
-    """Gives callbacks the states of the same class, in order. Returns a line for each that could not take its own."""
-    told, waiting = [], list(states)
+def restore(
+    callbacks: Iterable[keras.callbacks.Callback], states: Iterable[tuple[str, dict]]
+) -> list[str]:
+    """Restores the states of callbacks, matched by class name and order.
+
+    Returns:
+        One line for each callback whose saved state does not fit. These callbacks start anew.
+    """
+    failures = []
+    waiting = [(RENAMED_CALLBACKS.get(kind, kind), state) for kind, state in states]
     for callback in callbacks:
         kind = type(callback).__name__
         match = next((index for index, (name, _) in enumerate(waiting) if name == kind), None)
@@ -50,19 +70,23 @@ def restore(callbacks, states):
             continue
         _, state = waiting.pop(match)
         try:
+            renamed = getattr(callback, "renamed_state", {})
+            state = {renamed.get(name, name): value for name, value in state.items()}
             if hasattr(callback, "set_state"):
                 callback.set_state(state)
             else:
                 for name in _names(callback):
                     if name in state:
                         setattr(callback, name, state[name])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of another version, or other settings
-            told.append(f"{kind} begins anew: its saved state does not fit ({str(error).splitlines()[0]})")
-    return told
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            failures.append(
+                f"{kind} begins anew: its saved state does not fit ({str(error).splitlines()[0]})"
+            )
+    return failures
 
 
-def packed(states):
-    """States as arrays with names, as checkpoints hold them."""
+def pack(states: Iterable[tuple[str, dict]]) -> list[tuple[str, np.ndarray]]:
+    """Converts states to named arrays, as checkpoints store them."""
     values = []
     for index, (kind, state) in enumerate(states):
         arrays = []
@@ -75,31 +99,33 @@ def packed(states):
             if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
                 arrays.append(value)
                 return {"array": len(arrays) - 1}
-            if hasattr(value, "shape"):  # bfloat16, a backend's tensor or numpy's scalar
+            if hasattr(value, "shape"):  # bfloat16, a backend tensor or a NumPy scalar.
                 return float(value) if not value.shape else plain(np.asarray(value, "float32"))
             return value
 
-        told = json.dumps({"class": kind, "state": plain(state)}, default=float)
-        values.append((f"{_PREFIX}{index}", np.frombuffer(told.encode(), "uint8")))
+        text = json.dumps({"class": kind, "state": plain(state)}, default=float)
+        values.append((f"{_PREFIX}{index}", np.frombuffer(text.encode(), "uint8")))
         values += [(f"{_PREFIX}{index}:{number}", array) for number, array in enumerate(arrays)]
     return values
 
 
-def unpacked(values):
-    """Divides a resume file's `[(name, array)]` into those of variables and the states."""
+def unpack(
+    values: Sequence[tuple[str, np.ndarray]],
+) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, Any]]]:
+    """Splits the `(name, array)` pairs of a resume file into those of variables and the states."""
     saved = {name: value for name, value in values if is_state(name)}
     states = []
 
-    def whole(value, index):
+    def rebuild(value, index):
         if isinstance(value, dict):
             if set(value) == {"array"}:
                 return saved[f"{_PREFIX}{index}:{value['array']}"]
-            return {key: whole(part, index) for key, part in value.items()}
-        return [whole(part, index) for part in value] if isinstance(value, list) else value
+            return {key: rebuild(part, index) for key, part in value.items()}
+        return [rebuild(part, index) for part in value] if isinstance(value, list) else value
 
     for name, value in saved.items():
         index = name[len(_PREFIX) :]
         if ":" not in index:
-            told = json.loads(value.tobytes())
-            states.append((told["class"], whole(told["state"], index)))
+            content = parse_json(value.tobytes(), "a callback's state")
+            states.append((content["class"], rebuild(content["state"], index)))
     return [(name, value) for name, value in values if not is_state(name)], states

@@ -1,11 +1,11 @@
-"""The shell's output: a line that begins on a line of its own, whatever stands on the present one."""
+"""Console output that starts on a new line, even after an unfinished progress bar."""
 
 import contextlib
 import sys
 
 
 class _Followed:
-    """A text stream that remembers whether its last line was ended; a progress bar's is not."""
+    """A text stream that records whether its last line ended with a newline."""
 
     def __init__(self, stream):
         self.stream, self.open = stream, False
@@ -20,25 +20,25 @@ class _Followed:
 
 
 @contextlib.contextmanager
-def followed():
-    """Within, `end_line` knows whether standard output is in the middle of a line."""
+def track_lines():
+    """Context manager in which `end_line` knows whether the current line is unfinished."""
     before = sys.stdout
-    sys.stdout = followed = _Followed(before)
+    sys.stdout = tracked = _Followed(before)
     try:
         yield
     finally:
-        if sys.stdout is followed:
+        if sys.stdout is tracked:
             sys.stdout = before
 
 
 def end_line():
-    """Ends a line that is open on standard output."""
+    """Ends an unfinished line on standard output."""
     if getattr(sys.stdout, "open", False) is True:
         sys.stdout.write("\n")
         sys.stdout.flush()
 
 
-def tell(line):
-    """Prints a line to standard error, on a line of its own."""
+def print_error(line):
+    """Prints a line to standard error, after ending the current line."""
     end_line()
     print(line, file=sys.stderr, flush=True)

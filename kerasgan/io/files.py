@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, under any failure.
+"""Atomic writing of files.
 
 A file is written under a temporary name in its folder, flushed to the disk and renamed. HDF5 files are made in memory
 first: HDF5 crashes the process when a disk is full while it writes. `tests/test_layout.py` forbids all other ways.
@@ -10,24 +10,25 @@ import io
 import itertools
 import json
 import os
-import pathlib
 import re
 import shutil
 
 import h5py
 import numpy as np
 
+from kerasgan.io.paths import user_path
+
 _LEFT = re.compile(r"\..*\.(\d+)-\d+\.tmp")
 _count = itertools.count()
 
 
 class WriteError(OSError):
-    """A file that could not be written: one line with its name and the system's reason."""
+    """A file could not be written. The message names the file and the reason."""
 
 
 @contextlib.contextmanager
-def naming(path):
-    """Turns the system's errors into a `WriteError` that names `path`."""
+def write_errors(path):
+    """Context manager that converts `OSError` to a `WriteError` that names `path`."""
     try:
         yield
     except WriteError:
@@ -38,17 +39,18 @@ def naming(path):
 
 
 def write_atomically(path, content):
-    """Writes a file under a temporary name, sees it on the disk, and renames it.
+    """Writes a file under a temporary name, flushes it to disk and renames it.
 
     Args:
-        path: the file; its folder must exist. A device or pipe is written to as it is.
-        content: bytes, a text (UTF-8), or a function that writes to the open binary file it is given.
+        path: Path of the file. Its folder must exist. Devices and pipes are written directly.
+        content: `bytes`, `str` (written as UTF-8), or a function that writes to the open binary
+            file that it receives.
 
     Raises:
-        WriteError: if it fails; a file that was there before is then untouched, and no temporary file is left.
+        WriteError: Writing failed. An existing file is unchanged and no temporary file remains.
     """
-    path = pathlib.Path(path)
-    with naming(path):
+    path = user_path(path)
+    with write_errors(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             with open(path, "wb") as file:
                 _fill(file, content)
@@ -74,7 +76,10 @@ def _fill(file, content):
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # File names that are not UTF-8 reach Python as surrogates, which UTF-8 cannot encode.
+        if isinstance(content, str):
+            content = content.encode(errors="backslashreplace")
+        file.write(content)
 
 
 def _sync(descriptor):
@@ -98,8 +103,8 @@ def write_npz(path, arrays, compressed=False):
 
 
 def write_hdf5(path, fill):
-    """Writes an HDF5 file that `fill(file)` fills; see `write_atomically`. It must fit the memory."""
-    path = pathlib.Path(path)
+    """Writes an HDF5 file that `fill(file)` fills. The file is built in memory first."""
+    path = user_path(path)
     name = f"{path.name} {next(_count)}"  # HDF5 takes files in memory of one name for one file
     with h5py.File(name, "w", driver="core", backing_store=False, block_size=1 << 20) as file:
         fill(file)
@@ -109,7 +114,10 @@ def write_hdf5(path, fill):
 
 
 def stream_hdf5(path, fill):
-    """As `write_hdf5`, of a file larger than the memory: `fill(file)` is a generator that yields after each part."""
+    """Writes an HDF5 file that may exceed the memory.
+
+    `fill(file)` is a generator function that yields after each part.
+    """
 
     def write(opened):
         steady = _Steady(opened)
@@ -123,7 +131,7 @@ def stream_hdf5(path, fill):
 
 
 class _Steady:
-    """A file that never fails towards HDF5, which may crash when it does: `check` raises the first failure."""
+    """A file object that hides failures from HDF5, which may crash on them. `check` raises them."""
 
     def __init__(self, file):
         self.file, self.failed = file.raw, None  # unbuffered: a failure shows at once
@@ -181,24 +189,30 @@ class _Steady:
         pass
 
 
-def new_folder(path):
-    """Makes a folder and those above it, where they are not there, and returns its path. Raises `WriteError`."""
-    path = pathlib.Path(path)
-    with naming(path):
+def make_folder(path):
+    """Creates a folder and its parents if needed, and returns its path. Raises `WriteError`."""
+    path = user_path(path)
+    with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def copy(source, target):
-    """Copies a file with its time stamp, the copy whole or not at all. Raises `WriteError`, or OSError of `source`."""
+    """Copies a file and its time stamp atomically.
+
+    Raises:
+        WriteError: `target` cannot be written.
+        OSError: `source` cannot be read.
+    """
+    source, target = user_path(source), user_path(target)
     with open(source, "rb") as opened:
         write_atomically(target, lambda file: shutil.copyfileobj(opened, file))
     shutil.copystat(source, target)
 
 
 def sweep(folder):
-    """Deletes the temporary files that killed processes have left in a folder; call it where nobody else writes."""
-    for path in pathlib.Path(folder).glob(".*.tmp"):
+    """Deletes temporary files of killed processes. No other process may write to the folder."""
+    for path in user_path(folder).glob(".*.tmp"):
         match = _LEFT.fullmatch(path.name)
         if match and int(match[1]) != os.getpid():
             with contextlib.suppress(OSError):

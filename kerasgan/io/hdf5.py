@@ -19,7 +19,7 @@ import zlib
 
 import numpy as np
 
-from kerasgan.io.limits import DEPTH, FLOOR, Budget, TooMuch, check_stored
+from kerasgan.io.limits import DEPTH, FLOOR, Budget, LimitExceededError, check_stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
@@ -62,7 +62,9 @@ class _File:
 
     def at(self, place, count):
         if not 0 <= place <= self.size or not 0 <= count <= self.size - place:
-            raise TooMuch(f"it names {count:,} bytes at {place:,}, of {self.size:,} that it has")
+            raise LimitExceededError(
+                f"it names {count:,} bytes at {place:,}, of {self.size:,} that it has"
+            )
         return self.data[place : place + count]
 
     def unpack(self, code, place):
@@ -116,13 +118,15 @@ class _File:
                     kind, size, flags = struct.unpack_from("<HHB", block, at)
                 at += head
                 if size > length - at:
-                    raise TooMuch("a message reaches beyond its object header")
+                    raise LimitExceededError("a message reaches beyond its object header")
                 body = block[at : at + size]
                 at += size
                 if kind == 0x10:
                     where, count = struct.unpack_from("<QQ", body)
                     # Blocks of version 2 begin with a signature and end with a checksum.
-                    blocks.append((where + extra, count - 2 * extra) if count >= 2 * extra else (where, 0))
+                    blocks.append(
+                        (where + extra, count - 2 * extra) if count >= 2 * extra else (where, 0)
+                    )
                 elif kind:
                     found.append((kind, flags, body))
         return found
@@ -141,7 +145,7 @@ class _File:
                 if not number:
                     break
                 if size > end - place - 16:
-                    raise TooMuch("an object reaches beyond its heap")
+                    raise LimitExceededError("an object reaches beyond its heap")
                 objects[number] = place + 16, size
                 place += 16 + (size + 7) // 8 * 8
             self.heaps[address] = objects
@@ -156,10 +160,18 @@ class _Type:
     def __init__(self, body):
         if len(body) < 8:
             raise ValueError("a type is cut short")
-        kind, bits, self.size = body[0] & 15, int.from_bytes(body[1:4], "little"), int.from_bytes(body[4:8], "little")
+        kind, bits, self.size = (
+            body[0] & 15,
+            int.from_bytes(body[1:4], "little"),
+            int.from_bytes(body[4:8], "little"),
+        )
         order = ">" if bits & 1 else "<"
         self.dtype = None
-        if kind == 0 and self.size in (1, 2, 4, 8) and body[8:12] == struct.pack("<HH", 0, 8 * self.size):
+        if (
+            kind == 0
+            and self.size in (1, 2, 4, 8)
+            and body[8:12] == struct.pack("<HH", 0, 8 * self.size)
+        ):
             self.dtype = np.dtype(f"{order}{'i' if bits & 8 else 'u'}{self.size}")
         elif kind == 1 and self.size in FLOATS and not bits & 0x40 and len(body) >= 20:
             if struct.unpack_from("<HHBBBBI", body, 8) != (0, 8 * self.size, *FLOATS[self.size]):
@@ -167,10 +179,18 @@ class _Type:
             self.dtype = np.dtype(f"{order}f{self.size}")
         elif kind == 3 and 1 <= self.size <= 2**20:
             self.dtype = np.dtype(f"S{self.size}")
-        elif kind == 8 and self.size == 1 and bits & 0xFFFF == 2 and b"FALSE" in body and b"TRUE" in body:
+        elif (
+            kind == 8
+            and self.size == 1
+            and bits & 0xFFFF == 2
+            and b"FALSE" in body
+            and b"TRUE" in body
+        ):
             self.dtype = np.dtype(bool)
         elif not (kind == 9 and bits & 15 == 1 and self.size == 16):
-            raise ValueError(f"it holds data of HDF5's class {kind}, {self.size} bytes each, which is not read")
+            raise ValueError(
+                f"it holds data of HDF5's class {kind}, {self.size} bytes each, which is not read"
+            )
 
 
 def _shape(body):
@@ -196,7 +216,7 @@ def _count(shape, size=1):
 class _Object:
     def __init__(self, file, place, depth):
         if depth > DEPTH:
-            raise TooMuch(f"its groups lie more than {DEPTH} deep in each other")
+            raise LimitExceededError(f"its groups lie more than {DEPTH} deep in each other")
         self.file, self.depth = file, depth
         self.messages = file.messages(place)
         self._attributes = None
@@ -213,10 +233,12 @@ class _Object:
         if self._attributes is None:
             dense = self._one(0x15)
             if dense is not None and dense[2 + 2 * (dense[1] & 1) :][:8] not in (b"\xff" * 8, b""):
-                raise ValueError("it indexes its attributes as libver='latest' does, which is not read")
+                raise ValueError(
+                    "it indexes its attributes as libver='latest' does, which is not read"
+                )
             self._attributes = dict(
                 self._attribute(body) for kind, flags, body in self.messages if kind == 0x0C
-            )  # fmt: skip
+            )
         return self._attributes
 
     def _attribute(self, body):
@@ -274,7 +296,9 @@ class Group(_Object):
         members = self._members()
         if name not in members:
             raise KeyError(f"there is no {name[:80]}")
-        self.file.budget.take(100)  # bytes that a member has at least: groups that hold each other cost so too
+        self.file.budget.take(
+            100
+        )  # bytes that a member has at least: groups that hold each other cost so too
         member = Group(self.file, members[name], self.depth + 1)
         kinds = {kind for kind, _, _ in member.messages}
         if 0x08 in kinds or 0x03 in kinds:
@@ -376,8 +400,9 @@ class Dataset(_Object):
         self.nbytes = _count(self.shape, kind.size)
         self.ndim = len(self.shape)
         if self.nbytes == 0 and max(self.shape) > 2**40:
-            raise TooMuch("a dataset's shape is absurd")
+            raise LimitExceededError("a dataset's shape is absurd")
         self.chunks = self._index = None
+        self._charged = set()  # Offsets of the chunks that are counted.
         self._layout(layout)
         self.stored = self.chunks is None
 
@@ -414,18 +439,31 @@ class Dataset(_Object):
             flags, count, width = body[2:5]
             if width not in (1, 2, 4, 8) or len(body) < 6 + count * width:
                 raise ValueError("a dataset's chunks are cut short")
-            sides = tuple(int.from_bytes(body[5 + i * width : 5 + (i + 1) * width], "little") for i in range(count))
+            sides = tuple(
+                int.from_bytes(body[5 + i * width : 5 + (i + 1) * width], "little")
+                for i in range(count)
+            )
             rest = body[5 + count * width :]
             if rest[0] != 1:
-                raise ValueError("a dataset's chunks are indexed as libver='latest' does, which is not read")
+                raise ValueError(
+                    "a dataset's chunks are indexed as libver='latest' does, which is not read"
+                )
             size, mask = struct.unpack_from("<QI", rest, 1) if flags & 2 else (_count(sides), 0)
             address = struct.unpack_from("<Q", rest, 13 if flags & 2 else 1)[0]
         self.chunks = sides[:-1]
-        if len(self.chunks) != self.ndim or not self.ndim or 0 in sides or sides[-1] != self.itemsize or self.text:
+        if (
+            len(self.chunks) != self.ndim
+            or not self.ndim
+            or 0 in sides
+            or sides[-1] != self.itemsize
+            or self.text
+        ):
             raise ValueError("a dataset's chunks do not fit its shape")
         self._chunk_bytes = _count(sides)
         if self._chunk_bytes > CHUNK:
-            raise TooMuch(f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are read")
+            raise LimitExceededError(
+                f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are read"
+            )
         self._filters = self._pipeline()
         if version == 4:
             self._index = {(0,) * self.ndim: (address, size, mask)}
@@ -445,10 +483,12 @@ class Dataset(_Object):
             at += 6 + 2 * named + ((length + 7) // 8 * 8 if version == 1 else length) + 4 * values
             at += 4 * (version == 1 and values % 2)
             if number not in FILTERS:
-                raise ValueError(f"a dataset is compressed by HDF5's filter {number}; deflate is read")
+                raise ValueError(
+                    f"a dataset is compressed by HDF5's filter {number}; deflate is read"
+                )
             found.append(number)
         if len(found) > len(FILTERS):
-            raise TooMuch("a dataset is compressed again and again")
+            raise LimitExceededError("a dataset is compressed again and again")
         return found
 
     def _places(self):
@@ -463,6 +503,10 @@ class Dataset(_Object):
         if offsets not in self._places():
             raise ValueError("a dataset lacks a part of its data")
         address, size, mask = self._places()[offsets]
+        # Index entries may share one compressed stream, so each chunk counts, when first read.
+        if offsets not in self._charged:
+            self._charged.add(offsets)
+            self.file.budget.unpack(self._chunk_bytes, "a dataset's chunks")
         data = self.file.at(address, size)
         for index, number in reversed([*enumerate(self._filters)]):
             if mask >> index & 1:
@@ -483,8 +527,6 @@ class Dataset(_Object):
         if self.stored:  # no two datasets share their bytes
             check_stored(self.nbytes, self.file.left, "a dataset")
             self.file.left -= self.nbytes
-        else:
-            self.file.budget.unpack(self.nbytes, "a dataset")
         if not self.shape:
             return self._plain(0, self.nbytes).reshape(())[()]
         return self.rows(0, self.shape[0])
@@ -494,12 +536,17 @@ class Dataset(_Object):
         stop = min(stop, self.shape[0])
         row = _count(self.shape[1:], self.itemsize)
         if self.stored:
-            return self._plain(start * row, (stop - start) * row).reshape(stop - start, *self.shape[1:])
+            return self._plain(start * row, (stop - start) * row).reshape(
+                stop - start, *self.shape[1:]
+            )
         if (stop - start) * row > max(FLOOR, self.file.budget.unpacked):
-            raise TooMuch("a dataset's rows unpack to more than a file of its size may")
+            raise LimitExceededError("a dataset's rows unpack to more than a file of its size may")
         made = np.empty((stop - start, *self.shape[1:]), self.dtype)
         steps = [range(start // self.chunks[0] * self.chunks[0], stop, self.chunks[0])]
-        steps += [range(0, length, side) for length, side in zip(self.shape[1:], self.chunks[1:], strict=True)]
+        steps += [
+            range(0, length, side)
+            for length, side in zip(self.shape[1:], self.chunks[1:], strict=True)
+        ]
         if _count([len(step) for step in steps]) > len(self._places()):
             raise ValueError("a dataset lacks a part of its data")
         for offsets in itertools.product(*steps) if made.size else ():
@@ -528,19 +575,23 @@ class Dataset(_Object):
         return array.copy()
 
 
-def rewritten(source):
+def rewrite_hdf5(source):
     """A file's bytes, written anew by h5py from what is read here: what the HDF5 library may be given."""
     import h5py
 
     def copy(group, target):
-        target.attrs.update({name: value for name, value in group.attrs.items() if value is not None})
+        target.attrs.update(
+            {name: value for name, value in group.attrs.items() if value is not None}
+        )
         for name in group:
             member = group[name]
             if isinstance(member, Group):
                 copy(member, target.create_group(name))
             else:
                 made = target.create_dataset(name, data=member.read())
-                made.attrs.update({key: value for key, value in member.attrs.items() if value is not None})
+                made.attrs.update(
+                    {key: value for key, value in member.attrs.items() if value is not None}
+                )
 
     buffer = io.BytesIO()
     with open_hdf5(source) as root, h5py.File(buffer, "w") as file:
@@ -548,7 +599,7 @@ def rewritten(source):
     return buffer.getvalue()
 
 
-def count_numbers(source):
+def count_values(source):
     """How many numbers all datasets hold, and how many datasets there are."""
 
     def visit(group):

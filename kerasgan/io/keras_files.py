@@ -6,9 +6,10 @@ from pathlib import Path
 
 import keras
 
-from kerasgan.io.configs import check_config, limited_weights
-from kerasgan.io.hdf5 import count_numbers, is_hdf5, open_hdf5, rewritten
+from kerasgan.io.configs import check_config, limit_weights
+from kerasgan.io.hdf5 import count_values, is_hdf5, open_hdf5, rewrite_hdf5
 from kerasgan.io.limits import Budget, check_stored
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -24,18 +25,25 @@ def load_keras_file(path):
             allows; one line with the file's name.
         OSError: no such file.
     """
-    path = Path(path)
+    path = user_path(path)
     with open(path, "rb"):
         pass
-    with reading(path, "a model must be a whole .keras or .h5 file of Keras'"), tempfile.TemporaryDirectory() as folder:
+    with (
+        reading(path, "a model must be a whole .keras or .h5 file of Keras'"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if is_hdf5(path):
             with open_hdf5(path) as root:
                 config = root.attrs["model_config"]
-            weights, clean = rewritten(path), Path(folder) / "model.h5"
+            weights, clean = rewrite_hdf5(path), Path(folder) / "model.h5"
             clean.write_bytes(weights)
         else:
             members = _members(path)
-            config, weights, clean = members[CONFIG], rewritten(members[WEIGHTS]), Path(folder) / "model.keras"
+            config, weights, clean = (
+                members[CONFIG],
+                rewrite_hdf5(members[WEIGHTS]),
+                Path(folder) / "model.keras",
+            )
             with zipfile.ZipFile(clean, "w") as archive:
                 for name, content in {**members, WEIGHTS: weights}.items():
                     archive.writestr(name, content)
@@ -43,7 +51,7 @@ def load_keras_file(path):
         if not isinstance(config, dict):
             raise ValueError("its configuration is no dictionary")
         check_config(config)
-        with limited_weights(*count_numbers(weights)):
+        with limit_weights(*count_values(weights)):
             return keras.models.load_model(clean, compile=False, safe_mode=True)
 
 
@@ -64,4 +72,3 @@ def read_member(archive, name, budget):
     budget.unpack(member.file_size, name)
     with archive.open(member) as file:
         return file.read()
-

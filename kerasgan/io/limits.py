@@ -1,7 +1,7 @@
-"""What reading one file may cost: bytes, items, depth and seconds. Each reader asks here before it allocates.
+"""Limits of memory, items, nesting depth and time for reading one file.
 
-A file that is honest needs work in proportion to its size. So every limit follows from the size of the file, with a
-floor for small files that are compressed.
+Readers check these limits before they allocate memory. A valid file needs work in proportion to its
+size, so each limit is a function of the file size, with a minimum for small compressed files.
 """
 
 import time
@@ -13,16 +13,16 @@ RATIO = 100  # what compressed data may unpack to, in sizes of the file
 SECONDS = 60  # for any file; a second more for each MiB
 
 
-class TooMuch(ValueError):
-    """A file asks for more work than one of its size can need."""
+class LimitExceededError(ValueError):
+    """Reading the file would take more memory or time than its size justifies."""
 
 
 class Budget:
-    """What is left of the work that a file may ask for.
+    """Remaining budget for reading one file.
 
     Args:
-        size: the file's size in bytes.
-        seconds: what reading may take; by default `SECONDS` and one for each MiB.
+        size: Size of the file in bytes.
+        seconds: Time limit. Defaults to `SECONDS` plus one second per MiB.
     """
 
     def __init__(self, size, seconds=None):
@@ -32,38 +32,50 @@ class Budget:
         self.end = time.monotonic() + (SECONDS + size / MIB if seconds is None else seconds)
 
     def unpack(self, count, what="the file"):
-        """Spends `count` bytes of compressed data's result."""
+        """Spends `count` bytes of decompressed data."""
         if not 0 <= count <= self.unpacked:
-            raise TooMuch(f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}")
+            raise LimitExceededError(
+                f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}"
+            )
         self.unpacked -= count
 
     def take(self, count, what="the file"):
-        """Spends `count` items of containers."""
+        """Spends `count` container items."""
         self.items -= count
         if self.items < 0:
-            raise TooMuch(f"{what} holds more items than a file of {self.size:,} bytes can")
+            raise LimitExceededError(
+                f"{what} holds more items than a file of {self.size:,} bytes can"
+            )
         self.tick(what)
 
     def tick(self, what="the file"):
-        """Raises where the time is over."""
+        """Raises `LimitExceededError` if the time limit has passed."""
         if time.monotonic() > self.end:
-            raise TooMuch(f"{what} takes longer to read than a file of {self.size:,} bytes may")
+            raise LimitExceededError(
+                f"{what} takes longer to read than a file of {self.size:,} bytes may"
+            )
 
 
 def check_stored(claimed, there, what):
-    """Uncompressed data claims `claimed` bytes, and `there` are in the file."""
+    """Raises if uncompressed data claims more bytes than the file contains (`there`)."""
     if not 0 <= claimed <= there:
-        raise TooMuch(f"{what} claims {claimed:,} bytes, and the file holds {there:,} of it")
+        raise LimitExceededError(
+            f"{what} claims {claimed:,} bytes, and the file holds {there:,} of it"
+        )
 
 
 def check_depth(content, limit=DEPTH, what="the file"):
-    """Raises where containers lie more than `limit` deep in each other; for trees, such as JSON's."""
+    """Raises if the containers of a tree, such as parsed JSON, are nested more than `limit` deep."""
     level, depth = [content], 0
     while level:
         if depth > limit:
-            raise TooMuch(f"{what} holds containers more than {limit} deep in each other")
+            raise LimitExceededError(
+                f"{what} holds containers more than {limit} deep in each other"
+            )
         level = [
-            item for part in level if isinstance(part, (dict, list, tuple))
+            item
+            for part in level
+            if isinstance(part, (dict, list, tuple))
             for item in (part.values() if isinstance(part, dict) else part)
-        ]  # fmt: skip
+        ]
         depth += 1

@@ -13,6 +13,8 @@ import pathlib
 import platform
 
 from kerasgan.io import files
+from kerasgan.io.paths import user_path
+from kerasgan.io.reading import parse_json
 
 try:
     import fcntl
@@ -43,16 +45,22 @@ def _started(process):
 def _owner():
     process = os.getpid()
     return {
-        "host": platform.node(), "boot": _read("/proc/sys/kernel/random/boot_id"), "pid": process,
+        "host": platform.node(),
+        "boot": _read("/proc/sys/kernel/random/boot_id"),
+        "pid": process,
         "started": _started(process),
     }
 
 
 def _recorded(path):
     try:
-        found = json.loads(path.read_text())
-        return {"host": str(found["host"]), "boot": str(found["boot"]), "pid": int(found["pid"]),
-                "started": str(found["started"])}
+        found = parse_json(path.read_text(), "the lock")
+        return {
+            "host": str(found["host"]),
+            "boot": str(found["boot"]),
+            "pid": int(found["pid"]),
+            "started": str(found["started"]),
+        }
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -98,7 +106,7 @@ def acquire(folder):
         LockedError: if another process has it.
         WriteError: if the folder cannot be written to.
     """
-    folder = files.new_folder(folder)
+    folder = files.make_folder(folder)
     key = os.path.realpath(folder)
     if key in _held and _held[key][2] == os.getpid():
         _held[key][0] += 1
@@ -115,7 +123,7 @@ def acquire(folder):
 
 def _has_flock(folder):
     probe = folder / f"{NAME}.{os.getpid()}"
-    with files.naming(folder / NAME):
+    with files.write_errors(folder / NAME):
         descriptor = os.open(probe, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         return _flock(descriptor) is not None
@@ -126,7 +134,7 @@ def _has_flock(folder):
 
 def _take_by_flock(folder, path):
     """(True, the descriptor that holds the lock), or (False, None): try again."""
-    with files.naming(path):
+    with files.write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if _flock(descriptor):
             if _same(descriptor, path):
@@ -152,7 +160,7 @@ def _same(descriptor, path):
 
 def _take_by_record(folder, path):
     """As `_take_by_flock`, on a file system without: who makes the file has the lock."""
-    with files.naming(path):
+    with files.write_errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
@@ -174,7 +182,7 @@ def _take_by_record(folder, path):
 
 def release(folder):
     """Gives back one `acquire`; the last one deletes the file."""
-    key = os.path.realpath(folder)
+    key = os.path.realpath(user_path(folder))
     held = _held.get(key)
     if held is None or held[2] != os.getpid():  # a child's copy of its parent's
         return

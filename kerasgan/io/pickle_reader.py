@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasgan.io.limits import DEPTH, Budget, TooMuch
+from kerasgan.io.limits import DEPTH, Budget, LimitExceededError
 
 INT_BYTES = 16  # of an integer; PyTorch's magic number has ten
 KEY_PARTS = 1000  # of a tuple that is a key, all its tuples' parts together
@@ -24,7 +24,7 @@ SCALARS = (type(None), bool, int, float, str, bytes)
 LEAVES = {*SCALARS, bytearray}
 
 
-class Refused(ValueError):
+class UnsafePickleError(ValueError):
     """A pickle asks for something that is not data."""
 
 
@@ -60,8 +60,14 @@ class _Dtype(_Pending):
         self.text = text
 
     def build(self, state):
-        if type(state) is not tuple or len(state) < 5 or any(part is not None for part in state[2:5]):
-            raise ValueError("arrays must be of plain numbers or text, without fields and shapes of their own")
+        if (
+            type(state) is not tuple
+            or len(state) < 5
+            or any(part is not None for part in state[2:5])
+        ):
+            raise ValueError(
+                "arrays must be of plain numbers or text, without fields and shapes of their own"
+            )
         order = state[1].decode("latin1") if type(state[1]) is bytes else state[1]
         if order not in ("<", ">", "=", "|"):
             raise ValueError(f"the byte order must be <, > or |; received {str(order)[:20]!r}")
@@ -72,10 +78,20 @@ def plain_dtype(text):
     """A type of numbers, booleans or text of fixed length from its description, such as "f4" or "S12"."""
     if type(text) is bytes:
         text = text.decode("latin1")
-    if type(text) is not str or len(text) > 16 or not re.fullmatch(r"[<>=|]?[a-zA-Z?]+[0-9]*", text):
+    if (
+        type(text) is not str
+        or len(text) > 16
+        or not re.fullmatch(r"[<>=|]?[a-zA-Z?]+[0-9]*", text)
+    ):
         raise ValueError(f"arrays must be of plain numbers or text; received {str(text)[:40]!r}")
     dtype = np.dtype(text)
-    if dtype.kind not in "biufcSU" or dtype.hasobject or dtype.names or dtype.subdtype or dtype.itemsize > 2**20:
+    if (
+        dtype.kind not in "biufcSU"
+        or dtype.hasobject
+        or dtype.names
+        or dtype.subdtype
+        or dtype.itemsize > 2**20
+    ):
         raise ValueError(f"arrays must be of plain numbers or text; received {text!r}")
     return dtype
 
@@ -86,7 +102,11 @@ def make_array(data, dtype, shape, order="C"):
         data = data.encode("latin1")
     if type(data) is list:
         raise ValueError("arrays must be of plain numbers or text, not of objects")
-    if not isinstance(dtype, np.dtype) or type(data) not in (bytes, bytearray) or type(shape) not in (tuple, int):
+    if (
+        not isinstance(dtype, np.dtype)
+        or type(data) not in (bytes, bytearray)
+        or type(shape) not in (tuple, int)
+    ):
         raise ValueError("an array must be of bytes, with a type and a shape")
     shape = shape if type(shape) is tuple else (shape,)
     if len(shape) > 32 or any(type(n) is not int or not 0 <= n < 2**62 for n in shape):
@@ -95,7 +115,9 @@ def make_array(data, dtype, shape, order="C"):
     for length in shape:
         count *= length
     if count * dtype.itemsize != len(data) or order not in ("C", "F"):
-        raise ValueError(f"an array of shape {list(shape)[:8]} and {dtype} cannot have {len(data):,} bytes")
+        raise ValueError(
+            f"an array of shape {list(shape)[:8]} and {dtype} cannot have {len(data):,} bytes"
+        )
     if not dtype.itemsize or 0 in shape:
         if max(shape, default=0) * max(1, dtype.itemsize) > 2**40:
             raise ValueError(f"an array cannot have the shape {list(shape)[:8]}")
@@ -157,7 +179,9 @@ def _set(kind):
 
 def ordered_dict(pairs=()):
     """An `OrderedDict`, as a dictionary, which keeps its order too."""
-    if type(pairs) not in (list, tuple) or any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
+    if type(pairs) not in (list, tuple) or any(
+        type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs
+    ):
         raise ValueError("a dictionary must be of pairs")
     return {_key(key): value for key, value in pairs}
 
@@ -176,8 +200,11 @@ for _core in ("numpy.core", "numpy._core"):  # before and since numpy 2
     ARRAYS |= _function(_core + ".numeric", "_frombuffer", _from_buffer)
 for _builtins in ("__builtin__", "builtins"):  # Python 2 and 3
     for _name, _make in (
-        ("set", _set(set)), ("frozenset", _set(frozenset)), ("bytearray", _bytearray), ("bytes", _bytes)
-    ):  # fmt: skip
+        ("set", _set(set)),
+        ("frozenset", _set(frozenset)),
+        ("bytearray", _bytearray),
+        ("bytes", _bytes),
+    ):
         ARRAYS |= _function(_builtins, _name, _make)
 DATA = ARRAYS | ORDERED_DICT  # the names that a pickle of data may use
 
@@ -193,11 +220,13 @@ def _key(key):
             for part in parts.pop():
                 seen += 1
                 if seen > KEY_PARTS:
-                    raise TooMuch(f"a key has more than {KEY_PARTS} parts")
+                    raise LimitExceededError(f"a key has more than {KEY_PARTS} parts")
                 if type(part) is tuple:
                     parts.append(part)
                 elif type(part) not in SCALARS and not isinstance(part, np.generic):
-                    raise ValueError(f"a key must be a number or text; received a {type(part).__name__}")
+                    raise ValueError(
+                        f"a key must be a number or text; received a {type(part).__name__}"
+                    )
         _depth_of_tuple(key)
         return key
     if isinstance(key, np.generic):
@@ -207,13 +236,23 @@ def _key(key):
 
 def _depth_of_tuple(key, depth=0):
     if depth > DEPTH:
-        raise TooMuch(f"a key holds tuples more than {DEPTH} deep")
+        raise LimitExceededError(f"a key holds tuples more than {DEPTH} deep")
     for part in key:
         if type(part) is tuple:
             _depth_of_tuple(part, depth + 1)
 
 
-def read_pickle(data, names=DATA, *, start=0, encoding="latin1", persistent=None, leaves=(), states=(), budget=None):
+def read_pickle(
+    data,
+    names=DATA,
+    *,
+    start=0,
+    encoding="latin1",
+    persistent=None,
+    leaves=(),
+    states=(),
+    budget=None,
+):
     """Interpret one pickle.
 
     Args:
@@ -230,8 +269,8 @@ def read_pickle(data, names=DATA, *, start=0, encoding="latin1", persistent=None
         The content, a tree of at most `DEPTH` levels, and the place behind the pickle.
 
     Raises:
-        Refused: a name that is not known.
-        ValueError: what is damaged, or asks for more than a file of its size may (`TooMuch`).
+        UnsafePickleError: a name that is not known.
+        ValueError: what is damaged, or asks for more than a file of its size may (`LimitExceededError`).
     """
     budget = budget or Budget(len(data))
     with warnings.catch_warnings():
@@ -255,7 +294,9 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
     def raw(count):
         nonlocal place
         if not 0 <= count <= size - place:
-            raise TooMuch(f"the pickle claims {count:,} bytes at {place:,}, of {size - place:,} that are left")
+            raise LimitExceededError(
+                f"the pickle claims {count:,} bytes at {place:,}, of {size - place:,} that are left"
+            )
         place += count
         return data[place - count : place]
 
@@ -280,21 +321,31 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
 
     def top(kind):
         if type(stack[-1]) is not kind:
-            raise ValueError(f"the pickle expects a {kind.__name__}; it holds a {type(stack[-1]).__name__}")
+            raise ValueError(
+                f"the pickle expects a {kind.__name__}; it holds a {type(stack[-1]).__name__}"
+            )
         return stack[-1]
 
     def name(module, named):
         if type(module) is not str or type(named) is not str:
             raise ValueError("a name must be text")
         if (module, named) not in names:
-            raise Refused(f"{module[:80]}.{named[:80]}")
+            raise UnsafePickleError(f"{module[:80]}.{named[:80]}")
         return names[module, named]
 
     def called(function, arguments):
         if type(function) is not Function or type(arguments) is not tuple:
-            told = function.name if isinstance(function, (Function, Name)) else type(function).__name__
+            told = (
+                function.name if isinstance(function, (Function, Name)) else type(function).__name__
+            )
             raise ValueError(f"the pickle calls a {told}")
         try:
+            for argument in arguments:
+                # The call copies its arguments, and a memoized argument can be passed many times.
+                if isinstance(argument, (bytes, bytearray, str)):
+                    budget.unpack(len(argument), "the pickle")
+                elif isinstance(argument, (list, tuple)):
+                    budget.take(len(argument), "the pickle")
             return function.make(*arguments)
         except TypeError:
             raise ValueError(f"{function.name} is given something else than it takes") from None
@@ -314,7 +365,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
 
     def number(part, base=10):
         if len(part) > 3 * INT_BYTES:
-            raise TooMuch(f"an integer must have at most {INT_BYTES} bytes")
+            raise LimitExceededError(f"an integer must have at most {INT_BYTES} bytes")
         return int(part, base)
 
     while True:
@@ -421,7 +472,7 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
             elif type(target) in states:
                 stack.append(target)
             else:
-                raise Refused(f"a state of a {type(target).__name__}")
+                raise UnsafePickleError(f"a state of a {type(target).__name__}")
         elif code in b"c":  # GLOBAL
             module, named = (str(line(), "utf-8", "replace") for _ in range(2))
             stack.append(name(module, named))
@@ -470,13 +521,15 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
                 raise ValueError("the pickle is of a protocol after 5")
         elif code == 0x95:  # FRAME
             if _U8(raw(8))[0] > size - place:
-                raise TooMuch("the pickle is cut short: a frame reaches beyond it")
+                raise LimitExceededError("the pickle is cut short: a frame reaches beyond it")
         elif code in b"Q" and persistent is not None:  # BINPERSID
             stack.append(persistent(stack.pop()))
         elif code in b".":  # STOP
             return known(_item(stack.pop())), place
         else:
-            raise ValueError(f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of data")
+            raise ValueError(
+                f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of data"
+            )
 
 
 def _item(item):
@@ -487,7 +540,9 @@ def _item(item):
 
 def _long(part):
     if len(part) > INT_BYTES:
-        raise TooMuch(f"an integer must have at most {INT_BYTES} bytes; received one of {len(part):,}")
+        raise LimitExceededError(
+            f"an integer must have at most {INT_BYTES} bytes; received one of {len(part):,}"
+        )
     return int.from_bytes(part, "little", signed=True)
 
 
@@ -500,7 +555,9 @@ def _check(content, leaves, budget):
         if id(part) in done:
             return done[id(part)]
         if depth > DEPTH:
-            raise TooMuch(f"the pickle holds containers more than {DEPTH} deep in each other")
+            raise LimitExceededError(
+                f"the pickle holds containers more than {DEPTH} deep in each other"
+            )
         if id(part) in open_:
             raise ValueError("the pickle holds a container that holds itself")
         open_.add(id(part))
@@ -514,9 +571,13 @@ def _check(content, leaves, budget):
                 count += inner
                 height = max(height, above + 1)
                 if count > budget.items:
-                    raise TooMuch(f"the pickle stands for more than {budget.items:,} items")
+                    raise LimitExceededError(
+                        f"the pickle stands for more than {budget.items:,} items"
+                    )
                 if depth + height > DEPTH:
-                    raise TooMuch(f"the pickle holds containers more than {DEPTH} deep in each other")
+                    raise LimitExceededError(
+                        f"the pickle holds containers more than {DEPTH} deep in each other"
+                    )
             elif kind is not np.ndarray and not isinstance(item, np.generic):
                 raise ValueError(_foreign(item))
         open_.discard(id(part))
@@ -525,7 +586,11 @@ def _check(content, leaves, budget):
 
     if type(content) in CONTAINERS:
         visit(content, 0)
-    elif type(content) not in leaves and type(content) is not np.ndarray and not isinstance(content, np.generic):
+    elif (
+        type(content) not in leaves
+        and type(content) is not np.ndarray
+        and not isinstance(content, np.generic)
+    ):
         raise ValueError(_foreign(content))
 
 

@@ -1,31 +1,35 @@
-"""One line for whatever goes wrong while a file is read: the rule, the file's name, the reason."""
+"""One-line error messages for files that cannot be read: rule, file name, reason."""
 
+import codecs
 import contextlib
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from kerasgan.io.limits import MIB, TooMuch, check_depth
+from kerasgan.io.limits import MIB, LimitExceededError, check_depth
+from kerasgan.io.paths import user_path
 
 LONGEST = 300  # characters of a message
 JSON_DEPTH = 200  # the configuration of a model of models is some 60 deep
 JSON_BYTES = 4096 * MIB  # COCO's largest annotations have 450 MiB
 
 
-def one_line(text, longest=LONGEST):
-    """Text in one line; what is too long ends in dots."""
+def one_line(text: object, longest: int = LONGEST) -> str:
+    """Returns the text in one line of at most `longest` characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return text if len(text) <= longest else text[: longest - 4].rstrip() + " ..."
 
 
-def short_path(path, longest=160):
-    """A path for a message: its end where it is long, with the file's name."""
+def short_path(path: object, longest: int = 160) -> str:
+    """Returns the path for a message. Long paths are shortened at the start."""
     text = one_line(path, 10**6)
     return text if len(text) <= longest else "..." + text[3 - longest :]
 
 
-def reason(error, longest=LONGEST):
-    """What an exception says, in one line, without the quotes of a KeyError and without Keras' copy of the file."""
+def reason(error: Exception, longest: int = LONGEST) -> str:
+    """Returns the message of an exception in one line, without Keras' copy of the configuration."""
     told = str(error).strip("'\" \n\t")
     for tail in (" Full object config", "\n\nconfig=", "Full config"):
         told = told.split(tail)[0]
@@ -37,27 +41,35 @@ def reason(error, longest=LONGEST):
 
 @contextlib.contextmanager
 def reading(path, rule, kind=ValueError, others=()):
-    """While a file is read, turns any exception into one line, `<rule>; received <path> (<reason>)`.
+    """Context manager that converts exceptions to `<rule>; received <path> (<reason>)`.
 
-    An exception of `kind` that names the file is kept, and cut to one line if need be; so is any of a `kind` of this
-    package's own, which names its file. Warnings of the libraries that read are errors here: they tell of damage.
+    Exceptions of type `kind` that already name the file pass through, shortened to one line if
+    needed. So do exceptions of a `kind` other than `ValueError`. Warnings of the reading libraries
+    are errors here, because they indicate damage.
 
     Args:
-        path: the file.
-        rule: what the file must be, such as "statistics must be an .npz file with mu and sigma"; or with the file in
-            it, "{path} must be whole", and the reason follows behind a colon.
-        kind: a `ValueError` or a class of them, of which the new exception is.
-        others: classes of exceptions that are kept too where they name the file.
+        path: Path of the file.
+        rule: Requirement on the file, such as "statistics must be an .npz file with mu and sigma".
+            If it contains `{path}`, the message is `<rule>: <reason>`.
+        kind: `ValueError` or a subclass, the type of the new exception.
+        others: Further exception types that pass through if they name the file.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", SyntaxWarning)
-            warnings.filterwarnings("error", category=DeprecationWarning, module=r"kerasgan\.io|numpy")
+            warnings.filterwarnings(
+                "error", category=DeprecationWarning, module=r"kerasgan\.io|numpy"
+            )
             yield
-    except Exception as error:  # what a broken file raises depends on where it breaks
+    except Exception as error:  # Damaged files raise many types of exceptions.
         name = Path(path).name
         told = name in str(error)
-        if isinstance(error, kind) and (told or kind is not ValueError) or told and isinstance(error, others):
+        if (
+            isinstance(error, kind)
+            and (told or kind is not ValueError)
+            or told
+            and isinstance(error, others)
+        ):
             if len(str(error)) <= LONGEST and "\n" not in str(error):
                 raise
             raise type(error)(_cut(str(error), path)) from None
@@ -65,7 +77,7 @@ def reading(path, rule, kind=ValueError, others=()):
 
 
 def refusal(rule, path, error):
-    """`<rule>; received <path> (<reason>)` in at most `LONGEST` characters: first the reason is cut."""
+    """Returns `<rule>; received <path> (<reason>)` in at most `LONGEST` characters."""
     place = short_path(path)
     if "{path}" in rule:
         rule = rule.replace("{path}", place)
@@ -75,35 +87,67 @@ def refusal(rule, path, error):
 
 
 def _cut(text, path):
-    """A message that names the file, shortened so that it still does."""
+    """Shortens a message so that it still names the file."""
     text = one_line(text.replace(str(path), short_path(path)), 10**6)
     if len(text) <= LONGEST or short_path(path) in text[: LONGEST - 4]:
         return one_line(text)
     return one_line(f"{short_path(path)}: {text}")
 
 
-def parse_json(text, what="the JSON"):
-    """JSON that is at most `JSON_DEPTH` deep."""
+def json_parts(content: Any) -> Iterator[Any]:
+    """Yields every value in parsed JSON, containers before their parts. It does not recurse."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, list):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.values())
+
+
+def parse_json(text: str | bytes, what: str = "the JSON") -> Any:
+    """Parses JSON with limits of length and depth (`JSON_BYTES`, `JSON_DEPTH`).
+
+    Args:
+        text: The JSON text.
+        what: Name of the text in messages.
+
+    Raises:
+        LimitExceededError: The text is too long, or its containers are nested too deeply.
+        ValueError: The text is not JSON.
+    """
     if len(text) > JSON_BYTES:
-        raise TooMuch(f"{what} has {len(text):,} characters; at most {JSON_BYTES:,} are read")
+        raise LimitExceededError(
+            f"{what} has {len(text):,} characters; at most {JSON_BYTES:,} are read"
+        )
     try:
         content = json.loads(text)
     except RecursionError:
-        raise TooMuch(f"{what} holds containers more than {JSON_DEPTH} deep in each other") from None
+        raise LimitExceededError(
+            f"{what} holds containers more than {JSON_DEPTH} deep in each other"
+        ) from None
     check_depth(content, JSON_DEPTH, what)
     return content
 
 
 def read_json(path, rule, kind=ValueError, shape=object):
-    """The content of a JSON file, in one line where it cannot be read or is no `shape` (a class).
+    """Reads a JSON file in UTF-8, or in UTF-16 with a byte order mark.
+
+    Args:
+        path: Path of the file.
+        rule: Requirement on the file for error messages, see `reading`.
+        kind: Type of the exception, `ValueError` or a subclass.
+        shape: Required type of the content, such as `dict`.
 
     Raises:
-        OSError: no such file.
-        ValueError: of `kind`; it is no JSON, no UTF-8, too deep or no `shape`.
+        OSError: The file does not exist.
+        ValueError: Of type `kind`. The content is not JSON, nested too deeply or not a `shape`.
     """
-    data = Path(path).read_bytes()
+    data = user_path(path).read_bytes()
     with reading(path, rule, kind):
-        content = parse_json(data.decode("utf-8-sig"))
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        content = parse_json(data.decode("utf-16" if wide else "utf-8-sig"))
         if not isinstance(content, shape):
             raise TypeError(f"it holds a {type(content).__name__}")
     return content

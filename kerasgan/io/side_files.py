@@ -1,7 +1,7 @@
-"""Files beside a run's checkpoints that nothing depends on: pictures, logs, notes, settings, versions, pages.
+"""Auxiliary files of a run: images, logs, `best.json`, settings, versions, HTML pages.
 
-A damaged one never stops a run: it is read as if it were not there, with a note, and written anew where it can be.
-What is not a file and stands where one goes is moved aside.
+A damaged auxiliary file never stops a run. It is treated as missing, a note is printed, and it is
+written again when possible. A folder in the place of such a file is renamed.
 """
 
 import os
@@ -9,30 +9,31 @@ import pathlib
 import sys
 
 from kerasgan.io import files
+from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json
 
 
-def tolerant(path, read, default=None, notes=None):
-    """`read(path)`; of a file that is not there `default`, and of a damaged one `default` and a note.
+def read_or_default(path, read, default=None, notes=None):
+    """Returns `read(path)`, or `default` if the file is missing or damaged.
 
     Args:
-        path: the file.
-        read: a function of the path; whatever it raises is the file's damage.
-        default: what stands for the file.
-        notes: a list to which the note is added; None prints it.
+        path: Path of the file.
+        read: Function of the path. Any exception it raises means that the file is damaged.
+        default: Value for a missing or damaged file.
+        notes: List that receives a note about damage. `None` prints the note.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     if not os.path.lexists(path):
         return default
     try:
         return read(path)
-    except Exception as error:  # a decoder raises what it likes; KeyboardInterrupt is no Exception
-        left_out(path, error, notes)
+    except Exception as error:  # Decoders raise many types of exceptions.
+        report_damaged(path, error, notes)
         return default
 
 
-def left_out(path, error, notes=None):
-    """Notes that a file is left out, and why."""
+def report_damaged(path, error, notes=None):
+    """Records or prints that a damaged file is ignored, and why."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
     line = f"{pathlib.Path(path).name} is left out, since it is damaged: {reason}"
     if notes is None:
@@ -42,16 +43,16 @@ def left_out(path, error, notes=None):
 
 
 def json_object(path):
-    """Reads a JSON file that holds an object, a dictionary; raises ValueError for any other."""
-    found = parse_json(pathlib.Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON file whose content must be an object. Raises `ValueError` otherwise."""
+    found = parse_json(user_path(path).read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError(f"it must hold a JSON object; it holds a {type(found).__name__}")
     return found
 
 
-def make_way(path, folder=False):
-    """Moves aside what stands at `path` and is no file (with `folder`: no folder), and returns the path."""
-    path = pathlib.Path(path)
+def clear_path(path, folder=False):
+    """Renames what occupies `path` if it is not a file (or not a folder), and returns the path."""
+    path = user_path(path)
     wrong = path.exists() and not path.is_dir() if folder else path.is_dir()
     if wrong:
         set_aside(path)
@@ -59,8 +60,8 @@ def make_way(path, folder=False):
 
 
 def set_aside(path):
-    """Renames what is damaged or no file to `<name>.aside`, and says so."""
-    path = pathlib.Path(path)
+    """Renames a damaged file to `<name>.aside` and prints a note."""
+    path = user_path(path)
     taken = (path.with_name(f"{path.name}.aside{n or ''}") for n in range(1000))
     aside = next(other for other in taken if not os.path.lexists(other))
     path.rename(aside)
@@ -68,10 +69,10 @@ def set_aside(path):
 
 
 def write(path, content):
-    """`files.write_atomically`, after `make_way`."""
-    files.write_atomically(make_way(path), content)
+    """`files.write_atomically`, after `clear_path`."""
+    files.write_atomically(clear_path(path), content)
 
 
 def write_json(path, values):
-    """`files.write_json`, after `make_way`."""
-    files.write_json(make_way(path), values)
+    """`files.write_json`, after `clear_path`."""
+    files.write_json(clear_path(path), values)

@@ -41,7 +41,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), self.epsilon, self.relu
         )
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            average.assign(average * self.momentum + ops.stop_gradient(value) * (1.0 - self.momentum))
+            average.assign(
+                average * self.momentum + ops.stop_gradient(value) * (1.0 - self.momentum)
+            )
         return ops.cast(outputs, self.compute_dtype)
 
     def get_config(self):

@@ -19,13 +19,20 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.momentum, self.epsilon = momentum, epsilon
         self.normalise = BatchNormalization(
-            momentum=momentum, epsilon=epsilon, center=False, scale=False, dtype=self.dtype_policy, name="normalise"
+            momentum=momentum,
+            epsilon=epsilon,
+            center=False,
+            scale=False,
+            dtype=self.dtype_policy,
+            name="normalise",
         )
 
     def build(self, input_shape):
         maps, classes = input_shape
         self.normalise.build(maps)
-        self.gamma = self.add_weight(shape=(classes[-1], maps[-1]), initializer="ones", name="gamma")
+        self.gamma = self.add_weight(
+            shape=(classes[-1], maps[-1]), initializer="ones", name="gamma"
+        )
         self.beta = self.add_weight(shape=(classes[-1], maps[-1]), initializer="zeros", name="beta")
 
     def call(self, inputs, training=None):

@@ -18,13 +18,21 @@ class Conv3x3(keras.layers.Conv2D):
 
     def __init__(self, filters, kernel_size=3, strides=1, padding="same", **arguments):
         super().__init__(filters, kernel_size, strides, padding, **arguments)
-        found = self.kernel_size, self.strides, self.padding, self.dilation_rate, self.groups, self.data_format
+        found = (
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.dilation_rate,
+            self.groups,
+            self.data_format,
+        )
         if found != ((3, 3), (1, 1), "same", (1, 1), 1, "channels_last"):
             raise ValueError(
                 "a Conv3x3 must be of 3 x 3 and stride 1, padding same, without dilation or groups, channels last; "
-                "received kernel_size {}, strides {}, padding {!r}, dilation_rate {}, groups {}, data_format {!r}"
-                .format(*found)
-            )  # fmt: skip
+                "received kernel_size {}, strides {}, padding {!r}, dilation_rate {}, groups {}, data_format {!r}".format(
+                    *found
+                )
+            )
 
     def convolution_op(self, inputs, kernel):
         return conv3x3(inputs, keras.ops.convert_to_tensor(kernel))

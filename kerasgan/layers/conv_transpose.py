@@ -16,7 +16,11 @@ class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
     """
 
     def build(self, input_shape):
-        if self.padding != "valid" or self.output_padding is not None or set(self.dilation_rate) != {1}:
+        if (
+            self.padding != "valid"
+            or self.output_padding is not None
+            or set(self.dilation_rate) != {1}
+        ):
             raise ValueError(
                 "padding must be 'valid', without dilation or output padding (a pixel's contribution is set whole into "
                 f"its place); received {self.padding!r}, {self.dilation_rate} and {self.output_padding}"
@@ -28,12 +32,15 @@ class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
         (rows, columns), (down, right) = self.kernel_size, self.strides
         kernel = ops.transpose(self.kernel, (3, 0, 1, 2))  # [C, kh, kw, F]
         y = ops.matmul(
-            ops.reshape(inputs, (-1, channels)), ops.reshape(kernel, (channels, rows * columns * self.filters))
+            ops.reshape(inputs, (-1, channels)),
+            ops.reshape(kernel, (channels, rows * columns * self.filters)),
         )
         y = ops.reshape(y, (-1, height * width, rows, columns, self.filters))
         high, wide = (height - 1) * down, (width - 1) * right
         placed = []
-        for index, part in enumerate(ops.unstack(y, height * width, axis=1)):  # [N, kh, kw, F] a pixel
+        for index, part in enumerate(
+            ops.unstack(y, height * width, axis=1)
+        ):  # [N, kh, kw, F] a pixel
             top, left = index // width * down, index % width * right
             placed.append(ops.pad(part, ((0, 0), (top, high - top), (left, wide - left), (0, 0))))
         outputs = sum(placed[1:], placed[0])  # [N, H, W, F]

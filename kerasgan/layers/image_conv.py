@@ -15,7 +15,11 @@ class ImageConv2D(keras.layers.Conv2D):
     """
 
     def build(self, input_shape):
-        if set(self.dilation_rate) != {1} or self.groups != 1 or self.data_format != "channels_last":
+        if (
+            set(self.dilation_rate) != {1}
+            or self.groups != 1
+            or self.data_format != "channels_last"
+        ):
             raise ValueError(
                 "an ImageConv2D must be without dilation or groups, with channels last; received dilation_rate "
                 f"{self.dilation_rate}, groups {self.groups}, data_format {self.data_format!r}"
@@ -30,4 +34,6 @@ class ImageConv2D(keras.layers.Conv2D):
 
 def _check_sides(shape):
     if None in shape[1:3]:
-        raise ValueError(f"an ImageConv2D must know the sides of its images; received {tuple(shape)}")
+        raise ValueError(
+            f"an ImageConv2D must know the sides of its images; received {tuple(shape)}"
+        )

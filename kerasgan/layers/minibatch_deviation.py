@@ -15,7 +15,9 @@ class MinibatchDeviation(keras.layers.Layer):
     def __init__(self, group=4, **kwargs):
         super().__init__(**kwargs)
         if group < 2:
-            raise ValueError(f"group must be at least 2 (one sample does not deviate); received {group}")
+            raise ValueError(
+                f"group must be at least 2 (one sample does not deviate); received {group}"
+            )
         self.group = group
 
     def call(self, inputs):
@@ -24,7 +26,9 @@ class MinibatchDeviation(keras.layers.Layer):
             group = self.group if n % self.group == 0 else n
         else:
             group = ops.where(ops.equal(n % self.group, 0), self.group, n)
-        x = ops.reshape(ops.cast(inputs, "float32"), (group, -1, inputs.shape[-1]))  # [group, N / group, F]
+        x = ops.reshape(
+            ops.cast(inputs, "float32"), (group, -1, inputs.shape[-1])
+        )  # [group, N / group, F]
         variance = ops.mean(ops.square(x - ops.mean(x, axis=0, keepdims=True)), axis=0)
         deviation = ops.mean(ops.sqrt(variance + 1e-8), axis=-1, keepdims=True)  # [N / group, 1]
         deviation = ops.reshape(ops.tile(deviation[None], (group, 1, 1)), (-1, 1))  # [N, 1]

@@ -27,7 +27,17 @@ class MinibatchDiscrimination(keras.layers.Layer):
             parameter count.
     """
 
-    def __init__(self, kernels=100, dims=4, *, batch=None, rows=None, include_self=False, use_bias=False, **kwargs):
+    def __init__(
+        self,
+        kernels=100,
+        dims=4,
+        *,
+        batch=None,
+        rows=None,
+        include_self=False,
+        use_bias=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         for name, value in (("kernels", kernels), ("dims", dims), ("batch", batch), ("rows", rows)):
             if value is not None and value < 1:

@@ -19,15 +19,21 @@ class ModulatedConv2D(keras.layers.Layer):
     def __init__(self, filters, kernel_size=3, demodulate=True, **arguments):
         super().__init__(**arguments)
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd (the map keeps its size); received {kernel_size}")
+            raise ValueError(
+                f"kernel_size must be odd (the map keeps its size); received {kernel_size}"
+            )
         self.filters, self.kernel_size, self.demodulate = filters, kernel_size, demodulate
 
     def build(self, input_shape):
         maps, style = input_shape
         if maps[-1] != style[-1]:
-            raise ValueError(f"a style must be one number a channel, {maps[-1]}; received {style[-1]}")
+            raise ValueError(
+                f"a style must be one number a channel, {maps[-1]}; received {style[-1]}"
+            )
         shape = (self.kernel_size, self.kernel_size, maps[-1], self.filters)
-        normal = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")  # Kaiming's
+        normal = keras.initializers.VarianceScaling(
+            2.0, "fan_in", "untruncated_normal"
+        )  # Kaiming's
         self.kernel = self.add_weight(shape=shape, initializer=normal, name="kernel")
 
     def call(self, inputs):

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.ops.conv3x3 import conv3x3, doubled_conv3x3
+from kerasgan.ops.conv3x3 import conv3x3, upsample_conv3x3
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -23,14 +23,18 @@ class ReflectionConv2D(layers.Conv2D):
 
     def __init__(self, filters, kernel_size=3, **arguments):
         super().__init__(filters, kernel_size, **arguments)
-        if any(size % 2 == 0 for size in self.kernel_size) or set(self.strides) != {1} or self.padding != "valid":
+        if (
+            any(size % 2 == 0 for size in self.kernel_size)
+            or set(self.strides) != {1}
+            or self.padding != "valid"
+        ):
             raise ValueError(
                 "kernel_size must be odd, strides 1 and padding left alone (the map keeps its size); received "
                 f"kernel_size {self.kernel_size}, strides {self.strides}, padding {self.padding!r}"
             )
 
     def call(self, inputs):
-        outputs = backend.recomputed(self.convolved)(inputs, ops.convert_to_tensor(self.kernel))
+        outputs = backend.remat(self.convolved)(inputs, ops.convert_to_tensor(self.kernel))
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
     def convolved(self, maps, kernel):
@@ -49,7 +53,7 @@ class ReflectionConv2D(layers.Conv2D):
 class UpsampleConv2D(ReflectionConv2D):
     """`UpSampling2D` (nearest), then `ReflectionConv2D` of 3 x 3: [N, H, W, C] -> [N, 2 H, 2 W, filters].
 
-    Same weights and numbers, at less than half the arithmetic: see `ops.conv3x3.doubled_conv3x3`.
+    Same weights and numbers, at less than half the arithmetic: see `ops.conv3x3.upsample_conv3x3`.
     """
 
     def __init__(self, filters, kernel_size=3, **arguments):
@@ -58,7 +62,7 @@ class UpsampleConv2D(ReflectionConv2D):
             raise ValueError(f"kernel_size must be 3; received {self.kernel_size}")
 
     def convolved(self, maps, kernel):
-        return doubled_conv3x3(maps, kernel)
+        return upsample_conv3x3(maps, kernel)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

@@ -18,7 +18,9 @@ def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
 def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
     """Soft labels, on one side: reals are 0.9, fakes stay 0 (Salimans et al., arXiv 1606.03498, section 3.4)."""
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
-    return ops.mean(0.9 * ops.softplus(-real) + 0.1 * ops.softplus(real)) + ops.mean(ops.softplus(fake))
+    return ops.mean(0.9 * ops.softplus(-real) + 0.1 * ops.softplus(real)) + ops.mean(
+        ops.softplus(fake)
+    )
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -36,11 +38,20 @@ class NoisyLabels(keras.layers.Layer):
     def __init__(self, share=0.05, seed=0, **arguments):
         super().__init__(**arguments)
         if not 0 <= share < 0.5:
-            raise ValueError(f"share must be at least 0 and under 0.5 (half the labels say nothing); received {share}")
-        self.share, self.seed, self.seeds, self.built = share, seed, keras.random.SeedGenerator(seed), True
+            raise ValueError(
+                f"share must be at least 0 and under 0.5 (half the labels say nothing); received {share}"
+            )
+        self.share, self.seed, self.seeds, self.built = (
+            share,
+            seed,
+            keras.random.SeedGenerator(seed),
+            True,
+        )
 
     def call(self, real_logits, fake_logits, labels=None):
-        return self._loss(ops.cast(real_logits, "float32")) + self._loss(-ops.cast(fake_logits, "float32"))
+        return self._loss(ops.cast(real_logits, "float32")) + self._loss(
+            -ops.cast(fake_logits, "float32")
+        )
 
     def _loss(self, logits):
         """Of logits that are high where the image is on its own side."""

@@ -17,7 +17,9 @@ def _cross_entropy(logits, target):
 
 
 def _fake(logits):
-    return ops.one_hot(ops.full(ops.shape(logits)[:1], logits.shape[-1] - 1, dtype="int32"), logits.shape[-1])
+    return ops.one_hot(
+        ops.full(ops.shape(logits)[:1], logits.shape[-1] - 1, dtype="int32"), logits.shape[-1]
+    )
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -34,9 +36,11 @@ def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def noted_class_discriminator_loss(real_logits, fake_logits, labels):
+def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
     """The training notes' "smoothing": 0.9 on the fake class. It is 0.9 times the fakes' cross-entropy: a weight."""
-    return _cross_entropy(real_logits, labels) + 0.9 * _cross_entropy(fake_logits, _fake(fake_logits))
+    return _cross_entropy(real_logits, labels) + 0.9 * _cross_entropy(
+        fake_logits, _fake(fake_logits)
+    )
 
 
 @keras.saving.register_keras_serializable("kerasgan")

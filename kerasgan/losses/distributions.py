@@ -24,7 +24,9 @@ def kernel_distance(x, y):
     def among(x):
         count = ops.cast(ops.shape(x)[0], x.dtype)
         pairs = ops.maximum(count * (count - 1.0), 1.0)
-        return (ops.sum(ops.exp(-_squares(x, x) / width)) - count) / pairs  # without the diagonal's ones
+        return (
+            ops.sum(ops.exp(-_squares(x, x) / width)) - count
+        ) / pairs  # without the diagonal's ones
 
     return among(x) + among(y) - 2.0 * ops.mean(ops.exp(-_squares(x, y) / width))
 

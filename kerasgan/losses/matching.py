@@ -9,7 +9,7 @@ Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
 
 from keras import ops
 
-KINDS = ("real", "wrong", "fake")
+KINDS = ("real", "mismatched", "fake")
 LOSSES = ("least_squares", "logistic")
 
 
@@ -18,7 +18,7 @@ def squared_error(logits, target):
     return ops.mean(ops.square(logits - target))
 
 
-def verdict(logits, real, loss="least_squares"):
+def adversarial_loss(logits, real, loss="least_squares"):
     """What logits of one head lose that should say real, or fake: their squared distance from 1 or 0, or the
     cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A scalar."""
     if loss == "logistic":
@@ -29,23 +29,37 @@ def verdict(logits, real, loss="least_squares"):
 def matching_aware_loss(real, wrong, fake, loss="least_squares"):
     """Of pairs: a real image with its text is real; a real image with another's text and a fake with its text are fake,
     and share one weight. Logits of any equal shapes -> scalar."""
-    return sum(pair_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+    return sum(
+        pair_term(logits, kind, loss)
+        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+    )
 
 
 def unconditional_loss(real, wrong, fake, loss="least_squares"):
     """Of images alone: both real images, whosever text they stand beside, are real and share one weight; a fake is
     fake."""
-    return sum(image_term(logits, kind, loss) for kind, logits in zip(KINDS, (real, wrong, fake), strict=True))
+    return sum(
+        image_term(logits, kind, loss)
+        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+    )
 
 
 def pair_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `matching_aware_loss`."""
-    return verdict(logits, True, loss) if kind == "real" else verdict(logits, False, loss) / 2.0
+    return (
+        adversarial_loss(logits, True, loss)
+        if kind == "real"
+        else adversarial_loss(logits, False, loss) / 2.0
+    )
 
 
 def image_term(logits, kind, loss="least_squares"):
     """What one of `KINDS` adds to `unconditional_loss`."""
-    return verdict(logits, False, loss) if kind == "fake" else verdict(logits, True, loss) / 2.0
+    return (
+        adversarial_loss(logits, False, loss)
+        if kind == "fake"
+        else adversarial_loss(logits, True, loss) / 2.0
+    )
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):
@@ -59,9 +73,13 @@ def damsm_loss(images, texts, gamma=10.0, others=None):
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
     own, of_images = ops.diagonal(scores), scores
     if others is not None:
-        beside = gamma * ops.matmul(images, ops.transpose(_unit(ops.cast(others, "float32"))))  # [N, M]
+        beside = gamma * ops.matmul(
+            images, ops.transpose(_unit(ops.cast(others, "float32")))
+        )  # [N, M]
         of_images = ops.concatenate([scores, beside], axis=1)
-    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(ops.logsumexp(scores, axis=0) - own)
+    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(
+        ops.logsumexp(scores, axis=0) - own
+    )
 
 
 def _unit(vectors):

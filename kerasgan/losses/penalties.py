@@ -13,22 +13,22 @@ from kerasgan.ops.precision import full_precision
 
 @keras.saving.register_keras_serializable("kerasgan")
 def r1_penalty(critic, real, fake, seed):
-    """Half of `squared_slope` at the real images, to be weighed with gamma (arXiv 1801.04406, equation 9)."""
-    return squared_slope(_input_gradient(critic, real)) / 2
+    """Half of `squared_gradient_norm` at the real images, to be weighed with gamma (arXiv 1801.04406, equation 9)."""
+    return squared_gradient_norm(_input_gradient(critic, real)) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def wgan_gp_penalty(critic, real, fake, seed):
-    """`unit_slope` at images drawn evenly between each real and its fake, to be weighed with lambda, 10 in the paper
+    """`unit_gradient_norm` at images drawn evenly between each real and its fake, to be weighed with lambda, 10 in the paper
     (arXiv 1704.00028, algorithm 1). The critic must have no batch norm: each image answers for its own slope."""
     share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
     real, fake = full_precision((real, fake))
     between = real + ops.cast(share, real.dtype) * (fake - real)
-    return unit_slope(_input_gradient(critic, between))
+    return unit_gradient_norm(_input_gradient(critic, between))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def squared_slope(gradients):
+def squared_gradient_norm(gradients):
     """Mean over the batch of ||gradient||^2, for R1 with gradients [N, ...] at real images.
 
     Mescheder et al., Which Training Methods for GANs do actually Converge?, arXiv 1801.04406, equation 9: the penalty
@@ -38,7 +38,7 @@ def squared_slope(gradients):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def unit_slope(gradients):
+def unit_gradient_norm(gradients):
     """Mean over the batch of (||gradient|| - 1)^2, with gradients [N, ...].
 
     The form of WGAN-GP (Gulrajani et al., arXiv 1704.00028, equation 3), whose gradients are between reals and fakes.
@@ -64,4 +64,6 @@ def _input_gradient(critic, x):
 
 def _squared_norms(gradients):
     gradients = ops.cast(gradients, "float32")
-    return ops.sum(ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1)  # [N]
+    return ops.sum(
+        ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1
+    )  # [N]

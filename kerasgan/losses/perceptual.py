@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasgan.data.torch_file import load_torch_file
+from kerasgan.datasets.torch_file import load_torch_file
 from kerasgan.io.arrays import load_npz
 from kerasgan.io.limits import check_stored
 from kerasgan.io.pickle_reader import make_array
@@ -29,12 +29,21 @@ from kerasgan.io.reading import parse_json, reading
 # Five stages that end in features: size of the max pooling before it (stride 2; 0 is none), kernel size and channels of
 # its convolutions, and their numbers in torchvision's `features`.
 NETWORKS = {
-    "alex": [(0, 11, 64, [0]), (3, 5, 192, [3]), (3, 3, 384, [6]), (0, 3, 256, [8]), (0, 3, 256, [10])],
+    "alex": [
+        (0, 11, 64, [0]),
+        (3, 5, 192, [3]),
+        (3, 3, 384, [6]),
+        (0, 3, 256, [8]),
+        (0, 3, 256, [10]),
+    ],
     "vgg": [
-        (0, 3, 64, [0, 2]), (2, 3, 128, [5, 7]), (2, 3, 256, [10, 12, 14]), (2, 3, 512, [17, 19, 21]),
+        (0, 3, 64, [0, 2]),
+        (2, 3, 128, [5, 7]),
+        (2, 3, 256, [10, 12, 14]),
+        (2, 3, 512, [17, 19, 21]),
         (2, 3, 512, [24, 26, 28]),
     ],
-}  # fmt: skip
+}
 # Names of the tensors in torchvision's files and lpips' -> here.
 NAMES = {
     r"(?:features|net\.slice\d)\.(\d+\.(?:weight|bias))": "features.",
@@ -42,7 +51,10 @@ NAMES = {
 }
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of colours in [-1, 1]
 SMALLEST = 32
-PUBLISHED = {"alex": "718a8b40", "vgg": "9153a204"}  # how the SHA-256 of version 0.1's linear weights begins
+PUBLISHED = {
+    "alex": "718a8b40",
+    "vgg": "9153a204",
+}  # how the SHA-256 of version 0.1's linear weights begins
 
 
 def unit(features, epsilon):
@@ -53,7 +65,9 @@ def unit(features, epsilon):
 
 def _check_pair(x, y):
     ranks = {len(x.shape), len(y.shape)}
-    if ranks != {4} or any(a != b and None not in (a, b) for a, b in zip(x.shape, y.shape, strict=False)):
+    if ranks != {4} or any(
+        a != b and None not in (a, b) for a, b in zip(x.shape, y.shape, strict=False)
+    ):
         raise ValueError(
             f"x and y must be images [N, H, W, C] of one shape; received {list(x.shape)} and {list(y.shape)}"
         )
@@ -100,11 +114,16 @@ class LPIPS:
         self._backbone = _build(net, backbone)
         hashes = {"backbone_sha256": _fingerprint(backbone), "linear_sha256": _fingerprint(linear)}
         known = hashes["linear_sha256"].startswith(PUBLISHED[net])
-        self.protocol = {"distance": f"LPIPS {'0.1' if known else 'of other linear weights'}", "net": net} | hashes
+        self.protocol = {
+            "distance": f"LPIPS {'0.1' if known else 'of other linear weights'}",
+            "net": net,
+        } | hashes
 
     def get_config(self):
         if any(isinstance(source, dict) for source in self._sources):
-            raise ValueError("weights must be files for LPIPS to be saved (what is saved is paths); received arrays")
+            raise ValueError(
+                "weights must be files for LPIPS to be saved (what is saved is paths); received arrays"
+            )
         paths = [None if source is None else str(source) for source in self._sources]
         return {"backbone_weights": paths[0], "linear_weights": paths[1], "net": self.net}
 
@@ -114,14 +133,20 @@ class LPIPS:
             return cls(**config)
         except FileNotFoundError as error:
             waiting = cls.__new__(cls)
-            waiting.net, waiting._sources = config["net"], (config["backbone_weights"], config["linear_weights"])
+            waiting.net, waiting._sources = (
+                config["net"],
+                (config["backbone_weights"], config["linear_weights"]),
+            )
             waiting._missing = str(error)
             return waiting
 
     def __call__(self, x, y):
         _check_pair(x, y)
         pairs = zip(self.features(x), self.features(y), self._linear, strict=True)
-        return sum(ops.mean(ops.sum(ops.square(a - b) * weights, axis=-1), axis=(1, 2)) for a, b, weights in pairs)
+        return sum(
+            ops.mean(ops.sum(ops.square(a - b) * weights, axis=-1), axis=(1, 2))
+            for a, b, weights in pairs
+        )
 
     def features(self, images):
         """Images [N, H, W, 3 or 1] -> five maps [N, H', W', C], each pixel of length 1."""
@@ -162,10 +187,18 @@ def _build(net, weights):
         for number in numbers:
             strided = kernel == 11
             if strided:
-                x = layers.ZeroPadding2D(2, **place)(x)  # "same" would put none before and more behind
+                x = layers.ZeroPadding2D(2, **place)(
+                    x
+                )  # "same" would put none before and more behind
             strides, padding = (4, "valid") if strided else (1, "same")
             made[number] = layers.Conv2D(
-                channels, kernel, strides, padding, activation="relu", kernel_initializer="zeros", **place
+                channels,
+                kernel,
+                strides,
+                padding,
+                activation="relu",
+                kernel_initializer="zeros",
+                **place,
             )
             x = made[number](x)
         maps.append(x)
@@ -192,7 +225,9 @@ def _read(source):
     """A file's or a dictionary's arrays under our names, without those that LPIPS has no use for."""
     arrays = source if isinstance(source, dict) else read_arrays(source)
     if not isinstance(arrays, dict):
-        raise ValueError(f"{source} must hold a dictionary of tensors; received a {type(arrays).__name__}")
+        raise ValueError(
+            f"{source} must hold a dictionary of tensors; received a {type(arrays).__name__}"
+        )
     found = {}
     for name, array in arrays.items():
         for pattern, prefix in NAMES.items():
@@ -239,11 +274,17 @@ def _checked(argument, network, shapes, arrays):
     rule = f"{argument} must be {network}"
     missing = [name for name in shapes if name not in arrays]
     if missing:
-        raise ValueError(f"{rule}; {len(missing)} of its {len(shapes)} tensors are missing, such as {missing[0]}")
+        raise ValueError(
+            f"{rule}; {len(missing)} of its {len(shapes)} tensors are missing, such as {missing[0]}"
+        )
     for name, shape in shapes.items():
         if np.shape(arrays[name]) != shape:
-            raise ValueError(f"{rule}, where {name} is {list(shape)}; received {list(np.shape(arrays[name]))}")
-        if not np.isfinite(arrays[name]).all() or (name.startswith("lin") and np.min(arrays[name]) < 0):
+            raise ValueError(
+                f"{rule}, where {name} is {list(shape)}; received {list(np.shape(arrays[name]))}"
+            )
+        if not np.isfinite(arrays[name]).all() or (
+            name.startswith("lin") and np.min(arrays[name]) < 0
+        ):
             raise ValueError(f"{rule}; received numbers in {name} that it does not have")
     return {name: np.asarray(arrays[name], "float32") for name in shapes}
 
@@ -276,7 +317,10 @@ class ClassifierDistance(keras.layers.Layer):
 
     def __init__(self, classifier, layers=None, **arguments):
         super().__init__(**arguments)
-        if not isinstance(classifier, keras.Model) or len(getattr(classifier, "inputs", None) or []) != 1:
+        if (
+            not isinstance(classifier, keras.Model)
+            or len(getattr(classifier, "inputs", None) or []) != 1
+        ):
             raise ValueError(
                 f"classifier must be a built functional or sequential model of one input; received {classifier!r}"
             )
@@ -285,17 +329,28 @@ class ClassifierDistance(keras.layers.Layer):
         known = {layer.name: layer for layer in classifier.layers}
         for name in self.maps:
             if name not in known or len(_map_of(known[name]).shape) != 4:
-                raise ValueError(f"layers must be of the classifier and give maps [N, H, W, C]; received {name!r}")
+                raise ValueError(
+                    f"layers must be of the classifier and give maps [N, H, W, C]; received {name!r}"
+                )
         if not self.maps:
-            raise ValueError("classifier must have maps [N, H, W, C] of known sizes above 1 x 1; received none of them")
-        self.features = keras.Model(classifier.inputs[0], [_map_of(known[name]) for name in self.maps])
+            raise ValueError(
+                "classifier must have maps [N, H, W, C] of known sizes above 1 x 1; received none of them"
+            )
+        self.features = keras.Model(
+            classifier.inputs[0], [_map_of(known[name]) for name in self.maps]
+        )
         self.built = True
 
     def call(self, x, y):
         _check_pair(x, y)
-        maps = zip(*(keras.tree.flatten(self.features(images, training=False)) for images in (x, y)), strict=True)
+        maps = zip(
+            *(keras.tree.flatten(self.features(images, training=False)) for images in (x, y)),
+            strict=True,
+        )
         # With untrained biases, 0, a pixel may have no features: a smaller epsilon would blow up its gradient.
-        distances = [ops.sum(ops.square(unit(a, 1e-6) - unit(b, 1e-6)), axis=-1) for a, b in maps]  # [N, H', W']
+        distances = [
+            ops.sum(ops.square(unit(a, 1e-6) - unit(b, 1e-6)), axis=-1) for a, b in maps
+        ]  # [N, H', W']
         return sum(ops.mean(distance, axis=(1, 2)) for distance in distances) / len(distances)
 
     def compute_output_shape(self, x_shape, y_shape):
@@ -307,7 +362,9 @@ class ClassifierDistance(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config | {"classifier": keras.saving.deserialize_keras_object(config["classifier"])})
+        return cls(
+            **config | {"classifier": keras.saving.deserialize_keras_object(config["classifier"])}
+        )
 
 
 def _map_of(layer):

@@ -14,7 +14,7 @@ def _total(x):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def normal_divergence(mean, log_variance):
+def normal_kl_divergence(mean, log_variance):
     """KL(N(mean, variance) || N(0, 1)) of codes [N, D] (appendix B) -> [N], at least 0."""
     mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
     return _total(ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance) / 2

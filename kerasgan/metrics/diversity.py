@@ -1,29 +1,38 @@
-"""Intra-class diversity: how far apart images of one class are; small beside the data's, it betrays mode collapse."""
+"""Intra-class diversity: mean distance between images of a class.
+
+A value far below that of the data indicates mode collapse within classes.
+"""
 
 import numpy as np
 
 
-def intra_class_diversity(images, labels):
-    """Mean over the classes of the mean Euclidean distance between two different images of the class.
+def intra_class_diversity(images: np.ndarray, labels: np.ndarray) -> float:
+    """Compute the mean Euclidean distance between two images of a class, averaged over classes.
 
     Args:
-        images: array [N, ...]; the distance is over all its values, in their unit.
-        labels: int array [N]; every label that occurs needs at least 2 images.
+        images: Array `[N, ...]`. Distances are in the unit of its values.
+        labels: Integers `[N]`; at least 2 images per label.
 
     Returns:
-        A float. To judge a model, divide it by the same of the data.
+        A float. To evaluate a model, divide it by the value of the data.
+
+    Raises:
+        ValueError: If the lengths differ, or if a label has a single image.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) != len(labels):
-        raise ValueError(f"images and labels must be as many; received {len(images)} and {len(labels)}")
-    return float(np.mean([_mean_distance(images[labels == label], label) for label in np.unique(labels)]))
+        raise ValueError(f"Expected one label per image ({len(images)}); received {len(labels)}.")
+    return float(
+        np.mean([_mean_distance(images[labels == label], label) for label in np.unique(labels)])
+    )
 
 
 def _mean_distance(images, label):
     count = len(images)
     if count < 2:
-        raise ValueError(f"each class needs at least 2 images for a distance; label {label} has {count}")
-    flat = images.reshape(count, -1).astype("float64")  # the Gram form cancels: float32 would not do
+        raise ValueError(f"Each class needs at least 2 images; label {label} has {count}.")
+    # The Gram matrix form subtracts large numbers, so it needs float64.
+    flat = images.reshape(count, -1).astype("float64")
     flat -= flat.mean(axis=0)
     norms = np.einsum("nd,nd->n", flat, flat)
     squares = norms[:, None] + norms - 2 * flat @ flat.T  # [count, count]

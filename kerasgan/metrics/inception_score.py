@@ -1,62 +1,80 @@
-"""Inception Score: does a classifier recognise each image, and do the images cover its classes?
+"""Inception Score: exp E_x KL(p(y|x) || p(y)), with p(y) = E_x p(y|x).
 
-Source: Salimans et al., "Improved techniques for training GANs", arXiv 1606.03498. It is exp E_x KL(p(y|x) || p(y)):
-what the classifier says of an image against what it says of all of them, p(y) = E_x p(y|x). The training notes say that
-it compares generated images with real ones; it does not: real images appear nowhere in it.
+The score is high if a classifier predicts a single class for each image and all classes for the set
+of images. It does not use real images, contrary to the training notes.
 
-*Differences from the authors' code*: float64 and logarithms of the softmax, since float32 gives 0 log 0 where a
+Reference:
+    Salimans et al., 2016, "Improved Techniques for Training GANs", https://arxiv.org/abs/1606.03498
+
+**Differences from the authors' code**: float64 and log-softmax, because float32 gives 0 log 0 if a
 probability underflows.
 """
 
 import numpy as np
 
-BLOCK = 4096  # rows in float64 at a time
+BLOCK = 4096  # Number of rows in float64 at a time.
 
 
-def inception_score(logits, splits=10, shuffle_seed=None, batch=None):
-    """Mean and standard deviation of the Inception Score over `splits` equal parts of the images.
+def inception_score(
+    logits: np.ndarray,
+    splits: int = 10,
+    shuffle_seed: int | None = None,
+    batch: int | None = None,
+) -> tuple[float, float]:
+    """Compute mean and standard deviation of the Inception Score over splits.
 
     Args:
-        logits: [N, K], an array or `np.memmap`, of a classifier of K classes (of Inception 2015-12-05 all 1008, without
-            the bias), before any softmax.
-        splits: parts, in order; 10 in the paper, of 50,000 images. Scores of other numbers of images or parts do not
-            compare: a small part cannot show all classes.
-        shuffle_seed: of `np.random.RandomState`, to shuffle the images first. torch-fidelity shuffles with 2020,
-            StackGAN without a seed, the authors not at all (None).
-        batch: leave out the N mod `batch` images, after the shuffle, that fill no batch, as StackGAN does (64).
+        logits: Array or `np.memmap` `[N, K]`: logits of a classifier of K classes, before softmax.
+            For the Inception of 2015-12-05, all 1,008 without bias.
+        splits: Number of equal, consecutive splits; 10 (of 50,000 images) in the paper. The score
+            depends on the numbers of images and splits, because a small split cannot cover all
+            classes.
+        shuffle_seed: Seed of `np.random.RandomState` for a shuffle before splitting. torch-fidelity
+            uses 2020, StackGAN no seed. `None` (paper) does not shuffle.
+        batch: Drop the last N mod `batch` images after the shuffle, as StackGAN does with 64.
 
     Returns:
-        (mean, standard deviation over N, not N - 1), floats; the mean is in [1, K].
+        Mean, in [1, K], and standard deviation (divided by the number of splits).
 
     Raises:
-        ValueError: other shapes, fewer images than parts, logits that are not finite.
+        ValueError: If a shape is wrong, if there are fewer images than splits, or if a logit is not
+            finite.
     """
     if np.ndim(logits) != 2 or not np.shape(logits)[1]:
-        raise ValueError(f"logits must be [N, K]; received {list(np.shape(logits))}")
+        raise ValueError(f"Expected logits [N, K]; received {list(np.shape(logits))}.")
     count = len(logits)
-    order = np.arange(count) if shuffle_seed is None else np.random.RandomState(shuffle_seed).permutation(count)
+    order = (
+        np.arange(count)
+        if shuffle_seed is None
+        else np.random.RandomState(shuffle_seed).permutation(count)
+    )
     if batch is not None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1; received {batch}")
         count -= count % batch
     if not 1 <= splits <= count:
-        raise ValueError(f"splits must be between 1 and the number of images, {count}; received {splits}")
-    scores = [_score(logits, order[i * count // splits : (i + 1) * count // splits]) for i in range(splits)]
+        raise ValueError(
+            f"splits must be between 1 and the number of images ({count}); received {splits}"
+        )
+    scores = [
+        _score(logits, order[i * count // splits : (i + 1) * count // splits])
+        for i in range(splits)
+    ]
     return float(np.mean(scores)), float(np.std(scores))
 
 
 def _score(logits, rows):
-    """exp(H(y) - H(y|x)), the same as exp E KL(p(y|x) || p(y)), in one pass over the rows."""
+    """Compute exp(H(y) - H(y|x)), which equals exp E KL(p(y|x) || p(y)), in one pass."""
     marginal, information = 0.0, 0.0
     for start in range(0, len(rows), BLOCK):
         block = np.asarray(logits[rows[start : start + BLOCK]], "float64")
         if not np.isfinite(block).all():
-            raise ValueError("logits must be finite; received some that are not")
+            raise ValueError("Logits must be finite; received others.")
         block -= block.max(axis=1, keepdims=True)
         logs = block - np.log(np.exp(block).sum(axis=1, keepdims=True))  # log p(y|x)
-        shares = np.exp(logs)
-        marginal = marginal + shares.sum(axis=0)
-        information += np.einsum("nk,nk->", shares, logs)
+        probabilities = np.exp(logs)
+        marginal = marginal + probabilities.sum(axis=0)
+        information += np.einsum("nk,nk->", probabilities, logs)
     marginal = marginal / len(rows)
-    seen = marginal[marginal > 0]
-    return np.exp(information / len(rows) - (seen * np.log(seen)).sum())
+    positive = marginal[marginal > 0]
+    return np.exp(information / len(rows) - (positive * np.log(positive)).sum())

@@ -1,83 +1,110 @@
-"""Kernel distance between two sets of features: the unbiased MMD^2 of a cubic kernel; KID, if they are Inception's.
+"""Kernel distance between two sets of features: unbiased MMD^2 with the kernel (x . y / F + 1)^3.
 
-Source: Bińkowski et al., "Demystifying MMD GANs", arXiv 1801.01401. The kernel is (x . y / F + 1)^3.
+With features of Inception, this is the Kernel Inception Distance (KID). The reference
+implementation is torch-fidelity: equal seeds give equal results.
 
-*Differences from the authors' code*: float64. The subsets are drawn as torch-fidelity draws them, so that a seed gives
-one result there and here.
+Reference:
+    Bińkowski et al., 2018, "Demystifying MMD GANs", https://arxiv.org/abs/1801.01401
+
+**Difference from the authors' code**: float64.
 """
 
 import numpy as np
 
 
-def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
-    """Mean and standard deviation of the unbiased MMD^2 of random subsets.
+def kernel_distance(
+    one: np.ndarray,
+    other: np.ndarray,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 2020,
+) -> tuple[float, float]:
+    """Compute mean and standard deviation of the unbiased MMD^2 of random subsets.
 
     Args:
-        one, other: features [N, F] and [M, F], arrays or `np.memmap`; torch-fidelity's first and second input. The
-            distance is symmetric, the draw is not.
-        subsets: number of pairs of subsets, each drawn without repeats.
-        subset_size: images in a subset, at most the smaller of N and M.
-        seed: of the draw.
+        one: Features `[N, F]`, array or `np.memmap`; the first input of torch-fidelity.
+        other: Features `[M, F]`; the second input of torch-fidelity. The distance is symmetric, the
+            choice of subsets is not.
+        subsets: Number of pairs of subsets, sampled without replacement.
+        subset_size: Number of images per subset, at most min(N, M).
+        seed: Seed of the subsets.
 
     Returns:
-        (mean, standard deviation over the subsets), floats. The mean is unbiased, so it may be a little below 0.
+        Mean and standard deviation over the subsets. The mean is unbiased and can be slightly
+        negative.
 
     Raises:
-        ValueError: other shapes, fewer images than a subset wants, features that are not finite.
+        ValueError: If a shape is wrong, if there are too few images, or if a feature is not finite.
     """
     if np.ndim(one) != 2 or np.ndim(other) != 2 or np.shape(one)[1] != np.shape(other)[1]:
         shapes = f"{list(np.shape(one))} and {list(np.shape(other))}"
-        raise ValueError(f"features must be [N, F] and [M, F]; received {shapes}")
+        raise ValueError(f"Expected features [N, F] and [M, F]; received {shapes}.")
     if subsets < 1:
         raise ValueError(f"subsets must be at least 1; received {subsets}")
     if not 2 <= subset_size <= min(len(one), len(other)):
         counts = f"{subset_size} of {len(one)} and {len(other)} images"
-        raise ValueError(f"subset_size must be from 2 to the number of images on either side; received {counts}")
+        raise ValueError(
+            f"subset_size must be between 2 and the smaller number of images; received {counts}"
+        )
     random = np.random.RandomState(seed)
-    draws = [[random.choice(len(x), subset_size, replace=False) for x in (one, other)] for _ in range(subsets)]
+    draws = [
+        [random.choice(len(x), subset_size, replace=False) for x in (one, other)]
+        for _ in range(subsets)
+    ]
     n, m = len(one), len(other)
-    way = _of_all if n * n + m * m + n * m < 2 * subsets * subset_size**2 else _of_each
-    values = way(one, other, draws)
+    shared = n * n + m * m + n * m < 2 * subsets * subset_size**2
+    values = (_with_shared_kernels if shared else _with_own_kernels)(one, other, draws)
     if not np.isfinite(values).all():
-        raise ValueError("features must be finite; received some that are not")
+        raise ValueError("Features must be finite; received others.")
     return float(values.mean()), float(values.std())
 
 
-def _of_each(one, other, draws):
-    """MMD^2 of each draw, from its own kernels."""
+def _with_own_kernels(one, other, draws):
+    """MMD^2 of each pair of subsets, from kernel matrices of the pair."""
 
     def distance(rows, columns):
-        x, y = (np.asarray(features[chosen], "float64") for features, chosen in ((one, rows), (other, columns)))
-        within = sum((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y)))
+        x, y = (
+            np.asarray(features[chosen], "float64")
+            for features, chosen in ((one, rows), (other, columns))
+        )
+        within = sum(
+            (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+            for k in (_kernel(x, x), _kernel(y, y))
+        )
         return within - 2 * _kernel(x, y).mean()
 
     return np.array([distance(*draw) for draw in draws])
 
 
-def _of_all(one, other, draws):
-    """The same of a few images, most of which come in many draws: from kernels of all images, each made once."""
+def _with_shared_kernels(one, other, draws):
+    """MMD^2 of each pair of subsets, from kernel matrices of all images.
+
+    This is faster if most images occur in many subsets.
+    """
     x, y = (np.asarray(features, "float64") for features in (one, other))
-    drawn = [np.zeros((len(draws), len(features))) for features in (x, y)]  # 1 where an image is in a draw
-    for which, chosen in zip(drawn, zip(*draws, strict=True), strict=True):
-        np.put_along_axis(which, np.stack(chosen), 1.0, axis=1)
+    # 1 where an image is in a subset.
+    masks = [np.zeros((len(draws), len(features))) for features in (x, y)]
+    for mask, chosen in zip(masks, zip(*draws, strict=True), strict=True):
+        np.put_along_axis(mask, np.stack(chosen), 1.0, axis=1)
     size = len(draws[0][0])
 
-    def total(x, y, rows, columns):  # of each draw's kernel
+    def total(x, y, rows, columns):
+        """Sum of the kernel of each pair of subsets."""
         blocks = (slice(start, start + BLOCK) for start in range(0, len(x), BLOCK))
         return sum(np.einsum("nm,nm->n", rows[:, i] @ _kernel(x[i], y), columns) for i in blocks)
 
-    def within(x, which):
-        diagonal = which @ (np.einsum("nf,nf->n", x, x) / x.shape[1] + 1) ** 3
-        return (total(x, x, which, which) - diagonal) / (size * (size - 1))
+    def within(x, mask):
+        diagonal = mask @ (np.einsum("nf,nf->n", x, x) / x.shape[1] + 1) ** 3
+        return (total(x, x, mask, mask) - diagonal) / (size * (size - 1))
 
-    return within(x, drawn[0]) + within(y, drawn[1]) - 2 * total(x, y, *drawn) / size**2
+    return within(x, masks[0]) + within(y, masks[1]) - 2 * total(x, y, *masks) / size**2
 
 
-BLOCK = 1000  # images, whose kernel with all others is in memory at a time
+BLOCK = 1000  # Number of images whose kernels with all others are in memory at a time.
 
 
 def _kernel(x, y):
-    k = x @ y.T  # of a matrix with itself it takes half the time
+    k = x @ y.T  # NumPy computes x @ x.T in half the time.
     k /= x.shape[1]
     k += 1
-    return k * k * k  # `** 3` is ten times slower
+    return k * k * k  # `k**3` is ten times slower.

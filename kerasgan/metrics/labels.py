@@ -1,22 +1,36 @@
-"""Does a conditional model draw what was asked for? From a judge's predictions."""
+"""Agreement of a classifier's predictions with the labels of class-conditional samples."""
 
 import numpy as np
 
 
-def label_accuracy(predicted, labels):
-    """Share, in [0, 1], of the images for which the judge's class int [N] is the label int [N] that was asked for."""
+def label_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Compute the share of samples whose predicted class is their label.
+
+    Args:
+        predicted: Integers `[N]`, predicted classes.
+        labels: Integers `[N]`, labels that the samples were generated from.
+
+    Returns:
+        A float in [0, 1].
+    """
     predicted, labels = _checked(predicted, labels)
     return float(np.mean(predicted == labels))
 
 
-def classes_covered(predicted, labels, share=0.5):
-    """Number of the classes asked for that the judge finds at least `share` times as often as they were asked for.
+def classes_covered(predicted: np.ndarray, labels: np.ndarray, share: float = 0.5) -> int:
+    """Count the classes that are predicted at least `share` times as often as they are labels.
 
-    It tells a class that the model has dropped, not one drawn under another's label: see `label_accuracy`.
+    The count detects dropped classes. It does not detect classes under a wrong label, see
+    `label_accuracy`.
+
+    Args:
+        predicted: Integers `[N]`, predicted classes.
+        labels: Integers `[N]`, labels that the samples were generated from.
+        share: Required ratio of predictions to labels.
     """
     predicted, labels = _checked(predicted, labels)
-    asked, counts = np.unique(labels, return_counts=True)
-    found = (predicted[:, None] == asked).sum(axis=0)  # [classes asked for]
+    classes, counts = np.unique(labels, return_counts=True)
+    found = (predicted[:, None] == classes).sum(axis=0)  # [classes]
     return int(np.sum(found >= share * counts))
 
 
@@ -24,6 +38,7 @@ def _checked(predicted, labels):
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     if predicted.shape != labels.shape or labels.ndim != 1 or not len(labels):
         raise ValueError(
-            f"predictions and labels must be int [N], as many; received {list(predicted.shape)}, {list(labels.shape)}"
+            "Expected predictions and labels [N] of equal length; received "
+            f"{list(predicted.shape)} and {list(labels.shape)}."
         )
     return predicted, labels

@@ -1,7 +1,13 @@
-"""Small convolutional classifiers: the judges of generated images, trained by our own code (zoo/*_judge.py).
+"""Small convolutional classifiers: the evaluation classifiers that score generated images.
 
-Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
-Differences from the paper: 3 x 3 kernels, leaky ReLU, max pooling, dropout or batch norm: fewer images do.
+The recipes `zoo.digit_classifier`, `zoo.bird_attribute_classifier` and `zoo.classifier` train them.
+
+LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning applied to document recognition",
+Proceedings of the IEEE.
+
+**Differences from the paper**
+- Kernels are 3 x 3, with leaky ReLUs and max pooling.
+- Dropout or batch normalization reduces overfitting, because the data sets are small.
 """
 
 import keras
@@ -9,10 +15,20 @@ import keras
 from kerasgan.layers.batch_norm import BatchNormalization
 
 
-def build_classifier(size=28, channels=1, classes=10, width=32, features=128):
-    """Build the classifier of images [B, size, size, channels] in [-1, 1] into logits [B, classes].
+def build_classifier(
+    size: int = 28, channels: int = 1, classes: int = 10, width: int = 32, features: int = 128
+) -> keras.Model:
+    """Builds a classifier of small images.
 
-    Its features are what the last layer sees, in inference mode: [B, features].
+    Input: images `[B, size, size, channels]` in [-1, 1].
+    Output: logits `[B, classes]`. The layer `"features"` has the outputs `[B, features]`.
+
+    Args:
+        size: Side of the images in pixels.
+        channels: Number of image channels.
+        classes: Number of classes.
+        width: Filters of the first convolution. The others have twice as many.
+        features: Number of features before the last layer.
     """
     layers = keras.layers
 
@@ -33,16 +49,29 @@ def build_classifier(size=28, channels=1, classes=10, width=32, features=128):
     return keras.Model(images, logits, name="classifier")
 
 
-def build_deep_classifier(size=128, channels=3, classes=36, width=16, features=128):
-    """Build the classifier of larger images [B, size, size, channels] in [-1, 1] into logits [B, classes].
+def build_deep_classifier(
+    size: int = 128, channels: int = 3, classes: int = 36, width: int = 16, features: int = 128
+) -> keras.Model:
+    """Builds a classifier of larger images.
 
-    What it looks for may be anywhere: each map gives its largest value. (On drawn birds, four epochs: 90 % of the
-    attributes right, against 77 % by the maps' means.)
+    Input: images `[B, size, size, channels]` in [-1, 1].
+    Output: logits `[B, classes]`. The layer `"features"` has the outputs `[B, features]`.
+
+    The last maps are reduced by global max pooling, because an attribute may be visible anywhere.
+    After four epochs on synthetic birds, 90 % of the attributes were correct, against 77 % with
+    average pooling.
 
     Args:
-        size: 8 * 2**k, at least 16: halved until 8 x 8.
-        width: filters of the first convolution; doubled with each halving, up to 8 times as many.
-        features: what the last layer sees, in inference mode: [B, features].
+        size: Side of the images in pixels, a power of 2 and at least 16. The maps are halved until
+            they are 8 x 8.
+        channels: Number of image channels.
+        classes: Number of classes.
+        width: Filters of the first convolution. They double with each halving, up to 8 times as
+            many.
+        features: Number of features before the last layer.
+
+    Raises:
+        ValueError: If `size` is not a power of 2, or less than 16.
     """
     if size < 16 or size & (size - 1):
         raise ValueError(f"size must be a power of 2, at least 16; received {size}")
@@ -50,7 +79,9 @@ def build_deep_classifier(size=128, channels=3, classes=36, width=16, features=1
 
     def convolve(filters, x, kernel=3, strides=1):
         weights = "he_normal"
-        x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, kernel_initializer=weights)(x)
+        x = layers.Conv2D(
+            filters, kernel, strides, padding="same", use_bias=False, kernel_initializer=weights
+        )(x)
         return layers.LeakyReLU(negative_slope=0.1)(BatchNormalization(momentum=0.9)(x))
 
     images = keras.Input((size, size, channels), name="images")
@@ -60,4 +91,6 @@ def build_deep_classifier(size=128, channels=3, classes=36, width=16, features=1
     x = layers.GlobalMaxPooling2D()(convolve(x.shape[-1], x))  # [B, 8 width]
     x = layers.Dense(features, kernel_initializer="he_normal")(x)
     x = layers.LeakyReLU(negative_slope=0.1, name="features")(x)  # [B, features]
-    return keras.Model(images, layers.Dense(classes, name="logits")(x), name="deep_classifier")  # [B, classes]
+    return keras.Model(
+        images, layers.Dense(classes, name="logits")(x), name="deep_classifier"
+    )  # [B, classes]

@@ -1,14 +1,20 @@
-"""The conditional variational autoencoder: an encoder and a decoder that are told the class.
+"""Conditional variational autoencoder (CVAE) for small images with class labels.
 
-Kingma and Welling, "Auto-Encoding Variational Bayes" (arXiv 1312.6114); Sohn, Lee and Yan, "Learning Structured Output
-Representation using Deep Conditional Generative Models" (NIPS 2015). Training notes add what went wrong: the ELBO is
-maximised, and the variance is sigma squared.
+Kingma and Welling, 2014, "Auto-Encoding Variational Bayes" (https://arxiv.org/abs/1312.6114), and
+Sohn, Lee and Yan, 2015, "Learning Structured Output Representation using Deep Conditional
+Generative Models" (NIPS). The training notes list two common errors: the ELBO must be maximized,
+and the encoder's log variance is that of sigma squared.
 
-Differences from the papers:
-- convolutions, where the first paper's digits had one dense layer: better pictures in as many minutes;
-- the prior of the code is N(0, 1) whatever the class, as in the first paper; in the second it may depend on it;
-- grey pixels are read as chances of ink: the second paper's digits were made black and white.
+**Differences from the papers**
+- The networks are convolutional. The first paper has one dense layer; convolutions give better
+  images in the same time.
+- The prior of the latents is N(0, 1) for every class, as in the first paper. In the second paper it
+  may depend on the class.
+- Gray values are used as probabilities of ink. The second paper binarizes the digits.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,21 +23,31 @@ from keras import layers, ops
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
-from kerasgan.losses.variational import bernoulli_log_likelihood, negative_elbo, normal_divergence
+from kerasgan.losses.variational import (
+    bernoulli_log_likelihood,
+    negative_elbo,
+    normal_kl_divergence,
+)
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
 # === Networks ===
 
 
-def build_encoder(latent_dim=16, classes=10, width=32, size=28, channels=1):
-    """Images [N, size, size, channels] in [-1, 1] and labels [N] -> mean and log variance of the code, each
-    [N, latent_dim].
+def build_encoder(
+    latent_dim: int = 16, classes: int = 10, width: int = 32, size: int = 28, channels: int = 1
+) -> keras.Model:
+    """Builds the encoder.
+
+    Inputs: images `[N, size, size, channels]` in [-1, 1] and integer labels `[N]`.
+    Outputs: mean and log variance of the latents, each `[N, latent_dim]`.
 
     Args:
-        latent_dim: numbers of a code.
-        width: channels of the first convolution, the second has twice as many.
-        size: side in pixels, a multiple of 4.
+        latent_dim: Number of latent dimensions.
+        classes: Number of classes.
+        width: Channels of the first convolution. The second one has twice as many.
+        size: Side of the images in pixels, a multiple of 4.
+        channels: Number of image channels.
     """
     images, labels, one_hot = _inputs((size, size, channels), "images", classes)
     x = images
@@ -43,8 +59,24 @@ def build_encoder(latent_dim=16, classes=10, width=32, size=28, channels=1):
     return keras.Model([images, labels], outputs, name="encoder")
 
 
-def build_decoder(latent_dim=16, classes=10, width=32, size=28, channels=1):
-    """Codes [N, latent_dim] and labels [N] -> logits of ink [N, size, size, channels]. Arguments of `build_encoder`."""
+def build_decoder(
+    latent_dim: int = 16, classes: int = 10, width: int = 32, size: int = 28, channels: int = 1
+) -> keras.Model:
+    """Builds the decoder.
+
+    Inputs: latents `[N, latent_dim]` and integer labels `[N]`.
+    Output: logits of the ink probability, `[N, size, size, channels]`.
+
+    Args:
+        latent_dim: Number of latent dimensions.
+        classes: Number of classes.
+        width: Channels of the last feature map. The first one has twice as many.
+        size: Side of the images in pixels, a multiple of 4.
+        channels: Number of image channels.
+
+    Raises:
+        ValueError: If `size` is not a multiple of 4.
+    """
     if size % 4:
         raise ValueError(f"size must be a multiple of 4; received {size}")
     latents, labels, one_hot = _inputs((latent_dim,), "latents", classes)
@@ -52,14 +84,20 @@ def build_decoder(latent_dim=16, classes=10, width=32, size=28, channels=1):
     for units in (8 * width, size // 4 * (size // 4) * 2 * width):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x)
     x = layers.Reshape((size // 4, size // 4, 2 * width))(x)  # [N, 7, 7, 64]
-    x = layers.Conv2DTranspose(width, 4, 2, "same", activation="relu", kernel_initializer="he_normal")(x)
+    x = layers.Conv2DTranspose(
+        width, 4, 2, "same", activation="relu", kernel_initializer="he_normal"
+    )(x)
     logits = layers.Conv2DTranspose(channels, 4, 2, "same")(x)
     return keras.Model([latents, labels], logits, name="decoder")
 
 
 def _inputs(shape, name, classes):
     labels = keras.Input((), dtype="int32", name="labels")
-    return keras.Input(shape, name=name), labels, layers.CategoryEncoding(classes, "one_hot")(labels)
+    return (
+        keras.Input(shape, name=name),
+        labels,
+        layers.CategoryEncoding(classes, "one_hot")(labels),
+    )
 
 
 # === Model ===
@@ -67,39 +105,52 @@ def _inputs(shape, name, classes):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ConditionalVAE(AdversarialModel):
-    """A conditional variational autoencoder of small images: two players that share one loss.
+    """Conditional variational autoencoder. Encoder and decoder are two players with a common loss.
 
-    Data: `(images [N, H, W, C] float in [-1, 1], labels [N] integers)`.
+    Training data: `(images, labels)`, float images `[N, H, W, C]` in [-1, 1] and integers `[N]`.
 
-    Whatever it is trained with, it reports the ELBO as it should be: `elbo`, `log_likelihood` and `divergence`, means
-    over images, in nats.
+    The reports `elbo`, `log_likelihood` and `divergence` are means over images in nats. They do not
+    depend on the arguments `divergence` and `objective`.
 
     Args:
-        encoder: `[images, labels] -> [mean, log variance]`; `build_encoder` by default.
-        decoder: `[codes, labels] -> logits of ink`; `build_decoder` by default.
-        divergence: `(mean, log_variance) -> [N]`, of the loss.
-        objective: `(log_likelihood [N], divergence [N]) -> scalar`, the loss.
-        classes: number of labels.
-        seed: of the codes drawn in training.
+        encoder: Model `[images, labels] -> [mean, log_variance]`. Defaults to `build_encoder()`.
+        decoder: Model `[latents, labels] -> logits`. Defaults to `build_decoder()`.
+        divergence: Callable `(mean, log_variance) -> [N]`, the divergence in the loss.
+        objective: Callable `(log_likelihood [N], divergence [N]) -> scalar`, the loss.
+        classes: Number of classes.
+        seed: Integer seed of the latents in training.
 
     Example:
         vae = ConditionalVAE()
         vae.compile(encoder=keras.optimizers.Adam(1e-3), decoder=keras.optimizers.Adam(1e-3))
         vae.fit(Batches(*load_digits("train"), batch_size=64), epochs=40)
-        vae.sample(labels=[3, 1, 4])
+        images = vae.sample(labels=[3, 1, 4], seed=0)  # [3, 28, 28, 1]
+
+    Reference:
+        Kingma and Welling, 2014, "Auto-Encoding Variational Bayes",
+        https://arxiv.org/abs/1312.6114
     """
 
+    conditioning = "labels"
     players = ("encoder", "decoder")
     reports = ("elbo", "log_likelihood", "divergence")
     higher_is_better = ("elbo", "log_likelihood")
     _objects = ("encoder", "decoder", "divergence", "objective")
 
     def __init__(
-        self, encoder=None, decoder=None, *, divergence=normal_divergence, objective=negative_elbo, classes=10, seed=0,
-        name=None,
-    ):  # fmt: skip
+        self,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        *,
+        divergence: Callable = normal_kl_divergence,
+        objective: Callable = negative_elbo,
+        classes: int = 10,
+        seed: int | None = 0,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
-        self.encoder, self.decoder = encoder or build_encoder(), decoder or build_decoder()
+        self.encoder = encoder or build_encoder(classes=classes)
+        self.decoder = decoder or build_decoder(classes=classes)
         self.divergence, self.objective, self.classes = divergence, objective, classes
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
@@ -107,88 +158,129 @@ class ConditionalVAE(AdversarialModel):
         self.image_shape = tuple(self.decoder.outputs[0].shape[1:])
         self.built = True
 
-    def get_config(self):
-        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects}
+    def get_config(self) -> dict:
+        config = {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._objects
+        }
         return config | {name: getattr(self, name) for name in ("classes", "seed", "name")}
 
     @classmethod
-    def from_config(cls, config):
-        read = keras.saving.deserialize_keras_object
-        return cls(**{key: read(value) if key in cls._objects else value for key, value in config.items()})
+    def from_config(cls, config: dict) -> "ConditionalVAE":
+        nested = keras.saving.deserialize_keras_object
+        objects = {name: nested(config[name]) for name in cls._objects if name in config}
+        return cls(**(config | objects))
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         return {"G": self.decoder, "E": self.encoder}
 
     # === Training ===
 
-    def encode(self, images, labels, training=False):
-        """A code [N, D] drawn for each image, and the mean and log variance that it was drawn with."""
+    def encode(self, images: Any, labels: Any, training: bool = False) -> tuple[Any, Any, Any]:
+        """Samples a latent vector for each image.
+
+        Args:
+            images: Float images `[N, H, W, C]` in [-1, 1].
+            labels: Integers `[N]`.
+            training: Boolean, whether the encoder runs in training mode.
+
+        Returns:
+            Latents, means and log variances, each `[N, latent_dim]`.
+        """
         mean, log_variance = full_precision(self.encoder([images, labels], training=training))
         noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
-        deviation = ops.exp(log_variance / 2)  # sigma: the root of the variance
+        deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 
     def _pass(self, images, labels, training):
-        """The loss, and the numbers to report."""
-        codes, mean, log_variance = self.encode(images, labels, training)
-        likelihood = bernoulli_log_likelihood(images, self.decoder([codes, labels], training=training))
+        """Returns the loss and the values to report."""
+        latents, mean, log_variance = self.encode(images, labels, training)
+        likelihood = bernoulli_log_likelihood(
+            images, self.decoder([latents, labels], training=training)
+        )
         loss = self.objective(likelihood, self.divergence(mean, log_variance))
-        divergence = normal_divergence(mean, log_variance)
-        report = {"elbo": -negative_elbo(likelihood, divergence), "log_likelihood": ops.mean(likelihood)}
+        divergence = normal_kl_divergence(mean, log_variance)
+        report = {
+            "elbo": -negative_elbo(likelihood, divergence),
+            "log_likelihood": ops.mean(likelihood),
+        }
         return loss, report | {"divergence": ops.mean(divergence)}
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         images, labels = data
         _, report = self.minimize(self.players, lambda: self._pass(images, labels, training=True))
         return self.report(**report)
 
-    def test_step(self, data):
+    def test_step(self, data: tuple) -> dict:
         return self.report(**self._pass(*data, training=False)[1])
 
-    # === Use ===
+    # === Inference ===
 
-    def call(self, inputs, training=False):
-        """Images of `[codes, labels]`, as `sample` draws them."""
-        return _images(self.decoder(inputs, training=training))
+    def call(self, inputs: list, training: bool = False) -> Any:
+        """Generates images from `[latents, labels]`, as `sample` does."""
+        return _to_images(self.decoder(inputs, training=training))
 
-    def call_inputs(self):
+    def call_inputs(self) -> list[keras.KerasTensor]:
         return self.decoder.inputs
 
-    def sample(self, n=None, labels=None, seed=None, batch_size=250):
-        """Draws codes from the prior and returns each pixel's mean.
+    def sample(
+        self,
+        n: int | None = None,
+        labels: Any = None,
+        seed: int | None = None,
+        batch_size: int = 250,
+    ) -> np.ndarray:
+        """Generates images from latents of the prior. A pixel is the mean of its distribution.
 
         Args:
-            n: number of images; their labels go round the classes. Or give `labels`, a list of integers [N].
-            seed: an integer; the same seed gives the same images on the same backend. None draws new ones.
-            batch_size: images computed at a time; it does not change them.
+            n: Number of images. Their labels cycle through the classes.
+            labels: Integers `[N]` instead of `n`.
+            seed: Integer seed. The same seed gives the same images on the same backend. `None`
+                gives new images at each call.
+            batch_size: Images computed at a time. It does not change the images.
 
         Returns:
-            float32 array [N, H, W, C] in [-1, 1].
+            Float32 images `[N, H, W, C]` in [-1, 1].
 
         Raises:
-            ValueError: neither or both of `n` and `labels`, or a label that is not a class.
+            ValueError: If not exactly one of `n` and `labels` is given, or if a label is not a
+                class.
         """
-        labels = self.labels_to_draw(n, labels)
-        codes = keras.random.normal((len(labels), self.latent_dim), seed=check_seed(seed))
-        return self._decoded(codes, labels, batch_size)
+        labels = self.labels_to_sample(n, labels)
+        latents = keras.random.normal((len(labels), self.latent_dim), seed=check_seed(seed))
+        return self._decode(latents, labels, batch_size)
 
-    def reconstruct(self, images, labels, batch_size=250):
-        """Images [N, H, W, C] in [-1, 1], drawn again from the means of their codes: float32, of the same shape."""
+    def reconstruct(
+        self, images: np.ndarray, labels: np.ndarray, batch_size: int = 250
+    ) -> np.ndarray:
+        """Reconstructs images from the means of their latents.
+
+        Args:
+            images: Float images `[N, H, W, C]` in [-1, 1].
+            labels: Integers `[N]`.
+            batch_size: Images computed at a time.
+
+        Returns:
+            Float32 images `[N, H, W, C]` in [-1, 1].
+        """
         images, labels = check_images(images, self.image_shape), np.asarray(labels)
         self.check_labels(labels)
         inputs = [images, labels.astype("int32")]
         mean, _ = self.encoder.predict(inputs, batch_size=batch_size, verbose=0)
-        return self._decoded(mean, labels, batch_size)
+        return self._decode(mean, labels, batch_size)
 
-    def _decoded(self, codes, labels, batch_size):
-        inputs = [ops.convert_to_numpy(codes), labels.astype("int32")]
+    def _decode(self, latents, labels, batch_size):
+        inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
-        return np.array(ops.convert_to_numpy(_images(logits)))
+        return np.array(ops.convert_to_numpy(_to_images(logits)))
 
-    def data_spec(self):
+    @property
+    def evaluation_protocol(self) -> str | None:
+        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
+
+    def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Labels(self.classes)))
 
 
-def _images(logits):
-    """Logits of ink -> images: the chance of ink, from [0, 1] to [-1, 1]."""
+def _to_images(logits):
+    """Converts logits to images: the ink probability, scaled from [0, 1] to [-1, 1]."""
     return ops.tanh(ops.cast(logits, "float32") / 2)

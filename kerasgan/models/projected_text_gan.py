@@ -29,6 +29,7 @@ from keras import initializers, layers, ops
 
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.ema import ema_copy
 from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.frozen_features import build_frozen_features
@@ -41,10 +42,10 @@ from kerasgan.losses.paired import (
     relativistic_loss,
     relativistic_matching_loss,
 )
-from kerasgan.losses.penalties import squared_slope
+from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel, averaged_copy
+from kerasgan.training import AdversarialModel
 
 LATENT_DIM = 64
 # Channels at each size, as a multiple of `width`. Large maps take most of the time.
@@ -174,8 +175,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator, with its weights, such as of the averaged one of an
-    earlier stage."""
+    """Builds a trainable copy of a generator with its weights, such as an earlier stage's average."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -323,14 +323,15 @@ class ProjectedTextGAN(AdversarialModel):
         seed: Integer seed of the training noise.
 
     Example:
-        encoder = zoo.image_guide.network()
+        encoder = zoo.robust_image_encoder.network()
         gan = ProjectedTextGAN(build_generator(64), encoder)
-        gan.compile(**{p: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99) for p in
-        gan.players}) gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
+        adam = lambda: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99)
+        gan.compile(generator=adam(), discriminator=adam())
+        gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
         gan.sample(text_encoder(["a small red bird with a yellow belly"]), seed=0)  # [1, 64, 64, 3]
     """
 
-    averages = {"ema_generator": "generator"}
+    ema_networks = {"ema_generator": "generator"}
     reports = (
         "generator_loss",
         "discriminator_loss",
@@ -386,7 +387,7 @@ class ProjectedTextGAN(AdversarialModel):
             penalty_every,
         )
         self.damsm_weight, self.ema_decay = damsm_weight, ema_decay
-        self.ema_generator = averaged_copy(self.generator)
+        self.ema_generator = ema_copy(self.generator)
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.built = True
@@ -567,7 +568,7 @@ class ProjectedTextGAN(AdversarialModel):
                 list(views.values()),
                 "discriminator",
             )
-            total += sum(map(squared_slope, gradients))
+            total += sum(map(squared_gradient_norm, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
 
     def generator_losses(self, real, fake, embeddings):
@@ -595,7 +596,7 @@ class ProjectedTextGAN(AdversarialModel):
                 "received a model without one"
             )
         real, embeddings = data
-        fake, pull = self.trace("generator", lambda: self.generate(embeddings))
+        fake, pull = self.vjp("generator", lambda: self.generate(embeddings))
         real_views, fake_views = self.views(real), self.views(fake)
         pixels = any(name.endswith("pixels") for name in self.discriminators)
 
@@ -604,7 +605,7 @@ class ProjectedTextGAN(AdversarialModel):
             penalty = ops.zeros(())
             if pixels and self.penalty_weight:
                 due = lambda: self.penalty(real_views, fake_views, embeddings)  # noqa: E731
-                penalty = self.every(self.penalty_every, "discriminator", due)
+                penalty = self.lazy_regularization(self.penalty_every, "discriminator", due)
             loss = feature + pixel + penalty + self.contrastive_weight * match
             return loss, (feature, pixel, penalty, match)
 
@@ -632,7 +633,7 @@ class ProjectedTextGAN(AdversarialModel):
             generator_objective, fake, "generator"
         )
         self.apply_gradients("generator", pull(gradient))
-        self.average(self.ema_generator, self.generator, self.ema_decay)
+        self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
             discriminator_loss=d_loss,
@@ -664,8 +665,9 @@ class ProjectedTextGAN(AdversarialModel):
         noise: Sequence[np.ndarray] | None = None,
         seed: int | None = None,
         batch_size: int = 16,
-    ) -> np.ndarray:
-        """Generates images from caption embeddings with the averaged generator.
+        sizes: str | None = None,
+    ) -> np.ndarray | dict[int, np.ndarray]:
+        """Generates images from caption embeddings with the moving average of the generator.
 
         Args:
             embeddings: Float array `[N, D]` from the text encoder that the model was trained with.
@@ -673,20 +675,24 @@ class ProjectedTextGAN(AdversarialModel):
             seed: Integer. The same seed gives the same images on the same backend. `None` draws new
                 latents.
             batch_size: Number of images computed at a time. It does not change them.
+            sizes: `None` for an array, or `"all"` for a dict of the one size, as of `HDGAN`.
 
         Returns:
-            float32 array `[N, S, S, 3]` in [-1, 1].
+            float32 array `[N, S, S, 3]` in [-1, 1]. With `sizes="all"`, a dict from S to it.
 
         Raises:
-            ValueError: Embeddings of another shape.
+            ValueError: Embeddings of another shape, or another value of `sizes`.
         """
         embeddings, dim = np.asarray(embeddings, "float32"), self.generator.inputs[0].shape[-1]
         if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != dim:
             raise ValueError(
                 f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}"
             )
+        if sizes not in (None, "all"):
+            raise ValueError(f"sizes must be None or 'all'; received {sizes!r}")
         (latents,) = noise or self.noise(len(embeddings), seed)
-        return self.ema_generator.predict([embeddings, latents], batch_size=batch_size, verbose=0)
+        images = self.ema_generator.predict([embeddings, latents], batch_size=batch_size, verbose=0)
+        return {self.size: images} if sizes else images
 
 
 def _mean(losses):

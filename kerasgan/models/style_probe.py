@@ -1,10 +1,13 @@
-"""What moves of style coordinates do to a generator's pictures and to what a classifier says of them: `Probe` computes
-moves in compiled batches, `effects` asks for every coordinate of every image, to both ends of its range.
+"""Effects of style coordinate edits on the images of a generator and on a classifier's logits.
 
-What a move cannot change, all before the coordinate's layer, is computed once an image. See `attfind`.
+The style vectors of all layers form the S space (StyleSpace). `StyleProbe` computes edits of single
+style coordinates in compiled batches. `effects` edits every coordinate of every image, to both ends
+of its range. An edit does not change the layers before its coordinate, so they are computed once
+per image. See `kerasgan.models.attfind`.
 """
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,193 +16,257 @@ from keras import ops
 from kerasgan.images import check_images
 
 
-class Whole(keras.Model):
-    """The whole drawing: style vectors and colours -> pictures [N, H, W, C] in [-1, 1], and logits [N, K] of them."""
+class Synthesis(keras.Model):
+    """Maps style vectors to images `[N, H, W, C]` in [-1, 1] and their logits `[N, K]`."""
 
     def __init__(self, generator, head):
-        super().__init__(name="whole")
+        super().__init__(name="synthesis")
         self.generator, self.head = generator, head
         self.built = True
 
     def call(self, inputs):
-        picture = ops.clip(self.generator.draw(inputs["styles"], inputs["colours"], inputs["noise"]), -1.0, 1.0)
-        return picture, self.head(picture, training=False)
+        images = self.generator.synthesize(inputs["styles"], inputs["rgb_styles"], inputs["noise"])
+        images = ops.clip(images, -1.0, 1.0)
+        return images, self.head(images, training=False)
 
 
-class Before(keras.Model):
-    """The states before each style layer, of style vectors and colours of N images: a list of the generator's."""
+class LayerStates(keras.Model):
+    """Maps style vectors of N images to the list of generator states before each style layer."""
 
     def __init__(self, generator):
-        super().__init__(name="before")
+        super().__init__(name="layer_states")
         self.generator = generator
         self.built = True
 
     def call(self, inputs):
         styles = inputs["styles"]
-        states = [self.generator.begin(ops.shape(styles[0])[0])]
+        states = [self.generator.initial_state(ops.shape(styles[0])[0])]
         for index in range(len(styles) - 1):
-            states.append(self.generator.step(states[-1], index, styles, inputs["colours"], inputs["noise"]))
+            states.append(
+                self.generator.synthesis_step(
+                    states[-1], index, styles, inputs["rgb_styles"], inputs["noise"]
+                )
+            )
         return states
 
 
-class Rest(keras.Model):
-    """The drawing from style layer `first` on, of moves: image, coordinate of that layer and shift, each [T] ->
-    logits [T, K]. States, style vectors and colours are the images', [N, ...]."""
+class PartialSynthesis(keras.Model):
+    """Computes edited images from style layer `first` on.
+
+    Inputs: states and style vectors of N images, and T edits of one coordinate of this layer each:
+    indices of image and coordinate and the shift, `[T]`. Output: logits `[T, K]` of the edited
+    images.
+    """
 
     def __init__(self, generator, head, first):
-        super().__init__(name=f"rest_{first}")
+        super().__init__(name=f"partial_synthesis_{first}")
         self.generator, self.head, self.first = generator, head, first
         self.built = True
 
     def call(self, inputs):
         first, image = self.first, inputs["image"]
 
-        def of_moves(arrays):
+        def per_edit(arrays):
             return [ops.take(x, image, axis=0) for x in arrays]
 
-        styles = [None] * first + of_moves(inputs["styles"])
-        place = ops.one_hot(inputs["coordinate"], self.generator.style_sizes[first])
-        styles[first] = styles[first] + place * inputs["shift"][:, None]  # [T, C]
-        colours = [None] * (first // 2) + of_moves(inputs["colours"])
-        picture = self.generator.draw(styles, colours, inputs["noise"], of_moves(inputs["state"]), first)
-        return self.head(ops.clip(picture, -1.0, 1.0), training=False)
+        styles = [None] * first + per_edit(inputs["styles"])
+        one_hot = ops.one_hot(inputs["coordinate"], self.generator.style_sizes[first])
+        styles[first] = styles[first] + one_hot * inputs["shift"][:, None]  # [T, C]
+        rgb_styles = [None] * (first // 2) + per_edit(inputs["rgb_styles"])
+        images = self.generator.synthesize(
+            styles, rgb_styles, inputs["noise"], per_edit(inputs["state"]), first
+        )
+        return self.head(ops.clip(images, -1.0, 1.0), training=False)
 
 
-class Realness(keras.Model):
-    """A discriminator's logits [N, 1] of pictures; where it takes conditions, those are the classifier's
-    probabilities of the same pictures."""
+class DiscriminatorHead(keras.Model):
+    """Discriminator logits `[N, 1]` of images.
+
+    A conditional discriminator receives the classifier's probabilities of the same images.
+    """
 
     def __init__(self, discriminator, classifier):
-        super().__init__(name="realness")
+        super().__init__(name="discriminator_head")
         self.discriminator, self.classifier = discriminator, classifier
         self.built = True
 
-    def call(self, pictures, training=False):
+    def call(self, images, training=False):
         if len(self.discriminator.inputs) == 1:
-            return self.discriminator(pictures, training=training)
-        conditions = ops.softmax(self.classifier(pictures, training=training))
-        return self.discriminator([pictures, conditions], training=training)
+            return self.discriminator(images, training=training)
+        conditions = ops.softmax(self.classifier(images, training=training))
+        return self.discriminator([images, conditions], training=training)
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoded:
-    """Images as a generator draws them.
+class EncodedImages:
+    """Style vectors of images and their reconstructions.
 
     Attributes:
-        styles: float32 [N, J], all style vectors of an image in a row.
-        colours: list of float32 [N, C], one a block.
-        logits: float32 [N, K], of the drawings.
-        pictures: float32 [N, H, W, C], the drawings, in [-1, 1].
+        styles: Concatenated style vectors (S space), float32 `[N, J]`.
+        rgb_styles: List of style vectors of the RGB layers, float32 `[N, C]` per block.
+        logits: Classifier logits of the reconstructions, float32 `[N, K]`.
+        images: Reconstructions in [-1, 1], float32 `[N, H, W, C]`.
     """
 
     styles: np.ndarray
-    colours: list
+    rgb_styles: list[np.ndarray]
     logits: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
 
 
-class Probe:
-    """A model's generator and classifier, compiled for moves of style coordinates.
+class StyleProbe:
+    """Generator and classifier of a model, compiled for edits of style coordinates.
 
-    Every function here that takes a model takes a probe of it too, and then uses again what has been compiled.
+    Every function of this module and of `attfind` that takes a model also takes a `StyleProbe`.
+    Passing the same probe again saves compilation.
 
     Args:
-        model: a trained `StylEx`, or what has its `generator`, `averaged`, `classifier`, `noise`, `styles(images)` and,
-            where drawings are judged, `discriminator`.
-        batch_size: moves computed at a time, and images; results do not depend on it, but for rounding.
-        progress: show Keras' progress bar while many moves are tried.
+        model: Trained `StylEx`, or an object with its attributes `generator`, `ema_generator`,
+            `classifier`, `noise` and `styles(images)` and, for discriminator logits,
+            `discriminator`.
+        batch_size: Edits or images computed at a time. It changes the results only by rounding.
+        progress: If `True`, shows a progress bar for more than 1,000 edits.
+
+    Attributes:
+        layers: List of names of the style layers.
+        sizes: List with the number of style coordinates of each layer.
+        classes: Number of classes of the classifier.
+
+    Raises:
+        ValueError: If the classifier does not return logits `[N, K]`.
     """
 
-    def __init__(self, model, batch_size=64, progress=True):
+    def __init__(self, model: Any, batch_size: int = 64, progress: bool = True):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; received {batch_size}")
         self.model, self.batch_size, self.progress = model, batch_size, progress
-        self.generator = model.averaged or model.generator
+        self.generator = model.ema_generator or model.generator
         self.noise = np.asarray(ops.convert_to_numpy(model.noise), "float32")
         self.layers, self.sizes = list(self.generator.style_names), list(self.generator.style_sizes)
         self.ends = np.cumsum(self.sizes)
         self.classes = model.classifier.output_shape[-1]
         if len(model.classifier.output_shape) != 2 or self.classes < 2:
             shape = list(model.classifier.output_shape)
-            raise ValueError(f"classifier must give logits [N, classes], 2 or more; received {shape}")
-        self._whole, self._before = Whole(self.generator, model.classifier), Before(self.generator)
-        self._heads, self._rests = {"classes": model.classifier}, {}
+            raise ValueError(
+                "classifier must return logits [N, classes] of at least two classes; "
+                f"received {shape}"
+            )
+        self._synthesis = Synthesis(self.generator, model.classifier)
+        self._layer_states = LayerStates(self.generator)
+        self._heads, self._partial = {"classifier": model.classifier}, {}
 
     @classmethod
-    def of(cls, model, batch_size=64, progress=True):
+    def of(cls, model: Any, batch_size: int = 64, progress: bool = True) -> "StyleProbe":
+        """Returns `model` if it is a `StyleProbe`, otherwise a probe of it."""
         return model if isinstance(model, cls) else cls(model, batch_size, progress)
 
-    def encode(self, images):
-        """`Encoded` images, float [N, H, W, C] in [-1, 1]."""
+    def encode(self, images: np.ndarray) -> EncodedImages:
+        """Encodes float images `[N, H, W, C]` in [-1, 1] and reconstructs them."""
         generator = self.generator
         images = check_images(images, (generator.size, generator.size, generator.channels))
-        styles, colours = self.model.styles(images)
+        styles, rgb_styles = self.model.styles(images)
         styles = np.concatenate([np.asarray(x, "float32") for x in styles], axis=1)
-        colours = [np.asarray(x, "float32") for x in colours]
-        pictures, logits = self.draw(styles, colours)
-        return Encoded(styles, colours, logits, pictures)
+        rgb_styles = [np.asarray(x, "float32") for x in rgb_styles]
+        reconstructions, logits = self.synthesize(styles, rgb_styles)
+        return EncodedImages(styles, rgb_styles, logits, reconstructions)
 
-    def draw(self, styles, colours):
-        """Pictures [N, H, W, C] in [-1, 1] of styles [N, J], and their logits [N, K]."""
-        parts = []
-        for rows in batches(np.arange(len(styles)), self.batch_size):
-            filled = _filled(rows, min(self.batch_size, len(styles)))
-            inputs = {
-                "styles": self.split(styles[filled]), "colours": [x[filled] for x in colours], "noise": self.noise,
-            }  # fmt: skip
-            parts.append([x[: len(rows)] for x in self._whole.predict_on_batch(inputs)])
-        return tuple(np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True))
-
-    def split(self, styles):
-        """Styles [N, J] layer by layer, a list of [N, C]."""
-        return np.split(styles, self.ends[:-1], axis=1)
-
-    def moved(self, encoded, image, coordinate, shift, styles=None, head="classes"):
-        """Logits after moves, each of one coordinate of one image, by itself.
+    def synthesize(
+        self, styles: np.ndarray, rgb_styles: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Generates images from style vectors.
 
         Args:
-            encoded: `Encoded` images.
-            image, coordinate: integers [T], in 0 .. N - 1 and in 0 .. J - 1.
-            shift: float [T], what is added to the coordinate.
-            styles: [N, J], to move from; those of the images by default.
-            head: "classes" (the classifier's logits, K = classes) or "realness" (the discriminator's, K = 1).
+            styles: Concatenated style vectors `[N, J]`.
+            rgb_styles: List of style vectors of the RGB layers.
 
         Returns:
-            float32 [T, K].
+            `(images, logits)`: images `[N, H, W, C]` in [-1, 1] and their logits `[N, K]`.
+        """
+        parts = []
+        for rows in batches(np.arange(len(styles)), self.batch_size):
+            padded = _pad(rows, min(self.batch_size, len(styles)))
+            inputs = {
+                "styles": self.split(styles[padded]),
+                "rgb_styles": [x[padded] for x in rgb_styles],
+                "noise": self.noise,
+            }
+            parts.append([x[: len(rows)] for x in self._synthesis.predict_on_batch(inputs)])
+        return tuple(
+            np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True)
+        )
+
+    def split(self, styles: np.ndarray) -> list[np.ndarray]:
+        """Splits concatenated style vectors `[N, J]` into a list of `[N, C]`, one per layer."""
+        return np.split(styles, self.ends[:-1], axis=1)
+
+    def edited_logits(
+        self,
+        encoded: EncodedImages,
+        image: np.ndarray,
+        coordinate: np.ndarray,
+        shift: np.ndarray,
+        styles: np.ndarray | None = None,
+        head: str = "classifier",
+    ) -> np.ndarray:
+        """Logits after T separate edits, each of one coordinate of one image.
+
+        Args:
+            encoded: Encoded images.
+            image: Index of the image of each edit, int `[T]` in 0..N - 1.
+            coordinate: Style coordinate of each edit, int `[T]` in 0..J - 1.
+            shift: Value added to the coordinate by each edit, float `[T]`.
+            styles: Style vectors `[N, J]` before the edit. `None` means those of the images.
+            head: `"classifier"` for classifier logits or `"discriminator"` for discriminator
+                logits.
+
+        Returns:
+            Float32 `[T, K]`, with K = 1 for the discriminator.
         """
         styles = encoded.styles if styles is None else styles
-        logits = np.zeros((len(image), self.classes if head == "classes" else 1), "float32")
+        logits = np.zeros((len(image), self.classes if head == "classifier" else 1), "float32")
         layer = np.searchsorted(self.ends, coordinate, side="right")
-        bar = keras.utils.Progbar(len(image), unit_name="move") if self.progress and len(image) > 1000 else None
+        bar = None
+        if self.progress and len(image) > 1000:
+            bar = keras.utils.Progbar(len(image), unit_name="edit")
         count = min(len(styles), self.batch_size)
         for start in range(0, len(styles), count):
-            of_these = np.flatnonzero((image >= start) & (image < start + count))
-            if not len(of_these):
+            edits = np.flatnonzero((image >= start) & (image < start + count))
+            if not len(edits):
                 continue
-            rows = _filled(np.arange(start, min(start + count, len(styles))), count)
-            inputs = {"styles": self.split(styles[rows]), "colours": [x[rows] for x in encoded.colours]}
+            rows = _pad(np.arange(start, min(start + count, len(styles))), count)
+            inputs = {
+                "styles": self.split(styles[rows]),
+                "rgb_styles": [x[rows] for x in encoded.rgb_styles],
+            }
             inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs | {"noise": self.noise})
-            states = self._before.predict_on_batch(inputs)
-            for first in np.unique(layer[of_these]):
+            states = self._layer_states.predict_on_batch(inputs)
+            for first in np.unique(layer[edits]):
                 shared = {
-                    "state": [ops.convert_to_tensor(x) for x in states[first]], "noise": inputs["noise"],
-                    "styles": inputs["styles"][first:], "colours": inputs["colours"][first // 2 :],
-                }  # fmt: skip
-                for batch in batches(of_these[layer[of_these] == first], self.batch_size):
-                    filled = _filled(batch, self.batch_size)
-                    moves = {
-                        "image": (image[filled] - start).astype("int32"),
-                        "coordinate": (coordinate[filled] - self.ends[first] + self.sizes[first]).astype("int32"),
-                        "shift": shift[filled].astype("float32"),
+                    "state": [ops.convert_to_tensor(x) for x in states[first]],
+                    "noise": inputs["noise"],
+                    "styles": inputs["styles"][first:],
+                    "rgb_styles": inputs["rgb_styles"][first // 2 :],
+                }
+                network = self._partial_synthesis(head, first)
+                layer_start = self.ends[first] - self.sizes[first]
+                for batch in batches(edits[layer[edits] == first], self.batch_size):
+                    padded = _pad(batch, self.batch_size)
+                    own = {
+                        "image": (image[padded] - start).astype("int32"),
+                        "coordinate": (coordinate[padded] - layer_start).astype("int32"),
+                        "shift": shift[padded].astype("float32"),
                     }
-                    logits[batch] = self._rest(head, first).predict_on_batch(shared | moves)[: len(batch)]
+                    logits[batch] = network.predict_on_batch(shared | own)[: len(batch)]
                     if bar:
                         bar.add(len(batch))
         return logits
 
-    def realness(self, pictures):
-        """The discriminator's logits [N] of pictures."""
-        parts = [self._head("realness").predict_on_batch(part) for part in batches(pictures, self.batch_size)]
+    def discriminator_logits(self, images: np.ndarray) -> np.ndarray:
+        """Discriminator logits `[N]` of images `[N, H, W, C]`."""
+        parts = [
+            self._head("discriminator").predict_on_batch(part)
+            for part in batches(images, self.batch_size)
+        ]
         return np.concatenate(parts)[:, 0]
 
     def _head(self, name):
@@ -207,39 +274,40 @@ class Probe:
             discriminator = getattr(self.model, "discriminator", None)
             if discriminator is None or "D" in getattr(self.model, "not_loaded", ()):
                 raise ValueError(
-                    "realness needs a model with a trained discriminator, of a run's checkpoint by "
-                    'checkpoints.load_siblings(path, ("E", "C", "D")); received one without'
+                    "discriminator logits need a model with a trained discriminator; received one "
+                    "without. Load it from a checkpoint of a run with "
+                    'checkpoints.load_sampling_model(path, ("E", "C", "D"))'
                 )
-            self._heads[name] = Realness(discriminator, self.model.classifier)
+            self._heads[name] = DiscriminatorHead(discriminator, self.model.classifier)
         return self._heads[name]
 
-    def _rest(self, head, first):
+    def _partial_synthesis(self, head, first):
         key = (head, first)
-        if key not in self._rests:
-            self._rests[key] = Rest(self.generator, self._head(head), first)
-        return self._rests[key]
+        if key not in self._partial:
+            self._partial[key] = PartialSynthesis(self.generator, self._head(head), first)
+        return self._partial[key]
 
 
-def batches(items, size):
-    """Parts of `size`, and the rest."""
+def batches(items: Any, size: int) -> list:
+    """Splits a sequence into parts of `size`; the last part may be shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _filled(rows, size):
-    """Rows, the last one repeated up to `size` in all: one shape is compiled once."""
+def _pad(rows, size):
+    """Repeats the last row up to `size` rows, so that only one shape is compiled."""
     return rows[np.minimum(np.arange(size), len(rows) - 1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Effects:
-    """What each move does to each image.
+    """Effects of style coordinate edits on classifier logits.
 
     Attributes:
-        values: float32 [N, 2, J, K]: the change of logit k when coordinate j goes to its minimum (0) or its maximum
-            (1); 0 where it is there already.
-        logits: float32 [N, K], before.
-        bounds: float32 [2, J], minimum and maximum.
-        probabilities: whether `values` are of probabilities instead.
+        values: Change of logit k of an image when coordinate j is moved to its minimum (index 0) or
+            its maximum (index 1), float32 `[N, 2, J, K]`. 0 if it already has this value.
+        logits: Logits before the edits, float32 `[N, K]`.
+        bounds: Minimum and maximum of each coordinate, float32 `[2, J]`.
+        probabilities: If `True`, `values` are changes of probabilities instead of logits.
     """
 
     values: np.ndarray
@@ -247,71 +315,96 @@ class Effects:
     bounds: np.ndarray
     probabilities: bool = False
 
-    def against_rest(self, target):
-        """The same of two classes, `target` and all the rest as one."""
+    def one_vs_rest(self, target: int) -> "Effects":
+        """Reduces the classes to two: `target` (index 0) and all other classes (index 1)."""
         if self.probabilities:
             values = self.values[..., target]
             values = np.stack([values, -values], axis=-1)
         elif self.logits.shape[1] == 2:
             values = self.values[..., [target, 1 - target]]
         else:
-            after = against_rest(self.logits[:, None, None] + self.values, target)
-            values = after - against_rest(self.logits, target)[:, None, None]
-        return dataclasses.replace(self, values=values, logits=against_rest(self.logits, target))
+            after = one_vs_rest(self.logits[:, None, None] + self.values, target)
+            values = after - one_vs_rest(self.logits, target)[:, None, None]
+        return dataclasses.replace(self, values=values, logits=one_vs_rest(self.logits, target))
 
 
-def effects(model, images, *, shift_size=1.0, bounds=None, probabilities=False, batch_size=64, progress=True):
-    """Moves each coordinate of each image to both ends of its range, one at a time, and asks the classifier.
+def effects(
+    model: Any,
+    images: np.ndarray,
+    *,
+    shift_size: float = 1.0,
+    bounds: np.ndarray | None = None,
+    probabilities: bool = False,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> Effects:
+    """Moves each style coordinate of each image to both ends of its range, one at a time.
 
     Args:
-        model: see `Probe`.
-        images: float [N, H, W, C] in [-1, 1].
-        shift_size: how much of the way is gone; the authors': 1.
-        bounds: [2, J], the ends; by default the least and the greatest value in these images, of which there must then
-            be two.
-        probabilities: change of probabilities instead of logits.
-        batch_size, progress: see `Probe`.
+        model: Trained `StylEx` or a `StyleProbe`.
+        images: Float images `[N, H, W, C]` in [-1, 1].
+        shift_size: Fraction of the distance to the end of the range. 1 in the authors' notebook.
+        bounds: Minimum and maximum of each coordinate, `[2, J]`. `None` computes them from
+            `images`, which must then be at least two.
+        probabilities: If `True`, computes changes of probabilities instead of logits.
+        batch_size, progress: See `StyleProbe`.
 
     Returns:
-        `Effects`.
+        The effects on the classifier.
+
+    Raises:
+        ValueError: If the bounds have a wrong shape or cannot be computed.
     """
-    probe = Probe.of(model, batch_size, progress)
-    return effects_of(probe, probe.encode(images), shift_size, bounds, probabilities)
+    probe = StyleProbe.of(model, batch_size, progress)
+    return effects_of_encoded(probe, probe.encode(images), shift_size, bounds, probabilities)
 
 
-def effects_of(probe, encoded, shift_size, bounds=None, probabilities=False):
+def effects_of_encoded(
+    probe: StyleProbe,
+    encoded: EncodedImages,
+    shift_size: float,
+    bounds: np.ndarray | None = None,
+    probabilities: bool = False,
+) -> Effects:
+    """Same as `effects`, for images that are already encoded."""
     styles = encoded.styles
     if bounds is None:
         if len(styles) < 2:
-            raise ValueError("coordinates have a range in two images or more, or give bounds; received 1 image")
+            raise ValueError(
+                "the range of style coordinates needs at least 2 images or bounds=; "
+                "received 1 image"
+            )
         bounds = np.stack([styles.min(axis=0), styles.max(axis=0)])
     bounds = np.asarray(bounds, "float32")
     if bounds.shape != (2, styles.shape[1]):
         raise ValueError(f"bounds must be [2, {styles.shape[1]}]; received {list(bounds.shape)}")
     shift = np.float32(shift_size) * (bounds - styles[:, None])  # [N, 2, J]
-    moves = np.nonzero(shift)
+    edits = np.nonzero(shift)
     values = np.zeros((*shift.shape, encoded.logits.shape[1]), "float32")
-    after = probe.moved(encoded, moves[0], moves[2], shift[moves])
-    of = softmax if probabilities else np.asarray
-    values[moves] = of(after) - of(encoded.logits)[moves[0]]
+    after = probe.edited_logits(encoded, edits[0], edits[2], shift[edits])
+    scale = softmax if probabilities else np.asarray
+    values[edits] = scale(after) - scale(encoded.logits)[edits[0]]
     return Effects(values, encoded.logits, bounds, probabilities)
 
 
-def softmax(logits):
-    """Probabilities [..., K]."""
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits `[..., K]`."""
     e = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def against_rest(logits, target):
-    """Logits [..., K] -> [..., 2]: that of the target, and the log of the sum of the others' exponentials."""
+def one_vs_rest(logits: np.ndarray, target: int) -> np.ndarray:
+    """Reduces logits `[..., K]` to those of the target and of all other classes, `[..., 2]`.
+
+    The logit of the other classes is the logarithm of the sum of their exponentials.
+    """
     rest = np.delete(logits, target, axis=-1)
-    most = rest.max(axis=-1, keepdims=True)
-    rest = most + np.log(np.exp(rest - most).sum(axis=-1, keepdims=True))
+    largest = rest.max(axis=-1, keepdims=True)
+    rest = largest + np.log(np.exp(rest - largest).sum(axis=-1, keepdims=True))
     return np.concatenate([logits[..., target : target + 1], rest], axis=-1)
 
 
-def log_odds(logits, target):
-    """The log of the odds of the target, [...]."""
-    pair = against_rest(logits, target)
+def log_odds(logits: np.ndarray, target: int) -> np.ndarray:
+    """Log odds `[...]` of the target for logits `[..., K]`."""
+    pair = one_vs_rest(logits, target)
     return pair[..., 0] - pair[..., 1]

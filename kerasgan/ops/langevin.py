@@ -42,7 +42,9 @@ def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project
         whose gradient is 0.
     """
     if seed is None and not _is_zero(noise):
-        raise ValueError(f"seed must be a SeedGenerator where there is noise; received None with noise {noise}")
+        raise ValueError(
+            f"seed must be a SeedGenerator where there is noise; received None with noise {noise}"
+        )
     x = ops.stop_gradient(ops.cast(x, "float32"))
     rate = step_size**2 / 2
 
@@ -54,11 +56,20 @@ def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project
         gradient = ops.stop_gradient(backend.value_and_input_gradient(f, x)[1])
         drift = rate * (gradient - x / sigma**2)
         # 1e-12: a chain at 0 would make every mean infinite.
-        size, pull = ops.maximum(lengths(x), 1e-12), lengths(gradient)
-        seen = [lengths(drift) / size, pull / size, 1.0 / size, ops.cast(ops.equal(pull, 0.0), "float32")]
+        size, pull = ops.maximum(norms(x), 1e-12), norms(gradient)
+        seen = [
+            norms(drift) / size,
+            pull / size,
+            1.0 / size,
+            ops.cast(ops.equal(pull, 0.0), "float32"),
+        ]
         x = x + drift
         if not _is_zero(noise):
-            x = x + (injected() if _is_number(noise) else backend.cond(noise > 0, injected, lambda: ops.zeros_like(x)))
+            x = x + (
+                injected()
+                if _is_number(noise)
+                else backend.cond(noise > 0, injected, lambda: ops.zeros_like(x))
+            )
         x = x if project is None else project(x)
         return x, sums + ops.stack([ops.mean(value) for value in seen])
 
@@ -76,7 +87,7 @@ def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project
     }
 
 
-def lengths(x):
+def norms(x):
     """|x_n|, the Euclidean length of each sample of x [N, ...]: [N]."""
     return ops.sqrt(ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape)))))
 

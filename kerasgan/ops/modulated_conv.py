@@ -25,15 +25,23 @@ def modulated_conv(x, kernel, style, demodulate=True):
         [N, H, W, F].
     """
     scale = 1.0 + style
-    if kernel.shape[0] == kernel.shape[1] == 1:  # to few channels (RGB): scaling the kernel is less work than the map
+    if (
+        kernel.shape[0] == kernel.shape[1] == 1
+    ):  # to few channels (RGB): scaling the kernel is less work than the map
         height, width, channels = x.shape[1:]
         kernels = scale[:, :, None] * kernel[0, 0]  # [N, C, F]
-        y = ops.reshape(ops.matmul(ops.reshape(x, (-1, height * width, channels)), kernels),
-                        (-1, height, width, kernel.shape[-1]))  # fmt: skip
+        y = ops.reshape(
+            ops.matmul(ops.reshape(x, (-1, height * width, channels)), kernels),
+            (-1, height, width, kernel.shape[-1]),
+        )
     else:
         x = x * scale[:, None, None, :]
         small = kernel.shape[0] == kernel.shape[1] == 3
-        y = conv3x3(x, kernel) if small else ops.conv(x, kernel, padding="same", data_format="channels_last")
+        y = (
+            conv3x3(x, kernel)
+            if small
+            else ops.conv(x, kernel, padding="same", data_format="channels_last")
+        )
     if not demodulate:
         return y
     squares = ops.matmul(ops.square(scale), ops.sum(ops.square(kernel), axis=(0, 1)))  # [N, F]

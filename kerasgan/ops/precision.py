@@ -12,7 +12,10 @@ def full_precision(outputs):
     """
 
     def widened(x):
-        half = hasattr(x, "dtype") and keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+        half = hasattr(x, "dtype") and keras.backend.standardize_dtype(x.dtype) in (
+            "float16",
+            "bfloat16",
+        )
         return ops.cast(x, "float32") if half else x
 
     return keras.tree.map_structure(widened, outputs)

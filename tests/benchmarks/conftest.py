@@ -1,4 +1,4 @@
-"""What all tests of the peers need: torch on one thread, the same randomness, and our weights in its networks."""
+"""Fixtures of the baseline tests: one torch thread, a fixed seed, and weights copied from Keras."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,18 @@ import torch
 def one_thread():
     threads = torch.get_num_threads()
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # on a busy machine torch's threads wait for each other for seconds
+    torch.set_num_threads(1)  # Threads of torch can block each other for seconds on a busy machine.
     yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture
 def copy_weights():
-    """A function that gives torch parameters the values of our variables, in their order: kernels [H, W, in, out] and
-    [in, out] are there [out, in, H, W] and [out, in]."""
+    """A function that copies Keras variables into torch parameters, in their order.
+
+    It transposes kernels from `[H, W, in, out]` to `[out, in, H, W]` and from `[in, out]` to
+    `[out, in]`.
+    """
 
     @torch.no_grad()
     def copy(parameters, variables):

@@ -32,12 +32,23 @@ def state_dict(legacy):
         return file.getvalue()
 
     view = b"N" if legacy else b""
-    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x06" + view + b"tQ"
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0K\x02K\x03\x86K\x03K\x01\x86\x89}tR"
-    content = dump(collections.OrderedDict(weight=("raw", tensor), name="x", epoch=3, both=[1, (2.5, None)]))
+    storage = (
+        b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x06" + view + b"tQ"
+    )
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + storage
+        + b"K\0K\x02K\x03\x86K\x03K\x01\x86\x89}tR"
+    )
+    content = dump(
+        collections.OrderedDict(weight=("raw", tensor), name="x", epoch=3, both=[1, (2.5, None)])
+    )
     if legacy:
         system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
-        parts = [dump(part) for part in (0x1950A86A20F9469CFC6C, 1001, system)] + [content, dump(["0"])]
+        parts = [dump(part) for part in (0x1950A86A20F9469CFC6C, 1001, system)] + [
+            content,
+            dump(["0"]),
+        ]
         return b"".join(parts) + struct.pack("<q", 6) + array.tobytes()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -53,9 +64,9 @@ def build(folder):
     import keras
     from PIL import Image
 
-    from kerasgan import checkpoints
-    from kerasgan.data.captioned import CaptionedImages
-    from kerasgan.data.prepared import prepare
+    from kerasgan.datasets.captioned import CaptionedImages
+    from kerasgan.datasets.prepared import prepare
+    from kerasgan.io import checkpoints
     from kerasgan.metrics.frechet import Statistics, save_statistics
     from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator
 
@@ -63,10 +74,14 @@ def build(folder):
         (folder / name).mkdir(parents=True)
         return folder / name
 
-    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    network = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
     checkpoints.save_network(sub("network") / "toy_x_4_G_epoch_1.h5", network, epoch=1)
-    gan = StyleGAN2(generator=Generator(8, capacity=2, latent_dim=4, depth=1),
-                    discriminator=build_discriminator(8, capacity=2))
+    gan = StyleGAN2(
+        generator=Generator(8, capacity=2, latent_dim=4, depth=1),
+        discriminator=build_discriminator(8, capacity=2),
+    )
     gan.compile(generator=keras.optimizers.SGD(), discriminator=keras.optimizers.SGD())
     checkpoints.save(sub("resume"), gan, run="toy", dataset="x", size=8, epoch=1)
     gan.save_to_preset(sub("preset"))
@@ -74,7 +89,11 @@ def build(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network.save(sub("keras_h5") / "model.h5")
-    data = {"a": [RANDOM.random((2, 3)).astype("f4"), np.array(["x"])], "b": (1, 2.5, None, b"c", {1, 2}), "d": "é" * 9}
+    data = {
+        "a": [RANDOM.random((2, 3)).astype("f4"), np.array(["x"])],
+        "b": (1, 2.5, None, b"c", {1, 2}),
+        "d": "é" * 9,
+    }
     for protocol in (0, 2, 5):
         (sub(f"pickle{protocol}") / "data.pickle").write_bytes(pickle.dumps(data, protocol))
     (sub("pth") / "new.pth").write_bytes(state_dict(False))
@@ -84,18 +103,30 @@ def build(folder):
     np.savez_compressed(sub("npz") / "images.npz", images=images)
     with h5py.File(sub("h5") / "images.h5", "w") as file:
         file["images"] = images
-        file.create_dataset("output_64", data=images, compression="gzip", shuffle=True, chunks=(2, 3, 6, 3))
-    save_statistics(sub("statistics") / "s.npz", Statistics(np.zeros(3), np.eye(3), 9, {"network": "x"}, {"count": 9}))
+        file.create_dataset(
+            "output_64", data=images, compression="gzip", shuffle=True, chunks=(2, 3, 6, 3)
+        )
+    save_statistics(
+        sub("statistics") / "s.npz",
+        Statistics(np.zeros(3), np.eye(3), 9, {"network": "x"}, {"count": 9}),
+    )
     coco = sub("coco")
     (coco / "annotations").mkdir()
     (coco / "train2014").mkdir()
     Image.fromarray(images[0]).save(coco / "train2014" / "a.jpg")
-    told = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": "a cat"}]}
+    told = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "caption": "a cat"}],
+    }
     (coco / "annotations" / "captions_train2014.json").write_text(json.dumps(told))
     birds = sub("stackgan")
     (birds / "train").mkdir()
-    for name, content in (("filenames", ["a/x", "a/y"]), ("class_info", [1, 2]), ("8images", [images[0], images[1]]),
-                          ("char-CNN-RNN-embeddings", [RANDOM.random((2, 3)).astype("f4")] * 2)):
+    for name, content in (
+        ("filenames", ["a/x", "a/y"]),
+        ("class_info", [1, 2]),
+        ("8images", [images[0], images[1]]),
+        ("char-CNN-RNN-embeddings", [RANDOM.random((2, 3)).astype("f4")] * 2),
+    ):
         if name == "8images":
             content = [np.zeros((8, 8, 3), "uint8")] * 2
         (birds / "train" / f"{name}.pickle").write_bytes(pickle.dumps(content, 2))
@@ -109,7 +140,9 @@ def build(folder):
                 (here / f"{stem}.txt").write_text("a red bird\n")
     lines = [{"file": f"finch/{n}", "captions": ["a bird"], "class": n} for n in ("x.png", "y.jpg")]
     (folder / "captions" / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    splits = {"train": CaptionedImages(images, np.arange(5, dtype="int32"), [["a"]] * 5, [*"abcde"])}
+    splits = {
+        "train": CaptionedImages(images, np.arange(5, dtype="int32"), [["a"]] * 5, [*"abcde"])
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepare("toy", splits, {"data": "x"}, sub("prepared"))
@@ -123,19 +156,19 @@ def readers():
     """reader -> (files that are damaged, function of a folder)."""
     import keras
 
-    from kerasgan import checkpoints, presets
-    from kerasgan.data.caption_folder import caption_folder
-    from kerasgan.data.coco import coco_folder
-    from kerasgan.data.folder import load_folder
-    from kerasgan.data.image_source import image_source
-    from kerasgan.data.pickles import load_pickle
-    from kerasgan.data.prepared import load_prepared, read_origin
-    from kerasgan.data.stackgan import stackgan_folder
-    from kerasgan.data.torch_file import load_torch_file
+    from kerasgan.datasets.caption_folder import caption_folder
+    from kerasgan.datasets.coco import coco_folder
+    from kerasgan.datasets.folder import load_folder
+    from kerasgan.datasets.image_source import image_source
+    from kerasgan.datasets.pickles import load_pickle
+    from kerasgan.datasets.prepared import load_prepared, read_origin
+    from kerasgan.datasets.stackgan import stackgan_folder
+    from kerasgan.datasets.torch_file import load_torch_file
+    from kerasgan.io import checkpoints, presets
     from kerasgan.losses.perceptual import read_arrays
     from kerasgan.metrics.frechet import load_statistics
     from kerasgan.models.stylegan2 import StyleGAN2
-    from zoo.evaluate import extractor
+    from zoo.evaluation_images import extractor
 
     G = "toy_x_8_G_epoch_1.h5"
     kept = {}
@@ -145,7 +178,9 @@ def readers():
             import keras
 
             kept["gan"], _ = checkpoints.load_model(os.environ["FUZZ_CORPUS"] + f"/resume/{G}")
-            kept["gan"].compile(generator=keras.optimizers.SGD(), discriminator=keras.optimizers.SGD())
+            kept["gan"].compile(
+                generator=keras.optimizers.SGD(), discriminator=keras.optimizers.SGD()
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             checkpoints.resume(folder, kept["gan"])
@@ -175,7 +210,10 @@ def readers():
     prepared_files.append("kerasgan_toy-train.tfrecord-00000-of-00001")
     birds = ["filenames", "class_info", "8images", "char-CNN-RNN-embeddings"]
     return pickles | {
-        "network": (["toy_x_4_G_epoch_1.h5"], of("toy_x_4_G_epoch_1.h5", fresh(checkpoints.load_network))),
+        "network": (
+            ["toy_x_4_G_epoch_1.h5"],
+            of("toy_x_4_G_epoch_1.h5", fresh(checkpoints.load_network)),
+        ),
         "model": ([G], lambda folder: fresh(checkpoints.load_model)(folder / G)),
         "resume": (["toy_x_8_resume_epoch_1.h5", G], resume),
         "preset": (["G.h5"], lambda folder: fresh(lambda f: presets.load(f, StyleGAN2))(folder)),
@@ -187,19 +225,38 @@ def readers():
         "npz": (["images.npz"], of("images.npz", lambda path: list(image_source(path)))),
         "h5": (["images.h5"], of("images.h5", h5)),
         "statistics": (["s.npz"], of("s.npz", load_statistics)),
-        "coco": (["annotations/captions_train2014.json"], lambda folder: every(coco_folder(folder, size=8))),
-        "stackgan": ([f"train/{n}.pickle" for n in birds], lambda folder: stackgan_folder(folder, size=8)),
-        "captions": (["captions.jsonl", "finch/x.png", "finch/y.jpg"], lambda f: every(caption_folder(f, 8))),
+        "coco": (
+            ["annotations/captions_train2014.json"],
+            lambda folder: every(coco_folder(folder, size=8)),
+        ),
+        "stackgan": (
+            [f"train/{n}.pickle" for n in birds],
+            lambda folder: stackgan_folder(folder, size=8),
+        ),
+        "captions": (
+            ["captions.jsonl", "finch/x.png", "finch/y.jpg"],
+            lambda f: every(caption_folder(f, 8)),
+        ),
         "captions_txt": (["finch/x.txt"], lambda folder: every(caption_folder(folder, 8))),
         "classes": (["finch/x.png", "finch/y.jpg"], lambda folder: load_folder(folder, 8)),
-        "images": (["finch/x.png", "finch/y.jpg"], lambda folder: list(image_source(folder, convert=True))),
+        "images": (
+            ["finch/x.png", "finch/y.jpg"],
+            lambda folder: list(image_source(folder, convert=True)),
+        ),
         "prepared": ([f"kerasgan_toy/1.0.0/{name}" for name in prepared_files], prepared),
         "lpips": (["w.npz"], of("w.npz", read_arrays)),
         "safetensors": (["w.safetensors"], of("w.safetensors", read_arrays)),
     }
 
 
-SLOW = {"network", "model", "resume", "preset", "keras", "keras_h5"}  # they build networks: a sixth of the cases
+SLOW = {
+    "network",
+    "model",
+    "resume",
+    "preset",
+    "keras",
+    "keras_h5",
+}  # they build networks: a sixth of the cases
 FOLDERS = {"model": "resume", "images": "classes"}  # readers of another reader's files
 
 

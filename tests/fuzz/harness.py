@@ -25,8 +25,14 @@ FINE, CLEAR, ELSE = "fine", "one line", "anything else"
 
 class Worker:
     def __init__(self, files):
-        self.environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3",
-                            "CUDA_VISIBLE_DEVICES": "", "FUZZ_CORPUS": str(files), "PYTHONPATH": str(ROOT)}
+        self.environment = {
+            **os.environ,
+            "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+            "FUZZ_CORPUS": str(files),
+            "PYTHONPATH": str(ROOT),
+        }
         self.process = None
 
     def __enter__(self):
@@ -37,9 +43,14 @@ class Worker:
 
     def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker"], cwd=ROOT, env=self.environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.fuzz.worker"],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         if self.answer(180) is None:
             raise RuntimeError("the worker does not start")
 
@@ -80,7 +91,11 @@ def damage(files, reader, names, seed, index, target):
     shutil.copytree(corpus.folder_of(files, reader), target)
     name = chance.choice(names)
     path = target / name
-    if path.suffix == ".h5" and reader in ("network", "model", "resume", "preset") and chance.random() < 0.5:
+    if (
+        path.suffix == ".h5"
+        and reader in ("network", "model", "resume", "preset")
+        and chance.random() < 0.5
+    ):
         mutators.damaged_checkpoint(path, chance)
     else:
         path.write_bytes(mutators.of_kind(name, path.read_bytes(), chance))
@@ -103,7 +118,9 @@ def run(cases, seed=0, only=None, start=0, progress=False):
         shares = {reader: 1 / 6 if reader in corpus.SLOW else 1 for reader in chosen}
         with Worker(files) as worker:
             for reader in chosen:
-                for index in range(start, start + math.ceil(cases * shares[reader] / sum(shares.values()))):
+                for index in range(
+                    start, start + math.ceil(cases * shares[reader] / sum(shares.values()))
+                ):
                     target = pathlib.Path(folder) / "case"
                     name = damage(files, reader, known[reader][0], seed, index, target)
                     kind, told = worker.read(reader, target, name)
@@ -121,5 +138,8 @@ def run(cases, seed=0, only=None, start=0, progress=False):
 def table(found):
     rows = [f"{'reader':14} {FINE:>8} {CLEAR:>9} {ELSE:>14}"]
     total = sum(found.values(), collections.Counter())
-    rows += [f"{name:14} {c[FINE]:8} {c[CLEAR]:9} {c[ELSE]:14}" for name, c in [*found.items(), ("all", total)]]
+    rows += [
+        f"{name:14} {c[FINE]:8} {c[CLEAR]:9} {c[ELSE]:14}"
+        for name, c in [*found.items(), ("all", total)]
+    ]
     return "\n".join(rows)

@@ -7,12 +7,17 @@ import zipfile
 
 import h5py
 
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 
 EXTREMES = (0, -1, 2**31 - 1, 2**31, 2**32 - 1, 4 * 10**9, 2**63 - 1, 10**30)
 HEADERS = [
-    (b"(", b"(4000000000, "), (b"<f4", b"|O8"), (b"|u1", b"|O8"), (b"False", b"True "), (b"<f8", b"<U9"), (b"(", b"(("),
-]  # fmt: skip
+    (b"(", b"(4000000000, "),
+    (b"<f4", b"|O8"),
+    (b"|u1", b"|O8"),
+    (b"False", b"True "),
+    (b"<f8", b"<U9"),
+    (b"(", b"(("),
+]
 OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
 
 
@@ -61,7 +66,9 @@ def damaged_json(content, random):
     part, key = random.choice(places)
     kind = random.randrange(6)
     if kind == 0:
-        part[key] = random.choice((*EXTREMES, 0.5, None, True, "", "x" * 1000, [], {}, "../../etc", "builtins", "os"))
+        part[key] = random.choice(
+            (*EXTREMES, 0.5, None, True, "", "x" * 1000, [], {}, "../../etc", "builtins", "os")
+        )
     elif kind == 1 and isinstance(part, dict):
         del part[key]
     elif kind == 2:
@@ -74,8 +81,12 @@ def damaged_json(content, random):
         for _ in range(random.choice((3, 300))):
             part[key] = [part[key]]
     elif kind == 4:
-        part[key] = {"class_name": random.choice(("Lambda", "TFSMLayer", "system", "Dense")), "config": {"units": -1},
-                     "module": random.choice(("os", "keras.layers", "builtins")), "registered_name": None}
+        part[key] = {
+            "class_name": random.choice(("Lambda", "TFSMLayer", "system", "Dense")),
+            "config": {"units": -1},
+            "module": random.choice(("os", "keras.layers", "builtins")),
+            "registered_name": None,
+        }
     else:
         part[key] = f"{part[key]}"
     return content
@@ -97,7 +108,9 @@ def damaged_pickle(data, random):
     elif kind == 2:
         del data[place]
     else:
-        data[place + 1 : place + 5] = random.choice(EXTREMES[:5]).to_bytes(8, "little", signed=True)[:4]
+        data[place + 1 : place + 5] = random.choice(EXTREMES[:5]).to_bytes(
+            8, "little", signed=True
+        )[:4]
     return bytes(data)
 
 
@@ -110,7 +123,11 @@ def damaged_zip(data, random, inner=damaged_bytes):
         for name in members:
             content = archive.read(name)
             if name == hit:
-                content = of_kind(name, content, random) if inner is damaged_bytes else inner(content, random)
+                content = (
+                    of_kind(name, content, random)
+                    if inner is damaged_bytes
+                    else inner(content, random)
+                )
             target.writestr(name, content, random.choice((0, 8)) if name == hit else 0)
     return made.getvalue()
 
@@ -144,8 +161,11 @@ def damaged_checkpoint(path, random):
         header = {name: file.attrs[name] for name in sorted(file.attrs) if name != "sha256"}
         try:
             header.update(version=int(header["version"]), epoch=int(header["epoch"]))
-            values = [(d.attrs["path"], d[()]) for d in (file["weights"][k] for k in sorted(file["weights"]))
-                      if d.size < 10**6]  # fmt: skip
+            values = [
+                (d.attrs["path"], d[()])
+                for d in (file["weights"][k] for k in sorted(file["weights"]))
+                if d.size < 10**6
+            ]
             file.attrs["sha256"] = checkpoints._checksum(header, values)
         except (TypeError, ValueError):
             pass
@@ -163,7 +183,11 @@ def of_kind(name, data, random):
             return json.dumps(damaged_json(json.loads(data), random)).encode()
         if name.endswith((".pickle", ".pkl", "legacy.pth")) and random.random() < 0.6:
             return damaged_pickle(data, random)
-        if name.endswith((".npz", ".pth", ".keras")) and data[:2] == b"PK" and random.random() < 0.6:
+        if (
+            name.endswith((".npz", ".pth", ".keras"))
+            and data[:2] == b"PK"
+            and random.random() < 0.6
+        ):
             return damaged_zip(data, random)
         if name.endswith(".npy") and random.random() < 0.4:
             return damaged_header(data, random)

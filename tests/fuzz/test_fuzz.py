@@ -5,7 +5,9 @@ import pytest
 
 pytest.importorskip("tensorflow_datasets")
 pytestmark = [
-    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="files are read alike on every backend"),
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow", reason="files are read alike on every backend"
+    ),
     pytest.mark.filterwarnings("ignore"),
 ]
 
@@ -14,7 +16,9 @@ def check(cases, seed):
     from tests.fuzz.harness import run, table
 
     found, bad = run(cases, seed)
-    assert not bad, "\n".join([table(found), *(f"{command}\n    {told}" for command, told in bad[:10])])
+    assert not bad, "\n".join(
+        [table(found), *(f"{command}\n    {told}" for command, told in bad[:10])]
+    )
     assert sum(sum(counts.values()) for counts in found.values()) >= cases
     assert all(counts["one line"] for counts in found.values())  # the damage does damage
 

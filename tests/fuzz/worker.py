@@ -32,7 +32,12 @@ def main():
             except Exception as error:  # what is looked for
                 text, shown = str(error), f"{type(error).__name__}: {error}"
                 named = pathlib.Path(name).name in text or str(folder) in text
-                clear = isinstance(error, (ValueError, OSError)) and "\n" not in text and len(text) <= 300 and named
+                clear = (
+                    isinstance(error, (ValueError, OSError))
+                    and "\n" not in text
+                    and len(text) <= 300
+                    and named
+                )
                 told = ("one line" if clear else "anything else"), shown[:1500]
         print(json.dumps([*told, time.monotonic() - start]), file=answers, flush=True)
 

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kerasgan import checkpoints, images
-from kerasgan.io import files
+from kerasgan import images
+from kerasgan.io import checkpoints, files
 from kerasgan.metrics.frechet import Statistics, save_statistics
 
 
@@ -77,13 +77,18 @@ for name, write in WRITERS.items():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_and_a_limit_of_sizes(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, env=dict(os.environ)
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
     )
     assert done.returncode == 0, done.stderr
     wanted = []
     for name in WRITERS:
         wanted.append(f"{tmp_path / name} could not be written: File too large")
-        wanted += ["/dev/full could not be written: No space left on device"] * (not name.startswith("s."))
+        wanted += ["/dev/full could not be written: No space left on device"] * (
+            not name.startswith("s.")
+        )
     assert done.stdout.splitlines() == wanted
     assert os.listdir(tmp_path) == []
 
@@ -103,7 +108,7 @@ def test_places_that_no_file_can_have(tmp_path, where):
         files.write_json(tmp_path / where, 1)
     if where == "file/a":
         with pytest.raises(files.WriteError, match="could not be written: Not a directory"):
-            files.new_folder(tmp_path / where)
+            files.make_folder(tmp_path / where)
 
 
 def test_copy_and_interrupts_and_leftovers(tmp_path):
@@ -129,7 +134,11 @@ def test_a_checkpoint_that_cannot_be_written_names_its_file(tmp_path, monkeypatc
     class Network:
         built, name, variables = True, "n", []
 
-    monkeypatch.setattr(checkpoints, "_values", lambda variables, dtype: [("w", np.zeros(3, "float32"))])
+    monkeypatch.setattr(
+        checkpoints, "_values", lambda variables, dtype: [("w", np.zeros(3, "float32"))]
+    )
     Network.variables = [0]
-    with pytest.raises(checkpoints.CheckpointError, match="absent/G.h5 could not be written: No such file"):
+    with pytest.raises(
+        checkpoints.CheckpointError, match="absent/G.h5 could not be written: No such file"
+    ):
         checkpoints.save_network(tmp_path / "absent" / "G.h5", Network(), epoch=1)

@@ -30,7 +30,9 @@ def way(request, monkeypatch):
 
 def test_another_process(tmp_path, way):
     held = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "run"), way], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-c", HOLD, str(tmp_path / "run"), way],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     with held:
         assert held.stdout.readline() == b"held\n"
@@ -48,8 +50,12 @@ def test_another_process(tmp_path, way):
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
-        ({"pid": 2**22 + 1}, True), ({"started": "1"}, True), ({"boot": "another"}, True), ({"pid": 10**30}, True),
-        ({}, False), ({"host": "elsewhere"}, False),
+        ({"pid": 2**22 + 1}, True),
+        ({"started": "1"}, True),
+        ({"boot": "another"}, True),
+        ({"pid": 10**30}, True),
+        ({}, False),
+        ({"host": "elsewhere"}, False),
     ],
 )
 def test_records(tmp_path, monkeypatch, change, stale):

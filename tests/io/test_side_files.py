@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from kerasgan import callbacks, checkpoints, images, pages
-from kerasgan.io import side_files
+from kerasgan import callbacks, images, report
+from kerasgan.io import checkpoints, side_files
 
 DAMAGE = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -24,9 +24,17 @@ DAMAGE = {
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
 NAMES = (
-    "settings.json", "versions.json", "scores.json", "log.csv", "history.gif", "index.html", "checkpoints/best.json",
-    "grids/epoch_0001.png", "grids/epoch_0002.png", "shipped/toys.png",
-)  # fmt: skip
+    "settings.json",
+    "versions.json",
+    "scores.json",
+    "log.csv",
+    "history.gif",
+    "index.html",
+    "checkpoints/best.json",
+    "grids/epoch_0001.png",
+    "grids/epoch_0002.png",
+    "shipped/toys.png",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +48,14 @@ def whole(tmp_path_factory):
     images.save_gif(folder / "history.gif", frames)
     images.save_png(folder / "shipped" / "toys.png", frames[0])
     for name in ("settings", "versions", "scores"):
-        (folder / f"{name}.json").write_text(json.dumps({"title": "t", "recipe": "zoo.toy", "a": 1.5}))
+        (folder / f"{name}.json").write_text(
+            json.dumps({"title": "t", "recipe": "zoo.toy", "a": 1.5})
+        )
     (folder / "log.csv").write_text("epoch,seconds,loss\n1,2.0,3.0\n2,2.0,1.0\n")
     name = checkpoints.file_name("toy", "dots", 8, "G", 2)
     (folder / "checkpoints" / name).write_bytes(b"")
     checkpoints.mark_best(folder / "checkpoints", name, "distance", 1.0)
-    pages.run_page(folder)
+    report.run_page(folder)
     return folder
 
 
@@ -55,9 +65,11 @@ def test_the_page_is_written(whole, tmp_path, name, damage):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     DAMAGE[damage](folder / name)
-    text = pages.run_page(folder).read_text()
+    text = report.run_page(folder).read_text()
     assert "</html>" in text
-    harmless = damage in ("wrong keys", "wrong kinds") and name.endswith(".json")  # an object like any other
+    harmless = damage in ("wrong keys", "wrong kinds") and name.endswith(
+        ".json"
+    )  # an object like any other
     harmless |= damage == "truncated" and name == "log.csv"  # its first epoch
     if not harmless and name not in ("index.html", "checkpoints/best.json"):
         assert f"{name.rpartition('/')[2]} is left out, since it is damaged" in text
@@ -88,7 +100,7 @@ def test_callbacks_go_on_from_damaged_files(whole, tmp_path, damage, capsys):
     grid.set_params({"epochs": 3})
     grid.on_epoch_end(2)
     grid.on_train_end()
-    pages.run_page(folder)
+    report.run_page(folder)
     assert "history.gif is left out" not in (folder / "index.html").read_text()
     assert "damaged" in capsys.readouterr().err
 
@@ -97,9 +109,12 @@ def test_a_file_in_a_folders_place(tmp_path, capsys):
     (tmp_path / "grids").write_text("")
     grid = callbacks.SampleGrid(tmp_path, lambda model: np.zeros((8, 8, 3), "uint8"))
     grid.on_train_begin()
-    assert sorted(os.listdir(tmp_path)) == ["grids", "grids.aside"] and "grids.aside" in capsys.readouterr().err
+    assert (
+        sorted(os.listdir(tmp_path)) == ["grids", "grids.aside"]
+        and "grids.aside" in capsys.readouterr().err
+    )
 
 
 def test_what_is_absent_has_no_note(capsys):
-    assert side_files.tolerant("/absent/x.json", side_files.json_object, 7) == 7
+    assert side_files.read_or_default("/absent/x.json", side_files.json_object, 7) == 7
     assert capsys.readouterr().err == ""

@@ -54,7 +54,9 @@ def test_without_centre_or_scale(center, scale):
     theirs, ours = pair((4, 5, 6, 3), center=center, scale=scale)
     x = inputs((4, 5, 6, 3))
     close(ours(x, training=True), theirs(x, training=True))
-    assert [v.path.split("/")[-1] for v in ours.variables] == [v.path.split("/")[-1] for v in theirs.variables]
+    assert [v.path.split("/")[-1] for v in ours.variables] == [
+        v.path.split("/")[-1] for v in theirs.variables
+    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -62,6 +64,7 @@ def test_gradients(shape):
     weight = np.random.default_rng(2).normal(size=shape).astype("float32")
     found = []
     for layer in pair(shape):
+
         def objective(x, layer=layer):
             return ops.sum(ops.multiply(ops.sin(layer(x, training=True)), weight))
 
@@ -79,11 +82,16 @@ def test_second_order_gradient():
     """Of a gradient penalty: d / d x of the squared length of d f / d x."""
     x, found = inputs((4, 3, 3, 2)), []
     for layer in pair(x.shape):
+
         def penalty(x, layer=layer):
-            slope = backend.value_and_input_gradient(lambda y: ops.sum(ops.sin(layer(y, training=True))), x)[1]
+            slope = backend.value_and_input_gradient(
+                lambda y: ops.sum(ops.sin(layer(y, training=True))), x
+            )[1]
             return ops.sum(slope**2)
 
-        outer = backend.value_and_gradients(lambda f=penalty: (f(x), ()), layer.trainable_variables)[1]
+        outer = backend.value_and_gradients(
+            lambda f=penalty: (f(x), ()), layer.trainable_variables
+        )[1]
         found.append([*outer, backend.value_and_input_gradient(penalty, x)[1]])
     for theirs, ours in zip(*found, strict=True):
         scale = np.abs(number(theirs)).max()
@@ -112,11 +120,17 @@ def test_other_precisions(policy):
     x = inputs((16, 3)) * 100  # squares overflow half precision
     theirs, ours = pair(x.shape, dtype=policy)
     one, other = ours(x, training=True), theirs(x, training=True)
-    assert keras.backend.standardize_dtype(one.dtype) == keras.backend.standardize_dtype(other.dtype)
-    np.testing.assert_allclose(
-        number(ops.cast(one, "float32")), number(ops.cast(other, "float32")), atol=1e-5 if policy == "float64" else 0.03
+    assert keras.backend.standardize_dtype(one.dtype) == keras.backend.standardize_dtype(
+        other.dtype
     )
-    np.testing.assert_allclose(number(ours.moving_variance), number(theirs.moving_variance), rtol=1e-2)
+    np.testing.assert_allclose(
+        number(ops.cast(one, "float32")),
+        number(ops.cast(other, "float32")),
+        atol=1e-5 if policy == "float64" else 0.03,
+    )
+    np.testing.assert_allclose(
+        number(ours.moving_variance), number(theirs.moving_variance), rtol=1e-2
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -127,13 +141,20 @@ def test_a_relu_that_follows(shape, training):
     ours.build(shape)
     ours.set_weights(plain.get_weights())
     x, found = inputs(shape, 0.0), []
-    for f in (lambda x: ops.relu(plain(x, training=training)), lambda x: ours(x, training=training)):
+    for f in (
+        lambda x: ops.relu(plain(x, training=training)),
+        lambda x: ours(x, training=training),
+    ):
 
         def penalty(x, f=f):
-            return ops.sum(backend.value_and_input_gradient(lambda y: ops.sum(ops.sin(f(y))), x)[1] ** 2)
+            return ops.sum(
+                backend.value_and_input_gradient(lambda y: ops.sum(ops.sin(f(y))), x)[1] ** 2
+            )
 
         layer = plain if not found else ours
-        of_weights = backend.value_and_gradients(lambda f=f: (ops.sum(ops.sin(f(x))), ()), layer.trainable_variables)[1]
+        of_weights = backend.value_and_gradients(
+            lambda f=f: (ops.sum(ops.sin(f(x))), ()), layer.trainable_variables
+        )[1]
         found.append([f(x), *of_weights, *backend.value_and_input_gradient(penalty, x)])
     for one, other in zip(*found, strict=True):
         close(one, other, 1e-4)

@@ -24,10 +24,14 @@ def test_training_then_inference():
     layer, one_hot, gamma, beta = built()
     mean, variance = MAPS.mean((0, 1, 2)), MAPS.var((0, 1, 2))
     trained = ops.convert_to_numpy(layer([MAPS, one_hot], training=True))
-    np.testing.assert_allclose(trained, (MAPS - mean) / np.sqrt(variance + 1e-3) * gamma + beta, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        trained, (MAPS - mean) / np.sqrt(variance + 1e-3) * gamma + beta, rtol=1e-4, atol=1e-5
+    )
     mean, variance = 0.2 * mean, 0.8 + 0.2 * variance
     inferred = ops.convert_to_numpy(layer([MAPS, one_hot], training=False))
-    np.testing.assert_allclose(inferred, (MAPS - mean) / np.sqrt(variance + 1e-3) * gamma + beta, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        inferred, (MAPS - mean) / np.sqrt(variance + 1e-3) * gamma + beta, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_starts_as_plain_batch_norm_and_serializes():

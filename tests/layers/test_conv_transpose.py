@@ -8,11 +8,15 @@ from keras import ops
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride"), [(2, 5, 1), (1, 4, 1), ((1, 3), (2, 4), (1, 2))])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"), [(2, 5, 1), (1, 4, 1), ((1, 3), (2, 4), (1, 2))]
+)
 def test_same_numbers_as_keras(size, kernel, stride):
     height, width = (size, size) if isinstance(size, int) else size
     x = np.random.default_rng(0).normal(size=(3, height, width, 5)).astype("float32")
-    ours, theirs = (kind(7, kernel, stride) for kind in (SmallConv2DTranspose, keras.layers.Conv2DTranspose))
+    ours, theirs = (
+        kind(7, kernel, stride) for kind in (SmallConv2DTranspose, keras.layers.Conv2DTranspose)
+    )
     for layer in (ours, theirs):
         layer.build(x.shape)
     ours.set_weights([w + 0.1 for w in theirs.get_weights()])
@@ -24,7 +28,9 @@ def test_same_numbers_as_keras(size, kernel, stride):
 
 @pytest.mark.parametrize("arguments", [{"padding": "same"}, {"dilation_rate": 2}])
 def test_what_it_cannot_do_is_refused(arguments):
-    with pytest.raises(ValueError, match="padding must be 'valid', without dilation or output padding"):
+    with pytest.raises(
+        ValueError, match="padding must be 'valid', without dilation or output padding"
+    ):
         SmallConv2DTranspose(4, 3, **arguments).build((None, 2, 2, 3))
 
 

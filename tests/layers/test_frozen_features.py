@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kerasgan.encoders.char_cnn_rnn import build_image_encoder
 from kerasgan.layers.blur_pool import BlurMaxPooling2D
 from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.spectral_norm import project, spectral
-from kerasgan.text.char_cnn_rnn import build_image_encoder
 
 
 @pytest.mark.backend

@@ -19,22 +19,34 @@ def slopes(layer, images):
 
     x = keras.Variable(images)
     outputs, gradients = backend.value_and_gradients(
-        lambda: (ops.sum(ops.square(slope(ops.convert_to_tensor(x)))), layer(images)), [*layer.trainable_variables, x]
+        lambda: (ops.sum(ops.square(slope(ops.convert_to_tensor(x)))), layer(images)),
+        [*layer.trainable_variables, x],
     )
-    return [ops.convert_to_numpy(value) for value in (outputs, slope(ops.convert_to_tensor(images)), *gradients)]
+    return [
+        ops.convert_to_numpy(value)
+        for value in (outputs, slope(ops.convert_to_tensor(images)), *gradients)
+    ]
 
 
 @pytest.mark.parametrize(
     ("sides", "kernel", "strides", "padding"),
     [
-        ((8, 8), 5, 2, "same"), ((8, 8), 4, 2, "same"), ((9, 7), 3, 2, "same"), ((6, 8), (4, 3), (2, 3), "same"),
-        ((7, 7), 3, 1, "same"), ((9, 9), 4, 2, "valid"), ((8, 9), 3, 3, "valid"), ((8, 8), 1, 2, "same"),
+        ((8, 8), 5, 2, "same"),
+        ((8, 8), 4, 2, "same"),
+        ((9, 7), 3, 2, "same"),
+        ((6, 8), (4, 3), (2, 3), "same"),
+        ((7, 7), 3, 1, "same"),
+        ((9, 9), 4, 2, "valid"),
+        ((8, 9), 3, 3, "valid"),
+        ((8, 8), 1, 2, "same"),
         ((8, 8), 2, 3, "valid"),
     ],
-)  # fmt: skip
+)
 def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
     images = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype("float32")
-    ours, theirs = (kind(4, kernel, strides, padding) for kind in (ImageConv2D, keras.layers.Conv2D))
+    ours, theirs = (
+        kind(4, kernel, strides, padding) for kind in (ImageConv2D, keras.layers.Conv2D)
+    )
     for layer in (ours, theirs):
         layer.build(images.shape)
     theirs.set_weights(ours.get_weights())
@@ -43,9 +55,13 @@ def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
         np.testing.assert_allclose(one, other, atol=2e-4)
 
 
-@pytest.mark.parametrize("arguments", [{"dilation_rate": 2}, {"groups": 3}, {"data_format": "channels_first"}])
+@pytest.mark.parametrize(
+    "arguments", [{"dilation_rate": 2}, {"groups": 3}, {"data_format": "channels_first"}]
+)
 def test_what_it_cannot_do_is_refused(arguments):
-    with pytest.raises(ValueError, match="must be without dilation or groups, with channels last; received"):
+    with pytest.raises(
+        ValueError, match="must be without dilation or groups, with channels last; received"
+    ):
         ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
 
 

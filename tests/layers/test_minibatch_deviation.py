@@ -27,7 +27,9 @@ def test_is_numpys(n):
 
 
 def test_serialization_and_errors():
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(MinibatchDeviation(6)))
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(MinibatchDeviation(6))
+    )
     assert copy.group == 6
     with pytest.raises(ValueError, match="group must be at least 2 .*; received 1"):
         MinibatchDeviation(1)

@@ -41,8 +41,15 @@ def number(x):
 @pytest.mark.parametrize("n", [1, 2, 7, 12])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"include_self": True}, {"rows": 1}, {"rows": 4},
-     {"rows": 9}, {"batch": 4}, {"batch": 5, "include_self": True}],
+    [
+        {},
+        {"include_self": True},
+        {"rows": 1},
+        {"rows": 4},
+        {"rows": 9},
+        {"batch": 4},
+        {"batch": 5, "include_self": True},
+    ],
     ids=str,
 )
 def test_is_the_papers(n, options):
@@ -60,7 +67,9 @@ def test_in_a_network_of_any_batch_size(options):
     assert network.output_shape == (None, 3)
     predicted = network.predict(samples(11), batch_size=7, verbose=0)
     group = options.get("batch")
-    expected = np.concatenate([paper(samples(11)[:7], kernel, group), paper(samples(11)[7:], kernel, group)])
+    expected = np.concatenate(
+        [paper(samples(11)[:7], kernel, group), paper(samples(11)[7:], kernel, group)]
+    )
     np.testing.assert_allclose(predicted, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -68,6 +77,7 @@ def test_in_a_network_of_any_batch_size(options):
 def test_gradient_in_pieces_is_the_whole_ones(options):
     gradients = []
     for layer, _ in (layer_and_kernel(), layer_and_kernel(**options)):
+
         def value(x, layer=layer):
             return ops.sum(ops.square(layer(x)))
 
@@ -86,7 +96,9 @@ def test_bias_is_counted_and_changes_nothing():
     layer, kernel = layer_and_kernel(use_bias=True)
     layer.bias.assign(np.full(6, 3.0, "float32"))
     assert layer.count_params() == FEATURES * 6 + 6
-    np.testing.assert_allclose(number(layer(samples(5))), paper(samples(5), kernel), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        number(layer(samples(5))), paper(samples(5), kernel), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_serialization_and_errors():

@@ -56,7 +56,8 @@ def test_gradient_of_the_gradient():
 
     def penalty():
         slopes = backend.value_and_input_gradient(
-            lambda inputs: ops.sum(ops.tanh(layer(inputs)), axis=(1, 2, 3)), [ops.array(x), ops.array(style)]
+            lambda inputs: ops.sum(ops.tanh(layer(inputs)), axis=(1, 2, 3)),
+            [ops.array(x), ops.array(style)],
         )[1]
         value = sum(ops.sum(ops.square(slope)) for slope in slopes)
         return value, value
@@ -78,7 +79,9 @@ def test_gradient_of_the_gradient():
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"kernel_size must be odd \(the map keeps its size\); received 2"):
+    with pytest.raises(
+        ValueError, match=r"kernel_size must be odd \(the map keeps its size\); received 2"
+    ):
         ModulatedConv2D(3, 2)
     with pytest.raises(ValueError, match="a style must be one number a channel, 4; received 5"):
         ModulatedConv2D(3).build([(None, 8, 8, 4), (None, 5)])

@@ -24,11 +24,17 @@ def test_doubling_convolution_is_doubling_then_convolution():
     assert fast.compute_output_shape(x.shape) == expected.shape
 
     # And its gradients: of a random projection, to the input.
-    direction = ops.convert_to_tensor(np.random.default_rng(1).normal(size=expected.shape), "float32")
+    direction = ops.convert_to_tensor(
+        np.random.default_rng(1).normal(size=expected.shape), "float32"
+    )
     x = ops.convert_to_tensor(x)
     one = backend.value_and_input_gradient(lambda x: ops.sum(fast(x) * direction), x)[1]
-    other = backend.value_and_input_gradient(lambda x: ops.sum(plain(keras.layers.UpSampling2D()(x)) * direction), x)[1]
-    np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-4, atol=1e-3)
+    other = backend.value_and_input_gradient(
+        lambda x: ops.sum(plain(keras.layers.UpSampling2D()(x)) * direction), x
+    )[1]
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-4, atol=1e-3
+    )
 
 
 @pytest.mark.backend
@@ -42,7 +48,9 @@ def test_after_a_norm_with_a_relu_as_after_a_relu(kind):
         norm.build(x.shape)
         conv.build(x.shape)
         for layer in (norm, conv):
-            layer.set_weights([np.random.default_rng(1).uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+            layer.set_weights(
+                [np.random.default_rng(1).uniform(0.5, 1.5, w.shape) for w in layer.get_weights()]
+            )
 
         def run(x, norm=norm, conv=conv, after=after, relu=relu):
             y = norm(x, training=True)
@@ -56,7 +64,9 @@ def test_after_a_norm_with_a_relu_as_after_a_relu(kind):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what the graph keeps is TensorFlow's matter")
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="what the graph keeps is TensorFlow's matter"
+)
 def test_the_map_between_norm_and_convolution_is_not_kept():
     import tensorflow as tf
 
@@ -94,7 +104,9 @@ def test_border_is_the_reflection():
     expected = np.pad(x[0, :, :, 0], 1, mode="reflect")[:3, :4]
     np.testing.assert_array_equal(ops.convert_to_numpy(conv(x))[0, :, :, 0], expected)
     for arguments in ({"kernel_size": 2}, {"strides": 2}, {"padding": "same"}):
-        with pytest.raises(ValueError, match="kernel_size must be odd, strides 1 and padding left alone"):
+        with pytest.raises(
+            ValueError, match="kernel_size must be odd, strides 1 and padding left alone"
+        ):
             ReflectionConv2D(1, **arguments)
     with pytest.raises(ValueError, match="kernel_size must be 3; received"):
         UpsampleConv2D(1, kernel_size=5)

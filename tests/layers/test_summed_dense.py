@@ -21,7 +21,8 @@ def test_the_sum_of_a_dense_layer(use_bias):
     both = []
     for layer in layers:
         outputs, gradients = backend.value_and_gradients(
-            lambda layer=layer: (ops.sum(ops.sin(s := ops.sum(layer(x), axis=-1))), s), layer.trainable_variables
+            lambda layer=layer: (ops.sum(ops.sin(s := ops.sum(layer(x), axis=-1))), s),
+            layer.trainable_variables,
         )
         both.append([ops.convert_to_numpy(value) for value in (outputs, *gradients)])
     for ours, theirs in zip(*both, strict=True):

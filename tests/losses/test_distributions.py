@@ -30,7 +30,10 @@ def test_kernel_distance_is_the_unbiased_sum_over_pairs():
     x, y = RNG.normal(size=(5, 2)).astype("float32"), RNG.normal(1.0, 1.0, (4, 2)).astype("float32")
     width = np.mean([((a - b) ** 2).sum() for a in x for b in y])
     kernel = lambda a, b: np.exp(-((a - b) ** 2).sum() / width)  # noqa: E731
-    among = lambda x: np.mean([kernel(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j])  # noqa: E731
+
+    def among(x):
+        return np.mean([kernel(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j])  # noqa: E731
+
     expected = among(x) + among(y) - 2 * np.mean([kernel(a, b) for a in x for b in y])
     assert kernels(x, y) == pytest.approx(expected, rel=1e-4)
 

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan.losses.matching import damsm_loss, matching_aware_loss, squared_error, unconditional_loss
+from kerasgan.losses.matching import (
+    damsm_loss,
+    matching_aware_loss,
+    squared_error,
+    unconditional_loss,
+)
 
 
 def logits(*values):
@@ -36,9 +41,13 @@ def test_perfect_discriminators_lose_nothing():
 def test_damsm_is_the_cross_entropy_of_cosines_both_ways():
     random = np.random.default_rng(0)
     images, texts = random.normal(size=(2, 4, 6))
-    cosine = (images @ texts.T) / np.outer(np.linalg.norm(images, axis=1), np.linalg.norm(texts, axis=1))
+    cosine = (images @ texts.T) / np.outer(
+        np.linalg.norm(images, axis=1), np.linalg.norm(texts, axis=1)
+    )
     odds = np.exp(10 * cosine)
-    expected = -np.mean(np.log(np.diag(odds) / odds.sum(0))) - np.mean(np.log(np.diag(odds) / odds.sum(1)))
+    expected = -np.mean(np.log(np.diag(odds) / odds.sum(0))) - np.mean(
+        np.log(np.diag(odds) / odds.sum(1))
+    )
     found = float(damsm_loss(images.astype("float32"), 3 * texts.astype("float32")))
     assert found == pytest.approx(expected, rel=1e-4)
     assert float(damsm_loss(images, images)) < found < float(damsm_loss(images, -images))
@@ -49,5 +58,7 @@ def test_damsm_tells_images_from_other_captions_too():
     unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (images, texts, others)]
     odds, beside = np.exp(10 * unit[0] @ unit[1].T), np.exp(10 * unit[0] @ unit[2].T)
     right = np.diag(odds)
-    expected = -np.mean(np.log(right / (odds.sum(1) + beside.sum(1)))) - np.mean(np.log(right / odds.sum(0)))
+    expected = -np.mean(np.log(right / (odds.sum(1) + beside.sum(1)))) - np.mean(
+        np.log(right / odds.sum(0))
+    )
     assert float(damsm_loss(images, texts, others=others)) == pytest.approx(expected, rel=1e-4)

@@ -27,20 +27,22 @@ def array(x):
 
 def classifier(activation="relu"):
     """Two blocks, whose maps are 8 x 8 and 4 x 4."""
-    return keras.Sequential([
-        keras.Input((8, 8, 1)),
-        layers.Rescaling(0.5, name="rescaled"),
-        layers.Conv2D(4, 3, padding="same", name="conv1"),
-        layers.Activation(activation, name="end1"),
-        layers.MaxPooling2D(name="pool1"),
-        layers.Conv2D(6, 3, padding="same", name="conv2"),
-        layers.BatchNormalization(name="norm2"),
-        layers.Activation(activation, name="end2"),
-        layers.AveragePooling2D(2, name="pool2"),
-        layers.Dropout(0.5),
-        layers.Flatten(),
-        layers.Dense(2),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Rescaling(0.5, name="rescaled"),
+            layers.Conv2D(4, 3, padding="same", name="conv1"),
+            layers.Activation(activation, name="end1"),
+            layers.MaxPooling2D(name="pool1"),
+            layers.Conv2D(6, 3, padding="same", name="conv2"),
+            layers.BatchNormalization(name="norm2"),
+            layers.Activation(activation, name="end2"),
+            layers.AveragePooling2D(2, name="pool2"),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
 
 
 # === LPIPS ===
@@ -61,7 +63,10 @@ def test_small_images_are_enlarged_and_grey_ones_repeated(grey):
     distance = LPIPS(ALEX)
     x, y = RNG.uniform(-1, 1, (2, 2, 16, 16, 1 if grey else 3)).astype("float32")
     large = [np.repeat(images, 3, axis=-1) if grey else images for images in (x, y)]
-    large = [ops.image.resize(images, (32, 32), "bilinear", data_format="channels_last") for images in large]
+    large = [
+        ops.image.resize(images, (32, 32), "bilinear", data_format="channels_last")
+        for images in large
+    ]
     np.testing.assert_allclose(array(distance(x, y)), array(distance(*large)), rtol=1e-4)
     assert array(distance(x, x)).tolist() == [0.0, 0.0]
     assert array(distance(x, y)).min() > 1e-3
@@ -71,7 +76,9 @@ def test_a_pixel_without_features_has_a_gradient():
     dead = {name: -np.abs(array) if "lin" not in name else array for name, array in ALEX.items()}
     distance = LPIPS(dead | {"features.0.weight": 0 * ALEX["features.0.weight"]})
     x = RNG.uniform(-1, 1, (1, 32, 32, 3)).astype("float32")
-    assert np.isfinite(array(backend.value_and_input_gradient(lambda x: distance(x, -x), x)[1])).all()
+    assert np.isfinite(
+        array(backend.value_and_input_gradient(lambda x: distance(x, -x), x)[1])
+    ).all()
 
 
 def write(path, arrays):
@@ -80,10 +87,16 @@ def write(path, arrays):
     elif path.suffix == ".safetensors":
         header, start = {"__metadata__": {"format": "pt"}}, 0
         for name, value in arrays.items():
-            header[name] = {"dtype": "F32", "shape": value.shape, "data_offsets": [start, start + value.nbytes]}
+            header[name] = {
+                "dtype": "F32",
+                "shape": value.shape,
+                "data_offsets": [start, start + value.nbytes],
+            }
             start += value.nbytes
         header = json.dumps(header).encode()
-        path.write_bytes(struct.pack("<Q", len(header)) + header + b"".join(v.tobytes() for v in arrays.values()))
+        path.write_bytes(
+            struct.pack("<Q", len(header)) + header + b"".join(v.tobytes() for v in arrays.values())
+        )
     else:
         torch.save({name: torch.from_numpy(value) for name, value in arrays.items()}, path)
     return path
@@ -111,7 +124,10 @@ def test_files_of_torchvision_and_lpips_hold_the_same(tmp_path):
     expected = LPIPS(ALEX)
     assert [way.protocol for way in ways] == [expected.protocol] * 2
     assert expected.protocol["net"] == "alex"
-    assert expected.protocol != LPIPS(ALEX | {"lin0.model.1.weight": 2 * ALEX["lin0.model.1.weight"]}).protocol
+    assert (
+        expected.protocol
+        != LPIPS(ALEX | {"lin0.model.1.weight": 2 * ALEX["lin0.model.1.weight"]}).protocol
+    )
     x, y = RNG.uniform(-1, 1, (2, 1, 32, 32, 3)).astype("float32")
     assert {float(way(x, y)[0]) for way in ways} == {float(expected(x, y)[0])}
 
@@ -153,11 +169,26 @@ def test_lpips_saves_paths_and_waits_for_files_that_are_away(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"features.6.bias": None}, "torchvision's alex; 1 of its 10 tensors are missing, such as features.6.bias"),
-        ({"features.0.weight": np.zeros((64, 3, 3, 3))}, r"features.0.weight is \[64, 3, 11, 11\]; received"),
-        ({"features.0.bias": np.full(64, np.nan)}, "received numbers in features.0.bias that it does not have"),
-        ({"lin1.model.1.weight": np.full((1, 192, 1, 1), -1.0)}, "linear_weights.*received numbers in lin1"),
-        ({"lin1.model.1.weight": np.zeros((1, 64, 1, 1))}, r"where lin1 is \[1, 192, 1, 1\]; received \[1, 64"),
+        (
+            {"features.6.bias": None},
+            "torchvision's alex; 1 of its 10 tensors are missing, such as features.6.bias",
+        ),
+        (
+            {"features.0.weight": np.zeros((64, 3, 3, 3))},
+            r"features.0.weight is \[64, 3, 11, 11\]; received",
+        ),
+        (
+            {"features.0.bias": np.full(64, np.nan)},
+            "received numbers in features.0.bias that it does not have",
+        ),
+        (
+            {"lin1.model.1.weight": np.full((1, 192, 1, 1), -1.0)},
+            "linear_weights.*received numbers in lin1",
+        ),
+        (
+            {"lin1.model.1.weight": np.zeros((1, 64, 1, 1))},
+            r"where lin1 is \[1, 192, 1, 1\]; received \[1, 64",
+        ),
     ],
 )
 def test_other_weights_are_refused(change, message):
@@ -171,7 +202,9 @@ def test_other_weights_are_refused(change, message):
 def test_damaged_files_are_refused(ending, tmp_path):
     path = write(tmp_path / f"weights{ending}", split()[1])
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=f"must be .*whole.*weights{ending}|weights{ending} must be a whole") as error:
+    with pytest.raises(
+        ValueError, match=f"must be .*whole.*weights{ending}|weights{ending} must be a whole"
+    ) as error:
         LPIPS(path)
     assert "\n" not in str(error.value)
 
@@ -180,7 +213,9 @@ def test_what_lpips_does_not_know():
     with pytest.raises(ValueError, match="net must be one of alex, vgg; received 'squeeze'"):
         LPIPS(ALEX, net="squeeze")
     distance, images = LPIPS(ALEX), np.zeros((2, 32, 32, 3), "float32")
-    with pytest.raises(ValueError, match=r"one shape; received \[2, 32, 32, 3\] and \[1, 32, 32, 3\]"):
+    with pytest.raises(
+        ValueError, match=r"one shape; received \[2, 32, 32, 3\] and \[1, 32, 32, 3\]"
+    ):
         distance(images, images[:1])
     with pytest.raises(ValueError, match=r"1 or 3 channels; received \[2, 32, 32, 2\]"):
         distance(images[..., :2], images[..., :2])
@@ -197,7 +232,9 @@ def test_classifier_distance_is_the_sum_by_hand():
     for name in distance.maps:
         part = keras.Model(network.inputs[0], network.get_layer(name).output)
         one, other = (array(part(images)) for images in (X, Y))
-        one, other = (maps / np.sqrt(np.sum(maps**2, axis=-1, keepdims=True) + 1e-6) for maps in (one, other))
+        one, other = (
+            maps / np.sqrt(np.sum(maps**2, axis=-1, keepdims=True) + 1e-6) for maps in (one, other)
+        )
         total += np.mean(np.sum((one - other) ** 2, axis=-1), axis=(1, 2)) / 2
     np.testing.assert_allclose(array(distance(X, Y)), total, rtol=1e-4)
     assert array(distance(X, X)).tolist() == [0.0] * 3
@@ -210,8 +247,15 @@ def test_maps_are_the_last_of_each_size_and_at_most_five():
     conv = layers.Conv2D
     strided = [conv(2, 3, 2, padding="same", name=f"down{i}") for i in range(6)]
     assert maps(*strided, size=128) == ("down1", "down2", "down3", "down4", "down5")
-    assert maps(layers.Resizing(8, 8), conv(2, 3, name="a"), layers.GlobalAveragePooling2D(), layers.Dense(2)) == ("a",)
-    assert maps(layers.Normalization(), layers.MaxPooling2D(), conv(2, 1), layers.ReLU(name="b")) == ("b",)
+    assert maps(
+        layers.Resizing(8, 8),
+        conv(2, 3, name="a"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(2),
+    ) == ("a",)
+    assert maps(
+        layers.Normalization(), layers.MaxPooling2D(), conv(2, 1), layers.ReLU(name="b")
+    ) == ("b",)
     assert maps(conv(2, 1, name="c"), layers.MaxPooling2D(16), conv(2, 1)) == ("c",)
     inner = keras.Sequential([keras.Input((16, 16, 3)), conv(2, 3), conv(2, 3)], name="inner")
     assert maps(inner, layers.Flatten(), layers.Dense(2)) == ("inner",)
@@ -253,12 +297,16 @@ class Painter(AdversarialModel):
         self.distance = distance
         normal = keras.initializers.RandomNormal(0.0, 0.3)
         dense = layers.Dense(size * size * channels, use_bias=False, kernel_initializer=normal)
-        self.generator = keras.Sequential([keras.Input((1,)), dense, layers.Reshape((size, size, channels))])
+        self.generator = keras.Sequential(
+            [keras.Input((1,)), dense, layers.Reshape((size, size, channels))]
+        )
         self.built = True
 
     def train_step(self, data):
         ones = ops.ones((len(X), 1))
-        loss = self.minimize("generator", lambda: ops.mean(self.distance(self.generator(ones), data)))
+        loss = self.minimize(
+            "generator", lambda: ops.mean(self.distance(self.generator(ones), data))
+        )
         return self.report(generator_loss=loss)
 
 
@@ -272,7 +320,9 @@ def test_a_training_step_follows_the_distance_and_leaves_its_network_alone(own):
     before = network.get_weights()
     painter = Painter(distance, size, channels)
     painter.compile(generator=keras.optimizers.Adam(0.05))
-    target = np.repeat(RNG.uniform(-1, 1, (1, size, size, channels)), len(X), axis=0).astype("float32")
+    target = np.repeat(RNG.uniform(-1, 1, (1, size, size, channels)), len(X), axis=0).astype(
+        "float32"
+    )
     losses = painter.fit(target, batch_size=len(X), epochs=12, verbose=0).history["generator_loss"]
     assert losses[-1] < 0.5 * losses[0]
     for was, now in zip(before, network.get_weights(), strict=True):

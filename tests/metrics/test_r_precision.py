@@ -7,33 +7,40 @@ RANDOM = np.random.default_rng(0)
 TEXTS = RANDOM.normal(size=(300, 16))
 
 
-def test_own_caption_first():
-    assert r_precision(TEXTS * RANDOM.uniform(1, 9, (300, 1)), TEXTS) == (1, 0)  # by cosine: length says nothing
+def test_own_captions_rank_first():
+    assert r_precision(TEXTS * RANDOM.uniform(1, 9, (300, 1)), TEXTS) == (
+        1,
+        0,
+    )  # The cosine ignores lengths.
     assert r_precision(-TEXTS, TEXTS) == (0, 0)
 
 
 def test_chance_is_one_in_a_hundred():
     mean, deviation = r_precision(RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)))
     assert 0.004 < mean < 0.018 and 0 < deviation < 0.02
-    mean, _ = r_precision(RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)), candidates=2)
+    mean, _ = r_precision(
+        RANDOM.normal(size=(3000, 4)), RANDOM.normal(size=(3000, 4)), candidates=2
+    )
     assert mean == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_split_of_the_deviation():
+def test_the_deviation_is_over_splits():
     images = np.concatenate([TEXTS[:150], -TEXTS[150:]])
     assert r_precision(images, TEXTS, splits=2) == (0.5, 0.5)
     assert r_precision(images, TEXTS, splits=1) == (0.5, 0)
 
 
-def test_captions_of_the_own_class_do_not_compete():
+def test_captions_of_the_same_class_are_no_candidates():
     classes = np.arange(300) // 3
-    texts = TEXTS[classes * 3]  # the three of a class share one caption
+    texts = TEXTS[classes * 3]  # Three images of a class share a caption.
     assert r_precision(texts, texts, classes) == (1, 0)
-    assert r_precision(texts, texts, candidates=300)[0] == 0  # else they tie, and a tie is a miss
+    assert (
+        r_precision(texts, texts, candidates=300)[0] == 0
+    )  # Without classes they tie, which is a miss.
     assert r_precision(np.ones((200, 4)), np.ones((200, 4)))[0] == 0
 
 
-def test_the_draw_is_the_seeds():
+def test_the_seed_chooses_the_candidates():
     noisy = TEXTS + 2 * RANDOM.normal(size=TEXTS.shape)
     assert r_precision(noisy, TEXTS, seed=1) == r_precision(noisy, TEXTS, seed=1)
     assert len({r_precision(noisy, TEXTS, seed=seed) for seed in range(5)}) > 1
@@ -42,12 +49,18 @@ def test_the_draw_is_the_seeds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((TEXTS, TEXTS[:9]), r"both must be \[N, D\], as many; received \[300, 16\] and \[9, 16\]"),
-        ((TEXTS, TEXTS * np.nan), "vectors must be finite"),
-        ((TEXTS, TEXTS, np.arange(9)), r"classes must be 300, one an image; received \[9\]"),
-        ((TEXTS[:50], TEXTS[:50]), "candidates must be between 2 and image 0's 50; received 100"),
-        ((TEXTS, TEXTS, np.arange(300) // 250), "candidates must be between 2 and image 0's 51; received 100"),
-        ((TEXTS, TEXTS, None, 100, 301), "splits must be between 1 and the 300 images; received 301"),
+        ((TEXTS, TEXTS[:9]), r"images and texts \[N, D\]; received \[300, 16\] and \[9, 16\]"),
+        ((TEXTS, TEXTS * np.nan), "Embeddings must be finite"),
+        ((TEXTS, TEXTS, np.arange(9)), r"Expected 300 classes, one per image; received \[9\]"),
+        ((TEXTS[:50], TEXTS[:50]), "candidates must be between 2 and 50, .* image 0; received 100"),
+        (
+            (TEXTS, TEXTS, np.arange(300) // 250),
+            "candidates must be between 2 and 51, .* image 0; received 100",
+        ),
+        (
+            (TEXTS, TEXTS, None, 100, 301),
+            r"splits must be between 1 and the number of images \(300\); received 301",
+        ),
     ],
 )
 def test_bad_input(arguments, message):

@@ -1,3 +1,5 @@
+"""Classifiers: shapes and parameter counts."""
+
 import pytest
 
 from kerasgan.models.classifier import build_classifier

@@ -5,8 +5,17 @@ import numpy as np
 import pytest
 
 from kerasgan.losses import adversarial, penalties
-from kerasgan.models import conditional_vae, coopnet, flow, hdgan, mnist_gan, stylegan2, stylex
+from kerasgan.models import (
+    conditional_vae,
+    coopnet,
+    hdgan,
+    mnist_gan,
+    real_nvp,
+    stylegan2,
+    stylex,
+)
 from kerasgan.models.classifier import build_classifier
+from kerasgan.models.conditional_gan import ConditionalGAN
 
 pytestmark = pytest.mark.backend
 NAME = keras.backend.backend()
@@ -22,77 +31,100 @@ def images(count, size, channels):
     return np.random.default_rng(0).uniform(-1, 1, (count, size, size, channels)).astype("float32")
 
 
-def best(**changes):
-    return mnist_gan.build_best(classes=3, size=8, width=4, penalty_every=1, **changes), images(4, 8, 1), LABELS
+def conditional(**changes):
+    gan = ConditionalGAN.for_images(3, size=8, width=4, gradient_penalty_every=1, **changes)
+    return gan, images(4, 8, 1), LABELS
 
 
 def text(norm, **changes):
     generator = hdgan.build_generator((64,), 4, embedding_dim=4, latent_dim=3, condition_dim=2)
-    judge = hdgan.build_discriminator(64, 4, embedding_dim=4, text_dim=2, norm=norm)
+    discriminator = hdgan.build_discriminator(64, 4, embedding_dim=4, text_dim=2, norm=norm)
     data = images(2, 64, 3), images(2, 64, 3), np.ones((2, 4), "float32")
-    return hdgan.HDGAN(generator, {64: judge}, **changes), data
+    return hdgan.HDGAN(generator, {64: discriminator}, **changes), data
 
 
 def style(penalty):
     generator = stylegan2.Generator(8, 3, capacity=2, latent_dim=4, depth=2)
-    judge = stylegan2.build_discriminator(8, 3, capacity=2)
+    discriminator = stylegan2.build_discriminator(8, 3, capacity=2)
     every = {"penalty_every": 1, "path_every": 1}
-    return stylegan2.StyleGAN2(generator, judge, penalty=penalty, **every), images(4, 8, 3)
+    return stylegan2.StyleGAN2(generator, discriminator, penalty=penalty, **every), images(4, 8, 3)
 
 
 def explained():
     classifier = build_classifier(8, 1, 3, 2, 4)
-    return stylex.StylEx(classifier, capacity=2, latent_dim=4, depth=2, penalty_every=1, path_every=1), images(4, 8, 1)
+    return stylex.StylEx(
+        classifier, capacity=2, latent_dim=4, depth=2, penalty_every=1, path_every=1
+    ), images(4, 8, 1)
 
 
-def noted():
+def mnist():
     networks = mnist_gan.build_generator(4, 3, 2), mnist_gan.build_discriminator(3, 2, 3, 2)
     return mnist_gan.MnistGAN(*networks, classes=3), images(4, 28, 1), LABELS
 
 
-def coded():
+def variational():
     networks = conditional_vae.build_encoder(2, 3, 2, 8), conditional_vae.build_decoder(2, 3, 2, 8)
     return conditional_vae.ConditionalVAE(*networks, classes=3), images(4, 8, 1), LABELS
 
 
 def cooperative(latent_steps=0):
-    networks = coopnet.build_generator(28, 1, 2, latent_dim=4), coopnet.build_descriptor(28, 1, 2, head=4)
-    return coopnet.CoopNet(*networks, chains=4, steps=2, step_size=5e-4, latent_steps=latent_steps), images(4, 28, 1)
+    networks = (
+        coopnet.build_generator(28, 1, 2, latent_dim=4),
+        coopnet.build_descriptor(28, 1, 2, head=4),
+    )
+    return coopnet.CoopNet(
+        *networks, chains=4, steps=2, step_size=5e-4, latent_steps=latent_steps
+    ), images(4, 28, 1)
 
 
 CASES = {
-    "best R1": best,
-    "best WGAN-GP": lambda: best(**WASSERSTEIN),
-    "noted": noted,
+    "ConditionalGAN R1": conditional,
+    "ConditionalGAN WGAN-GP": lambda: conditional(**WASSERSTEIN),
+    "MnistGAN": mnist,
     "HDGAN": lambda: text("batch"),
-    "HDGAN R1": lambda: text("none", penalty=1.0, penalty_every=1, loss="logistic", average=0.9),
-    "RealNVP": lambda: (flow.RealNVP(flow.Couplings(8, scales=1, width=2, classes=3)), images(4, 8, 1), LABELS),
-    "VAE": coded,
+    "HDGAN R1": lambda: text("none", r1_weight=1.0, r1_every=1, loss="logistic", ema_decay=0.9),
+    "RealNVP": lambda: (
+        real_nvp.RealNVP(real_nvp.Couplings(8, scales=1, width=2, classes=3)),
+        images(4, 8, 1),
+        LABELS,
+    ),
+    "ConditionalVAE": variational,
     "CoopNet": cooperative,
     "CoopNet latents": lambda: cooperative(2),
-    "StyleGAN2": lambda: style(penalties.squared_slope),
-    "StyleGAN2 unit": lambda: style(penalties.unit_slope),
+    "StyleGAN2": lambda: style(penalties.squared_gradient_norm),
+    "StyleGAN2 unit": lambda: style(penalties.unit_gradient_norm),
     "StylEx": explained,
 }
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
-EVERYWHERE = [("RealNVP", "mixed_bfloat16"), ("best WGAN-GP", "mixed_bfloat16")]
-ON_TENSORFLOW = [("HDGAN", "mixed_float16"), ("RealNVP", "mixed_float16"), ("best R1", "mixed_float16")]
+EVERYWHERE = [("RealNVP", "mixed_bfloat16"), ("ConditionalGAN WGAN-GP", "mixed_bfloat16")]
+ON_TENSORFLOW = [
+    ("HDGAN", "mixed_float16"),
+    ("RealNVP", "mixed_float16"),
+    ("ConditionalGAN R1", "mixed_float16"),
+]
 
 
 def three_steps(name, policy):
     keras.mixed_precision.set_global_policy(policy)
     try:
         model, *data = CASES[name]()
-        model.compile(**{player: keras.optimizers.Adam(1e-3) for player in model.players}, run_eagerly=NAME != "jax")
+        model.compile(
+            **{player: keras.optimizers.Adam(1e-3) for player in model.players},
+            run_eagerly=NAME != "jax",
+        )
         logs = [model.train_on_batch(*data, return_dict=True) for _ in range(3)]
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert np.isfinite([float(value) for log in logs for value in log.values()]).all()
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
-    assert all(np.isfinite(weight).all() for weight in model.get_weights() if weight.dtype.kind == "f")
+    assert all(
+        np.isfinite(weight).all() for weight in model.get_weights() if weight.dtype.kind == "f"
+    )
 
 
-@pytest.mark.parametrize(("name", "policy"), EVERYWHERE + (ON_TENSORFLOW if NAME == "tensorflow" else []))
+@pytest.mark.parametrize(
+    ("name", "policy"), EVERYWHERE + (ON_TENSORFLOW if NAME == "tensorflow" else [])
+)
 def test_three_steps(name, policy):
     three_steps(name, policy)
 
@@ -101,4 +133,8 @@ def test_three_steps(name, policy):
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_model_and_policy(name, policy):
-    three_steps(name, policy)
+    if (NAME, policy) == ("torch", "mixed_float16"):
+        with pytest.raises(ValueError, match="PyTorch does not train float16 convolutions on CPUs"):
+            three_steps(name, policy)
+    else:
+        three_steps(name, policy)

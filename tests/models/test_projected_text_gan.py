@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import checkpoints
+from kerasgan.encoders.char_cnn_rnn import build_image_encoder
+from kerasgan.io import checkpoints
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.models.projected_text_gan import (
     ProjectedTextGAN,
@@ -16,7 +17,6 @@ from kerasgan.models.projected_text_gan import (
     build_pixel_discriminator,
     extend_generator,
 )
-from kerasgan.text.char_cnn_rnn import build_image_encoder
 
 DIM = 6
 

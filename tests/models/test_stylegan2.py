@@ -1,12 +1,12 @@
-"""StyleGAN2: published sizes, styles by coordinate, penalties against differences, training, samples, files, and what
-is refused."""
+"""Tests of StyleGAN2: parameter counts, styles, penalties, training, sampling, files, errors."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan import backend, checkpoints
+from kerasgan import backend
+from kerasgan.io import checkpoints
 from kerasgan.losses import penalties
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import REPRODUCTION, Generator, StyleGAN2
@@ -23,10 +23,12 @@ def array(x):
 
 
 def tiny(conditions=0, group=None, **arguments):
-    """Two blocks of 4 and 2 channels, latents of 3 numbers."""
+    """Model with two blocks of 4 and 2 channels and latents of dimension 3."""
     generator = Generator(8, 1, latent_dim=3, depth=2, conditions=conditions, **TINY)
     return StyleGAN2(
-        generator, stylegan2.build_discriminator(8, 1, conditions=conditions, group=group, **TINY), **arguments
+        generator,
+        stylegan2.build_discriminator(8, 1, conditions=conditions, group=group, **TINY),
+        **arguments,
     )
 
 
@@ -36,22 +38,33 @@ def compiled(gan, optimizer=keras.optimizers.Adam, rate=1e-2, **arguments):
 
 
 def known_weights(gan, mapping=0.5):
-    """The same weights on every backend; those of the mapping as large as asked for."""
+    """Sets the same weights on every backend; `mapping` is the scale of the mapping network."""
     random = np.random.default_rng(5)
-    for network in (gan.generator, gan.discriminator, *([gan.averaged] if gan.averaged else [])):
+    for network in (
+        gan.generator,
+        gan.discriminator,
+        *([gan.ema_generator] if gan.ema_generator else []),
+    ):
         for variable in network.variables:
             deviation = mapping if "equal_dense" in variable.path else 0.5
             variable.assign(random.normal(0, deviation, variable.shape).astype("float32"))
 
 
-def known_draws(gan, monkeypatch):
-    """The same latents, noise and mixing on every backend, and the same directions of path lengths."""
+def known_noise(gan, monkeypatch):
+    """Fixes latents, noise, mixing and the directions of path lengths on every backend."""
     random = np.random.default_rng(6)
-    latents, noise = random.normal(size=(8, 3)).astype("float32"), random.random((4, 8, 8, 1)).astype("float32")
+    latents, noise = (
+        random.normal(size=(8, 3)).astype("float32"),
+        random.random((4, 8, 8, 1)).astype("float32"),
+    )
     y = random.normal(size=(4, 8, 8, 1)).astype("float32")
     monkeypatch.setattr(gan, "random_latents", lambda count: ops.convert_to_tensor(latents))
     monkeypatch.setattr(gan, "random_noise", lambda count: ops.convert_to_tensor(noise))
-    monkeypatch.setattr(gan, "random_crossovers", lambda count: ops.convert_to_tensor(np.array([0, 1, 2, 1], "int32")))
+    monkeypatch.setattr(
+        gan,
+        "random_crossovers",
+        lambda count: ops.convert_to_tensor(np.array([0, 1, 2, 1], "int32")),
+    )
     monkeypatch.setattr(gan, "random_directions", lambda count: ops.convert_to_tensor(y))
 
 
@@ -67,30 +80,44 @@ def count(network):
 
 
 @pytest.mark.parametrize(
-    ("size", "generator", "judge", "encoder", "coordinates"),
+    ("size", "generator", "discriminator", "encoder", "coordinates"),
     [(32, 3_214_752, 15_339_138, 16_384_128, 1184), (64, 11_223_456, 22_681_218, 23_726_208, 2464)],
 )
-def test_published_parameter_counts(size, generator, judge, encoder, coordinates):
+def test_published_parameter_counts(size, generator, discriminator, encoder, coordinates):
     network = Generator(size, conditions=2)
     assert count(network.mapping) == 2_101_248
     assert count(network) - count(network.mapping) == generator
     assert sum(network.style_sizes) == coordinates
-    assert count(stylegan2.build_discriminator(size, conditions=2)) == judge
+    assert count(stylegan2.build_discriminator(size, conditions=2)) == discriminator
     images = keras.Input((size, size, 3))
-    assert count(keras.Model(images, keras.layers.Dense(512)(stylegan2.residual_trunk(images)))) == encoder
+    assert (
+        count(keras.Model(images, keras.layers.Dense(512)(stylegan2.residual_trunk(images))))
+        == encoder
+    )
 
 
 def test_sizes_and_names():
     network = Generator(16, 3, latent_dim=5, conditions=2, **TINY)
     assert network.style_names == ["4x4_1", "4x4_2", "8x8_1", "8x8_2", "16x16_1", "16x16_2"]
     assert network.style_sizes == [4, 4, 4, 4, 4, 2]
-    w, noise = RNG.normal(size=(2, 3, 7)).astype("float32"), RNG.random((2, 16, 16, 1)).astype("float32")
-    styles, colours = network.styles(ops.convert_to_tensor(w))
-    assert [tuple(s.shape) for s in styles] == [(2, size) for size in network.style_sizes] and len(colours) == 3
-    assert network([w, noise]).shape == (2, 16, 16, 3) == network.compute_output_shape([w.shape, noise.shape])
+    w, noise = (
+        RNG.normal(size=(2, 3, 7)).astype("float32"),
+        RNG.random((2, 16, 16, 1)).astype("float32"),
+    )
+    styles, rgb_styles = network.styles(ops.convert_to_tensor(w))
+    assert [tuple(s.shape) for s in styles] == [(2, size) for size in network.style_sizes] and len(
+        rgb_styles
+    ) == 3
+    assert (
+        network([w, noise]).shape
+        == (2, 16, 16, 3)
+        == network.compute_output_shape([w.shape, noise.shape])
+    )
     assert stylegan2.build_discriminator(16, 3, group=4, **TINY).output_shape == (None, 1)
     for size in (4, 24):
-        with pytest.raises(ValueError, match=f"size must be a power of two from 8; received {size}"):
+        with pytest.raises(
+            ValueError, match=f"size must be a power of two from 8; received {size}"
+        ):
             Generator(size)
 
 
@@ -107,51 +134,71 @@ def test_latents_count_by_their_direction():
         np.testing.assert_allclose(array(mapping((scale * z).astype("float32"))), x, atol=1e-6)
 
 
-@pytest.mark.parametrize(("form", "latent_dim", "depth", "least", "most"), [
-    ("paper", 128, 4, 0.6, 0.9), ("paper", 512, 8, 0.4, 0.7),
-    ("reproduction", 512, 8, 0.8, 1.3), ("reproduction", 128, 4, 0.0, 0.05),
-])  # fmt: skip
-def test_styles_deviate_as_the_mappings_form_says(form, latent_dim, depth, least, most):
+@pytest.mark.parametrize(
+    ("form", "latent_dim", "depth", "least", "most"),
+    [
+        ("paper", 128, 4, 0.6, 0.9),
+        ("paper", 512, 8, 0.4, 0.7),
+        ("reproduction", 512, 8, 0.8, 1.3),
+        ("reproduction", 128, 4, 0.0, 0.05),
+    ],
+)
+def test_deviation_of_w_for_each_form_of_the_mapping_network(form, latent_dim, depth, least, most):
     keras.utils.set_random_seed(0)
     mapping = stylegan2.build_mapping(latent_dim, depth, form)
     w = array(mapping(RNG.normal(size=(200, latent_dim)).astype("float32")))
-    assert least < w.std(axis=0).mean() < most  # over latents: what all have in common draws no variety
+    assert (
+        least < w.std(axis=0).mean() < most
+    )  # Deviation over latents: a common offset adds no variety.
 
 
-def test_an_unknown_form_of_mapping_is_refused():
-    with pytest.raises(ValueError, match="form must be paper or reproduction; received 'neither'"):
+def test_an_unknown_form_of_the_mapping_network_raises():
+    with pytest.raises(
+        ValueError, match="mapping network must be paper or reproduction; received 'neither'"
+    ):
         stylegan2.build_mapping(form="neither")
 
 
-def test_a_coordinate_changes_what_comes_after_it_and_nothing_else():
-    """What AttFind does: one coordinate of a style vector is changed and the picture drawn again from there on."""
+def test_synthesis_can_continue_from_the_layer_of_an_edited_coordinate():
+    """AttFind edits one style coordinate and recomputes the layers from there on."""
     gan = tiny()
     known_weights(gan)
     network = gan.generator
-    w, noise = RNG.normal(size=(2, 2, 3)).astype("float32"), RNG.random((2, 8, 8, 1)).astype("float32")
-    styles, colours = network.styles(ops.convert_to_tensor(w))
-    whole = array(network.draw(styles, colours, noise))
+    w, noise = (
+        RNG.normal(size=(2, 2, 3)).astype("float32"),
+        RNG.random((2, 8, 8, 1)).astype("float32"),
+    )
+    styles, rgb_styles = network.styles(ops.convert_to_tensor(w))
+    whole = array(network.synthesize(styles, rgb_styles, noise))
     np.testing.assert_array_equal(whole, array(network([w, noise])))
-    states = [network.begin(2)]
+    states = [network.initial_state(2)]
     for index in range(4):
-        states.append(network.step(states[-1], index, styles, colours, noise))
+        states.append(network.synthesis_step(states[-1], index, styles, rgb_styles, noise))
     np.testing.assert_array_equal(array(states[-1][1]), whole)
     for index in range(4):
-        np.testing.assert_allclose(array(network.draw(styles, colours, noise, states[index], index)), whole, atol=1e-6)
-        moved = array(styles[index])
-        moved[:, 1] += 3.0
-        changed = [*styles[:index], ops.convert_to_tensor(moved), *styles[index + 1 :]]
-        anew = array(network.draw(changed, colours, noise, states[index], index))
-        np.testing.assert_allclose(anew, array(network.draw(changed, colours, noise)), atol=1e-6)
-        assert np.abs(anew - whole).max() > 1e-3
+        np.testing.assert_allclose(
+            array(network.synthesize(styles, rgb_styles, noise, states[index], index)),
+            whole,
+            atol=1e-6,
+        )
+        changed = array(styles[index])
+        changed[:, 1] += 3.0
+        changed = [*styles[:index], ops.convert_to_tensor(changed), *styles[index + 1 :]]
+        again = array(network.synthesize(changed, rgb_styles, noise, states[index], index))
+        np.testing.assert_allclose(
+            again, array(network.synthesize(changed, rgb_styles, noise)), atol=1e-6
+        )
+        assert np.abs(again - whole).max() > 1e-3
 
 
-def test_conditions_choose_the_logit():
-    judge = stylegan2.build_discriminator(8, 1, conditions=3, **TINY)
-    dense = next(layer for layer in judge.layers if isinstance(layer, keras.layers.Dense))
-    each = array(keras.Model(judge.inputs[0], dense.output)(IMAGES))
+def test_conditions_weight_the_logits():
+    discriminator = stylegan2.build_discriminator(8, 1, conditions=3, **TINY)
+    dense = next(layer for layer in discriminator.layers if isinstance(layer, keras.layers.Dense))
+    each = array(keras.Model(discriminator.inputs[0], dense.output)(IMAGES))
     p = RNG.dirichlet(np.ones(3), 8).astype("float32")
-    np.testing.assert_allclose(array(judge([IMAGES, p]))[:, 0], (each * p).sum(1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        array(discriminator([IMAGES, p]))[:, 0], (each * p).sum(1), rtol=1e-4, atol=1e-5
+    )
 
 
 # === Styles ===
@@ -159,7 +206,7 @@ def test_conditions_choose_the_logit():
 
 def test_mixing_takes_the_first_latent_up_to_the_crossover(monkeypatch):
     gan = tiny()
-    known_draws(gan, monkeypatch)
+    known_noise(gan, monkeypatch)
     w = array(gan.random_styles(4))  # crossovers 0, 1, 2 (none) and 1
     both = array(gan.generator.mapping(gan.random_latents(8)))
     first, second = both[:4], both[4:]
@@ -173,7 +220,9 @@ def test_share_of_mixed_samples():
     assert np.mean(crossovers == 2) == pytest.approx(0.5, abs=0.05)
     assert np.mean(crossovers == 1) == pytest.approx(0.25, abs=0.05)
     w = array(tiny(mixing=0).random_styles(3))
-    assert w.shape == (3, 2, 3) and np.array_equal(w[:, 0], w[:, 1]) and not np.array_equal(w[0], w[1])
+    assert (
+        w.shape == (3, 2, 3) and np.array_equal(w[:, 0], w[:, 1]) and not np.array_equal(w[0], w[1])
+    )
 
 
 # === Penalties ===
@@ -181,24 +230,24 @@ def test_share_of_mixed_samples():
 
 @pytest.fixture
 def smooth(monkeypatch):
-    """Softplus in place of leaky ReLUs: differences across a kink say nothing of a slope."""
+    """Replaces leaky ReLU by softplus: finite differences across a kink give no gradient."""
     monkeypatch.setattr(stylegan2.ops, "leaky_relu", lambda x, negative_slope: ops.softplus(x))
 
 
-def difference(fn, variable, place, step=1e-2):
-    """d fn / d variable[place], by differences."""
+def difference(fn, variable, index, step=1e-2):
+    """Finite difference for d fn / d variable[index]."""
     value, ends = array(variable.value), []
     for way in (step, -step):
-        moved = value.copy()
-        moved[place] += way
-        variable.assign(moved)
+        changed = value.copy()
+        changed[index] += way
+        variable.assign(changed)
         ends.append(float(array(fn())))
     variable.assign(value)
     return (ends[0] - ends[1]) / (2 * step)
 
 
 def check_gradient(fn, variables, own):
-    """The gradient of `fn()` in the largest place of each variable, against differences."""
+    """Compares the largest component of each gradient of `fn()` with finite differences."""
 
     def objective():
         value = fn()
@@ -208,58 +257,66 @@ def check_gradient(fn, variables, own):
     gradients = [array(g) for g in gradients]
     assert all(np.isfinite(g).all() for g in gradients)
     for variable, gradient in zip(variables, gradients, strict=True):
-        place = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
-        assert gradient[place] == pytest.approx(difference(fn, variable, place), rel=0.05, abs=0.02 * own)
+        index = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
+        assert gradient[index] == pytest.approx(
+            difference(fn, variable, index), rel=0.05, abs=0.02 * own
+        )
 
 
-@pytest.mark.parametrize("form", [penalties.squared_slope, penalties.unit_slope])
-def test_slope_penalty(form, smooth):
+@pytest.mark.parametrize("form", [penalties.squared_gradient_norm, penalties.unit_gradient_norm])
+def test_gradient_penalty(form, smooth):
     gan = tiny(conditions=3, penalty=form)
     known_weights(gan)
     p = ops.convert_to_tensor(np.eye(3, dtype="float32")[LABELS])
-    slope = np.zeros_like(IMAGES)
-    for place in np.ndindex(8, 8):
+    gradient = np.zeros_like(IMAGES)
+    for index in np.ndindex(8, 8):
         ends = []
         for step in (1e-2, -1e-2):
-            moved = IMAGES.copy()
-            moved[(slice(None), *place)] += step
-            ends.append(array(gan.judge(ops.convert_to_tensor(moved), p)))
-        slope[(slice(None), *place)] = (ends[0] - ends[1]) / 2e-2
-    norms = np.sqrt((slope**2).sum((1, 2, 3)))
-    expected = (norms**2).mean() if form is penalties.squared_slope else ((norms - 1) ** 2).mean()
+            changed = IMAGES.copy()
+            changed[(slice(None), *index)] += step
+            ends.append(array(gan.discriminate(ops.convert_to_tensor(changed), p)))
+        gradient[(slice(None), *index)] = (ends[0] - ends[1]) / 2e-2
+    norms = np.sqrt((gradient**2).sum((1, 2, 3)))
+    expected = (
+        (norms**2).mean() if form is penalties.squared_gradient_norm else ((norms - 1) ** 2).mean()
+    )
     images = ops.convert_to_tensor(IMAGES)
-    assert float(array(gan.slope_penalty(images, p))) == pytest.approx(expected, rel=0.03)
+    assert float(array(gan.gradient_penalty(images, p))) == pytest.approx(expected, rel=0.03)
 
 
-def test_slope_penalty_moves_the_discriminator(smooth):
+def test_gradients_of_the_gradient_penalty(smooth):
     gan = tiny()
     known_weights(gan)
     images = ops.convert_to_tensor(IMAGES)
     kernels = [v for v in gan.discriminator.trainable_variables if len(v.shape) > 1]
-    check_gradient(lambda: gan.slope_penalty(images), [kernels[0], kernels[5], kernels[-1]], own=0.1)
+    check_gradient(
+        lambda: gan.gradient_penalty(images), [kernels[0], kernels[5], kernels[-1]], own=0.1
+    )
 
 
 def test_path_penalty(monkeypatch, smooth):
-    """Lengths against differences in w, their mean against the formula, and the penalty's gradient in the weights."""
+    """Path lengths and weight gradients against finite differences; the moving average."""
     gan = tiny()
     known_weights(gan)
-    known_draws(gan, monkeypatch)
+    known_noise(gan, monkeypatch)
     network, y, noise = gan.generator, array(gan.random_directions(4)), array(gan.random_noise(4))
     w = 3 * np.random.default_rng(7).normal(size=(4, 2, 3)).astype("float32")
-    slope = np.zeros_like(w)
-    for place in np.ndindex(2, 3):
+    gradient = np.zeros_like(w)
+    for index in np.ndindex(2, 3):
         ends = []
         for step in (1e-3, -1e-3):
-            moved = w.copy()
-            moved[(slice(None), *place)] += step
-            ends.append((array(network([moved, noise])).astype("float64") * y / 8).sum((1, 2, 3)))
-        slope[(slice(None), *place)] = (ends[0] - ends[1]) / 2e-3
-    lengths = np.sqrt((slope**2).sum(-1).mean(-1))
+            changed = w.copy()
+            changed[(slice(None), *index)] += step
+            ends.append((array(network([changed, noise])).astype("float64") * y / 8).sum((1, 2, 3)))
+        gradient[(slice(None), *index)] = (ends[0] - ends[1]) / 2e-3
+    lengths = np.sqrt((gradient**2).sum(-1).mean(-1))
     tensors = ops.convert_to_tensor(w), ops.convert_to_tensor(noise)
-    assert float(array(gan.path_penalty(*tensors))) == 0  # no mean yet
+    assert float(array(gan.path_penalty(*tensors))) == 0  # There is no moving average yet.
     assert float(array(gan.path_mean)) == pytest.approx(lengths.mean(), rel=0.02)
     gan.path_mean.assign(2.0)
-    assert float(array(gan.path_penalty(*tensors))) == pytest.approx(((lengths - 2) ** 2).mean(), rel=0.05)
+    assert float(array(gan.path_penalty(*tensors))) == pytest.approx(
+        ((lengths - 2) ** 2).mean(), rel=0.05
+    )
     assert float(array(gan.path_mean)) == pytest.approx(0.99 * 2 + 0.01 * lengths.mean(), rel=1e-3)
 
     def penalty():
@@ -270,7 +327,7 @@ def test_path_penalty(monkeypatch, smooth):
     check_gradient(penalty, [layer.affine.kernel, layer.convolution.kernel, layer.bias], own=0.1)
 
 
-def test_lazy_penalties_come_when_they_are_due():
+def test_intervals_of_lazy_penalties():
     gan = compiled(tiny(penalty_every=3, path_every=2, path_start=3), run_eagerly=True)
     due = []
     for _ in range(7):
@@ -286,23 +343,33 @@ def test_lazy_penalties_come_when_they_are_due():
 
 
 @pytest.mark.parametrize("kind", ["paper", "reproduction"])
-def test_fit_moves_everything(kind):
-    options = {"conditions": 3, "augment": translate} if kind == "paper" else REPRODUCTION | {"path_start": 0}
+def test_fit_changes_all_networks(kind):
+    options = (
+        {"conditions": 3, "augment": translate}
+        if kind == "paper"
+        else REPRODUCTION | {"path_start": 0}
+    )
     gan = compiled(tiny(group=4 if kind == "paper" else None, **options))
     before = weights(gan.generator, gan.discriminator)
     history = gan.fit(IMAGES, LABELS, batch_size=4, epochs=2, shuffle=False, verbose=0).history
     assert set(history) == set(StyleGAN2.reports) and np.isfinite(list(history.values())).all()
     assert history["penalty"][0] > 0 and history["path_length"][0] > 0
     after = weights(gan.generator, gan.discriminator)
-    still = [i - len(before) for i, (a, b) in enumerate(zip(before, after, strict=True)) if np.array_equal(a, b)]
-    # Behind the last activations the hinges' slopes in the biases may be each other's opposite.
+    still = [
+        i - len(before)
+        for i, (a, b) in enumerate(zip(before, after, strict=True))
+        if np.array_equal(a, b)
+    ]
+    # After the last activation the gradients of the hinge losses for biases may cancel.
     assert set(still) <= ({-1, -3, -9} if kind == "reproduction" else set())
     scores = gan.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
-    assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(list(scores.values())).all()
+    assert {"generator_loss", "discriminator_loss"} < set(scores) and np.isfinite(
+        list(scores.values())
+    ).all()
 
 
-# Two steps of SGD from the same weights and draws: how far generator, its average and discriminator have moved, the
-# mean path length and the mean loss.
+# Two SGD steps with fixed weights and noise: mean changes of generator, moving average and
+# discriminator, the mean path length and the mean loss.
 AGREED = [1.58866e-4, 17.33012, 0.0360967, 0.2532599, 17.81067]
 
 
@@ -311,16 +378,18 @@ def test_two_steps_with_both_penalties_agree_on_three_backends(monkeypatch):
     always = {"penalty_every": 1, "path_every": 1, "path_start": 0}
     gan = compiled(tiny(conditions=3, **always), keras.optimizers.SGD, 1e-5)
     known_weights(gan)
-    known_draws(gan, monkeypatch)
-    networks = gan.generator, gan.averaged, gan.discriminator
+    known_noise(gan, monkeypatch)
+    networks = gan.generator, gan.ema_generator, gan.discriminator
     before = [weights(network) for network in networks]
     for start in (0, 4):
-        logs = gan.train_on_batch(IMAGES[start : start + 4], LABELS[start : start + 4], return_dict=True)
-    moved = [
+        logs = gan.train_on_batch(
+            IMAGES[start : start + 4], LABELS[start : start + 4], return_dict=True
+        )
+    changed = [
         sum(float(np.abs(a - b).mean()) for a, b in zip(old, weights(network), strict=True))
         for old, network in zip(before, networks, strict=True)
     ]
-    found = [*moved, float(array(gan.path_mean)), float(logs["discriminator_loss"])]
+    found = [*changed, float(array(gan.path_mean)), float(logs["discriminator_loss"])]
     assert found == pytest.approx(AGREED, rel=2e-3), found
 
 
@@ -331,9 +400,11 @@ def run(seed, **arguments):
     return gan
 
 
-def test_same_seed_same_run_and_a_resumed_one_goes_on(tmp_path):
+def test_equal_seeds_give_equal_runs_also_after_resuming(tmp_path):
     one, other = run(3), run(4)
-    assert not all(np.allclose(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+    assert not all(
+        np.allclose(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True)
+    )
     checkpoints.save(tmp_path, one, run="stylegan2", dataset="dots", size=8, epoch=1)
     again = compiled(tiny(seed=3))
     assert checkpoints.resume(tmp_path, again) == 1
@@ -344,57 +415,87 @@ def test_same_seed_same_run_and_a_resumed_one_goes_on(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-# === Use ===
+# === Sampling ===
 
 
 def test_sample(tmp_path):
     gan = tiny(conditions=3)
     known_weights(gan)
-    pictures = gan.sample(5, seed=1)
-    assert pictures.shape == (5, 8, 8, 1) and pictures.dtype == np.float32 and np.abs(pictures).max() <= 1
-    np.testing.assert_allclose(gan.sample(labels=[0, 1, 2, 0], seed=1, batch_size=3), pictures[:4], atol=1e-5)
-    assert not np.allclose(gan.sample(5, seed=2), pictures)
+    images = gan.sample(5, seed=1)
+    assert images.shape == (5, 8, 8, 1) and images.dtype == np.float32 and np.abs(images).max() <= 1
+    np.testing.assert_allclose(
+        gan.sample(labels=[0, 1, 2, 0], seed=1, batch_size=3), images[:4], atol=1e-5
+    )
+    assert not np.allclose(gan.sample(5, seed=2), images)
     assert not np.allclose(gan.sample(labels=[1] * 5, seed=1), gan.sample(labels=[2] * 5, seed=1))
     gan.save_to_preset(tmp_path / "preset")
     again = StyleGAN2.from_preset(tmp_path / "preset")
-    np.testing.assert_allclose(again.sample(5, seed=1), pictures, atol=0.02)  # half precision
+    np.testing.assert_allclose(again.sample(5, seed=1), images, atol=0.02)  # half precision
     gan.save(tmp_path / "gan.keras")
-    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "gan.keras").sample(5, seed=1), pictures)
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "gan.keras").sample(5, seed=1), images
+    )
 
 
-def test_truncation_draws_towards_the_mean_style():
+def test_truncation_moves_w_towards_its_mean():
     gan = tiny()
     known_weights(gan, mapping=5.0)
     mean = gan.mean_style()
-    w = array(gan.averaged.mapping(np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")))
+    w = array(
+        gan.ema_generator.mapping(np.random.default_rng(0).normal(size=(4000, 3)).astype("float32"))
+    )
     np.testing.assert_allclose(mean, w.mean(0), atol=0.05 * w.std())
     noise = np.random.default_rng(1).spawn(2)[1].random((4, 8, 8, 1), "float32")
-    drawn = array(gan.averaged([np.tile(mean, (4, 2, 1)), noise]))
-    np.testing.assert_allclose(gan.sample(4, seed=1, truncation=0.0), np.clip(drawn, -1, 1), atol=1e-5)
-    np.testing.assert_allclose(gan.sample(4, seed=1, truncation=1.0), gan.sample(4, seed=1), atol=1e-6)
+    expected = array(gan.ema_generator([np.tile(mean, (4, 2, 1)), noise]))
+    np.testing.assert_allclose(
+        gan.sample(4, seed=1, truncation=0.0), np.clip(expected, -1, 1), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        gan.sample(4, seed=1, truncation=1.0), gan.sample(4, seed=1), atol=1e-6
+    )
 
 
 def test_configuration():
     gan = tiny(conditions=3, **REPRODUCTION, augment=translate, mixing=0.5)
     config = StyleGAN2.from_config(gan.get_config()).get_config()
-    for name in ("penalty_weight", "penalty_every", "path_weight", "path_start", "mixing", "average", "seed"):
+    for name in (
+        "penalty_weight",
+        "penalty_every",
+        "path_weight",
+        "path_start",
+        "mixing",
+        "ema_decay",
+        "seed",
+    ):
         assert config[name] == gan.get_config()[name]
-    assert StyleGAN2.from_config(gan.get_config()).penalty is penalties.unit_slope
+    assert StyleGAN2.from_config(gan.get_config()).penalty is penalties.unit_gradient_norm
 
 
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: StyleGAN2(tiny().generator, stylegan2.build_discriminator(8, 3, **TINY)), "discriminator must take"),
+        (
+            lambda: StyleGAN2(tiny().generator, stylegan2.build_discriminator(8, 3, **TINY)),
+            "discriminator must take the images",
+        ),
         (lambda: tiny(penalty_every=0), "penalty_every must be at least 1; received 0"),
         (lambda: tiny(mixing=2.0), r"mixing must be in \[0, 1\]; received 2.0"),
-        (lambda: tiny().sample(), "sample takes n or labels, one of them; received n=None and labels=None"),
-        (lambda: tiny(conditions=3).sample(labels=[3]), r"labels must be in 0..2; received labels from 3 to 3"),
+        (
+            lambda: tiny().sample(),
+            "sample takes n or labels, one of them; received n=None and labels=None",
+        ),
+        (
+            lambda: tiny(conditions=3).sample(labels=[3]),
+            r"labels must be in 0..2; received labels from 3 to 3",
+        ),
         (lambda: compiled(tiny()).fit(IMAGES * 2), r"images must be finite and in \[-1, 1\]"),
-        (lambda: compiled(tiny(conditions=3)).fit(IMAGES), "labels must be one an image, 8; received None"),
+        (
+            lambda: compiled(tiny(conditions=3)).fit(IMAGES),
+            "labels must be one an image, 8; received None",
+        ),
     ],
 )
-def test_what_cannot_work_is_refused(act, message):
+def test_invalid_arguments_raise_one_line(act, message):
     with pytest.raises(ValueError, match=message) as error:
         act()
     assert "\n" not in str(error.value)

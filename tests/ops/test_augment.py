@@ -21,13 +21,20 @@ def shifted(image, rows, columns, fill):
 
 def find(image, result, pixels, fill):
     steps = range(-pixels, pixels + 1)
-    return [(r, c) for r in steps for c in steps if np.allclose(shifted(image, r, c, fill), result, atol=1e-6)]
+    return [
+        (r, c)
+        for r in steps
+        for c in steps
+        if np.allclose(shifted(image, r, c, fill), result, atol=1e-6)
+    ]
 
 
 @pytest.mark.parametrize(("channels", "fill"), [(1, -1.0), (3, 0.0)])
 def test_each_image_is_shifted_by_whole_pixels(channels, fill):
     images = np.random.default_rng(0).uniform(-1, 1, (40, 6, 5, channels)).astype("float32")
-    results = np.array(ops.convert_to_numpy(translate(images, keras.random.SeedGenerator(3), pixels=2, fill=fill)))
+    results = np.array(
+        ops.convert_to_numpy(translate(images, keras.random.SeedGenerator(3), pixels=2, fill=fill))
+    )
     shifts = [find(image, result, 2, fill) for image, result in zip(images, results, strict=True)]
     assert all(len(found) == 1 for found in shifts)
     for axis in (0, 1):  # every shift there is, in both directions
@@ -53,9 +60,16 @@ def test_gradient_is_the_shift_back(channels):
 @pytest.mark.backend
 def test_a_whole_crop_is_the_image_or_its_mirror_image():
     images = np.random.default_rng(0).uniform(-1, 1, (40, 6, 5, 3)).astype("float32")
-    results = np.array(ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=1.0)))
-    same = [np.allclose(result, image, atol=1e-6) for image, result in zip(images, results, strict=True)]
-    mirrored = [np.allclose(result, image[:, ::-1], atol=1e-6) for image, result in zip(images, results, strict=True)]
+    results = np.array(
+        ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=1.0))
+    )
+    same = [
+        np.allclose(result, image, atol=1e-6) for image, result in zip(images, results, strict=True)
+    ]
+    mirrored = [
+        np.allclose(result, image[:, ::-1], atol=1e-6)
+        for image, result in zip(images, results, strict=True)
+    ]
     assert 5 < sum(same) < 35 and sum(same) + sum(mirrored) == 40
 
 
@@ -64,7 +78,9 @@ def test_crops_are_parts_of_the_image():
     """Of ramps along both axes: what is seen of each is a line of less slope within the picture."""
     rows, columns = np.meshgrid(np.arange(16.0), np.arange(12.0), indexing="ij")
     images = np.repeat(np.stack([rows, columns], axis=-1)[None], 60, axis=0).astype("float32")
-    results = np.array(ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=0.5)))
+    results = np.array(
+        ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=0.5))
+    )
     assert results.shape == images.shape
     down, across = results[:, :, 0, 0], results[:, 0, :, 1]  # each the same along the other axis
     np.testing.assert_allclose(results[..., 0], np.repeat(down[:, :, None], 12, axis=2), atol=1e-4)
@@ -73,7 +89,9 @@ def test_crops_are_parts_of_the_image():
         slopes = np.median(np.diff(lines, axis=1), axis=1)
         assert set(np.sign(slopes)) == signs
         assert 0.5 <= np.abs(slopes).min() < 0.6 and 0.9 < np.abs(slopes).max() <= 1.0
-        first, last = np.sort(lines[:, [0, -1]], axis=1).T  # pixels' centres: half a step within the crop
+        first, last = np.sort(
+            lines[:, [0, -1]], axis=1
+        ).T  # pixels' centres: half a step within the crop
         assert first.min() >= 0 and last.max() <= size - 1 and np.ptp(first) > size / 4
 
 

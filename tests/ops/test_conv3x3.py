@@ -1,5 +1,7 @@
 """Winograd's way against the direct one: numbers, gradients, gradients of gradients, and where it is gone."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from keras import ops
 
 from kerasgan import backend
 from kerasgan.layers.conv3x3 import Conv3x3
-from kerasgan.ops import conv3x3 as module
 
+module = importlib.import_module("kerasgan.ops.conv3x3")
 pytestmark = pytest.mark.backend
 
 
@@ -27,7 +29,9 @@ def drawn(*shape):
 @pytest.mark.parametrize("sides", [(4, 4), (8, 8), (16, 4), (8, 12)])
 def test_winograd_is_the_convolution(sides, border):
     x, kernel = drawn(3, *sides, 5), drawn(3, 3, 5, 7)
-    found = ops.convert_to_numpy(module.winograd(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel), border))
+    found = ops.convert_to_numpy(
+        module.winograd(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel), border)
+    )
     np.testing.assert_allclose(found, direct(x, kernel, border), atol=2e-4)
 
 
@@ -35,18 +39,22 @@ def test_winograd_is_the_convolution(sides, border):
 def test_winograd_of_a_doubled_map(sides):
     x, kernel = drawn(3, *sides, 5), drawn(3, 3, 5, 7)
     given = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
-    found = ops.convert_to_numpy(module.winograd(*given, "symmetric", module.DOUBLING))
+    found = ops.convert_to_numpy(module.winograd(*given, "symmetric", module.UPSAMPLING))
     expected = direct(x.repeat(2, axis=1).repeat(2, axis=2), kernel, "reflect")
     np.testing.assert_allclose(found, expected, atol=2e-4)
-    np.testing.assert_allclose(ops.convert_to_numpy(module.doubled_conv3x3(*given)), expected, atol=2e-4)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(module.upsample_conv3x3(*given)), expected, atol=2e-4
+    )
 
 
 @pytest.mark.parametrize("prefers", [True, False])
 @pytest.mark.parametrize("border", ["zeros", "reflect", "symmetric"])
 def test_either_way_has_the_same_numbers(monkeypatch, border, prefers):
-    monkeypatch.setattr(backend, "prefers_products", lambda: prefers)
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: prefers)
     x, kernel = drawn(2, 8, 8, 96), drawn(3, 3, 96, 96)
-    found = ops.convert_to_numpy(module.conv3x3(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel), border))
+    found = ops.convert_to_numpy(
+        module.conv3x3(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel), border)
+    )
     np.testing.assert_allclose(found, direct(x, kernel, border), atol=3e-3)  # of deviation 29
 
 
@@ -77,8 +85,10 @@ def test_gradients_of_gradients():
 
 def test_it_is_gone_where_it_pays(monkeypatch):
     taken = []
-    monkeypatch.setattr(module, "winograd", lambda x, kernel, *how: taken.append(tuple(x.shape)) or x)
-    monkeypatch.setattr(backend, "prefers_products", lambda: True)
+    monkeypatch.setattr(
+        module, "winograd", lambda x, kernel, *how: taken.append(tuple(x.shape)) or x
+    )
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: True)
 
     def goes(*shape, filters=96, dtype="float32", convolve=module.conv3x3):
         taken.clear()
@@ -89,10 +99,10 @@ def test_it_is_gone_where_it_pays(monkeypatch):
     for shape in ((1, 4, 8, 96), (1, 10, 8, 96), (1, 8, 128, 96), (1, 8, 8, 95)):
         assert not goes(*shape)
     assert not goes(1, 8, 8, 96, dtype="float16")
-    assert goes(1, 16, 32, 96, convolve=module.doubled_conv3x3)
+    assert goes(1, 16, 32, 96, convolve=module.upsample_conv3x3)
     for shape in ((1, 8, 16, 96), (1, 16, 64, 96)):
-        assert not goes(*shape, convolve=module.doubled_conv3x3)
-    monkeypatch.setattr(backend, "prefers_products", lambda: False)
+        assert not goes(*shape, convolve=module.upsample_conv3x3)
+    monkeypatch.setattr(backend, "prefers_matmul", lambda: False)
     assert not goes(1, 8, 8, 96)
 
 
@@ -104,21 +114,34 @@ def test_sides_may_be_unknown():
 
 def test_the_layer_is_keras_own():
     x = drawn(2, 8, 8, 96)
-    ours, theirs = Conv3x3(100, activation="relu"), keras.layers.Conv2D(100, 3, padding="same", activation="relu")
+    ours, theirs = (
+        Conv3x3(100, activation="relu"),
+        keras.layers.Conv2D(100, 3, padding="same", activation="relu"),
+    )
     for layer in (ours, theirs):
         layer.build(x.shape)
     ours.set_weights([ours.get_weights()[0], drawn(100)])
     theirs.set_weights(ours.get_weights())
-    np.testing.assert_allclose(*(ops.convert_to_numpy(layer(x)) for layer in (ours, theirs)), atol=1e-4)
+    np.testing.assert_allclose(
+        *(ops.convert_to_numpy(layer(x)) for layer in (ours, theirs)), atol=1e-4
+    )
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(ours))
     assert type(again) is Conv3x3 and again.get_config() == ours.get_config()
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"kernel_size": 5}, {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}, {"groups": 2},
-     {"data_format": "channels_first"}],
-)  # fmt: skip
+    [
+        {"kernel_size": 5},
+        {"strides": 2},
+        {"padding": "valid"},
+        {"dilation_rate": 2},
+        {"groups": 2},
+        {"data_format": "channels_first"},
+    ],
+)
 def test_what_the_layer_cannot_do_is_refused(arguments):
-    with pytest.raises(ValueError, match="must be of 3 x 3 and stride 1, padding same, without dilation or groups"):
+    with pytest.raises(
+        ValueError, match="must be of 3 x 3 and stride 1, padding same, without dilation or groups"
+    ):
         Conv3x3(4, **arguments)

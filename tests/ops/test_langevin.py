@@ -42,12 +42,16 @@ def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
     a, m, outputs = 3.0, 0.7, 4
 
     def f(x):
-        return ops.repeat(-a / 2 / outputs * ops.sum(ops.square(x - m), axis=(1, 2, 3))[:, None], outputs, axis=1)
+        return ops.repeat(
+            -a / 2 / outputs * ops.sum(ops.square(x - m), axis=(1, 2, 3))[:, None], outputs, axis=1
+        )
 
     moved, health = run(f, steps=6)
     rate, precision = 0.2**2 / 2, a + 1 / 0.5**2
     rest = a * m / precision
-    np.testing.assert_allclose(moved, rest + (X - rest) * (1 - rate * precision) ** 6, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        moved, rest + (X - rest) * (1 - rate * precision) ** 6, rtol=1e-4, atol=1e-5
+    )
     alone, _ = run(f, X[:1], steps=6)
     np.testing.assert_allclose(moved[:1], alone, atol=1e-6)  # the number of chains changes nothing
     assert health["dead"] == 0
@@ -57,15 +61,15 @@ def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
 def test_health_of_one_step():
     f = lambda x: 2.0 * x  # noqa: E731
     _, health = run(f, steps=1, noise=0.5, seed=keras.random.SeedGenerator(0))
-    lengths = np.sqrt((X**2).sum((1, 2, 3)))
+    norms = np.sqrt((X**2).sum((1, 2, 3)))
     numbers = np.sqrt(X[0].size)
     rate = 0.2**2 / 2
     drift = rate * (2 - X / 0.25)
     expected = {
-        "drift": (np.sqrt((drift**2).sum((1, 2, 3))) / lengths).mean(),
-        "gradient": (rate * 2 * numbers / lengths).mean(),
-        "noise": (0.5 * 0.2 * numbers / lengths).mean(),
-        "balance": (0.25 * 2 * numbers / lengths).mean(),
+        "drift": (np.sqrt((drift**2).sum((1, 2, 3))) / norms).mean(),
+        "gradient": (rate * 2 * numbers / norms).mean(),
+        "noise": (0.5 * 0.2 * numbers / norms).mean(),
+        "balance": (0.25 * 2 * numbers / norms).mean(),
         "dead": 0.0,
     }
     assert health == pytest.approx(expected, rel=1e-4)
@@ -79,7 +83,9 @@ def test_latents_reach_the_posterior_mean():
     s = 0.5
 
     def f(z):
-        return -ops.sum(ops.square(ops.subtract(images, ops.matmul(z, weights))), axis=-1) / (2 * s**2)
+        return -ops.sum(ops.square(ops.subtract(images, ops.matmul(z, weights))), axis=-1) / (
+            2 * s**2
+        )
 
     z, _ = run(f, np.zeros((4, 3), "float32"), steps=140, step_size=0.3, sigma=1.0)
     mean = images @ weights.T @ np.linalg.inv(weights @ weights.T + s**2 * np.eye(3))
@@ -90,7 +96,9 @@ def test_latents_reach_the_posterior_mean():
 def test_moments_of_the_noise_and_its_determinism():
     zeros = np.zeros((200, 5, 5, 2), "float32")
     first, _ = run(x=zeros, steps=1, noise=1.0, seed=keras.random.SeedGenerator(3))
-    assert abs(first.mean()) < 4 * 0.2 / np.sqrt(first.size)  # four standard errors; uniform numbers fail by far
+    assert abs(first.mean()) < 4 * 0.2 / np.sqrt(
+        first.size
+    )  # four standard errors; uniform numbers fail by far
     assert first.std() == pytest.approx(0.2, rel=0.03)
     assert (first**4).mean() / first.var() ** 2 == pytest.approx(3, abs=0.3)  # a Gaussian's
     seed = keras.random.SeedGenerator(3)
@@ -100,7 +108,9 @@ def test_moments_of_the_noise_and_its_determinism():
     assert many.var() == pytest.approx(variance, rel=0.05)
     again, _ = run(x=zeros, steps=4, noise=0.5, seed=keras.random.SeedGenerator(3))
     np.testing.assert_array_equal(many, again)
-    assert not np.array_equal(run(x=zeros, steps=4, noise=0.5, seed=seed)[0], many)  # the seed has moved on
+    assert not np.array_equal(
+        run(x=zeros, steps=4, noise=0.5, seed=seed)[0], many
+    )  # the seed has moved on
 
 
 @pytest.mark.backend
@@ -112,7 +122,9 @@ def test_noise_off_is_off_and_draws_nothing():
         np.testing.assert_allclose(moved, X * (1 - prior_rate(0.2, 0.5)) ** 5, rtol=1e-5)
         np.testing.assert_array_equal(before, array(seed.state))
         assert health["noise"] == 0
-    with pytest.raises(ValueError, match="seed must be a SeedGenerator where there is noise; received None"):
+    with pytest.raises(
+        ValueError, match="seed must be a SeedGenerator where there is noise; received None"
+    ):
         run(noise=1.0)
 
 
@@ -147,7 +159,9 @@ def test_no_gradient_flows_back_through_the_chain():
     assert float(gradient) == 3.0
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="counts the operations of JAX's program")
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="counts the operations of JAX's program"
+)
 def test_a_step_has_no_weight_gradients():
     import jax  # noqa: PLC0415
 
@@ -155,5 +169,9 @@ def test_a_step_has_no_weight_gradients():
         [keras.Input((8, 8, 1)), *(keras.layers.Conv2D(2, 3, activation="tanh") for _ in range(3))]
     )
     x = np.zeros((2, 8, 8, 1), "float32")
-    program = str(jax.make_jaxpr(lambda x: langevin(network, x, steps=4, step_size=0.1, noise=0.0)[0])(x))
-    assert program.count("conv_general_dilated[") == 6  # a convolution and its gradient to x a layer
+    program = str(
+        jax.make_jaxpr(lambda x: langevin(network, x, steps=4, step_size=0.1, noise=0.0)[0])(x)
+    )
+    assert (
+        program.count("conv_general_dilated[") == 6
+    )  # a convolution and its gradient to x a layer

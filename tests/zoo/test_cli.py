@@ -10,14 +10,12 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
-from kerasgan import checkpoints
-from kerasgan.metrics import birds
+from kerasgan.io import checkpoints
+from kerasgan.metrics.protocols import birds
 from kerasgan.models import hdgan, mnist_gan
-from zoo import evaluate, recipe, sample
+from zoo import evaluate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -30,7 +28,7 @@ def shell(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["zoo.mnist_gan", "--nope=1"], "Unknown command line flag 'nope'"),
+        (["zoo.mnist_gan", "--nope=1"], "error: unknown flag --nope"),
         (["zoo.mnist_gan", "--preset=nope"], "error: preset must be one of "),
         (["zoo.sample", "--checkpoint=missing.h5"], "missing.h5"),
     ],
@@ -51,25 +49,19 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
-def call(monkeypatch):
-    """`zoo.sample` in this process: its flags, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
-    if "checkpoint" not in flags.FLAGS:
-        with monkeypatch.context() as patched:
-            patched.setattr(recipe, "start", lambda shell: None)
-            sample.main()  # defines the flags
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-    def run(**values):
-        with flagsaver.flagsaver(**{name: str(v) if isinstance(v, pathlib.Path) else v for name, v in values.items()}):
-            recipe.start(sample.shell)
-
-    return run
+def call(tool):
+    """`python -m zoo.sample` in this process."""
+    return lambda **values: tool("sample", **values)
 
 
 def test_sample_writes_a_grid_or_numbers(call, checkpoint, tmp_path):
-    call(checkpoint=checkpoint, labels=["0", "1", "2", "3"], columns=2, out=tmp_path / "a.png", seed=4)
+    call(
+        checkpoint=checkpoint,
+        labels=["0", "1", "2", "3"],
+        columns=2,
+        out=tmp_path / "a.png",
+        seed=4,
+    )
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size[0] >= 2 * 28 and picture.size[1] >= 2 * 28
     call(checkpoint=checkpoint, n=12, out=tmp_path / "a.h5", seed=4)
@@ -107,7 +99,12 @@ def test_a_checkpoint_cut_in_half_or_not_one(call, checkpoint, tmp_path, capsys)
         with pytest.raises(SystemExit) as stopped:
             call(checkpoint=path, out=tmp_path / "a.png")
         line = capsys.readouterr().err
-        assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1 and path.name in line
+        assert (
+            stopped.value.code == 1
+            and line.startswith("error: ")
+            and line.count("\n") == 1
+            and path.name in line
+        )
     assert not (tmp_path / "a.png").exists()
 
 
@@ -124,7 +121,7 @@ def text_checkpoint(folder, **info):
     keras.utils.set_random_seed(0)
     judges = {64: hdgan.build_discriminator(64, 2)}
     gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), judges)
-    path = folder / checkpoints.file_name("birds_64", "drawn_birds", 64, "G", 1)
+    path = folder / checkpoints.file_name("birds_64", "synthetic_birds", 64, "G", 1)
     checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=info)
     return path
 
@@ -132,21 +129,24 @@ def text_checkpoint(folder, **info):
 def test_evaluate_asks_the_judge_of_birds(tmp_path, monkeypatch):
     monkeypatch.setattr(birds, "BIRDS", 200)
     birds._reference.cache_clear()
-    path = text_checkpoint(tmp_path, data="drawn_birds", text_encoder="drawn_birds_text")
+    path = text_checkpoint(tmp_path, data="synthetic_birds", text_encoder="synthetic_birds_text")
     scores = evaluate.score(path, samples=200)
     birds._reference.cache_clear()
     assert scores["attribute_accuracy"] == scores["attribute_accuracy_64"]
     assert scores["attribute_accuracy"] == pytest.approx(scores["attribute_chance"], abs=0.15)
     assert scores["r_precision"] < 0.2 < scores["r_precision_data"]
-    assert scores["protocol"]["text_encoder"] == "drawn_birds_text"
+    assert scores["protocol"]["text_encoder"] == "synthetic_birds_text"
     assert json.loads(json.dumps(scores)) == scores
 
 
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"data": "flowers"}, "only models of digits and drawn birds have a judge; .*, a HDGAN of flowers"),
-        ({"data": "drawn_birds", "text_encoder": ""}, "name it, --text_encoder"),
+        (
+            {"data": "flowers"},
+            "evaluation classifiers exist only for .*, a HDGAN of flowers",
+        ),
+        ({"data": "synthetic_birds", "text_encoder": ""}, "give --text_encoder"),
     ],
 )
 def test_evaluate_says_what_it_cannot_judge(tmp_path, info, message):
@@ -155,5 +155,5 @@ def test_evaluate_says_what_it_cannot_judge(tmp_path, info, message):
 
 
 def test_evaluate_does_not_judge_encoders():
-    with pytest.raises(ValueError, match="received drawn_birds_text, a JointEmbedding$"):
-        evaluate.score("drawn_birds_text")
+    with pytest.raises(ValueError, match="received synthetic_birds_text, a JointEmbedding$"):
+        evaluate.score("synthetic_birds_text")

@@ -9,10 +9,23 @@ import sys
 
 import pytest
 
-from kerasgan import pages
+from kerasgan import report
 from zoo.command import shell_command
 
-NASTY = ["$(touch x)", "`touch x`", "a b", "it's", 'say "x"', "a\nb", "a;touch x", "&& touch x", "*", "~", "é", ""]
+NASTY = [
+    "$(touch x)",
+    "`touch x`",
+    "a b",
+    "it's",
+    'say "x"',
+    "a\nb",
+    "a;touch x",
+    "&& touch x",
+    "*",
+    "~",
+    "é",
+    "",
+]
 
 
 @pytest.mark.parametrize("value", NASTY)
@@ -28,10 +41,16 @@ def test_a_shell_gives_the_words_back(monkeypatch, tmp_path, value):
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (["--folder=a", "--x=1"], ["--x=1"]), (["--folder", "a", "--x=1"], ["--x=1"]), (["-folder", "a b"], []),
-        (["-folder=a"], []), (["--nofolder", "--x=1"], ["--x=1"]), (["--folders=a"], ["--folders=a"]),
-        (["--x=--folder", "--folder", "--x"], ["--x=--folder"]), (["--", "--folder=a"], ["--", "--folder=a"]),
-        (["a", "-"], ["a", "-"]), (["--verbosity", "--folder", "--folder", "a"], ["--verbosity", "--folder"]),
+        (["--folder=a", "--x=1"], ["--x=1"]),
+        (["--folder", "a", "--x=1"], ["--x=1"]),
+        (["-folder", "a b"], []),
+        (["-folder=a"], []),
+        (["--nofolder", "--x=1"], ["--x=1"]),
+        (["--folders=a"], ["--folders=a"]),
+        (["--x=--folder", "--folder", "--x"], ["--x=--folder"]),
+        (["--", "--folder=a"], ["--", "--folder=a"]),
+        (["a", "-"], ["a", "-"]),
+        (["--verbosity", "--folder", "--folder", "a"], ["--verbosity", "--folder"]),
     ],
 )
 def test_flags_left_out_in_any_form(monkeypatch, words, kept):
@@ -44,8 +63,10 @@ def test_a_page_quotes_folder_and_command(tmp_path, value):
     folder = tmp_path / value.replace("/", "_")
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "a_b_28_G_epoch_1.h5").write_text("")
-    (folder / "settings.json").write_text(json.dumps({"command": f"python -m zoo.x --data={value}; touch x"}))
-    text = pages.run_page(folder).read_text()
+    (folder / "settings.json").write_text(
+        json.dumps({"command": f"python -m zoo.x --data={value}; touch x"})
+    )
+    text = report.run_page(folder).read_text()
     lines = [html.unescape(line) for line in re.findall(r"<pre>(.*?)</pre>", text, re.S)]
     assert lines
     for line in lines:

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import types
 
 import h5py
 import keras
@@ -12,15 +11,23 @@ import pytest
 from PIL import Image
 
 import zoo.coopnet
-from kerasgan import callbacks, checkpoints, presets
+from kerasgan import callbacks
+from kerasgan.io import checkpoints, presets
 from kerasgan.models.coopnet import CoopNet
-from zoo import evaluate, recipe, sample
+from zoo import evaluate, evaluation_images, recipe, sample
 
 RECIPE = zoo.coopnet.RECIPE
 SMALL = {
-    "epochs": 2, "batch_size": 32, "chains": 8, "steps": 2, "width": 1, "latent_dim": 4, "score_every": 1,
-    "checkpoint_every": 1, "noise_until": 1,
-}  # fmt: skip
+    "epochs": 2,
+    "batch_size": 32,
+    "chains": 8,
+    "steps": 2,
+    "width": 1,
+    "latent_dim": 4,
+    "score_every": 1,
+    "checkpoint_every": 1,
+    "noise_until": 1,
+}
 SAMPLE = dict.fromkeys("labels caption data n by statistics".split()) | {"columns": 4, "seed": 3}
 
 
@@ -31,8 +38,11 @@ def digits(monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "load", lambda *told: (images[:64], labels[:64]))
 
     def judge(model, samples):
-        light = float(model.sample(8, 1, "descriptor").mean())
-        return {RECIPE.monitor: light + 2, "protocol": {"descriptor": model.protocol("descriptor")}}
+        light = float(model.sample(8, seed=1, by="descriptor").mean())
+        return {
+            RECIPE.monitor: light + 2,
+            "protocol": {"descriptor": model.sampling_protocol("descriptor")},
+        }
 
     return dataclasses.replace(RECIPE, score=lambda settings: judge)
 
@@ -55,13 +65,17 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(CoopNet, "alarm", alarm)
     folder = tmp_path / "run"
-    scores = recipe.run(digits, recipe.settings_of(digits, **SMALL), folder, "python -m zoo.coopnet")
+    scores = recipe.run(
+        digits, recipe.settings_of(digits, **SMALL), folder, "python -m zoo.coopnet"
+    )
     with (folder / "log.csv").open() as file:
         rows = [*csv.DictReader(file)]
     assert {*CoopNet.reports, "rollbacks", "reconstruction_drop", RECIPE.monitor} < set(rows[0])
     assert [float(row["rollbacks"]) for row in rows] == [1, 1]
     told = capsys.readouterr().out
-    assert "a test; back to step 0, the descriptor's learning rate goes from 0.007 to 0.0035" in told
+    assert (
+        "a test; back to step 0, the descriptor's learning rate goes from 0.007 to 0.0035" in told
+    )
     assert "balance" in told and "moment_gap" not in told  # the progress bar's few
     names = {path.name for path in (folder / "checkpoints").iterdir()}
     assert {f"coopnet_digits_28_{letter}_epoch_2.h5" for letter in ("G", "D", "resume")} < names
@@ -70,13 +84,17 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert "batch of 8 chains" in (folder / "index.html").read_text()
     loaded = sample.load(folder / "checkpoints" / "coopnet_digits_28_G_epoch_2.h5")
-    assert float(loaded.sample(8, 1, "descriptor").mean()) + 2 == pytest.approx(scores[RECIPE.monitor], abs=1e-5)
+    assert float(loaded.sample(8, seed=1, by="descriptor").mean()) + 2 == pytest.approx(
+        scores[RECIPE.monitor], abs=1e-5
+    )
 
 
 def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
     used = recipe._callbacks(digits, recipe.settings_of(digits, **SMALL), tmp_path, None, None)
-    names = "ExplosionGuard LearningRateScheduler DropMark ProgressLine NonFiniteGuard".split()
-    assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(used[-1], callbacks.Checkpoint)
+    names = "ExplosionGuard LearningRateScheduler DropDetector ProgressBar NonFiniteGuard".split()
+    assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(
+        used[-1], callbacks.Checkpoint
+    )
     assert used[2].folder == tmp_path / "checkpoints"
 
 
@@ -87,8 +105,13 @@ def test_the_rate_falls_with_the_noise_gone(digits, tmp_path):
 
 
 def test_noise_goes_off_after_its_epochs(digits):
-    noise = zoo.coopnet.build(recipe.settings_of(digits, **SMALL | {"noise_until": 2})).noise  # 2 updates an epoch
-    at = [float(keras.ops.convert_to_numpy(noise(keras.ops.convert_to_tensor(update)))) for update in range(6)]
+    noise = zoo.coopnet.build(
+        recipe.settings_of(digits, **SMALL | {"noise_until": 2})
+    ).noise  # 2 updates an epoch
+    at = [
+        float(keras.ops.convert_to_numpy(noise(keras.ops.convert_to_tensor(update))))
+        for update in range(6)
+    ]
     assert at == [1, 1, 1, 1, 0, 0]
     assert zoo.coopnet.build(recipe.settings_of(digits, **SMALL | {"noise_until": 0})).noise == 1
     assert zoo.coopnet.build(recipe.settings_of(digits, **SMALL | {"noise": 0.0})).noise == 0
@@ -100,11 +123,26 @@ def test_presets():
     for name in RECIPE.presets:
         assert of(RECIPE, name).descriptor_rate >= 30 * of(RECIPE, name).generator_rate
     cifar10 = of(RECIPE, "cifar10")
-    assert (cifar10.batch_size, cifar10.chains, cifar10.noise, cifar10.descriptor_rate) == (300, 900, 0, 0.003)
-    assert (RECIPE.dataset(cifar10), RECIPE.size(cifar10), RECIPE.score(cifar10)) == ("cifar10", 32, None)
+    assert (cifar10.batch_size, cifar10.chains, cifar10.noise, cifar10.descriptor_rate) == (
+        300,
+        900,
+        0,
+        0.003,
+    )
+    assert (RECIPE.dataset(cifar10), RECIPE.size(cifar10), RECIPE.score(cifar10)) == (
+        "cifar10",
+        32,
+        None,
+    )
     birds = of(RECIPE, "birds_64")
-    assert (RECIPE.dataset(birds), RECIPE.size(birds), RECIPE.score(birds)) == ("drawn_birds", 64, None)
-    assert of(RECIPE, "authors_digits").noise_until == 0 and of(RECIPE, "authors_digits").chains == 144
+    assert (RECIPE.dataset(birds), RECIPE.size(birds), RECIPE.score(birds)) == (
+        "synthetic_birds",
+        64,
+        None,
+    )
+    assert (
+        of(RECIPE, "authors_digits").noise_until == 0 and of(RECIPE, "authors_digits").chains == 144
+    )
 
 
 def test_the_shipped_presets_networks_fit_8_megabytes(tmp_path):
@@ -114,12 +152,13 @@ def test_the_shipped_presets_networks_fit_8_megabytes(tmp_path):
 
 
 def test_drawn_birds_and_folders(tmp_path):
-    birds = recipe.settings_of(RECIPE, "birds_32", drawn=5)
+    birds = recipe.settings_of(RECIPE, "birds_32", num_images=5)
     assert zoo.coopnet.loaded(birds)[0].shape == (5, 32, 32, 3)
     (tmp_path / "all").mkdir()
-    Image.new("RGB", (40, 50)).save(tmp_path / "all" / "a.png")
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 50)).save(tmp_path / "all" / name)
     own = recipe.settings_of(RECIPE, data=str(tmp_path), size=32, channels=3)
-    assert zoo.coopnet.loaded(own)[0].shape == (1, 32, 32, 3) and RECIPE.dataset(own) == "folder"
+    assert zoo.coopnet.loaded(own)[0].shape == (2, 32, 32, 3) and RECIPE.dataset(own) == "folder"
 
 
 @pytest.mark.parametrize(
@@ -141,32 +180,32 @@ def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, mess
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, **SMALL))
     told = capsys.readouterr().out
-    assert "descriptor " in told and "2 steps an epoch" in told
+    assert "descriptor " in told and "125 per epoch" in told
 
 
-def test_cifar10_says_in_one_line_what_is_missing(tmp_path, monkeypatch, capsys):
+def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("kerasgan.data.cifar10.URL", "http://127.0.0.1:9/cifar10")
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["coopnet"]))
+    monkeypatch.setattr("kerasgan.datasets.cifar10.URL", "http://127.0.0.1:9/cifar10")
     with pytest.raises(SystemExit):
-        recipe.start(lambda arguments: recipe.dry_run(RECIPE, recipe.settings_of(RECIPE, "cifar10")))
+        tool("coopnet", preset="cifar10", folder=tmp_path / "run")
     line = capsys.readouterr().err
-    assert line.startswith("error: CIFAR-10 cannot be downloaded (") and "run where" in line and line.count("\n") == 1
+    assert (
+        line.startswith("error: CIFAR-10 cannot be downloaded (")
+        and "run where" in line
+        and line.count("\n") == 1
+    )
 
 
 # === What is drawn and scored of it ===
 
 
 @pytest.fixture
-def draw(monkeypatch, tmp_path):
+def draw(tool, tmp_path):
     """`zoo.sample` in this process: the file that it wrote."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
 
     def run(checkpoint, out="samples.h5", **values):
-        told = SAMPLE | {"checkpoint": str(checkpoint), "out": str(tmp_path / out)} | values
-        monkeypatch.setattr(sample, "FLAGS", types.SimpleNamespace(**told))
-        recipe.start(sample.shell)
+        tool("sample", checkpoint=checkpoint, out=tmp_path / out, **SAMPLE | values)
         return tmp_path / out
 
     return run
@@ -178,8 +217,8 @@ def test_either_player_draws(digits, draw, tmp_path):
     for by in ("generator", "descriptor"):
         with h5py.File(draw(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
-            assert json.loads(file.attrs["protocol"]) == model.protocol(by)
-        expected = (model.sample(5, 3, by) + 1) * 127.5
+            assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
+        expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
     with h5py.File(draw(path, n=5, statistics="running")) as file:
@@ -192,11 +231,20 @@ def test_either_player_draws(digits, draw, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"labels": ["3"]}, "draws neither labels nor captions: give --n"),
-        ({"caption": ["a bird"]}, "draws neither labels nor captions: give --n"),
-        ({"checkpoint": "mnist_gan_digits", "by": "descriptor"}, "in inference mode: --by is for CoopNet"),
-        ({"checkpoint": "mnist_gan_digits", "statistics": "running"}, "in inference mode: --statistics is for CoopNet"),
-        ({"checkpoint": "drawn_birds_text"}, "--checkpoint must draw images; received drawn_birds_text, a JointEmbed"),
+        ({"labels": ["3"]}, "takes neither labels nor captions: give --n"),
+        ({"caption": ["a bird"]}, "takes neither labels nor captions: give --n"),
+        (
+            {"checkpoint": "mnist_gan_digits", "by": "descriptor"},
+            "in inference mode: --by is for CoopNet",
+        ),
+        (
+            {"checkpoint": "mnist_gan_digits", "statistics": "running"},
+            "in inference mode: --statistics is for CoopNet",
+        ),
+        (
+            {"checkpoint": "synthetic_birds_text"},
+            "--checkpoint must generate images; synthetic_birds_text is a JointEmbed",
+        ),
     ],
 )
 def test_bad_samples_are_one_line(digits, draw, tmp_path, capsys, values, message):
@@ -217,9 +265,18 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
     model = sample.load(saved(tmp_path))
     model.save_to_preset(tmp_path / "preset")
     assert "- statistics: batch of 8 chains" in presets.card(tmp_path / "preset")
-    of_folder, of_file = presets.load(tmp_path / "preset"), sample.load(tmp_path / "preset" / "G.h5")
-    np.testing.assert_array_equal(of_folder.sample(4, 0, "descriptor"), of_file.sample(4, 0, "descriptor"))
-    np.testing.assert_allclose(of_file.sample(4, 0, "descriptor"), model.sample(4, 0, "descriptor"), atol=0.01)
+    of_folder, of_file = (
+        presets.load(tmp_path / "preset"),
+        sample.load(tmp_path / "preset" / "G.h5"),
+    )
+    np.testing.assert_array_equal(
+        of_folder.sample(4, seed=0, by="descriptor"), of_file.sample(4, seed=0, by="descriptor")
+    )
+    np.testing.assert_allclose(
+        of_file.sample(4, seed=0, by="descriptor"),
+        model.sample(4, seed=0, by="descriptor"),
+        atol=0.01,
+    )
 
 
 def test_the_judge_scores_both_players(digits, tmp_path):
@@ -240,15 +297,22 @@ def test_the_judge_scores_both_players(digits, tmp_path):
 def test_evaluate_asks_the_judge_of_digits_only(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "scores", lambda model, samples, seed: (samples, seed))
     assert evaluate.score(saved(tmp_path), 1000, seed=4) == (1000, 4)
-    with pytest.raises(ValueError, match="only models of digits and drawn birds have a judge; .*, a CoopNet of folder"):
+    with pytest.raises(
+        ValueError,
+        match="evaluation classifiers exist only for .*, a CoopNet of folder",
+    ):
         evaluate.score(saved(tmp_path, data="folder"))
 
 
 def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
     path = saved(tmp_path)
-    source = evaluate.source(path, 11, seed=3, by="descriptor", convert=True)
+    source = evaluation_images.source(path, 11, seed=3, by="descriptor", convert=True)
     drawn = np.concatenate([*source.batches(4)])
-    np.testing.assert_allclose(drawn[..., :1], (sample.load(path).sample(11, 3, "descriptor") + 1) * 127.5, atol=0.6)
+    np.testing.assert_allclose(
+        drawn[..., :1],
+        (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5,
+        atol=0.6,
+    )
     assert "by descriptor, statistics batch of 8 chains, steps 2" in source.name
     with pytest.raises(ValueError, match="--by is for CoopNet"):
-        evaluate.source("mnist_gan_digits", 10, by="descriptor")
+        evaluation_images.source("mnist_gan_digits", 10, by="descriptor")

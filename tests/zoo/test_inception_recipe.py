@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan.data import prepared
-from kerasgan.data.drawn_birds import drawn_birds
-from kerasgan.metrics import slim_inception
-from kerasgan.metrics.inception import TENSORS
-from kerasgan.metrics.slim_inception import SlimInception, build_slim_inception, norm_of
+from kerasgan.datasets import prepared
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.metrics.features import slim_inception
+from kerasgan.metrics.features.inception import TENSORS
+from kerasgan.metrics.features.slim_inception import SlimInception, build_slim_inception, norm_of
 from zoo import inception
-from zoo.inception import Crops, Settings, class_folders, parts, pictures, run, take, with_dropout
+from zoo.inception import (
+    Settings,
+    class_folders,
+    load,
+    run,
+    set_weights,
+    split_indices,
+    with_dropout,
+)
+from zoo.training_data import Crops
 
 TINY = Settings(size=75, width=0.1, epochs=6, batch_size=6, smallest=0.9, dropout=0.0)
 
@@ -21,13 +30,15 @@ TINY = Settings(size=75, width=0.1, epochs=6, batch_size=6, smallest=0.9, dropou
 def shallow(monkeypatch):
     """Three blocks: TensorFlow takes long to trace the training of all eleven."""
     blocks = ("mixed_35x35x256a", "mixed_17x17x768a", "mixed_8x8x2048b")
-    monkeypatch.setattr(slim_inception, "BLOCKS", {name: slim_inception.BLOCKS[name] for name in blocks})
+    monkeypatch.setattr(
+        slim_inception, "BLOCKS", {name: slim_inception.BLOCKS[name] for name in blocks}
+    )
 
 
 @pytest.fixture(scope="module")
 def birds():
     """Birds of three classes that are no 0, 1, 2, each in a light of its own, so that few steps tell them apart."""
-    data = drawn_birds("test", 15, size=80)
+    data = synthetic_birds("test", 15, size=80)
     kinds = data.classes % 3
     for image, kind in zip(data.images, kinds, strict=True):
         image[..., kind] = 255
@@ -38,24 +49,34 @@ def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_pa
     log = run(dataclasses.replace(TINY, output_dir=str(tmp_path)), *birds)
     assert json.loads((tmp_path / "log.json").read_text()) == log
     assert len(log["losses"]) == 6 and log["losses"][-1] < 0.8 * log["losses"][0]
-    path = tmp_path / "inception_drawn_birds_75_C_epoch_6.h5"
+    path = tmp_path / "inception_synthetic_birds_75_C_epoch_6.h5"
     extractor = SlimInception(path)
     features, logits = extractor(birds[0])
     assert features.shape == (15, 203) and logits.shape == (15, 3) and np.ptp(logits) > 0
     told = extractor.protocol
-    assert told["fine_tuned_on"] == "12 images of 3 classes of drawn_birds, split test" and len(told["sha256"]) == 64
+    assert (
+        told["fine_tuned_on"] == "12 images of 3 classes of synthetic_birds, split test"
+        and len(told["sha256"]) == 64
+    )
     assert told["started_from"].startswith("random weights") and told["checkpoint"] == path.name
     assert "75 x 75" in told["resize"] and "never" in told["compares_with"]
     labels = np.unique(birds[1], return_inverse=True)[1]
-    _, held = parts(labels, TINY.held_out, TINY.seed)
+    _, held = split_indices(labels, TINY.held_out, TINY.seed)
     right = logits[held].argmax(axis=1) == labels[held]
-    assert log["held_out_images"] == 3 and log["held_out_accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+    assert log["held_out_images"] == 3 and log["held_out_accuracy"] == pytest.approx(
+        right.mean(), abs=1e-4
+    )
     card = (tmp_path / "card.md").read_text()
-    assert all(words in card for words in (path.name, "12 images of 3 classes", "random weights", "never"))
+    assert all(
+        words in card for words in (path.name, "12 images of 3 classes", "random weights", "never")
+    )
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(shallow, tmp_path, birds, monkeypatch):
-    settings = [dataclasses.replace(TINY, epochs=3, dropout=0.5, output_dir=str(tmp_path / name)) for name in "ab"]
+    settings = [
+        dataclasses.replace(TINY, epochs=3, dropout=0.5, output_dir=str(tmp_path / name))
+        for name in "ab"
+    ]
     whole = run(settings[0], *birds)
 
     begin = inception.callbacks.CSVLog.on_epoch_begin
@@ -69,14 +90,19 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(shallow, tmp_path, birds, mo
         patched.setattr(inception.callbacks.CSVLog, "on_epoch_begin", kill)
         run(settings[1], *birds)
     resumed = run(settings[1], *birds)
-    assert resumed["losses"] == pytest.approx(whole["losses"], abs=1e-3) and len(resumed["losses"]) == 3
+    assert (
+        resumed["losses"] == pytest.approx(whole["losses"], abs=1e-3)
+        and len(resumed["losses"]) == 3
+    )
     assert not list((tmp_path / "b").glob("backup*/*"))
 
 
 def test_dropout_comes_between_features_and_logits(shallow):
     network = build_slim_inception(3, 75, 0.02, batch_norm=True)
     model = with_dropout(network, 0.5)
-    assert [id(weight) for weight in model.trainable_weights] == [id(weight) for weight in network.trainable_weights]
+    assert [id(weight) for weight in model.trainable_weights] == [
+        id(weight) for weight in network.trainable_weights
+    ]
     assert model.layers[-1] is network.layers[-1] and model.layers[-2].rate == 0.5
 
 
@@ -87,25 +113,35 @@ def test_crops_are_a_function_of_seed_epoch_and_index(birds):
     for first, second in zip(one[2], other[2], strict=True):
         np.testing.assert_array_equal(first, second)
     images, classes = one[0]
-    assert len(one) == 3 and images.shape == (4, 75, 75, 3) and -1 <= images.min() < images.max() <= 1
+    assert (
+        len(one) == 3 and images.shape == (4, 75, 75, 3) and -1 <= images.min() < images.max() <= 1
+    )
     shown = sum(one[i][1].sum(axis=0) for i in range(3))
     np.testing.assert_array_equal(shown, [4, 4, 4])  # each image once
     other.epoch = 1
     assert np.abs(one[2][0] - other[2][0]).max() > 0.1
     whole = dataclasses.replace(TINY, size=80, smallest=1.0)
-    for image in Crops(birds[0], labels, np.arange(3), dataclasses.replace(whole, batch_size=3))[0][0]:
+    for image in Crops(birds[0], labels, np.arange(3), dataclasses.replace(whole, batch_size=3))[0][
+        0
+    ]:
         found = np.rint((image + 1) * 127.5).astype("uint8")  # all of it, mirrored or not
-        assert any(np.array_equal(found, seen) for bird in birds[0][:3] for seen in (bird, bird[:, ::-1]))
+        assert any(
+            np.array_equal(found, seen) for bird in birds[0][:3] for seen in (bird, bird[:, ::-1])
+        )
 
 
 def test_each_class_is_held_out_in_part():
     labels = np.repeat(np.arange(3), [2, 10, 40])
-    train, held = parts(labels, 0.1, seed=0)
+    train, held = split_indices(labels, 0.1, seed=0)
     assert sorted([*train, *held]) == list(range(52))
     np.testing.assert_array_equal(np.bincount(labels[held]), [1, 1, 4])
-    assert list(held) == list(parts(labels, 0.1, seed=0)[1]) != list(parts(labels, 0.1, seed=1)[1])
+    assert (
+        list(held)
+        == list(split_indices(labels, 0.1, seed=0)[1])
+        != list(split_indices(labels, 0.1, seed=1)[1])
+    )
     with pytest.raises(ValueError, match="two images, one to hold out; class 1 has one"):
-        parts(np.array([0, 0, 1]), 0.1, seed=0)
+        split_indices(np.array([0, 0, 1]), 0.1, seed=0)
 
 
 def test_a_folder_of_class_folders(tmp_path):
@@ -113,22 +149,26 @@ def test_a_folder_of_class_folders(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (side, 10), side).save(tmp_path / name)
     (tmp_path / "b/notes.txt").write_text("no image")
-    images, classes = pictures(dataclasses.replace(TINY, dataset=str(tmp_path)))
-    assert classes.tolist() == [0, 0, 1] and [image.shape for image in images] == [(10, s, 3) for s in (20, 30, 20)]
+    images, classes = load(dataclasses.replace(TINY, dataset=str(tmp_path)))
+    assert classes.tolist() == [0, 0, 1] and [image.shape for image in images] == [
+        (10, s, 3) for s in (20, 30, 20)
+    ]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="must hold one sub-folder of images a class; .*empty has no sub-folder"):
+    with pytest.raises(
+        ValueError, match="must hold one sub-folder of images a class; .*empty has no sub-folder"
+    ):
         class_folders(tmp_path / "empty")
 
 
 def test_a_prepared_data_set(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        inception, "load_prepared", lambda *given, **options: asked.append(given) or drawn_birds("test", 2, size=16)
+        prepared,
+        "load_prepared",
+        lambda *given, **options: asked.append(given) or synthetic_birds("test", 2, size=16),
     )
-    images, classes = pictures(dataclasses.replace(TINY, dataset="flowers", data_dir="there"))
+    images, classes = load(dataclasses.replace(TINY, dataset="flowers", data_dir="there"))
     assert asked == [("flowers", "test", "there")] and len(images) == len(classes) == 2
-    monkeypatch.undo()
-    assert inception.load_prepared is prepared.load_prepared
 
 
 class Places(dict):
@@ -140,7 +180,10 @@ class Places(dict):
 
 def test_weights_of_2015_go_to_their_places():
     numbers = {name: np.float32(place) for place, name in enumerate(TENSORS)}
-    take(network := Places(), {name: np.broadcast_to(numbers[name], TENSORS[name][1]) for name in TENSORS})
+    set_weights(
+        network := Places(),
+        {name: np.broadcast_to(numbers[name], TENSORS[name][1]) for name in TENSORS},
+    )
     assert len(network) == 2 * 94
     for scope, name, shape in (
         ("conv3", "Conv2d_3b_1x1", (1, 1, 64, 80)),
@@ -161,10 +204,19 @@ def test_weights_of_2015_go_to_their_places():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": "a.pth"}, "weights are of size 299 and width 1; received 75 and 0.1"),
-        ({"weights": "a.pth", "size": 299, "width": 1.0}, "there is none at a.pth"),
-        ({"dataset": "my birds"}, "run and dataset must be of letters, digits, .* received 'my birds'"),
-        ({"batch_size": 13}, "batch_size must be between 2 and the 12 images to train on; received 13"),
+        ({"weights": "a.pth"}, "--weights need size 299 and width 1; received 75 and 0.1"),
+        (
+            {"weights": "a.pth", "size": 299, "width": 1.0},
+            "no file of Inception's weights at a.pth",
+        ),
+        (
+            {"dataset": "my birds"},
+            "run and dataset must be of letters, digits, .* received 'my birds'",
+        ),
+        (
+            {"batch_size": 13},
+            "batch_size must be between 2 and the 12 training images; received 13",
+        ),
     ],
 )
 def test_bad_settings(changes, message, birds, tmp_path):
@@ -173,5 +225,5 @@ def test_bad_settings(changes, message, birds, tmp_path):
 
 
 def test_one_class_is_no_data_set(birds, tmp_path):
-    with pytest.raises(ValueError, match="needs two classes; drawn_birds has 1"):
+    with pytest.raises(ValueError, match="needs two classes; synthetic_birds has 1"):
         run(dataclasses.replace(TINY, output_dir=str(tmp_path)), birds[0], np.zeros(15, int))

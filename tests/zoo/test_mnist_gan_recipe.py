@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import zoo.mnist_gan
-from kerasgan import checkpoints, pages
+from kerasgan import report
+from kerasgan.io import checkpoints
 from kerasgan.losses import adversarial
 from kerasgan.losses.penalties import wgan_gp_penalty
 from zoo import recipe
@@ -21,10 +22,15 @@ SMALL = {"epochs": 2, "batch_size": 64, "width": 2, "score_every": 1, "checkpoin
 def digits(monkeypatch):
     """128 digits, and a judge that says how bright the samples are."""
     images, labels, classes = zoo.mnist_gan.load(recipe.settings_of(zoo.mnist_gan.RECIPE))
-    monkeypatch.setattr(zoo.mnist_gan, "load", lambda settings: (images[:128], labels[:128], classes))
+    monkeypatch.setattr(
+        zoo.mnist_gan, "load", lambda settings: (images[:128], labels[:128], classes)
+    )
 
     def judge(model, samples):
-        return {"digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1, "protocol": "brightness"}
+        return {
+            "digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1,
+            "protocol": "brightness",
+        }
 
     return dataclasses.replace(zoo.mnist_gan.RECIPE, score=lambda settings: judge)
 
@@ -50,11 +56,24 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     scores = recipe.run(digits, settings, folder)
     assert f"resuming {folder} after epoch 1 of 2" in capsys.readouterr().out
     assert epochs(folder) == [1, 2] and np.isfinite(scores["digit_frechet_distance"])
-    for name in ("settings.json", "versions.json", "scores.json", "log.csv", "history.gif", "index.html"):
+    for name in (
+        "settings.json",
+        "versions.json",
+        "scores.json",
+        "log.csv",
+        "history.gif",
+        "index.html",
+    ):
         assert (folder / name).stat().st_size > 0, name
-    assert [path.name for path in sorted((folder / "grids").iterdir())] == [f"epoch_000{n}.png" for n in range(3)]
+    assert [path.name for path in sorted((folder / "grids").iterdir())] == [
+        f"epoch_000{n}.png" for n in range(3)
+    ]
     names = {path.name for path in (folder / "checkpoints").iterdir()}
-    files = {f"mnist_gan_digits_28_{letter}_epoch_{n}.h5" for letter in ("G", "D", "resume") for n in (1, 2)}
+    files = {
+        f"mnist_gan_digits_28_{letter}_epoch_{n}.h5"
+        for letter in ("G", "D", "resume")
+        for n in (1, 2)
+    }
     assert names == files | {"best.json"}
     assert json.loads((folder / "settings.json").read_text())["width"] == 2
     assert json.loads((folder / "scores.json").read_text()) == scores
@@ -64,7 +83,10 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for changed in ({"seed": 1}, {"width": 3}, {"batch_size": 32}):
-        with pytest.raises(ValueError, match="holds a run with .*; go on with these or name another --folder"):
+        with pytest.raises(
+            ValueError,
+            match="holds a run with .*; use these settings to resume it, or another --folder",
+        ):
             recipe.run(digits, recipe.settings_of(digits, "best", **SMALL | changed), folder)
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -77,20 +99,25 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_
                 weight.assign(np.full(weight.shape, np.nan))
 
     poisoned = dataclasses.replace(digits, callbacks=lambda settings, folder: [Poison()])
-    with pytest.raises(recipe.callbacks.NonFiniteLoss, match="epoch 2"):
+    with pytest.raises(recipe.callbacks.NonFiniteLossError, match="epoch 2"):
         recipe.run(poisoned, recipe.settings_of(digits, "best", **SMALL), tmp_path)
     assert (tmp_path / "index.html").exists() and epochs(tmp_path) == [1]
 
 
 def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_path):
     settings = recipe.settings_of(digits, "best", **SMALL | {"epochs": 1})
-    for folder, data, count in ((tmp_path / "digits", "digits", 1), (tmp_path / "others", "mnist", 0)):
+    for folder, data, count in (
+        (tmp_path / "digits", "digits", 1),
+        (tmp_path / "others", "mnist", 0),
+    ):
         recipe.run(digits, dataclasses.replace(settings, data=data), folder)
         assert len([*folder.glob("shipped/*.png")]) == count
 
 
 def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
-    with pytest.raises(ValueError, match="model must be noted, corrected, best or plain; received 'dogs'"):
+    with pytest.raises(
+        ValueError, match="model must be training_notes, corrected, best or plain; received 'dogs'"
+    ):
         recipe.run(digits, recipe.settings_of(digits, model="dogs"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -104,12 +131,15 @@ def test_an_output_folder_that_cannot_be_written(digits, tmp_path):
 def test_presets_and_settings():
     of = recipe.settings_of
     mnist = zoo.mnist_gan.RECIPE
-    assert of(mnist).model == "best" and of(mnist, "noted").model == "noted"
+    assert of(mnist).model == "best" and of(mnist, "noted").model == "training_notes"
     assert of(mnist).epochs == mnist.presets["quick"]["epochs"] and of(mnist, "quick") == of(mnist)
-    assert of(mnist, "noted", epochs=3).epochs == 3
+    assert of(mnist, "training_notes", epochs=3).epochs == 3
     for arguments, message in [
-        ({"preset": "nope"}, "preset must be one of quick, best, corrected, noted; received 'nope'"),
-        ({"typo": 1}, "a setting of mnist_gan is one of .*; received 'typo'"),
+        (
+            {"preset": "nope"},
+            "preset must be one of quick, best, corrected, training_notes; received 'nope'",
+        ),
+        ({"typo": 1}, "settings of mnist_gan are .*; received 'typo'"),
         ({"epochs": 0}, "epochs must be at least 1; received 0"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -119,11 +149,20 @@ def test_presets_and_settings():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": "cubic"}, "loss must be nonsaturating, minmax, .*, soft or noisy; received 'cubic'"),
-        ({"penalty": "r2"}, "penalty must be none, r1 or wgan_gp; received 'r2'"),
-        ({"model": "corrected", "loss": "hinge"}, "settings of the models best and plain; received corrected"),
-        ({"pretrained": 2}, "pretrained must come without decay .* received 2 epochs"),
-        ({"model": "noted", "discriminator_steps": 2}, "discriminator_steps must be at least 1, as_noted 1; received"),
+        (
+            {"loss": "cubic"},
+            "loss must be '', nonsaturating, minmax, .*, soft or noisy; received 'cubic'",
+        ),
+        ({"penalty": "r2"}, "penalty must be '', none, r1 or wgan_gp; received 'r2'"),
+        (
+            {"model": "corrected", "loss": "hinge"},
+            "settings of the models best and plain; received corrected",
+        ),
+        ({"pretraining_epochs": 2}, "pretraining_epochs and decay both set .* received 2 epochs"),
+        (
+            {"model": "noted", "discriminator_steps": 2},
+            "discriminator_steps must be 1 with reproduce_training_notes; received",
+        ),
     ],
 )
 def test_what_cannot_be_trained(digits, changes, message):
@@ -132,40 +171,60 @@ def test_what_cannot_be_trained(digits, changes, message):
 
 
 def test_settings_become_losses_penalties_and_steps(digits):
-    changes = {"model": "plain", "loss": "wasserstein", "penalty": "wgan_gp", "discriminator_steps": 2}
+    changes = {
+        "model": "plain",
+        "loss": "wasserstein",
+        "penalty": "wgan_gp",
+        "discriminator_steps": 2,
+    }
     settings = recipe.settings_of(digits, "best", **SMALL | changes | {"batch_size": 32})
     gan = digits.build(settings)
     assert gan.discriminator_loss is adversarial.wasserstein_discriminator_loss
-    assert (gan.gradient_penalty, gan.penalty, gan.penalty_every) == (wgan_gp_penalty, 10.0, 1)
-    assert gan.augment is gan.averaged is None and gan.discriminator_steps == 2
+    assert gan.gradient_penalty is wgan_gp_penalty
+    assert (gan.gradient_penalty_weight, gan.gradient_penalty_every) == (10.0, 1)
+    assert gan.augment is gan.ema_generator is None and gan.discriminator_steps == 2
     assert digits.data(settings)[0][0].shape[0] == 64
     noisy = digits.build(recipe.settings_of(digits, "best", **SMALL, loss="noisy"))
-    assert isinstance(noisy.discriminator_loss, adversarial.NoisyLabels) and noisy.augment and noisy.averaged
+    assert (
+        isinstance(noisy.discriminator_loss, adversarial.NoisyLabels)
+        and noisy.augment
+        and noisy.ema_generator
+    )
     best = digits.build(recipe.settings_of(digits, "best", **SMALL))
-    assert best.discriminator_loss is adversarial.logistic_discriminator_loss and best.penalty == 1.0
+    assert best.discriminator_loss is adversarial.logistic_discriminator_loss
+    assert best.gradient_penalty_weight == 1.0
     other = zoo.mnist_gan.build(settings, generator_loss=adversarial.hinge_generator_loss)
     assert other.generator_loss is adversarial.hinge_generator_loss
 
 
 def test_pretraining_moves_the_discriminator_alone(digits, tmp_path):
-    settings = recipe.settings_of(digits, "best", **SMALL | {"decay": False, "pretrained": 1, "model": "plain"})
+    settings = recipe.settings_of(
+        digits, "best", **SMALL | {"decay": False, "pretraining_epochs": 1, "model": "plain"}
+    )
     gan = digits.build(settings)
     gan.run_eagerly = True
     (pretraining,) = digits.callbacks(settings, tmp_path)
     first, started = ([np.array(w) for w in gan.player_variables(player)] for player in gan.players)
     gan.fit(digits.data(settings), epochs=1, callbacks=[pretraining], verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(started, gan.player_variables("discriminator"), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True)
+    )
+    assert not all(
+        np.array_equal(a, b)
+        for a, b in zip(started, gan.player_variables("discriminator"), strict=True)
+    )
     gan.fit(digits.data(settings), epochs=2, initial_epoch=1, callbacks=[pretraining], verbose=0)
-    assert not all(np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True))
+    assert not all(
+        np.array_equal(a, b) for a, b in zip(first, gan.player_variables("generator"), strict=True)
+    )
 
 
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, "corrected", **SMALL))
     out = capsys.readouterr().out
-    assert "generator " in out and "trainable parameters" in out and "2 steps an epoch" in out
+    assert "generator " in out and "trainable parameters" in out and "62 per epoch" in out
 
 
 def test_page_of_no_run(tmp_path):
     with pytest.raises(ValueError, match="a run must be an existing folder"):
-        pages.run_page(tmp_path / "none")
+        report.run_page(tmp_path / "none")

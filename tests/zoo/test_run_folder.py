@@ -13,14 +13,26 @@ import pytest
 from kerasgan.io import console, locks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ARGUMENTS = ["-u", "-m", "zoo.mnist_gan", "--model=best", "--width=2", "--score_every=0", "--batch_size=64"]
+ARGUMENTS = [
+    "-u",
+    "-m",
+    "zoo.mnist_gan",
+    "--model=best",
+    "--width=2",
+    "--score_every=0",
+    "--batch_size=64",
+]
 
 
 def start(folder, *more):
     return subprocess.Popen(
-        [sys.executable, *ARGUMENTS, f"--folder={folder}", *more], cwd=ROOT, env=dict(os.environ), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, *ARGUMENTS, f"--folder={folder}", *more],
+        cwd=ROOT,
+        env=dict(os.environ),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_a_signal_is_what_ctrl_c_is_and_a_second_process_is_refused(tmp_path):
@@ -34,11 +46,16 @@ def test_a_signal_is_what_ctrl_c_is_and_a_second_process_is_refused(tmp_path):
             _, told = second.communicate()
             assert second.returncode == 1
         line = told.strip().splitlines()[-1]
-        assert line.startswith(f"error: {folder} is written to by process {first.pid} on {os.uname().nodename}")
+        assert line.startswith(
+            f"error: {folder} is written to by process {first.pid} on {os.uname().nodename}"
+        )
         first.send_signal(signal.SIGTERM)
         out, told = first.communicate(timeout=60)
         assert first.returncode == 130 and "Traceback" not in told
-        assert f"stopped; the same command resumes {folder} after its last checkpoint" in told.splitlines()
+        assert (
+            f"stopped; the same command resumes {folder} after its last checkpoint"
+            in told.splitlines()
+        )
         assert out.endswith("\n")  # the progress bar's line is ended first
     assert "Curves" in (folder / "index.html").read_text() and not (folder / locks.NAME).exists()
     command = json.loads((folder / "settings.json").read_text())["command"]
@@ -57,8 +74,8 @@ def test_every_signal(tmp_path, number):
 
 
 def test_an_error_begins_its_own_line(capsys):
-    with console.followed():
+    with console.track_lines():
         print("\r1/7 ====>", end="")
-        console.tell("error: one")
-        console.tell("error: two")
+        console.print_error("error: one")
+        console.print_error("error: two")
     assert capsys.readouterr() == ("\r1/7 ====>\n", "error: one\nerror: two\n")

@@ -1,13 +1,14 @@
 """Presets on data of another size: the batch and the passes in an epoch, and `~` in every flag."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from absl import flags
 
-from kerasgan.data.batches import Batches
-from kerasgan.data.captioned import CaptionedBatches, CaptionedImages
+from kerasgan.datasets.batches import Batches
+from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
 from kerasgan.images import save_png
-from zoo import coopnet, mnist_gan, recipe, stylegan2, text_gan
+from zoo import classifier, cli, coopnet, mnist_gan, recipe, sample, stylegan2, text_gan
 from zoo.scale import count_images
 
 
@@ -28,13 +29,16 @@ def test_few_images_get_a_batch_they_fill_and_the_presets_number_of_steps(used, 
     assert settings.batch_size <= 30 and settings.epochs == preset.epochs
     assert usual <= steps <= usual + 60 // settings.batch_size
     told = capsys.readouterr().err
-    assert f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} ({steps}" in told
+    assert (
+        f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} ({steps}"
+        in told
+    )
     assert recipe.settings_of(used, data=str(folder)) == settings  # a resume chooses the same
 
 
 def test_what_is_given_stays(folder, capsys):
     settings = recipe.settings_of(mnist_gan.RECIPE, data=str(folder), batch_size=64, epochs=20)
-    with pytest.raises(ValueError, match="batch_size must be at most the 60 images; received 64"):
+    with pytest.raises(ValueError, match="60 images"):
         mnist_gan.data(settings)
     settings = recipe.settings_of(mnist_gan.RECIPE, data=str(folder), batch_size=32, epochs=20)
     assert (settings.batch_size, settings.epochs, settings.repeats) == (32, 20, 0)
@@ -43,29 +47,43 @@ def test_what_is_given_stays(folder, capsys):
 
 def test_the_presets_own_data_and_large_folders_change_nothing(capsys, monkeypatch):
     assert recipe.settings_of(mnist_gan.RECIPE).repeats == 0
-    monkeypatch.setattr("zoo.scale.count_folder", lambda path: 4_000)
+    monkeypatch.setattr("kerasgan.datasets.folder.count_folder", lambda path: 4_000)
     assert recipe.settings_of(mnist_gan.RECIPE, data="of others").repeats == 0
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_too_few_images_for_any_batch_are_one_line(count, tmp_path):
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_folder_of_very_few_images(count, tmp_path):
     (tmp_path / "a").mkdir()
     for index in range(count):
         save_png(tmp_path / "a" / f"{index}.png", np.zeros((4, 4, 3), "uint8"))
-    settings = recipe.settings_of(mnist_gan.RECIPE, data=str(tmp_path))
-    with pytest.raises(ValueError, match=f"at most the {count} images"):
-        mnist_gan.data(settings)
+    if count == 1:
+        with pytest.raises(ValueError, match="training needs at least 2 images; .* has 1"):
+            recipe.settings_of(mnist_gan.RECIPE, data=str(tmp_path))
+    else:
+        settings = recipe.settings_of(mnist_gan.RECIPE, data=str(tmp_path))
+        assert settings.batch_size == 2 and mnist_gan.data(settings).num_batches >= 1
+
+
+def test_the_classifier_counts_training_images_only(folder, capsys):
+    settings = classifier.fitted(data=str(folder), size=8)
+    usual = 4_000 * 2 // 10 // 64  # digits of two classes, in batches of 64
+    assert settings.batch_size == 16 and settings.repeats * (48 // 16) >= usual
+    assert "chosen for 48 images" in capsys.readouterr().err
 
 
 def captioned(repeats):
     images = np.arange(6, dtype="uint8")[:, None, None, None] * np.ones((1, 4, 4, 3), "uint8")
-    data = CaptionedImages(images, np.arange(6, dtype="int32"), [["a"]] * 6, [*"abcdef"], np.ones([6, 1, 2], "float32"))
+    data = CaptionedImages(
+        images, np.arange(6, dtype="int32"), [["a"]] * 6, [*"abcdef"], np.ones([6, 1, 2], "float32")
+    )
     return CaptionedBatches(data, 2, size=4, captions=1, flip=False, repeats=repeats)
 
 
 def labelled(repeats):
-    return Batches(np.arange(6, dtype="float32")[:, None, None, None] / 6, np.arange(6), 2, repeats=repeats)
+    return Batches(
+        np.arange(6, dtype="float32")[:, None, None, None] / 6, np.arange(6), 2, repeats=repeats
+    )
 
 
 @pytest.mark.parametrize("make", [labelled, captioned])
@@ -87,18 +105,21 @@ def test_text_recipes_know_how_many_images_are_prepared(tmp_path):
     assert count_images(text_gan.Settings(**changes)) is None  # the loader says what is missing
     folder = tmp_path / "kerasgan_mine" / "1.0.0"
     folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text('{"splits": [{"name": "train", "shardLengths": ["25", "35"]}]}')
+    (folder / "dataset_info.json").write_text(
+        '{"splits": [{"name": "train", "shardLengths": ["25", "35"]}]}'
+    )
     assert count_images(text_gan.Settings(**changes)) == 60
 
 
 def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    values = flags.FlagValues()
-    flags.DEFINE_string("folder", None, "", flag_values=values)
-    flags.DEFINE_string("caption", None, "", flag_values=values)
-    flags.DEFINE_list("files", None, "", flag_values=values)
-    flags.DEFINE_string("out", "~/out.png", "", flag_values=values)
-    values(["program", "--folder=~/run", "--caption=a ~ b", "--files=~/a,b~/c"])
-    recipe.expand_home(values)
-    assert (values.folder, values.out, values.caption) == (f"{tmp_path}/run", f"{tmp_path}/out.png", "a ~ b")
-    assert values.files == [f"{tmp_path}/a", "b~/c"]
+    values, _ = cli.parse(
+        dataclasses.fields(sample.Options),
+        ["--checkpoint=~/run", "--out", "~/out.png", "--caption=a ~ b", "--labels=~/a,b~/c"],
+    )
+    assert values == {
+        "checkpoint": f"{tmp_path}/run",
+        "out": f"{tmp_path}/out.png",
+        "caption": ("a ~ b",),
+        "labels": (f"{tmp_path}/a", "b~/c"),
+    }

@@ -6,10 +6,32 @@ import math
 
 import pytest
 
-from zoo.settings import Checked, setting
+from kerasgan.models import coopnet as coopnet_model, stylex as stylex_model
+from zoo import coopnet, mnist_gan, recipe, stylex, text_gan
+from zoo.settings import RENAMED, RENAMED_IN, Checked, current_names, setting
 
-RECIPES = ("mnist_gan", "coopnet", "stylex", "stylegan2", "flow", "conditional_vae", "birds_64", "birds_256", "coco_64")
-TOOLS = ("bird_judge", "classifier", "digit_judge", "inception", "text_encoder", "image_guide")
+RECIPES = (
+    "mnist_gan",
+    "coopnet",
+    "stylex",
+    "stylegan2",
+    "flow",
+    "conditional_vae",
+    "birds_64",
+    "birds_256",
+    "coco_64",
+    "image_folder",
+    "projected_birds",
+)
+OPTIONS = ("sample", "evaluate", "explain", "diagnose", "prepare", "preset")
+TOOLS = (
+    "bird_attribute_classifier",
+    "classifier",
+    "digit_classifier",
+    "inception",
+    "text_encoder",
+    "robust_image_encoder",
+)
 
 
 def settings_of(name):
@@ -22,6 +44,7 @@ def test_every_setting_of(name):
     kind = settings_of(name)
     kind()
     for field in dataclasses.fields(kind):
+        assert field.metadata["help"].endswith("."), field.name
         if field.type is float:
             wrong = [math.nan, math.inf, -math.inf, -1.0, "1", None, True]
         elif field.type is int:
@@ -35,7 +58,8 @@ def test_every_setting_of(name):
                 kind(**{field.name: value})
             assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
     for field_name in ("epochs", "batch_size", "width", "size"):
-        if field_name in kind.__dataclass_fields__ and (name, field_name) != ("mnist_gan", "width"):
+        exempt = name == "image_folder" or (name, field_name) == ("mnist_gan", "width")
+        if field_name in kind.__dataclass_fields__ and not exempt:
             with pytest.raises(ValueError, match=f"^{field_name} must be "):
                 kind(**{field_name: 0})
 
@@ -50,7 +74,7 @@ def test_every_preset_of(name):
 @dataclasses.dataclass(frozen=True)
 class Toy(Checked):
     rate: float = setting(0.1, "a", above=0, most=1)
-    count: int = setting(4, "a", least=4, below=100, even=4)
+    count: int = setting(4, "a", least=4, below=100, multiple_of=4)
     kind: str = setting("", "a", choices=("", "one", "two"))
 
 
@@ -72,3 +96,41 @@ def test_messages(changes, message):
     assert str(caught.value) == message
     with pytest.raises(ValueError):
         dataclasses.replace(Toy(), **changes)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_flag_of_a_tool_has_help_and_refuses_nan_and_negative_numbers(name):
+    kind = importlib.import_module(f"zoo.{name}").Options
+    kind()
+    for field in dataclasses.fields(kind):
+        assert field.metadata["help"].endswith("."), field.name
+        number = field.type in (int, float, int | None, float | None)
+        for value in (-1, math.nan, True) if number else ():
+            with pytest.raises(ValueError, match=f"^{field.name} must be "):
+                kind(**{field.name: value})
+
+
+def test_former_names_are_read():
+    saved = {"recipe": "zoo.birds_64", "drawn": 5, "guide": "g", "average": 0.9, "penalty": 1.0}
+    saved |= {"judge_width": 3, "start": "runs/birds_64_longer", "title": "t"}
+    found = recipe.settings_from(importlib.import_module("zoo.birds_64").RECIPE, saved)
+    assert (found.num_images, found.damsm_encoder, found.ema_decay) == (5, "g", 0.9)
+    assert (found.r1_weight, found.discriminator_width) == (1.0, 3)
+    assert found.start == "runs/birds_64_stage2"
+    assert current_names({"drawn": 1, "num_images": 2}) == {"num_images": 2}
+    assert recipe.settings_of(mnist_gan.RECIPE, "noted").model == "training_notes"
+    assert recipe.settings_of(mnist_gan.RECIPE, penalty="r1").penalty == "r1"
+
+
+def test_renamed_settings_exist():
+    kinds = (text_gan, coopnet, mnist_gan, stylex, importlib.import_module("zoo.stylegan2"))
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind.Settings)}
+    assert {*RENAMED.values(), *RENAMED_IN.values()} <= names
+
+
+def test_settings_of_the_authors_are_those_of_the_models():
+    for name in ("AUTHORS", "AUTHORS_DIGITS", "PORT", "PORT_CIFAR10"):
+        assert getattr(coopnet, name) == getattr(coopnet_model, name)
+    settings = stylex.model_settings(stylex.Settings(**stylex.AUTHORS))
+    expected = {k: v for k, v in stylex_model.AUTHORS.items() if not callable(v)}
+    assert {k: v for k, v in settings.items() if k in expected} == expected

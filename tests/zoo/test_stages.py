@@ -12,7 +12,7 @@ from kerasgan.models.projected_text_gan import ProjectedTextGAN
 from zoo import projected_birds, stages
 
 TINY = {
-    "birds": 8,
+    "num_images": 8,
     "batch_size": 4,
     "epochs": 1,
     "processes": 0,
@@ -35,7 +35,7 @@ def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
     quick = projected_birds.RECIPE
     changes = {
         "score": lambda settings: None,
-        "draw": lambda settings: lambda model: np.zeros((8, 8, 3), "uint8"),
+        "sample_grid": lambda settings: lambda model: np.zeros((8, 8, 3), "uint8"),
     }
     monkeypatch.setattr(projected_birds, "RECIPE", dataclasses.replace(quick, **changes))
     fit = ProjectedTextGAN.fit

@@ -7,14 +7,20 @@ import pytest
 from PIL import Image
 
 import zoo.stylegan2
-from kerasgan import checkpoints
+from kerasgan.io import checkpoints
 from zoo import recipe
 
 RECIPE = zoo.stylegan2.RECIPE
 TINY = {
-    "epochs": 1, "batch_size": 4, "capacity": 1, "max_channels": 4, "latent_dim": 4, "depth": 1, "score_every": 1,
+    "epochs": 1,
+    "batch_size": 4,
+    "capacity": 1,
+    "max_channels": 4,
+    "latent_dim": 4,
+    "depth": 1,
+    "score_every": 1,
     "checkpoint_every": 1,
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -33,8 +39,8 @@ def digits(monkeypatch):
         judged.append((images.shape, labels.tolist()))
         return {"digit_frechet_distance": float(images.mean()) + 1, "protocol": "brightness"}
 
-    monkeypatch.setattr(zoo.stylegan2, "score_digits", judge)
-    scorer = lambda settings: (lambda model, samples: zoo.stylegan2.score(settings)(model, 20))  # noqa: E731
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
+    scorer = lambda settings: lambda model, samples: zoo.stylegan2.score(settings)(model, 20)  # noqa: E731
     return dataclasses.replace(RECIPE, score=scorer), judged
 
 
@@ -42,13 +48,17 @@ def test_a_run_on_digits(digits, tmp_path):
     digits, judged = digits
     settings = recipe.settings_of(digits, "quick", **TINY)
     pictures, labels = digits.data(settings)[0]
-    assert pictures.shape == (4, 32, 32, 1) and (pictures[:, :2] == -1).all() and pictures.max() > 0.5
+    assert (
+        pictures.shape == (4, 32, 32, 1) and (pictures[:, :2] == -1).all() and pictures.max() > 0.5
+    )
     scores = recipe.run(digits, settings, tmp_path / "run")
     assert np.isfinite(scores["digit_frechet_distance"]) and set(judged[0][1]) == set(range(10))
     assert judged[0][0] == (20, 28, 28, 1)
     names = {path.name for path in (tmp_path / "run" / "checkpoints").glob("*.h5")}
     assert names == {f"stylegan2_digits_32_{letter}_epoch_1.h5" for letter in ("G", "D", "resume")}
-    model, _ = checkpoints.load_model(tmp_path / "run" / "checkpoints" / "stylegan2_digits_32_G_epoch_1.h5")
+    model, _ = checkpoints.load_model(
+        tmp_path / "run" / "checkpoints" / "stylegan2_digits_32_G_epoch_1.h5"
+    )
     assert model.sample(labels=[3, 1], seed=0, truncation=0.7).shape == (2, 32, 32, 1)
 
 
@@ -59,22 +69,35 @@ def test_drawn_birds_and_a_folder(tmp_path):
             Image.new("RGB", (20, 18), (90 * index, 100, 0)).save(tmp_path / name / f"{index}.png")
     folder = {"data": str(tmp_path), "size": 16, "conditional": True}
     for changes, shape, classes in (
-        ({"data": "drawn_birds", "drawn": 4, "size": 16}, (16, 16, 3), 1),
+        ({"data": "synthetic_birds", "drawn": 4, "size": 16}, (16, 16, 3), 1),
         (folder, (16, 16, 3), 2),
     ):
         settings = recipe.settings_of(RECIPE, "paper", **TINY | changes)
         model = RECIPE.build(settings)
         assert model.image_shape == shape and model.classes == classes
         assert RECIPE.data(settings)[0][0].shape == (4, *shape) and RECIPE.score(settings) is None
-        assert RECIPE.draw(settings)(model).shape == (160, 16 * (10 if classes == 1 else 2), 3)
+        assert RECIPE.sample_grid(settings)(model).shape == (
+            160,
+            16 * (10 if classes == 1 else 2),
+            3,
+        )
 
 
 def test_forms():
     paper, other = (
-        RECIPE.build(recipe.settings_of(RECIPE, preset, **TINY, gamma=4.0)) for preset in ("paper", "reproduction")
+        RECIPE.build(recipe.settings_of(RECIPE, preset, **TINY, gamma=4.0))
+        for preset in ("paper", "reproduction")
     )
-    assert (paper.penalty_weight, paper.path_every, paper.penalty.__name__) == (2.0, 4, "squared_slope")
-    assert (other.penalty_weight, other.path_start, other.penalty.__name__) == (2.5, 5000, "unit_slope")
+    assert (paper.penalty_weight, paper.path_every, paper.penalty.__name__) == (
+        2.0,
+        4,
+        "squared_gradient_norm",
+    )
+    assert (other.penalty_weight, other.path_start, other.penalty.__name__) == (
+        2.5,
+        5000,
+        "unit_gradient_norm",
+    )
     rates = [float(other.optimizer[player].learning_rate) for player in other.players]
     assert rates == pytest.approx([2e-4, 3e-4])
 
@@ -84,8 +107,14 @@ def test_forms():
     [
         ({"form": "mine"}, "form must be paper or reproduction; received 'mine'"),
         ({"size": 64}, r"size must be 32 for digits \(28 and a margin\); received 64"),
-        ({"data": "drawn_birds", "drawn": 4, "size": 16, "conditional": True}, "conditional needs images of two"),
-        ({"data": "drawn_birds", "drawn": 4, "size": 24}, "size must be a power of two from 8; received 24"),
+        (
+            {"data": "synthetic_birds", "drawn": 4, "size": 16, "conditional": True},
+            "conditional needs images of at least two",
+        ),
+        (
+            {"data": "synthetic_birds", "drawn": 4, "size": 24},
+            "size must be a power of two and at least 8; received 24",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(changes, message):

@@ -10,35 +10,46 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
 import zoo.birds_64
 import zoo.birds_256
-from kerasgan import checkpoints
-from kerasgan.data.drawn_birds import drawn_birds
-from zoo import image_guide, recipe, sample, text_gan
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.io import checkpoints
+from zoo import recipe, robust_image_encoder, text_gan
 
-SMALL = {"epochs": 2, "batch_size": 8, "width": 2, "drawn": 24, "grid_every": 1, "score_every": 1}
+SMALL = {
+    "epochs": 2,
+    "batch_size": 8,
+    "width": 2,
+    "num_images": 24,
+    "grid_every": 1,
+    "score_every": 1,
+}
 SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
 DIM = 4
 
 
 def letters(captions):
     """A text encoder: how often four letters occur."""
-    return np.array([[caption.count(letter) for letter in "aeio"] for caption in captions], "float32")
+    return np.array(
+        [[caption.count(letter) for letter in "aeio"] for caption in captions], "float32"
+    )
 
 
 @pytest.fixture
 def birds(monkeypatch):
     """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
-    monkeypatch.setattr(text_gan, "drawn_birds", lambda split, count, size: drawn_birds(split, min(count, 24), 0, size))
+    monkeypatch.setattr(
+        text_gan.synthetic,
+        "synthetic_birds",
+        lambda split, count, size: synthetic_birds(split, min(count, 24), 0, size),
+    )
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
     text_gan.load.cache_clear()
 
     def judge(model, samples):
-        light = model.sample(letters(["a bird"] * 3), seed=0)[64].mean()
+        light = model.sample(embeddings=letters(["a bird"] * 3), seed=0).mean()
         return {"attribute_accuracy": float(light), "protocol": "light"}
 
     # the shipped model reads other vectors than `letters`
@@ -54,42 +65,36 @@ def run(birds, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch):
-    """`zoo.sample` in this process."""
-    monkeypatch.setattr(recipe.app, "run", lambda guarded: guarded(["sample"]))
-    if "caption" not in flags.FLAGS:
-        with monkeypatch.context() as patched:
-            patched.setattr(recipe, "start", lambda shell: None)
-            sample.main()
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-    def called(**values):
-        with flagsaver.flagsaver(**{k: str(v) if k in ("checkpoint", "out") else v for k, v in values.items()}):
-            recipe.start(sample.shell)
-
-    return called
+def call(tool):
+    """`python -m zoo.sample` in this process."""
+    return lambda **values: tool("sample", **values)
 
 
 def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
     with (run / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["1", "2"] and all(row["attribute_accuracy"] for row in rows)
+    assert [row["epoch"] for row in rows] == ["1", "2"] and all(
+        row["attribute_accuracy"] for row in rows
+    )
     names = {path.name for path in (run / "checkpoints").iterdir()}
-    assert {f"birds_64_drawn_birds_64_{x}_epoch_2.h5" for x in ("G", "D64", "resume")} <= names
+    assert {f"birds_64_synthetic_birds_64_{x}_epoch_2.h5" for x in ("G", "D64", "resume")} <= names
     with Image.open(run / "grids" / "epoch_0002.png") as picture:
         assert picture.size == (2 * (200 + 64 + 6), 4 * 106)  # eight captions of up to five lines
     assert "zoo.birds_64" in (run / "index.html").read_text()
-    assert json.loads((run / "settings.json").read_text())["text_encoder"] == "drawn_birds_text"
+    assert json.loads((run / "settings.json").read_text())["text_encoder"] == "synthetic_birds_text"
     capsys.readouterr()
 
-    file = run / "checkpoints" / "birds_64_drawn_birds_64_G_epoch_2.h5"
-    assert checkpoints.read_info(file)["text_encoder"] == "drawn_birds_text"
-    call(checkpoint=file, caption=["a small red bird", "a blue bird"], n=3, out=tmp_path / "a.png")
+    file = run / "checkpoints" / "birds_64_synthetic_birds_64_G_epoch_2.h5"
+    assert checkpoints.read_info(file)["text_encoder"] == "synthetic_birds_text"
+    captions = ["a small red bird", "a blue bird"]
+    out = tmp_path / "a.png"
+    call(checkpoint=file, text_encoder="letters", caption=captions, n=3, out=out)
     assert "6 images in" in capsys.readouterr().out
-    call(checkpoint=file, data="drawn_birds", n=2, out=tmp_path / "a.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "a.h5", num_images=24)
     with h5py.File(tmp_path / "a.h5") as written:
-        assert written["output_64"].shape == (48, 64, 64, 3) and written["output_64"].dtype == np.uint8
+        assert (
+            written["output_64"].shape == (48, 64, 64, 3) and written["output_64"].dtype == np.uint8
+        )
         assert written["saveIDs"][:4].tolist() == [0, 0, 1, 1]
         assert written["classIDs"][:4].tolist() == [150, 150, 151, 151]
         assert written["embedding"].shape == (48, DIM)
@@ -97,15 +102,18 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
         assert captions[0] == captions[1] != captions[2]
         first = written["output_64"][0]
     # Every picture has latents of its own, whatever the block it was computed in.
-    call(checkpoint=file, data="drawn_birds", n=2, out=tmp_path / "b.h5", drawn=24)
+    call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", num_images=24)
     with h5py.File(tmp_path / "b.h5") as again:
         np.testing.assert_array_equal(again["output_64"][0], first)
         assert not np.array_equal(again["output_64"][1], first)
 
     for values, message in [
-        ({"labels": ["3"]}, "draws captions, not labels"),
-        ({}, "give --caption=…, once or more, or --data=…, one of them"),
-        ({"caption": ["a bird"], "n": 65}, "a grid holds at most 64 pictures"),
+        ({"labels": ["3"]}, "takes captions, not labels"),
+        ({}, "give --caption=... (once or more) or --data=..., one of them"),
+        (
+            {"caption": ["a bird"], "n": 65, "text_encoder": "letters"},
+            "a grid holds at most 64 images",
+        ),
     ]:
         with pytest.raises(SystemExit):
             call(**{"checkpoint": file, "out": tmp_path / "c.png"} | values)
@@ -115,61 +123,97 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
 
 def test_settings_reach_the_model(birds):
     of = recipe.settings_of
-    gan = text_gan.build(of(birds, "quick", **SMALL, image_loss="none", critic_epochs=-1, average=0.9, redraw=True))
-    assert gan.redraw and gan.critic_steps.epochs is None and gan.average_decay == 0.9
+    gan = text_gan.build(
+        of(birds, "quick", **SMALL, image_loss="none", critic_epochs=-1, average=0.9, redraw=True)
+    )
+    assert gan.regenerate_fakes and gan.critic_steps.epochs is None and gan.ema_decay == 0.9
     assert len(gan.discriminators[64].outputs) == 1
-    both = text_gan.build(of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0))
+    both = text_gan.build(
+        of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0)
+    )
     assert both.sizes == (64,) and both.divergence_weight == 2.0 and both.critic_steps is None
     judged = of(birds, "quick", **SMALL, judge_width=3, norm="none", loss="logistic", beta_1=0.0)
     gan = text_gan.build(dataclasses.replace(judged, sizes="64"))
     assert gan.loss_kind == "logistic" and gan.optimizer["discriminator"].beta_1 == 0
-    assert [x.shape[-1] for x in gan.discriminators[64].trainable_variables][0] == 3  # of 12 channels of the code
+    assert [x.shape[-1] for x in gan.discriminators[64].trainable_variables][
+        0
+    ] == 3  # of 12 channels of the code
     rate = both.optimizer["generator"].learning_rate
     assert float(rate) == pytest.approx(5e-4)
     paper = of(zoo.birds_256.RECIPE, "paper")
-    assert (paper.data, paper.width, paper.batch_size, paper.sizes) == ("birds", 128, 10, "64,128,256")
+    assert (paper.data, paper.width, paper.batch_size, paper.sizes) == (
+        "birds",
+        128,
+        10,
+        "64,128,256",
+    )
     noted = of(zoo.birds_256.RECIPE, "noted")
-    assert (noted.batch_size, noted.redraw, noted.critic_epochs) == (16, True, 100)
+    assert (noted.batch_size, noted.regenerate_fakes, noted.critic_epochs) == (16, True, 100)
     for sizes in ("64,96", "", "sixty"):
         with pytest.raises(ValueError, match="sizes must be such as 64,128,256; received"):
             text_gan.sizes_of(of(birds, "quick", sizes=sizes))
 
 
 def test_small_pictures_show_whole_birds(birds):
-    settings = recipe.settings_of(birds, "quick", drawn=24)
-    assert text_gan.loaded(settings).images[0].shape == (76, 76, 3)  # as 304 for 256: a crop leaves the bird in
+    settings = recipe.settings_of(birds, "quick", num_images=24)
+    assert text_gan.loaded(settings).images[0].shape == (
+        76,
+        76,
+        3,
+    )  # as 304 for 256: a crop leaves the bird in
 
 
 def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
-    large = recipe.settings_of(zoo.birds_256.RECIPE, "quick", **SMALL, sizes="64,128", start=str(run))
+    large = recipe.settings_of(
+        zoo.birds_256.RECIPE, "quick", **SMALL, sizes="64,128", start=str(run)
+    )
     started = text_gan.build(large)
     small = checkpoints.load_model(checkpoints.latest(run / "checkpoints"))[0]
     noise = small.noise(1, 0)
-    pictures = [model.sample(letters(["a bird"]), noise)[64] for model in (small, started)]
+    pictures = [
+        model.sample(embeddings=letters(["a bird"]), noise=noise, sizes="all")[64]
+        for model in (small, started)
+    ]
     np.testing.assert_allclose(*pictures, atol=1e-4)
-    with pytest.raises(ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"):
+    with pytest.raises(
+        ValueError, match=f"start must be the folder of a run with checkpoints; received {tmp_path}"
+    ):
         text_gan.build(dataclasses.replace(large, start=str(tmp_path)))
 
 
 def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
     asked = []
-    network = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)])
+    network = keras.Sequential(
+        [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)]
+    )
     stub = types.SimpleNamespace(network=network)
     monkeypatch.setattr(text_gan, "image_encoder", lambda name: asked.append(name) or stub)
     small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5})
     model = birds.build(small)
-    assert model.image_encoder is network and model.damsm_weight == 0.5 and asked == [small.text_encoder]
+    assert (
+        model.damsm_encoder is network
+        and model.damsm_weight == 0.5
+        and asked == [small.text_encoder]
+    )
     with pytest.raises(ValueError, match="damsm_weight needs a text_encoder, .*; received none"):
         birds.build(dataclasses.replace(small, text_encoder=""))
 
 
 def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
-    network = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)])
-    monkeypatch.setattr(image_guide, "network", {"mine": network}.__getitem__)
-    small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7})
+    network = keras.Sequential(
+        [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)]
+    )
+    monkeypatch.setattr(robust_image_encoder, "network", {"mine": network}.__getitem__)
+    small = recipe.settings_of(
+        birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7}
+    )
     model = birds.build(small)
-    assert model.image_encoder is network and model.damsm_queue == 7
-    named = [text_gan.led_by(vars(small)), text_gan.led_by({"damsm_weight": 1.0}), text_gan.led_by({"guide": "mine"})]
+    assert model.damsm_encoder is network and model.damsm_queue == 7
+    named = [
+        text_gan.damsm_encoder_of(vars(small)),
+        text_gan.damsm_encoder_of({"damsm_weight": 1.0}),
+        text_gan.damsm_encoder_of({"guide": "mine"}),
+    ]
     assert named == ["mine", "", None]
 
 

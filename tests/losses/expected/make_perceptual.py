@@ -18,14 +18,23 @@ FILE = Path(__file__).with_name("perceptual.npz")
 # ReLU (2 numbers on), or a ReLU and a max pooling (3).
 CONVOLUTIONS = {
     "alex": {
-        0: (64, 11, 4, 2), 3: (192, 5, 1, 2), 6: (384, 3, 1, 1), 8: (256, 3, 1, 1), 10: (256, 3, 1, 1),
+        0: (64, 11, 4, 2),
+        3: (192, 5, 1, 2),
+        6: (384, 3, 1, 1),
+        8: (256, 3, 1, 1),
+        10: (256, 3, 1, 1),
     },
     "vgg": {
         number: (channels, 3, 1, 1)
-        for channels, numbers in ((64, (0, 2)), (128, (5, 7)), (256, (10, 12, 14)), (512, (17, 19, 21, 24, 26, 28)))
+        for channels, numbers in (
+            (64, (0, 2)),
+            (128, (5, 7)),
+            (256, (10, 12, 14)),
+            (512, (17, 19, 21, 24, 26, 28)),
+        )
         for number in numbers
     },
-}  # fmt: skip
+}
 POOLS = {"alex": 3, "vgg": 2}
 SIZES = {"alex": (64, 45), "vgg": (32, 35)}
 
@@ -35,7 +44,9 @@ def weights(net):
     random, before, arrays, ends = np.random.RandomState(1), 3, {}, []
     for number, (channels, kernel, _, _) in CONVOLUTIONS[net].items():
         deviation = np.sqrt(2 / (before * kernel**2))
-        arrays[f"features.{number}.weight"] = deviation * random.standard_normal((channels, before, kernel, kernel))
+        arrays[f"features.{number}.weight"] = deviation * random.standard_normal(
+            (channels, before, kernel, kernel)
+        )
         arrays[f"features.{number}.bias"] = 0.1 * random.standard_normal(channels)
         before = channels
     ends = {"alex": (0, 3, 6, 8, 10), "vgg": (2, 7, 14, 21, 28)}[net]
@@ -64,7 +75,11 @@ def main():
         for number, following in zip(numbers, [*numbers[1:], None], strict=True):
             channels, kernel, stride, padding = CONVOLUTIONS[net][number]
             layers += [nn.Conv2d(before, channels, kernel, stride, padding), nn.ReLU()]
-            layers += [nn.MaxPool2d(POOLS[net], 2)] if following is None or following - number == 3 else []
+            layers += (
+                [nn.MaxPool2d(POOLS[net], 2)]
+                if following is None or following - number == 3
+                else []
+            )
             before = channels
         return types.SimpleNamespace(features=nn.Sequential(*layers))
 
@@ -82,7 +97,9 @@ def main():
             for name, parameter in distance.named_parameters():
                 short = f"features.{name.split('.', 2)[2]}" if name.startswith("net.") else name
                 parameter.copy_(arrays[short.replace("lins.", "lin")])
-        x, y, directions = (torch.from_numpy(array).movedim(-1, -3).contiguous() for array in inputs(net))
+        x, y, directions = (
+            torch.from_numpy(array).movedim(-1, -3).contiguous() for array in inputs(net)
+        )
         x.requires_grad_()
         distances = distance(x, y).flatten()
         (gradient,) = torch.autograd.grad(distances.sum(), x)

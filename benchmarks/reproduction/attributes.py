@@ -1,0 +1,96 @@
+"""Records what AttFind finds in a StylEx model, and how often its attributes flip the classifier.
+
+    python -m benchmarks attributes
+    python -m benchmarks attributes
+    --checkpoint=runs/stylex/checkpoints/stylex_digits_G_epoch_300.h5
+
+The run takes about ten minutes on two cores. It writes benchmarks/results/attributes.json, and
+images of the first attributes and of digits whose prediction flips beside it. The HTML page of
+`zoo.explain` is written to --out.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from benchmarks.provenance import provenance
+from kerasgan import images
+from kerasgan.io import files
+from kerasgan.models import attfind, style_probe
+from zoo import explain, recipe, sample
+
+RESULTS = pathlib.Path(__file__).parents[1] / "results"
+RECORD = RESULTS / "attributes.json"
+PRESET = "stylex_digits_8_9"
+FIRST, SHOWN = 3, 6  # Numbers of attributes and of digits in the images.
+
+
+def run(checkpoint: str, out: str | pathlib.Path, results: pathlib.Path = RESULTS) -> dict:
+    """Explain a model and write the record and the images.
+
+    Args:
+        checkpoint: Checkpoint or preset of a `StylEx`.
+        out: Folder of the HTML page.
+        results: Folder of the results.
+
+    Returns:
+        The content of `attributes.json` of `zoo.explain`.
+    """
+    command = [
+        "-m",
+        "zoo.explain",
+        f"--checkpoint={checkpoint}",
+        f"--strategies={','.join(explain.STRATEGIES)}",
+    ]
+    subprocess.run([sys.executable, *command, f"--out={out}"], check=True)
+    found = json.loads((pathlib.Path(out) / "attributes.json").read_text())
+    kept = {
+        name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")
+    }
+    command = " ".join(["python", *command])
+    files.write_json(results / RECORD.name, provenance() | {"command": command} | kept)
+    model, about = sample.load(checkpoint), sample.about(checkpoint)
+    size, _, channels = model.image_shape
+    attributes = attfind.Attributes.load(pathlib.Path(out) / "attributes.npz")
+    first, flips = draw(model, explain.load(about, size, channels)[1], attributes)
+    images.save_png(results / "attributes.png", first)
+    images.save_png(results / "attributes_flips.png", flips)
+    return found
+
+
+def draw(
+    model: Any, heldout: np.ndarray, attributes: attfind.Attributes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw two grids, uint8 `[H, W, C]`.
+
+    Returns:
+        Traversals of the first attributes, and the cumulative effect of all attributes.
+    """
+    probe = style_probe.StyleProbe(model)
+    of_target = probe.encode(heldout).logits.argmax(axis=1) == attributes.target
+    examples = heldout[explain.both_sides(of_target, SHOWN)]
+    moves = attfind.traversals(probe, examples, attributes)[0][:FIRST]  # [A, N, steps, H, W, C]
+    gap = np.full_like(moves[:, :, :1], 255)
+    moves = np.concatenate([part for move in moves for part in (move, gap[0])][:-1], axis=1)
+    together = attfind.cumulative_counterfactuals(probe, examples, attributes)[0]
+    together = np.concatenate([images.to_uint8(examples)[:, None], together], axis=1)
+    return tuple(
+        images.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1]) for rows in (moves, together)
+    )
+
+
+def shell(arguments: list[str]) -> None:
+    found = run(flags.FLAGS.checkpoint, flags.FLAGS.out)
+    for row in found["sufficiency"]:
+        print(row["strategy"], " ".join(f"{share:.1%}" for share in row["all"]))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("checkpoint", PRESET, "Checkpoint or preset of a StylEx model.")
+    flags.DEFINE_string("out", "runs/attributes", "Folder of the HTML page.")
+    recipe.start(shell)

@@ -1,0 +1,149 @@
+"""Claims about GANs in general, tested on 4,000 digits.
+
+The base is a conditional GAN with a projection discriminator and no further techniques. Each
+variant changes one thing.
+"""
+
+from benchmarks.reproduction.claims import Claim, Variant
+from benchmarks.reproduction.claims.mnist import DISTANCE, MNIST_GAN
+from benchmarks.reproduction.claims.rules import All, Best, Better
+
+BASE = {"model": "plain", "width": 16, "learning_rate": 5e-4, "epochs": 16, "score_every": 2}
+SETUP = (
+    "4,000 digits, conditional generator of width 16 and projection discriminator, no gradient "
+    "penalty, augmentation or EMA unless named, Adam with learning rate 0.0005, 16 epochs of 125 "
+    "steps with batch size 32. The Fréchet distance uses features of the digit classifier and "
+    "1,000 samples. "
+)
+
+
+def variants(changes: dict[str, dict | str]) -> dict[str, Variant]:
+    """Create variants of the base.
+
+    Args:
+        changes: Name -> changed settings, or the name of a variant of the recipe.
+    """
+    changes = {
+        name: {"variant": changed} if isinstance(changed, str) else changed
+        for name, changed in changes.items()
+    }
+    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
+
+
+# As many generator steps as the base.
+STEPS_5 = {"discriminator_steps": 5, "epochs": 80, "score_every": 10}
+WGAN = STEPS_5 | {"loss": "wasserstein", "penalty": "wgan_gp"}
+
+CLAIMS = [
+    Claim(
+        "gan-nonsaturating",
+        variants({"non-saturating": {}, "min-max": {"loss": "minmax"}}),
+        Better(f"{DISTANCE}@25%", "non-saturating", ("min-max",), log=True),
+        SETUP + "The measure is taken after a quarter of the training.",
+        {"non-saturating": "with the non-saturating loss", "min-max": "with the min-max loss"},
+    ),
+    Claim(
+        "gan-wasserstein",
+        variants({"WGAN-GP": WGAN, "non-saturating": {}, "min-max": {"loss": "minmax"}}),
+        Better(DISTANCE, "WGAN-GP", ("non-saturating", "min-max"), log=True),
+        SETUP
+        + "WGAN-GP uses 5 discriminator steps per generator step, as in its paper, with batches "
+        "of 5 times 32 images, for 80 epochs of 25 steps. The number of generator steps is the "
+        "same; they take longer.",
+        {"non-saturating": "with the non-saturating loss", "min-max": "with the min-max loss"},
+    ),
+    Claim(
+        "gan-critic-steps",
+        variants({"1": {}, "5": STEPS_5}),
+        Better(DISTANCE, "5", ("1",), log=True),
+        SETUP
+        + "The number of generator steps is the same: 80 epochs of 25 steps, with batches of 5 "
+        "times 32 images. The times are in the runs.",
+        {
+            "1": "with one discriminator step per generator step",
+            "5": "with five discriminator steps per generator step",
+        },
+    ),
+    Claim(
+        "gan-leaky",
+        variants({"leaky and average": "average_pooling", "ReLU and max": "max_pooling"}),
+        Better(DISTANCE, "leaky and average", ("ReLU and max",), log=True),
+        SETUP + "The discriminator has pooling in place of strides.",
+        {
+            "leaky and average": "with leaky ReLU and average pooling",
+            "ReLU and max": "with ReLU and max pooling",
+        },
+    ),
+    Claim(
+        "gan-batchnorm",
+        variants(
+            {
+                "none": "norm_none",
+                "generator": "norm_generator",
+                "discriminator": "norm_discriminator",
+                "both": "norm_both",
+            }
+        ),
+        All(
+            Better(DISTANCE, "discriminator", ("none",), log=True),
+            Better(DISTANCE, "both", ("generator",), log=True),
+            Best(DISTANCE, ("none", "generator", "discriminator", "both"), log=True),
+        ),
+        SETUP
+        + "Batch norm is unconditional; the generator is that of the training notes. The rule "
+        "tests whether batch norm helps in the discriminator, with and without batch norm in the "
+        "generator.",
+        {
+            "none": "without batch norm",
+            "generator": "with batch norm in the generator only",
+            "discriminator": "with batch norm in the discriminator only",
+            "both": "with batch norm in both networks",
+        },
+    ),
+    Claim(
+        "gan-penalty",
+        variants({"off": {}, "R1": {"penalty": "r1"}, "WGAN-GP's": {"penalty": "wgan_gp"}}),
+        All(
+            Better("setback", "R1", ("off",), log=True),
+            Better("setback", "WGAN-GP's", ("off",), log=True),
+        ),
+        SETUP
+        + "The largest setback is the largest ratio of a Fréchet distance, measured every two "
+        "epochs, to the best one before it. All variants use the non-saturating loss.",
+        {
+            "off": "without a gradient penalty",
+            "R1": "with the R1 penalty",
+            "WGAN-GP's": "with the WGAN-GP penalty",
+        },
+    ),
+    Claim(
+        "gan-normalise",
+        variants({"[-1, 1], tanh": {}, "[0, 1], sigmoid": "unit_range"}),
+        Better(DISTANCE, "[-1, 1], tanh", ("[0, 1], sigmoid",), log=True),
+        SETUP,
+        {
+            "[-1, 1], tanh": "with images in [-1, 1] and a tanh output",
+            "[0, 1], sigmoid": "with images in [0, 1] and a sigmoid output",
+        },
+    ),
+    Claim(
+        "gan-soft-labels",
+        variants({"hard": {}, "soft": {"loss": "soft"}, "noisy": {"loss": "noisy"}}),
+        Best(DISTANCE, ("hard", "soft", "noisy"), log=True),
+        SETUP
+        + "Soft labels use a target of 0.9 for real images. Noisy labels flip 5 % of the targets.",
+        {
+            "hard": "with hard labels",
+            "soft": "with soft labels",
+            "noisy": "with noisy labels",
+        },
+    ),
+    Claim(
+        "gan-growing",
+        variants({"fixed": "grown", "growing": "growing"}),
+        Better(DISTANCE, "growing", ("fixed",), log=True, times=0.8),
+        SETUP
+        + "14 pixels fade in during the first half of the training, 28 pixels in the second half.",
+        {"fixed": "at a fixed resolution", "growing": "with progressive growing"},
+    ),
+]

@@ -1,0 +1,207 @@
+"""Claims about the metrics themselves, tested on altered real images without training."""
+
+import functools
+import pathlib
+import statistics as averages
+import time
+import warnings
+
+import numpy as np
+
+from benchmarks.reproduction.claims import Claim, Experiment, Variant
+from benchmarks.reproduction.claims.rules import Alike, All, Better, Within
+from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.synthetic_birds import synthetic_birds
+from kerasgan.metrics.features.extract import (
+    ClassifierFeatures,
+    extract,
+    features_and_logits,
+    warn_if_swapped,
+)
+from kerasgan.metrics.frechet import frechet_distance, statistics
+from kerasgan.metrics.inception_score import inception_score
+from kerasgan.metrics.protocols import bird_attributes, digits
+
+BIRDS, SIDE = 500, 64
+
+
+def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
+    """Score synthetic birds against the test birds, in RGB order and with red and blue swapped."""
+    extractor = ClassifierFeatures(
+        bird_attributes.load_bird_attribute_classifier()[0], resize=True, logits=False
+    )
+    reference, samples = (synthetic_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
+    if settings["order"] == "BGR":
+        samples = samples[..., ::-1]
+    ours, theirs = (extract(images, extractor, progress=False) for images in (samples, reference))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The warning is a measure.
+        warned = warn_if_swapped(ours.images, theirs.images)
+        distance = frechet_distance(*(statistics(found.features) for found in (ours, theirs)))
+    return {"measures": {"bird_frechet_distance": distance, "warned": int(warned)}}
+
+
+def missing_digits(settings: dict, seed: int, folder: pathlib.Path) -> dict:
+    """Score random subsets of the training digits, some of which lack a class or a cluster."""
+    labels, pixels, features, logits = _digits()
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    if settings["kept"] in ("one of two clusters", "one of two clusters' sizes"):
+        clusters = [_cluster(pixels, np.flatnonzero(labels == digit), seed) for digit in range(10)]
+        if settings["kept"] == "one of two clusters' sizes":  # As many of each digit, at random.
+            clusters = [
+                rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)
+            ]
+        rows = np.concatenate(clusters)
+    elif settings["kept"] == "without 8":
+        rows = rows[labels[rows] != 8][:1800]
+    else:
+        rows = rows[: settings.get("count", 2000)]
+    score, _ = inception_score(logits[rows], splits=1)
+    distance = frechet_distance(statistics(features[rows]), statistics(features))
+    return {
+        "measures": {
+            "digit_classifier_score": score,
+            "digit_frechet_distance": distance,
+            "digits": len(rows),
+        }
+    }
+
+
+@functools.cache
+def _digits():
+    images, labels = load_digits("train")
+    return (
+        labels,
+        images.reshape(len(images), -1),
+        *features_and_logits(digits.load_digit_classifier()[0], images),
+    )
+
+
+def _cluster(pixels, rows, seed, steps=10):
+    """Rows of the first of two k-means clusters, initialized with random images of the class."""
+    values = pixels[rows]
+    centres = values[np.random.default_rng((seed, len(rows))).choice(len(rows), 2, replace=False)]
+    for _ in range(steps):
+        distances = [np.square(values - centre).sum(axis=1) for centre in centres]
+        near = distances[0] < distances[1]
+        if near.all() or not near.any():
+            break
+        centres = values[near].mean(axis=0), values[~near].mean(axis=0)
+    return rows[near]
+
+
+def similarities(settings: dict, seed: int, folder: pathlib.Path) -> dict:
+    """Time a training step of minibatch discrimination (B 100, C 4, 338 features)."""
+    import keras
+    from keras import layers, ops
+
+    from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
+
+    batch, method = settings["batch"], settings["way"]
+    keras.utils.set_random_seed(seed)
+
+    @keras.saving.register_keras_serializable("benchmarks")
+    class Loop(MinibatchDiscrimination):
+        """Computes the similarities sample by sample."""
+
+        def call(self, inputs):
+            m = ops.reshape(ops.matmul(inputs, self.kernel), (batch, self.kernels, self.dims))
+            sums = [
+                ops.sum(ops.exp(-ops.sum(ops.abs(m[i] - m), axis=-1)), axis=0) for i in range(batch)
+            ]
+            return ops.stack(sums) - 1.0
+
+    made = {"loop": Loop, "chunks": functools.partial(MinibatchDiscrimination, rows=16)}
+    inputs = layers.Input((338,), batch_size=batch)
+    network = keras.Model(inputs, made.get(method, MinibatchDiscrimination)(100, 4)(inputs))
+    network.compile(
+        keras.optimizers.SGD(1e-6), "mse", jit_compile=False, run_eagerly=not settings["compiled"]
+    )
+    x, y = (
+        np.random.default_rng(seed).normal(size=(batch, 338)).astype("float32"),
+        np.zeros((batch, 100), "float32"),
+    )
+    seconds = []
+    for _ in range(12):
+        start = time.perf_counter()
+        network.train_on_batch(x, y)
+        seconds.append(time.perf_counter() - start)
+    return {"measures": {"milliseconds": 1000 * averages.median(seconds[3:])}}
+
+
+def _no_digits():
+    try:
+        load_digits("test")
+    except (ImportError, OSError) as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+BIRD_COLOURS = Experiment("birds", birds, lambda settings: 1.0)
+MISSING_DIGITS = Experiment("missing_digits", missing_digits, lambda settings: 0.1, _no_digits)
+SIMILARITIES = Experiment("similarities", similarities, lambda settings: 0.3)
+
+CLAIMS = [
+    Claim(
+        "rgb-order",
+        {order: Variant(BIRD_COLOURS, {"order": order}) for order in ("RGB", "BGR")},
+        All(
+            Better("bird_frechet_distance", "RGB", ("BGR",), log=True, times=5, paired=True),
+            Within("warned", "RGB", high=0),
+            Within("warned", "BGR", low=1),
+        ),
+        f"{BIRDS} synthetic birds against {BIRDS} others of the same species, at {SIDE} pixels. "
+        "Measures: the Fréchet distance of features of the bird attribute classifier, and whether "
+        "the channel-order check warns. The training notes' differences of 60 in FID and 3 in IS "
+        "refer to Inception on CIFAR-10 and are not measured here.",
+        {"RGB": "for images in RGB order", "BGR": "for images in BGR order"},
+    ),
+    Claim(
+        "is-interclass",
+        {
+            kept: Variant(MISSING_DIGITS, {"kept": kept, "count": 1800})
+            for kept in ("all digits", "without 8")
+        },
+        Better("digit_classifier_score", "all digits", ("without 8",), higher=True),
+        "1,800 random real digits per seed. The score is the Inception Score formula applied to "
+        "the digit classifier.",
+        {"all digits": "with all digits", "without 8": "without the digit 8"},
+    ),
+    Claim(
+        "fid-intraclass",
+        {
+            "by chance": Variant(MISSING_DIGITS, {"kept": "one of two clusters' sizes"}),
+            "one of two clusters": Variant(MISSING_DIGITS, {"kept": "one of two clusters"}),
+        },
+        All(
+            Better(
+                "digit_frechet_distance", "by chance", ("one of two clusters",), log=True, times=3
+            ),
+            Alike("digit_classifier_score", ("by chance", "one of two clusters"), share=0.02),
+        ),
+        "About half of the real digits: one of two k-means clusters of each class, or a random "
+        "subset of the same size per class. Measures: the Fréchet distance to all digits on "
+        "features of the digit classifier, and the Inception Score formula applied to the same "
+        "classifier.",
+        {
+            "by chance": "for random subsets of each class",
+            "one of two clusters": "for one cluster per class",
+        },
+    ),
+    Claim(
+        "mnist-vectorised",
+        {
+            method + ", compiled" * compiled: Variant(
+                SIMILARITIES, {"way": method, "batch": 128, "compiled": compiled}
+            )
+            for compiled in (False, True)
+            for method in ("whole batch", "chunks", "loop")
+        },
+        Better("milliseconds", "whole batch", ("loop",), log=True, times=5),
+        "A training step of minibatch discrimination alone (B 100, C 4, 338 features, batch 128), "
+        "for the whole batch at once, in chunks of 16, or sample by sample. The rule compares "
+        "uncompiled steps, as in the training notes (which used a GPU). A factor of 5 or more "
+        "counts as about 10. Compiled steps are shown for information.",
+        {"whole batch": "for the whole batch at once", "loop": "with a loop over samples"},
+    ),
+]

@@ -1,0 +1,1 @@
+"""Speed of training steps and metrics, measured against PyTorch, NumPy and SciPy baselines."""

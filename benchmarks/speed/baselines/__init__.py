@@ -1,0 +1,4 @@
+"""Baselines of the speed benchmark: eager PyTorch programs of the same steps, and usual metrics.
+
+They need the `torch` extra.
+"""

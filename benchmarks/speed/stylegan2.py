@@ -1,0 +1,59 @@
+"""Speed of the training step of StyleGAN2, on small digits with classes."""
+
+import functools
+from collections.abc import Callable
+
+BATCH_SIZE = 32
+# Widths of the preset `quick` of `zoo.stylegan2`. Latents have 128 dimensions, the mapping 4
+# layers.
+NETWORKS = {"capacity": 4, "max_channels": 128}
+# Ending of the case's name -> lazy penalties that every step applies.
+STEPS = {"": {}, "_penalty": {"penalty": True}, "_path": {"path": True}}
+
+
+def step(penalty: bool = False, path: bool = False) -> Callable:
+    """Build kerasgan's training step.
+
+    Args:
+        penalty: Boolean, whether every step applies the R1 penalty.
+        path: Boolean, whether every step applies the path length penalty.
+    """
+    import keras
+    import numpy as np
+
+    from kerasgan.models import stylegan2
+    from kerasgan.ops.augment import translate
+
+    keras.utils.set_random_seed(0)
+    networks = {"channels": 1, "conditions": 10} | NETWORKS
+    gan = stylegan2.StyleGAN2(
+        stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
+        stylegan2.build_discriminator(32, group=4, **networks),
+        penalty_weight=0.5 * penalty,
+        penalty_every=1,
+        path_weight=2.0 * path,
+        path_every=1,
+        augment=translate,
+    )
+    gan.compile(
+        **{player: keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for player in gan.players}
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, [BATCH_SIZE, 32, 32, 1]).astype("float32")
+    labels = np.arange(BATCH_SIZE, dtype="int32") % 10
+    return lambda: gan.train_on_batch(images, labels)
+
+
+def baseline(penalty: bool = False, path: bool = False) -> Callable:
+    """Build the training step of the PyTorch baseline."""
+    from benchmarks.speed.baselines import stylegan2
+
+    return stylegan2.training_step(BATCH_SIZE, penalty=penalty, path=path, **NETWORKS)
+
+
+CASES = {
+    f"stylegan2{kind}": {
+        "torch": functools.partial(baseline, **arguments),
+        "kerasgan": functools.partial(step, **arguments),
+    }
+    for kind, arguments in STEPS.items()
+}

@@ -1,0 +1,162 @@
+"""All speed cases, and the result file.
+
+`CASES` maps each case to its programs: the baseline first, then kerasgan. `SCALES` measures
+kerasgan's steps at several sizes.
+
+For training steps with a PyTorch baseline, the record also holds the arithmetic of the baseline's
+step (counted by torch for convolutions and matrix products) and which share of the machine's
+matrix multiplication rate each program reaches. kerasgan's step often needs less arithmetic for the
+same result; its share refers to the baseline's arithmetic.
+"""
+
+import functools
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.speed import (
+    coopnet,
+    hdgan,
+    likelihood_models,
+    metrics,
+    mnist_gan,
+    stylegan2,
+    stylex,
+    timing,
+)
+from kerasgan.io import files
+
+RESULTS = Path(__file__).parents[1] / "results" / "speed.json"
+PARTS = (mnist_gan, hdgan, coopnet, stylex, stylegan2, likelihood_models, metrics)
+# Case -> program -> function that builds it in its own process and returns its step.
+CASES = {case: programs for part in PARTS for case, programs in part.CASES.items()}
+# Case -> description of the size, the sizes, and a function that builds the step of one size.
+SCALES = {case: scale for part in PARTS for case, scale in getattr(part, "SCALES", {}).items()}
+CASES |= {
+    case: {str(size): functools.partial(build, size) for size in sizes}
+    for case, (_, sizes, build) in SCALES.items()
+}
+BATCH_SIZES = {
+    "MNIST GAN": mnist_gan.BATCH_SIZE,
+    "HDGAN": hdgan.BATCH_SIZE,
+    "CoopNet": coopnet.CHAINS,
+    "StylEx": stylex.BATCH_SIZE,
+    "StyleGAN2": stylegan2.BATCH_SIZE,
+    "VAE and flow": likelihood_models.BATCH_SIZE,
+    "Inception": metrics.INCEPTION_IMAGES,
+}
+# Cases that are no training step, or whose many small operations make the count meaningless.
+WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS}
+
+
+def exponent(sizes: Sequence[float], milliseconds: Iterable[float]) -> float:
+    """Fit `time ~ size ** exponent` by least squares of the logarithms."""
+    x, y = [math.log(size) for size in sizes], [math.log(value) for value in milliseconds]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum(
+        (a - mean_x) ** 2 for a in x
+    )
+
+
+def arithmetic(case: str, medians: dict[str, float]) -> dict:
+    """Measure the arithmetic of a case's PyTorch baseline and the rate of this machine.
+
+    Args:
+        case: Key of `CASES` with a program "torch".
+        medians: Program -> median step time in milliseconds.
+
+    Returns:
+        `gflop`: billions of floating-point operations of the convolutions and matrix products of
+        one step. `products_gflops`: operations per second of NumPy's product of two matrices of
+        2,048 x 2,048. `share`: program -> `gflop` per median step time, divided by that rate.
+    """
+    import numpy as np
+
+    from benchmarks.speed.baselines.flops import FlopCounter
+
+    step, times = CASES[case]["torch"](), []
+    with FlopCounter() as counter:
+        step()
+    one, other = np.random.default_rng(0).normal(size=(2, 2048, 2048)).astype("float32")
+    for _ in range(6):
+        start = time.perf_counter()
+        one @ other
+        times.append(time.perf_counter() - start)
+    rate = 2 * 2048**3 / 1e9 / min(times)
+    share = {name: counter.gflop / (median / 1000) / rate for name, median in medians.items()}
+    return {"gflop": counter.gflop, "products_gflops": rate, "share": share}
+
+
+def read(results: Path = RESULTS) -> dict[str, dict]:
+    """Read a result file: case -> record. An absent file has no records.
+
+    Raises:
+        ValueError: If the file is not JSON.
+    """
+    if not results.exists():
+        return {}
+    try:
+        return json.loads(results.read_text())
+    except ValueError as error:
+        raise ValueError(f"{results} is broken ({error}); repair or delete it") from None
+
+
+def table(records: dict[str, dict]) -> list[str]:
+    """Format records as the lines of a text table."""
+    lines = [
+        f"{'case':24}{'program':14}{'median ms':>10}{'min ms':>10}{'peak MiB':>10}"
+        "   speed-up (min-max)"
+    ]
+    for case, record in records.items():
+        baseline = next(iter(record["contestants"]))
+        for name, measured in record["contestants"].items():
+            ratio = record["ratios"].get(f"{baseline} / {name}") if case not in SCALES else None
+            gain = (
+                f"   {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+            )
+            lines.append(
+                f"{case:24}{name:14}{measured['median_ms']:10.1f}{measured['min_ms']:10.1f}"
+                f"{measured['peak_mib']:10.0f}{gain}"
+            )
+        if case in SCALES:
+            lines.append(
+                f"{case:24}time ~ size ** {record['exponent']:.2f}, size: {record['sizes']}"
+            )
+    return lines
+
+
+def main(cases: Sequence[str], *, results: Path = RESULTS, **settings) -> None:
+    """Measure cases and write their records to the result file.
+
+    Args:
+        cases: Keys of `CASES`; empty for all.
+        results: Result file. Records of other cases are kept.
+        **settings: Arguments of `timing.compare`.
+
+    Raises:
+        ValueError: If a case is unknown or the result file is broken.
+    """
+    for case in cases:
+        if case not in CASES:
+            raise ValueError(f"Unknown case {case}. Expected one of {', '.join(CASES)}.")
+    records = read(results)
+    for case in cases or CASES:
+        record = timing.compare(
+            "benchmarks.speed.suite",
+            case,
+            list(CASES[case]),
+            program="benchmarks.speed",
+            **settings,
+        )
+        medians = {name: measured["median_ms"] for name, measured in record["contestants"].items()}
+        if case in SCALES:
+            description, sizes, _ = SCALES[case]
+            record |= {"sizes": description, "exponent": exponent(sizes, medians.values())}
+        elif "torch" in medians and case not in WITHOUT_ARITHMETIC:
+            record["arithmetic"] = arithmetic(case, medians)
+        records[case] = record
+        files.make_folder(results.parent)
+        files.write_json(results, records, indent=1)
+        print("\n".join(table({case: records[case]})), flush=True)

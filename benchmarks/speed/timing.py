@@ -1,0 +1,211 @@
+"""Compares the step times of several programs on one machine.
+
+A case maps the name of each program (`contestant` in the result files) to a function that builds
+it. The built object is a function without arguments that runs one whole step and returns when the
+step is complete.
+
+Each program runs in a process of its own, so that the thread pools of torch and TensorFlow never
+share a process and peak memory is measured separately. Environment variables fix the number of
+threads. The processes alternate in blocks of steps (A B A B ...), so that slow changes of the
+machine's speed affect all programs alike. The first step of each block is a warm-up and is not
+timed.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.provenance import ROOT, provenance
+from zoo.memory import peak_mib
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+# Seconds between blocks. An idle OpenMP pool spins for up to 0.2 s before it releases its cores.
+PAUSE = 0.3
+
+
+class Contestant:
+    """One program of a case, in a process of its own.
+
+    Args:
+        module: Name of a module with a dictionary `CASES`.
+        case: Key of `CASES`.
+        name: Key of `CASES[case]`.
+        threads: Number of threads.
+        backend: Keras backend of the process.
+    """
+
+    def __init__(self, module: str, case: str, name: str, threads: int, backend: str):
+        settings = dict.fromkeys(THREADS, str(threads)) | {
+            "KERAS_BACKEND": backend,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.speed.timing", module, case, name],
+            cwd=ROOT,
+            env=os.environ | settings,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def times(self, steps: int) -> tuple[list[float], float]:
+        """Run one untimed and `steps` timed steps.
+
+        Returns:
+            The seconds of each timed step, and the peak memory of the process so far in MiB.
+
+        Raises:
+            RuntimeError: If the process has ended.
+        """
+        with contextlib.suppress(BrokenPipeError):  # Reported below, as a missing answer.
+            print(steps, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(
+                f"{self.name} ended with exit code {self.process.wait()} before it had timed its "
+                "steps"
+            )
+        answer = json.loads(answer)
+        return answer["seconds"], answer["peak_mib"]
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(BrokenPipeError):  # The process has already ended.
+            self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def compare(
+    module: str,
+    case: str,
+    names: list[str],
+    *,
+    steps: int = 12,
+    block: int = 2,
+    warmup: int = 3,
+    threads: int = 2,
+    backend: str = "tensorflow",
+    program: str | None = None,
+) -> dict:
+    """Time the programs `names` of `module.CASES[case]` in alternating blocks.
+
+    Args:
+        module: Name of a module with a dictionary `CASES`.
+        case: Key of `CASES`.
+        names: Keys of `CASES[case]`. The first one is the baseline.
+        steps: Number of timed steps of each program, at least 10.
+        block: Number of consecutive steps of one program, from 1 to `steps`.
+        warmup: Number of steps before the first block.
+        threads: Number of threads of each program.
+        backend: Keras backend.
+        program: Module named in the recorded command. Defaults to `module`.
+
+    Returns:
+        A record for the result file. `ratios` holds, for each program after the first, the median
+        step time of the first program divided by that of the other one, block by block. A ratio
+        above 1 means that the other program is faster.
+
+    Raises:
+        ValueError: If `steps` or `block` is out of range.
+        RuntimeError: If a process ends early.
+    """
+    if steps < 10:
+        raise ValueError(f"steps must be at least 10 for a reliable median; received {steps}")
+    if not 1 <= block <= steps:
+        raise ValueError(
+            f"block must be between 1 and the number of steps ({steps}); received {block}"
+        )
+    load = os.getloadavg()[0]
+    contestants = [Contestant(module, case, name, threads, backend) for name in names]
+    try:
+        seconds, peaks = {name: [] for name in names}, {}
+        for contestant in contestants:
+            contestant.times(warmup)
+        for _ in range(-(-steps // block)):
+            for contestant in contestants:
+                time.sleep(PAUSE)
+                measured, peaks[contestant.name] = contestant.times(block)
+                seconds[contestant.name].append(measured)
+    finally:
+        for contestant in contestants:
+            contestant.close()
+    record = {
+        "case": case,
+        "contestants": {name: summary(seconds[name], peaks[name]) for name in names},
+        "ratios": {},
+    }
+    for name in names[1:]:
+        pairs = zip(seconds[names[0]], seconds[name], strict=True)
+        ratios = [statistics.median(first) / statistics.median(other) for first, other in pairs]
+        record["ratios"][f"{names[0]} / {name}"] = {
+            "median": statistics.median(ratios),
+            "min": min(ratios),
+            "max": max(ratios),
+            "blocks": ratios,
+        }
+    settings = {
+        "steps": steps,
+        "block": block,
+        "warmup": warmup,
+        "threads": threads,
+        "keras_backend": backend,
+    }
+    command = shlex.join(["python", "-m", program or module, *sys.argv[1:]])
+    record |= {"settings": settings, "load_before": load, "command": command}
+    return record | provenance() | {"thread_variables": list(THREADS)}
+
+
+def summary(blocks: list[list[float]], peak_mib: float) -> dict:
+    """Summarize the step times of one program.
+
+    Args:
+        blocks: Seconds of each step, block by block.
+        peak_mib: Peak memory in MiB.
+
+    Returns:
+        Median, minimum and maximum in milliseconds, number of steps, peak memory, and the times of
+        all blocks in milliseconds.
+    """
+    every = [1000 * seconds for block in blocks for seconds in block]
+    return {
+        "median_ms": statistics.median(every),
+        "min_ms": min(every),
+        "max_ms": max(every),
+        "steps": len(every),
+        "peak_mib": peak_mib,
+        "blocks_ms": [[1000 * seconds for seconds in block] for block in blocks],
+    }
+
+
+def serve(module: str, case: str, name: str) -> None:
+    """Run in the process of a `Contestant`: read step counts from stdin, answer with times."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # Redirect stdout to stderr, so that output of libraries is not mistaken for an answer.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    step = importlib.import_module(module).CASES[case][name]()
+    for line in sys.stdin:
+        step()
+        seconds = []
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start)
+        print(json.dumps({"seconds": seconds, "peak_mib": peak_mib()}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

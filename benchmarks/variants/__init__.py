@@ -1,1 +1,0 @@
-"""Small variants of the zoo's models that single notes want, for their claims; one file a paper, as the models have."""

@@ -1,0 +1,143 @@
+"""Saves the model after each epoch, and marks the best epoch."""
+
+import math
+import os
+import warnings
+
+import keras
+
+from kerasgan.callbacks.intervals import check_interval, is_due
+from kerasgan.io import callback_state, checkpoints, locks
+from kerasgan.io.paths import user_path
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model after each epoch with `checkpoints.save`, so a kill costs at most one epoch.
+
+    The best epoch by a metric is recorded in `best.json`. Network files are kept for every
+    `every`-th epoch, the best epoch and the epochs of the remaining resume files.
+
+    The resume file also stores the state of the other callbacks in the list: those that define
+    `get_state()` and `set_state(state)`, and Keras' own callbacks that count epochs. After
+    `checkpoints.resume`, `AdversarialModel.fit` restores these states.
+
+    Args:
+        folder: Folder of the checkpoints. It is created if needed and locked during training.
+        run: Name of the run, part of the file names.
+        dataset: Name of the data set, part of the file names.
+        size: Image size in pixels, part of the file names.
+        every: Number of epochs between network files that are kept.
+        resume_every: Number of epochs between saves, for models that are too large to save after
+            every epoch.
+        monitor: Name of the metric that defines the best epoch, or `None`. Epochs without this
+            metric are ignored.
+        mode: `"min"` or `"max"`: whether lower or higher values of `monitor` are better.
+        keep: Number of resume files to keep, at least 1. With 2, the run survives a damaged file.
+        info: Dictionary of JSON values stored in each file, such as the seed or preset.
+
+    Raises:
+        CheckpointError: The folder cannot be written. Raised before training.
+        LockedError: Another process writes to the folder. Raised before training.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        run: str,
+        dataset: str,
+        size: int,
+        every: int = 1,
+        resume_every: int = 1,
+        monitor: str | None = None,
+        mode: str = "min",
+        keep: int = 2,
+        info: dict | None = None,
+    ):
+        super().__init__()
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode must be 'min' or 'max'; received {mode!r}")
+        self.folder, self.monitor, self.mode = user_path(folder), monitor, mode
+        self.every, self.resume_every = check_interval(every), check_interval(resume_every)
+        self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
+        self.best = self.best_record = None
+        self.siblings, self.initial_epoch = [], 0  # Set by `AdversarialModel.fit`.
+        self.locked = False
+        checkpoints.file_name(run, dataset, size, "G", 0)  # Raises for invalid names.
+
+    def on_train_begin(self, logs=None):
+        checkpoints.check_folder(self.folder)
+        if not self.locked:
+            locks.acquire(self.folder)
+            self.locked = True
+        self.started, self.best_record = False, None
+        resumed = getattr(self.model, "resumed", None)
+        if resumed is not None and resumed.epoch == self.initial_epoch:
+            for line in callback_state.restore(self.siblings, resumed.states):
+                print(f"note: {line}")
+
+    def get_state(self) -> dict:
+        return {"best": self.best_record}
+
+    def set_state(self, state: dict):
+        self.best_record = state["best"]
+
+    def release(self):
+        """Releases the lock of the folder. `fit` calls this when it ends, also after an error."""
+        if self.locked:
+            self.locked = False
+            locks.release(self.folder)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.started:
+            return
+        self.started, record = True, checkpoints.best(self.folder)
+        saved = self.best_record
+        if record is None and saved and (self.folder / saved["file"]).is_file():
+            checkpoints.mark_best(self.folder, saved["file"], saved["metric"], saved["value"])
+            record = saved
+        ours = record and record["metric"] == self.monitor and record["epoch"] <= epoch
+        self.best, self.best_record = (record["value"], record) if ours else (None, None)
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = (logs or {}).get(self.monitor)
+        better = (
+            value is not None
+            and math.isfinite(value)
+            and (self.best is None or self._better(value))
+        )
+        if not (better or is_due(self, epoch) or (epoch + 1) % self.resume_every == 0):
+            return
+        names = {key: self.arguments[key] for key in ("run", "dataset", "size")}
+        if better:
+            self.best = value
+            file = checkpoints.file_name(**names, letter="G", epoch=epoch + 1)
+            self.best_record = {
+                "file": file,
+                "epoch": epoch + 1,
+                "metric": self.monitor,
+                "value": float(value),
+            }
+        states = callback_state.get_states(self.siblings)
+        checkpoints.save(
+            self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments
+        )
+        if better:
+            checkpoints.mark_best(self.folder, file, self.monitor, value)
+        best = (checkpoints.best(self.folder) or {}).get("epoch")
+        resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)
+        checkpoints.prune(
+            self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable
+        )
+
+    def on_train_end(self, logs=None):
+        self.release()
+        if self.monitor is not None and self.best is None:
+            seen = ", ".join(sorted(logs or {}))
+            warnings.warn(
+                f"no best epoch: the logs never had {self.monitor!r}; they have {seen}",
+                stacklevel=2,
+            )
+
+    def _better(self, value):
+        return value < self.best if self.mode == "min" else value > self.best

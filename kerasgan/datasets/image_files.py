@@ -1,0 +1,307 @@
+"""Finds and decodes image files.
+
+All readers of the package use `find_images` and `read_image`, so a file always yields the same image:
+
+- Folders are searched recursively, in the order of the paths. Links to folders are followed. Each
+  folder is visited once, so cycles end.
+- Hidden files and folders, system files of macOS and Windows, empty files and other formats are
+  skipped and counted.
+- Images are rotated according to their EXIF orientation. Transparent parts are composited over
+  `BACKGROUND`. The first frame of an animation is read.
+- Grayscale images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays
+  white. Colour images of 16 bits keep their upper 8 bits. Floating-point images (mode F) are
+  refused, because their range is unknown.
+- Pillow may only use the formats in `FORMATS`. Otherwise it would choose the decoder by content,
+  and a PostScript file named `x.png` would start Ghostscript.
+"""
+
+import dataclasses
+import functools
+import math
+import os
+import sys
+import threading
+import warnings
+from collections import Counter
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from kerasgan.io.paths import user_path
+from kerasgan.io.reading import one_line, short_path
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+KINDS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
+BACKGROUND = (255, 255, 255)  # behind transparent parts
+GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
+MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485: from here Pillow itself suspects a decompression bomb
+LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # by macOS, Windows and Synology
+_OPENING = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
+
+
+class UnreadableImage(ValueError):
+    """An image cannot be read. The message names it."""
+
+
+# === The walker ===
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Result of `find_images`.
+
+    Attributes:
+        folder: the folder searched.
+        files: paths of the files, sorted by their parts relative to `folder`.
+        folders: paths of the sub-folders directly in `folder`, sorted by name.
+        skipped: dictionary, reason -> number of files or folders left out.
+    """
+
+    folder: Path
+    files: list
+    folders: list
+    skipped: dict
+
+    def __len__(self):
+        return len(self.files)
+
+    def __str__(self):
+        left_out = ", ".join(
+            f"{count:,} {reason}" for reason, count in sorted(self.skipped.items())
+        )
+        return f"{self.folder}: {len(self):,} files found" + (
+            f"; skipped {left_out}" if left_out else ""
+        )
+
+    def report_skipped(self):
+        """Prints one line about skipped files, once per folder. Returns `self`."""
+        if self.skipped:
+            _say_once(str(self))
+        return self
+
+
+@functools.lru_cache(1000)
+def _say_once(line):
+    print(line, file=sys.stderr)
+
+
+def find_images(folder, suffixes=SUFFIXES):
+    """Finds the image files in a folder and its sub-folders.
+
+    Args:
+        folder: path of the folder.
+        suffixes: suffixes of the files to find, in small letters.
+
+    Returns:
+        `ImageFiles`.
+
+    Raises:
+        ValueError: `folder` is not a folder.
+    """
+    folder = user_path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"a folder of images must exist; received {folder}")
+    files, folders, skipped = [], [], Counter()
+    # Folders come before links to folders, so a link to a folder that is in the tree anyway does not take its place.
+    visited, places, links = set(), [folder], []
+    while places or links:
+        place = places.pop() if places else links.pop(0)
+        about = place.stat()
+        if (about.st_dev, about.st_ino) in visited:
+            skipped["links to folders visited before"] += 1
+            continue
+        visited.add((about.st_dev, about.st_ino))
+        found = []
+        with os.scandir(place) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                kind = _kind(entry, suffixes)
+                if kind == "folder":
+                    found.append(place / entry.name)
+                elif kind == "file":
+                    files.append(place / entry.name)
+                else:
+                    skipped[kind] += 1
+        places += [path for path in reversed(found) if not path.is_symlink()]
+        links = sorted(links + [path for path in found if path.is_symlink()])
+        if place == folder:
+            folders = found
+    files.sort(key=lambda file: file.relative_to(folder).parts)
+    return ImageFiles(folder, files, folders, dict(skipped))
+
+
+def _kind(entry, suffixes):
+    """ "file", "folder", or why the entry is skipped."""
+    if entry.name.startswith("."):  # ._x.png too, in which macOS keeps a file's attributes
+        return "hidden files or folders"
+    if entry.name.lower() in LEFT_BEHIND:
+        return "system files or folders"
+    try:
+        if entry.is_dir():
+            return "folder"
+        if not entry.is_file():
+            return "broken links" if entry.is_symlink() else "special files"
+        if Path(entry.name).suffix.lower() not in suffixes:
+            return "files of other formats"
+        return "file" if entry.stat().st_size else "empty files"
+    except OSError:  # a link to itself
+        return "broken links"
+
+
+def check_name(name, where):
+    """Normalizes the relative path of a file. Raises `ValueError` if it leads out of its folder.
+
+    Args:
+        name: relative path as a data set gives it.
+        where: what gave it, for the message.
+    """
+    parts = str(name).replace("\\", "/").split("/")
+    good = isinstance(name, str) and name.strip(" ./\\") and "\0" not in name and ".." not in parts
+    if (
+        not good
+        or PurePosixPath(name).is_absolute()
+        or PureWindowsPath(name).drive
+        or name.startswith("\\")
+    ):
+        told = f"{short_path(where)} has {one_line(repr(name), 60)}"
+        raise ValueError(f"a file's name must be a path inside its folder, without '..'; {told}")
+    return PurePosixPath(name).as_posix()
+
+
+# === The decoder ===
+
+
+def read_image(file, channels=3, inspect=None, name=None):
+    """Reads an image file and converts it to grayscale or RGB, see the module documentation.
+
+    Args:
+        file: path, or a binary file object.
+        channels: 1 (grey, Pillow's mode L) or 3 (RGB).
+        inspect: function of the opened, not yet decoded Pillow image, for those who need its mode.
+        name: name for messages; the path by default.
+
+    Returns:
+        A Pillow image.
+
+    Raises:
+        UnreadableImage: the file is not a whole image, or has more than `MAX_PIXELS` pixels. One line that names it.
+    """
+    name = short_path(file if name is None else name)
+    try:
+        with _opened(file) as image:
+            if inspect:
+                inspect(image)
+            raw_mode = _raw_mode(image)
+            return _plain(ImageOps.exif_transpose(image), channels, raw_mode)
+    except UnidentifiedImageError:
+        reason = f"its content is not {KINDS}"
+    except FileNotFoundError:
+        reason = "there is no such file"
+    except (
+        Exception
+    ) as error:  # Pillow raises, by format: OSError, SyntaxError, struct.error, IndexError, ...
+        reason = one_line(error, 100) or type(error).__name__
+    raise UnreadableImage(f"each file must be a readable image; {name}: {reason}")
+
+
+def open_rgb(file):
+    """`read_image` with three channels."""
+    return read_image(file)
+
+
+def stored_image(file):
+    """Loads the first frame of an image without any conversion. Raises as Pillow does."""
+    with _opened(file) as image:
+        image.load()
+        return image.copy()
+
+
+def open_frames(file):
+    """Opens an animation without decoding it. Raises as Pillow does."""
+    return _opened(file)
+
+
+def stored_size(file):
+    """Reads width and height from the header. Raises as Pillow does."""
+    with _opened(file) as image:
+        return image.size
+
+
+def decoded_bytes(file):
+    """Estimates the memory that decoding takes. 0 if the header cannot be read."""
+    try:
+        return 8 * math.prod(stored_size(file))  # 4 in Pillow, 3 in NumPy
+    except Exception:
+        return 0
+
+
+def _opened(file):
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", Image.DecompressionBombWarning
+        )  # the limit below is the same
+        image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        image.close()
+        raise ValueError(f"an image may have {MAX_PIXELS:,} pixels; received {size}")
+    return image
+
+
+def on_background(pixels: np.ndarray) -> np.ndarray:
+    """Composites RGBA pixels over `BACKGROUND`, as files with transparency are read.
+
+    Args:
+        pixels: uint8 `[..., 4]`.
+
+    Returns:
+        uint8 `[..., 3]`.
+    """
+    alpha = pixels[..., 3:].astype("uint32")
+    background = np.array(BACKGROUND, "uint32")
+    mixed = pixels[..., :3] * alpha + background * (255 - alpha)
+    return ((mixed + 127) // 255).astype("uint8")
+
+
+def _raw_mode(image):
+    """Pillow's name of the format of the stored pixels, such as `"L;4"`, before decoding."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else None
+    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _plain(image, channels, raw_mode=None):
+    """A Pillow image of any mode -> mode L or RGB, transparent parts on `BACKGROUND`."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode == "F":
+        raise ValueError("images must have 8 or 16 bits a channel; received floating-point numbers")
+    if image.mode.startswith("I"):
+        values, clear, alpha = (
+            np.asarray(image).astype("int64"),
+            image.info.get("transparency"),
+            None,
+        )
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(
+                f"16-bit images have values in 0..65535; received {values.min()} to {values.max()}"
+            )
+        if isinstance(clear, int):
+            alpha = Image.fromarray(np.where(values == clear, 0, 255).astype("uint8"))
+        image = Image.fromarray(((values + 128) // 257).astype("uint8"))
+        if alpha:
+            image.putalpha(alpha)
+    if image.mode == "L" and isinstance(image.info.get("transparency"), int):
+        # Pillow scales the pixels of 2 and 4 bits to 8 bits, but not the transparent value.
+        if factor := GREY_SCALES.get(raw_mode):
+            image.info["transparency"] *= factor
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        premultiplied = {"La": "LA", "RGBa": "RGBA"}
+        image = image.convert(premultiplied.get(image.mode, image.mode)).convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
+    if image.mode == mode:
+        image.load()
+        return image.copy()  # the file is closed
+    return (
+        image.convert("RGB").convert(mode) if image.mode not in ("1", "L") else image.convert(mode)
+    )

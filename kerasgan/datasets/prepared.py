@@ -1,0 +1,315 @@
+"""Captioned images that are prepared once, as records of TensorFlow Datasets that load fast.
+
+`prepare` writes `<data_dir>/kerasgan_<name>/1.0.0`, which `tfds.load("kerasgan_<name>", data_dir=…)` reads as well.
+`load_prepared` returns the images in the order of their source, without starting TensorFlow.
+"""
+
+import contextlib
+import io
+import mmap
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from kerasgan.datasets.captioned import CaptionedImages
+from kerasgan.datasets.image_files import UnreadableImage, read_image, stored_size
+from kerasgan.datasets.tfds_folder import RULE, builder_in
+from kerasgan.io.dataset_names import with_current_names
+from kerasgan.io.paths import user_path
+from kerasgan.io.reading import read_json, reading, short_path
+
+VERSION = "1.0.0"
+
+
+def data_folder(data_dir=None):
+    """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return user_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def prepared_folder(name, data_dir=None):
+    """Returns the folder of the prepared data set of that name."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"a data set's name must be small letters, digits and underscores; received {name!r}"
+        )
+    return data_folder(data_dir) / f"kerasgan_{name}" / VERSION
+
+
+def read_origin(folder):
+    """Returns the `origin` that was passed to `prepare`."""
+    return with_current_names(read_json(folder / "metadata.json", RULE, shape=dict))
+
+
+def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
+    """Writes a data set of captioned images atomically. Deletes leftovers of killed runs.
+
+    Args:
+        name: of the data set.
+        splits: dictionary, name of the split to `CaptionedImages`.
+        origin: dictionary of what they were made from, kept beside them as JSON.
+        data_dir: folder of TensorFlow Datasets, see `data_folder`.
+        corrupt: what an unreadable image does: "refuse" stops, "skip" leaves it out.
+
+    Returns:
+        what was left out: a list of messages that name the images.
+
+    Raises:
+        UnreadableImage: an image cannot be read, and `corrupt` is "refuse".
+        ValueError: a bad argument, or a split without a readable image.
+        OSError: the data set is there already, or its folder cannot be written (a full disk, another run).
+    """
+    if corrupt not in ("refuse", "skip"):
+        raise ValueError(f"corrupt must be refuse or skip; received {corrupt!r}")
+    folder = prepared_folder(name, data_dir)
+    if folder.exists():
+        raise FileExistsError(
+            f"{folder} is there already; delete it to prepare it anew, or give another name"
+        )
+    import tensorflow as tf
+
+    with _alone(folder.parent):
+        try:
+            return _write(folder, splits, origin, corrupt)
+        except (
+            OSError,
+            RuntimeError,
+            tf.errors.OpError,
+        ) as error:  # a full disk is either, by what is written
+            told = " ".join(str(error).split())
+            raise OSError(
+                f"{folder} cannot be written, and nothing of it is left: {told}"
+            ) from None
+
+
+@contextlib.contextmanager
+def _alone(folder):
+    import fcntl  # not on Windows
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.glob("incomplete.*"):
+            shutil.rmtree(left)
+        yield
+    except BlockingIOError:
+        raise OSError(
+            f"{folder} is being prepared by another run; wait for it or stop it"
+        ) from None
+    finally:
+        os.close(lock)
+
+
+def _write(folder, splits, origin, corrupt):
+    import tensorflow_datasets as tfds
+
+    given, skipped = next(iter(splits.values())), []
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+        "class": tfds.features.Scalar(np.int32),
+        "captions": tfds.features.Sequence(tfds.features.Text()),
+        "name": tfds.features.Text(),
+    }
+    if given.embeddings is not None:
+        shape = (None, given.embeddings.shape[2])
+        features["embeddings"] = tfds.features.Tensor(
+            shape=shape, dtype=np.float32, encoding="bytes"
+        )
+    if given.attributes is not None:
+        shape = given.attributes.shape[1:]
+        features["attributes"] = tfds.features.Tensor(shape=shape, dtype=np.int8, encoding="bytes")
+
+    class Captioned(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        """Images with captions."""
+
+        name, VERSION = folder.parent.name, tfds.core.Version(VERSION)
+
+        def _info(self):
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=f"Images with captions, made by kerasgan from {origin}",
+                features=tfds.features.FeaturesDict(features),
+                metadata=tfds.core.MetadataDict(origin),
+                disable_shuffling=True,
+            )
+
+        def _split_generators(self, manager):
+            return {split: self._generate_examples(split, data) for split, data in splits.items()}
+
+        def _generate_examples(self, split, data):
+            bar, before = (
+                keras.utils.Progbar(len(data), unit_name=f"{split} image", interval=1),
+                len(skipped),
+            )
+            for index in range(len(data)):
+                bar.update(index + 1)
+                try:
+                    example = {"image": np.asarray(data.images[index])}
+                except UnreadableImage as error:
+                    if corrupt == "refuse":
+                        raise
+                    skipped.append(str(error))
+                    continue
+                example |= {"class": int(data.classes[index]), "captions": data.captions[index]}
+                example |= {"name": data.names[index]}
+                example |= {
+                    key: getattr(data, key)[index]
+                    for key in features
+                    if key in ("embeddings", "attributes")
+                }
+                # TFDS sorts by key, in 1,000 parts of the key's range of 128 bits: keys that keep the order fill it.
+                yield (index << 128) // len(data), example
+            if len(skipped) - before == len(data):
+                raise ValueError(
+                    f"{split} must have a readable image; all {len(data):,} are not: {skipped[before]}"
+                )
+
+        def _log_download_bytes(self):  # nothing is downloaded
+            pass
+
+        def _log_download_done(self):
+            pass
+
+    builder = Captioned(data_dir=folder.parent.parent)
+    tfds.disable_progress_bar()  # its bars know no end
+    try:
+        builder.download_and_prepare()
+    finally:
+        tfds.enable_progress_bar()
+    return skipped
+
+
+def load_prepared(name, split="train", data_dir=None, in_memory=True):
+    """Load one split of a prepared data set.
+
+    Args:
+        name: of the data set, such as "birds".
+        split: one of its splits, such as "train".
+        data_dir: folder of TensorFlow Datasets, see `data_folder`.
+        in_memory: False leaves the images in their files and decodes them when asked for (2 to 4 ms each).
+
+    Returns:
+        `CaptionedImages`, in the order of their source.
+
+    Raises:
+        FileNotFoundError: no such data set.
+        ValueError: no such split, or a file of it that is cut short.
+    """
+    folder = prepared_folder(name, data_dir)
+    if not (folder / "dataset_info.json").exists():
+        raise FileNotFoundError(
+            f"no prepared {name} in {folder.parent.parent}: python -m zoo.prepare makes it"
+        )
+    records = Records(folder, split)
+    with reading(folder, RULE):
+        rows = [records.row(index) for index in range(len(records))]
+        images = records
+        if in_memory:
+            sizes = {
+                records.size(index) for index in range(len(records))
+            }  # told before the memory is asked for
+            if len(sizes) != 1:
+                raise ValueError(
+                    f"its images must be of one size, those of {split} are of {len(sizes)}"
+                )
+            images = np.empty((len(records), *records[0].shape), "uint8")
+            with ThreadPoolExecutor() as pool:
+                for place, image in zip(
+                    images, pool.map(records.__getitem__, range(len(records))), strict=True
+                ):
+                    place[:] = image
+        return CaptionedImages(
+            images=images,
+            classes=np.array([row["class"] for row in rows], "int32"),
+            captions=[[caption.decode() for caption in row["captions"]] for row in rows],
+            names=[row["name"].decode() for row in rows],
+            embeddings=np.stack([row["embeddings"] for row in rows])
+            if "embeddings" in rows[0]
+            else None,
+            attributes=np.stack([row["attributes"] for row in rows])
+            if "attributes" in rows[0]
+            else None,
+        )
+
+
+def count_prepared(name, split="train", data_dir=None):
+    """Number of images of one split of a prepared data set, without reading them; None if there is none."""
+    try:
+        about = read_json(prepared_folder(name, data_dir) / "dataset_info.json", RULE)
+        lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
+        return sum(map(int, lengths))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        StopIteration,
+    ):  # `load_prepared` says what is wrong
+        return None
+
+
+class Records(Sequence):
+    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, decoded on access."""
+
+    def __init__(self, folder, split):
+        import tensorflow_datasets as tfds
+
+        info = builder_in(folder).info
+        if split not in info.splits:
+            known = ", ".join(info.splits)[:100]
+            raise ValueError(
+                f"split must be one of {known}; received {split!r} of {short_path(folder)}"
+            )
+        self.folder, self.features = folder, info.features
+        images = [
+            key
+            for key, feature in info.features.items()
+            if isinstance(feature, tfds.features.Image)
+        ]
+        self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # they stay PNG or JPEG
+        self.places = []  # (file, start, end) of each record
+        for path in info.splits[split].filepaths:
+            with reading(folder, RULE), open(path, "rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            start = 0
+            while start < len(
+                data
+            ):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
+                end = start + 12 + int.from_bytes(data[start : start + 8], "little")
+                self.places.append((data, start + 12, end))
+                start = end + 4
+            if start != len(data):
+                raise ValueError(f"{path} is cut short; delete {folder} and prepare it again")
+        if len(self.places) != info.splits[split].num_examples:
+            raise ValueError(
+                f"{folder} must hold {info.splits[split].num_examples} images of {split}; "
+                f"received {len(self.places)}: delete it and prepare it again"
+            )
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, index):
+        record = self._record(index)  # an IndexError ends an iteration
+        return np.asarray(
+            read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}")
+        )
+
+    def size(self, index):
+        """Returns width and height of an image from its header."""
+        with reading(self.folder, RULE):
+            return stored_size(io.BytesIO(self._record(index)["image"]))
+
+    def row(self, index):
+        """Returns all features of a record except its images."""
+        return {key: value for key, value in self._record(index).items() if key not in self.images}
+
+    def _record(self, index):
+        data, start, end = self.places[index]
+        with reading(self.folder, RULE):
+            return self.features.deserialize_example_np(data[start:end], decoders=self.images)

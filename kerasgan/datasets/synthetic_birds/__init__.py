@@ -1,0 +1,77 @@
+"""Synthetic birds: vector graphics of invented birds with true captions, at any resolution.
+
+This data set needs no download. Image and captions are generated from the same attributes. There
+are 200 species, 150 for training and 50 for testing (a zero-shot split as of CUB in Reed et al.,
+arXiv 1605.05395). The splits share all colours, bills and sizes, but no combination of colours.
+Light falls from above and captions do not mention left or right, so images may be mirrored.
+
+Scores on this data set must not be compared with scores on CUB.
+"""
+
+import numpy as np
+
+from kerasgan.datasets.captioned import CaptionedImages
+from kerasgan.datasets.synthetic_birds.attributes import (
+    ATTRIBUTES,
+    COLOURS,
+    SPECIES,
+    random_for,
+    species,
+    species_name,
+)
+from kerasgan.datasets.synthetic_birds.captions import generate_captions, parse_caption
+from kerasgan.datasets.synthetic_birds.drawing import draw_bird
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLOURS",
+    "SPECIES",
+    "draw_bird",
+    "generate_captions",
+    "parse_caption",
+    "synthetic_birds",
+]
+
+
+def synthetic_birds(
+    split: str = "train", count: int | None = None, seed: int = 0, size: int = 304
+) -> CaptionedImages:
+    """Generates images of birds with ten captions each. The species of the split take turns.
+
+    Args:
+        split: `"train"` (classes 0 to 149) or `"test"` (150 to 199).
+        count: Number of images. Defaults to 20 per species (3,000 and 1,000).
+        seed: Integer seed. Image i depends on (seed, split, i) only.
+        size: Height and width of the images in pixels, at least 16.
+
+    Returns:
+        `CaptionedImages` with images uint8 `[count, size, size, 3]`, attributes int8 `[count, 7]`
+        (in the order of `ATTRIBUTES`), no embeddings, and names such as
+        "017.red_black_white_long_large/000316".
+
+    Raises:
+        ValueError: The split is unknown, the count is less than 1, the seed is negative or the
+            size is less than 16.
+    """
+    if split not in SPECIES:
+        raise ValueError(f"split must be one of {', '.join(SPECIES)}; received {split!r}")
+    count = 20 * SPECIES[split] if count is None else count
+    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 16)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}; received {value}")
+    first = 0 if split == "train" else SPECIES["train"]
+    classes = first + np.arange(count, dtype="int32") % SPECIES[split]
+    seeds = [(seed, first, index) for index in range(count)]
+    kinds = [len(ATTRIBUTES[name]) for name in ("pose", "background")]
+    scenes = [random_for(each, "scene").integers(kinds) for each in seeds]
+    attributes = np.concatenate([species()[classes], scenes], axis=1).astype("int8")  # [N, 7]
+    images = np.empty((count, size, size, 3), "uint8")
+    for index in range(count):
+        images[index] = draw_bird(attributes[index], seeds[index], size)
+    return CaptionedImages(
+        images=images,
+        classes=classes,
+        captions=[generate_captions(*each) for each in zip(attributes, seeds, strict=True)],
+        names=[f"{species_name(c)}/{index:06d}" for index, c in enumerate(classes)],
+        attributes=attributes,
+    )

@@ -1,0 +1,475 @@
+"""Draws synthetic birds as antialiased vector graphics.
+
+Outlines are complex numbers x + y i with y pointing down, so that a product rotates and scales them
+and a sum moves them.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from kerasgan.datasets.synthetic_birds.attributes import COLOURS, attribute_words, random_for
+
+OVERSAMPLING = 4
+
+
+def draw_bird(attributes: Sequence[int], seed: int | Sequence[int], size: int = 304) -> np.ndarray:
+    """Draws one bird.
+
+    Args:
+        attributes: int `[7]`, indices into the values of `ATTRIBUTES`.
+        seed: Integer or sequence of integers that selects everything that captions do not mention:
+            position, direction, shades, proportions, leaves.
+        size: Height and width of the image in pixels, at least 16. The drawing is the same at any
+            resolution.
+
+    Returns:
+        uint8 `[size, size, 3]`.
+
+    Raises:
+        ValueError: The attributes have another shape or range, or the size is less than 16.
+    """
+    if size < 16:
+        raise ValueError(f"size must be at least 16; received {size}")
+    words, random = attribute_words(attributes), random_for(seed, "picture")
+    picture = Picture(size, _background(words["background"], random))
+    Bird(words, random).paint(picture)
+    pixels = np.asarray(picture.image)
+    return np.ascontiguousarray(pixels[:, ::-1] if random.random() < 0.5 else pixels)
+
+
+def _uint8(colour):
+    return np.rint(np.clip(colour, 0, 255)).astype("uint8")
+
+
+class Picture:
+    """A square image on which antialiased outlines in the unit square are filled."""
+
+    def __init__(self, size, background):
+        self.size = size
+        self.image = Image.fromarray(_uint8(background)).resize(
+            (size, size), Image.Resampling.BICUBIC
+        )
+
+    def fill(self, outlines, colour, shade=0.0, opacity=1.0):
+        """Fills complex `outlines`. `shade` lightens the upper and darkens the lower part."""
+        points = np.concatenate(outlines) * self.size
+        top, bottom = points.imag.min(), points.imag.max()
+        box = (
+            np.floor([points.real.min(), top, points.real.max() + 1, bottom + 1])
+            .astype(int)
+            .clip(0, self.size)
+        )
+        width, height = box[2:] - box[:2]
+        if not width or not height:
+            return
+        mask = Image.new("L", (width * OVERSAMPLING, height * OVERSAMPLING))
+        drawing = ImageDraw.Draw(mask)
+        for outline in outlines:
+            corners = (outline * self.size - complex(*box[:2])) * OVERSAMPLING
+            drawing.polygon(
+                corners.astype("complex128").view("float64").tolist(), fill=round(255 * opacity)
+            )
+        rows = np.arange(box[1], box[3])[:, None, None] + 0.5
+        light = shade * (1 - 2 * (rows - top) / (bottom - top))  # [H, 1, 1], from shade to -shade
+        colours = colour + np.where(
+            light > 0, 0.7 * light * (255 - np.array(colour)), light * np.array(colour)
+        )
+        paint = Image.fromarray(_uint8(colours)).resize((width, height), Image.Resampling.NEAREST)
+        self.image.paste(paint, tuple(box[:2].tolist()), mask.reduce(OVERSAMPLING))
+
+
+def _curve(points, samples=6):
+    """Returns the closed Catmull-Rom spline through complex points, `samples` points per arc."""
+    places = np.arange(len(points))
+    near = np.asarray(points)[(places + np.arange(-1, 3)[:, None]) % len(points)]  # [4, n]
+    return (_weights(samples) @ near).T.ravel()
+
+
+@functools.cache
+def _weights(samples):
+    t = np.linspace(0, 1, samples, endpoint=False)[:, None] ** np.arange(4)  # [samples, 4]
+    return t @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
+
+
+_ALONG = np.linspace(0, 1, 9)
+_FEATHER = np.concatenate(
+    [_ALONG + 1j * (_ALONG**0.6 - _ALONG**4), (_ALONG - 1j * (_ALONG**0.6 - _ALONG**4))[-2:0:-1]]
+)
+
+
+def _feather(root, tip, width):
+    length = abs(tip - root)
+    return root + (tip - root) / length * (_FEATHER.real * length + 1j * _FEATHER.imag * width)
+
+
+def _disc(centre, radius):
+    return centre + radius * np.exp(2j * np.pi * np.arange(24) / 24)
+
+
+def _stroke(start, end, width):
+    side = 1j * (end - start) / abs(end - start) * width / 2
+    return np.array([start + side, end + side, end - side, start - side])
+
+
+def _mix(colour, other, share):
+    return np.asarray(colour, "float32") * (1 - share) + np.asarray(other, "float32") * share
+
+
+def _darker(colour, share=0.3):
+    """Returns a darker and purer shade, or a lighter one if the colour is nearly black."""
+    light = np.asarray(colour) / 255
+    if light.sum() < 0.6:
+        return _mix(colour, (150, 155, 175), 0.8 * share)
+    return 255 * light ** (1 + share) * (1 - 0.6 * share)
+
+
+class Bird:
+    """Layers of a bird that faces right. In its own frame, the body is centered and 0.9 long."""
+
+    def __init__(self, words, random):
+        self.words, self.random, self.pose = words, random, words["pose"]
+        self.crown, self.wing, self.belly = (
+            np.clip(
+                np.array(COLOURS[words[part]]) * random.uniform(0.93, 1.07)
+                + random.normal(0, 4, 3),
+                0,
+                255,
+            )
+            for part in ("crown", "wing", "belly")
+        )
+        tilt = {"perched": -0.6, "flying": -0.15, "swimming": -0.06}[self.pose]
+        self.turn = np.exp(1j * random.normal(tilt, 0.06))
+        self.plump = random.normal(1, 0.05)
+        self.layers = []  # (outlines, colour, shade, opacity), back to front.
+        if self.pose == "flying":
+            self.raised_wing(_mix(self.wing, _darker(self.wing), 0.8), turn=0.5, zoom=0.85)
+        self.tail()
+        self.body()
+        self.head()
+        if self.pose == "flying":
+            self.raised_wing(self.wing)
+        else:
+            self.folded_wing()
+
+    def add(self, outlines, colour, shade=0.0, opacity=1.0):
+        self.layers.append(
+            (outlines if isinstance(outlines, list) else [outlines], colour, shade, opacity)
+        )
+
+    def at(self, *points):
+        """Converts points to the body frame: widens and rotates them with the body."""
+        points = np.array(points)
+        return (points.real + 1j * points.imag * self.plump) * self.turn
+
+    def feathers(self, roots, tips, width, colour, bands):
+        """Adds a row of feathers in two shades. Every second one lies under its neighbours."""
+        outlines = [
+            _feather(root, tip, width)
+            for root, tip in zip(self.at(*roots), self.at(*tips), strict=True)
+        ]
+        for start, band in zip((1, 0), bands, strict=True):
+            self.add(outlines[start::2], _darker(colour, band), 0.08)
+
+    def tail(self):
+        spread, lift = {"perched": (0.07, 0), "flying": (0.16, 0), "swimming": (0.08, 0.25)}[
+            self.pose
+        ]
+        length = self.random.uniform(0.42, 0.54)
+        fan = np.arange(-2, 3)
+        tips = (
+            -0.36
+            + 0.02j
+            - length * np.exp(1j * (lift - 0.1 + spread * fan)) * (1 - 0.04 * abs(fan))
+        )
+        self.feathers([-0.34 + 0.02j] * 5, tips, 0.06, self.wing, (0.34, 0.16))
+
+    def body(self):
+        self.add(
+            _curve(
+                self.at(
+                    -0.46 + 0.0j,
+                    -0.28 - 0.13j,
+                    -0.02 - 0.2j,
+                    0.22 - 0.19j,
+                    0.38 - 0.1j,
+                    0.44 + 0.05j,
+                    0.36 + 0.2j,
+                    0.12 + 0.28j,
+                    -0.15 + 0.23j,
+                    -0.36 + 0.1j,
+                )
+            ),
+            self.belly,
+            0.18,
+        )
+        down = [
+            self.at(*(x + 1j * y + np.array([-0.028, 0.024j, 0.028, 0.01j])))
+            for y, row in (
+                (0.1, (0.06, 0.16, 0.26, 0.35)),
+                (0.16, (-0.02, 0.1, 0.2, 0.3)),
+                (0.21, (0.04, 0.15, 0.25)),
+            )
+            for x in row
+        ]
+        self.add(down, _darker(self.belly), opacity=0.3)
+        self.add(
+            _curve(
+                self.at(
+                    -0.48 + 0.01j,
+                    -0.28 - 0.14j,
+                    -0.02 - 0.21j,
+                    0.22 - 0.2j,
+                    0.38 - 0.12j,
+                    0.2 - 0.1j,
+                    -0.05 - 0.04j,
+                    -0.3 + 0.03j,
+                )
+            ),
+            self.wing,
+            0.12,
+        )
+
+    def head(self):
+        place = {"perched": 0.46 - 0.17j, "flying": 0.47 - 0.1j, "swimming": 0.44 - 0.32j}[
+            self.pose
+        ]
+        centre, radius = self.at(place)[0], 0.18 * self.random.normal(1, 0.04)
+        self.bill(centre + radius * (0.72 + 0.12j), radius)
+        if self.pose == "swimming":
+            neck = [
+                centre - 0.92 * radius,
+                centre + 0.85 * radius,
+                *self.at(0.44 - 0.05j, 0.3 + 0.03j, 0.12 - 0.17j),
+            ]
+            self.add(_curve(neck), self.crown, 0.1)
+        outline = np.array(
+            [
+                0.98 + 0.05j,
+                0.72 - 0.62j,
+                0.05 - 0.98j,
+                -0.68 - 0.68j,
+                -0.98 + 0.08j,
+                -1.08 + 0.65j,
+                -0.55 + 1.02j,
+                0.2 + 1.04j,
+                0.74 + 0.7j,
+            ]
+        )
+        self.add(_curve(centre + radius * outline), self.crown, 0.2)
+        eye = centre + radius * (0.38 - 0.16j)
+        ring = (238, 226, 200) if self.crown.sum() < 420 else _darker(self.crown, 0.45)
+        self.add(_disc(eye, radius * 0.26), ring)
+        self.add(_disc(eye, radius * 0.205), (18, 15, 18))
+        self.add(_disc(eye + radius * (0.06 - 0.08j), radius * 0.075), (255, 255, 255))
+
+    def bill(self, root, radius):
+        long, deep = {"short": (0.62, 0.24), "long": (2.0, 0.2), "hooked": (0.95, 0.42)}[
+            self.words["bill"]
+        ]
+        long *= self.random.normal(1, 0.04)
+        if self.words["bill"] == "hooked":
+            upper = [
+                -0.42j,
+                0.47 - 0.42j,
+                0.88 - 0.1j,
+                0.96 + 0.32j,
+                0.85 + 0.58j,
+                0.7 + 0.26j,
+                0.4 + 0.12j,
+                0.1j,
+            ]
+            lower = [0.05j, 0.5 + 0.12j, 0.55 + 0.26j, 0.3 + 0.36j, 0.3j]
+        else:
+            upper = [
+                -1.2j * deep,
+                0.45 * long - 0.75j * deep,
+                long + 0.05j,
+                long + 0.07j,
+                0.5 * long + 0.04j,
+                0.06j,
+            ]
+            lower = [
+                0.04j,
+                0.5 * long + 0.03j,
+                0.93 * long + 0.07j,
+                0.5 * long + 0.75j * deep,
+                1.1j * deep,
+            ]
+        pale = self.words["crown"] in ("orange", "yellow", "white")
+        horn = np.array((70, 66, 74) if pale else (240, 172, 52)) * self.random.normal(1, 0.05)
+        self.add(_curve(root + radius * np.array(lower)), _mix(horn, (40, 25, 20), 0.28))
+        self.add(_curve(root + radius * np.array(upper)), horn, 0.2)
+
+    def folded_wing(self):
+        roots = np.linspace(0.0 - 0.05j, 0.14 + 0.03j, 5)
+        tips = np.array([-0.68 + 0.1j, -0.6 + 0.12j, -0.48 + 0.13j, -0.34 + 0.14j, -0.2 + 0.14j])
+        self.feathers(roots, tips, 0.055, self.wing, (0.36, 0.18))
+        coverts = np.array(
+            [
+                0.28 - 0.06j,
+                0.14 - 0.15j,
+                -0.1 - 0.13j,
+                -0.34 - 0.03j,
+                -0.2 + 0.06j,
+                0.02 + 0.12j,
+                0.2 + 0.07j,
+            ]
+        )
+        self.add(_curve(self.at(*coverts)), _darker(self.wing, 0.24), 0.12)
+        self.add(_curve(self.at(*(0.78 * (coverts - coverts[0]) + coverts[0]))), self.wing, 0.14)
+
+    def raised_wing(self, colour, turn=0.0, zoom=1.0):
+        shoulder, flap = 0.16 - 0.08j, zoom * np.exp(1j * self.random.normal(turn, 0.08))
+
+        def moved(points):
+            return shoulder + (np.array(points) - shoulder) * flap
+
+        along = np.linspace(0, 4, 13)
+        roots = np.interp(along, [0, 2, 4], np.array([-0.14 - 0.04j, 0.06 - 0.3j, 0.04 - 0.52j]))
+        ends = np.array([-0.36 - 0.06j, -0.47 - 0.3j, -0.48 - 0.64j, -0.36 - 0.93j, -0.13 - 1.06j])
+        self.feathers(
+            moved(roots), moved(np.interp(along, range(5), ends)), 0.075, colour, (0.28, 0.1)
+        )
+        coverts = np.array(
+            [
+                0.22 - 0.06j,
+                0.27 - 0.3j,
+                0.16 - 0.56j,
+                -0.03 - 0.84j,
+                -0.14 - 0.64j,
+                -0.22 - 0.4j,
+                -0.24 - 0.18j,
+                -0.14 - 0.04j,
+                0.06 + 0.02j,
+            ]
+        )
+        self.add(_curve(self.at(*moved(coverts))), _darker(colour, 0.18), 0.1)
+        self.add(_curve(self.at(*moved(0.8 * (coverts - coverts[0]) + coverts[0]))), colour, 0.12)
+
+    def paint(self, picture):
+        """Paints the bird near the center of the picture, on its branch or water."""
+        points = np.concatenate([outline for outlines, *_ in self.layers for outline in outlines])
+        corners = [complex(side(points.real), side(points.imag)) for side in (np.min, np.max)]
+        extent, room = {"small": (0.5, 0.07), "large": (0.76, 0.02)}[self.words["size"]]
+        span = corners[1] - corners[0]
+        zoom = extent * self.random.uniform(0.96, 1.04) / max(span.real, span.imag)
+        move = complex(*self.random.uniform(0.5 - room, 0.5 + room, 2)) - zoom * sum(corners) / 2
+
+        def place(*points):
+            return zoom * self.at(*points) + move
+
+        if self.pose == "perched":
+            hips = place(-0.02 + 0.22j, 0.09 + 0.24j)
+            feet = hips + 0.15j * zoom
+            _branch(picture, feet.mean() + 0.02j * zoom, self.random)
+            for hip, foot in zip(hips, feet, strict=True):
+                toes = foot + zoom * np.array([-0.05 + 0.06j, 0.02 + 0.07j, 0.08 + 0.05j])
+                leg = [
+                    _stroke(hip, foot, 0.034 * zoom),
+                    *(_feather(foot, toe, 0.015 * zoom) for toe in toes),
+                ]
+                picture.fill(leg, (150, 98, 62))
+        elif self.pose == "swimming":
+            left, right = place(-0.46 + 0.19j, 0.44 + 0.22j)
+            _pond(picture, left.imag - 0.1, self.random)
+        for outlines, colour, shade, opacity in self.layers:
+            picture.fill([zoom * outline + move for outline in outlines], colour, shade, opacity)
+        if self.pose == "swimming":
+            _waterline(picture, left, right, zoom)
+
+
+HORIZONS = {  # Colours at the top and at the bottom.
+    "sky": ((106, 168, 226), (208, 230, 243)),
+    "forest": ((62, 92, 58), (112, 138, 92)),
+    "water": ((96, 160, 178), (44, 108, 136)),
+    "sunset": ((122, 92, 150), (252, 190, 160)),
+}
+WATER, FOAM = (78, 140, 165), (205, 230, 238)
+
+
+def _pond(picture, shore, random):
+    x = np.linspace(-0.05, 1.05, 23)
+    edge = x + 1j * (shore + 0.004 * np.sin(17 * x + random.uniform(0, 6)))
+    picture.fill([np.concatenate([edge, [1.05 + 1.05j, -0.05 + 1.05j]])], WATER, 0.2)
+    depth, half = random.random(14) ** 1.3, random.uniform(0.04, 0.12, 14)
+    middle = random.random(14) + 1j * (shore + 0.03 + (1 - shore) * depth)
+    waves = [
+        _feather(*each)
+        for each in zip(middle - half, middle + half, 0.004 + 0.007 * depth, strict=True)
+    ]
+    picture.fill(waves[:9], FOAM, opacity=0.4)
+    picture.fill(waves[9:], (50, 100, 130), opacity=0.45)
+
+
+def _waterline(picture, left, right, zoom):
+    """Paints the water in front of a swimming bird, with rings."""
+    middle, half = (left + right) / 2, abs(right - left) / 2
+    front = np.array(
+        [-1.15, -0.5 + 0.02j, -0.01j, 0.5 + 0.02j, 1.15, 0.9 + 0.3j, 0.36j, -0.9 + 0.3j]
+    )
+    picture.fill([_curve(middle + half * front)], WATER)
+    for k, opacity in enumerate((0.75, 0.5, 0.35)):
+        ring, wide = middle + half * (0.02 + 0.13j * k), half * (1.25 - 0.1 * k)
+        picture.fill([_feather(ring - wide, ring + wide, 0.02 * zoom)], FOAM, opacity=opacity)
+
+
+def _branch(picture, under, random):
+    x = np.linspace(-0.1, 1.1, 13)
+    slope, bend = random.uniform(-0.12, 0.12), random.uniform(3, 6)
+    middle = x + 1j * (
+        under.imag + slope * (x - under.real) + 0.012 * np.sin(bend * (x - under.real))
+    )
+    half = 1j * np.linspace(0.02, 0.012, 13)
+    bark, leaf = (
+        np.array(colour) * random.normal(1, 0.07) for colour in ((104, 84, 70), (96, 140, 74))
+    )
+    twigs = middle[random.choice([1, 2, 3, 9, 10, 11], 3, replace=False)]
+    ways = np.exp(1j * random.choice([-1, 1], 3) * random.uniform(0.5, 1, 3))
+    tips = twigs + random.uniform(0.06, 0.1, 3) * ways
+    picture.fill([_stroke(twig, tip, 0.008) for twig, tip in zip(twigs, tips, strict=True)], bark)
+    picture.fill([np.concatenate([middle - half, (middle + half)[::-1]])], bark, 0.35)
+    leaves = [
+        _feather(tip, tip + 0.08 * way * np.exp(1j * turn), 0.02)
+        for tip, way in zip(tips, ways, strict=True)
+        for turn in (-0.7, 0.2, 1.0)
+    ]
+    picture.fill(leaves[::2], leaf, 0.15)
+    picture.fill(leaves[1::2], _mix(leaf, (50, 90, 50), 0.35), 0.1)
+
+
+def _background(kind, random):
+    """Returns a blurred scene, float32 `[48, 48, 3]`, which is then enlarged."""
+    places = (np.arange(48, dtype="float32") + 0.5) / 48
+    x, y = places[None, :, None], places[:, None, None]
+    top, bottom = np.array(HORIZONS[kind], "float32")
+    scene = np.repeat(top + (bottom - top) * y, 48, axis=1)
+
+    def blob(middle, radii, colour, opacity, edge):
+        distance = np.sqrt(((x - middle[0]) / radii[0]) ** 2 + ((y - middle[1]) / radii[1]) ** 2)
+        scene[:] += (
+            opacity * ((1 - distance) / edge).clip(0, 1) * (np.array(colour, "float32") - scene)
+        )
+
+    if kind == "sky":
+        # Each of three clouds consists of three blobs.
+        for middle in np.repeat(random.uniform(0.05, 0.95, (3, 2)), 3, axis=0):
+            puff = random.normal(middle, (0.1, 0.02)), random.uniform((0.1, 0.04), (0.2, 0.08))
+            blob(*puff, (250, 251, 252), 0.5, 0.8)
+    elif kind == "forest":
+        for radius in random.uniform(0.05, 0.14, 14):
+            leaf = [(150, 172, 104), (84, 118, 72), (44, 72, 50), (186, 196, 128)][
+                random.integers(4)
+            ]
+            blob(random.random(2), (radius, radius), leaf, random.uniform(0.3, 0.6), 0.3)
+    elif kind == "water":
+        for middle in random.random((18, 2)):
+            wave = [(170, 212, 216), (30, 86, 116)][random.integers(2)]
+            blob(middle, (random.uniform(0.1, 0.25), 0.014 + 0.02 * middle[1]), wave, 0.45, 0.8)
+    else:
+        blob(random.uniform((0.1, 0.62), (0.9, 0.75)), (0.13, 0.13), (255, 236, 190), 0.9, 0.3)
+        for middle in random.uniform((0, 0.15), (1, 0.85), (4, 2)):
+            blob(middle, random.uniform((0.2, 0.02), (0.4, 0.04)), (214, 130, 150), 0.5, 0.8)
+    return scene

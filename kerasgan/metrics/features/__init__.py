@@ -1,0 +1,1 @@
+"""Features of images: Inception networks, classifiers, and their extraction from streams."""

@@ -1,0 +1,599 @@
+"""Inception network of 2015-12-05, which defines the Inception Score, FID and KID.
+
+The reference is TensorFlow's graph `classify_image_graph_def.pb`, which the Inception Score (arXiv
+1606.03498) and FID (arXiv 1706.08500) use. Features and logits equal those of torch-fidelity.
+
+Reference:
+    Szegedy et al., 2016, "Rethinking the Inception Architecture for Computer Vision",
+    https://arxiv.org/abs/1512.00567
+
+**Differences from the paper**, all of which are in the graph
+- Images of any size are resized to 299 x 299 within the network, by TensorFlow 1's bilinear
+  interpolation.
+- Average pools exclude the padding, and the pool of the last block is a max pool.
+- There are 1,008 logits: 1,000 classes and eight unused ones. They have no bias, as in the
+  published Inception Score.
+
+**Differences from the graph**, for speed and equal up to rounding
+- Batch norm is folded into the convolutions.
+- The 1 x 1 convolutions of one input are computed as one convolution.
+- Average pools come after their 1 x 1 convolution, which has fewer channels. Both are linear.
+"""
+
+import hashlib
+import io
+import math
+import os
+import tarfile
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgan.datasets.torch_file import LEGACY, load_torch_file
+from kerasgan.io import files
+from kerasgan.io.hdf5 import open_hdf5
+from kerasgan.io.limits import Budget
+from kerasgan.io.reading import reading
+from kerasgan.metrics.features.extract import filled
+
+NETWORK = "Inception-2015-12-05"
+SIZE = 299
+CLASSES = 1008
+EPSILON = 1e-3  # Epsilon of batch norm.
+GRAPH = "classify_image_graph_def.pb"
+SHA256 = "6726825d"  # First digits of the SHA-256 of the .pth files.
+GITHUB = "https://github.com/"
+# Published files of the weights. All three hold the same values.
+FILES = {
+    f"weights-inception-2015-12-05-{SHA256}.pth": GITHUB
+    + "toshas/torch-fidelity/releases/download/v0.2.0/",
+    f"pt_inception-2015-12-05-{SHA256}.pth": GITHUB
+    + "mseitzer/pytorch-fid/releases/download/fid_weights/",
+    "inception-2015-12-05.tgz": "http://download.tensorflow.org/models/image/imagenet/",
+}
+CONVERTED = "inception-2015-12-05.h5"
+
+# === The network ===
+
+# Convolutions of the stem: height and width of the kernel, channels.
+STEM = {
+    "Conv2d_1a_3x3": (3, 3, 32),
+    "Conv2d_2a_3x3": (3, 3, 32),
+    "Conv2d_2b_3x3": (3, 3, 64),
+    "Conv2d_3b_1x1": (1, 1, 80),
+    "Conv2d_4a_3x3": (3, 3, 192),
+}
+# Strides and padding of the stem, if not 1 and "valid".
+STEM_OPTIONS = {"Conv2d_1a_3x3": (2, "valid"), "Conv2d_2b_3x3": (1, "same")}
+FORK = [(1, 3, 384), (3, 1, 384)]  # Two convolutions of the same input.
+
+
+def _block_35(pool):
+    return {
+        "branch1x1": [(1, 1, 64)],
+        "branch5x5": [(1, 1, 48), (5, 5, 64)],
+        "branch3x3dbl": [(1, 1, 64), (3, 3, 96), (3, 3, 96)],
+        "branch_pool": [(1, 1, pool)],
+    }
+
+
+def _block_17(n):
+    return {
+        "branch1x1": [(1, 1, 192)],
+        "branch7x7": [(1, 1, n), (1, 7, n), (7, 1, 192)],
+        "branch7x7dbl": [(1, 1, n), (7, 1, n), (1, 7, n), (7, 1, n), (1, 7, 192)],
+        "branch_pool": [(1, 1, 192)],
+    }
+
+
+BLOCK_8 = {
+    "branch1x1": [(1, 1, 320)],
+    "branch3x3": [(1, 1, 384), FORK],
+    "branch3x3dbl": [(1, 1, 448), (3, 3, 384), FORK],
+    "branch_pool": [(1, 1, 192)],
+}
+# Convolutions of the branches of each block. Blocks without `branch_pool` downsample.
+BLOCKS = {
+    "Mixed_5b": _block_35(32),
+    "Mixed_5c": _block_35(64),
+    "Mixed_5d": _block_35(64),
+    "Mixed_6a": {"branch3x3": [(3, 3, 384)], "branch3x3dbl": [(1, 1, 64), (3, 3, 96), (3, 3, 96)]},
+    "Mixed_6b": _block_17(128),
+    "Mixed_6c": _block_17(160),
+    "Mixed_6d": _block_17(160),
+    "Mixed_6e": _block_17(192),
+    "Mixed_7a": {
+        "branch3x3": [(1, 1, 192), (3, 3, 320)],
+        "branch7x7x3": [(1, 1, 192), (1, 7, 192), (7, 1, 192), (3, 3, 192)],
+    },
+    "Mixed_7b": BLOCK_8,
+    "Mixed_7c": BLOCK_8,
+}
+
+
+class Convolution(NamedTuple):
+    """A convolution of the network.
+
+    Attributes:
+        name: Name in the PyTorch files.
+        node: Name in TensorFlow's graph.
+        shape: Shape of the kernel: height, width, input channels, output channels.
+    """
+
+    name: str
+    node: str
+    shape: tuple[int, int, int, int]
+
+
+def _numbered(name, index):
+    return f"{name}_{index}" if index else name
+
+
+def _plan():
+    """Convolutions of the stem, and block -> branch -> stages, lists of one or two convolutions."""
+    stem, plan, channels = [], {}, 3
+    for index, (name, (height, width, out)) in enumerate(STEM.items()):
+        stem.append(Convolution(name, _numbered("conv", index), (height, width, channels, out)))
+        channels = out
+    for index, (block, branches) in enumerate(BLOCKS.items()):
+        plan[block], towers, total = {}, 0, 0
+        for branch, chain in branches.items():
+            place, inputs, stages = _numbered("mixed", index) + "/", channels, []
+            if len(chain) > 1 or branch == "branch_pool":  # The graph calls them towers.
+                place, towers = place + _numbered("tower", towers) + "/", towers + 1
+            for step, stage in enumerate(chain):
+                fork = isinstance(stage, list)
+                name = f"{block}.{branch}" + (f"_{step + 1}" if len(chain) > 1 else "")
+                stages.append(
+                    [
+                        Convolution(
+                            name + "ab"[side] * fork,
+                            place
+                            + (_numbered("mixed/conv", side) if fork else _numbered("conv", step)),
+                            (height, width, inputs, out),
+                        )
+                        for side, (height, width, out) in enumerate(stage if fork else [stage])
+                    ]
+                )
+                inputs = stages[-1][0].shape[-1]
+            total += sum(convolution.shape[-1] for convolution in stages[-1])
+            plan[block][branch] = stages
+        channels = total if "branch_pool" in branches else total + channels
+    return stem, plan
+
+
+def _tensors():
+    """Name in the PyTorch files -> (name in the graph, shape in PyTorch, transposition)."""
+    stem, plan = _plan()
+    found = {}
+    for conv in [
+        *stem,
+        *(
+            conv
+            for b in plan.values()
+            for stages in b.values()
+            for stage in stages
+            for conv in stage
+        ),
+    ]:
+        height, width, inputs, out = conv.shape
+        found[conv.name + ".conv.weight"] = (
+            conv.node + "/conv2d_params",
+            (out, inputs, height, width),
+            (3, 2, 0, 1),
+        )
+        for name, node in (
+            ("weight", "gamma"),
+            ("bias", "beta"),
+            ("running_mean", "moving_mean"),
+            ("running_var", "moving_variance"),
+        ):
+            found[f"{conv.name}.bn.{name}"] = f"{conv.node}/batchnorm/{node}", (out,), (0,)
+    found["fc.weight"] = "softmax/weights", (CLASSES, 2048), (1, 0)
+    return found
+
+
+TENSORS = _tensors()
+
+
+class Resize(keras.layers.Layer):
+    """Resizes images `[B, H, W, C]` to float32 `[B, size, size, C]` like TensorFlow 1.
+
+    Pixel i is sampled at i * H / size, without half-pixel centers and antialiasing. The result is
+    bit-identical to `tf.compat.v1.image.resize_bilinear`; other libraries resize differently.
+
+    Args:
+        size: Side of the resized images in pixels.
+    """
+
+    def __init__(self, size=SIZE, **layer):
+        super().__init__(dtype="float32", **layer)
+        self.size = size
+
+    def call(self, images):
+        return self._along(1, self._along(2, ops.cast(images, "float32")))
+
+    def _along(self, axis, images):
+        length = ops.shape(images)[axis]
+        # Python divides in double precision. TensorFlow's graphs would multiply by 1 / size in
+        # float32.
+        place = ops.arange(self.size, dtype="float32") * ops.cast(length / self.size, "float32")
+        low = ops.floor(place)
+        share = ops.reshape(place - low, (-1, 1, 1) if axis == 1 else (-1, 1))
+        low = ops.cast(low, "int32")
+        before, after = (
+            ops.take(images, i, axis=axis) for i in (low, ops.minimum(low + 1, length - 1))
+        )
+        return before + (after - before) * share
+
+    def compute_output_shape(self, shape):
+        return (shape[0], self.size, self.size, shape[-1])
+
+
+def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[str]]]]:
+    """Build the network with zero weights.
+
+    Returns:
+        A functional model from uint8 images `[B, H, W, 3]` to features `[B, 2048]` (the input of
+        the last layer) and logits `[B, 1008]` without bias; and a list of pairs of a layer and the
+        names of the convolutions that it combines.
+    """
+    stem, plan = _plan()
+    made = []
+
+    def conv(x, convolutions, strides=1, padding="same", activation="relu"):
+        channels = sum(convolution.shape[-1] for convolution in convolutions)
+        layer = keras.layers.Conv2D(
+            channels,
+            convolutions[0].shape[:2],
+            strides,
+            padding,
+            "channels_last",
+            activation=activation,
+            kernel_initializer="zeros",
+            dtype="float32",
+        )
+        made.append((layer, [convolution.name for convolution in convolutions]))
+        return layer(x)
+
+    def pool(kind, x, strides, padding):
+        return kind(x, 3, strides, padding, data_format="channels_last")
+
+    def mixed(x, branches, last):
+        stages = {branch: [*stages] for branch, stages in branches.items()}
+        pooled = stages.pop("branch_pool", None)
+        heads = {branch: s[0][0] for branch, s in stages.items() if s[0][0].shape[:2] == (1, 1)}
+        joint, start = conv(x, [*heads.values()]), 0
+        parts, out = dict.fromkeys(stages, x), []
+        for branch, head in heads.items():
+            parts[branch] = joint[..., start : start + head.shape[-1]]
+            start += head.shape[-1]
+        for branch, part in parts.items():
+            remaining = stages[branch][branch in heads :]
+            for stage in remaining:
+                downsamples = pooled is None and stage is remaining[-1]
+                options = (2, "valid") if downsamples else (1, "same")
+                results = [conv(part, [convolution], *options) for convolution in stage]
+                part = results[0]
+            out += results if remaining else [part]
+        if pooled is None:
+            out.append(pool(ops.max_pool, x, 2, "valid"))
+        elif last:
+            out.append(conv(pool(ops.max_pool, x, 1, "same"), pooled[0]))
+        else:
+            out.append(
+                ops.relu(pool(ops.average_pool, conv(x, pooled[0], activation=None), 1, "same"))
+            )
+        return ops.concatenate(out, axis=-1)
+
+    images = keras.Input((None, None, 3), dtype="uint8")
+    x = (Resize()(images) - 128) / 128
+    for convolution in stem:
+        x = conv(x, [convolution], *STEM_OPTIONS.get(convolution.name, (1, "valid")))
+        if convolution.name in ("Conv2d_2b_3x3", "Conv2d_4a_3x3"):
+            x = pool(ops.max_pool, x, 2, "valid")
+    for block, branches in plan.items():
+        x = mixed(x, branches, last=block == "Mixed_7c")
+    features = ops.mean(x, axis=(1, 2))
+    layer = keras.layers.Dense(CLASSES, use_bias=False, kernel_initializer="zeros", dtype="float32")
+    made.append((layer, ["fc"]))
+    return keras.Model(images, [features, layer(features)]), made
+
+
+# === Weights ===
+
+
+def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | None]:
+    """Read weights from a file: .pb or .tgz of TensorFlow, .pth of PyTorch, or .h5 of `convert`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A dict of checked arrays with the names and layouts of the PyTorch files, and the SHA-256 of
+        the file (for an .h5 file, of the original file).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If TensorFlow is required and not installed.
+        ValueError: If the file is damaged, malicious, or of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file of Inception's weights at {path}")
+    content = path.read_bytes()
+    if content.startswith(b"\x89HDF"):
+        return _read_h5(path)
+    if content.startswith((b"PK", LEGACY)):
+        weights = load_torch_file(path)
+    elif content.startswith((b"\x1f\x8b", b"\n")):  # gzip, or a protocol buffer.
+        weights = _read_graph(path, content)
+    else:
+        raise ValueError(
+            "Inception's weights must be a .pb or .tgz file of TensorFlow, a .pth file of PyTorch "
+            f"or an .h5 file of kerasgan; {path} ({len(content):,} bytes) is none of them"
+        )
+    return _checked(weights, path), hashlib.sha256(content).hexdigest()
+
+
+def _checked(weights, path):
+    """Check weights and return them as float32 in the order of `TENSORS`.
+
+    The bias of the logits and the batch counts are dropped.
+    """
+    if not isinstance(weights, dict):
+        raise ValueError(
+            f"{path} must hold a dictionary of tensors; it holds a {type(weights).__name__}"
+        )
+    missing = [name for name in TENSORS if name not in weights]
+    extra = [
+        name
+        for name in weights
+        if name not in TENSORS
+        and name != "fc.bias"
+        and not str(name).endswith(".num_batches_tracked")
+    ]
+    wrong = [
+        name for name, (_, shape, _) in TENSORS.items() if np.shape(weights.get(name)) != shape
+    ]
+    rule = f"{path} must hold the network {NETWORK}"
+    if missing:
+        raise ValueError(
+            f"{rule}; {len(missing)} of its {len(TENSORS)} tensors are missing, for example "
+            f"{missing[0]}"
+        )
+    if extra:
+        raise ValueError(f"{rule}; it holds {len(extra)} other tensors, for example {extra[0]}")
+    if wrong:
+        received, shape = list(np.shape(weights[wrong[0]])), list(TENSORS[wrong[0]][1])
+        raise ValueError(f"{rule}, where {wrong[0]} is {shape}; received {received}")
+    with reading(path, f"{path} must hold the network {NETWORK}"):
+        weights = {name: np.asarray(weights[name], "float32") for name in TENSORS}
+    for name, array in weights.items():
+        if not np.isfinite(array).all() or (name.endswith("running_var") and array.min() < 0):
+            raise ValueError(f"{rule}; {name} has values that no trained network has")
+    return weights
+
+
+def _read_graph(path, content):
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise ImportError(
+            f"Reading {path} requires tensorflow; {next(iter(FILES))} holds the same weights"
+        ) from None
+    nodes = {node: (name, axes) for name, (node, _, axes) in TENSORS.items()}
+    weights = {}
+    rule = (
+        "{path} must be a complete graph of TensorFlow, or a .tgz file with "
+        + GRAPH
+        + "; it cannot be read"
+    )
+    budget = Budget(len(content))
+    with reading(path, rule):
+        if content.startswith(b"\x1f\x8b"):
+            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                member = archive.getmember(GRAPH)
+                budget.unpack(member.size, GRAPH)
+                content = archive.extractfile(member).read()
+        for node in tf.compat.v1.GraphDef.FromString(content).node:
+            if node.op == "Const" and node.name in nodes:
+                name, axes = nodes[node.name]
+                tensor = node.attr["value"].tensor
+                # TensorFlow allocates the claimed shape, with at most 8 bytes per value.
+                budget.unpack(
+                    8 * math.prod(side.size for side in tensor.tensor_shape.dim), node.name
+                )
+                array = tf.make_ndarray(tensor)
+                weights[name] = array.transpose(axes) if array.ndim == len(axes) else array
+    return weights
+
+
+def _read_h5(path):
+    with reading(path, "{path} must be a complete file of Inception's weights written by kerasgan"):
+        with open_hdf5(path) as file:
+            if file.attrs.get("network") != NETWORK:
+                raise ValueError("it is another HDF5 file")
+            weights = {name: file[name].read() for name in file}
+            digest, origin = file.attrs["weights_sha256"], file.attrs["file_sha256"] or None
+    weights = _checked(weights, path)
+    if fingerprint(weights) != digest:
+        raise ValueError(f"{path} is damaged: the weights do not match their checksum")
+    return weights, origin
+
+
+def fingerprint(weights: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 of the weights, independent of their file."""
+    digest = hashlib.sha256()
+    for name in TENSORS:
+        digest.update(np.ascontiguousarray(weights[name], "<f4"))
+    return digest.hexdigest()
+
+
+def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
+    """Return random weights with He initialization, for tests and timing only."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    weights = {}
+    for name, (_, shape, _) in TENSORS.items():
+        array = random.random(shape, "float32") * 2 - 1
+        if len(shape) == 1:  # Batch norm.
+            weights[name] = array / 4 + name.endswith(("weight", "var"))
+        else:
+            weights[name] = array * np.float32(np.sqrt(6 / np.prod(shape[1:])))
+    return weights
+
+
+def home() -> Path:
+    """Return the folder of downloaded weights: $KERAS_HOME/kerasgan, or ~/.keras/kerasgan."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "kerasgan"
+
+
+def find_weights(timeout: float = 8) -> Path:
+    """Return the file of the weights in `home()`, after a download if necessary.
+
+    Args:
+        timeout: Seconds to wait for the server.
+
+    Raises:
+        FileNotFoundError: If the file is missing and cannot be downloaded. The message lists the
+            sources and the folder.
+        ValueError: If the checksum of the download is wrong. The file is deleted.
+    """
+    folder = home()
+    for name in (CONVERTED, *FILES, GRAPH):
+        if (folder / name).is_file():
+            return folder / name
+    name, place = next(iter(FILES.items()))
+    try:
+        # Keras' download has no short timeout.
+        urllib.request.urlopen(place + name, timeout=timeout).close()
+        files.make_folder(folder)
+        path = Path(
+            keras.utils.get_file(
+                name, place + name, cache_dir=str(folder.parent), cache_subdir=folder.name
+            )
+        )
+    except Exception as error:  # Keras raises plain Exceptions
+        raise FileNotFoundError(
+            f"IS, FID and KID need the weights of {NETWORK} (91 MiB), which cannot be downloaded "
+            f"({' '.join(str(error).split())}). Get one of "
+            f"{', '.join(place + name for name, place in FILES.items())}, and pass it (weights= in "
+            f"Python, --inception= or --weights= in a shell) or put it into {folder}"
+        ) from None
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(SHA256):
+        path.unlink()
+        raise ValueError(
+            f"The SHA-256 of {name} must begin with {SHA256}; received {found} from {place}"
+        )
+    return path
+
+
+def convert(
+    weights: dict | str | os.PathLike | None = None, path: str | os.PathLike | None = None
+) -> tuple[Path, str | None]:
+    """Write the weights to an .h5 file, which all backends read without TensorFlow and torch.
+
+    Args:
+        weights: See `Inception`.
+        path: The new file. Defaults to the place where `Inception()` finds it.
+
+    Returns:
+        The path of the new file, and the SHA-256 of the original file.
+    """
+    weights, digest = _arrays(weights)
+    path = Path(path) if path else home() / CONVERTED
+    files.make_folder(path.parent)
+
+    def fill(file):
+        file.attrs.update(
+            network=NETWORK, weights_sha256=fingerprint(weights), file_sha256=digest or ""
+        )
+        for name, array in weights.items():
+            file[name] = array
+
+    files.write_hdf5(path, fill)
+    return path, digest
+
+
+class Inception:
+    """Feature extractor for FID, KID (features) and the Inception Score (logits).
+
+    Args:
+        weights: File for `read_weights`, or a dict such as `random_weights()`. `None` finds or
+            downloads the published weights, see `find_weights`.
+
+    Attributes:
+        protocol: JSON-serializable dict: network, SHA-256 of the weights (independent of their
+            file), resize, features and logits.
+        file_sha256: SHA-256 of the file, or `None` for a dict.
+    """
+
+    def __init__(self, weights: dict | str | os.PathLike | None = None):
+        arrays, self.file_sha256 = _arrays(weights)
+        self._weights = weights
+        self.network, made = build_inception()
+        for layer, names in made:
+            layer.set_weights(
+                [arrays["fc.weight"].T] if names == ["fc"] else _folded(arrays, names)
+            )
+        # On CPUs, TensorFlow is slower with XLA.
+        self.network.jit_compile = keras.backend.backend() == "jax"
+        self._batch = 0
+        self.protocol = {
+            "network": NETWORK,
+            "weights_sha256": fingerprint(arrays),
+            "resize": f"tf1 bilinear, {SIZE}",
+            "features": "pool_3, 2048",
+            "logits": f"{CLASSES}, without bias",
+        }
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute features and logits of a batch.
+
+        Args:
+            images: RGB images of any size, uint8 `[B, H, W, 3]`. Batches are padded to a power of
+                two or the largest batch so far, so that the network is compiled for few shapes.
+                Memory grows with B.
+
+        Returns:
+            Features `[B, 2048]` and logits `[B, 1008]`, float32.
+        """
+        images = np.asarray(images)
+        if images.dtype != "uint8" or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+            raise ValueError(
+                f"Expected uint8 images [B, H, W, 3]; received {images.dtype} {list(images.shape)}."
+            )
+        count = len(images)
+        self._batch = max(self._batch, count)
+        features, logits = self.network.predict_on_batch(filled(images, self._batch))
+        return features[:count], logits[:count]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the weights to an .h5 file, see `convert`."""
+        convert(self._weights, path)
+
+
+def _arrays(weights):
+    """Arrays of the weights, and the SHA-256 of their file or `None`."""
+    if isinstance(weights, dict):
+        return _checked(weights, "weights"), None
+    return read_weights(weights or find_weights())
+
+
+def _folded(weights, names):
+    """Kernel `[H, W, in, out]` and bias of concatenated convolutions with folded batch norm."""
+    kernels, biases = [], []
+    for name in names:
+        gamma, beta, mean, variance = (
+            weights[f"{name}.bn.{part}"].astype("float64")
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / np.sqrt(variance + EPSILON)
+        kernels.append(weights[f"{name}.conv.weight"].transpose(2, 3, 1, 0) * scale)
+        biases.append(beta - mean * scale)
+    return [np.concatenate(kernels, axis=-1), np.concatenate(biases)]

@@ -1,0 +1,1 @@
+"""Evaluation protocols of the embedded data sets: digits and synthetic birds."""

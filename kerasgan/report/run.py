@@ -1,0 +1,266 @@
+"""The page of a run: settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/, scores.json, shipped/,
+each of which may be missing, as one index.html."""
+
+import base64
+import csv
+import io
+import math
+import shlex
+
+import numpy as np
+from PIL import Image
+
+from kerasgan import images
+from kerasgan.datasets.image_files import open_frames, stored_image
+from kerasgan.io import checkpoints, side_files
+from kerasgan.io.paths import user_path
+from kerasgan.report import markup
+
+
+def run_page(folder):
+    """Writes `index.html` of a run's folder and returns its path.
+
+    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as `zoo.mnist_gan`)
+    and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
+    `shipped` may hold what shipped presets draw of the same, `<preset>.png`.
+    """
+    folder = user_path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"a run must be an existing folder; received {folder}")
+    notes = []  # what is damaged and left out
+    names = ("settings", "versions", "scores")
+    settings, versions, scores = (
+        side_files.read_or_default(folder / f"{name}.json", side_files.json_object, {}, notes)
+        for name in names
+    )
+    log = side_files.read_or_default(folder / "log.csv", _log, [], notes)
+    title = str(settings.pop("title", None) or folder.resolve().name)
+    description = str(settings.pop("description", None) or "A run of kerasgan.")
+    command, recipe = settings.pop("command", None), settings.get("recipe")
+    files = sorted((folder / "checkpoints").glob("*.h5"), key=lambda path: path.stat().st_mtime)
+    grids = [
+        path for path in sorted((folder / "grids").glob("epoch_*.png")) if path.stem[6:].isdecimal()
+    ]
+    parts = [markup.header(title, description), _facts(log, scores)]
+    if grids:
+        parts.append(markup.card("Samples", _samples(folder, grids, notes)))
+    shipped = sorted((folder / "shipped").glob("*.png"))
+    shipped = [_picture(path, f"The preset {path.stem}.", notes, big=True) for path in shipped]
+    parts.append(markup.card("What a longer run gives", *shipped))
+    parts.append(markup.card("Scores", _scores(scores)))
+    parts.append(markup.card("Curves", _curves(log)))
+    parts.append(
+        '<div class="two">'
+        + markup.card("Settings", markup.table(settings))
+        + markup.card("Versions", markup.table(versions))
+        + "</div>"
+    )
+    parts.append(markup.card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
+    parts.append(markup.card("Commands", _commands(folder, command, recipe)))
+    told = "".join(f"<p>{markup.text(note)}</p>" for note in notes)
+    parts.append(markup.card("Damaged files", told))
+    return markup.save(folder, title, parts)
+
+
+def _facts(log, scores):
+    facts = []
+    if log:
+        seconds = sum(row.get("seconds", 0.0) for row in log)
+        facts = [("epochs", f"{log[-1]['epoch']:g}")]
+        facts += [("training time", markup.duration(seconds))] if seconds else []
+    numbers, _ = _split(scores)
+    shown = list(numbers.items())[:4]
+    return markup.facts(
+        facts + [(markup.words(name), markup.number(value)) for name, value in shown]
+    )
+
+
+def _samples(folder, grids, notes):
+    """Shows the last grid, the animation of all grids, and a strip of eight grids."""
+    note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
+    large, strip = _picture(grids[-1], note, notes, big=True), ""
+    moving = side_files.read_or_default(folder / "history.gif", _gif, "", notes)
+    if len(grids) > 1:
+        chosen = [
+            grids[i]
+            for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), 8))})
+        ]
+        strip = "".join(
+            _picture(path, f"epoch {int(path.stem[6:])}", notes, width=360) for path in chosen
+        )
+        strip = (
+            f'<h2 style="margin-top:26px">From noise to now</h2><div class="strip">{strip}</div>'
+        )
+    return f'<div class="two top">{large}{moving}</div>{strip}'
+
+
+def _gif(path):
+    data = path.read_bytes()
+    with open_frames(io.BytesIO(data)) as gif:
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            gif.load()
+        size = gif.size
+    uri = f"data:image/gif;base64,{base64.b64encode(data).decode()}"
+    return markup.figure(uri, size, "The whole history.", big=True)
+
+
+def _picture(path, caption, notes, big=False, width=None):
+    return side_files.read_or_default(
+        path, lambda path: _shown(path, caption, big, width), "", notes
+    )
+
+
+def _shown(path, caption, big, width):
+    with stored_image(path) as picture:
+        if (
+            width and picture.width > width
+        ):  # a strip of full-size grids would be a page of many megabytes
+            picture = picture.resize(
+                (width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS
+            )
+        pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+    uri = images.png_data_uri(pixels if pixels.ndim == 3 else pixels[..., None])
+    return markup.figure(uri, pixels.shape[1::-1], caption, big)
+
+
+def _scores(scores):
+    numbers, protocol = _split(scores)
+    if not numbers:
+        return ""
+    cells = [
+        (markup.text(markup.words(name)), markup.number(value)) for name, value in numbers.items()
+    ]
+    rows = "".join(f"<tr><th>{name}</th><td class=n>{value}</td></tr>" for name, value in cells)
+    table = f'<div class="two"><table>{rows}</table>'
+    return (
+        table
+        + (f"<div><table>{markup.table_rows(protocol)}</table></div>" if protocol else "")
+        + "</div>"
+    )
+
+
+def _curves(log):
+    """One chart for each group of numbers that share a scale, and one for each score."""
+    names = [name for name in dict.fromkeys(n for row in log for n in row) if name != "epoch"]
+    groups = {}
+    for name in names:
+        groups.setdefault(_group(name), []).append(name)
+    order = sorted(
+        groups, key=lambda group: 9 if group == "Seconds" else (*_GROUPS, group).index(group)
+    )
+    charts = []
+    for group in order:
+        curves = {}
+        for name in groups[group]:
+            points = [
+                (row["epoch"], row[name]) for row in log if math.isfinite(row.get(name, math.nan))
+            ]
+            if points:
+                curves[markup.words(name)] = points
+        if curves:
+            charts.append(f"<div><h3>{markup.text(group)}</h3>{markup.chart(curves)}</div>")
+    return f'<div class="curves">{"".join(charts)}</div>' if charts else ""
+
+
+_GROUPS = {"Losses": "loss", "Accuracies": "accuracy", "Learning rates": "learning_rate"}
+
+
+def _group(name):
+    return next(
+        (group for group, part in _GROUPS.items() if part in name), markup.words(name).capitalize()
+    )
+
+
+def _checkpoints(folder, files):
+    best, rows = checkpoints.best(folder) or {}, []
+    for path in files:
+        try:
+            info = checkpoints.read_info(path)
+            what = (
+                info["letter"]
+                if info["letter"] != checkpoints.RESUME
+                else "everything else a resume needs"
+            )
+            what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
+        except (ValueError, TypeError, KeyError, OSError):  # CheckpointError is a ValueError
+            what, epoch = "damaged", ""
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
+    rows = [
+        f"<tr><td><code>{markup.text(name)}</code></td><td>{markup.text(what)}</td>"
+        f"<td class=n>{epoch}</td><td class=n>{size}</td></tr>"
+        for _, name, what, epoch, size in sorted(rows, reverse=True)
+    ]
+    if not rows:
+        return ""
+    head = "<tr><th>file</th><th>holds</th><th class=n>epoch</th><th class=n>size</th></tr>"
+    note = ""
+    if best:
+        note = f"{markup.words(best['metric'])} is best at epoch {best['epoch']}: {markup.number(best['value'])}."
+    shown, more = rows[:12], rows[12:]
+    if more:
+        more = f"<details><summary class=note>{len(more)} more</summary><table>{''.join(more)}</table></details>"
+    return (
+        f'<table>{head}{"".join(shown)}</table>{more or ""}<p class="note">{markup.text(note)}</p>'
+    )
+
+
+def _commands(folder, command, recipe):
+    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a `settings.json` hides."""
+    try:
+        command = shlex.split(command or "")
+    except (TypeError, ValueError, AttributeError):
+        command = []
+    if not command and isinstance(recipe, str):
+        command = ["python", "-m", recipe]
+    commands, newest = [], None
+    if (folder / "checkpoints").is_dir():
+        newest = (checkpoints.best(folder / "checkpoints") or {}).get("file")
+        networks = [path.name for path in (folder / "checkpoints").glob("*_G_epoch_*.h5")]
+        networks = [name for name in networks if name[:-3].rsplit("_", 1)[1].isdecimal()]
+        newest = newest or max(
+            networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None
+        )
+    if command:
+        commands.append(
+            ("Train it again, or go on where it stopped", [*command, f"--folder={folder}"])
+        )
+    if newest:
+        given = f"--checkpoint={folder / 'checkpoints' / newest}"
+        commands.append(("Sample from it", ["python", "-m", "zoo.sample", given]))
+        commands.append(("Score it", ["python", "-m", "zoo.evaluate", given]))
+        if recipe == "zoo.stylex":
+            commands.append(
+                ("Find what the classifier looks at", ["python", "-m", "zoo.explain", given])
+            )
+    shown = [(markup.text(what), markup.text(shlex.join(words))) for what, words in commands]
+    return "".join(f"<span class=note>{what}</span><pre>{line}</pre>" for what, line in shown)
+
+
+def _split(scores):
+    """Numbers, and all the rest, of a dictionary of scores."""
+    numbers = {
+        n: v for n, v in scores.items() if isinstance(v, (int, float)) and not isinstance(v, bool)
+    }
+    rest = {n: v for n, v in scores.items() if n not in numbers}
+    protocol = rest.get("protocol")
+    if isinstance(protocol, dict):
+        rest = protocol | {n: v for n, v in rest.items() if n != "protocol"}
+    return numbers, rest
+
+
+def _log(path):
+    rows = []
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    if "epoch" not in (reader.fieldnames or ()):
+        raise ValueError("it must have a column epoch")
+    for row in reader:
+        numbers = {}
+        for name, value in row.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError):
+                pass  # an empty cell: not measured in that epoch
+        rows.append(numbers)
+    return [row for row in rows if math.isfinite(row.get("epoch", math.nan))]

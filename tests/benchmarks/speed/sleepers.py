@@ -1,0 +1,18 @@
+"""Cases of programs that only sleep. The processes of test_speed.py import this file."""
+
+import time
+
+
+def sleeper(seconds):
+    print("what a library prints is not an answer")
+    return lambda: time.sleep(seconds)
+
+
+def broken():
+    raise SystemExit(3)
+
+
+CASES = {
+    "sleep": {"slow": lambda: sleeper(0.03), "fast": lambda: sleeper(0.01)},
+    "broken": {"slow": lambda: sleeper(0), "broken": broken},
+}

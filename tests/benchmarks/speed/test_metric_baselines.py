@@ -1,0 +1,59 @@
+"""The baselines of the metrics give the same numbers as kerasgan."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from benchmarks.speed import metrics as cases
+from benchmarks.speed.baselines import metrics as baseline, ms_ssim as ms_ssim_baseline
+from benchmarks.speed.baselines.frechet import random_features
+from kerasgan.metrics.diversity import intra_class_diversity
+from kerasgan.metrics.inception_score import inception_score
+from kerasgan.metrics.kernel import kernel_distance
+from kerasgan.metrics.manifold import density_coverage, precision_recall
+from kerasgan.metrics.ms_ssim import WEIGHTS, ms_ssim
+from kerasgan.metrics.r_precision import r_precision
+
+FEATURES = [random_features(200, 24, seed=seed) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "arguments"),
+    [
+        (kernel_distance, baseline.kernel_distance, (*FEATURES, 4, 50)),
+        (inception_score, baseline.inception_score, [cases.logits(200, 30)]),
+        (precision_recall, baseline.precision_recall, FEATURES),
+        (density_coverage, baseline.density_coverage, FEATURES),
+        (intra_class_diversity, baseline.intra_class_diversity, cases.labelled(40, [5, 5, 1], 4)),
+    ],
+)
+def test_baselines_give_the_same_numbers(ours, theirs, arguments):
+    assert theirs(*arguments) == pytest.approx(ours(*arguments), rel=1e-9)
+
+
+def test_ms_ssim_equals_kerasgans():
+    """kerasgan divides the paper's weights by their sum; the baseline computes in float32."""
+    one, other = (images[..., :1] for images in cases.image_pairs(2, 176))
+    np.testing.assert_allclose(
+        ms_ssim_baseline.ms_ssim(one, other), ms_ssim(one, other) ** sum(WEIGHTS), rtol=1e-5
+    )
+
+
+def test_r_precision_equals_kerasgans_for_any_candidates():
+    images, labels = cases.labelled(60, [8], 6)
+    texts = np.where(
+        np.arange(60)[:, None] % 3, images, -images
+    )  # A third of the captions are opposite to their images.
+    expected = r_precision(images, texts, labels, candidates=20, splits=2)
+    assert baseline.r_precision(images, texts, labels, candidates=20, splits=2) == pytest.approx(
+        expected
+    )
+    assert expected == pytest.approx((2 / 3, 0))
+
+
+@pytest.mark.parametrize("name", cases.METRICS)
+def test_both_functions_of_a_metric_exist(name):
+    for build in cases.CASES[name].values():
+        module, function, _ = build.args
+        assert callable(getattr(importlib.import_module(module), function))

@@ -1,0 +1,143 @@
+"""Timing of programs in separate processes, and the MNIST GAN baseline."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from benchmarks import provenance
+from benchmarks.speed import suite, timing
+from benchmarks.speed.baselines import mnist_gan
+from zoo import memory
+
+SLEEPERS = "tests.benchmarks.speed.sleepers"
+
+
+def test_compare_alternates_and_records_the_machine(monkeypatch):
+    monkeypatch.setattr(timing, "PAUSE", 0.0)
+    record = timing.compare(SLEEPERS, "sleep", ["slow", "fast"], steps=10, block=4, warmup=1)
+    slow, fast = record["contestants"]["slow"], record["contestants"]["fast"]
+    assert slow["steps"] == fast["steps"] == 12  # Three whole blocks of four.
+    assert 30 <= slow["min_ms"] <= slow["median_ms"] <= slow["max_ms"]
+    assert 10 <= fast["min_ms"] < 30
+    assert fast["peak_mib"] > 1
+    assert len(record["ratios"]["slow / fast"]["blocks"]) == 3
+    assert record["ratios"]["slow / fast"]["max"] > 1
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["settings"]["threads"] == 2
+
+
+def test_a_program_that_ends_early_is_named():
+    with pytest.raises(RuntimeError, match="broken ended with exit code 3"):
+        timing.compare(SLEEPERS, "broken", ["slow", "broken"])
+
+
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/self/status").exists(),
+    reason="needs Linux' memory counters per process",
+)
+def test_peak_memory_excludes_the_parent_process():
+    code = "from zoo import memory; print(memory.peak_mib())"
+    allocated = bytearray(b"1") * (200 << 20)
+    child = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=provenance.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 1 < float(child.stdout) < len(allocated) / 2**20 < memory.peak_mib()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"steps": 9}, "steps must be at least 10.*received 9"),
+        ({"block": 99}, "block must be between 1 and the number of steps .*99"),
+    ],
+)
+def test_compare_rejects_bad_settings(settings, rule):
+    with pytest.raises(ValueError, match=rule):
+        timing.compare(SLEEPERS, "sleep", ["slow", "fast"], **settings)
+
+
+def test_exponent_of_time_against_size():
+    assert suite.exponent([16, 32, 64], [3 * 16**1.5, 3 * 32**1.5, 3 * 64**1.5]) == pytest.approx(
+        1.5
+    )
+    assert all(
+        set(suite.CASES[case]) == {str(size) for size in sizes}
+        for case, (_, sizes, _) in suite.SCALES.items()
+    )
+
+
+def test_arithmetic_share_is_relative_to_the_machine_rate(monkeypatch):
+    a, b = torch.randn(2, 100, 100)
+    monkeypatch.setitem(suite.CASES, "product", {"torch": lambda: lambda: a @ b})
+    found = suite.arithmetic("product", {"torch": 2.0, "kerasgan": 1.0})
+    assert found["gflop"] == pytest.approx(2 * 100**3 / 1e9)
+    assert found["share"]["kerasgan"] == pytest.approx(
+        found["gflop"] / 0.001 / found["products_gflops"]
+    )
+    assert found["share"]["kerasgan"] == pytest.approx(2 * found["share"]["torch"])
+
+
+def test_a_broken_result_file_is_named(tmp_path):
+    (tmp_path / "speed.json").write_text("{")
+    with pytest.raises(ValueError, match="speed.json is broken"):
+        suite.read(tmp_path / "speed.json")
+
+
+def test_an_unknown_case_is_named():
+    with pytest.raises(ValueError, match="Unknown case minst"):
+        suite.main(["minst"])
+
+
+@pytest.mark.parametrize(
+    ("noted", "parameters"), [(True, 140_851), (False, 392 * 400 + 492 * 11 + 11 + 422)]
+)
+def test_baseline_has_the_network_of_the_training_notes(noted, parameters):
+    def count(network):
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    generator, discriminator = mnist_gan.Generator(), mnist_gan.Discriminator(noted)
+    assert (count(generator), count(discriminator)) == (1_327_105, parameters)
+    images = generator(torch.randn(20, mnist_gan.LATENT), torch.arange(20) % 10)
+    assert images.shape == (20, 1, 28, 28)
+    logits, features = discriminator(images)
+    assert (logits.shape, features.shape) == ((20, 11), (20, 338 if noted else 392))
+
+
+def test_baseline_compares_within_chunks_as_noted_or_the_whole_batch():
+    rows = torch.randn(32, 3, 4)
+    noted, corrected = mnist_gan.Discriminator(True), mnist_gan.Discriminator(False)
+    expected = torch.stack([torch.exp(-(rows - row).abs().sum(2)) for row in rows])  # [32, 32, 3]
+    assert torch.allclose(noted.closeness(rows)[20], expected[20, 16:].sum(0))
+    assert torch.allclose(corrected.closeness(rows)[20], expected[20].sum(0) - 1)
+
+
+@pytest.mark.parametrize("build", [mnist_gan.noted_step, mnist_gan.corrected_step])
+def test_baseline_step_updates_both_networks(build, monkeypatch):
+    networks, adam = [], mnist_gan.adam
+    monkeypatch.setattr(
+        mnist_gan, "adam", lambda network: networks.append(network) or adam(network)
+    )
+    step = build(16)
+    before = [
+        parameter.clone()
+        for network in networks
+        for parameter in network.parameters()
+        if parameter.ndim > 1
+    ]
+    assert all(loss > 0 for loss in step())
+    after = [
+        parameter
+        for network in networks
+        for parameter in network.parameters()
+        if parameter.ndim > 1
+    ]
+    unchanged = [a.shape for a, b in zip(after, before, strict=True) if torch.equal(a, b)]
+    assert len(networks) == 2
+    assert unchanged == []

@@ -1,0 +1,139 @@
+"""Presets: what is saved is what is loaded, by name or by folder, and the wrong ones are one clear line."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerasgan.io import checkpoints, presets
+from kerasgan.metrics.protocols.digits import load_digit_classifier
+from kerasgan.training import AdversarialModel
+
+
+@keras.saving.register_keras_serializable("test_presets")
+class Sampler(keras.Model):
+    """The least that presets ask of a model."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.width = width
+        self.generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])
+        self.discriminator = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1)])
+
+    def checkpoint_networks(self):
+        return {"G": self.generator, "D": self.discriminator}
+
+    def get_config(self):
+        return {"width": self.width}
+
+
+class Other(Sampler):
+    pass
+
+
+def test_round_trip(tmp_path):
+    model = Sampler(width=5)
+    presets.save(model, tmp_path / "mine", info={"dataset": "dots", "epoch": 12})
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["G.h5", "card.md"]
+    loaded = presets.load(tmp_path / "mine", Sampler)
+    assert isinstance(loaded, Sampler) and loaded.width == 5
+    kernel, stored = model.generator.get_weights()[0], loaded.generator.get_weights()[0]
+    np.testing.assert_array_equal(stored, kernel.astype("float16").astype("float32"))
+    assert checkpoints.read_info(tmp_path / "mine" / "G.h5")["epoch"] == 12
+    text = presets.card(tmp_path / "mine")
+    assert text.startswith("# mine\n") and "- dataset: dots" in text
+
+
+def test_all_networks_in_full_precision(tmp_path):
+    model = Sampler()
+    presets.save(model, tmp_path, letters=("G", "D"), dtype="float32", card="# Mine\n")
+    loaded = presets.load(str(tmp_path))
+    for one, other in (
+        (model.generator, loaded.generator),
+        (model.discriminator, loaded.discriminator),
+    ):
+        np.testing.assert_array_equal(one.get_weights()[0], other.get_weights()[0])
+    presets.save(model, tmp_path)
+    assert (
+        presets.card(tmp_path) == "# Mine\n"
+    )  # a card that someone wrote is not replaced by a made one
+
+
+def test_shipped_names(tmp_path, monkeypatch):
+    presets.save(Sampler(), tmp_path / "toy_dots")
+    monkeypatch.setattr(presets, "SHIPPED", tmp_path)
+    assert presets.names() == ["toy_dots"]
+    assert isinstance(presets.load("toy_dots"), Sampler)
+    with pytest.raises(
+        ValueError, match="must be one of: toy_dots, or a folder that holds a G.h5; received 'typo'"
+    ):
+        presets.load("typo")
+
+
+def test_wrong_class_and_letters(tmp_path):
+    presets.save(Sampler(), tmp_path)
+    with pytest.raises(checkpoints.CheckpointError, match="is of a Sampler; asked for a Other"):
+        presets.load(tmp_path, Other)
+    for letters in (("D",), ("G", "E")):
+        with pytest.raises(ValueError, match="letters must be of G, D, G among them; received"):
+            presets.save(Sampler(), tmp_path, letters=letters)
+
+
+def test_networks_of_two_models_are_not_mixed(tmp_path):
+    presets.save(Sampler(width=4), tmp_path, letters=("G", "D"))
+    presets.save(Sampler(width=6), tmp_path / "b", letters=("G", "D"))
+    (tmp_path / "b" / "D.h5").replace(tmp_path / "D.h5")
+    with pytest.raises(checkpoints.CheckpointError, match="D.h5 must hold a network of"):
+        presets.load(tmp_path)
+
+
+def test_every_shipped_preset_has_a_card_and_fits():
+    for name in presets.names():
+        assert presets.card(name).strip()
+        assert sum(path.stat().st_size for path in presets.find(name).iterdir()) <= 4.2e6
+        for path in presets.find(name).glob("*.h5"):
+            checkpoints.verify(path)
+
+
+@pytest.mark.backend
+def test_a_preset_is_trained_on_from_its_quality():
+    """The network that trains has the file's weights too; what no file brought is told once, as training begins."""
+    gan = AdversarialModel.from_preset("mnist_gan_digits")
+    labels, judge = np.arange(200) % 10, load_digit_classifier()[0]
+
+    def right(images):
+        return (judge.predict(np.asarray(images), verbose=0).argmax(axis=1) == labels).mean()
+
+    latents = np.random.default_rng(0).normal(size=(200, gan.latent_dim)).astype("float32")
+    for network in (gan, gan.generator, gan.ema_generator):
+        assert right(network.predict([latents, labels.astype("int32")], verbose=0)) > 0.95
+    before = gan.sample(labels=labels, seed=1)
+    gan.compile(**{player: keras.optimizers.Adam(1e-9) for player in gan.players})
+    with pytest.warns(UserWarning, match=r"untrained weights of D \(discriminator\)") as told:
+        gan.fit(before[:64], labels[:64].astype("int32"), batch_size=16, verbose=0)
+    lines = [
+        str(each.message) for each in told if "untrained" in str(each.message)
+    ]  # Keras on torch has its own
+    assert len(lines) == 1 and "\n" not in lines[0] and gan.not_loaded == ()
+    gan.train_on_batch(before[:8], labels[:8].astype("int32"))  # has been told
+    after = gan.sample(labels=labels, seed=1)
+    assert np.abs(after - before).mean() < 0.02 and right(after) > 0.95
+
+
+@pytest.mark.parametrize("name", ["stylex_digits_8_9", "hdgan_synthetic_birds_256"])
+def test_every_copy_of_a_network_has_the_files_weights(name):
+    model = AdversarialModel.from_preset(name)
+    copies = {
+        key
+        for key, value in vars(model).items()
+        if key.startswith("ema_") and isinstance(value, keras.Layer)
+    }
+    assert copies == set(model.ema_networks)
+    for average, trained in model.ema_networks.items():
+        pairs = zip(
+            getattr(model, average).get_weights(),
+            getattr(model, trained).get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(one, other) for one, other in pairs)
+    networks = model.checkpoint_networks()
+    assert set(model.not_loaded) == set(networks) - set(model.sampling_letters())
