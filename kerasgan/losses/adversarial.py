@@ -1,6 +1,8 @@
-"""Adversarial pairs, a discriminator's loss and a generator's, for a discriminator of one logit [N, 1] (high: real).
+"""Adversarial pairs, a discriminator's loss and a generator's, for a discriminator of one logit [N,
+1] (high: real).
 
-Labels are accepted and not looked at: a discriminator that conditions on classes has seen them already.
+Labels are accepted and not looked at: a discriminator that conditions on classes has seen them
+already.
 """
 
 import keras
@@ -9,14 +11,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1). A scalar."""
+    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1). A
+    scalar.
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Soft labels, on one side: reals are 0.9, fakes stay 0 (Salimans et al., arXiv 1606.03498, section 3.4)."""
+    """Soft labels, on one side: reals are 0.9, fakes stay 0 (Salimans et al., arXiv 1606.03498,
+    section 3.4).
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(0.9 * ops.softplus(-real) + 0.1 * ops.softplus(real)) + ops.mean(
         ops.softplus(fake)
@@ -25,10 +31,11 @@ def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class NoisyLabels(keras.layers.Layer):
-    """`logistic_discriminator_loss` with noisy labels: those of a few images, others in each step, are turned round.
+    """`logistic_discriminator_loss` with noisy labels: those of a few images, others in each step,
+    are turned round.
 
-    From lore: Chintala et al., "How to Train a GAN?", NIPS 2016. A layer, and not a function, since it draws: the model
-    that is handed it keeps its seed.
+    From lore: Chintala et al., "How to Train a GAN?", NIPS 2016. A layer, and not a function, since
+    it draws: the model that is handed it keeps its seed.
 
     Args:
         share: of the labels to turn round, from 0 to under 0.5.
@@ -39,7 +46,8 @@ class NoisyLabels(keras.layers.Layer):
         super().__init__(**arguments)
         if not 0 <= share < 0.5:
             raise ValueError(
-                f"share must be at least 0 and under 0.5 (half the labels say nothing); received {share}"
+                "share must be at least 0 and under 0.5 (half the labels say nothing); received "
+                f"{share}"
             )
         self.share, self.seed, self.seeds, self.built = (
             share,
@@ -64,20 +72,24 @@ class NoisyLabels(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def minmax_generator_loss(fake_logits, labels=None):
-    """log(1 - D(fake)): the discriminator's own loss, its sign turned (arXiv 1406.2661, equation 1), whose gradient
-    vanishes where the discriminator wins. A scalar."""
+    """log(1 - D(fake)): the discriminator's own loss, its sign turned (arXiv 1406.2661, equation
+    1), whose gradient vanishes where the discriminator wins. A scalar."""
     return -ops.mean(ops.softplus(ops.cast(fake_logits, "float32")))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def nonsaturating_generator_loss(fake_logits, labels=None):
-    """-log D(fake), which does not saturate where the discriminator wins (arXiv 1406.2661, section 3). A scalar."""
+    """-log D(fake), which does not saturate where the discriminator wins (arXiv 1406.2661, section
+    3). A scalar.
+    """
     return ops.mean(ops.softplus(-ops.cast(fake_logits, "float32")))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def hinge_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Logits beyond 1 on their right side cost nothing (Lim and Ye, Geometric GAN, arXiv 1705.02894). A scalar."""
+    """Logits beyond 1 on their right side cost nothing (Lim and Ye, Geometric GAN, arXiv
+    1705.02894). A scalar.
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
 

@@ -1,10 +1,13 @@
-"""Feature matching (Salimans et al., Improved Techniques for Training GANs, arXiv 1606.03498, section 3.1)."""
+"""Feature matching (Salimans et al., Improved Techniques for Training GANs, arXiv 1606.03498,
+section 3.1).
+"""
 
 from keras import ops
 
 
 def feature_matching(real_features, fake_features):
-    """Mean squared difference of the two batches' mean features [N, F]; the real side is a constant. A scalar.
+    """Mean squared difference of the two batches' mean features [N, F]; the real side is a
+    constant. A scalar.
 
     The paper takes the sum over F; the notes, and this, the mean.
     """

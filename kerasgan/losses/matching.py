@@ -1,10 +1,12 @@
-"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of whole sentences.
+"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of
+whole sentences.
 
-Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm 1: a real image
-beside another's text is a fake pair); Mao et al., "Least Squares Generative Adversarial Networks" (arXiv 1611.04076);
-Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2). Without the factor 1/2 of least squares, as in the last one's
-code. Logistic, and non-saturating for the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM:
-Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
+Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm
+1: a real image beside another's text is a fake pair); Mao et al., "Least Squares Generative
+Adversarial Networks" (arXiv 1611.04076); Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2).
+Without the factor 1/2 of least squares, as in the last one's code. Logistic, and non-saturating for
+the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM: Xu et al.,
+"AttnGAN" (arXiv 1711.10485, section 3.2).
 """
 
 from keras import ops
@@ -19,16 +21,17 @@ def squared_error(logits, target):
 
 
 def adversarial_loss(logits, real, loss="least_squares"):
-    """What logits of one head lose that should say real, or fake: their squared distance from 1 or 0, or the
-    cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A scalar."""
+    """What logits of one head lose that should say real, or fake: their squared distance from 1 or
+    0, or the cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A
+    scalar."""
     if loss == "logistic":
         return ops.mean(ops.softplus(-logits if real else logits))
     return squared_error(logits, float(real))
 
 
 def matching_aware_loss(real, wrong, fake, loss="least_squares"):
-    """Of pairs: a real image with its text is real; a real image with another's text and a fake with its text are fake,
-    and share one weight. Logits of any equal shapes -> scalar."""
+    """Of pairs: a real image with its text is real; a real image with another's text and a fake
+    with its text are fake, and share one weight. Logits of any equal shapes -> scalar."""
     return sum(
         pair_term(logits, kind, loss)
         for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
@@ -36,8 +39,8 @@ def matching_aware_loss(real, wrong, fake, loss="least_squares"):
 
 
 def unconditional_loss(real, wrong, fake, loss="least_squares"):
-    """Of images alone: both real images, whosever text they stand beside, are real and share one weight; a fake is
-    fake."""
+    """Of images alone: both real images, whosever text they stand beside, are real and share one
+    weight; a fake is fake."""
     return sum(
         image_term(logits, kind, loss)
         for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
@@ -63,11 +66,13 @@ def image_term(logits, kind, loss="least_squares"):
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):
-    """How surely an image is told to be its own caption's among the batch's, and a caption its own image's: the sum of
-    both cross-entropies of softmax(gamma * cosine). Sentences only; captions that mean the same are not left out.
+    """How surely an image is told to be its own caption's among the batch's, and a caption its own
+    image's: the sum of both cross-entropies of softmax(gamma * cosine). Sentences only; captions
+    that mean the same are not left out.
 
-    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together -> scalar. `others`,
-    [M, D], are captions of no image here, from which an image must be told as well.
+    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together
+    -> scalar. `others`, [M, D], are captions of no image here, from which an image must be told as
+    well.
     """
     images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j

@@ -1,4 +1,6 @@
-"""CoopNet's recipe, run as a user's run is, on 64 digits for two epochs, and what is drawn and scored of it."""
+"""CoopNet's recipe, run as a user's run is, on 64 digits for two epochs, and what is drawn and
+scored of it.
+"""
 
 import csv
 import dataclasses

@@ -1,4 +1,6 @@
-"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and rule."""
+"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and
+rule.
+"""
 
 import dataclasses
 import importlib
