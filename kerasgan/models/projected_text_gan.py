@@ -175,7 +175,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator with its weights, such as an earlier stage's average."""
+    """Builds a trainable copy of a generator with its weights, such as of an earlier stage's."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -331,6 +331,9 @@ class ProjectedTextGAN(AdversarialModel):
         gan.sample(text_encoder(["a small red bird with a yellow belly"]), seed=0)  # [1, 64, 64, 3]
     """
 
+    conditioning = "captions"
+    evaluation_protocol = "birds"
+    text_encoder = None  # `sample` takes embeddings only.
     ema_networks = {"ema_generator": "generator"}
     reports = (
         "generator_loss",

@@ -96,6 +96,9 @@ def test_the_same_seed_gives_the_same_training_and_samples():
 
 def test_samples_do_not_depend_on_the_batch_size():
     gan = tiny()
+    assert list(gan.sample(batch()[1], sizes="all")) == [64]
+    with pytest.raises(ValueError, match="sizes must be None or 'all'"):
+        gan.sample(batch()[1], sizes=64)
     one, two = (gan.sample(batch()[1], seed=0, batch_size=n) for n in (1, 3))
     np.testing.assert_allclose(one, two, atol=1e-5)
 

@@ -4,12 +4,13 @@ preset."""
 import dataclasses
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
 
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
-from zoo import projected_birds, stages
+from zoo import birds_256, projected_birds, recipe, stages
 
 TINY = {
     "num_images": 8,
@@ -55,6 +56,30 @@ def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
     assert settings["start"] == str(tmp_path / "stage_64")
 
 
-@pytest.mark.parametrize("preset", ["full"])
-def test_presets_of_birds_256_name_schedules(preset):
-    assert preset in stages.SCHEDULES
+@pytest.mark.parametrize(
+    "words",
+    [["--preset=full", "--seed=3"], ["--preset", "full", "--seed=3"], ["--seed=3", "-preset=full"]],
+)
+def test_a_preset_of_birds_256_names_a_schedule(words, monkeypatch, capsys):
+    ran = []
+
+    def run(*arguments):
+        ran.append(arguments)
+        return {"attribute_accuracy": 0.5}
+
+    monkeypatch.setattr(stages, "run", run)
+    monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
+    birds_256.main()
+    ((schedule, folder, command, changes),) = ran
+    assert schedule is stages.FULL and folder == pathlib.Path("runs/birds_256_full_seed3")
+    assert command.startswith("python -m zoo.birds_256 ") and changes == {"seed": 3}
+    assert "attribute_accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--preset=quick"], ["--folder=full"]])
+def test_other_presets_of_birds_256_are_the_recipes(words, monkeypatch):
+    ran = []
+    monkeypatch.setattr(recipe, "main", ran.append)
+    monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
+    birds_256.main()
+    assert ran == [birds_256.RECIPE]
