@@ -14,6 +14,8 @@ import keras
 
 CLASSES = {
     "kerasgan.layers.batch_norm": ("BatchNormalization",),
+    "kerasgan.layers.blur_pool": ("BlurMaxPooling2D",),
+    "kerasgan.layers.conditional_affine": ("ConditionalAffine",),
     "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
     "kerasgan.layers.conv3x3": ("Conv3x3",),
     "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
@@ -31,6 +33,7 @@ CLASSES = {
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
     "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
+    "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
     "kerasgan.models.stylegan2": (
         "EqualDense",
         "Generator",

@@ -23,6 +23,7 @@ RECIPES = (
     "birds_256",
     "coco_64",
     "image_folder",
+    "projected_birds",
 )
 OPTIONS = ("sample", "evaluate", "explain", "diagnose", "prepare", "preset")
 TOOLS = (
