@@ -35,8 +35,8 @@ def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
 class NoisyLabels(keras.layers.Layer):
     """`logistic_discriminator_loss` with noisy labels.
 
-    Each step flips the labels of a few randomly chosen images. This is a practitioners' heuristic
-    without a formal derivation. It is a layer rather than a function because it uses random
+    Each step flips the labels of a few randomly chosen images. This is a practitioners' heuristic.
+    It is a layer rather than a function because it uses random
     numbers: the model that receives it stores its seed.
 
     Args:

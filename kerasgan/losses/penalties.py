@@ -1,8 +1,7 @@
-"""Gradient penalties: scalars of a critic's slope for the discriminator's loss, of a generator's
-for its own.
+"""Gradient penalties for the losses of the discriminator and of the generator.
 
-Of gradients, or, for a model that takes its penalty as a function, of `(critic, real, fake, seed)`:
-`critic` is a function of images [N, ...] that returns logits, `seed` a
+Some functions take gradients. Others take `(critic, real, fake, seed)`, for models that accept a
+penalty function: `critic` is a function of images [N, ...] that returns logits, `seed` a
 `keras.random.SeedGenerator`.
 """
 
@@ -15,17 +14,21 @@ from kerasgan.ops.precision import full_precision
 
 @keras.saving.register_keras_serializable("kerasgan")
 def r1_penalty(critic, real, fake, seed):
-    """Half of `squared_gradient_norm` at the real images, to be weighed with gamma (arXiv
-    1801.04406, equation 9).
+    """R1 penalty: half of `squared_gradient_norm` at the real images.
+
+    The caller multiplies it by gamma (arXiv 1801.04406, equation 9).
     """
     return squared_gradient_norm(_input_gradient(critic, real)) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def wgan_gp_penalty(critic, real, fake, seed):
-    """`unit_gradient_norm` at images drawn evenly between each real and its fake, to be weighed
-    with lambda, 10 in the paper (arXiv 1704.00028, algorithm 1). The critic must have no batch
-    norm: each image answers for its own slope."""
+    """WGAN-GP penalty: `unit_gradient_norm` at images between each real and its fake.
+
+    The interpolation weights are uniform. The caller multiplies the penalty by lambda, 10 in the
+    paper (arXiv 1704.00028, algorithm 1). The critic must have no batch norm, because the penalty
+    applies to each image's own gradient.
+    """
     share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
     real, fake = full_precision((real, fake))
     between = real + ops.cast(share, real.dtype) * (fake - real)
