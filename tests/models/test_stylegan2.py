@@ -116,7 +116,7 @@ def test_sizes_and_names():
     assert stylegan2.build_discriminator(16, 3, group=4, **TINY).output_shape == (None, 1)
     for size in (4, 24):
         with pytest.raises(
-            ValueError, match=f"size must be a power of two from 8; received {size}"
+            ValueError, match=f"size must be a power of two and at least 8; received {size}"
         ):
             Generator(size)
 
