@@ -1,4 +1,4 @@
-"""Creates the tables of README.md and benchmarks/README.md from the result files.
+"""Creates the tables of README.md, docs/ and benchmarks/README.md from the result files.
 
 python -m benchmarks.tables            writes the tables between their markers
 python -m benchmarks.tables --check    checks that the tables are up to date, without changes
@@ -27,13 +27,64 @@ from kerasgan.report.attributes import WAYS
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SUITE = pathlib.Path(__file__).parent / "README.md"
+# Rows of the README's table of models: class, arXiv number, data of its recipe, preset.
+MODELS = (
+    ("ConditionalGAN", "1802.05637", "digits, image folders", "mnist_gan_digits"),
+    ("MnistGAN", "1606.03498", "digits", ""),
+    ("HDGAN", "1802.09178", "synthetic birds, CUB, flowers, COCO", "hdgan_synthetic_birds_256"),
+    ("CoopNet", "1609.09408", "digits, CIFAR-10, image folders", "coopnet_digits"),
+    ("StyleGAN2", "1912.04958", "digits, image folders", ""),
+    ("StylEx", "2104.13369", "digits, image folders", "stylex_digits_8_9"),
+    ("ConditionalVAE", "1312.6114", "digits", ""),
+    ("RealNVP", "1605.08803", "digits", ""),
+)
+# Model -> recipe, preset of its records, key of the score, text.
+MODEL_SCORES = {
+    "ConditionalGAN": ("mnist_gan", "best", "label_accuracy", "{:.1%} label accuracy"),
+    "MnistGAN": ("mnist_gan", "corrected", "label_accuracy", "{:.1%} label accuracy"),
+    "HDGAN": ("birds_256", "long", "attribute_accuracy", "{:.1%} attribute accuracy"),
+    "CoopNet": ("coopnet", "digits", "generator_classes_covered", "{:.0f} of 10 classes"),
+    "StylEx": ("stylex", "digits_8_9", "heldout_agreement", "{:.0%} classifier agreement"),
+}
 NOT_RUN = "No results yet."
 # Name of a baseline in the result file -> text of the table.
 BASELINES = {"torch": "PyTorch, eager", "100 Langevin steps": "kerasgan, 100 Langevin steps"}
 
 
 # === Trained models ===
+
+
+def models() -> str:
+    """Return the README's table of models."""
+    lines = [
+        "| model | paper | data of the recipe | score | preset | docs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, paper, data, preset in MODELS:
+        module = {"RealNVP": "real_nvp", "ConditionalVAE": "conditional_vae"}.get(name)
+        module = module or {"MnistGAN": "mnist_gan", "ConditionalGAN": "conditional_gan"}.get(name)
+        module = module or name.lower()
+        cells = (
+            f"[`{name}`](kerasgan/models/{module}.py)",
+            f"[{paper}](https://arxiv.org/abs/{paper})",
+            data,
+            model_score(name),
+            f"`{preset}`" if preset else "",
+            f"[page](docs/models/{module}.md)",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def model_score(name: str) -> str:
+    """Return the mean score of a model over its recorded seeds, or nothing."""
+    if name not in MODEL_SCORES:
+        return ""
+    recipe_name, preset, key, text = MODEL_SCORES[name]
+    found = [r["scores"][key] for r in quality.read(recipe_name) if r["preset"] == preset]
+    return text.format(sum(found) / len(found))
 
 
 def scores() -> str:
@@ -377,6 +428,7 @@ def _cell(text):
 TABLES = {
     function.__name__: function
     for function in (
+        models,
         scores,
         birds,
         coopnet,
@@ -390,7 +442,13 @@ TABLES = {
     )
 }
 PAGES = {
-    README: ("scores", "speed", "birds", "coopnet", "stylex"),
+    README: ("models",),
+    DOCS / "models" / "conditional_gan.md": ("scores",),
+    DOCS / "models" / "hdgan.md": ("birds",),
+    DOCS / "models" / "coopnet.md": ("coopnet",),
+    DOCS / "models" / "stylex.md": ("stylex",),
+    DOCS / "performance.md": ("speed",),
+    DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
 

@@ -1,4 +1,5 @@
-"""Generative adversarial and cooperative networks in Keras 3, with one training step for three backends.
+"""Generative adversarial and cooperative networks in Keras 3, with one training step for three
+backends.
 
 | name | content |
 |---|---|
@@ -8,8 +9,9 @@
 | `kerasgan.encoders`, `.datasets` | encoders of text and images; training data |
 | `kerasgan.metrics`, `.callbacks` | evaluation and callbacks for `fit` |
 
-Names are imported on first use. `import kerasgan` also registers every class that Keras may find in a saved file.
-"""
+Names are imported on first use. `import kerasgan` also registers every class that Keras may find in
+a saved file.
+"""  # noqa: E501
 
 from typing import TYPE_CHECKING
 

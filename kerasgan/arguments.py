@@ -6,11 +6,14 @@ import numpy as np
 
 
 def check_count(n, name="n", minimum=1):
-    """A number of images as an int. Raises a ValueError, one line, for anything but an integer of at least `minimum`."""
+    """A number of images as an int. Raises a ValueError, one line, for anything but an integer of
+    at least `minimum`.
+    """
     count = _integer(n)
     if count is None and isinstance(n, (list, tuple, np.ndarray)):
         raise ValueError(
-            f"{name} must be an integer, at least {minimum}; received a {type(n).__name__}: use labels="
+            f"{name} must be an integer, at least {minimum}; received a {type(n).__name__}: use "
+            "labels="
         )
     if count is None or count < minimum:
         raise ValueError(f"{name} must be an integer, at least {minimum}; received {_shown(n)}")

@@ -8,8 +8,9 @@ import keras
 class RenamedArguments:
     """Mixin that lets `from_config` accept configurations with earlier argument names.
 
-    A subclass lists its renamed constructor arguments. The names are replaced before `from_config` runs, also in
-    classes that override `from_config`. The tables of all base classes apply too, so a subclass lists only its own.
+    A subclass lists its renamed constructor arguments. The names are replaced before `from_config`
+    runs, also in classes that override `from_config`. The tables of all base classes apply too, so
+    a subclass lists only its own.
 
     Example:
         class MyGAN(RenamedArguments, keras.Model):
@@ -59,13 +60,16 @@ def collected(cls: type, attribute: str) -> dict[str, str]:
 
 
 def accept_earlier_attributes(model: keras.Model, store) -> None:
-    """Lets a network of `model` answer to an earlier attribute name for which `store` holds weights.
+    """Lets a network of `model` answer to an earlier attribute name for which `store` holds
+    weights.
 
-    Keras stores the weights of `model.ema_generator` in the HDF5 group `ema_generator` and, when it loads a file, reads
-    the groups that `dir(model)` lists. Call this in `load_own_variables`, which Keras calls before it lists them.
+    Keras stores the weights of `model.ema_generator` in the HDF5 group `ema_generator` and, when it
+    loads a file, reads the groups that `dir(model)` lists. Call this in `load_own_variables`, which
+    Keras calls before it lists them.
 
     Args:
-        model: Model whose class has a dict `renamed_attributes`, from earlier names to present names.
+        model: Model whose class has a dict `renamed_attributes`, from earlier names to present
+            names.
         store: Keras' weight store, the argument of `load_own_variables`.
     """
     for old, new in collected(type(model), "renamed_attributes").items():
@@ -77,6 +81,8 @@ def accept_earlier_attributes(model: keras.Model, store) -> None:
 
 
 def forget_earlier_attributes(model: keras.Model) -> None:
-    """Undoes `accept_earlier_attributes`. Call this in `save_own_variables`, so that files have the present names."""
+    """Undoes `accept_earlier_attributes`. Call this in `save_own_variables`, so that files have the
+    present names.
+    """
     for old in collected(type(model), "renamed_attributes"):
         vars(model).pop(old, None)

@@ -1,7 +1,9 @@
-"""What a model trains on, as data: one declaration, checked in the same way on every path into a model.
+"""What a model trains on, as data: one declaration, checked in the same way on every path into a
+model.
 
-A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and `test_on_batch` check arrays
-and every batch of a data set on the host, and shapes and types again when a step is traced.
+A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and
+`test_on_batch` check arrays and every batch of a data set on the host, and shapes and types again
+when a step is traced.
 """
 
 import collections.abc
@@ -95,7 +97,8 @@ class Numbers:
             if (x < self.minimum).any() or (x > np.asarray(self.maximum)).any():
                 maximum = max(self.maximum) if isinstance(self.maximum, tuple) else self.maximum
                 raise ValueError(
-                    f"{self.name} must be in {self.minimum}..{maximum}; received from {x.min()} to {x.max()}"
+                    f"{self.name} must be in {self.minimum}..{maximum}; received from {x.min()} "
+                    f"to {x.max()}"
                 )
             return x.astype("int32", copy=False)
         if not np.isfinite(x).all():
@@ -117,7 +120,9 @@ class Numbers:
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """A part that the model accepts and does not read, such as the labels of an unconditional model."""
+    """A part that the model accepts and does not read, such as the labels of an unconditional
+    model.
+    """
 
     name: str = "labels"
 
@@ -145,7 +150,9 @@ class DataSpec:
     reason: str = ""
 
     def check(self, data, training=False):
-        """The same data with float32 images and int32 labels; raises a ValueError, one line, for what does not fit."""
+        """The same data with float32 images and int32 labels; raises a ValueError, one line, for
+        what does not fit.
+        """
         self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
         arrays = [_array(x) for x in leaves if x is not None]
@@ -197,7 +204,8 @@ class DataSpec:
         last = count % batch_size or batch_size
         if min(batch_size, last) < self.smallest:
             raise ValueError(
-                f"batch_size must be at least {self.smallest} and must leave no batch under {self.smallest}"
+                f"batch_size must be at least {self.smallest} and must leave no batch under "
+                f"{self.smallest}"
                 f"{self._why()}; received batch_size {batch_size} for {count} images"
             )
 

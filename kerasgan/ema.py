@@ -1,10 +1,13 @@
-"""Exponential moving averages (EMA) of network weights, as used for sampling in most GANs since ProGAN.
+"""Exponential moving averages (EMA) of network weights, as used for sampling in most GANs since
+ProGAN.
 
-A model keeps a second copy of its generator, made by `ema_copy`, and calls `update_ema` after each generator update.
-Samples of the copy are smoother than samples of the trained network, whose weights oscillate.
+A model keeps a second copy of its generator, made by `ema_copy`, and calls `update_ema` after each
+generator update. Samples of the copy are smoother than samples of the trained network, whose
+weights oscillate.
 
 Reference:
-    Yazici et al., 2019, "The Unusual Effectiveness of Averaging in GAN Training", https://arxiv.org/abs/1806.04498
+    Yazici et al., 2019, "The Unusual Effectiveness of Averaging in GAN Training",
+    https://arxiv.org/abs/1806.04498
 """
 
 from typing import Any
@@ -36,9 +39,9 @@ def update_ema(
 ) -> None:
     """Moves the weights of `ema_network` towards those of `network`.
 
-    Each variable becomes `decay * ema + (1 - decay) * weight`. The decay is `min(ema_decay, (1 + t) / (10 + t))` after
-    `t` updates, so that the average of a short training does not consist of initial weights. Integer variables keep
-    their values.
+    Each variable becomes `decay * ema + (1 - decay) * weight`. The decay is `min(ema_decay, (1 + t)
+    / (10 + t))` after `t` updates, so that the average of a short training does not consist of
+    initial weights. Integer variables keep their values.
 
     Args:
         ema_network: Copy made by `ema_copy`.

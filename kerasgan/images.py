@@ -24,7 +24,8 @@ def check_images(images, shape=None, name="images"):
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
         raise ValueError(
-            f"{name} must be a float array [N, H, W, C]; received {images.dtype} {list(images.shape)}"
+            f"{name} must be a float array [N, H, W, C]; received {images.dtype} "
+            f"{list(images.shape)}"
         )
     if shape is not None and images.shape[1:] != tuple(shape):
         raise ValueError(
@@ -41,7 +42,9 @@ def check_images(images, shape=None, name="images"):
 
 
 def to_uint8(images):
-    """Float images [N, H, W, C] in [-1, 1] -> uint8 [N, H, W, C], rounded to the nearest of the 256 levels."""
+    """Float images [N, H, W, C] in [-1, 1] -> uint8 [N, H, W, C], rounded to the nearest of the 256
+    levels.
+    """
     return np.rint((check_images(images) + 1) * 127.5).astype("uint8")
 
 
@@ -54,7 +57,8 @@ def from_uint8(images):
 
 
 def grid(images, columns):
-    """Lay images [N, H, W, C] (float in [-1, 1], or uint8) out row by row -> uint8 [rows * H, columns * W, C].
+    """Lay images [N, H, W, C] (float in [-1, 1], or uint8) out row by row -> uint8 [rows * H,
+    columns * W, C].
 
     Places left over in the last row are white.
     """
@@ -116,7 +120,9 @@ def save_gif(path, frames, ms=200):
 
 
 def png_data_uri(image):
-    """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other file."""
+    """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other
+    file.
+    """
     return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
 
 

@@ -1,10 +1,11 @@
 """What `keras.models.load_model` needs to know of kerasgan, without importing all of kerasgan.
 
-A saved configuration names its classes and functions, such as `kerasgan>MnistGAN`, and Keras looks each name up in its
-registry. `@keras.saving.register_keras_serializable` fills the registry only when a module is imported. So `register`
-puts a stand-in into the registry for each class of `CLASSES`: Keras asks it for `from_config`, and it imports the
-class's module then. Keras returns a registered function as it is, so the modules of `FUNCTIONS`, which are small, are
-imported at once. Nothing outside these two tables is ever imported on behalf of a file.
+A saved configuration names its classes and functions, such as `kerasgan>MnistGAN`, and Keras looks
+each name up in its registry. `@keras.saving.register_keras_serializable` fills the registry only
+when a module is imported. So `register` puts a stand-in into the registry for each class of
+`CLASSES`: Keras asks it for `from_config`, and it imports the class's module then. Keras returns a
+registered function as it is, so the modules of `FUNCTIONS`, which are small, are imported at once.
+Nothing outside these two tables is ever imported on behalf of a file.
 """
 
 import importlib
@@ -13,6 +14,8 @@ import keras
 
 CLASSES = {
     "kerasgan.layers.batch_norm": ("BatchNormalization",),
+    "kerasgan.layers.blur_pool": ("BlurMaxPooling2D",),
+    "kerasgan.layers.conditional_affine": ("ConditionalAffine",),
     "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
     "kerasgan.layers.conv3x3": ("Conv3x3",),
     "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
@@ -30,6 +33,7 @@ CLASSES = {
     "kerasgan.models.real_nvp": ("Couplings", "RealNVP"),
     "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
+    "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
     "kerasgan.models.stylegan2": (
         "EqualDense",
         "Generator",
@@ -58,7 +62,8 @@ FUNCTION_ALIASES = {
     "normal_divergence": ("kerasgan.losses.variational", "normal_kl_divergence"),
     "unit_slope": ("kerasgan.losses.penalties", "unit_gradient_norm"),
 }
-# A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is saved with.
+# A model's own module registers `normal_latents` and `normal_log_prob`, which no other model is
+# saved with.
 FUNCTIONS = (
     "kerasgan.losses.adversarial",
     "kerasgan.losses.classes",
@@ -69,7 +74,9 @@ FUNCTIONS = (
 
 
 def register():
-    """Makes every class and function that kerasgan saves known to Keras; `import kerasgan` calls it."""
+    """Makes every class and function that kerasgan saves known to Keras; `import kerasgan` calls
+    it.
+    """
     registry = keras.saving.get_custom_objects()
     for module, names in CLASSES.items():
         for name in names:
@@ -83,7 +90,9 @@ def register():
 
 
 def _stand_in(module, name):
-    """A class that Keras finds in its registry until `module` is imported and registers the real one."""
+    """A class that Keras finds in its registry until `module` is imported and registers the real
+    one.
+    """
 
     def from_config(config):
         return getattr(importlib.import_module(module), name).from_config(config)

@@ -6,7 +6,8 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 class FlatThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for the first half of training and falls linearly to `end` of itself over the second.
+    """A rate that stays for the first half of training and falls linearly to `end` of itself over
+    the second.
 
     Args:
         rate: learning rate at the start.
@@ -29,8 +30,9 @@ class FlatThenLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class Halved(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that is halved at every epoch, counted from 1, whose number is divided by `epochs`: with 100, epoch 99
-    has the rate itself, 100 to 199 a half, 200 a quarter (HDGAN's released code).
+    """A rate that is halved at every epoch, counted from 1, whose number is divided by `epochs`:
+    with 100, epoch 99 has the rate itself, 100 to 199 a half, 200 a quarter (HDGAN's released
+    code).
 
     Args:
         rate: learning rate at the start.
@@ -41,7 +43,8 @@ class Halved(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rate, epochs, steps_per_epoch):
         if epochs < 1 or steps_per_epoch < 1:
             raise ValueError(
-                f"epochs and steps_per_epoch must be at least 1; received {epochs} and {steps_per_epoch}"
+                f"epochs and steps_per_epoch must be at least 1; received {epochs} and "
+                f"{steps_per_epoch}"
             )
         self.rate, self.epochs, self.steps_per_epoch = rate, epochs, steps_per_epoch
 

@@ -1,6 +1,8 @@
-"""Adversarial and cooperative training in Keras' own `fit`: one `train_step`, several players, three backends.
+"""Adversarial and cooperative training in Keras' own `fit`: one `train_step`, several players,
+three backends.
 
-Keras 3 has no backend-neutral `train_step`, and its JAX trainer knows one optimizer. Here a model writes
+Keras 3 has no backend-neutral `train_step`, and its JAX trainer knows one optimizer. Here a model
+writes
 
     class MyGAN(AdversarialModel):
         players = ("generator", "discriminator")
@@ -37,16 +39,19 @@ from kerasgan.ops.precision import full_precision
 
 @keras.saving.register_keras_serializable("kerasgan")
 class PlayerOptimizers(keras.optimizers.Optimizer):
-    """The optimizers of all players in the shape of one, for what Keras does with `model.optimizer`.
+    """The optimizers of all players in the shape of one, for what Keras does with
+    `model.optimizer`.
 
-    The JAX trainer's state, `save_weights`, `.keras` files and `BackupAndRestore` see every variable of every player's
-    optimizer, each once, under its player. `group["generator"]` is that player's optimizer.
+    The JAX trainer's state, `save_weights`, `.keras` files and `BackupAndRestore` see every
+    variable of every player's optimizer, each once, under its player. `group["generator"]` is that
+    player's optimizer.
 
     Args:
         optimizers: dict of player name to `keras.optimizers.Optimizer`, each an object of its own.
     """
 
-    # Keras' TensorBoard logs the rate of the one optimizer that a model has; here it finds that there is none.
+    # Keras' TensorBoard logs the rate of the one optimizer that a model has; here it finds that
+    # there is none.
     inner_optimizer = None
 
     def __init__(self, optimizers, name="player_optimizers"):
@@ -60,7 +65,8 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
     def __getitem__(self, player):
         if player not in self._players:
             raise ValueError(
-                f"an optimizer is named by its player, one of {list(self._players)}; received {player!r}"
+                f"an optimizer is named by its player, one of {list(self._players)}; received "
+                f"{player!r}"
             )
         return getattr(self, player)
 
@@ -77,7 +83,8 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
     def learning_rate(self):
         raise ValueError(
             f"a learning rate belongs to a player, one of {list(self._players)}: use "
-            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or model.optimizer[player].learning_rate; "
+            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or "
+            "model.optimizer[player].learning_rate; "
             "received none"
         )
 
@@ -95,7 +102,8 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None):
         raise ValueError(
-            "gradients belong to a player; use model.minimize(player, loss) or model.apply_gradients"
+            "gradients belong to a player; use model.minimize(player, loss) or "
+            "model.apply_gradients"
         )
 
     def finalize_variable_values(self, var_list):
@@ -135,25 +143,31 @@ class _Presets:
 class AdversarialModel(RenamedArguments, ExportableModel):
     """A `keras.Model` of several players, each with its own networks, loss and optimizer.
 
-    A subclass names its players, builds its networks in `__init__` (as attributes of the players' names, or says in
-    `player_layers` what else a player owns) and overrides `train_step(self, data)`, and `test_step(self, data)` for
-    `evaluate`. `data` is what the data set yields: a tensor, or a tuple without trailing Nones.
+    A subclass names its players, builds its networks in `__init__` (as attributes of the players'
+    names, or says in `player_layers` what else a player owns) and overrides `train_step(self,
+    data)`, and `test_step(self, data)` for `evaluate`. `data` is what the data set yields: a
+    tensor, or a tuple without trailing Nones.
 
-    Give dropout layers a `seed`: without one, Keras on torch draws from a global generator that no checkpoint holds.
+    Give dropout layers a `seed`: without one, Keras on torch draws from a global generator that no
+    checkpoint holds.
 
     Attributes:
         players: names, the player whose updates are counted as iterations first.
-        conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or `None`.
-        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The first
-            letter of a role, in upper case, is the network's key in `checkpoint_networks()`. The network
-            that produces images has the role `"generator"` in every model.
+        conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or
+            `None`.
+        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The
+            first letter of a role, in upper case, is the network's key in `checkpoint_networks()`.
+            The network that produces images has the role `"generator"` in every model.
         sample_options: Names of further arguments of `sample` that the command line offers.
-        evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation classifier
-            scores the samples, `"digits"` or `"birds"`, or `None`.
+        evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation
+            classifier scores the samples, `"digits"` or `"birds"`, or `None`.
         averages: the attribute of each EMA copy of a network, and the attribute of that network.
-        not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file brought their weights.
-        reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by default.
-        higher_is_better: those of `reports` that training should raise; names that end in "accuracy" are so anyway.
+        not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file
+            brought their weights.
+        reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by
+            default.
+        higher_is_better: those of `reports` that training should raise; names that end in
+            "accuracy" are so anyway.
     """
 
     presets = _Presets()
@@ -184,7 +198,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === What a player owns ===
 
     def player_layers(self, player):
-        """The layers whose trainable variables `player` moves; a model whose players split networks says so here."""
+        """The layers whose trainable variables `player` moves; a model whose players split networks
+        says so here.
+        """
         layers = getattr(self, player)
         if isinstance(layers, dict):
             return list(layers.values())
@@ -217,23 +233,28 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """Gives each player its optimizer.
 
         Args:
-            run_eagerly, jit_compile, steps_per_execution, auto_scale_loss: as in `keras.Model.compile`. On CPUs
-                `"auto"` is TensorFlow's plain graph: XLA is 4 to 5 times slower there.
-            **optimizers: one for each name in `players`: an optimizer object, or its Keras name or config.
+            run_eagerly, jit_compile, steps_per_execution, auto_scale_loss: as in
+                `keras.Model.compile`. On CPUs `"auto"` is TensorFlow's plain graph: XLA is 4 to 5
+                times slower there.
+            **optimizers: one for each name in `players`: an optimizer object, or its Keras name or
+                config.
 
         Raises:
-            ValueError: for a missing or unknown player, or one optimizer object given to two players.
+            ValueError: for a missing or unknown player, or one optimizer object given to two
+                players.
         """
         if set(optimizers) != set(self.players):
             raise ValueError(
-                f"compile takes one optimizer for each player, {list(self.players)}; received {sorted(optimizers)}"
+                f"compile takes one optimizer for each player, {list(self.players)}; received "
+                f"{sorted(optimizers)}"
             )
         unbuilt = [
             layer.name for p in self.players for layer in self.player_layers(p) if not layer.built
         ]
         if unbuilt:
             raise ValueError(
-                f"networks must be built before compile (give them an Input); received unbuilt {unbuilt}"
+                "networks must be built before compile (give them an Input); received unbuilt "
+                f"{unbuilt}"
             )
         optimizers = {player: keras.optimizers.get(optimizers[player]) for player in self.players}
         if len({id(o) for o in optimizers.values()}) < len(optimizers):
@@ -251,7 +272,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             "Conv" in type(x).__name__ for x in half
         ):
             raise ValueError(
-                "PyTorch does not train float16 convolutions on CPUs: use the policy mixed_bfloat16 or a GPU; "
+                "PyTorch does not train float16 convolutions on CPUs: use the policy "
+                "mixed_bfloat16 or a GPU; "
                 f"received float16 layers such as {half[0].name}"
             )
         if auto_scale_loss and half:
@@ -271,7 +293,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self.built = True
 
     def _player_layers(self):
-        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its own."""
+        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its
+        own.
+        """
         networks = [network for player in self.players for network in self.player_layers(player)]
         return [layer for network in networks for layer in network._flatten_layers()]
 
@@ -290,7 +314,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === Files ===
 
     def copies_of(self, network):
-        """All copies of a network: itself, and its moving average or the network that it is the average of."""
+        """All copies of a network: itself, and its moving average or the network that it is the
+        average of.
+        """
         for average, trained in self.ema_networks.items():
             pair = [getattr(self, trained), getattr(self, average)]
             if any(each is network for each in pair):
@@ -301,10 +327,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
     def save(self, filepath, *arguments, **options):
-        """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses the optimizers."""
+        """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses
+        the optimizers.
+        """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
-                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with save_weights holds "
+                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with "
+                "save_weights holds "
                 "its weights"
             )
         return super().save(filepath, *arguments, **options)
@@ -313,8 +342,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
     def save_own_variables(self, store):
-        """As Keras', and the states of all seed generators, which Keras leaves out of its files: without them a run
-        that goes on would draw its first noise again."""
+        """As Keras', and the states of all seed generators, which Keras leaves out of its files:
+        without them a run that goes on would draw its first noise again."""
         forget_earlier_attributes(self)
         super().save_own_variables(store)
         for index, state in enumerate(self._seed_states()):
@@ -337,7 +366,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """One step of `player`'s optimizer on `loss_fn()`; no other player's variables move.
 
         Args:
-            player: a name, or a tuple of names that share this loss, each moved by its own optimizer.
+            player: a name, or a tuple of names that share this loss, each moved by its own
+                optimizer.
             loss_fn: a function of nothing that returns the scalar loss, or `(loss, extras)`.
 
         Returns:
@@ -354,8 +384,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return outputs
 
     def minimize_sum(self, player, loss_fns):
-        """One step of `player`'s optimizer on the sum of several losses, which take turns: the gradients of one are
-        made before the next is computed, so that what the two keep for theirs is never in memory at once.
+        """One step of `player`'s optimizer on the sum of several losses, which take turns: the
+        gradients of one are made before the next is computed, so that what the two keep for theirs
+        is never in memory at once.
 
         Args:
             player: a name.
@@ -387,8 +418,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """`fn()` now, its gradients later: one forward of `player` that serves two phases.
 
         Returns:
-            `(outputs, pull)`. `outputs` are constants to every other player; `pull(cotangents)`, given d loss / d
-            outputs in the structure of `outputs`, returns the gradients that `apply_gradients(player, …)` takes.
+            `(outputs, pull)`. `outputs` are constants to every other player; `pull(cotangents)`,
+            given d loss / d outputs in the structure of `outputs`, returns the gradients that
+            `apply_gradients(player, …)` takes.
         """
         first = player if isinstance(player, str) else player[0]
         outputs, pullback = backend.vjp(lambda: full_precision(fn()), self.player_variables(player))
@@ -399,7 +431,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return outputs, pull
 
     def apply_gradients(self, player, gradients):
-        """One optimizer step of `player` (a name or a tuple of names) with gradients from `trace`'s `pull`."""
+        """One optimizer step of `player` (a name or a tuple of names) with gradients from `trace`'s
+        `pull`.
+        """
         names = (player,) if isinstance(player, str) else tuple(player)
         gradients = list(gradients)
         for name in names:
@@ -415,20 +449,26 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             backend.apply(self.optimizer[name], own, variables)
 
     def _scaled(self, player, value):
-        """The loss times the scale with which `player`'s optimizer keeps half-precision gradients from underflow."""
+        """The loss times the scale with which `player`'s optimizer keeps half-precision gradients
+        from underflow.
+        """
         value = ops.convert_to_tensor(value)
         return ops.cast(self.optimizer[player].scale_loss(value), value.dtype)
 
     def input_gradient(self, fn, x, player=None):
-        """d sum(fn(x)) / dx, of `x`'s shape; may be differentiated again (penalties) or followed (Langevin)."""
+        """d sum(fn(x)) / dx, of `x`'s shape; may be differentiated again (penalties) or followed
+        (Langevin).
+        """
         return self.value_and_input_gradient(fn, x, player)[1]
 
     def value_and_input_gradient(self, fn, x, player=None):
-        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be a list.
+        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be
+        a list.
 
         Args:
-            player: Player whose loss the gradient is part of. Under float16 the backward pass then carries that
-                player's loss scale, at most 128, and the result is divided by it: small gradients would underflow.
+            player: Player whose loss the gradient is part of. Under float16 the backward pass then
+                carries that player's loss scale, at most 128, and the result is divided by it:
+                small gradients would underflow.
         """
         scale = self._scale(player)
         if scale is None:
@@ -452,11 +492,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
     def frozen_moving_statistics(self, fn):
-        """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving averages."""
+        """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving
+        averages.
+        """
         return backend.frozen_moving_statistics(fn)
 
     def lazy_regularization(self, every, player, fn):
-        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy regularisation."""
+        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy
+        regularisation.
+        """
         due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
             due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
@@ -468,16 +512,20 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         Args:
             ema_network: Copy made by `kerasgan.ema.ema_copy`.
             network: Network in training.
-            ema_decay: Final decay, in [0, 1). It grows from 0.1 with the updates of the first player.
+            ema_decay: Final decay, in [0, 1). It grows from 0.1 with the updates of the first
+                player.
         """
         ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
     def report(self, **values):
-        """Adds scalars to the epoch's running means and returns them all, as `train_step` and `test_step` must."""
+        """Adds scalars to the epoch's running means and returns them all, as `train_step` and
+        `test_step` must.
+        """
         unknown = set(values) - set(self._reported)
         if unknown:
             raise ValueError(
-                f"report takes the names in `reports`, {list(self._reported)}; received {sorted(unknown)}"
+                f"report takes the names in `reports`, {list(self._reported)}; received "
+                f"{sorted(unknown)}"
             )
         for name, value in values.items():
             self._reported[name].update_state(value)
@@ -492,13 +540,16 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === fit ===
 
     def make_train_function(self, force=False):
-        """As Keras', for `fit` and `train_on_batch`; first warns of the networks that no file brought."""
+        """As Keras', for `fit` and `train_on_batch`; first warns of the networks that no file
+        brought.
+        """
         if self.not_loaded:
             networks = self.checkpoint_networks()
             named = ", ".join(f"{letter} ({networks[letter].name})" for letter in self.not_loaded)
             self.not_loaded = ()  # they learn now
             warnings.warn(
-                f"training begins with untrained weights of {named}: the files that this {type(self).__name__} was "
+                f"training begins with untrained weights of {named}: the files that this "
+                f"{type(self).__name__} was "
                 "loaded from do not hold them",
                 stacklevel=3,
             )
@@ -506,13 +557,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     @property
     def distribute_strategy(self):
-        """What Keras trains by on TensorFlow; other backends' models have none. On one device its data sets do not tune
-        themselves, unless their own options ask for it."""
+        """What Keras trains by on TensorFlow; other backends' models have none. On one device its
+        data sets do not tune themselves, unless their own options ask for it."""
         return backend.without_autotune(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
-        """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a resumed run sees the
-        batches it would have seen."""
+        """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a
+        resumed run sees the batches it would have seen."""
         self._refuse_weights("fit", arguments)
         batch_size = arguments.get("batch_size")
         if isinstance(x, np.ndarray):
@@ -589,7 +640,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return None
 
     def _third(self, arguments):
-        """The third part of a batch of three, which Keras' calls name `sample_weight`, taken out of `arguments`."""
+        """The third part of a batch of three, which Keras' calls name `sample_weight`, taken out of
+        `arguments`.
+        """
         spec = self.data_spec()
         return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 
@@ -599,12 +652,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         ]
         if given and self.data_spec() is not None:
             raise ValueError(
-                f"{call} of a {type(self).__name__} takes no weights of its data; received {given[0]}"
+                f"{call} of a {type(self).__name__} takes no weights of its data; received "
+                f"{given[0]}"
             )
 
     @contextlib.contextmanager
     def _checked_data(self):
-        """A function that checks what `fit` and the others take; what fails leaves the model its weights."""
+        """A function that checks what `fit` and the others take; what fails leaves the model its
+        weights.
+        """
         spec, watching = self.data_spec(), []
 
         def checked(*data, training=False, batches=None):
@@ -634,14 +690,18 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 raise
 
     def direction(self, name):
-        """Which way a report is better, "min" or "max"; None for a name that is none of `reports`."""
+        """Which way a report is better, "min" or "max"; None for a name that is none of
+        `reports`.
+        """
         name = name.removeprefix("val_")
         if name not in self._reported:
             return None
         return "max" if name in self.higher_is_better or name.endswith("accuracy") else "min"
 
     def _tell_directions(self, callbacks):
-        """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or refuses."""
+        """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or
+        refuses.
+        """
         callbacks = getattr(callbacks, "callbacks", callbacks)
         for callback in keras.tree.flatten(callbacks or []):
             if getattr(callback, "mode", None) == "auto" and self.direction(
@@ -650,12 +710,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
     def check_labels(self, labels, count=None):
-        """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1; N is `count`, the
-        number of images, if that is given."""
+        """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1;
+        N is `count`, the number of images, if that is given."""
         data_spec.check_labels(labels, self.classes, count)
 
     def labels_to_sample(self, n, labels):
-        """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in turn.
+        """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in
+        turn.
 
         Raises ValueError, one line: neither or both given, or a label that is not a class.
         """
@@ -670,7 +731,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return labels
 
     def check_arrays(self, x, y, batch_size):
-        """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that knows says how."""
+        """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that
+        knows says how.
+        """
 
     # === The three calls that all models of the zoo share, beside sample() ===
 
@@ -691,11 +754,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     @classmethod
     def from_preset(cls, name_or_folder):
-        """A model with trained weights: a preset that ships with kerasgan, or a folder from `save_to_preset`."""
+        """A model with trained weights: a preset that ships with kerasgan, or a folder from
+        `save_to_preset`.
+        """
         return presets.load(name_or_folder, cls)
 
     def save_to_preset(self, folder):
-        """Writes configuration and weights (half precision) of the networks that draw to `folder`."""
+        """Writes configuration and weights (half precision) of the networks that draw to
+        `folder`.
+        """
         presets.save(
             self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
         )
@@ -728,7 +795,9 @@ def _array_of_numbers(x):
 
 
 def _checked_step(step, training):
-    """A step that first looks at the shapes and types of its data: where a data set was not checked, and as traced."""
+    """A step that first looks at the shapes and types of its data: where a data set was not
+    checked, and as traced.
+    """
 
     @functools.wraps(step)
     def checked(self, data):

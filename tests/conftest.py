@@ -1,4 +1,6 @@
-"""One Keras backend for the whole test run, chosen before Keras is imported; the same randomness for every test."""
+"""One Keras backend for the whole test run, chosen before Keras is imported; the same randomness
+for every test.
+"""
 
 import os
 

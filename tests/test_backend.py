@@ -21,7 +21,9 @@ from kerasgan import backend
     ],
 )
 def test_apply_is_the_optimizers_own(arguments):
-    """On TensorFlow plain Adam takes a fused kernel; whatever it does not know must go the long way."""
+    """On TensorFlow plain Adam takes a fused kernel; whatever it does not know must go the long
+    way.
+    """
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]
     variables = [[keras.Variable(value) for value in start] for _ in range(2)]

@@ -1,4 +1,6 @@
-"""Callbacks in a real `fit`: files, order, resume, and what stops a training that has gone wrong."""
+"""Callbacks in a real `fit`: files, order, resume, and what stops a training that has gone
+wrong.
+"""
 
 import csv
 

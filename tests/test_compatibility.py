@@ -1,4 +1,6 @@
-"""Files that were saved before an argument, an attribute, a class or a function was renamed still load."""
+"""Files that were saved before an argument, an attribute, a class or a function was renamed still
+load.
+"""
 
 import io
 import json

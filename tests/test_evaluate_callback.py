@@ -1,4 +1,6 @@
-"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures generated in inference mode."""
+"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures generated in
+inference mode.
+"""
 
 import keras
 import numpy as np
@@ -128,9 +130,15 @@ def test_chance_in_drawing_is_an_error():
 def test_what_cannot_be_scored_is_told_before_training():
     for arguments, words in [
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
-        ((REAL, ("kid",)), "subset_size of kid must be between 2 and the smaller number of images, 30"),
+        (
+            (REAL, ("kid",)),
+            "subset_size of kid must be between 2 and the smaller number of images, 30",
+        ),
         ((REAL.astype("float32"), ("fid",)), "images must be uint8"),
-        ((REAL[:4], ("prdc",)), "prdc needs more than k = 5 samples and reference images; received 4"),
+        (
+            (REAL[:4], ("prdc",)),
+            "prdc needs more than k = 5 samples and reference images; received 4",
+        ),
         (
             (statistics(np.eye(9, 3)), ("prdc", "fid")),
             "prdc needs the features of the reference images; received statistics",

@@ -1,4 +1,6 @@
-"""The rules of the tree: which way imports go, who may import a framework, names, and that TensorFlow is optional."""
+"""The rules of the tree: which way imports go, who may import a framework, names, and that
+TensorFlow is optional.
+"""
 
 import ast
 import os
@@ -36,11 +38,12 @@ INSIDE_FUNCTIONS = {
 # folder -> frameworks it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
-# Take free keywords and raise on a name they do not know; `**` handed on to a constructor or `compile` needs no entry.
+# Take free keywords and raise on a name they do not know; `**` handed on to a constructor or
+# `compile` needs no entry.
 FREE_KEYWORDS = {
     "kerasgan/training.py:compile": "one optimizer a player; raises on a name that is no player's",
     "kerasgan/training.py:report": "the names of the losses are the model's own",
-    "zoo/recipe.py:settings_of": "the settings are the recipe's own; raises on a name that is none of them",
+    "zoo/recipe.py:settings_of": "the settings are the recipe's own; raises on a name that is none of them",  # noqa: E501
 }
 
 
@@ -49,7 +52,9 @@ def name(path):
 
 
 def part(module):
-    """The piece of the tree a module belongs to: `kerasgan.models.mnist_gan` -> `models`, `zoo.recipe` -> `zoo`."""
+    """The piece of the tree a module belongs to: `kerasgan.models.mnist_gan` -> `models`,
+    `zoo.recipe` -> `zoo`.
+    """
     package, _, rest = module.partition(".")
     return rest.partition(".")[0] if package == "kerasgan" else package
 
@@ -186,7 +191,9 @@ def unsafe_writes(path):
 
 
 def own_readers_of_images(path):
-    """Folders searched and images opened past `kerasgan.datasets.image_files`, or without the formats that may be."""
+    """Folders searched and images opened past `kerasgan.datasets.image_files`, or without the
+    formats that may be.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         if name(path) == "kerasgan/datasets/image_files.py" or not isinstance(node, ast.Call):
             continue
@@ -315,7 +322,7 @@ assert history and all(np.isfinite(values).all() for values in history.values())
 assert gan.sample(labels=[3, 1], seed=0).shape == (2, 28, 28, 1)
 assert "tensorflow" not in sys.modules
 print("trained on", keras.backend.backend())
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -1,10 +1,9 @@
-"""The README is true: its code runs, its tables are the result files', what it points to exists."""
+"""The README is true: its code runs, its tables come from result files, its links exist."""
 
 import importlib
 import pathlib
 import re
 
-import keras
 import numpy as np
 import pytest
 
@@ -15,58 +14,43 @@ TEXT = README.read_text()
 CODE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-def block(word):
+def run_block(word):
+    """Runs the one block that contains a word, and returns its code and its names."""
     (code,) = [code for code in CODE if word in code]
-    return code
+    names = {}
+    exec(code, names)
+    return code, names
 
 
 @pytest.mark.backend
 def test_your_own_gan_trains():
-    code = block("class RingGAN")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 30
-    names = {}
-    exec(code, names)
+    code, names = run_block("class RingGAN")
+    definition = code[code.index("class RingGAN") : code.index("angles =")]
+    assert len([line for line in definition.splitlines() if line.strip()]) <= 30
     history = names["gan"].history.history
     assert np.isfinite([history["generator_loss"], history["discriminator_loss"]]).all()
     assert len(history["generator_loss"]) == 2
 
 
-def test_three_lines_draw_digits():
-    names = {}
-    exec(block("from_preset"), names)
-    assert names["images"].shape == (3, 28, 28, 1) and names["images"].max() > 0.9
+def test_presets_generate_images():
+    _, names = run_block("from_preset")
+    assert names["images"].shape == (1, 256, 256, 3) and names["images"].max() > 0.5
 
 
-def test_a_classifier_is_explained():
-    code = block("StylEx(classifier)").replace(
-        "StylEx(classifier)", "StylEx(classifier, capacity=1, latent_dim=4)"
-    )
-    layers, random = keras.layers, np.random.default_rng(0)
-    classifier = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(3, 3, activation="relu"),
-            layers.Flatten(),
-            layers.Dense(2),
-        ]
-    )
-    names = {
-        "classifier": classifier,
-        "images": random.uniform(-1, 1, (32, 8, 8, 1)).astype("float32"),
-    }
-    exec(code.replace("epochs=100", "epochs=1, verbose=0"), names)
-    assert names["attributes"].target == 1
+def test_a_model_trains_with_fit():
+    _, names = run_block("load_digits")
+    assert np.isfinite(names["gan"].history.history["generator_loss"]).all()
 
 
-def test_tables_are_those_of_the_result_files():
-    assert tables.filled(TEXT) == TEXT, "run python -m benchmarks.tables"
+@pytest.mark.parametrize("page", list(tables.PAGES), ids=lambda page: page.name)
+def test_tables_are_those_of_the_result_files(page):
+    text = page.read_text()
+    assert tables.filled(text, tables.PAGES[page]) == text, "run python -m benchmarks.tables"
 
 
 def test_links_and_commands_exist():
+    assert len(TEXT.encode()) <= 8192
     for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (README.parent / target).exists(), target
+        assert target.startswith("https:") or (README.parent / target).exists(), target
     for module in set(re.findall(r"python -m ((?:zoo|benchmarks)\.\w+)", TEXT)):
         assert importlib.util.find_spec(module), module
-    recipe = importlib.import_module("zoo.mnist_gan").RECIPE
-    for preset in re.findall(r"zoo\.mnist_gan --preset=(\w+)", TEXT):
-        assert preset in recipe.presets

@@ -1,4 +1,6 @@
-"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch: a GAN as a user writes it."""
+"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch: a GAN as a user writes
+it.
+"""
 
 import functools
 
@@ -525,7 +527,9 @@ def test_frozen_averages_keep_averages_and_move_seeds():
 
 
 class Given(AdversarialModel):
-    """Reals and noise come as data; batch norm, R1, Adam for one player and momentum for the other."""
+    """Reals and noise come as data; batch norm, R1, Adam for one player and momentum for the
+    other.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,11 +1,12 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
-python -m zoo.birds_256                  synthetic birds, minutes on a CPU python -m zoo.birds_256
---preset=stage4  hours on a CPU, after stage1, stage2 and stage3 of zoo.birds_64 python -m
-zoo.birds_256 --preset=paper   the paper's training, after `python -m zoo.prepare birds`
+python -m zoo.birds_256                  synthetic birds, minutes on a CPU
+python -m zoo.birds_256 --preset=stage4  hours on a CPU, after stages 1 to 3 of zoo.birds_64
+python -m zoo.birds_256 --preset=full    ProjectedTextGAN instead, in stages: see zoo.stages
+python -m zoo.birds_256 --preset=paper   the paper's, after `python -m zoo.prepare birds`
 """
 
-from zoo import recipe, text_gan
+from zoo import stages, text_gan
 
 RECIPE = text_gan.text_recipe(
     "birds_256",
@@ -29,7 +30,7 @@ RECIPE = text_gan.text_recipe(
 
 
 def main() -> None:
-    recipe.main(RECIPE)
+    stages.main(RECIPE)
 
 
 if __name__ == "__main__":

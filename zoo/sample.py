@@ -205,12 +205,14 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
     captions, embeddings, classes = read(model, options)
     each = options.n or 1
     total = len(captions) * each
-    latents, noise = model.noise(total, options.seed)
+    noise = model.noise(total, options.seed)
 
     def block(start):
         rows = np.arange(start, min(start + BLOCK, total))
         made = model.sample(
-            embeddings=embeddings[rows // each], noise=(latents[rows], noise[rows]), sizes="all"
+            embeddings=embeddings[rows // each],
+            noise=tuple(part[rows] for part in noise),
+            sizes="all",
         )
         return rows, {size: images.to_uint8(x) for size, x in made.items()}
 

@@ -464,7 +464,8 @@ def damsm_encoder_of(about: dict) -> str | None:
     `""` is the image encoder beside the text encoder. `None` means that the run had no DAMSM loss.
     """
     about = current_names(about)
-    return about.get("damsm_encoder", "") if about.get("damsm_weight", 0) > 0 else None
+    encoder = about.get("damsm_encoder", about.get("image_encoder", ""))  # `zoo.projected_birds`
+    return encoder if about.get("damsm_weight", 0) > 0 else None
 
 
 def scores(

@@ -38,7 +38,7 @@ def model_and_images(settings: dict, size: int = 32) -> tuple[Any, Any]:
     classifier = keras.Sequential([keras.Input((size, size, 3)), *convolutions, *head])
     settings = (
         stylex.REPRODUCTION
-        | {"perceptual_weight": 0.0, "average": None, "path_source": "encoder"}
+        | {"perceptual_weight": 0.0, "ema_decay": None, "path_source": "encoder"}
         | settings
     )
     model = stylex.build(classifier, settings=settings, **NETWORKS)

@@ -19,7 +19,7 @@
 | `trains_float16_convolutions()` | whether there are kernels for it: not in PyTorch on a CPU |
 | `prefers_matmul()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
 | `without_autotune(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
-"""
+"""  # noqa: E501
 
 import keras
 
@@ -31,5 +31,6 @@ elif keras.backend.backend() == "torch":
     from kerasgan.backend.torch import *  # noqa: F403
 else:
     raise ImportError(
-        f"kerasgan runs on Keras' tensorflow, jax and torch backends; received {keras.backend.backend()!r}"
+        "kerasgan runs on Keras' tensorflow, jax and torch backends; received "
+        f"{keras.backend.backend()!r}"
     )

@@ -1,7 +1,8 @@
 """JAX: Keras' `(state, data) -> (logs, state)` contract from a plain `train_step(self, data)`.
 
-Every read and write of a Keras variable inside a differentiated, compiled or looped function is made an argument or a
-result of it, by a nested `Scope`; what moved inside is handed back to the scope around it.
+Every read and write of a Keras variable inside a differentiated, compiled or looped function is
+made an argument or a result of it, by a nested `Scope`; what moved inside is handed back to the
+scope around it.
 """
 
 import contextlib
@@ -52,7 +53,8 @@ def step(fn):
         if stray:
             paths = ", ".join(scope.moved[i].path for i in stray)
             raise ValueError(
-                f"a variable that moves in {fn.__name__} must belong to the model (its layers, seeds, metrics or "
+                f"a variable that moves in {fn.__name__} must belong to the model (its layers, "
+                "seeds, metrics or "
                 f"optimizers), or the change is lost; received {paths}"
             )
         return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
@@ -61,7 +63,9 @@ def step(fn):
 
 
 def _pure(fn, variables=()):
-    """`fn` as `pure(values of variables, *args) -> (result, values of what moved)`, and `commit` for the latter."""
+    """`fn` as `pure(values of variables, *args) -> (result, values of what moved)`, and `commit`
+    for the latter.
+    """
     moved = []
 
     def pure(values, *args):
@@ -201,7 +205,9 @@ def image_conv(x, kernel, strides, padding):
 
 @contextlib.contextmanager
 def restored_on_failure(model):
-    """Keras takes the values out of the model's variables for an epoch, and loses them where the first batch fails."""
+    """Keras takes the values out of the model's variables for an epoch, and loses them where the
+    first batch fails.
+    """
     optimizer = model.optimizer.variables if model.optimizer is not None else []
     before = [(v, v.value) for v in [*model.variables, *optimizer]]
     try:

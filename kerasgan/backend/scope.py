@@ -1,7 +1,9 @@
-"""A stateless scope that can be nested: it reads through to the scope around it and remembers which variables moved.
+"""A stateless scope that can be nested: it reads through to the scope around it and remembers which
+variables moved.
 
-Keras' own `StatelessScope` knows only the values it was given: inside another one, a variable that it was not given
-reads as its stale eager value, and nobody can tell afterwards which variables were updated.
+Keras' own `StatelessScope` knows only the values it was given: inside another one, a variable that
+it was not given reads as its stale eager value, and nobody can tell afterwards which variables were
+updated.
 """
 
 import keras
@@ -28,10 +30,11 @@ class Scope(keras.StatelessScope):
 
 
 def frozen_moving_statistics(fn):
-    """`fn()`, after which moving averages stand where they stood, while seeds and counters (integers) have moved on.
+    """`fn()`, after which moving averages stand where they stood, while seeds and counters
+    (integers) have moved on.
 
-    For a network run on its batch statistics in the other player's phase: it is to be judged by the statistics it is
-    trained with, but what it sees there is not to be averaged a second time.
+    For a network run on its batch statistics in the other player's phase: it is to be judged by the
+    statistics it is trained with, but what it sees there is not to be averaged a second time.
     """
     with Scope() as scope:
         result = fn()
@@ -47,10 +50,11 @@ def first(outputs):
 
 
 def plain_data(data):
-    """What `train_step` is handed, the same from `fit`, `train_on_batch` and `evaluate` on every backend.
+    """What `train_step` is handed, the same from `fit`, `train_on_batch` and `evaluate` on every
+    backend.
 
-    Keras pads `(x, y, sample_weight)` with None in some of them and not in others, and leaves arrays as they are in an
-    eager `train_on_batch`, where a layer refuses them beside a tensor.
+    Keras pads `(x, y, sample_weight)` with None in some of them and not in others, and leaves
+    arrays as they are in an eager `train_on_batch`, where a layer refuses them beside a tensor.
     """
     data = keras.tree.map_structure(
         lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data

@@ -95,7 +95,8 @@ def apply(optimizer, gradients, variables):
     sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
     if sparse or not _is_plain_adam(optimizer):
         return optimizer.apply(gradients, variables)
-    # Keras composes Adam from a dozen passes over memory a variable; TensorFlow has it as one, in the same formula.
+    # Keras composes Adam from a dozen passes over memory a variable; TensorFlow has it as one, in
+    # the same formula.
     step = tf.cast(optimizer.iterations.value + 1, "float32")
     rate = tf.cast(optimizer.learning_rate, "float32")
     for gradient, variable in zip(gradients, variables, strict=True):
@@ -116,11 +117,14 @@ def apply(optimizer, gradients, variables):
 
 
 def _apply_mean(replica, optimizer, gradients, variables):
-    """A step with the mean of the replicas' gradients: each replica's loss is a mean over its part of the batch."""
+    """A step with the mean of the replicas' gradients: each replica's loss is a mean over its part
+    of the batch.
+    """
     gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # Keras sums over replicas, after clipping. The gradients are equal on all of them now, so nothing is left to sum.
-    # It stays so: replicas take turns in threads, and one replica's sum is no other.
+    # Keras sums over replicas, after clipping. The gradients are equal on all of them now, so
+    # nothing is left to sum. It stays so: replicas take turns in threads, and one replica's sum is
+    # no other.
     object.__setattr__(inner, "_all_reduce_sum_gradients", _unsummed)
     optimizer.apply(gradients, variables)
 
@@ -249,12 +253,14 @@ def image_conv(x, kernel, strides, padding):
 
 
 def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
-    """That of a convolution from `sides` to `outs` with respect to its input [N, H, W, C]: a convolution of the slope
-    to all C channels of the pixels in a square of the strides' sides, which then go to their places."""
+    """That of a convolution from `sides` to `outs` with respect to its input [N, H, W, C]: a
+    convolution of the slope to all C channels of the pixels in a square of the strides' sides,
+    which then go to their places."""
     channels, maps = kernel.shape[2:]
     borders, before, blocks, extra = [[0, 0]], [], [], []
     for side, length, stride, out in zip(sides, kernel.shape[:2], strides, outs, strict=True):
-        # Pixel i takes slope[(i + first - a) / stride] kernel[a] for each a that leaves a whole number.
+        # Pixel i takes slope[(i + first - a) / stride] kernel[a] for each a that leaves a whole
+        # number.
         first = max((out - 1) * stride + length - side, 0) // 2 if padding == "same" else 0
         block, squares = -(-length // stride), -(-(side + first) // stride)
         borders.append([block - 1, max(squares - out, 0)])
@@ -280,7 +286,9 @@ def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
 
 
 class _Untuned:
-    """A distribution strategy as it is, whose data sets do not tune themselves unless they are told to."""
+    """A distribution strategy as it is, whose data sets do not tune themselves unless they are told
+    to.
+    """
 
     def __init__(self, strategy):
         self._strategy = strategy
@@ -300,9 +308,9 @@ ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's own, where none was as
 
 
 def without_autotune(strategy):
-    # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the call to end (it looks
-    # for it before the caller has noted it), the next epoch waits for its awakening: often half an epoch's time.
-    # Keras looks at the kinds of the other strategies.
+    # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the
+    # call to end (it looks for it before the caller has noted it), the next epoch waits for its
+    # awakening: often half an epoch's time. Keras looks at the kinds of the other strategies.
     return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy
 
 

@@ -1,4 +1,6 @@
-"""torch: `torch.autograd.grad` with respect to one player's variables, so the other gathers no stray gradients."""
+"""torch: `torch.autograd.grad` with respect to one player's variables, so the other gathers no
+stray gradients.
+"""
 
 import contextlib
 import functools

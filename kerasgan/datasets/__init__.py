@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from kerasgan.datasets.folder import (
         load_folder as load_folder,
     )
+    from kerasgan.datasets.fresh_birds import (
+        FreshBirds as FreshBirds,
+    )
     from kerasgan.datasets.lazy_images import (
         LazyImages as LazyImages,
     )
@@ -59,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.datasets.coco": ("coco_folder",),
         "kerasgan.datasets.digits": ("load_digits",),
         "kerasgan.datasets.folder": ("load_folder",),
+        "kerasgan.datasets.fresh_birds": ("FreshBirds",),
         "kerasgan.datasets.lazy_images": ("LazyImages",),
         "kerasgan.datasets.plants": ("load_plants",),
         "kerasgan.datasets.prepared": (

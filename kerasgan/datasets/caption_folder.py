@@ -141,7 +141,8 @@ def _from_texts(path):
     ):
         if alone:
             raise FileNotFoundError(
-                f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} such files)"
+                f"images and captions come in pairs; {alone[0]} has no {what} ({len(alone):,} "
+                "such files)"
             )
     rows = []
     for file in images:

@@ -1,8 +1,9 @@
 """Birds and flowers of TensorFlow Datasets, with captions made from the names of their classes.
 
-Sources: Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated flower classification
-over a large number of classes". These captions are one a class, "a bird, laysan albatross": not what people wrote, and
-the splits hold the same classes, so no score on them may stand beside the papers'.
+Sources: Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated
+flower classification over a large number of classes". These captions are one a class, "a bird,
+laysan albatross": not what people wrote, and the splits hold the same classes, so no score on them
+may stand beside the papers'.
 """
 
 import dataclasses
@@ -43,7 +44,8 @@ SOURCES = {
 
 
 def class_captions(source, split="train", size=304, data_dir=None):
-    """Load one split with captions made from class names; TFDS downloads and prepares what is not there.
+    """Load one split with captions made from class names; TFDS downloads and prepares what is not
+    there.
 
     Args:
         source: "cub_tfds" (birds, cropped around their bounding box) or "flowers_tfds".
@@ -86,7 +88,8 @@ def class_captions(source, split="train", size=304, data_dir=None):
 
 
 def _folder(about, folder):
-    # TensorFlow Datasets retries for minutes where there is no network: look first, and ask the network ourselves.
+    # TensorFlow Datasets retries for minutes where there is no network: look first, and ask the
+    # network ourselves.
     def prepared():
         return sorted(file.parent for file in folder.glob(f"{about.dataset}/*/dataset_info.json"))
 
@@ -97,7 +100,8 @@ def _folder(about, folder):
             ).close()
         except OSError as error:
             raise OSError(
-                f"{about.dataset} is not in {folder} and cannot be downloaded ({error}); drawn birds need no network"
+                f"{about.dataset} is not in {folder} and cannot be downloaded ({error}); drawn "
+                "birds need no network"
             ) from None
         import tensorflow_datasets as tfds
 

@@ -1,6 +1,7 @@
 """Finds and decodes image files.
 
-All readers of the package use `find_images` and `read_image`, so a file always yields the same image:
+All readers of the package use `find_images` and `read_image`, so a file always yields the same
+image:
 
 - Folders are searched recursively, in the order of the paths. Links to folders are followed. Each
   folder is visited once, so cycles end.
@@ -104,7 +105,8 @@ def find_images(folder, suffixes=SUFFIXES):
     if not folder.is_dir():
         raise ValueError(f"a folder of images must exist; received {folder}")
     files, folders, skipped = [], [], Counter()
-    # Folders come before links to folders, so a link to a folder that is in the tree anyway does not take its place.
+    # Folders come before links to folders, so a link to a folder that is in the tree anyway does
+    # not take its place.
     visited, places, links = set(), [folder], []
     while places or links:
         place = places.pop() if places else links.pop(0)
@@ -185,7 +187,8 @@ def read_image(file, channels=3, inspect=None, name=None):
         A Pillow image.
 
     Raises:
-        UnreadableImage: the file is not a whole image, or has more than `MAX_PIXELS` pixels. One line that names it.
+        UnreadableImage: the file is not a whole image, or has more than `MAX_PIXELS` pixels. One
+            line that names it.
     """
     name = short_path(file if name is None else name)
     try:

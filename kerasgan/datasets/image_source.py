@@ -1,7 +1,7 @@
 """Streams images from files, arrays, data sets or models as uint8 RGB batches for evaluation.
 
-Images are not converted, cropped, resized or rounded by default, since each of these changes a score.
-Differences from pytorch-fid, torch-fidelity and clean-fid:
+Images are not converted, cropped, resized or rounded by default, since each of these changes a
+score. Differences from pytorch-fid, torch-fidelity and clean-fid:
 
 - Grayscale and transparent images are refused unless `convert=True`. The other programs convert
   them silently.
@@ -42,7 +42,7 @@ AHEAD = 16  # files that are decoded before they are needed, at most
 BYTES = 2**28  # that these and a batch may take, where one image does not take more
 SAMPLES_PER_SEED = 500  # Images per seed. Changing it would change the images.
 WHOLE = "{path} cannot be read"
-WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"
+WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"  # noqa: E501
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,12 @@ class ImageSource:
 
     Attributes:
         name: for messages and protocols.
-        blocks: function without arguments that gives an iterator over (where, uint8 array [n, H, W, C]).
+        blocks: function without arguments that gives an iterator over (where, uint8 array [n, H, W,
+            C]).
         count: number of images, or None where it is not known beforehand.
         convert, mixed_sizes: as in `image_source`.
-        content: function without arguments that gives the fingerprint of all that is there; None where nothing does.
+        content: function without arguments that gives the fingerprint of all that is there; None
+            where nothing does.
     """
 
     name: str
@@ -68,7 +70,8 @@ class ImageSource:
         return self.batches()
 
     def batches(self, batch_size=32):
-        """Yields uint8 [B, H, W, 3] with B = `batch_size`, but for the last one, and where the size changes.
+        """Yields uint8 [B, H, W, 3] with B = `batch_size`, but for the last one, and where the size
+        changes.
 
         Batches of images so large that `batch_size` of them take more than `BYTES` are smaller.
         """
@@ -82,7 +85,8 @@ class ImageSource:
                         f"{height} x {width}" for height, width in (size, block.shape[1:3])
                     )
                     raise ValueError(
-                        f"images must be of one size, or mixed_sizes=True; received {one}, and {other} in {where}"
+                        f"images must be of one size, or mixed_sizes=True; received {one}, and "
+                        f"{other} in {where}"
                     )
                 if held:
                     yield np.concatenate(held)
@@ -129,28 +133,30 @@ def image_source(
             a folder: its images, those of its sub-folders too, in the order of their paths, as
                 `kerasgan.datasets.image_files` finds and reads them;
             a `.npz`, `.npy` or `.h5` file: uint8 [N, H, W, 3], in a .npz or .h5 under `key`;
-            a uint8 array [N, H, W, 3], or what can be sliced like one (`np.memmap`, `h5py.Dataset`);
-            `CaptionedImages`, or another sequence of uint8 images [H, W, 3];
-            batches, uint8 [B, H, W, 3], or tuples whose first they are: an iterable (`tf.data.Dataset`), an iterator,
+            a uint8 array [N, H, W, 3], or what can be sliced like one (`np.memmap`,
+            `h5py.Dataset`); `CaptionedImages`, or another sequence of uint8 images [H, W, 3];
+            batches, uint8 [B, H, W, 3], or tuples whose first they are: an iterable
+            (`tf.data.Dataset`), an iterator,
                 which can be read once, or a function without arguments that returns either;
             a model with `sample(n=…, seed=…)` that gives images in [-1, 1]: rounded to 8 bits;
             an `ImageSource`, of which `count` may take fewer.
         count: take only so many, the first; a model needs it.
-        key: of a file; by default `images`, else the largest of `output_64`, `output_128` ... (zoo.sample, and the
-            notes' samples), else `arr_0`.
-        convert: make grey images RGB, three equal channels, and put transparent files on white (also CMYK and
-            palettes, by Pillow), as well as RGBA arrays. False refuses them.
+        key: of a file; by default `images`, else the largest of `output_64`, `output_128` ...
+            (zoo.sample, and the notes' samples), else `arr_0`.
+        convert: make grey images RGB, three equal channels, and put transparent files on white
+            (also CMYK and palettes, by Pillow), as well as RGBA arrays. False refuses them.
         mixed_sizes: admit images of different sizes; each batch is of one.
         seed: of a model's latents.
-        fingerprint: what names these images among all others, for the cache, where they are made on the go; files and
-            arrays name themselves by their content.
+        fingerprint: what names these images among all others, for the cache, where they are made on
+            the go; files and arrays name themselves by their content.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        ValueError: none of these, no such file, no image, or fewer than `count`; while streaming: a file that cannot be
-            read (`UnreadableImage`, one of those), floats, other channels, other sizes. One line that names the place.
+        ValueError: none of these, no such file, no image, or fewer than `count`; while streaming: a
+            file that cannot be read (`UnreadableImage`, one of those), floats, other channels,
+            other sizes. One line that names the place.
     """
     if isinstance(images, ImageSource):
         found = images  # `count` may be made smaller; the rest is what it was made with
@@ -233,7 +239,8 @@ def _read(file, convert):
 def _ahead(function, files):
     """`map(function, files)`, some files ahead, on threads: Pillow decodes without Python's lock.
 
-    So few are held at a time that together they take at most `BYTES`, or one that takes more by itself.
+    So few are held at a time that together they take at most `BYTES`, or one that takes more by
+    itself.
     """
     with ThreadPoolExecutor(4) as pool:
         waiting, held = deque(), 0
@@ -316,7 +323,9 @@ def _rows_at_once(shape):
 
 
 def _rows(where, open_file, load):
-    """The number of rows of an array in numpy's format, and a function that reads them block by block."""
+    """The number of rows of an array in numpy's format, and a function that reads them block by
+    block.
+    """
     file, size = open_file()
     with file:
         shape, fortran, dtype = array_header(file, size)
@@ -437,7 +446,8 @@ def _model(model, count, seed):
     if "n" not in inspect.signature(model.sample).parameters:
         what = type(model).__name__
         raise ValueError(
-            f"a model must draw by sample(n=…, seed=…), or a function give its batches; received {what}"
+            "a model must draw by sample(n=…, seed=…), or a function give its batches; received "
+            f"{what}"
         )
 
     def blocks():
@@ -445,7 +455,8 @@ def _model(model, count, seed):
             own = int(
                 np.random.default_rng((seed, index)).integers(2**31 - 1)
             )  # seeds 0 and 1 share no images
-            # A whole block even where less is wanted, so that the first images do not depend on how many there are.
+            # A whole block even where less is wanted, so that the first images do not depend on how
+            # many there are.
             yield None, to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: count - start]
 
     return ImageSource(f"{type(model).__name__}, seed {seed}", blocks, count)
@@ -456,7 +467,8 @@ def _rgb(block, convert, where):
     block = np.asarray(block)
     if block.dtype != np.uint8:
         raise ValueError(
-            f"images must be uint8; kerasgan.images.to_uint8 rounds those in [-1, 1]; received {block.dtype} in {where}"
+            "images must be uint8; kerasgan.images.to_uint8 rounds those in [-1, 1]; received "
+            f"{block.dtype} in {where}"
         )
     if block.ndim != 4 or block.shape[3] not in (1, 3, 4) or 0 in block.shape[1:3]:
         raise ValueError(f"images must be [N, H, W, 3]; received {list(block.shape)} in {where}")

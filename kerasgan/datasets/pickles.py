@@ -17,10 +17,12 @@ def load_pickle(path, kind=object, encoding="latin1"):
     Args:
         path: the file, of any protocol, written by Python 2 or 3.
         kind: what it must hold, such as `list`.
-        encoding: of what was `str` in Python 2; "bytes" leaves it as it is, and takes half the memory for arrays.
+        encoding: of what was `str` in Python 2; "bytes" leaves it as it is, and takes half the
+            memory for arrays.
 
     Raises:
-        UnsafePickleError: the pickle asks for anything else, such as `posix.system`; nothing of it was run.
+        UnsafePickleError: the pickle asks for anything else, such as `posix.system`; nothing of it
+            was run.
         ValueError: the file is cut short, no pickle, or holds something else than `kind`.
         OSError: no such file.
     """
@@ -37,12 +39,14 @@ def load_pickle(path, kind=object, encoding="latin1"):
                     content, _ = read_pickle(data, encoding=encoding)
             except UnsafePickleError as error:
                 raise UnsafePickleError(
-                    f"a pickle of data may hold numpy arrays, numbers, text and containers of them; "
+                    "a pickle of data may hold numpy arrays, numbers, text and containers of "
+                    "them; "
                     f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
                 ) from None
             except Exception as error:  # what a broken pickle raises depends on where it breaks
                 raise ValueError(
-                    f"a pickle must be whole; {short_path(path)} ({size:,} bytes) cannot be read: {reason(error)}"
+                    f"a pickle must be whole; {short_path(path)} ({size:,} bytes) cannot be "
+                    f"read: {reason(error)}"
                 ) from None
     if not isinstance(content, kind):
         raise ValueError(f"{path} must hold a {kind.__name__}; received {type(content).__name__}")

@@ -1,7 +1,8 @@
 """Captioned images that are prepared once, as records of TensorFlow Datasets that load fast.
 
-`prepare` writes `<data_dir>/kerasgan_<name>/1.0.0`, which `tfds.load("kerasgan_<name>", data_dir=…)` reads as well.
-`load_prepared` returns the images in the order of their source, without starting TensorFlow.
+`prepare` writes `<data_dir>/kerasgan_<name>/1.0.0`, which `tfds.load("kerasgan_<name>",
+data_dir=…)` reads as well. `load_prepared` returns the images in the order of their source, without
+starting TensorFlow.
 """
 
 import contextlib
@@ -27,7 +28,9 @@ VERSION = "1.0.0"
 
 
 def data_folder(data_dir=None):
-    """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets.
+    """
     return user_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
@@ -61,7 +64,8 @@ def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
     Raises:
         UnreadableImage: an image cannot be read, and `corrupt` is "refuse".
         ValueError: a bad argument, or a split without a readable image.
-        OSError: the data set is there already, or its folder cannot be written (a full disk, another run).
+        OSError: the data set is there already, or its folder cannot be written (a full disk,
+            another run).
     """
     if corrupt not in ("refuse", "skip"):
         raise ValueError(f"corrupt must be refuse or skip; received {corrupt!r}")
@@ -162,11 +166,13 @@ def _write(folder, splits, origin, corrupt):
                     for key in features
                     if key in ("embeddings", "attributes")
                 }
-                # TFDS sorts by key, in 1,000 parts of the key's range of 128 bits: keys that keep the order fill it.
+                # TFDS sorts by key, in 1,000 parts of the key's range of 128 bits: keys that keep
+                # the order fill it.
                 yield (index << 128) // len(data), example
             if len(skipped) - before == len(data):
                 raise ValueError(
-                    f"{split} must have a readable image; all {len(data):,} are not: {skipped[before]}"
+                    f"{split} must have a readable image; all {len(data):,} are not: "
+                    f"{skipped[before]}"
                 )
 
         def _log_download_bytes(self):  # nothing is downloaded
@@ -191,7 +197,8 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
         name: of the data set, such as "birds".
         split: one of its splits, such as "train".
         data_dir: folder of TensorFlow Datasets, see `data_folder`.
-        in_memory: False leaves the images in their files and decodes them when asked for (2 to 4 ms each).
+        in_memory: False leaves the images in their files and decodes them when asked for (2 to 4 ms
+            each).
 
     Returns:
         `CaptionedImages`, in the order of their source.
@@ -238,7 +245,9 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
 
 
 def count_prepared(name, split="train", data_dir=None):
-    """Number of images of one split of a prepared data set, without reading them; None if there is none."""
+    """Number of images of one split of a prepared data set, without reading them; None if there is
+    none.
+    """
     try:
         about = read_json(prepared_folder(name, data_dir) / "dataset_info.json", RULE)
         lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
@@ -254,7 +263,9 @@ def count_prepared(name, split="train", data_dir=None):
 
 
 class Records(Sequence):
-    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, decoded on access."""
+    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, decoded on
+    access.
+    """
 
     def __init__(self, folder, split):
         import tensorflow_datasets as tfds

@@ -1,17 +1,18 @@
 """Birds (CUB) and flowers (Oxford-102) in the folders that StackGAN and HDGAN train from.
 
-Sources: Zhang et al., "StackGAN" (arXiv 1612.03242), whose repository describes the folders; Wah et al., "The
-Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated flower classification over a large number of
-classes"; captions and embeddings: Reed et al., "Learning Deep Representations of Fine-grained Visual Descriptions"
-(arXiv 1605.05395).
+Sources: Zhang et al., "StackGAN" (arXiv 1612.03242), whose repository describes the folders; Wah et
+al., "The Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated flower
+classification over a large number of classes"; captions and embeddings: Reed et al., "Learning Deep
+Representations of Fine-grained Visual Descriptions" (arXiv 1605.05395).
 
-    birds/train/, birds/test/   filenames.pickle, class_info.pickle, char-CNN-RNN-embeddings.pickle, 304images.pickle
-    birds/text_c10/             001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt, ...
-    birds/CUB_200_2011/         images/, images.txt, bounding_boxes.txt: instead of 304images.pickle
-    flowers/jpg/                image_00001.jpg, ...: the same for flowers, whose captions are in text_c10/class_00001/
+    birds/train/, birds/test/   filenames.pickle, class_info.pickle, char-CNN-RNN-embeddings.pickle,
+    304images.pickle birds/text_c10/
+    001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt, ... birds/CUB_200_2011/
+    images/, images.txt, bounding_boxes.txt: instead of 304images.pickle flowers/jpg/
+    image_00001.jpg, ...: the same for flowers, whose captions are in text_c10/class_00001/
 
-Difference from StackGAN's preparation of the photographs: there `scipy.misc.imresize` stretched the contrast of each
-crop to 0..255; here it stays as photographed.
+Difference from StackGAN's preparation of the photographs: there `scipy.misc.imresize` stretched the
+contrast of each crop to 0..255; here it stays as photographed.
 """
 
 import numpy as np
@@ -35,8 +36,8 @@ STACKGAN = "https://github.com/hanzhanggit/StackGAN#data"
 def stackgan_folder(path, split="train", size=304, embeddings=True):
     """Read one split of a StackGAN folder.
 
-    Images come from `<size>images.pickle`; where it is missing, from the photographs, cropped (birds, around their
-    bounding box) and resized as StackGAN did, when asked for.
+    Images come from `<size>images.pickle`; where it is missing, from the photographs, cropped
+    (birds, around their bounding box) and resized as StackGAN did, when asked for.
 
     Args:
         path: the folder of birds or of flowers.
@@ -45,8 +46,8 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
         embeddings: False leaves the ready embeddings out, for another text encoder's.
 
     Returns:
-        `CaptionedImages`. Classes are `class_info` less one; if that is not whole numbers from 1, places in its order.
-        Where there is no text folder at all, captions are empty.
+        `CaptionedImages`. Classes are `class_info` less one; if that is not whole numbers from 1,
+        places in its order. Where there is no text folder at all, captions are empty.
 
     Raises:
         FileNotFoundError: which files are missing, whence they come and where they go.
@@ -58,7 +59,8 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{', '.join(missing)} missing in {folder}; they come with StackGAN's char-CNN-RNN embeddings ({STACKGAN})"
+            f"{', '.join(missing)} missing in {folder}; they come with StackGAN's char-CNN-RNN "
+            f"embeddings ({STACKGAN})"
         )
     names = read_names(folder / NAMES)
     found = {NAMES: names, CLASSES: _read_classes(folder / CLASSES)}
@@ -101,7 +103,8 @@ def check_counts(folder, found):
     if len({len(values) for values in found.values()}) > 1:
         counts = ", ".join(f"{name} has {len(values)}" for name, values in found.items())
         raise ValueError(
-            f"the files of a split must have one entry an image; in {folder}, {counts}: copy them again"
+            f"the files of a split must have one entry an image; in {folder}, {counts}: copy "
+            "them again"
         )
 
 
@@ -149,8 +152,10 @@ def _photographs(path, names, size):
     missing = [file for file in [*tables, *files] if not file.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{size}images.pickle is missing beside {NAMES}, and so are {len(missing):,} files to make it from, the "
-            f"first {missing[0]}; the photographs are {'Oxford-102' if flowers else 'CUB-200-2011'}'s ({STACKGAN})"
+            f"{size}images.pickle is missing beside {NAMES}, and so are {len(missing):,} files "
+            "to make it from, the "
+            f"first {missing[0]}; the photographs are "
+            f"{'Oxford-102' if flowers else 'CUB-200-2011'}'s ({STACKGAN})"
         )
     if flowers:
         return LazyImages(files, lambda file: resized(open_rgb(file), size))
@@ -182,12 +187,14 @@ def _row(line, table):
 
 
 def crop_bird(image, box, size):
-    """A Pillow image, cut to 1.5 times the longer side of its bounding box and resized -> uint8 [size, size, 3].
+    """A Pillow image, cut to 1.5 times the longer side of its bounding box and resized -> uint8
+    [size, size, 3].
 
     Args:
         image: the photograph.
         box: left, top, width and height in pixels.
-        size: of the result; what reaches over the photograph's edge is left out, and the rest stretched to a square.
+        size: of the result; what reaches over the photograph's edge is left out, and the rest
+            stretched to a square.
     """
     left, top, width, height = (int(value) for value in box)
     x, y, radius = int(left + width / 2), int(top + height / 2), int(max(width, height) * 0.75)
@@ -208,7 +215,7 @@ def _captions(path, names, classes):
     for name, number in zip(names, classes, strict=True):
         file = (
             folder
-            / f"{name.replace('jpg/', f'class_{int(number):05d}/') if name.startswith('jpg/') else name}.txt"
+            / f"{name.replace('jpg/', f'class_{int(number):05d}/') if name.startswith('jpg/') else name}.txt"  # noqa: E501
         )
         if not file.is_file():
             raise FileNotFoundError(

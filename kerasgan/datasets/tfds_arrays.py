@@ -1,4 +1,6 @@
-"""Images and labels of a data set of TensorFlow Datasets as arrays, or soon a line that says what is missing."""
+"""Images and labels of a data set of TensorFlow Datasets as arrays, or soon a line that says what
+is missing.
+"""
 
 import urllib.request
 
@@ -16,7 +18,8 @@ def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, other
     Args:
         name, title: of the data set, as TensorFlow Datasets has it and as people do.
         split: as TensorFlow Datasets has it.
-        url: where it downloads from: looked at first, since it retries for minutes where there is no network.
+        url: where it downloads from: looked at first, since it retries for minutes where there is
+            no network.
         data_dir: its folder; by default $TFDS_DATA_DIR or ~/tensorflow_datasets.
         download: whether it may download and prepare the data where they are missing.
         otherwise: what to do without the data, for the errors.
@@ -35,8 +38,8 @@ def tfds_arrays(name, title, split, url, data_dir=None, download=False, *, other
 
 
 def tfds_squares(name, title, split, url, size, label, data_dir=None, download=False, *, otherwise):
-    """Load all of a split of photographs of any size, each cropped to its central square and resized to `size` with
-    Pillow's antialiased bicubic filter, one after the other.
+    """Load all of a split of photographs of any size, each cropped to its central square and
+    resized to `size` with Pillow's antialiased bicubic filter, one after the other.
 
     Args:
         label: `(example, its features' description) -> int`.

@@ -1,4 +1,6 @@
-"""Folders of TensorFlow Datasets, opened so that their description imports nothing and names no file elsewhere."""
+"""Folders of TensorFlow Datasets, opened so that their description imports nothing and names no
+file elsewhere.
+"""
 
 from pathlib import Path
 
@@ -28,7 +30,8 @@ def builder_in(folder):
     """TensorFlow Datasets' builder of a prepared folder, whose features are of `FEATURES`.
 
     Raises:
-        ValueError: one line that names the folder: a file of it is damaged, names another feature or a file elsewhere.
+        ValueError: one line that names the folder: a file of it is damaged, names another feature
+            or a file elsewhere.
     """
     import tensorflow_datasets as tfds
 

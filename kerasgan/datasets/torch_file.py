@@ -1,8 +1,10 @@
-"""PyTorch's files of weights, read without torch, so that nothing in them runs: tensors as numpy arrays.
+"""PyTorch's files of weights, read without torch, so that nothing in them runs: tensors as numpy
+arrays.
 
-Both of its formats: since 1.6 a zip with a pickle and a file a storage, before that pickles followed by the storages'
-bytes (https://docs.pytorch.org/docs/stable/notes/serialization.html). A pickle is a program; its names are looked up in
-`NAMES`, which knows those few that weights need, and `kerasgan.io.pickle_reader` builds what they stand for.
+Both of its formats: since 1.6 a zip with a pickle and a file a storage, before that pickles
+followed by the storages' bytes (https://docs.pytorch.org/docs/stable/notes/serialization.html). A
+pickle is a program; its names are looked up in `NAMES`, which knows those few that weights need,
+and `kerasgan.io.pickle_reader` builds what they stand for.
 """
 
 import mmap
@@ -86,7 +88,9 @@ def _storage(reference):
 
 
 def _read(data, start=0, budget=None):
-    """One pickle of PyTorch's, and the place behind it. A state_dict carries its version as a state: nobody asks."""
+    """One pickle of PyTorch's, and the place behind it. A state_dict carries its version as a
+    state: nobody asks.
+    """
     return read_pickle(
         data,
         NAMES,
@@ -99,7 +103,8 @@ def _read(data, start=0, budget=None):
 
 
 def load_torch_file(path):
-    """Read what `torch.save` wrote of tensors, numbers, text, lists, tuples and dictionaries, such as a state_dict.
+    """Read what `torch.save` wrote of tensors, numbers, text, lists, tuples and dictionaries, such
+    as a state_dict.
 
     Args:
         path: the file, of either format; tensors of any of `DTYPES`, on whatever device they were.
@@ -108,7 +113,8 @@ def load_torch_file(path):
         What was saved, its tensors and parameters as numpy arrays.
 
     Raises:
-        UnsafePickleError: a ValueError; the file asks for anything else, such as `posix.system`; nothing of it was run.
+        UnsafePickleError: a ValueError; the file asks for anything else, such as `posix.system`;
+            nothing of it was run.
         ValueError: the file is cut short or is none of PyTorch's.
         OSError: no such file.
     """
@@ -119,7 +125,8 @@ def load_torch_file(path):
             return (_legacy if file.peek(len(LEGACY)).startswith(LEGACY) else _zipped)(file, size)
         except UnsafePickleError as error:
             raise UnsafePickleError(
-                f"a PyTorch file of weights may hold tensors, numbers, text and containers of them; "
+                "a PyTorch file of weights may hold tensors, numbers, text and containers of "
+                "them; "
                 f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
             ) from None
         except Exception as error:  # what a broken file raises depends on where it breaks
@@ -198,7 +205,9 @@ def _tensors(content, seen):
 
 
 def _with_arrays(content, read, storages, done):
-    """`content` with its tensors as arrays; `storages` holds those that are read already, `done` what is converted."""
+    """`content` with its tensors as arrays; `storages` holds those that are read already, `done`
+    what is converted.
+    """
     if type(content) is _Storage:
         raise ValueError("a storage must be a tensor's")
     if type(content) is _Tensor:
@@ -216,7 +225,8 @@ def _with_arrays(content, read, storages, done):
             or (count and last >= storage.count)
         ):
             raise ValueError(
-                f"a tensor of shape {list(shape)} reaches beyond its storage of {storage.count} numbers"
+                f"a tensor of shape {list(shape)} reaches beyond its storage of {storage.count} "
+                "numbers"
             )
         if not count:
             return np.empty(shape, storage.dtype)

@@ -1,4 +1,6 @@
-"""Arrays in numpy's formats, .npy and .npz, whose headers are compared with the file before memory is asked for."""
+"""Arrays in numpy's formats, .npy and .npz, whose headers are compared with the file before memory
+is asked for.
+"""
 
 import os
 import zipfile
@@ -22,7 +24,8 @@ def array_header(file, size, what="the array"):
         what: the array, for messages.
 
     Returns:
-        `(shape, fortran, dtype)` of plain numbers or text; its data are behind the header, and whole.
+        `(shape, fortran, dtype)` of plain numbers or text; its data are behind the header, and
+        whole.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -85,7 +88,9 @@ class Arrays:
         }
 
     def open(self, name):
-        """An open member, and its size; what it may unpack to is in proportion to the file's size."""
+        """An open member, and its size; what it may unpack to is in proportion to the file's
+        size.
+        """
         try:
             member = self.members[name]
             if member.compress_type == zipfile.ZIP_STORED:
@@ -103,7 +108,9 @@ class Arrays:
 
 
 def load_npz(path, names=None, rule="a file of arrays must be whole", kind=ValueError):
-    """The arrays in a file *.npz: those of `names` that are there, or all. Errors as of `load_npy`."""
+    """The arrays in a file *.npz: those of `names` that are there, or all. Errors as of
+    `load_npy`.
+    """
     path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         arrays = Arrays(file)

@@ -1,14 +1,18 @@
-"""Checkpoints: one HDF5 file a network, and beside them one file with the rest of what a resume needs.
+"""Checkpoints: one HDF5 file a network, and beside them one file with the rest of what a resume
+needs.
 
-A network file `<run>_<dataset>_<size>_G_epoch_<n>.h5` has root attributes `format`, `version`, `letter`, `epoch`,
-`network` and `model` (serialized Keras configurations, JSON), `info` (run, dataset, size, versions ..., JSON) and
-`sha256`, over all of the former and the weights. The weights are `weights/00000`, `weights/00001` ... in the order of
-`network.variables`, each with the variable's path as an attribute. Keras numbers names as it goes, so order and shape
-say which is which; the path is for people. The sibling `..._resume_epoch_<n>.h5` is such a file too: every variable
-of the model and its optimizers that no network file of that epoch holds, and in `info` the checksums of those files.
+A network file `<run>_<dataset>_<size>_G_epoch_<n>.h5` has root attributes `format`, `version`,
+`letter`, `epoch`, `network` and `model` (serialized Keras configurations, JSON), `info` (run,
+dataset, size, versions ..., JSON) and `sha256`, over all of the former and the weights. The weights
+are `weights/00000`, `weights/00001` ... in the order of `network.variables`, each with the
+variable's path as an attribute. Keras numbers names as it goes, so order and shape say which is
+which; the path is for people. The sibling `..._resume_epoch_<n>.h5` is such a file too: every
+variable of the model and its optimizers that no network file of that epoch holds, and in `info` the
+checksums of those files.
 
-Every file is written under a temporary name, flushed to the disk and renamed; the resume file comes last, so where it
-is, its epoch is whole. Everything read is verified before the first variable is assigned.
+Every file is written under a temporary name, flushed to the disk and renamed; the resume file comes
+last, so where it is, its epoch is whole. Everything read is verified before the first variable is
+assigned.
 """
 
 import functools
@@ -138,13 +142,15 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
         path: the file; its folder must exist.
         network: a built `keras.Model`.
         epoch: number of finished epochs.
-        model: the `AdversarialModel` it belongs to; with its configuration the file alone is enough to sample.
+        model: the `AdversarialModel` it belongs to; with its configuration the file alone is enough
+            to sample.
         letter: the network's key in `model.checkpoint_networks()`.
         info: a dictionary that JSON can hold: run, dataset, size, seed ...
         dtype: `"float32"`, or `"float16"` for a file of half the size. Integers stay as they are.
 
     Returns:
-        The file's checksum. Raises `CheckpointError` if a weight is not finite or the file cannot be written.
+        The file's checksum. Raises `CheckpointError` if a weight is not finite or the file cannot
+        be written.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}")
@@ -174,7 +180,9 @@ def load_network(path):
 
 @_in_one_line
 def load_weights(path, network, letter=None):
-    """Loads the weights of a file into a built network. Checks `letter` if given. Returns the info."""
+    """Loads the weights of a file into a built network. Checks `letter` if given. Returns the
+    info.
+    """
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
         raise CheckpointError(f"{path} must hold the network {letter}; it holds {header['letter']}")
@@ -185,11 +193,13 @@ def load_weights(path, network, letter=None):
 
 @_in_one_line
 def load_model(*paths):
-    """Rebuilds the whole model from the network files of one save, the first of which is enough to sample.
+    """Rebuilds the whole model from the network files of one save, the first of which is enough to
+    sample.
 
-    Every copy of a network (see `AdversarialModel.averages`) gets the weights of its file. The networks whose files are
-    not given have fresh weights, and their letters are the model's `not_loaded` until it is trained, which warns of
-    them. The model is not compiled. Returns `(model, info)`.
+    Every copy of a network (see `AdversarialModel.averages`) gets the weights of its file. The
+    networks whose files are not given have fresh weights, and their letters are the model's
+    `not_loaded` until it is trained, which warns of them. The model is not compiled. Returns
+    `(model, info)`.
     """
     paths = [user_path(path) for path in paths]
     read = [(path, *_read(path)) for path in paths]
@@ -258,20 +268,25 @@ def verify(path):
 def save(
     folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None, states=None
 ):
-    """Writes all of an epoch: a file for each of `model.checkpoint_networks()`, then the resume file.
+    """Writes all of an epoch: a file for each of `model.checkpoint_networks()`, then the resume
+    file.
 
     Args:
         folder: where the files go.
-        model: a compiled `AdversarialModel`, or anything with `checkpoint_networks()`, `variables` and `optimizer`.
+        model: a compiled `AdversarialModel`, or anything with `checkpoint_networks()`, `variables`
+            and `optimizer`.
         run, dataset, size: parts of the names, as in `file_name`.
         epoch: number of finished epochs.
-        history, info: dictionaries that JSON can hold; the resume file keeps both, the network files only `info`.
-        keep: number of resume files of this run to keep, this one included; None keeps all. Network files always
-            stay, since an earlier epoch may be the better one (training notes).
-        states: pairs of a callback's class name and what its `get_state` returned; the resume file keeps them.
+        history, info: dictionaries that JSON can hold; the resume file keeps both, the network
+            files only `info`.
+        keep: number of resume files of this run to keep, this one included; None keeps all. Network
+            files always stay, since an earlier epoch may be the better one (training notes).
+        states: pairs of a callback's class name and what its `get_state` returned; the resume file
+            keeps them.
 
     Returns:
-        The path of the resume file. Raises `CheckpointError`, before anything is written, if a value is not finite.
+        The path of the resume file. Raises `CheckpointError`, before anything is written, if a
+        value is not finite.
     """
     if keep is not None and keep < 1:
         raise ValueError(f"keep must be at least 1 (the epoch just saved) or None; received {keep}")
@@ -310,7 +325,8 @@ def save(
 
 
 def resume(folder, model, run=None):
-    """Loads the newest epoch that is whole and intact into a compiled model; a broken one is skipped with a warning.
+    """Loads the newest epoch that is whole and intact into a compiled model; a broken one is
+    skipped with a warning.
 
     Args:
         folder: where `save` wrote.
@@ -318,8 +334,9 @@ def resume(folder, model, run=None):
         run: the run's name, needed where the folder holds several.
 
     Returns:
-        The number of finished epochs, `fit`'s `initial_epoch`; 0 where nothing was saved. Raises `CheckpointError`
-        if the files are another model's, or if there are some and none is intact: a fresh start would replace them.
+        The number of finished epochs, `fit`'s `initial_epoch`; 0 where nothing was saved. Raises
+        `CheckpointError` if the files are another model's, or if there are some and none is intact:
+        a fresh start would replace them.
     """
     found = _listed(folder, RESUME, run)
     for epoch, path in reversed(found):
@@ -423,7 +440,9 @@ def _restore(path, model_class, values, files, model):
 
 
 def _values(variables, dtype="float32"):
-    """[(path, array)]: floats of 32 bits or fewer as `dtype` (bfloat16 has no place in HDF5), the rest untouched."""
+    """[(path, array)]: floats of 32 bits or fewer as `dtype` (bfloat16 has no place in HDF5), the
+    rest untouched.
+    """
     named = []
     for variable in variables:
         value = np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(variable)))
@@ -445,7 +464,9 @@ def _check_finite(path, values):
 
 
 def _check(path, values, variables, owner):
-    """Raises if values and variables differ in number, shape or kind, that is, if this is another network's file."""
+    """Raises if values and variables differ in number, shape or kind, that is, if this is another
+    network's file.
+    """
     if len(values) != len(variables):
         raise CheckpointError(
             f"{path} holds {len(values)} variables and {owner} has {len(variables)}: not its file"
@@ -453,22 +474,27 @@ def _check(path, values, variables, owner):
     for (name, value), variable in zip(values, variables, strict=True):
         if value.shape != tuple(variable.shape):
             raise CheckpointError(
-                f"{path} holds {name} of shape {value.shape} where {owner} has {tuple(variable.shape)}: not its file"
+                f"{path} holds {name} of shape {value.shape} where {owner} has "
+                f"{tuple(variable.shape)}: not its file"
             )
         if (value.dtype.kind == "f") != ("float" in str(variable.dtype)):
             raise CheckpointError(
-                f"{path} holds {name} of {value.dtype} where {owner} has {variable.dtype}: not its file"
+                f"{path} holds {name} of {value.dtype} where {owner} has {variable.dtype}: not "
+                "its file"
             )
 
 
 def _assign(values, variables):
     for (_, value), variable in zip(values, variables, strict=True):
-        # Integers differ in width between backends (an optimizer's count is int64 or int32): cast here, not there.
+        # Integers differ in width between backends (an optimizer's count is int64 or int32): cast
+        # here, not there.
         variable.assign(value if value.dtype.kind == "f" else value.astype(variable.dtype))
 
 
 def _serialized(model):
-    """The JSON of a model's configuration; empty if there is no model or its class does not tell its configuration."""
+    """The JSON of a model's configuration; empty if there is no model or its class does not tell
+    its configuration.
+    """
     if model is None:
         return ""
     try:
@@ -480,7 +506,9 @@ def _serialized(model):
 
 
 def _rebuilt(path, header, which, values):
-    """The network or the model of a file's configuration, which may be as large as the file's `values` allow."""
+    """The network or the model of a file's configuration, which may be as large as the file's
+    `values` allow.
+    """
     if not header[which]:
         raise CheckpointError(
             f"{path} carries no configuration of a {which}: build it and use load_weights or resume"
@@ -502,7 +530,9 @@ def _rebuilt(path, header, which, values):
 
 
 def _import_modules(config):
-    """Imports those of our own modules that a configuration needs, so that what it names is registered."""
+    """Imports those of our own modules that a configuration needs, so that what it names is
+    registered.
+    """
     if isinstance(config, dict):
         module = config.get("module")
         if config.get("class_name") == "function" and str(config.get("config")).startswith(

@@ -1,8 +1,9 @@
 """Configurations that files hold, checked before Keras builds what they name.
 
-A configuration may name what this process has registered (`keras.saving.register_keras_serializable`: this package's
-classes and the user's own) and Keras' own layers, optimizers, losses and the like; nothing that runs code or reads
-files of the configuration's choice. While it is built, weights are counted before they are allocated.
+A configuration may name what this process has registered
+(`keras.saving.register_keras_serializable`: this package's classes and the user's own) and Keras'
+own layers, optimizers, losses and the like; nothing that runs code or reads files of the
+configuration's choice. While it is built, weights are counted before they are allocated.
 """
 
 import contextlib
@@ -76,7 +77,9 @@ def _kinds():
 
 
 def check_config(config):
-    """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but registered and Keras' own classes."""
+    """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but
+    registered and Keras' own classes.
+    """
     for part in json_parts(config):
         if isinstance(part, dict):
             if part.get("inbound_nodes"):
@@ -124,7 +127,8 @@ def _check_name(part):
             )
         if module not in (None, *FUNCTIONS) and not _registered(function):
             raise UnsafeConfigError(
-                f"a configuration must name registered and Keras' functions; received {told} {function[:60]}"
+                f"a configuration must name registered and Keras' functions; received {told} "
+                f"{function[:60]}"
             )
         return
     if registered and _registered(registered) or _registered(name):
@@ -169,10 +173,12 @@ def _check_dtype(dtype):
 
 @contextlib.contextmanager
 def limit_weights(numbers, variables=0, seconds=SECONDS):
-    """While a configuration is built, raises `LimitExceededError` before more weights are made than its file can be of.
+    """While a configuration is built, raises `LimitExceededError` before more weights are made than
+    its file can be of.
 
     Args:
-        numbers: how many the file holds. Its model has networks that are in other files, hence `TIMES` as many may be.
+        numbers: how many the file holds. Its model has networks that are in other files, hence
+            `TIMES` as many may be.
         variables: how many arrays they are in.
         seconds: what building may take; looked at for every variable.
     """
@@ -200,7 +206,8 @@ def limit_weights(numbers, variables=0, seconds=SECONDS):
                 count *= length or 1
             if count > most[0]:
                 refuse(
-                    f"its configuration has {count:,} weights in {layer.name}; its file holds {numbers:,} in all"
+                    f"its configuration has {count:,} weights in {layer.name}; its file holds "
+                    f"{numbers:,} in all"
                 )
             most[0] -= count
             spend(1)
@@ -216,7 +223,8 @@ def limit_weights(numbers, variables=0, seconds=SECONDS):
         if most[which] < 0:
             what = "variables" if which == 1 else "layers"
             refuse(
-                f"its configuration has more {what} than the {variables:,} variables of its file allow"
+                f"its configuration has more {what} than the {variables:,} variables of its file "
+                "allow"
             )
         if time.monotonic() > end:
             refuse("its configuration takes too long to build")

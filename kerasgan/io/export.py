@@ -7,7 +7,9 @@ class ExportableModel(keras.Model):
     """A `keras.Model` that declares its inputs in `call_inputs`, so `export` works at once."""
 
     def call_inputs(self):
-        """Inputs of `call` as Keras tensors or `InputSpec`s. `None` if the model does not sample."""
+        """Inputs of `call` as Keras tensors or `InputSpec`s. `None` if the model does not
+        sample.
+        """
         return None
 
     def exported(self):
@@ -15,15 +17,18 @@ class ExportableModel(keras.Model):
         return self
 
     def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
-        """`keras.Model.export` of what `call` computes, with the inputs of `call_inputs` unless others are given.
+        """`keras.Model.export` of what `call` computes, with the inputs of `call_inputs` unless
+        others are given.
 
         Raises:
-            ValueError: one line, where the backend does not support the format or the model has no `call`.
+            ValueError: one line, where the backend does not support the format or the model has no
+                `call`.
         """
         inputs = self.call_inputs() if input_signature is None else None
         if input_signature is None and inputs is None:
             raise ValueError(
-                f"export needs a model that samples; received {type(self).__name__}: export its networks instead"
+                f"export needs a model that samples; received {type(self).__name__}: export its "
+                "networks instead"
             )
         signature = input_signature if inputs is None else [keras.tree.map_structure(_spec, inputs)]
         try:

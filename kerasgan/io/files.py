@@ -1,7 +1,8 @@
 """Atomic writing of files.
 
-A file is written under a temporary name in its folder, flushed to the disk and renamed. HDF5 files are made in memory
-first: HDF5 crashes the process when a disk is full while it writes. `tests/test_layout.py` forbids all other ways.
+A file is written under a temporary name in its folder, flushed to the disk and renamed. HDF5 files
+are made in memory first: HDF5 crashes the process when a disk is full while it writes.
+`tests/test_layout.py` forbids all other ways.
 """
 
 import contextlib

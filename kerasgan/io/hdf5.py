@@ -1,10 +1,11 @@
 """HDF5 files read in Python, every address and length compared with the file before it is used.
 
-The HDF5 library trusts what it reads: of 2,000 damaged checkpoints, it hung in 60 and crashed in 2. So files that may
-come from anywhere are read here. Read is what h5py writes by default and what Keras and this package use of it: groups,
-hard links, attributes, datasets of plain numbers, booleans and text of fixed length, stored in one piece or in chunks,
-compressed by deflate or not. What else HDF5 can do (external and virtual data, soft links, other filters, the indexes
-of `libver="latest"`) is refused in one line.
+The HDF5 library trusts what it reads: of 2,000 damaged checkpoints, it hung in 60 and crashed in 2.
+So files that may come from anywhere are read here. Read is what h5py writes by default and what
+Keras and this package use of it: groups, hard links, attributes, datasets of plain numbers,
+booleans and text of fixed length, stored in one piece or in chunks, compressed by deflate or not.
+What else HDF5 can do (external and virtual data, soft links, other filters, the indexes of
+`libver="latest"`) is refused in one line.
 
 Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html.
 """
@@ -155,7 +156,9 @@ class _File:
 
 
 class _Type:
-    """What the elements of a dataset or an attribute are: `dtype`, or None for text of no fixed length."""
+    """What the elements of a dataset or an attribute are: `dtype`, or None for text of no fixed
+    length.
+    """
 
     def __init__(self, body):
         if len(body) < 8:
@@ -382,7 +385,8 @@ class Dataset(_Object):
     """A dataset of a file: `shape`, `dtype`, `nbytes`, `attrs`, and its numbers, all or by rows.
 
     Attributes:
-        stored: whether it is in one piece and not compressed, so that it needs the bytes that it has in the file.
+        stored: whether it is in one piece and not compressed, so that it needs the bytes that it
+            has in the file.
     """
 
     def __init__(self, file, place, depth):
@@ -462,7 +466,8 @@ class Dataset(_Object):
         self._chunk_bytes = _count(sides)
         if self._chunk_bytes > CHUNK:
             raise LimitExceededError(
-                f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are read"
+                f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are "
+                "read"
             )
         self._filters = self._pipeline()
         if version == 4:
@@ -576,7 +581,9 @@ class Dataset(_Object):
 
 
 def rewrite_hdf5(source):
-    """A file's bytes, written anew by h5py from what is read here: what the HDF5 library may be given."""
+    """A file's bytes, written anew by h5py from what is read here: what the HDF5 library may be
+    given.
+    """
     import h5py
 
     def copy(group, target):

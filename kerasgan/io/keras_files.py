@@ -1,4 +1,6 @@
-"""Keras' own files of models, .keras and .h5, loaded so that neither their configuration nor their weights can harm."""
+"""Keras' own files of models, .keras and .h5, loaded so that neither their configuration nor their
+weights can harm.
+"""
 
 import tempfile
 import zipfile
@@ -21,8 +23,8 @@ def load_keras_file(path):
     The weights are read here and written anew before the HDF5 library sees them.
 
     Raises:
-        ValueError: the file is damaged, names what is neither registered nor Keras', or asks for more than its size
-            allows; one line with the file's name.
+        ValueError: the file is damaged, names what is neither registered nor Keras', or asks for
+            more than its size allows; one line with the file's name.
         OSError: no such file.
     """
     path = user_path(path)

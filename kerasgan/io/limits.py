@@ -35,7 +35,8 @@ class Budget:
         """Spends `count` bytes of decompressed data."""
         if not 0 <= count <= self.unpacked:
             raise LimitExceededError(
-                f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to {self.unpacked:,}"
+                f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to "
+                f"{self.unpacked:,}"
             )
         self.unpacked -= count
 
@@ -65,7 +66,9 @@ def check_stored(claimed, there, what):
 
 
 def check_depth(content, limit=DEPTH, what="the file"):
-    """Raises if the containers of a tree, such as parsed JSON, are nested more than `limit` deep."""
+    """Raises if the containers of a tree, such as parsed JSON, are nested more than `limit`
+    deep.
+    """
     level, depth = [content], 0
     while level:
         if depth > limit:

@@ -1,7 +1,8 @@
 """One writer a folder: a lock that names its owner and does not outlive it.
 
-The lock is the file `.lock` in the folder, with its owner's host, boot, process and the process' start, under `flock`
-where the file system has it. Without, the owner's record decides: of this host, whether that process still runs.
+The lock is the file `.lock` in the folder, with its owner's host, boot, process and the process'
+start, under `flock` where the file system has it. Without, the owner's record decides: of this
+host, whether that process still runs.
 """
 
 import atexit
@@ -37,7 +38,9 @@ def _read(path):
 
 
 def _started(process):
-    """When a process started, in the system's ticks since boot: a process of the same number is another one."""
+    """When a process started, in the system's ticks since boot: a process of the same number is
+    another one.
+    """
     told = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
     return told[19] if len(told) > 19 and told[0] != "Z" else ""
 
@@ -84,7 +87,8 @@ def _gone(owner):
 def _refuse(folder, owner):
     who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
     raise LockedError(
-        f"{folder} is written to by {who}; wait for it or stop it (if it runs no more, delete {folder / NAME})"
+        f"{folder} is written to by {who}; wait for it or stop it (if it runs no more, delete "
+        f"{folder / NAME})"
     )
 
 
@@ -100,7 +104,8 @@ def _flock(descriptor):
 
 
 def acquire(folder):
-    """Locks a folder, which is made if need be, for this process; each `acquire` wants its `release`.
+    """Locks a folder, which is made if need be, for this process; each `acquire` wants its
+    `release`.
 
     Raises:
         LockedError: if another process has it.

@@ -1,9 +1,11 @@
-"""Pickles read without Python's unpickler: opcodes of data are interpreted here, and nothing in a file is ever called.
+"""Pickles read without Python's unpickler: opcodes of data are interpreted here, and nothing in a
+file is ever called.
 
-Built are None, booleans, numbers, text, bytes, lists, tuples, dictionaries, sets, and numpy arrays and scalars of plain
-numbers, booleans and text of fixed length. An array is made here from the description that the pickle holds of it; no
-`__setstate__` sees the file, since numpy's trusts what it is told (flags, offsets, addresses). All that the file claims
-is compared with what the file holds before memory is asked for.
+Built are None, booleans, numbers, text, bytes, lists, tuples, dictionaries, sets, and numpy arrays
+and scalars of plain numbers, booleans and text of fixed length. An array is made here from the
+description that the pickle holds of it; no `__setstate__` sees the file, since numpy's trusts what
+it is told (flags, offsets, addresses). All that the file claims is compared with what the file
+holds before memory is asked for.
 
 Opcodes: https://github.com/python/cpython/blob/main/Lib/pickletools.py.
 """
@@ -75,7 +77,9 @@ class _Dtype(_Pending):
 
 
 def plain_dtype(text):
-    """A type of numbers, booleans or text of fixed length from its description, such as "f4" or "S12"."""
+    """A type of numbers, booleans or text of fixed length from its description, such as "f4" or
+    "S12".
+    """
     if type(text) is bytes:
         text = text.decode("latin1")
     if (
@@ -257,7 +261,8 @@ def read_pickle(
 
     Args:
         data: `bytes` or an `mmap`.
-        names: dictionary of (module, name) to a `Function`, a `Name` or a constant; any other name is refused.
+        names: dictionary of (module, name) to a `Function`, a `Name` or a constant; any other name
+            is refused.
         start: where the pickle starts.
         encoding: of what was `str` in Python 2: "latin1", or "bytes", which leaves it as it is.
         persistent: function of a persistent id, for PyTorch's storages; None refuses them.
@@ -270,7 +275,8 @@ def read_pickle(
 
     Raises:
         UnsafePickleError: a name that is not known.
-        ValueError: what is damaged, or asks for more than a file of its size may (`LimitExceededError`).
+        ValueError: what is damaged, or asks for more than a file of its size may
+            (`LimitExceededError`).
     """
     budget = budget or Budget(len(data))
     with warnings.catch_warnings():
@@ -528,7 +534,8 @@ def _interpret(data, names, start, encoding, persistent, states, budget):  # noq
             return known(_item(stack.pop())), place
         else:
             raise ValueError(
-                f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of data"
+                f"the pickle holds the byte {code:#04x} at {place - 1:,}, which is no opcode of "
+                "data"
             )
 
 
@@ -547,8 +554,8 @@ def _long(part):
 
 
 def _check(content, leaves, budget):
-    """The content is of `leaves`, numpy's and containers, is a tree when shared parts are copied, and is no larger
-    then than the budget allows: whoever walks it is safe."""
+    """The content is of `leaves`, numpy's and containers, is a tree when shared parts are copied,
+    and is no larger then than the budget allows: whoever walks it is safe."""
     done, open_ = {}, set()  # id of a container -> (items, height)
 
     def visit(part, depth):

@@ -1,8 +1,9 @@
 """Presets: trained models by name. A preset is a checkpoint without its resume sibling, and a card.
 
-A preset's folder holds one file a network, `G.h5` (see `checkpoints`: configuration, half-precision weights, checksum),
-and `card.md`: what it is, what it was trained on, its scores and its licence. Those that ship with the package are
-the folders of `kerasgan/io/presets/`. A text encoder's holds `T.h5` (and `V.h5`, the image encoder's) instead.
+A preset's folder holds one file a network, `G.h5` (see `checkpoints`: configuration, half-precision
+weights, checksum), and `card.md`: what it is, what it was trained on, its scores and its licence.
+Those that ship with the package are the folders of `kerasgan/io/presets/`. A text encoder's holds
+`T.h5` (and `V.h5`, the image encoder's) instead.
 """
 
 import pathlib
@@ -56,7 +57,8 @@ def load(name_or_folder, cls=None):
         cls: the class that the model must be of; None admits any.
 
     Raises:
-        ValueError: for an unknown preset; `CheckpointError`, one of those, for a damaged one or another class.
+        ValueError: for an unknown preset; `CheckpointError`, one of those, for a damaged one or
+            another class.
     """
     folder = find(name_or_folder)
     files = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
@@ -74,8 +76,10 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
 
     Args:
         model: an `AdversarialModel` that tells its configuration.
-        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample, `T` to encode text.
-        card: text of `card.md`; None writes a short one from `info`, and leaves one that is there alone.
+        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample, `T`
+            to encode text.
+        card: text of `card.md`; None writes a short one from `info`, and leaves one that is there
+            alone.
         info: a dictionary that JSON can hold: dataset, size, epoch, scores ...
         dtype: of the weights on the disk, `"float16"` or `"float32"`.
     """
@@ -83,7 +87,8 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
     kind = next(kind for kind in KINDS if kind in networks)
     if kind not in letters or set(letters) - set(networks):
         raise ValueError(
-            f"letters must be of {', '.join(networks)}, {kind} among them; received {', '.join(letters)}"
+            f"letters must be of {', '.join(networks)}, {kind} among them; received "
+            f"{', '.join(letters)}"
         )
     checkpoints.check_folder(folder)
     for letter in letters:
@@ -119,5 +124,6 @@ def find(name_or_folder):
             return folder
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(
-        f"a preset must be one of: {known}, or a folder that holds a G.h5; received {name_or_folder!r}"
+        f"a preset must be one of: {known}, or a folder that holds a G.h5; received "
+        f"{name_or_folder!r}"
     )

@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from kerasgan.layers.batch_norm import (
         BatchNormalization as BatchNormalization,
     )
+    from kerasgan.layers.blur_pool import (
+        BlurMaxPooling2D as BlurMaxPooling2D,
+    )
+    from kerasgan.layers.conditional_affine import (
+        ConditionalAffine as ConditionalAffine,
+    )
     from kerasgan.layers.conditional_batch_norm import (
         ConditionalBatchNormalization as ConditionalBatchNormalization,
     )
@@ -41,6 +47,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "kerasgan.layers.batch_norm": ("BatchNormalization",),
+        "kerasgan.layers.blur_pool": ("BlurMaxPooling2D",),
+        "kerasgan.layers.conditional_affine": ("ConditionalAffine",),
         "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
         "kerasgan.layers.conv3x3": ("Conv3x3",),
         "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),

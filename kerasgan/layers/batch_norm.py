@@ -1,6 +1,7 @@
 """Batch normalisation with each backend's fused kernel (Ioffe & Szegedy, arXiv 1502.03167).
 
-Keras 3's layer composes it from moments; on TensorFlow's CPU kernels that is about three times slower in training.
+Keras 3's layer composes it from moments; on TensorFlow's CPU kernels that is about three times
+slower in training.
 """
 
 import keras
@@ -13,12 +14,12 @@ from kerasgan import backend
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`, same arguments, weights and numbers (to 1e-5), faster.
 
-    Falls back to Keras' own path where the kernel has no counterpart: inference, masks, an axis that is not the last,
-    synchronised or renormalised statistics, float64.
+    Falls back to Keras' own path where the kernel has no counterpart: inference, masks, an axis
+    that is not the last, synchronised or renormalised statistics, float64.
 
     Args:
-        relu: whether a ReLU follows. A layer of its own does the same; here, on TensorFlow, a `ReflectionConv2D` after
-            it keeps no map for its gradient.
+        relu: whether a ReLU follows. A layer of its own does the same; here, on TensorFlow, a
+            `ReflectionConv2D` after it keeps no map for its gradient.
         *arguments, **options: those of `keras.layers.BatchNormalization`.
     """
 

@@ -1,5 +1,6 @@
-"""Class-conditional batch norm (Dumoulin et al., A Learned Representation for Artistic Style, arXiv 1610.07629; in GANs
-since Miyato & Koyama, cGANs with Projection Discriminator, arXiv 1802.05637)."""
+"""Class-conditional batch norm (Dumoulin et al., A Learned Representation for Artistic Style, arXiv
+1610.07629; in GANs since Miyato & Koyama, cGANs with Projection Discriminator, arXiv
+1802.05637)."""
 
 import keras
 from keras import ops
@@ -9,7 +10,8 @@ from kerasgan.layers.batch_norm import BatchNormalization
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ConditionalBatchNormalization(keras.layers.Layer):
-    """Batch norm with a scale and a shift a class: maps [N, H, W, C] and one-hot classes [N, K] -> [N, H, W, C].
+    """Batch norm with a scale and a shift a class: maps [N, H, W, C] and one-hot classes [N, K] ->
+    [N, H, W, C].
 
     Args:
         momentum, epsilon: of the normalisation, in Keras' terms.

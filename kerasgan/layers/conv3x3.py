@@ -7,7 +7,8 @@ from kerasgan.ops.conv3x3 import conv3x3
 
 @keras.saving.register_keras_serializable("kerasgan")
 class Conv3x3(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of 3 x 3, stride 1 and padding "same", same weights and numbers (to 1e-5), faster.
+    """`keras.layers.Conv2D` of 3 x 3, stride 1 and padding "same", same weights and numbers (to
+    1e-5), faster.
 
     Many channels are what makes it so; see `ops.conv3x3`.
 
@@ -28,8 +29,9 @@ class Conv3x3(keras.layers.Conv2D):
         )
         if found != ((3, 3), (1, 1), "same", (1, 1), 1, "channels_last"):
             raise ValueError(
-                "a Conv3x3 must be of 3 x 3 and stride 1, padding same, without dilation or groups, channels last; "
-                "received kernel_size {}, strides {}, padding {!r}, dilation_rate {}, groups {}, data_format {!r}".format(
+                "a Conv3x3 must be of 3 x 3 and stride 1, padding same, without dilation or "
+                "groups, channels last; "
+                "received kernel_size {}, strides {}, padding {!r}, dilation_rate {}, groups {}, data_format {!r}".format(  # noqa: E501
                     *found
                 )
             )

@@ -1,4 +1,6 @@
-"""Transposed convolution of maps of a few pixels, where it is a matrix product: the first layer of many generators."""
+"""Transposed convolution of maps of a few pixels, where it is a matrix product: the first layer of
+many generators.
+"""
 
 import keras
 from keras import ops
@@ -6,13 +8,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose`, same arguments, weights and numbers, for maps of a few pixels.
+    """`keras.layers.Conv2DTranspose`, same arguments, weights and numbers, for maps of a few
+    pixels.
 
-    Each pixel's contribution is a row of one matrix product, set into its place and added up. On TensorFlow's CPU
-    kernels its forward pass is faster than the convolution's at 2 x 2 pixels and slower at 6 x 6.
+    Each pixel's contribution is a row of one matrix product, set into its place and added up. On
+    TensorFlow's CPU kernels its forward pass is faster than the convolution's at 2 x 2 pixels and
+    slower at 6 x 6.
 
-    Maps [N, h, w, C] -> [N, (h - 1) * stride + kernel, (w - 1) * stride + kernel, filters]. Raises ValueError for
-    anything but `padding="valid"` without dilation or output padding.
+    Maps [N, h, w, C] -> [N, (h - 1) * stride + kernel, (w - 1) * stride + kernel, filters]. Raises
+    ValueError for anything but `padding="valid"` without dilation or output padding.
     """
 
     def build(self, input_shape):
@@ -22,8 +26,10 @@ class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
             or set(self.dilation_rate) != {1}
         ):
             raise ValueError(
-                "padding must be 'valid', without dilation or output padding (a pixel's contribution is set whole into "
-                f"its place); received {self.padding!r}, {self.dilation_rate} and {self.output_padding}"
+                "padding must be 'valid', without dilation or output padding (a pixel's "
+                "contribution is set whole into "
+                f"its place); received {self.padding!r}, {self.dilation_rate} and "
+                f"{self.output_padding}"
             )
         super().build(input_shape)
 

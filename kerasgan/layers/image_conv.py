@@ -1,4 +1,6 @@
-"""Convolution of images, or of other maps of few channels: the first layer of many discriminators."""
+"""Convolution of images, or of other maps of few channels: the first layer of many
+discriminators.
+"""
 
 import keras
 
@@ -9,9 +11,10 @@ from kerasgan import backend
 class ImageConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D`, same arguments, weights and numbers, for maps of few channels.
 
-    TensorFlow's CPU kernels are slow at its gradient with respect to the images, which generators and Langevin dynamics
-    ask for; here that is made as one convolution to all pixels of a stride at once, in half the time. (Of 16 channels
-    it is the slower way.) Raises ValueError for dilation, groups, channels first, and sides that are not known.
+    TensorFlow's CPU kernels are slow at its gradient with respect to the images, which generators
+    and Langevin dynamics ask for; here that is made as one convolution to all pixels of a stride at
+    once, in half the time. (Of 16 channels it is the slower way.) Raises ValueError for dilation,
+    groups, channels first, and sides that are not known.
     """
 
     def build(self, input_shape):
@@ -21,7 +24,8 @@ class ImageConv2D(keras.layers.Conv2D):
             or self.data_format != "channels_last"
         ):
             raise ValueError(
-                "an ImageConv2D must be without dilation or groups, with channels last; received dilation_rate "
+                "an ImageConv2D must be without dilation or groups, with channels last; received "
+                "dilation_rate "
                 f"{self.dilation_rate}, groups {self.groups}, data_format {self.data_format!r}"
             )
         _check_sides(input_shape)

@@ -1,4 +1,6 @@
-"""Minibatch standard deviation (Karras et al., Progressive Growing of GANs, arXiv 1710.10196, section 3)."""
+"""Minibatch standard deviation (Karras et al., Progressive Growing of GANs, arXiv 1710.10196,
+section 3).
+"""
 
 import keras
 from keras import ops
@@ -6,7 +8,8 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 class MinibatchDeviation(keras.layers.Layer):
-    """Appends to features [N, F] one number, their mean standard deviation over a group of samples: [N, F + 1].
+    """Appends to features [N, F] one number, their mean standard deviation over a group of samples:
+    [N, F + 1].
 
     Args:
         group: samples compared; a batch that it does not divide is one group (4 in the paper).

@@ -1,4 +1,5 @@
-"""Minibatch discrimination (Salimans et al., Improved Techniques for Training GANs, arXiv 1606.03498, section 3.2).
+"""Minibatch discrimination (Salimans et al., Improved Techniques for Training GANs, arXiv
+1606.03498, section 3.2).
 
 Differences from the paper:
 - no bias on the similarities: the dense layer that follows has one;
@@ -13,18 +14,20 @@ from keras import ops
 class MinibatchDiscrimination(keras.layers.Layer):
     """How close each sample is to the others of its batch: [N, F] -> [N, kernels].
 
-    o(x_i)_b = sum over j of exp(-||M_ib - M_jb||_1), with M = x T and T of shape [F, kernels, dims].
+    o(x_i)_b = sum over j of exp(-||M_ib - M_jb||_1), with M = x T and T of shape [F, kernels,
+    dims].
 
     Args:
         kernels: B of the paper, the length of the output (100 in the training notes).
         dims: C of the paper, the length of what is compared (4 in the training notes).
-        batch: samples compared with each other: None is the whole batch, as in the paper. A number cuts the batch into
-            groups of that many; a last, shorter group has fewer to be close to.
-        rows: computes the similarities of so many samples at a time. The numbers are the same, the memory is
-            N * rows * kernels * dims floats instead of N * N.
-        include_self: count exp(0) = 1 of each sample with itself. The paper's code does not; the notes' does.
-        use_bias: add a bias to M. It cancels in every difference: it exists so that the notes' network has the notes'
-            parameter count.
+        batch: samples compared with each other: None is the whole batch, as in the paper. A number
+            cuts the batch into groups of that many; a last, shorter group has fewer to be close to.
+        rows: computes the similarities of so many samples at a time. The numbers are the same, the
+            memory is N * rows * kernels * dims floats instead of N * N.
+        include_self: count exp(0) = 1 of each sample with itself. The paper's code does not; the
+            notes' does.
+        use_bias: add a bias to M. It cancels in every difference: it exists so that the notes'
+            network has the notes' parameter count.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class MinibatchDiscrimination(keras.layers.Layer):
 
 
 def _blocks(m, samples, size):
-    """[N, B, C] -> [ceil(N / size), size, B, C], filled up with samples so far away that their closeness is 0."""
+    """[N, B, C] -> [ceil(N / size), size, B, C], filled up with samples so far away that their
+    closeness is 0.
+    """
     missing = -samples % size
     m = ops.pad(m, ((0, missing), (0, 0), (0, 0)), constant_values=1e9)
     return ops.reshape(m, (-1, size, *m.shape[1:]))
@@ -85,6 +90,7 @@ def _blocks(m, samples, size):
 def _closeness(a, b):
     """Of each sample in a [..., n, B, C] to all of b [..., m, B, C]: [..., n, B]."""
     a, b = ops.expand_dims(a, -3), ops.expand_dims(b, -4)
-    # C is small: a sum of C terms [..., n, m, B] moves a third of the memory of one reduced array [..., n, m, B, C]
+    # C is small: a sum of C terms [..., n, m, B] moves a third of the memory of one reduced array
+    # [..., n, m, B, C]
     distance = sum(ops.abs(a[..., c] - b[..., c]) for c in range(a.shape[-1]))
     return ops.sum(ops.exp(-distance), axis=-2)

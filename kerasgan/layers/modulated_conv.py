@@ -1,4 +1,6 @@
-"""The weights of a modulated convolution (Karras et al., arXiv 1912.04958, section 2.2); see `ops.modulated_conv`."""
+"""The weights of a modulated convolution (Karras et al., arXiv 1912.04958, section 2.2); see
+`ops.modulated_conv`.
+"""
 
 import keras
 from keras import ops
@@ -13,7 +15,8 @@ class ModulatedConv2D(keras.layers.Layer):
     Args:
         filters: channels out.
         kernel_size: odd.
-        demodulate: keep outputs at unit variance whatever the style; not where they are a picture's colours.
+        demodulate: keep outputs at unit variance whatever the style; not where they are a picture's
+            colours.
     """
 
     def __init__(self, filters, kernel_size=3, demodulate=True, **arguments):

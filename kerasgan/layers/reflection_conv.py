@@ -1,7 +1,7 @@
 """Convolutions whose border is the picture's own reflection, plain and after a doubling of the map.
 
-The networks of HDGAN (arXiv 1802.09178), and before them CycleGAN's, pad by reflection: zeros around a map leave marks
-at the border of the picture.
+The networks of HDGAN (arXiv 1802.09178), and before them CycleGAN's, pad by reflection: zeros
+around a map leave marks at the border of the picture.
 """
 
 import keras
@@ -13,7 +13,8 @@ from kerasgan.ops.conv3x3 import conv3x3, upsample_conv3x3
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ReflectionConv2D(layers.Conv2D):
-    """`keras.layers.Conv2D` of stride 1 that keeps the map's size: [N, H, W, C] -> [N, H, W, filters].
+    """`keras.layers.Conv2D` of stride 1 that keeps the map's size: [N, H, W, C] -> [N, H, W,
+    filters].
 
     Args:
         filters: channels out.
@@ -29,7 +30,8 @@ class ReflectionConv2D(layers.Conv2D):
             or self.padding != "valid"
         ):
             raise ValueError(
-                "kernel_size must be odd, strides 1 and padding left alone (the map keeps its size); received "
+                "kernel_size must be odd, strides 1 and padding left alone (the map keeps its "
+                "size); received "
                 f"kernel_size {self.kernel_size}, strides {self.strides}, padding {self.padding!r}"
             )
 
@@ -38,7 +40,9 @@ class ReflectionConv2D(layers.Conv2D):
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
     def convolved(self, maps, kernel):
-        """The convolution itself; the padded maps, as large as the maps, are not kept for its gradient."""
+        """The convolution itself; the padded maps, as large as the maps, are not kept for its
+        gradient.
+        """
         if self.kernel_size == (3, 3):
             return conv3x3(maps, kernel, "reflect")
         rows, columns = (size // 2 for size in self.kernel_size)
@@ -51,7 +55,8 @@ class ReflectionConv2D(layers.Conv2D):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class UpsampleConv2D(ReflectionConv2D):
-    """`UpSampling2D` (nearest), then `ReflectionConv2D` of 3 x 3: [N, H, W, C] -> [N, 2 H, 2 W, filters].
+    """`UpSampling2D` (nearest), then `ReflectionConv2D` of 3 x 3: [N, H, W, C] -> [N, 2 H, 2 W,
+    filters].
 
     Same weights and numbers, at less than half the arithmetic: see `ops.conv3x3.upsample_conv3x3`.
     """

@@ -8,9 +8,9 @@ from keras import ops
 class SummedDense(keras.layers.Dense):
     """The sum of a `keras.layers.Dense`'s outputs, [..., D] -> [..., 1], at the cost of one output.
 
-    Same arguments and weights, kernel [D, units] and bias [units], each of which learns as if the outputs were made.
-    The sum is float32 in mixed precision too, in which a large one would not fit.
-    Raises ValueError for an activation, of which the sum is no sum of weights.
+    Same arguments and weights, kernel [D, units] and bias [units], each of which learns as if the
+    outputs were made. The sum is float32 in mixed precision too, in which a large one would not
+    fit. Raises ValueError for an activation, of which the sum is no sum of weights.
     """
 
     def build(self, input_shape):

@@ -1,6 +1,7 @@
-"""Adversarial pairs, a discriminator's loss and a generator's, for a discriminator of one logit [N, 1] (high: real).
+"""Discriminator and generator losses for a discriminator with one logit per image.
 
-Labels are accepted and not looked at: a discriminator that conditions on classes has seen them already.
+Logits are `[N, 1]`; a high logit means real. The functions accept labels and ignore them, because
+a class-conditional discriminator already receives them as input.
 """
 
 import keras
@@ -9,14 +10,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1). A scalar."""
+    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1).
+
+    Returns a scalar.
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Soft labels, on one side: reals are 0.9, fakes stay 0 (Salimans et al., arXiv 1606.03498, section 3.4)."""
+    """Logistic loss with one-sided label smoothing.
+
+    The target of reals is 0.9; the target of fakes stays 0 (Salimans et al., arXiv 1606.03498,
+    section 3.4).
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(0.9 * ops.softplus(-real) + 0.1 * ops.softplus(real)) + ops.mean(
         ops.softplus(fake)
@@ -25,21 +33,26 @@ def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class NoisyLabels(keras.layers.Layer):
-    """`logistic_discriminator_loss` with noisy labels: those of a few images, others in each step, are turned round.
+    """`logistic_discriminator_loss` with noisy labels.
 
-    From lore: Chintala et al., "How to Train a GAN?", NIPS 2016. A layer, and not a function, since it draws: the model
-    that is handed it keeps its seed.
+    Each step flips the labels of a few randomly chosen images. This is a practitioners' heuristic.
+    It is a layer rather than a function because it uses random
+    numbers: the model that receives it stores its seed.
 
     Args:
-        share: of the labels to turn round, from 0 to under 0.5.
-        seed: of the draw.
+        share: Share of the labels to flip, at least 0 and less than 0.5.
+        seed: Integer seed of the random choice.
+
+    Reference:
+        Chintala et al., "How to Train a GAN?", NIPS 2016
     """
 
     def __init__(self, share=0.05, seed=0, **arguments):
         super().__init__(**arguments)
         if not 0 <= share < 0.5:
             raise ValueError(
-                f"share must be at least 0 and under 0.5 (half the labels say nothing); received {share}"
+                "share must be at least 0 and under 0.5 (half the labels say nothing); received "
+                f"{share}"
             )
         self.share, self.seed, self.seeds, self.built = (
             share,
@@ -54,7 +67,7 @@ class NoisyLabels(keras.layers.Layer):
         )
 
     def _loss(self, logits):
-        """Of logits that are high where the image is on its own side."""
+        """Noisy loss of logits that are high where the discriminator is correct."""
         turned = keras.random.uniform(ops.shape(logits), seed=self.seeds) < self.share
         return ops.mean(ops.softplus(ops.where(turned, logits, -logits)))
 
@@ -64,40 +77,50 @@ class NoisyLabels(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def minmax_generator_loss(fake_logits, labels=None):
-    """log(1 - D(fake)): the discriminator's own loss, its sign turned (arXiv 1406.2661, equation 1), whose gradient
-    vanishes where the discriminator wins. A scalar."""
+    """Minimax generator loss, log(1 - D(fake)) (arXiv 1406.2661, equation 1).
+
+    It is the discriminator's loss with the opposite sign. Its gradient vanishes where the
+    discriminator wins. Returns a scalar.
+    """
     return -ops.mean(ops.softplus(ops.cast(fake_logits, "float32")))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def nonsaturating_generator_loss(fake_logits, labels=None):
-    """-log D(fake), which does not saturate where the discriminator wins (arXiv 1406.2661, section 3). A scalar."""
+    """Non-saturating generator loss, -log D(fake) (arXiv 1406.2661, section 3).
+
+    It does not saturate where the discriminator wins. Returns a scalar.
+    """
     return ops.mean(ops.softplus(-ops.cast(fake_logits, "float32")))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def hinge_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Logits beyond 1 on their right side cost nothing (Lim and Ye, Geometric GAN, arXiv 1705.02894). A scalar."""
+    """Hinge loss of the discriminator (Lim and Ye, Geometric GAN, arXiv 1705.02894).
+
+    Correct logits beyond a margin of 1 add no loss. Returns a scalar.
+    """
     real, fake = ops.cast(real_logits, "float32"), ops.cast(fake_logits, "float32")
     return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def hinge_generator_loss(fake_logits, labels=None):
-    """-D(fake) (arXiv 1705.02894). A scalar."""
+    """Generator loss of the hinge pair, -D(fake) (arXiv 1705.02894). Returns a scalar."""
     return -ops.mean(ops.cast(fake_logits, "float32"))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def wasserstein_discriminator_loss(real_logits, fake_logits, labels=None):
-    """The critic's: mean of fakes less mean of reals (arXiv 1701.07875, equation 2). A scalar.
+    """Wasserstein critic loss (arXiv 1701.07875, equation 2).
 
-    It needs a bound on the critic's slope, such as `penalties.wgan_gp_penalty`.
+    The loss is the mean logit of the fakes minus the mean logit of the reals, a scalar. The
+    critic's gradient must be bounded, for example with `penalties.wgan_gp_penalty`.
     """
     return ops.mean(ops.cast(fake_logits, "float32")) - ops.mean(ops.cast(real_logits, "float32"))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def wasserstein_generator_loss(fake_logits, labels=None):
-    """-D(fake) (arXiv 1701.07875, theorem 3). A scalar."""
+    """Wasserstein generator loss, -D(fake) (arXiv 1701.07875, theorem 3). Returns a scalar."""
     return -ops.mean(ops.cast(fake_logits, "float32"))

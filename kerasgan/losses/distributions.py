@@ -1,4 +1,5 @@
-"""How far two batches of vectors are from one distribution: differentiable, unlike `metrics.style_gap`.
+"""How far two batches of vectors are from one distribution: differentiable, unlike
+`metrics.style_gap`.
 
 MMD: Gretton et al., "A Kernel Two-Sample Test" (JMLR 13, 2012, lemma 6).
 """
@@ -7,7 +8,9 @@ from keras import ops
 
 
 def moment_distance(x, y):
-    """Squared differences of means and of standard deviations, number by number: x [N, D] and y [M, D] -> scalar."""
+    """Squared differences of means and of standard deviations, number by number: x [N, D] and y [M,
+    D] -> scalar.
+    """
     differences = [ops.mean(x, axis=0) - ops.mean(y, axis=0), _deviation(x) - _deviation(y)]
     return sum(ops.mean(ops.square(difference)) for difference in differences)
 
@@ -17,8 +20,9 @@ def _deviation(x):
 
 
 def kernel_distance(x, y):
-    """Squared maximum mean discrepancy, the unbiased estimate, by a Gaussian kernel as wide as x and y are apart: x
-    [N, D] and y [M, D] -> scalar, about 0 (and below it as often) for one distribution."""
+    """Squared maximum mean discrepancy, the unbiased estimate, by a Gaussian kernel as wide as x
+    and y are apart: x [N, D] and y [M, D] -> scalar, about 0 (and below it as often) for one
+    distribution."""
     width = ops.stop_gradient(ops.mean(_squares(x, y)))
 
     def among(x):

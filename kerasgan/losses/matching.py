@@ -1,10 +1,12 @@
-"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of whole sentences.
+"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of
+whole sentences.
 
-Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm 1: a real image
-beside another's text is a fake pair); Mao et al., "Least Squares Generative Adversarial Networks" (arXiv 1611.04076);
-Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2). Without the factor 1/2 of least squares, as in the last one's
-code. Logistic, and non-saturating for the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM:
-Xu et al., "AttnGAN" (arXiv 1711.10485, section 3.2).
+Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm
+1: a real image beside another's text is a fake pair); Mao et al., "Least Squares Generative
+Adversarial Networks" (arXiv 1611.04076); Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2).
+Without the factor 1/2 of least squares, as in the last one's code. Logistic, and non-saturating for
+the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM: Xu et al.,
+"AttnGAN" (arXiv 1711.10485, section 3.2).
 """
 
 from keras import ops
@@ -19,16 +21,23 @@ def squared_error(logits, target):
 
 
 def adversarial_loss(logits, real, loss="least_squares"):
-    """What logits of one head lose that should say real, or fake: their squared distance from 1 or 0, or the
-    cross-entropy of their sigmoid ("logistic"), averaged over images and patches. A scalar."""
+    """Adversarial loss of one discriminator head for real or fake targets.
+
+    The loss is the squared distance of the logits from 1 (real) or 0 (fake), or the sigmoid
+    cross-entropy (`"logistic"`). It is averaged over images and patches and returned as a scalar.
+    """
     if loss == "logistic":
         return ops.mean(ops.softplus(-logits if real else logits))
     return squared_error(logits, float(real))
 
 
 def matching_aware_loss(real, wrong, fake, loss="least_squares"):
-    """Of pairs: a real image with its text is real; a real image with another's text and a fake with its text are fake,
-    and share one weight. Logits of any equal shapes -> scalar."""
+    """Discriminator loss of image-text pairs.
+
+    The target of a real image with its text is real. The target of a real image with another
+    image's text, and of a fake with its text, is fake; these two terms share one weight. The
+    logits may have any equal shapes. Returns a scalar.
+    """
     return sum(
         pair_term(logits, kind, loss)
         for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
@@ -36,8 +45,11 @@ def matching_aware_loss(real, wrong, fake, loss="least_squares"):
 
 
 def unconditional_loss(real, wrong, fake, loss="least_squares"):
-    """Of images alone: both real images, whosever text they stand beside, are real and share one weight; a fake is
-    fake."""
+    """Discriminator loss of images without their text.
+
+    The target of both real images is real, whichever text they are paired with; these two terms
+    share one weight. The target of a fake is fake.
+    """
     return sum(
         image_term(logits, kind, loss)
         for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
@@ -45,7 +57,7 @@ def unconditional_loss(real, wrong, fake, loss="least_squares"):
 
 
 def pair_term(logits, kind, loss="least_squares"):
-    """What one of `KINDS` adds to `matching_aware_loss`."""
+    """Contribution of one of `KINDS` to `matching_aware_loss`."""
     return (
         adversarial_loss(logits, True, loss)
         if kind == "real"
@@ -54,7 +66,7 @@ def pair_term(logits, kind, loss="least_squares"):
 
 
 def image_term(logits, kind, loss="least_squares"):
-    """What one of `KINDS` adds to `unconditional_loss`."""
+    """Contribution of one of `KINDS` to `unconditional_loss`."""
     return (
         adversarial_loss(logits, False, loss)
         if kind == "fake"
@@ -63,11 +75,21 @@ def image_term(logits, kind, loss="least_squares"):
 
 
 def damsm_loss(images, texts, gamma=10.0, others=None):
-    """How surely an image is told to be its own caption's among the batch's, and a caption its own image's: the sum of
-    both cross-entropies of softmax(gamma * cosine). Sentences only; captions that mean the same are not left out.
+    """Contrastive image-text matching loss (DAMSM) over the batch.
 
-    Vectors [N, D] of images and of captions, row by row a pair, from encoders that learnt together -> scalar. `others`,
-    [M, D], are captions of no image here, from which an image must be told as well.
+    The loss is the sum of two cross-entropies of softmax(gamma * cosine): images against captions
+    and captions against images. It uses whole sentences only. Captions with the same meaning are
+    not excluded.
+
+    Args:
+        images: Image vectors `[N, D]`, from an encoder trained jointly with the text encoder.
+        texts: Caption vectors `[N, D]`. Row i belongs to image i.
+        gamma: Factor of the cosine similarities.
+        others: Vectors `[M, D]` of captions that belong to no image of the batch. They are
+            additional negatives for the images.
+
+    Returns:
+        A scalar.
     """
     images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j

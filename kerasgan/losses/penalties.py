@@ -1,7 +1,8 @@
-"""Gradient penalties: scalars of a critic's slope for the discriminator's loss, of a generator's for its own.
+"""Gradient penalties for the losses of the discriminator and of the generator.
 
-Of gradients, or, for a model that takes its penalty as a function, of `(critic, real, fake, seed)`: `critic` is a
-function of images [N, ...] that returns logits, `seed` a `keras.random.SeedGenerator`.
+Some functions take gradients. Others take `(critic, real, fake, seed)`, for models that accept a
+penalty function: `critic` is a function of images [N, ...] that returns logits, `seed` a
+`keras.random.SeedGenerator`.
 """
 
 import keras
@@ -13,14 +14,21 @@ from kerasgan.ops.precision import full_precision
 
 @keras.saving.register_keras_serializable("kerasgan")
 def r1_penalty(critic, real, fake, seed):
-    """Half of `squared_gradient_norm` at the real images, to be weighed with gamma (arXiv 1801.04406, equation 9)."""
+    """R1 penalty: half of `squared_gradient_norm` at the real images.
+
+    The caller multiplies it by gamma (arXiv 1801.04406, equation 9).
+    """
     return squared_gradient_norm(_input_gradient(critic, real)) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def wgan_gp_penalty(critic, real, fake, seed):
-    """`unit_gradient_norm` at images drawn evenly between each real and its fake, to be weighed with lambda, 10 in the paper
-    (arXiv 1704.00028, algorithm 1). The critic must have no batch norm: each image answers for its own slope."""
+    """WGAN-GP penalty: `unit_gradient_norm` at images between each real and its fake.
+
+    The interpolation weights are uniform. The caller multiplies the penalty by lambda, 10 in the
+    paper (arXiv 1704.00028, algorithm 1). The critic must have no batch norm, because the penalty
+    applies to each image's own gradient.
+    """
     share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
     real, fake = full_precision((real, fake))
     between = real + ops.cast(share, real.dtype) * (fake - real)
@@ -31,8 +39,8 @@ def wgan_gp_penalty(critic, real, fake, seed):
 def squared_gradient_norm(gradients):
     """Mean over the batch of ||gradient||^2, for R1 with gradients [N, ...] at real images.
 
-    Mescheder et al., Which Training Methods for GANs do actually Converge?, arXiv 1801.04406, equation 9: the penalty
-    is gamma / 2 times this.
+    Mescheder et al., Which Training Methods for GANs do actually Converge?, arXiv 1801.04406,
+    equation 9: the penalty is gamma / 2 times this.
     """
     return ops.mean(_squared_norms(gradients))
 
@@ -41,16 +49,19 @@ def squared_gradient_norm(gradients):
 def unit_gradient_norm(gradients):
     """Mean over the batch of (||gradient|| - 1)^2, with gradients [N, ...].
 
-    The form of WGAN-GP (Gulrajani et al., arXiv 1704.00028, equation 3), whose gradients are between reals and fakes.
+    The form of WGAN-GP (Gulrajani et al., arXiv 1704.00028, equation 3), whose gradients are
+    between reals and fakes.
     """
     lengths = ops.sqrt(_squared_norms(gradients) + 1e-12)  # a root has no gradient at 0
     return ops.mean(ops.square(lengths - 1.0))
 
 
 def path_lengths(gradients):
-    """Root of the mean over layers of ||gradient||^2: [N, L, D] -> [N], with gradients of <images, noise> by styles.
+    """Root of the mean over layers of ||gradient||^2: [N, L, D] -> [N], with gradients of <images,
+    noise> by styles.
 
-    Karras et al., arXiv 1912.04958, section 3.2: ||J^T y||, which path-length regularisation keeps near its average.
+    Karras et al., arXiv 1912.04958, section 3.2: ||J^T y||, which path-length regularisation keeps
+    near its average.
     """
     squares = ops.sum(ops.square(ops.cast(gradients, "float32")), axis=-1)
     return ops.sqrt(ops.mean(squares, axis=-1) + 1e-12)  # a root has no gradient at 0

@@ -1,13 +1,15 @@
 """Perceptual distances of images, in the features of a network that has learned to see.
 
-`LPIPS` is version 0.1 of Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of Deep Features as a
-Perceptual Metric (arXiv 1801.03924), equation 1: features of AlexNet or VGG16, each pixel's of length 1, and their
-squared differences, weighted by what was fitted to people's judgements. All its weights come from the user's files.
-`ClassifierDistance` does the same with the features of any Keras classifier, unweighted, where there are no such files.
-It is blind to what the classifier is blind to, and its numbers are not LPIPS.
+`LPIPS` is version 0.1 of Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of
+Deep Features as a Perceptual Metric (arXiv 1801.03924), equation 1: features of AlexNet or VGG16,
+each pixel's of length 1, and their squared differences, weighted by what was fitted to people's
+judgements. All its weights come from the user's files. `ClassifierDistance` does the same with the
+features of any Keras classifier, unweighted, where there are no such files. It is blind to what the
+classifier is blind to, and its numbers are not LPIPS.
 
 Differences from the paper's code (the package lpips 0.1.4):
-- sides under 32 pixels are enlarged to 32, for which AlexNet has features (there, images under 31 fail);
+- sides under 32 pixels are enlarged to 32, for which AlexNet has features (there, images under 31
+  fail);
 - a pixel whose features are all 0 has no gradient (there, NaN).
 """
 
@@ -26,8 +28,8 @@ from kerasgan.io.limits import check_stored
 from kerasgan.io.pickle_reader import make_array
 from kerasgan.io.reading import parse_json, reading
 
-# Five stages that end in features: size of the max pooling before it (stride 2; 0 is none), kernel size and channels of
-# its convolutions, and their numbers in torchvision's `features`.
+# Five stages that end in features: size of the max pooling before it (stride 2; 0 is none), kernel
+# size and channels of its convolutions, and their numbers in torchvision's `features`.
 NETWORKS = {
     "alex": [
         (0, 11, 64, [0]),
@@ -58,7 +60,9 @@ PUBLISHED = {
 
 
 def unit(features, epsilon):
-    """Features [N, H, W, C] with each pixel's divided by the root of the sum of their squares and `epsilon`."""
+    """Features [N, H, W, C] with each pixel's divided by the root of the sum of their squares and
+    `epsilon`.
+    """
     features = ops.cast(features, "float32")
     return features * ops.rsqrt(ops.sum(ops.square(features), axis=-1, keepdims=True) + epsilon)
 
@@ -69,7 +73,8 @@ def _check_pair(x, y):
         a != b and None not in (a, b) for a, b in zip(x.shape, y.shape, strict=False)
     ):
         raise ValueError(
-            f"x and y must be images [N, H, W, C] of one shape; received {list(x.shape)} and {list(y.shape)}"
+            f"x and y must be images [N, H, W, C] of one shape; received {list(x.shape)} and "
+            f"{list(y.shape)}"
         )
 
 
@@ -78,21 +83,24 @@ def _check_pair(x, y):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class LPIPS:
-    """Callable: images x and y [N, H, W, 3 or 1], float in [-1, 1] -> distances [N], 0 for equal images.
+    """Callable: images x and y [N, H, W, 3 or 1], float in [-1, 1] -> distances [N], 0 for equal
+    images.
 
     Args:
-        backbone_weights: a file with torchvision's weights of the network, trained on ImageNet: .pth (read without
-            torch), .npz or .safetensors; or a dictionary of arrays of the same names. (Keras' VGG16 is another's.)
-        linear_weights: likewise, what the package lpips has in `weights/v0.1/<net>.pth`. None: the backbone's file if
-            it is of a whole `lpips.LPIPS`, otherwise the package, where it is installed.
+        backbone_weights: a file with torchvision's weights of the network, trained on ImageNet:
+            .pth (read without torch), .npz or .safetensors; or a dictionary of arrays of the same
+            names. (Keras' VGG16 is another's.)
+        linear_weights: likewise, what the package lpips has in `weights/v0.1/<net>.pth`. None: the
+            backbone's file if it is of a whole `lpips.LPIPS`, otherwise the package, where it is
+            installed.
         net: "alex" or "vgg".
 
     Attributes:
-        protocol: dictionary that JSON can hold: version ("LPIPS 0.1" with the published linear weights alone), network,
-            SHA-256 of its weights and of the linear ones.
+        protocol: dictionary that JSON can hold: version ("LPIPS 0.1" with the published linear
+            weights alone), network, SHA-256 of its weights and of the linear ones.
 
-    Its configuration holds the paths. Made from one on a machine without the files it can be kept and saved, and says
-    what is missing when it is called.
+    Its configuration holds the paths. Made from one on a machine without the files it can be kept
+    and saved, and says what is missing when it is called.
 
     Raises:
         FileNotFoundError: no such file, or no linear weights.
@@ -122,7 +130,8 @@ class LPIPS:
     def get_config(self):
         if any(isinstance(source, dict) for source in self._sources):
             raise ValueError(
-                "weights must be files for LPIPS to be saved (what is saved is paths); received arrays"
+                "weights must be files for LPIPS to be saved (what is saved is paths); received "
+                "arrays"
             )
         paths = [None if source is None else str(source) for source in self._sources]
         return {"backbone_weights": paths[0], "linear_weights": paths[1], "net": self.net}
@@ -215,14 +224,17 @@ def _of_package(net):
     package = importlib.util.find_spec("lpips")
     if package is None:
         raise FileNotFoundError(
-            f"LPIPS needs linear weights beside the backbone's: name weights/v0.1/{net}.pth of the package lpips "
+            f"LPIPS needs linear weights beside the backbone's: name weights/v0.1/{net}.pth of "
+            "the package lpips "
             "(linear_weights=), or install it: pip install --no-deps lpips"
         )
     return Path(package.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
 
 
 def _read(source):
-    """A file's or a dictionary's arrays under our names, without those that LPIPS has no use for."""
+    """A file's or a dictionary's arrays under our names, without those that LPIPS has no use
+    for.
+    """
     arrays = source if isinstance(source, dict) else read_arrays(source)
     if not isinstance(arrays, dict):
         raise ValueError(
@@ -301,15 +313,18 @@ def _fingerprint(arrays):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ClassifierDistance(keras.layers.Layer):
-    """Images x and y as the classifier takes them [N, H, W, C] -> distances [N] in [0, 4], 0 for equal ones: squared
-    differences of its features, each pixel's of length 1, as means over a map's pixels and over the maps.
+    """Images x and y as the classifier takes them [N, H, W, C] -> distances [N] in [0, 4], 0 for
+    equal ones: squared differences of its features, each pixel's of length 1, as means over a map's
+    pixels and over the maps.
 
-    The classifier is used as it is, in inference mode; who owns its variables decides whether they train.
+    The classifier is used as it is, in inference mode; who owns its variables decides whether they
+    train.
 
     Args:
         classifier: a built functional or sequential model.
-        layers: names of the layers whose maps are compared. None: the last of each size, from the first convolution
-            on, which are the ends of convolution blocks; five at most, the deepest. A model in it counts as one layer.
+        layers: names of the layers whose maps are compared. None: the last of each size, from the
+            first convolution on, which are the ends of convolution blocks; five at most, the
+            deepest. A model in it counts as one layer.
 
     Raises:
         ValueError: the classifier shows no maps, or a layer is none of its own or gives none.
@@ -322,7 +337,8 @@ class ClassifierDistance(keras.layers.Layer):
             or len(getattr(classifier, "inputs", None) or []) != 1
         ):
             raise ValueError(
-                f"classifier must be a built functional or sequential model of one input; received {classifier!r}"
+                "classifier must be a built functional or sequential model of one input; "
+                f"received {classifier!r}"
             )
         self.classifier = classifier
         self.maps = tuple(_block_ends(classifier) if layers is None else layers)
@@ -330,11 +346,13 @@ class ClassifierDistance(keras.layers.Layer):
         for name in self.maps:
             if name not in known or len(_map_of(known[name]).shape) != 4:
                 raise ValueError(
-                    f"layers must be of the classifier and give maps [N, H, W, C]; received {name!r}"
+                    "layers must be of the classifier and give maps [N, H, W, C]; received "
+                    f"{name!r}"
                 )
         if not self.maps:
             raise ValueError(
-                "classifier must have maps [N, H, W, C] of known sizes above 1 x 1; received none of them"
+                "classifier must have maps [N, H, W, C] of known sizes above 1 x 1; received "
+                "none of them"
             )
         self.features = keras.Model(
             classifier.inputs[0], [_map_of(known[name]) for name in self.maps]
@@ -347,7 +365,8 @@ class ClassifierDistance(keras.layers.Layer):
             *(keras.tree.flatten(self.features(images, training=False)) for images in (x, y)),
             strict=True,
         )
-        # With untrained biases, 0, a pixel may have no features: a smaller epsilon would blow up its gradient.
+        # With untrained biases, 0, a pixel may have no features: a smaller epsilon would blow up
+        # its gradient.
         distances = [
             ops.sum(ops.square(unit(a, 1e-6) - unit(b, 1e-6)), axis=-1) for a, b in maps
         ]  # [N, H', W']
@@ -372,7 +391,9 @@ def _map_of(layer):
 
 
 def _block_ends(classifier):
-    """Names of the layers with the last map of each size at which there are weights, but for maps of one pixel."""
+    """Names of the layers with the last map of each size at which there are weights, but for maps
+    of one pixel.
+    """
     ends, learned = {}, set()
     for layer in classifier.layers:
         shape = _map_of(layer).shape

@@ -1,8 +1,9 @@
-"""The evidence lower bound (Kingma and Welling, Auto-Encoding Variational Bayes, arXiv 1312.6114, equation 3), in nats.
+"""The evidence lower bound (Kingma and Welling, Auto-Encoding Variational Bayes, arXiv 1312.6114,
+equation 3), in nats.
 
-Of each sample, [N]: the log-likelihood of what was encoded and the divergence of its code from the prior. Their
-difference, the ELBO, is maximised: the loss is its negative. What an encoder says of the spread is the logarithm of the
-variance, sigma squared.
+Of each sample, [N]: the log-likelihood of what was encoded and the divergence of its code from the
+prior. Their difference, the ELBO, is maximised: the loss is its negative. What an encoder says of
+the spread is the logarithm of the variance, sigma squared.
 """
 
 import keras
@@ -22,7 +23,8 @@ def normal_kl_divergence(mean, log_variance):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def bernoulli_log_likelihood(images, logits):
-    """Images [N, ...] in [-1, 1], read as chances of ink, under a pixel's chance sigmoid(logits) (appendix C.1) -> [N].
+    """Images [N, ...] in [-1, 1], read as chances of ink, under a pixel's chance sigmoid(logits)
+    (appendix C.1) -> [N].
 
     Of grey pixels it is their negative cross-entropy, as is usual, and no density.
     """

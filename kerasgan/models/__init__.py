@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kerasgan.models.mnist_gan import (
         MnistGAN as MnistGAN,
     )
+    from kerasgan.models.projected_text_gan import (
+        ProjectedTextGAN as ProjectedTextGAN,
+    )
     from kerasgan.models.real_nvp import (
         RealNVP as RealNVP,
     )
@@ -38,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.models.coopnet": ("CoopNet",),
         "kerasgan.models.hdgan": ("HDGAN",),
         "kerasgan.models.mnist_gan": ("MnistGAN",),
+        "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
         "kerasgan.models.real_nvp": ("RealNVP",),
         "kerasgan.models.stylegan2": ("StyleGAN2",),
         "kerasgan.models.stylex": ("StylEx",),

@@ -1,5 +1,5 @@
-"""Differentiable augmentation of what a discriminator sees, real and fake alike (Zhao et al., Differentiable
-Augmentation for Data-Efficient GAN Training, arXiv 2006.10738)."""
+"""Differentiable augmentation of what a discriminator sees, real and fake alike (Zhao et al.,
+Differentiable Augmentation for Data-Efficient GAN Training, arXiv 2006.10738)."""
 
 import keras
 from keras import ops
@@ -7,9 +7,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("kerasgan")
 def translate(images, seed, pixels=2, fill=-1.0):
-    """Shifts each image [N, H, W, C] by up to `pixels` whole pixels in each direction; what comes in is `fill`.
+    """Shifts each image [N, H, W, C] by up to `pixels` whole pixels in each direction; what comes
+    in is `fill`.
 
-    A shift is a product with a 0-1 matrix, so its gradient is the shift back; cheaper here than gathering.
+    A shift is a product with a 0-1 matrix, so its gradient is the shift back; cheaper here than
+    gathering.
 
     Args:
         seed: `keras.random.SeedGenerator`.
@@ -34,15 +36,16 @@ def translate(images, seed, pixels=2, fill=-1.0):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def crop(images, seed, smallest=0.85):
-    """A random rectangle of each image [N, H, W, C], mirrored by chance, scaled up to the image's size, bilinearly.
+    """A random rectangle of each image [N, H, W, C], mirrored by chance, scaled up to the image's
+    size, bilinearly.
 
-    A generator that is led by a fixed network finds textures on the pixels' grid that mean nothing; at another place
-    and scale each time they are no use.
+    A generator that is led by a fixed network finds textures on the pixels' grid that mean nothing;
+    at another place and scale each time they are no use.
 
     Args:
         seed: `keras.random.SeedGenerator`.
-        smallest: least side of the rectangle over the image's, above 0, at most 1 (then only mirrored); height and
-            width are chosen each by itself.
+        smallest: least side of the rectangle over the image's, above 0, at most 1 (then only
+            mirrored); height and width are chosen each by itself.
 
     Returns:
         [N, H, W, C].

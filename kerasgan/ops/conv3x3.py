@@ -1,12 +1,15 @@
-"""Convolutions of 3 x 3 and stride 1 that keep the map's size, or follow its doubling, by Winograd's minimal filtering
-where that is faster (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308, section 4).
+"""Convolutions of 3 x 3 and stride 1 that keep the map's size, or follow its doubling, by
+Winograd's minimal filtering where that is faster (Lavin and Gray, Fast Algorithms for Convolutional
+Neural Networks, arXiv 1509.09308, section 4).
 
-A tile of 6 x 6 pixels and a kernel, each taken to 36 numbers by a small matrix, need one product for each of the 36 to
-make 4 x 4 pixels; directly there are 144. Over all tiles and channels these are 36 matrix products, which CPUs are good
-at. In float32 the outputs differ from the direct way's by 2 to 5e-6 of their deviation (of 64 to 1,024 channels).
+A tile of 6 x 6 pixels and a kernel, each taken to 36 numbers by a small matrix, need one product
+for each of the 36 to make 4 x 4 pixels; directly there are 144. Over all tiles and channels these
+are 36 matrix products, which CPUs are good at. In float32 the outputs differ from the direct way's
+by 2 to 5e-6 of their deviation (of 64 to 1,024 channels).
 
-After a nearest doubling a pixel sees two by two of the small map, by weights that are sums of the kernel's: other ones
-in even and in odd rows and columns. There 100 numbers make 8 x 8 pixels of the doubled map, directly 256 products.
+After a nearest doubling a pixel sees two by two of the small map, by weights that are sums of the
+kernel's: other ones in even and in odd rows and columns. There 100 numbers make 8 x 8 pixels of the
+doubled map, directly 256 products.
 """
 
 import typing
@@ -25,7 +28,9 @@ BORDERS = {
 
 
 class Filtering(typing.NamedTuple):
-    """Of one axis: `outputs` (`pixels` x * `weights` g) are the pixels that a kernel g [3] makes of a tile x [6]."""
+    """Of one axis: `outputs` (`pixels` x * `weights` g) are the pixels that a kernel g [3] makes of
+    a tile x [6].
+    """
 
     pixels: np.ndarray
     weights: np.ndarray
@@ -50,7 +55,9 @@ def _same_size_filter():
 
 
 def _upsampling_filter():
-    """F(4, 2) twice, for even and for odd pixels of the doubled map, through the points 0, 1, -1, 2 and infinity."""
+    """F(4, 2) twice, for even and for odd pixels of the doubled map, through the points 0, 1, -1, 2
+    and infinity.
+    """
     pixels = np.array(
         [
             [2, -1, -2, 1, 0],
@@ -87,7 +94,8 @@ def conv3x3(x, kernel, border="zeros"):
     Args:
         x: [N, H, W, C].
         kernel: [3, 3, C, F].
-        border: what is around the map: "zeros", its reflection ("reflect": without its last row; "symmetric": with).
+        border: what is around the map: "zeros", its reflection ("reflect": without its last row;
+            "symmetric": with).
 
     Returns:
         [N, H, W, F].
@@ -101,10 +109,11 @@ def conv3x3(x, kernel, border="zeros"):
 
 
 def upsample_conv3x3(x, kernel):
-    """Nearest doubling of a map [N, H, W, C], then `conv3x3` by kernel [3, 3, C, F]: [N, 2 H, 2 W, F].
+    """Nearest doubling of a map [N, H, W, C], then `conv3x3` by kernel [3, 3, C, F]: [N, 2 H, 2 W,
+    F].
 
-    The border is the doubled map's reflection, which is the small map's own last row again. Directly, these are four
-    convolutions of 2 x 2 on the small map, 4/9 of the arithmetic.
+    The border is the doubled map's reflection, which is the small map's own last row again.
+    Directly, these are four convolutions of 2 x 2 on the small map, 4/9 of the arithmetic.
     """
     if winograd_is_faster(x, kernel, UPSAMPLING):
         return winograd(x, kernel, "symmetric", UPSAMPLING)
@@ -127,15 +136,17 @@ def upsample_conv3x3(x, kernel):
 
 
 def _folded(kernel, axis):
-    """Three weights of a doubled map as two of the small one, for its even places and for its odd ones."""
+    """Three weights of a doubled map as two of the small one, for its even places and for its odd
+    ones.
+    """
     a, b, c = ops.split(kernel, 3, axis=axis)
     return ops.concatenate([a, b + c], axis=axis), ops.concatenate([a + b, c], axis=axis)
 
 
 def winograd_is_faster(x, kernel, filtering=SAME_SIZE):
-    """Whether `winograd` is the faster way for x [N, H, W, C]: on TensorFlow's CPU kernels, for sides that tiles fill,
-    maps and kernels in proportion, and many channels, so that its passes over x cost less than it saves (measured on
-    two cores)."""
+    """Whether `winograd` is the faster way for x [N, H, W, C]: on TensorFlow's CPU kernels, for
+    sides that tiles fill, maps and kernels in proportion, and many channels, so that its passes
+    over x cost less than it saves (measured on two cores)."""
     height, width, channels = x.shape[1:]
     least, most = (16, 32) if filtering is UPSAMPLING else (8, 64)
     sides = all(
@@ -146,7 +157,8 @@ def winograd_is_faster(x, kernel, filtering=SAME_SIZE):
 
 
 def winograd(x, kernel, border="zeros", filtering=SAME_SIZE):
-    """`conv3x3` as matrix products; by `UPSAMPLING`, `upsample_conv3x3`, whose border is "symmetric".
+    """`conv3x3` as matrix products; by `UPSAMPLING`, `upsample_conv3x3`, whose border is
+    "symmetric".
 
     Args:
         x: [N, H, W, C], H and W known multiples of 4: others cannot be reshaped into tiles.
@@ -179,7 +191,9 @@ def winograd(x, kernel, border="zeros", filtering=SAME_SIZE):
 
 
 def _tiles(side, border, pixels):
-    """The matrix from a row of `side` pixels to the numbers of its tiles [numbers x side / 4], the number first."""
+    """The matrix from a row of `side` pixels to the numbers of its tiles [numbers x side / 4], the
+    number first.
+    """
     sources = np.pad(
         np.eye(side, dtype="float32"), ((1, 1), (0, 0)), mode=BORDERS[border]
     )  # of padded pixels

@@ -1,10 +1,12 @@
-"""Short-run Langevin dynamics as one compiled loop: of images under an energy, and of latents given images (Xie et al.,
-Cooperative Training of Descriptor and Generator Networks, arXiv 1609.09408, equations 8 and 17).
+"""Short-run Langevin dynamics as one compiled loop: of images under an energy, and of latents given
+images (Xie et al., Cooperative Training of Descriptor and Generator Networks, arXiv 1609.09408,
+equations 8 and 17).
 
 Differences from the released ports:
-- the gradient is of the sum over the batch, so a chain does not depend on how many there are; one port took the mean
-  for latents;
-- weights get no gradient, and noise is drawn only where it is used: in the PyTorch port both cost a step its time.
+- the gradient is of the sum over the batch, so a chain does not depend on how many there are; one
+  port took the mean for latents;
+- weights get no gradient, and noise is drawn only where it is used: in the PyTorch port both cost a
+  step its time.
 """
 
 import keras
@@ -19,27 +21,31 @@ def prior_rate(step_size, sigma):
 
 
 def langevin(f, x, *, steps, step_size, sigma=1.0, noise=1.0, seed=None, project=None):
-    """`steps` steps of Langevin dynamics on p(x) proportional to exp(f(x)) N(x; 0, sigma^2 I), from `x` on:
+    """`steps` steps of Langevin dynamics on p(x) proportional to exp(f(x)) N(x; 0, sigma^2 I), from
+    `x` on:
 
         x <- x - step_size^2 / 2 (x / sigma^2 - df/dx) + noise step_size e,   e ~ N(0, I)
 
-    With f a descriptor these are images; with f = -|images - generator(z)|^2 / (2 s^2) and sigma 1, latents z from
-    their posterior. No Metropolis step, no clipping. One loop on every backend: its memory does not grow with `steps`.
+    With f a descriptor these are images; with f = -|images - generator(z)|^2 / (2 s^2) and sigma 1,
+    latents z from their posterior. No Metropolis step, no clipping. One loop on every backend: its
+    memory does not grow with `steps`.
 
     Args:
         f: function of x [N, ...], whose outputs, one or more a chain, are summed.
         x: float [N, ...], where the chains start.
         steps: integer, a number or a tensor.
-        step_size, noise: numbers or scalar tensors. Noise 1 is Langevin's; 0 is none, and then none is drawn.
+        step_size, noise: numbers or scalar tensors. Noise 1 is Langevin's; 0 is none, and then none
+            is drawn.
         sigma: standard deviation of the Gaussian, which holds x at 0.
         seed: `keras.random.SeedGenerator`; needed where there is noise.
-        project: function of x that is applied after each step, such as putting known pixels back; None is none.
+        project: function of x that is applied after each step, such as putting known pixels back;
+            None is none.
 
     Returns:
-        x, a constant to every gradient, and a dictionary of scalars, means over chains and steps (|.|: length of a
-        chain's vector): `drift`, |step without noise| / |x|; `gradient`, its part from f; `noise`, that of the noise,
-        as expected; `balance`, sigma^2 |df/dx| / |x|: at 1, f holds x against the Gaussian; `dead`, the share of chains
-        whose gradient is 0.
+        x, a constant to every gradient, and a dictionary of scalars, means over chains and steps
+        (|.|: length of a chain's vector): `drift`, |step without noise| / |x|; `gradient`, its part
+        from f; `noise`, that of the noise, as expected; `balance`, sigma^2 |df/dx| / |x|: at 1, f
+        holds x against the Gaussian; `dead`, the share of chains whose gradient is 0.
     """
     if seed is None and not _is_zero(noise):
         raise ValueError(

@@ -1,9 +1,9 @@
-"""Modulated convolution (Karras et al., Analyzing and Improving the Image Quality of StyleGAN, arXiv 1912.04958,
-section 2.2).
+"""Modulated convolution (Karras et al., Analyzing and Improving the Image Quality of StyleGAN,
+arXiv 1912.04958, section 2.2).
 
-Difference from the paper's implementation: there, each sample has a kernel of its own, and a grouped convolution runs
-them all. Scaling the maps before one common convolution, and after it, gives the same numbers, and gradients of
-gradients on every backend.
+Difference from the paper's implementation: there, each sample has a kernel of its own, and a
+grouped convolution runs them all. Scaling the maps before one common convolution, and after it,
+gives the same numbers, and gradients of gradients on every backend.
 """
 
 from keras import ops
@@ -12,14 +12,15 @@ from kerasgan.ops.conv3x3 import conv3x3
 
 
 def modulated_conv(x, kernel, style, demodulate=True):
-    """Convolution, "same", with the kernel k of sample n scaled in its input channels: k' = k (1 + style_n).
+    """Convolution, "same", with the kernel k of sample n scaled in its input channels: k' = k (1 +
+    style_n).
 
     Args:
         x: [N, H, W, C].
         kernel: [K, K, C, F], K odd.
         style: [N, C].
-        demodulate: divide each k' by the root of the sum of its squares for each output channel, so that outputs of
-            unit-variance inputs have unit variance.
+        demodulate: divide each k' by the root of the sum of its squares for each output channel, so
+            that outputs of unit-variance inputs have unit variance.
 
     Returns:
         [N, H, W, F].

@@ -1,7 +1,8 @@
-"""Doubling and smoothing of maps as products with small constant matrices, one for rows and one for columns.
+"""Doubling and smoothing of maps as products with small constant matrices, one for rows and one for
+columns.
 
-No kernel of a backend's own is used, so a gradient has a gradient everywhere (TensorFlow's of its bilinear resize has
-none), and doubling with smoothing is one pass over the map.
+No kernel of a backend's own is used, so a gradient has a gradient everywhere (TensorFlow's of its
+bilinear resize has none), and doubling with smoothing is one pass over the map.
 """
 
 import functools
@@ -11,7 +12,9 @@ from keras import ops
 
 
 def upsample(x):
-    """Doubles maps [N, H, W, C] bilinearly: [N, 2 H, 2 W, C]. A pixel is the mean of its four (half-pixel centres)."""
+    """Doubles maps [N, H, W, C] bilinearly: [N, 2 H, 2 W, C]. A pixel is the mean of its four
+    (half-pixel centres).
+    """
     return _apply(_doubling, x)
 
 
@@ -41,7 +44,9 @@ def _apply(matrix, x):
 
 @functools.cache
 def _doubling(size):
-    """[2 size, size]: three quarters of the nearest, one of the second nearest, which at the border is the same."""
+    """[2 size, size]: three quarters of the nearest, one of the second nearest, which at the border
+    is the same.
+    """
     places = np.arange(2 * size)
     near, far = places // 2, np.clip(places // 2 + np.where(places % 2, 1, -1), 0, size - 1)
     matrix = np.zeros((2 * size, size), "float32")

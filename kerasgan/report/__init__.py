@@ -1,8 +1,8 @@
-"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no request, and no script but
-the few lines behind a slider.
+"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no request,
+and no script but the few lines behind a slider.
 
-`run_page` turns a run's folder into its index.html, `diagnostics_page` shows what `metrics.diagnostics` found,
-`attributes_page` what `models.attfind` did.
+`run_page` turns a run's folder into its index.html, `diagnostics_page` shows what
+`metrics.diagnostics` found, `attributes_page` what `models.attfind` did.
 """
 
 from kerasgan.report.attributes import attributes_page

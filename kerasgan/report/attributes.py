@@ -19,13 +19,14 @@ def attributes_page(folder, found, title="Attributes", command=None):
 
     Args:
         folder: an existing folder.
-        found: a dictionary: `target` and `rest`, what the classes are called; `attributes`, a list of `layer`, `index`,
-            `direction` ("minimum" or "maximum", the end that speaks for the target), `effect_towards_target`,
-            `effect_towards_rest`, `pictures` and `probabilities`; `together`, a dictionary of `pictures` and
-            `probabilities` of the images, and of how they are drawn with 0, 1, 2 ... attributes; `sufficiency`, a list
-            of what `attfind.sufficiency` returned, by any of its strategies; `classes`, the name of each class; `unit`
-            of the effects; `protocol`. `pictures` are uint8 [N, steps, H, W, C], `probabilities` [N, steps], of the
-            target.
+        found: a dictionary: `target` and `rest`, what the classes are called; `attributes`, a list
+            of `layer`, `index`, `direction` ("minimum" or "maximum", the end that speaks for the
+            target), `effect_towards_target`, `effect_towards_rest`, `pictures` and `probabilities`;
+            `together`, a dictionary of `pictures` and `probabilities` of the images, and of how
+            they are drawn with 0, 1, 2 ... attributes; `sufficiency`, a list of what
+            `attfind.sufficiency` returned, by any of its strategies; `classes`, the name of each
+            class; `unit` of the effects; `protocol`. `pictures` are uint8 [N, steps, H, W, C],
+            `probabilities` [N, steps], of the target.
         command: makes the page again; shown at its end.
     """
     folder = user_path(folder)
@@ -50,7 +51,8 @@ def attributes_page(folder, found, title="Attributes", command=None):
         ends = [f"{rest}, {'low' if high else 'high'}", f"{target}, {'high' if high else 'low'}"]
         say = (
             f"Moved to its {attribute['direction']}, it changes the {found['unit']} of {target} by "
-            f"{attribute['effect_towards_target']:+.2f} on the mean of images of {rest}; moved to the other end, that "
+            f"{attribute['effect_towards_target']:+.2f} on the mean of images of {rest}; moved "
+            "to the other end, that "
             f"of {rest} by {attribute['effect_towards_rest']:+.2f} on images of {target}."
         )
         name = f"{place}. {attribute['layer']}, coordinate {attribute['index']}"
@@ -64,7 +66,8 @@ def attributes_page(folder, found, title="Attributes", command=None):
     return markup.save(folder, title, [*parts, f"<script>{_SLIDE}</script>"])
 
 
-# A slider shows the pictures of one step, large; without scripts it is hidden, and the rows of all steps remain.
+# A slider shows the pictures of one step, large; without scripts it is hidden, and the rows of all
+# steps remain.
 _SLIDE = """
 for (const row of document.querySelectorAll(".slider")) {
   const input = row.querySelector("input"), seen = row.querySelectorAll(".seen figure");
@@ -127,7 +130,9 @@ def _sufficiency_facts(found):
 
 
 def _sufficiency(found):
-    """A chart of all images by each strategy and of each class by the first, and a table of the same."""
+    """A chart of all images by each strategy and of each class by the first, and a table of the
+    same.
+    """
     curves = {}
     for row in found["sufficiency"]:
         curves[f"all, {row['strategy']}"] = row["all"]

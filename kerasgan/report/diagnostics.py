@@ -8,12 +8,14 @@ from kerasgan.report import markup
 
 
 def diagnostics_page(folder, findings, samples, training, title="Diagnostics", command=None):
-    """Writes `index.html`, what `metrics.diagnostics.diagnose` found, into a folder and returns its path.
+    """Writes `index.html`, what `metrics.diagnostics.diagnose` found, into a folder and returns its
+    path.
 
     Args:
         folder: an existing folder.
         findings: what `diagnose` returned.
-        samples, training: the images that it was given, uint8 [N, H, W, C]; `findings` points at some of them.
+        samples, training: the images that it was given, uint8 [N, H, W, C]; `findings` points at
+            some of them.
         command: makes the page again; shown at its end.
     """
     folder = user_path(folder)
@@ -48,9 +50,11 @@ _MEANINGS = {
     "least_intra_class_diversity": "the same of the class that has least, {least_diverse_class}; "
     "near 0, its samples are one picture",
     "nearest_training_ratio": "distance of the median sample to its nearest training image, over that of real images "
-    "of the class that the model did not see. Far below 1, it repeats what it saw; far above, it draws something else",
+    "of the class that the model did not see. Far below 1, it repeats what it saw; far above, it "
+    "draws something else",
     "copies": "of the samples are as near to a training image as only 1 % of the unseen real images are. "
-    "Far above 1 %, and the same picture below: copies. Not the same picture: samples more typical than the data",
+    "Far above 1 %, and the same picture below: copies. Not the same picture: samples more "
+    "typical than the data",
     "overgeneralised": "of the samples are farther from every training image than 99 % of the unseen real images. "
     "Far above 1 %: pictures of what is not in the data",
     "nearest_sample_ratio": "distance of the median sample to its nearest other sample, over that among as many "
@@ -94,7 +98,8 @@ def _meanings(findings, *names, prefix=""):
         text = "too few samples of every class" if value is None else _MEANINGS[name].format(**told)
         text = markup.text(text).replace(" %", "&nbsp;%")
         rows.append(
-            f"<tr><th>{markup.words(name)}</th><td class=n>{_value(name, value)}</td><td>{text}.</td></tr>"
+            f"<tr><th>{markup.words(name)}</th><td "
+            f"class=n>{_value(name, value)}</td><td>{text}.</td></tr>"
         )
     return f'<table class="meanings">{"".join(rows)}</table>'
 

@@ -1,4 +1,6 @@
-"""Building blocks of all pages: a document with its style inside, cards, tables, figures, charts."""
+"""Building blocks of all pages: a document with its style inside, cards, tables, figures,
+charts.
+"""
 
 import html
 import math
@@ -174,7 +176,8 @@ def chart(curves, width=520, height=240, by="epoch"):
     """Curves as inline SVG.
 
     Args:
-        curves: name -> list of (x, y), finite, x increasing; at most some thousand points a curve are drawn.
+        curves: name -> list of (x, y), finite, x increasing; at most some thousand points a curve
+            are drawn.
         width, height: of the drawing in its own units; it fills the width it is given.
         by: what x is.
     """

@@ -1,5 +1,5 @@
-"""The page of a run: settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/, scores.json, shipped/,
-each of which may be missing, as one index.html."""
+"""The page of a run: settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/,
+scores.json, shipped/, each of which may be missing, as one index.html."""
 
 import base64
 import csv
@@ -20,9 +20,10 @@ from kerasgan.report import markup
 def run_page(folder):
     """Writes `index.html` of a run's folder and returns its path.
 
-    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as `zoo.mnist_gan`)
-    and `command`. `scores.json` holds numbers by name; its texts and what is not a number are shown as the protocol.
-    `shipped` may hold what shipped presets draw of the same, `<preset>.png`.
+    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as
+    `zoo.mnist_gan`) and `command`. `scores.json` holds numbers by name; its texts and what is not a
+    number are shown as the protocol. `shipped` may hold what shipped presets draw of the same,
+    `<preset>.png`.
     """
     folder = user_path(folder)
     if not folder.is_dir():
@@ -207,7 +208,9 @@ def _checkpoints(folder, files):
 
 
 def _commands(folder, command, recipe):
-    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a `settings.json` hides."""
+    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a
+    `settings.json` hides.
+    """
     try:
         command = shlex.split(command or "")
     except (TypeError, ValueError, AttributeError):

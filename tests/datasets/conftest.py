@@ -6,7 +6,9 @@ import pytest
 
 @pytest.fixture
 def prepare_tfds(tmp_path):
-    """Prepares six random images, four to train and two to test, labelled 0 to 5, and returns them: uint8."""
+    """Prepares six random images, four to train and two to test, labelled 0 to 5, and returns them:
+    uint8.
+    """
     tfds = pytest.importorskip("tensorflow_datasets")
 
     def prepare(name, version, shape):

@@ -89,7 +89,7 @@ def test_fit_of_an_adversarial_model_sets_the_epoch():
     [
         (
             {"batch_size": 1},
-            r"batch_size must be at least 2 \(batch norm has no statistics of one image\); received 1",
+            r"batch_size must be at least 2 \(batch norm has no statistics of one image\); received 1",  # noqa: E501
         ),
         ({"batch_size": 11}, "batch_size must be at most the 10 images; received 11"),
         (

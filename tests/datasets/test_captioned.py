@@ -9,7 +9,9 @@ COUNT, CAPTIONS, DIM = 12, 5, 3
 
 
 def data(size=10, classes=None, **changes):
-    """Image i is filled with 10 i, its first pixel with 255; the embedding of its caption c is [i, c, 0]."""
+    """Image i is filled with 10 i, its first pixel with 255; the embedding of its caption c is [i,
+    c, 0].
+    """
     images = (
         np.repeat(np.arange(COUNT, dtype="uint8") * 10, size * size * 3)
         .reshape(COUNT, size, size, 3)

@@ -50,4 +50,4 @@ def test_what_is_prepared_is_read_and_coopnets_recipe_dry_runs_on_it(
     settings = recipe.settings_of(coopnet.RECIPE, "cifar10", batch_size=2, chains=4, width=8)
     recipe.dry_run(coopnet.RECIPE, settings)
     coopnet.load.cache_clear()
-    assert "2 steps an epoch" in capsys.readouterr().out
+    assert "25,000 per epoch" in capsys.readouterr().out

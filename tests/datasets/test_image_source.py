@@ -1,4 +1,6 @@
-"""Sources of images to be scored: the same batches from each, and one line that names the place of what is wrong."""
+"""Sources of images to be scored: the same batches from each, and one line that names the place of
+what is wrong.
+"""
 
 import os
 import types

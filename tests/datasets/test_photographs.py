@@ -1,4 +1,6 @@
-"""PlantVillage and CelebA, as TensorFlow Datasets prepares them; of neither are the photographs here."""
+"""PlantVillage and CelebA, as TensorFlow Datasets prepares them; of neither are the photographs
+here.
+"""
 
 import sys
 
@@ -14,7 +16,9 @@ LEAVES = ["Apple___scab", "Apple___healthy"]
 
 @pytest.fixture
 def prepared(tmp_path):
-    """Ten photographs of 20 x 12 pixels, each of one colour in its middle: PlantVillage's and CelebA's."""
+    """Ten photographs of 20 x 12 pixels, each of one colour in its middle: PlantVillage's and
+    CelebA's.
+    """
     tfds = pytest.importorskip("tensorflow_datasets")
     images = np.zeros((10, 20, 12, 3), "uint8")
     images[:, 4:16] = (20 * np.arange(10, dtype="uint8"))[:, None, None, None]

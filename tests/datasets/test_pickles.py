@@ -8,7 +8,8 @@ import pytest
 from kerasgan.datasets.pickles import load_pickle
 
 ARRAY = np.arange(6, dtype="float32").reshape(2, 3)
-# What Python 2 and numpy 1 write for [array([250, 7], uint8)], and for {'caf\xe9': 3}: text is bytes there.
+# What Python 2 and numpy 1 write for [array([250, 7], uint8)], and for {'caf\xe9': 3}: text is
+# bytes there.
 PYTHON_2_ARRAY = (
     b"\x80\x02]q\x00cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85q\x03U\x01bq\x04\x87q\x05"
     b"Rq\x06(K\x01K\x02\x85q\x07cnumpy\ndtype\nq\x08U\x02u1q\tK\x00K\x01\x87q\nRq\x0b(K\x03U\x01|q\x0cNNNJ\xff\xff\xff\xff"

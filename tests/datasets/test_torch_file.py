@@ -33,7 +33,9 @@ class Name:
 
 
 class Pickler(pickle._Pickler):
-    """Writes calls and names of modules that are not installed, and storages as PyTorch does: by reference."""
+    """Writes calls and names of modules that are not installed, and storages as PyTorch does: by
+    reference.
+    """
 
     def persistent_id(self, content):
         return content.value if isinstance(content, Reference) else None

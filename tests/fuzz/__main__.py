@@ -1,4 +1,6 @@
-"""python -m tests.fuzz --cases=5000 --seed=1 [--readers=network,keras] [--start=0]: the table, and what is wrong."""
+"""python -m tests.fuzz --cases=5000 --seed=1 [--readers=network,keras] [--start=0]: the table, and
+what is wrong.
+"""
 
 import argparse
 import os

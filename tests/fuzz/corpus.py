@@ -1,4 +1,6 @@
-"""Small whole files of every kind that is read, and who reads them: reader -> (folder, files to damage, call)."""
+"""Small whole files of every kind that is read, and who reads them: reader -> (folder, files to
+damage, call).
+"""
 
 import collections
 import io

@@ -1,7 +1,7 @@
 """Damages files of each kind by seeds and counts what their readers make of them.
 
-Each case is a reader, a seed and an index, which are all that is needed to repeat it. The reader runs in a process of
-its own, with limits of memory and time; one that dies or hangs is replaced.
+Each case is a reader, a seed and an index, which are all that is needed to repeat it. The reader
+runs in a process of its own, with limits of memory and time; one that dies or hangs is replaced.
 """
 
 import collections
@@ -103,10 +103,12 @@ def damage(files, reader, names, seed, index, target):
 
 
 def run(cases, seed=0, only=None, start=0, progress=False):
-    """Runs `cases` in all, of all readers or of those in `only`; readers that build networks get fewer.
+    """Runs `cases` in all, of all readers or of those in `only`; readers that build networks get
+    fewer.
 
     Returns:
-        reader -> Counter of classes; and a list of (command that repeats it, message) of "anything else".
+        reader -> Counter of classes; and a list of (command that repeats it, message) of "anything
+        else".
     """
     with tempfile.TemporaryDirectory() as folder:
         files = pathlib.Path(folder) / "corpus"
@@ -126,7 +128,7 @@ def run(cases, seed=0, only=None, start=0, progress=False):
                     kind, told = worker.read(reader, target, name)
                     found[reader][kind] += 1
                     if kind == ELSE:
-                        command = f"python -m tests.fuzz --seed={seed} --readers={reader} --start={index} --cases=1"
+                        command = f"python -m tests.fuzz --seed={seed} --readers={reader} --start={index} --cases=1"  # noqa: E501
                         bad.append((command, f"{name}: {told}"))
                         if progress:
                             print(f"{command}\n    {name}: {told}", flush=True)

@@ -1,4 +1,6 @@
-"""Damage, by a seed: bits, cuts, splices and lengths of any file; structure where the kind of a file is known."""
+"""Damage, by a seed: bits, cuts, splices and lengths of any file; structure where the kind of a
+file is known.
+"""
 
 import io
 import json
@@ -144,7 +146,9 @@ def damaged_header(data, random):
 
 
 def damaged_checkpoint(path, random):
-    """A checkpoint whose configuration, information or data are others; its checksum fits, as a forger's would."""
+    """A checkpoint whose configuration, information or data are others; its checksum fits, as a
+    forger's would.
+    """
     with h5py.File(path, "r+") as file:
         key = random.choice(("network", "model", "info", "letter", "epoch", "data"))
         text = file.attrs.get(key)

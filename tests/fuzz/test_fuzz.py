@@ -1,4 +1,6 @@
-"""Damaged files of every kind: read as if nothing were wrong, or refused in one line that names the file."""
+"""Damaged files of every kind: read as if nothing were wrong, or refused in one line that names the
+file.
+"""
 
 import keras
 import pytest

@@ -1,4 +1,6 @@
-"""Reads one damaged folder after the other, as told on stdin, and answers in JSON; its memory is limited."""
+"""Reads one damaged folder after the other, as told on stdin, and answers in JSON; its memory is
+limited.
+"""
 
 import json
 import os

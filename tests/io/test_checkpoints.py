@@ -1,4 +1,6 @@
-"""Checkpoints: what is written is what is read, and nothing damaged or foreign ever reaches a model."""
+"""Checkpoints: what is written is what is read, and nothing damaged or foreign ever reaches a
+model.
+"""
 
 import os
 import pathlib
@@ -32,7 +34,9 @@ class Optimizers:
 
 @keras.saving.register_keras_serializable("test_checkpoints")
 class Toy(keras.Model):
-    """The least that checkpoints ask of a model: two players, an EMA copy in G's place, a seed, two optimizers."""
+    """The least that checkpoints ask of a model: two players, an EMA copy in G's place, a seed, two
+    optimizers.
+    """
 
     players = ("generator", "discriminator")
 
@@ -199,7 +203,8 @@ def test_bfloat16_and_mixed_precision(tmp_path):
 
 
 def test_a_long_configuration_fits(tmp_path):
-    # HDF5 limits what an attribute holds in place to 64 KB; configurations of large models are longer.
+    # HDF5 limits what an attribute holds in place to 64 KB; configurations of large models are
+    # longer.
     net = network(3, "x" * 200_000)
     checkpoints.save_network(tmp_path / "long.h5", net, epoch=1)
     assert checkpoints.load_network(tmp_path / "long.h5")[0].name == net.name
@@ -415,7 +420,8 @@ def test_a_file_of_one_backend_loads_on_another(saved):
     checkpoints.save_network(checkpoints.latest(folder), train(model).average, epoch=3)
     script = (
         "import sys, numpy, test_checkpoints as t; from kerasgan.io import checkpoints as c\n"
-        "net, _ = c.load_network(c.latest(sys.argv[1])); numpy.savez(sys.argv[2], *net.get_weights())\n"
+        "net, _ = c.load_network(c.latest(sys.argv[1])); numpy.savez(sys.argv[2], "
+        "*net.get_weights())\n"
         "c.save(sys.argv[1], t.train(t.Toy(seed=3)), **t.NAME, epoch=9)"
     )
     tests, root = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[2]

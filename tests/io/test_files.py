@@ -1,4 +1,6 @@
-"""Files are whole or not there, whatever fails while they are written, and the error is one line with their name."""
+"""Files are whole or not there, whatever fails while they are written, and the error is one line
+with their name.
+"""
 
 import errno
 import json

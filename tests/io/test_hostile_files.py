@@ -1,4 +1,6 @@
-"""Small files that ask for what no file may: each is refused in one line, at once, before memory is asked for."""
+"""Small files that ask for what no file may: each is refused in one line, at once, before memory is
+asked for.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""`~` in paths that are passed to the Python API, and names of data sets in files of earlier versions."""
+"""`~` in paths that are passed to the Python API, and names of data sets in files of earlier
+versions.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""Presets: what is saved is what is loaded, by name or by folder, and the wrong ones are one clear line."""
+"""Presets: what is saved is what is loaded, by name or by folder, and the wrong ones are one clear
+line.
+"""
 
 import keras
 import numpy as np
@@ -96,7 +98,9 @@ def test_every_shipped_preset_has_a_card_and_fits():
 
 @pytest.mark.backend
 def test_a_preset_is_trained_on_from_its_quality():
-    """The network that trains has the file's weights too; what no file brought is told once, as training begins."""
+    """The network that trains has the file's weights too; what no file brought is told once, as
+    training begins.
+    """
     gan = AdversarialModel.from_preset("mnist_gan_digits")
     labels, judge = np.arange(200) % 10, load_digit_classifier()[0]
 

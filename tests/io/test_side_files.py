@@ -18,7 +18,7 @@ DAMAGE = {
     "wrong keys": lambda path: path.write_text('{"a": [1, {"b": null}]}'),
     "a list": lambda path: path.write_text("[1, 2]"),
     "wrong kinds": lambda path: path.write_text(
-        '{"metric": 3, "epoch": "x", "value": [], "file": {}, "title": [1], "command": 5, "recipe": {}}'
+        '{"metric": 3, "epoch": "x", "value": [], "file": {}, "title": [1], "command": 5, "recipe": {}}'  # noqa: E501
     ),
     "deep": lambda path: path.write_text("[" * 100_000),
     "a folder": lambda path: (path.unlink(), path.mkdir()),

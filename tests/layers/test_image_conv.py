@@ -12,7 +12,9 @@ pytestmark = pytest.mark.backend
 
 
 def slopes(layer, images):
-    """The outputs, d sum(sin(outputs)) / d images, and the gradients of that slope's squares: of weights, of images."""
+    """The outputs, d sum(sin(outputs)) / d images, and the gradients of that slope's squares: of
+    weights, of images.
+    """
 
     def slope(x):
         return backend.value_and_input_gradient(lambda x: ops.sum(ops.sin(layer(x))), x)[1]

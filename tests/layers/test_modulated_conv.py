@@ -1,4 +1,6 @@
-"""Modulated convolution against a kernel of its own for each sample, and the gradient of its gradient."""
+"""Modulated convolution against a kernel of its own for each sample, and the gradient of its
+gradient.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Convolutions with reflected borders, plain and after a doubling, against the plain way to compute them."""
+"""Convolutions with reflected borders, plain and after a doubling, against the plain way to compute
+them.
+"""
 
 import keras
 import numpy as np

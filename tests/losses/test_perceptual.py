@@ -1,5 +1,5 @@
-"""Perceptual distances: LPIPS against the package lpips on random weights, a classifier's features against a sum by
-hand, both as a loss inside a training step, files, and what is refused."""
+"""Perceptual distances: LPIPS against the package lpips on random weights, a classifier's features
+against a sum by hand, both as a loss inside a training step, files, and what is refused."""
 
 import json
 import struct
@@ -112,7 +112,7 @@ def test_files_of_torchvision_and_lpips_hold_the_same(tmp_path):
     backbone, linear = split()
     places = [0, 3, 6, 8, 10]
     whole = {
-        f"net.slice{places.index(int(name.split('.')[1])) + 1}.{name.removeprefix('features.')}": value
+        f"net.slice{places.index(int(name.split('.')[1])) + 1}.{name.removeprefix('features.')}": value  # noqa: E501
         for name, value in backbone.items()
     } | {name.replace("lin", "lins."): value for name, value in linear.items()}
     whole |= {"scaling_layer.shift": np.zeros((1, 3, 1, 1), "float32")}

@@ -585,7 +585,7 @@ def test_sample_from_captions():
     np.testing.assert_allclose(gan.sample(embeddings=encode(captions), seed=0), images, atol=1e-5)
     with pytest.warns(UserWarning, match="not trained on the words dog, on, bicycle;") as caught:
         gan.sample(captions=["a dog on a bicycle", "a dog"], seed=0)
-    assert sum("text encoder" in str(warning.message) for warning in caught) == 1
+    assert sum("not trained on the words" in str(each.message) for each in caught) == 1
     own = tiny(text_encoder=lambda captions: np.ones((len(captions), DIM), "float32"))
     assert own.sample(captions=["anything"], seed=0).shape == (1, 64, 64, 3)
     assert own.get_config()["text_encoder"] is None

@@ -1,4 +1,6 @@
-"""Translation: whole pixels, and a gradient that is the shift back. Crops: a part of each image, mirrored or not."""
+"""Translation: whole pixels, and a gradient that is the shift back. Crops: a part of each image,
+mirrored or not.
+"""
 
 import keras
 import numpy as np

@@ -1,4 +1,6 @@
-"""Winograd's way against the direct one: numbers, gradients, gradients of gradients, and where it is gone."""
+"""Winograd's way against the direct one: numbers, gradients, gradients of gradients, and where it
+is gone.
+"""
 
 import importlib
 

@@ -1,4 +1,6 @@
-"""Langevin dynamics against closed forms: contraction of Gaussians, moments of the noise, and what it must not do."""
+"""Langevin dynamics against closed forms: contraction of Gaussians, moments of the noise, and what
+it must not do.
+"""
 
 import keras
 import numpy as np
@@ -38,7 +40,9 @@ def test_the_prior_alone_contracts_by_one_minus_r_each_step(steps):
 
 @pytest.mark.backend
 def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
-    """f = sum of k outputs -a/2 |x - m|^2 / k: the gradient is of their sum, not of a mean over outputs or chains."""
+    """f = sum of k outputs -a/2 |x - m|^2 / k: the gradient is of their sum, not of a mean over
+    outputs or chains.
+    """
     a, m, outputs = 3.0, 0.7, 4
 
     def f(x):

@@ -133,7 +133,9 @@ def test_a_long_run_is_thinned_but_keeps_its_end():
 
 @pytest.fixture(scope="module")
 def diagnosed():
-    """Findings of 120 dotted squares, one of them a copy, without those of class 2; and what they were made from."""
+    """Findings of 120 dotted squares, one of them a copy, without those of class 2; and what they
+    were made from.
+    """
     random = np.random.default_rng(0)
     labels = np.arange(240) % 4
     samples, training, unseen = (

@@ -1,4 +1,6 @@
-"""The classifiers that StylEx explains: which images they tell apart, and the file that they leave."""
+"""The classifiers that StylEx explains: which images they tell apart, and the file that they
+leave.
+"""
 
 import json
 

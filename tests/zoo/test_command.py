@@ -1,4 +1,6 @@
-"""Commands on pages, in files and printed: a shell takes them as they were meant, and runs nothing else."""
+"""Commands on pages, in files and printed: a shell takes them as they were meant, and runs nothing
+else.
+"""
 
 import html
 import json

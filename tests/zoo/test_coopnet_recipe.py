@@ -1,4 +1,6 @@
-"""CoopNet's recipe, run as a user's run is, on 64 digits for two epochs, and what is drawn and scored of it."""
+"""CoopNet's recipe, run as a user's run is, on 64 digits for two epochs, and what is drawn and
+scored of it.
+"""
 
 import csv
 import dataclasses
@@ -192,7 +194,7 @@ def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, c
     line = capsys.readouterr().err
     assert (
         line.startswith("error: CIFAR-10 cannot be downloaded (")
-        and "run where" in line
+        and "network access" in line
         and line.count("\n") == 1
     )
 

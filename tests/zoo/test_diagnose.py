@@ -48,9 +48,9 @@ def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
     ] == str(path)
     saved = json.loads((folder / "diagnostics.json").read_text())
     assert "keras" in saved.pop("versions") and saved == findings
-    assert "What mnist_gan_digits_28_G_epoch_3 draws" in (folder / "index.html").read_text(
-        encoding="utf-8"
-    )
+    assert "Samples of mnist_gan_digits_28_G_epoch_3 beside their data" in (
+        folder / "index.html"
+    ).read_text(encoding="utf-8")
     (folder / "diagnostics.json").unlink()
     with pytest.raises(
         ValueError, match="--out must name a folder that holds no other page; received"

@@ -1,4 +1,6 @@
-"""`python -m zoo.evaluate` on images: each input, the keys, the protocol in the JSON, one line for what cannot be."""
+"""`python -m zoo.evaluate` on images: each input, the keys, the protocol in the JSON, one line for
+what cannot be.
+"""
 
 import json
 import types
@@ -20,7 +22,8 @@ RANDOM = np.random.default_rng(0)
 ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
 FEW = {"splits": 2, "subset_size": 10, "subsets": 3}
 DEFAULTS = dict.fromkeys(
-    "checkpoint samples reference metrics inception count key reference_key cache save_statistics shuffle_seed "
+    "checkpoint samples reference metrics inception count key reference_key cache "
+    "save_statistics shuffle_seed "
     "drop_remainder text_encoder data_dir by out features".split()
 ) | {
     "convert": False,
@@ -39,7 +42,9 @@ DEFAULTS = dict.fromkeys(
 
 @pytest.fixture
 def call(tool, tmp_path, capsys):
-    """The shell in this process: the JSON that it writes (None after an error), what it printed, its errors."""
+    """The shell in this process: the JSON that it writes (None after an error), what it printed,
+    its errors.
+    """
     out = tmp_path / "scores.json"
 
     def run(**values):
@@ -55,7 +60,9 @@ def call(tool, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The same images in a folder and an HDF5 file of samples, others in an .npz, a classifier of 8 x 8 images."""
+    """The same images in a folder and an HDF5 file of samples, others in an .npz, a classifier of 8
+    x 8 images.
+    """
     folder = tmp_path_factory.mktemp("images")
     (folder / "ones").mkdir()
     for index, image in enumerate(ONE):
@@ -247,7 +254,8 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         and source.fingerprint() is not None
     )
     np.testing.assert_array_equal(np.concatenate([*source.batches(8)]), np.concatenate(batches))
-    # another encoder at the same place is another source; COCO's own embeddings are of its split val
+    # another encoder at the same place is another source; COCO's own embeddings are of its split
+    # val
     embeddings += 1
     assert evaluation_images.source(path, 8).fingerprint() != source.fingerprint()
     checkpoints.save_network(

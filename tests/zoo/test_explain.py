@@ -28,7 +28,9 @@ def known_weights(network):
 
 @pytest.fixture(scope="module")
 def model():
-    """An untrained StylEx of 8 x 8 grey images, whose classifier asks for light, more or less of it than usual."""
+    """An untrained StylEx of 8 x 8 grey images, whose classifier asks for light, more or less of it
+    than usual.
+    """
     inputs = keras.Input((8, 8, 1))
     grey = keras.layers.GlobalAveragePooling2D()(inputs)
     classifier = keras.Model(inputs, keras.layers.Dense(2, name="logits")(grey))

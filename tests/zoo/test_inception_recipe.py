@@ -37,7 +37,9 @@ def shallow(monkeypatch):
 
 @pytest.fixture(scope="module")
 def birds():
-    """Birds of three classes that are no 0, 1, 2, each in a light of its own, so that few steps tell them apart."""
+    """Birds of three classes that are no 0, 1, 2, each in a light of its own, so that few steps
+    tell them apart.
+    """
     data = synthetic_birds("test", 15, size=80)
     kinds = data.classes % 3
     for image, kind in zip(data.images, kinds, strict=True):

@@ -23,7 +23,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def call(tool, tmp_path, capsys):
-    """`python -m zoo.prepare source --flag=value`, in this process: its exit code, what it printed, its errors."""
+    """`python -m zoo.prepare source --flag=value`, in this process: its exit code, what it printed,
+    its errors.
+    """
 
     def run(*sources, **values):
         code = 0
@@ -147,14 +149,16 @@ def test_bad_input_is_one_line(call, tmp_path):
         (
             ["dogs"],
             {},
-            "the source must be one of synthetic_birds, birds, flowers, coco, folder, cub_tfds, flowers_tfds;",
+            "the source must be one of synthetic_birds, birds, flowers, coco, folder, cub_tfds, "
+            "flowers_tfds;",
         ),
         ([], {}, "name one source, of synthetic_birds"),
         (["birds", "flowers"], {}, "received birds flowers"),
         (
             ["birds"],
             {},
-            "birds needs --source=FOLDER, StackGAN's folder Data/birds, with train/ and test/; received None",
+            "birds needs --source=FOLDER, StackGAN's folder Data/birds, with train/ and test/; "
+            "received None",
         ),
         (
             ["birds"],

@@ -52,7 +52,8 @@ def test_lessons_are_pictures_their_attributes_and_one_of_their_captions(birds):
 def test_what_is_no_guide_is_named(tmp_path):
     with pytest.raises(
         checkpoints.CheckpointError,
-        match=f"no robust image encoder in {tmp_path}; train one: python -m zoo.robust_image_encoder",
+        match=f"no robust image encoder in {tmp_path}; train one: python -m "
+        "zoo.robust_image_encoder",
     ):
         robust_image_encoder.network(tmp_path)
     path = tmp_path / "judge_C_epoch_1.h5"

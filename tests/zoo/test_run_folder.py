@@ -1,4 +1,6 @@
-"""A run's folder as a user's shell sees it: stopped by a signal, in use, and with damaged files beside it."""
+"""A run's folder as a user's shell sees it: stopped by a signal, in use, and with damaged files
+beside it.
+"""
 
 import json
 import os

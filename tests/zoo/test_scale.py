@@ -30,8 +30,8 @@ def test_few_images_get_a_batch_they_fill_and_the_presets_number_of_steps(used, 
     assert usual <= steps <= usual + 60 // settings.batch_size
     told = capsys.readouterr().err
     assert (
-        f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} ({steps}"
-        in told
+        f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} "
+        f"({steps}" in told
     )
     assert recipe.settings_of(used, data=str(folder)) == settings  # a resume chooses the same
 

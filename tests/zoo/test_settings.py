@@ -1,4 +1,6 @@
-"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and rule."""
+"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and
+rule.
+"""
 
 import dataclasses
 import importlib
@@ -21,6 +23,7 @@ RECIPES = (
     "birds_256",
     "coco_64",
     "image_folder",
+    "projected_birds",
 )
 OPTIONS = ("sample", "evaluate", "explain", "diagnose", "prepare", "preset")
 TOOLS = (

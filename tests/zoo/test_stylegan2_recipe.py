@@ -1,4 +1,6 @@
-"""The recipe on few images: digits with their classes, drawn birds, a folder, and what is refused."""
+"""The recipe on few images: digits with their classes, drawn birds, a folder, and what is
+refused.
+"""
 
 import dataclasses
 

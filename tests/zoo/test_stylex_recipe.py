@@ -1,4 +1,6 @@
-"""StylEx' recipe on few images: digits, birds, a classifier from a file, the settings, and what is refused."""
+"""StylEx' recipe on few images: digits, birds, a classifier from a file, the settings, and what is
+refused.
+"""
 
 import dataclasses
 import json
@@ -29,7 +31,9 @@ TINY = {
 
 @pytest.fixture
 def few(monkeypatch):
-    """Eight images to train on and eight held out, and a classifier that sees the first one's class in half of them."""
+    """Eight images to train on and eight held out, and a classifier that sees the first one's class
+    in half of them.
+    """
     load = zoo.stylex.classifier.load
 
     def first(*task):

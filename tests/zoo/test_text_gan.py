@@ -1,4 +1,6 @@
-"""The text-conditioned recipes, run as a user's run is, on two dozen birds drawn small, and what is drawn from them."""
+"""The text-conditioned recipes, run as a user's run is, on two dozen birds drawn small, and what is
+drawn from them.
+"""
 
 import csv
 import dataclasses

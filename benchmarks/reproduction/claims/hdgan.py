@@ -57,7 +57,7 @@ def build(settings: Settings) -> HDGAN:
     if settings.variant == "memory":
         generator = hdgan_variants.with_memory(generator)
     kind = hdgan_variants.ReplayHDGAN if settings.variant == "replay" else HDGAN
-    model = kind(generator, discriminators, average=plain.ema_decay, **arguments)
+    model = kind(generator, discriminators, ema_decay=plain.ema_decay, **arguments)
     model.compile_from_config(plain.get_compile_config())
     return model
 
@@ -97,7 +97,7 @@ def scoring(settings: dict, seed: int, folder: pathlib.Path) -> dict:
 
 SCORING = Experiment("hdgan_scoring", scoring, lambda settings: 0.5, usual=TRAINING.usual)
 # The training notes use HDGAN's own losses, and sample without EMA.
-BASE = {"epochs": 6, "score_every": 3, "damsm_weight": 0.0, "average": 0.0}
+BASE = {"epochs": 6, "score_every": 3, "damsm_weight": 0.0, "ema_decay": 0.0}
 TWO_SIZES = BASE | {"epochs": 4, "width": 8, "score_every": 4}
 ACCURACY, DISTANCE, SCORE = "attribute_accuracy", "bird_frechet_distance", "bird_classifier_score"
 

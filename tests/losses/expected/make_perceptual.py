@@ -1,10 +1,11 @@
-"""Writes perceptual.npz: what the package lpips 0.1.4 makes of the pairs of images and the random weights here.
+"""Writes perceptual.npz: what the package lpips 0.1.4 makes of the pairs of images and the random
+weights here.
 
     pip install --no-deps lpips==0.1.4
     python tests/losses/expected/make_perceptual.py
 
-The tests make the same again from their seed, and need neither. lpips takes AlexNet and VGG16 from torchvision, whose
-place their layer lists take here.
+The tests make the same again from their seed, and need neither. lpips takes AlexNet and VGG16 from
+torchvision, whose place their layer lists take here.
 """
 
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 FILE = Path(__file__).with_name("perceptual.npz")
-# Numbers in torchvision's `features`: channels, kernel, stride and padding of its convolutions; between two of them a
-# ReLU (2 numbers on), or a ReLU and a max pooling (3).
+# Numbers in torchvision's `features`: channels, kernel, stride and padding of its convolutions;
+# between two of them a ReLU (2 numbers on), or a ReLU and a max pooling (3).
 CONVOLUTIONS = {
     "alex": {
         0: (64, 11, 4, 2),
@@ -57,8 +58,8 @@ def weights(net):
 
 
 def inputs(net):
-    """Images x and y [3, H, W, 3]: noise and itself a little changed, noise and other noise, a slope and noise; and
-    directions [2, 3, H, W, 3] along which gradients are compared."""
+    """Images x and y [3, H, W, 3]: noise and itself a little changed, noise and other noise, a
+    slope and noise; and directions [2, 3, H, W, 3] along which gradients are compared."""
     random, (height, width) = np.random.RandomState(2), SIZES[net]
     x, y = random.uniform(-1, 1, (2, 3, height, width, 3))
     y[0] = np.clip(x[0] + 0.1 * y[0], -1, 1)

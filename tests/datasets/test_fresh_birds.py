@@ -1,0 +1,71 @@
+"""Fresh birds: which pictures an epoch shows depends on (seed, epoch, place) alone, with and
+without workers."""
+
+import numpy as np
+import pytest
+
+from kerasgan.datasets.fresh_birds import FreshBirds
+
+
+def encode(captions):
+    return np.array([[len(caption), caption.count("a")] for caption in captions], "float32")
+
+
+def birds(**changes):
+    return FreshBirds(
+        **{"count": 12, "batch_size": 4, "text_encoder": encode, "size": 16, "processes": 0}
+        | changes
+    )
+
+
+def test_a_batch_is_images_and_embeddings():
+    images, embeddings = birds()[0]
+    assert images.shape == (4, 16, 16, 3) and images.dtype == np.float32 and abs(images).max() <= 1
+    assert embeddings.shape == (4, 2)
+
+
+def test_one_in_lifetime_birds_is_new_in_each_epoch():
+    data = birds(lifetime=3)
+    pictures = []
+    for epoch in range(4):
+        data.set_epoch(epoch)
+        pictures.append(data.data.images.copy())
+    for before, after in zip(pictures, pictures[1:], strict=False):
+        changed = (before != after).any(axis=(1, 2, 3))
+        assert changed.sum() == 4
+    assert (pictures[0] != pictures[3]).any(axis=(1, 2, 3)).all()
+
+
+def test_a_resumed_run_sees_what_an_uninterrupted_one_would():
+    whole, resumed = birds(), birds()
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+    resumed.set_epoch(2)
+    for ours, theirs in zip(whole[1], resumed[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_workers_draw_the_same_pictures():
+    alone, helped = birds(), birds(processes=1)
+    try:
+        for epoch in range(2):
+            alone.set_epoch(epoch)
+            helped.set_epoch(epoch)
+            np.testing.assert_array_equal(alone.data.images, helped.data.images)
+    finally:
+        helped.close()
+
+
+def test_captions_and_classes_stay():
+    data = birds(lifetime=1)
+    captions = [list(each) for each in data.data.captions]
+    data.set_epoch(5)
+    assert data.data.captions == captions
+    assert (data.generations(5) == 5).all()
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="lifetime must be at least 1"):
+        birds(lifetime=0)
+    with pytest.raises(ValueError, match="processes must be at least 0"):
+        birds(processes=-1)

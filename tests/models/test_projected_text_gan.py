@@ -1,0 +1,200 @@
+"""ProjectedTextGAN: its step on every backend, files, stages of growing size, and what each option
+changes."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasgan.encoders.char_cnn_rnn import build_image_encoder
+from kerasgan.io import checkpoints
+from kerasgan.layers.frozen_features import build_frozen_features
+from kerasgan.models.projected_text_gan import (
+    ProjectedTextGAN,
+    build_feature_discriminator,
+    build_generator,
+    build_generator_like,
+    build_pixel_discriminator,
+    extend_generator,
+)
+
+DIM = 6
+
+
+def networks(size=64):
+    generator = build_generator(64, 1, embedding_dim=DIM, latent_dim=3, condition_dim=4)
+    if size > 64:
+        generator = extend_generator(generator, 1)
+    return generator, build_image_encoder(64, 2, DIM)
+
+
+def tiny(size=64, rate=1e-2, eager=True, **arguments):
+    keras.utils.set_random_seed(0)
+    generator, encoder = networks(size)
+    maps = build_frozen_features(encoder)
+    discriminators = {}
+    for prefix in ("", "crop_") if size > 64 else ("",):
+        discriminators[f"{prefix}features"] = build_feature_discriminator(
+            maps, embedding_dim=DIM, width=4, text_dim=3, name=f"{prefix}features"
+        )
+        discriminators[f"{prefix}pixels"] = build_pixel_discriminator(
+            64, 2, embedding_dim=DIM, text_dim=3, name=f"{prefix}pixels"
+        )
+    gan = ProjectedTextGAN(
+        generator, encoder, arguments.pop("discriminators", discriminators), **arguments
+    )
+    optimizers = {player: keras.optimizers.Adam(rate, beta_1=0.0) for player in gan.players}
+    gan.compile(**optimizers, run_eagerly=eager)  # tracing takes longer than a few steps
+    return gan
+
+
+def batch(size=64, count=3):
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, [count, size, size, 3]).astype("float32")
+    return images, random.normal(size=[count, DIM]).astype("float32")
+
+
+def values(network):
+    return [ops.convert_to_numpy(ops.copy(v)) for v in network.trainable_variables]
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_step_moves_both_players_and_never_the_encoder(size):
+    gan = tiny(size, eager=False, translation=1, damsm_weight=0.1, contrastive_weight=0.5)
+    owned = {player: gan.player_variables(player) for player in gan.players}
+    before = {
+        player: [ops.convert_to_numpy(ops.copy(v)) for v in v_s] for player, v_s in owned.items()
+    }
+    frozen = [ops.convert_to_numpy(v) for v in gan.encoder.variables]
+    logs = [gan.train_on_batch(*batch(size), return_dict=True) for _ in range(2)][-1]
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    for player, variables in owned.items():
+        changed = [
+            not np.array_equal(a, ops.convert_to_numpy(v))
+            for a, v in zip(before[player], variables, strict=True)
+        ]
+        assert np.mean(changed) > 0.75
+    for old, new in zip(frozen, gan.encoder.variables, strict=True):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
+
+
+@pytest.mark.backend
+def test_the_same_seed_gives_the_same_training_and_samples():
+    runs = []
+    for _ in range(2):
+        gan = tiny()
+        for _ in range(2):
+            gan.train_on_batch(*batch())
+        runs.append(gan.sample(batch()[1], seed=3))
+    np.testing.assert_array_equal(*runs)
+    assert (
+        runs[0].shape == (3, 64, 64, 3) and runs[0].dtype == np.float32 and abs(runs[0]).max() <= 1
+    )
+    assert not np.array_equal(runs[0], gan.sample(batch()[1], seed=4))
+
+
+def test_samples_do_not_depend_on_the_batch_size():
+    gan = tiny()
+    assert list(gan.sample(batch()[1], sizes="all")) == [64]
+    with pytest.raises(ValueError, match="sizes must be None or 'all'"):
+        gan.sample(batch()[1], sizes=64)
+    one, two = (gan.sample(batch()[1], seed=0, batch_size=n) for n in (1, 3))
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.backend
+def test_a_preset_samples_without_the_encoder(tmp_path):
+    gan = tiny()
+    gan.train_on_batch(*batch())
+    gan.save_to_preset(tmp_path / "preset")
+    loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
+    np.testing.assert_allclose(
+        loaded.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0), atol=0.02
+    )
+    with (
+        pytest.raises(ValueError, match="needs the encoder"),
+        pytest.warns(UserWarning, match="untrained weights"),
+    ):
+        loaded.compile(generator="adam", discriminator="adam")
+        loaded.train_on_batch(*batch())
+
+
+def test_checkpoints_hold_every_network(tmp_path):
+    gan = tiny(128)
+    names = {"run": "r", "dataset": "d", "size": 128}
+    from kerasgan.callbacks import Checkpoint
+
+    gan.fit(
+        *batch(128, 4), batch_size=2, epochs=1, callbacks=[Checkpoint(tmp_path, **names)], verbose=0
+    )
+    letters = {"G", "DF", "DP", "DCF", "DCP"}
+    assert set(gan.checkpoint_networks()) == letters
+    other = tiny(128)
+    assert checkpoints.resume(tmp_path, other) == 1
+    np.testing.assert_array_equal(other.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0))
+
+
+def test_a_larger_stage_starts_from_the_enlarged_image_of_the_smaller():
+    small, _ = networks()
+    large = extend_generator(build_generator_like(small), 1)
+    embeddings, latents = batch()[1], np.ones((3, 3), "float32")
+    for network in (small, large):
+        assert network.output.shape[1] in (64, 128)
+    images = [ops.convert_to_numpy(network([embeddings, latents])) for network in (small, large)]
+    shrunk = images[1].reshape(3, 64, 2, 64, 2, 3).mean(axis=(2, 4))
+    assert np.abs(shrunk - images[0]).mean() < 0.1 * np.abs(images[0]).mean()
+    names = {v.path for v in large.trainable_variables}
+    assert names and all("128" in name for name in names)  # the smaller one is frozen
+
+
+def test_a_trainable_stage_continues_the_smaller_layers():
+    small, _ = networks()
+    large = extend_generator(build_generator_like(small), 1, frozen=False)
+    assert len(large.trainable_variables) > len(small.trainable_variables)
+
+
+def test_the_next_stage_takes_over_the_discriminators_of_the_whole_image():
+    before, after = tiny(), tiny(128)
+    before.train_on_batch(*batch())
+    after.start_from(before)
+    for name in ("features", "pixels"):
+        ours, theirs = (values(gan.discriminators[name]) for gan in (after, before))
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_spectral_norm_bounds_the_heads_after_a_step():
+    gan = tiny(rate=1e-3)
+    for _ in range(20):
+        gan.train_on_batch(*batch())
+    kernels = [
+        layer.kernel
+        for layer in gan.discriminators["features"].layers
+        if hasattr(layer, "vector_u")
+    ]
+    largest = [np.linalg.norm(ops.convert_to_numpy(k).reshape(-1, k.shape[-1]), 2) for k in kernels]
+    assert len(kernels) > 10 and np.median(largest) < 1.1 and max(largest) < 1.5
+
+
+@pytest.mark.parametrize("kept", [("features",), ("pixels",)])
+def test_either_discriminator_trains_alone(kept):
+    full = tiny()
+    gan = tiny(discriminators={name: full.discriminators[name] for name in kept})
+    logs = gan.train_on_batch(*batch(), return_dict=True)
+    assert np.isfinite(float(logs["generator_loss"]))
+    assert (float(logs["penalty"]) > 0) == (kept == ("pixels",))
+
+
+def test_bad_arguments_are_told_in_one_line():
+    generator, encoder = networks()
+    with pytest.raises(ValueError, match="size must be 64"):
+        build_generator(96)
+    with pytest.raises(ValueError, match="mismatch_weight must be between"):
+        ProjectedTextGAN(generator, encoder, mismatch_weight=2)
+    with pytest.raises(ValueError, match="discriminators must be some of"):
+        ProjectedTextGAN(generator, encoder, {"other": encoder})
+    with pytest.raises(ValueError, match="an encoder is needed"):
+        ProjectedTextGAN(generator)
+    with pytest.raises(ValueError, match=r"embeddings must be \[N, 6\]"):
+        tiny().sample(np.zeros((2, 5)))

@@ -1,0 +1,85 @@
+"""A schedule: its stages follow one another, finished ones are skipped, and the last one is a
+preset."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from kerasgan.models.projected_text_gan import ProjectedTextGAN
+from zoo import birds_256, projected_birds, recipe, stages
+
+TINY = {
+    "num_images": 8,
+    "batch_size": 4,
+    "epochs": 1,
+    "processes": 0,
+    "width": 1,
+    "head_width": 4,
+    "pixel_width": 2,
+    "score_every": 0,
+}
+
+
+def test_each_stage_starts_from_the_one_before():
+    small, middle, large = stages.settings_of(stages.FULL, pathlib.Path("f"), {"seed": 3})
+    assert (small.start, middle.start, large.start) == ("", "f/stage_64", "f/stage_128")
+    assert (small.size, middle.size, large.size) == (64, 128, 256)
+    assert small.seed == large.seed == 3
+
+
+def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
+    trained = []
+    quick = projected_birds.RECIPE
+    changes = {
+        "score": lambda settings: None,
+        "sample_grid": lambda settings: lambda model: np.zeros((8, 8, 3), "uint8"),
+    }
+    monkeypatch.setattr(projected_birds, "RECIPE", dataclasses.replace(quick, **changes))
+    fit = ProjectedTextGAN.fit
+
+    def eager_fit(self, *arguments, **options):  # tracing takes longer than two steps
+        trained.append(self.size)
+        self.run_eagerly = True
+        return fit(self, *arguments, **options)
+
+    monkeypatch.setattr(ProjectedTextGAN, "fit", eager_fit)
+    schedule = [stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)]
+    stages.run(schedule[:1], tmp_path)
+    stages.run(schedule, tmp_path)
+    assert trained == [64, 128]
+    assert ProjectedTextGAN.from_preset(tmp_path / "preset").size == 128
+    settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
+    assert settings["start"] == str(tmp_path / "stage_64")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--preset=full", "--seed=3"], ["--preset", "full", "--seed=3"], ["--seed=3", "-preset=full"]],
+)
+def test_a_preset_of_birds_256_names_a_schedule(words, monkeypatch, capsys):
+    ran = []
+
+    def run(*arguments):
+        ran.append(arguments)
+        return {"attribute_accuracy": 0.5}
+
+    monkeypatch.setattr(stages, "run", run)
+    monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
+    birds_256.main()
+    ((schedule, folder, command, changes),) = ran
+    assert schedule is stages.FULL and folder == pathlib.Path("runs/birds_256_full_seed3")
+    assert command.startswith("python -m zoo.birds_256 ") and changes == {"seed": 3}
+    assert "attribute_accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--preset=quick"], ["--folder=full"]])
+def test_other_presets_of_birds_256_are_the_recipes(words, monkeypatch):
+    ran = []
+    monkeypatch.setattr(recipe, "main", ran.append)
+    monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
+    birds_256.main()
+    assert ran == [birds_256.RECIPE]
