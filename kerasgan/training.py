@@ -1,8 +1,7 @@
-"""Adversarial and cooperative training in Keras' own `fit`: one `train_step`, several players,
-three backends.
+"""Adversarial training in Keras' own `fit`: one `train_step`, several players, three backends.
 
-Keras 3 has no backend-neutral `train_step`, and its JAX trainer knows one optimizer. Here a model
-writes
+Plain Keras 3 gives `train_step` a different signature on JAX than on TensorFlow and PyTorch, and
+its JAX trainer supports one optimizer. A subclass of `AdversarialModel` writes
 
     class MyGAN(AdversarialModel):
         players = ("generator", "discriminator")
@@ -12,7 +11,8 @@ writes
             g_loss = self.minimize("generator", lambda: ...)
             return self.report(discriminator_loss=d_loss, generator_loss=g_loss)
 
-once, with `keras.ops`, and compiles it with one optimizer a player.
+once, with `keras.ops`, and is compiled with one optimizer per player. The guide "Writing a new GAN"
+in `docs/guides/new_gan.md` contains a complete example.
 """
 
 import contextlib
@@ -39,28 +39,27 @@ from kerasgan.ops.precision import full_precision
 
 @keras.saving.register_keras_serializable("kerasgan")
 class PlayerOptimizers(keras.optimizers.Optimizer):
-    """The optimizers of all players in the shape of one, for what Keras does with
-    `model.optimizer`.
+    """Wraps one optimizer per player as a single Keras optimizer, `model.optimizer`.
 
-    The JAX trainer's state, `save_weights`, `.keras` files and `BackupAndRestore` see every
-    variable of every player's optimizer, each once, under its player. `group["generator"]` is that
-    player's optimizer.
+    Keras' JAX trainer, `save_weights`, `.keras` files and `BackupAndRestore` access the variables
+    of all players' optimizers through it. `model.optimizer["generator"]` is the optimizer of one
+    player.
 
     Args:
-        optimizers: dict of player name to `keras.optimizers.Optimizer`, each an object of its own.
+        optimizers: Dict from player name to a `keras.optimizers.Optimizer`. Each must be a separate
+            object.
     """
 
-    # Keras' TensorBoard logs the rate of the one optimizer that a model has; here it finds that
-    # there is none.
+    # Keras' TensorBoard callback logs the learning rate of `inner_optimizer`; there is no single
+    # one.
     inner_optimizer = None
 
     def __init__(self, optimizers, name="player_optimizers"):
         super().__init__(learning_rate=0.0, name=name)
         self._players = tuple(optimizers)
         for player, optimizer in optimizers.items():
-            setattr(
-                self, player, optimizer
-            )  # Keras' saving walks the attributes: the file's paths are the players
+            # Keras' saving walks the attributes, so that paths in a file begin with the player.
+            setattr(self, player, optimizer)
 
     def __getitem__(self, player):
         if player not in self._players:
@@ -76,7 +75,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
 
     @property
     def iterations(self):
-        """Updates of the first player: in a GAN, the generator's."""
+        """Number of updates of the first player, which is the generator in a GAN."""
         return self[self._players[0]].iterations
 
     @property
@@ -84,8 +83,7 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         raise ValueError(
             f"a learning rate belongs to a player, one of {list(self._players)}: use "
             "kerasgan.callbacks.LearningRateScheduler(player, schedule) or "
-            "model.optimizer[player].learning_rate; "
-            "received none"
+            "model.optimizer[player].learning_rate; received none"
         )
 
     @learning_rate.setter
@@ -93,7 +91,11 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         type(self).learning_rate.fget(self)
 
     def build(self, variables):
-        """`variables`: dict of player name to the variables it owns."""
+        """Builds the optimizers.
+
+        Args:
+            variables: Dict from player name to the list of its trainable variables.
+        """
         self._owned = variables
         for player, owned in variables.items():
             if not self[player].built:
@@ -107,10 +109,8 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         )
 
     def finalize_variable_values(self, var_list):
-        for (
-            player,
-            owned,
-        ) in self._owned.items():  # an optimizer's own average says nothing of another's variables
+        for player, owned in self._owned.items():
+            # The moving average of an optimizer covers the variables of its own player only.
             self[player].finalize_variable_values(owned)
 
     def save_own_variables(self, store):
@@ -141,18 +141,17 @@ class _Presets:
 
 
 class AdversarialModel(RenamedArguments, ExportableModel):
-    """A `keras.Model` of several players, each with its own networks, loss and optimizer.
+    """Base class of models with several players, each with its networks, loss and optimizer.
 
-    A subclass names its players, builds its networks in `__init__` (as attributes of the players'
-    names, or says in `player_layers` what else a player owns) and overrides `train_step(self,
-    data)`, and `test_step(self, data)` for `evaluate`. `data` is what the data set yields: a
-    tensor, or a tuple without trailing Nones.
+    A subclass names its `players`, builds their networks in `__init__` as attributes of the same
+    names, and overrides `train_step(self, data)`. `evaluate` also needs `test_step(self, data)`.
+    `data` is one batch of the data set: a tensor, or a tuple without trailing `None`s.
 
-    Give dropout layers a `seed`: without one, Keras on torch draws from a global generator that no
-    checkpoint holds.
+    Give dropout layers a `seed`. Without one, Keras on PyTorch uses a global generator whose state
+    no checkpoint contains.
 
     Attributes:
-        players: names, the player whose updates are counted as iterations first.
+        players: Names of the players. Updates of the first one count as iterations.
         conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or
             `None`.
         sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The
@@ -161,13 +160,12 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         sample_options: Names of further arguments of `sample` that the command line offers.
         evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation
             classifier scores the samples, `"digits"` or `"birds"`, or `None`.
-        averages: the attribute of each EMA copy of a network, and the attribute of that network.
-        not_loaded: letters of the `checkpoint_networks` that begin untrained, because no file
-            brought their weights.
-        reports: names of the numbers that `report` averages over the epoch; `<player>_loss` by
-            default.
-        higher_is_better: those of `reports` that training should raise; names that end in
-            "accuracy" are so anyway.
+        ema_networks: Dict from the attribute of each EMA copy to the attribute of its network.
+        not_loaded: Keys of `checkpoint_networks()` whose weights are untrained because no file
+            contained them.
+        reports: Names of the scalars that `report` accepts. Defaults to `<player>_loss`.
+        higher_is_better: Names in `reports` that training should increase. Names that end in
+            "accuracy" are included automatically.
     """
 
     presets = _Presets()
@@ -198,8 +196,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === What a player owns ===
 
     def player_layers(self, player):
-        """The layers whose trainable variables `player` moves; a model whose players split networks
-        says so here.
+        """Returns the layers whose trainable variables a player owns.
+
+        Override this method if a player owns something else than the attribute of its name.
         """
         layers = getattr(self, player)
         if isinstance(layers, dict):
@@ -207,7 +206,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
     def player_variables(self, player):
-        """The trainable variables of one player, or of several (a tuple), in a fixed order."""
+        """Returns the trainable variables of a player or a tuple of players, in a fixed order."""
         names = (player,) if isinstance(player, str) else player
         unknown = [name for name in names if name not in self.players]
         if unknown:
@@ -230,18 +229,18 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         auto_scale_loss=True,
         **optimizers,
     ):
-        """Gives each player its optimizer.
+        """Assigns an optimizer to each player.
 
         Args:
-            run_eagerly, jit_compile, steps_per_execution, auto_scale_loss: as in
-                `keras.Model.compile`. On CPUs `"auto"` is TensorFlow's plain graph: XLA is 4 to 5
-                times slower there.
-            **optimizers: one for each name in `players`: an optimizer object, or its Keras name or
+            run_eagerly, jit_compile, steps_per_execution, auto_scale_loss: As in
+                `keras.Model.compile`. `jit_compile="auto"` does not use XLA for TensorFlow on CPUs,
+                where it is 4 to 5 times slower.
+            **optimizers: One optimizer for each name in `players`: an object, a Keras name or a
                 config.
 
         Raises:
-            ValueError: for a missing or unknown player, or one optimizer object given to two
-                players.
+            ValueError: If a player is missing or unknown, if two players share an optimizer object,
+                or if a layer trains float16 convolutions with PyTorch on a CPU.
         """
         if set(optimizers) != set(self.players):
             raise ValueError(
@@ -273,8 +272,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         ):
             raise ValueError(
                 "PyTorch does not train float16 convolutions on CPUs: use the policy "
-                "mixed_bfloat16 or a GPU; "
-                f"received float16 layers such as {half[0].name}"
+                f"mixed_bfloat16 or a GPU; received float16 layers such as {half[0].name}"
             )
         if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
@@ -293,8 +291,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self.built = True
 
     def _player_layers(self):
-        """All layers of all players. A loaded model keeps the dtype policies of its layers, not its
-        own.
+        """Returns all layers of all players.
+
+        A loaded model keeps the dtype policies of its layers but not its own policy.
         """
         networks = [network for player in self.players for network in self.player_layers(player)]
         return [layer for network in networks for layer in network._flatten_layers()]
@@ -314,9 +313,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === Files ===
 
     def copies_of(self, network):
-        """All copies of a network: itself, and its moving average or the network that it is the
-        average of.
-        """
+        """Returns a network together with its EMA copy, or an EMA copy with its network."""
         for average, trained in self.ema_networks.items():
             pair = [getattr(self, trained), getattr(self, average)]
             if any(each is network for each in pair):
@@ -327,14 +324,14 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
     def save(self, filepath, *arguments, **options):
-        """`keras.Model.save` to a `.keras` file. Keras' old format of whole models (`.h5`) loses
-        the optimizers.
+        """Saves the model to a `.keras` file, as `keras.Model.save` does.
+
+        The legacy HDF5 format is refused because it loses the optimizers.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
                 f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with "
-                "save_weights holds "
-                "its weights"
+                "save_weights holds its weights"
             )
         return super().save(filepath, *arguments, **options)
 
@@ -342,8 +339,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
     def save_own_variables(self, store):
-        """As Keras', and the states of all seed generators, which Keras leaves out of its files:
-        without them a run that goes on would draw its first noise again."""
+        """Saves the states of all seed generators in addition to Keras' variables.
+
+        Keras leaves them out of its files. Without them a resumed run would repeat its first noise.
+        """
         forget_earlier_attributes(self)
         super().save_own_variables(store)
         for index, state in enumerate(self._seed_states()):
@@ -356,22 +355,24 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             {key: store[key] for key in store.keys() if not key.startswith("seed_")}
         )
         for index, state in enumerate(self._seed_states()):
-            state.assign(
-                np.asarray(store[f"seed_{index}"]).astype(state.dtype)
-            )  # its width differs between backends
+            # The dtype of a seed state differs between backends.
+            state.assign(np.asarray(store[f"seed_{index}"]).astype(state.dtype))
 
     # === What a train_step is written with ===
 
     def minimize(self, player, loss_fn):
-        """One step of `player`'s optimizer on `loss_fn()`; no other player's variables move.
+        """Performs one optimizer step of a player on the loss `loss_fn()`.
+
+        The variables of other players do not change.
 
         Args:
-            player: a name, or a tuple of names that share this loss, each moved by its own
+            player: Name of a player, or a tuple of names that share the loss. Each uses its own
                 optimizer.
-            loss_fn: a function of nothing that returns the scalar loss, or `(loss, extras)`.
+            loss_fn: Function without arguments that returns a scalar loss, or a tuple `(loss,
+                extras)`.
 
         Returns:
-            What `loss_fn` returned.
+            The result of `loss_fn()`.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
         variables = self.player_variables(names)
@@ -384,16 +385,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return outputs
 
     def minimize_sum(self, player, loss_fns):
-        """One step of `player`'s optimizer on the sum of several losses, which take turns: the
-        gradients of one are made before the next is computed, so that what the two keep for theirs
-        is never in memory at once.
+        """Performs one optimizer step of a player on the sum of several losses.
+
+        The gradients of one loss are computed before the next loss, so that the activations of two
+        losses are never in memory together.
 
         Args:
-            player: a name.
-            loss_fns: functions as `minimize` takes them.
+            player: Name of a player.
+            loss_fns: List of functions as in `minimize`.
 
         Returns:
-            What each of them returned, a list.
+            List of the results of `loss_fns`.
         """
         variables = self.player_variables(player)
         if not variables:
@@ -404,7 +406,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return outputs
 
     def _objective(self, player, loss_fn):
-        """What the backend differentiates: -> the scaled loss, and what `loss_fn` returned."""
+        """Returns a function of no arguments: the scaled loss, and the result of `loss_fn()`."""
 
         def objective():
             outputs = full_precision(loss_fn())
@@ -415,24 +417,35 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return objective
 
     def vjp(self, player, fn):
-        """`fn()` now, its gradients later: one forward of `player` that serves two phases.
+        """Evaluates `fn()` and returns its vector-Jacobian product function.
+
+        One forward pass of a player can thus serve two phases of a training step: the discriminator
+        trains on the outputs, and the generator's gradients follow from the gradient of its loss
+        with respect to the same outputs.
+
+        Args:
+            player: Name of a player, or a tuple of names.
+            fn: Function without arguments that returns a tensor or a nested structure of tensors.
 
         Returns:
-            `(outputs, pull)`. `outputs` are constants to every other player; `pull(cotangents)`,
-            given d loss / d outputs in the structure of `outputs`, returns the gradients that
-            `apply_gradients(player, …)` takes.
+            Tuple `(outputs, vjp_fn)`. `outputs` are constants for all other players.
+            `vjp_fn(cotangents)` takes d loss / d outputs in the structure of `outputs` and returns
+            the gradients for `apply_gradients(player, gradients)`.
         """
         first = player if isinstance(player, str) else player[0]
         outputs, pullback = backend.vjp(lambda: full_precision(fn()), self.player_variables(player))
 
-        def pull(cotangents):
+        def vjp_fn(cotangents):
             return pullback(keras.tree.map_structure(lambda c: self._scaled(first, c), cotangents))
 
-        return outputs, pull
+        return outputs, vjp_fn
 
     def apply_gradients(self, player, gradients):
-        """One optimizer step of `player` (a name or a tuple of names) with gradients from `trace`'s
-        `pull`.
+        """Performs one optimizer step with gradients from the `vjp_fn` of `vjp`.
+
+        Args:
+            player: Name of a player, or the tuple of names that was given to `vjp`.
+            gradients: List of gradients.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
         gradients = list(gradients)
@@ -441,34 +454,38 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             if not variables:
                 continue
             own, gradients = gradients[: len(variables)], gradients[len(variables) :]
-            if (
-                name != names[0]
-            ):  # the loss carries the first player's scale; each optimizer takes out its own
+            if name != names[0]:
+                # The loss carries the first player's scale; each optimizer removes its own.
                 ratio = self._scaled(name, 1.0) / self._scaled(names[0], 1.0)
                 own = [g * ops.cast(ratio, g.dtype) for g in own]
             backend.apply(self.optimizer[name], own, variables)
 
     def _scaled(self, player, value):
-        """The loss times the scale with which `player`'s optimizer keeps half-precision gradients
-        from underflow.
-        """
+        """Returns the value times the loss scale, which keeps float16 gradients from underflow."""
         value = ops.convert_to_tensor(value)
         return ops.cast(self.optimizer[player].scale_loss(value), value.dtype)
 
     def input_gradient(self, fn, x, player=None):
-        """d sum(fn(x)) / dx, of `x`'s shape; may be differentiated again (penalties) or followed
-        (Langevin).
+        """Returns d sum(fn(x)) / dx, with the shape of `x`.
+
+        The result is differentiable, so it can be part of a penalty (R1) or of a Langevin step.
+
+        Args:
+            fn: Function of one tensor.
+            x: Tensor, or list of tensors.
+            player: See `value_and_input_gradient`.
         """
         return self.value_and_input_gradient(fn, x, player)[1]
 
     def value_and_input_gradient(self, fn, x, player=None):
-        """`fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, for one forward; `x` may be
-        a list.
+        """Returns `fn(x)` and d sum(value) / dx from one forward pass.
 
         Args:
-            player: Player whose loss the gradient is part of. Under float16 the backward pass then
-                carries that player's loss scale, at most 128, and the result is divided by it:
-                small gradients would underflow.
+            fn: Function of one tensor that returns a value or a tuple `(value, extras)`.
+            x: Tensor, or list of tensors.
+            player: Player whose loss contains the gradient. Under float16 the backward pass is
+                scaled by that player's loss scale, at most 128, and the result is divided by it.
+                Small gradients would underflow otherwise.
         """
         scale = self._scale(player)
         if scale is None:
@@ -483,7 +500,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return outputs, keras.tree.map_structure(lambda g: full_precision(g) / scale, gradient)
 
     def _scale(self, player):
-        """The loss scale of a player's optimizer, or None where it has none."""
+        """Returns the loss scale of a player's optimizer, or `None` without loss scaling."""
         optimizer = self.optimizer[player] if player and self.compiled else None
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if not scales:
@@ -492,14 +509,22 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
     def frozen_moving_statistics(self, fn):
-        """`fn()`, in which batch norm uses the batch's statistics but adds nothing to its moving
-        averages.
+        """Calls `fn()` with batch normalization that does not update its moving statistics.
+
+        The batch statistics normalize as in training.
         """
         return backend.frozen_moving_statistics(fn)
 
     def lazy_regularization(self, every, player, fn):
-        """`fn()` in each `every`-th update of `player`, the first included, otherwise 0.0: lazy
-        regularisation.
+        """Returns `fn()` in every `every`-th update of a player, and 0.0 otherwise.
+
+        Args:
+            every: Number of updates between evaluations. The first update evaluates `fn`.
+            player: Name of the player whose updates are counted.
+            fn: Function without arguments that returns a scalar penalty.
+
+        Reference:
+            Karras et al., 2019, https://arxiv.org/abs/1912.04958, appendix B.
         """
         due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
@@ -518,8 +543,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
     def report(self, **values):
-        """Adds scalars to the epoch's running means and returns them all, as `train_step` and
-        `test_step` must.
+        """Adds scalars to the running means of the epoch and returns the means as logs.
+
+        `train_step` and `test_step` return the result.
         """
         unknown = set(values) - set(self._reported)
         if unknown:
@@ -540,30 +566,29 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === fit ===
 
     def make_train_function(self, force=False):
-        """As Keras', for `fit` and `train_on_batch`; first warns of the networks that no file
-        brought.
-        """
+        """Warns once about untrained networks, then builds the training function as Keras does."""
         if self.not_loaded:
             networks = self.checkpoint_networks()
             named = ", ".join(f"{letter} ({networks[letter].name})" for letter in self.not_loaded)
             self.not_loaded = ()  # they learn now
             warnings.warn(
                 f"training begins with untrained weights of {named}: the files that this "
-                f"{type(self).__name__} was "
-                "loaded from do not hold them",
+                f"{type(self).__name__} was loaded from do not hold them",
                 stacklevel=3,
             )
         return super().make_train_function(force)
 
     @property
     def distribute_strategy(self):
-        """What Keras trains by on TensorFlow; other backends' models have none. On one device its
-        data sets do not tune themselves, unless their own options ask for it."""
+        """TensorFlow's distribution strategy, without tuning of `tf.data` on a single device."""
         return backend.without_autotune(super().distribute_strategy)
 
     def fit(self, x=None, y=None, *, callbacks=None, **arguments):
-        """`keras.Model.fit`. A data set with `set_epoch` is told each epoch's number, so that a
-        resumed run sees the batches it would have seen."""
+        """Trains the model, as `keras.Model.fit` does.
+
+        Data are checked before the first step. A data set with a method `set_epoch` gets the number
+        of each epoch, so that a resumed run sees the same batches as an uninterrupted one.
+        """
         self._refuse_weights("fit", arguments)
         batch_size = arguments.get("batch_size")
         if isinstance(x, np.ndarray):
@@ -573,9 +598,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             told = keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch)
             )
-            arguments["shuffle"] = (
-                False  # Keras would shuffle the batches once more, by a generator that has no epoch
-            )
+            # Keras would shuffle the batches again, in an order that does not depend on the epoch.
+            arguments["shuffle"] = False
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
         checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
@@ -605,7 +629,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments
     ):
-        """`keras.Model.evaluate`, whose data are checked as those of `fit`."""
+        """Evaluates the model, as `keras.Model.evaluate` does. Data are checked as in `fit`."""
         arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
         if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
             return super().evaluate(x, y, **arguments)
@@ -618,7 +642,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             return super().evaluate(x, y, **arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """`keras.Model.train_on_batch`, whose data are checked as those of `fit`."""
+        """Trains on one batch, as Keras does. Data are checked as in `fit`."""
         weights = {"sample_weight": sample_weight, "class_weight": class_weight}
         third = self._third(weights)
         self._refuse_weights("train_on_batch", weights)
@@ -628,7 +652,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """`keras.Model.test_on_batch`, whose data are checked as those of `fit`."""
+        """Tests on one batch, as Keras does. Data are checked as in `fit`."""
         weights = {"sample_weight": sample_weight}
         third = self._third(weights)
         self._refuse_weights("test_on_batch", weights)
@@ -636,13 +660,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             return super().test_on_batch(*checked(x, y, *third), **weights, return_dict=return_dict)
 
     def data_spec(self):
-        """What the model trains on, a `kerasgan.data_spec.DataSpec`; None checks nothing."""
+        """Returns the `kerasgan.data_spec.DataSpec` of the data, or `None` for no checks."""
         return None
 
     def _third(self, arguments):
-        """The third part of a batch of three, which Keras' calls name `sample_weight`, taken out of
-        `arguments`.
-        """
+        """Removes the third part of a batch, which Keras calls `sample_weight`, from `arguments`."""
         spec = self.data_spec()
         return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 
@@ -658,9 +680,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     @contextlib.contextmanager
     def _checked_data(self):
-        """A function that checks what `fit` and the others take; what fails leaves the model its
-        weights.
-        """
+        """Yields a function that checks data. A failure on the data restores the weights."""
         spec, watching = self.data_spec(), []
 
         def checked(*data, training=False, batches=None):
@@ -690,18 +710,14 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 raise
 
     def direction(self, name):
-        """Which way a report is better, "min" or "max"; None for a name that is none of
-        `reports`.
-        """
+        """Returns "min" or "max", the better direction of a reported name; `None` if unknown."""
         name = name.removeprefix("val_")
         if name not in self._reported:
             return None
         return "max" if name in self.higher_is_better or name.endswith("accuracy") else "min"
 
     def _tell_directions(self, callbacks):
-        """Keras cannot know whether `elbo` should rise: with `mode="auto"` it guesses, or
-        refuses.
-        """
+        """Sets the direction of callbacks with `mode="auto"`; Keras would guess from the name."""
         callbacks = getattr(callbacks, "callbacks", callbacks)
         for callback in keras.tree.flatten(callbacks or []):
             if getattr(callback, "mode", None) == "auto" and self.direction(
@@ -710,15 +726,21 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
     def check_labels(self, labels, count=None):
-        """Raises a ValueError, one line, unless `labels` are integers [N] in 0..`self.classes` - 1;
-        N is `count`, the number of images, if that is given."""
+        """Raises a `ValueError` unless `labels` are integers `[N]` from 0 to `classes` - 1.
+
+        Args:
+            labels: Array of labels.
+            count: Expected N, the number of images. `None` accepts any.
+        """
         data_spec.check_labels(labels, self.classes, count)
 
     def labels_to_sample(self, n, labels):
-        """What `sample(n, labels)` draws: integers [N], the labels given or, of `n`, the classes in
-        turn.
+        """Returns the labels of `sample(n, labels)`, integers `[N]`.
 
-        Raises ValueError, one line: neither or both given, or a label that is not a class.
+        Without labels, the `n` samples cycle through the classes.
+
+        Raises:
+            ValueError: If both or neither of `n` and `labels` are given, or a label is not a class.
         """
         if (n is None) == (labels is None):
             raise ValueError(
@@ -731,14 +753,12 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return labels
 
     def check_arrays(self, x, y, batch_size):
-        """Raises a ValueError, one line, if `fit` cannot train on these numpy arrays; a model that
-        knows says how.
-        """
+        """Raises a `ValueError` if `fit` cannot train on these NumPy arrays. Models override it."""
 
     # === The three calls that all models of the zoo share, beside sample() ===
 
     def checkpoint_networks(self):
-        """Letter to network, for checkpoints: `G` is the one that `sample` uses."""
+        """Returns a dict from letter to network for checkpoint files. `sample` uses `G`."""
         return {player[0].upper(): getattr(self, player) for player in self.players}
 
     def sampling_letters(self) -> tuple[str, ...]:
@@ -754,27 +774,27 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     @classmethod
     def from_preset(cls, name_or_folder):
-        """A model with trained weights: a preset that ships with kerasgan, or a folder from
-        `save_to_preset`.
+        """Loads a model with trained weights.
+
+        Args:
+            name_or_folder: Name of a shipped preset, or a folder written by `save_to_preset`.
         """
         return presets.load(name_or_folder, cls)
 
     def save_to_preset(self, folder):
-        """Writes configuration and weights (half precision) of the networks that draw to
-        `folder`.
-        """
+        """Writes configuration and half-precision weights of the sampling networks to a folder."""
         presets.save(
             self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
         )
 
 
 class Critic:
-    """A function of images as a penalty takes it; its gradient carries the player's loss scale.
+    """Function of images that gradient penalties differentiate with a player's loss scale.
 
     Args:
-        model: an `AdversarialModel`.
-        player: whose loss the penalty is part of.
-        fn: function of images that returns logits.
+        model: `AdversarialModel`.
+        player: Name of the player whose loss contains the penalty.
+        fn: Function of images that returns logits.
     """
 
     def __init__(self, model, player, fn):
@@ -788,16 +808,14 @@ class Critic:
 
 
 def _array_of_numbers(x):
-    """An array of a list or tuple of numbers, such as labels; anything else as it is."""
+    """Converts a list or tuple of numbers, such as labels, to an array."""
     if isinstance(x, (list, tuple)) and x and all(map(np.isscalar, keras.tree.flatten(x))):
         return np.asarray(x)
     return x
 
 
 def _checked_step(step, training):
-    """A step that first looks at the shapes and types of its data: where a data set was not
-    checked, and as traced.
-    """
+    """Wraps a step with a check of the shapes and dtypes of its data when it is traced."""
 
     @functools.wraps(step)
     def checked(self, data):

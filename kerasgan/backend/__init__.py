@@ -1,25 +1,24 @@
-"""The only door to TensorFlow, JAX and torch: the same names whichever of them Keras runs on.
+"""Functions of the three frameworks under the same names. Only this package imports them.
 
-| name | what it does |
+| name | purpose |
 |---|---|
-| `step(fn)` | makes a `train_step(self, data)` or `test_step` what the backend's Keras trainer calls |
-| `value_and_gradients(fn, variables)` | with `fn() -> (objective, outputs)`: `outputs`, d objective / d variables |
-| `value_and_gradients_of_sum(fns, variables)` | the same of a sum, one term's gradients before the next is computed |
-| `trace(fn, variables)` | `fn()` and its vector-Jacobian product with respect to `variables` |
-| `value_and_input_gradient(fn, x)` | `fn(x)`, a value or `(value, extras)`, and d sum(value) / dx, differentiable |
+| `step(fn)` | wraps `train_step(self, data)` for the trainer of the backend |
+| `value_and_gradients(fn, variables)` | outputs and gradients of `fn() -> (objective, outputs)` |
+| `value_and_gradients_of_sum(fns, variables)` | the same for a sum, one term after the other |
+| `vjp(fn, variables)` | `fn()` and its vector-Jacobian product function for `variables` |
+| `value_and_input_gradient(fn, x)` | `fn(x)` and the differentiable gradient d sum(value) / dx |
 | `apply(optimizer, gradients, variables)` | one step of a Keras optimizer |
-| `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may move variables (seeds, averages) |
-| `fori_loop(lower, upper, body, carry)` | one compiled loop whose body may move variables, in constant memory |
-| `frozen_moving_statistics(fn)` | `fn()` with the moving averages left where they stood |
-| `remat(fn)` | `fn`, pure; on TensorFlow what it computes on its way is not kept for the gradient but made again |
-| `batch_norm(x, gamma, beta, epsilon, relu)` | normalised `x`, the batch's mean and biased variance, by the fastest |
-| | kernel; on TensorFlow `remat` does not keep a rectified `x` either, but makes it again |
-| `image_conv(x, kernel, strides, padding)` | the convolution of `x` [N, H, W, few], with a fast gradient for `x` |
-| `restored_on_failure(model)` | a context in which a failing `fit` or `evaluate` leaves the model's variables their values |
-| `trains_float16_convolutions()` | whether there are kernels for it: not in PyTorch on a CPU |
-| `prefers_matmul()` | whether matrix products are what it does fastest: TensorFlow on a CPU |
-| `without_autotune(strategy)` | on TensorFlow's one device, the strategy with `tf.data` sets that do not tune themselves |
-"""  # noqa: E501
+| `cond(predicate, true_fn, false_fn)` | `keras.ops.cond` whose branches may update variables |
+| `fori_loop(lower, upper, body, carry)` | compiled loop; `body` may update variables |
+| `frozen_moving_statistics(fn)` | `fn()` without updates of moving statistics |
+| `remat(fn)` | rematerialization (gradient checkpointing) of a pure function, on TensorFlow |
+| `batch_norm(x, gamma, beta, epsilon, relu)` | normalized `x`, batch mean and biased variance |
+| `image_conv(x, kernel, strides, padding)` | convolution of few channels, with a fast gradient |
+| `restored_on_failure(model)` | context that restores the variables if `fit` or `evaluate` fails |
+| `trains_float16_convolutions()` | false for PyTorch on a CPU |
+| `prefers_matmul()` | whether matrix products are the fastest kernels: on TensorFlow's CPU |
+| `without_autotune(strategy)` | TensorFlow's strategy without automatic tuning of `tf.data` |
+"""
 
 import keras
 
