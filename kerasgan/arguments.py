@@ -1,4 +1,4 @@
-"""Checks of the arguments that all models' `sample` methods share: counts and seeds."""
+"""Checks of arguments that the `sample` methods of all models share: counts and seeds."""
 
 import operator
 

@@ -1,9 +1,8 @@
-"""What a model trains on, as data: one declaration, checked in the same way on every path into a
-model.
+"""Declaration of the data that a model trains on, checked in the same way on every path.
 
 A model returns a `DataSpec` from `data_spec()`. `fit`, `evaluate`, `train_on_batch` and
-`test_on_batch` check arrays and every batch of a data set on the host, and shapes and types again
-when a step is traced.
+`test_on_batch` check arrays and every batch of a data set on the host. Shapes and dtypes are
+checked again when a step is traced.
 """
 
 import collections.abc
@@ -17,12 +16,15 @@ from kerasgan.images import check_images
 
 
 def check_labels(labels, classes=None, count=None):
-    """Returns `labels` as an array, or raises a ValueError, one line.
+    """Returns `labels` as an array.
 
     Args:
-        labels: integers [N] in 0..classes - 1.
-        classes: number of classes; None admits any integer from 0.
-        count: N, the number of images; None admits any.
+        labels: Integers `[N]` from 0 to `classes` - 1.
+        classes: Number of classes. `None` accepts any integer from 0.
+        count: Expected N, the number of images. `None` accepts any.
+
+    Raises:
+        ValueError: In one line, if the labels do not fit.
     """
     if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
         received = (
@@ -44,7 +46,7 @@ def check_labels(labels, classes=None, count=None):
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Float images [N, *shape], finite and in [-1, 1]."""
+    """Float images `[N, *shape]`, finite and in [-1, 1]."""
 
     shape: tuple
     name: str = "images"
@@ -66,7 +68,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """Integers [N] in 0..classes - 1; any from 0 where `classes` is None."""
+    """Integers `[N]` from 0 to `classes` - 1, or any from 0 if `classes` is `None`."""
 
     classes: int | None = None
     name: str = "labels"
@@ -83,7 +85,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Numbers [N, *shape]: finite floats, or integers from `least` to `most`."""
+    """Numbers `[N, *shape]`: finite floats, or integers from `minimum` to `maximum`."""
 
     shape: tuple
     name: str
@@ -120,9 +122,7 @@ class Numbers:
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """A part that the model accepts and does not read, such as the labels of an unconditional
-    model.
-    """
+    """A part that the model accepts and ignores, such as labels of an unconditional model."""
 
     name: str = "labels"
 
@@ -150,8 +150,10 @@ class DataSpec:
     reason: str = ""
 
     def check(self, data, training=False):
-        """The same data with float32 images and int32 labels; raises a ValueError, one line, for
-        what does not fit.
+        """Returns the data with float32 images and int32 labels.
+
+        Raises:
+            ValueError: In one line, if the data do not fit.
         """
         self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
@@ -180,7 +182,7 @@ class DataSpec:
         )
 
     def check_traced(self, data, training=False):
-        """Shapes and types alone, of tensors that may hold no numbers yet."""
+        """Checks shapes and dtypes only, for tensors that may not have values yet."""
         self._refuse_mappings(data)
         tensors = [x for x in keras.tree.flatten(data) if x is not None]
         size = None
@@ -199,7 +201,7 @@ class DataSpec:
             )
 
     def check_split(self, count, batch_size):
-        """Refuses, before training, a batch size that leaves a batch too small for training."""
+        """Refuses a batch size that leaves a batch too small for training."""
         batch_size = batch_size or 32
         last = count % batch_size or batch_size
         if min(batch_size, last) < self.smallest:
@@ -232,7 +234,7 @@ class DataSpec:
 
 
 def _fits(shape, wanted):
-    """Whether a shape fits the wanted one; a side that is None fits any."""
+    """Returns whether a shape equals the wanted one. A side of `None` fits any size."""
     pairs = zip(shape, wanted, strict=False)
     return len(shape) == len(wanted) and all(None in pair or pair[0] == pair[1] for pair in pairs)
 

@@ -1,4 +1,4 @@
-"""Images as numbers and as files: the only place where [-1, 1] becomes 8 bits, and back."""
+"""Conversion between float images in [-1, 1] and 8 bits, image grids, and PNG and GIF files."""
 
 import base64
 import io
@@ -42,14 +42,12 @@ def check_images(images, shape=None, name="images"):
 
 
 def to_uint8(images):
-    """Float images [N, H, W, C] in [-1, 1] -> uint8 [N, H, W, C], rounded to the nearest of the 256
-    levels.
-    """
+    """Converts float images `[N, H, W, C]` in [-1, 1] to uint8, rounded to the nearest level."""
     return np.rint((check_images(images) + 1) * 127.5).astype("uint8")
 
 
 def from_uint8(images):
-    """uint8 array of any shape -> float32 in [-1, 1]; `to_uint8` gives the same bytes back."""
+    """Converts a uint8 array to float32 in [-1, 1]. `to_uint8` inverts it exactly."""
     images = np.asarray(images)
     if images.dtype != np.uint8:
         raise ValueError(f"images must be uint8; received {images.dtype}")
@@ -57,10 +55,9 @@ def from_uint8(images):
 
 
 def grid(images, columns):
-    """Lay images [N, H, W, C] (float in [-1, 1], or uint8) out row by row -> uint8 [rows * H,
-    columns * W, C].
+    """Arranges images `[N, H, W, C]` in rows, uint8 `[rows * H, columns * W, C]`.
 
-    Places left over in the last row are white.
+    Images are float in [-1, 1] or uint8. Empty places of the last row are white.
     """
     images = np.asarray(images)
     images = images if images.dtype == np.uint8 else to_uint8(images)
@@ -105,12 +102,14 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
 
 
 def save_png(path, image):
-    """Write one uint8 image [H, W, C], C = 1 or 3, as a PNG."""
+    """Writes one uint8 image `[H, W, C]` with 1 or 3 channels as a PNG file."""
     files.write_atomically(path, _encoded(image))
 
 
 def save_gif(path, frames, ms=200):
-    """Write uint8 images [H, W, C] of one shape as an endless GIF, `ms` milliseconds a frame."""
+    """Writes uint8 images `[H, W, C]` of one shape as a looping GIF with `ms` milliseconds per
+    frame.
+    """
     if not len(frames):
         raise ValueError("frames must hold at least one image; received none")
     first, *rest = map(_picture, frames)
@@ -120,9 +119,7 @@ def save_gif(path, frames, ms=200):
 
 
 def png_data_uri(image):
-    """One uint8 image [H, W, C] -> `data:image/png;base64,...`, for a page that needs no other
-    file.
-    """
+    """Encodes one uint8 image `[H, W, C]` as `data:image/png;base64,...` for an HTML page."""
     return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
 
 

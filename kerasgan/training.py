@@ -664,7 +664,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return None
 
     def _third(self, arguments):
-        """Removes the third part of a batch, which Keras calls `sample_weight`, from `arguments`."""
+        """Removes the third part of a batch, Keras' `sample_weight`, from `arguments`."""
         spec = self.data_spec()
         return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
 

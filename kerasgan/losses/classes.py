@@ -1,7 +1,10 @@
-"""Adversarial pairs for a discriminator of K + 1 classes, the last of which is "fake" (Salimans et
-al., Improved Techniques for Training GANs, arXiv 1606.03498, section 5).
+"""Adversarial losses for a discriminator of K + 1 classes, the last of which is "fake".
 
-Logits are [N, K + 1], labels integers [N] in 0..K-1; each function returns a scalar.
+Logits are `[N, K + 1]`, labels are integers `[N]` from 0 to K - 1. Each function returns a scalar.
+
+Reference:
+    Salimans et al., 2016, "Improved Techniques for Training GANs", section 5,
+    https://arxiv.org/abs/1606.03498
 """
 
 import keras
@@ -9,8 +12,11 @@ from keras import ops
 
 
 def _cross_entropy(logits, target):
-    """Mean over the batch; `target` are class numbers [N] or distributions [N, K + 1] (or [K +
-    1]).
+    """Mean cross-entropy over the batch.
+
+    Args:
+        logits: Tensor `[N, K + 1]`.
+        target: Class numbers `[N]`, or probabilities `[N, K + 1]` or `[K + 1]`.
     """
     log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     if len(target.shape) == 1 and "int" in keras.backend.standardize_dtype(target.dtype):
@@ -26,14 +32,15 @@ def _fake(logits):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def class_discriminator_loss(real_logits, fake_logits, labels):
-    """Cross-entropy: real images to their class, fakes to the last one."""
+    """Cross-entropy of real images with their class and of fakes with the last class."""
     return _cross_entropy(real_logits, labels) + _cross_entropy(fake_logits, _fake(fake_logits))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
-    """One-sided label smoothing (section 3.4): real images 0.9 to their class and 0.1 to "fake";
-    fakes stay one-hot.
+    """The same with one-sided label smoothing (section 3.4 of the paper).
+
+    Real images have probability 0.9 for their class and 0.1 for "fake". Fakes stay one-hot.
     """
     real = 0.9 * ops.one_hot(labels, real_logits.shape[-1]) + 0.1 * _fake(real_logits)
     return _cross_entropy(real_logits, real) + _cross_entropy(fake_logits, _fake(fake_logits))
@@ -41,8 +48,9 @@ def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
-    """The training notes' "smoothing": 0.9 on the fake class. It is 0.9 times the fakes'
-    cross-entropy: a weight.
+    """The label smoothing of the training notes: a target of 0.9 for the fake class.
+
+    This multiplies the cross-entropy of the fakes by 0.9, so it is a weight, not a smoothing.
     """
     return _cross_entropy(real_logits, labels) + 0.9 * _cross_entropy(
         fake_logits, _fake(fake_logits)
@@ -51,5 +59,5 @@ def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def class_generator_loss(fake_logits, labels):
-    """Cross-entropy of the fakes to the class they were asked for (non-saturating)."""
+    """Cross-entropy of fakes with the class that they were generated for (non-saturating)."""
     return _cross_entropy(fake_logits, labels)

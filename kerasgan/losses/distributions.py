@@ -1,15 +1,21 @@
-"""How far two batches of vectors are from one distribution: differentiable, unlike
-`metrics.style_gap`.
+"""Differentiable distances between the distributions of two batches of vectors.
 
-MMD: Gretton et al., "A Kernel Two-Sample Test" (JMLR 13, 2012, lemma 6).
+Reference:
+    Gretton et al., 2012, "A Kernel Two-Sample Test", JMLR 13, lemma 6.
 """
 
 from keras import ops
 
 
 def moment_distance(x, y):
-    """Squared differences of means and of standard deviations, number by number: x [N, D] and y [M,
-    D] -> scalar.
+    """Mean squared difference of the means and of the standard deviations of each dimension.
+
+    Args:
+        x: Tensor `[N, D]`.
+        y: Tensor `[M, D]`.
+
+    Returns:
+        A scalar.
     """
     differences = [ops.mean(x, axis=0) - ops.mean(y, axis=0), _deviation(x) - _deviation(y)]
     return sum(ops.mean(ops.square(difference)) for difference in differences)
@@ -20,9 +26,18 @@ def _deviation(x):
 
 
 def kernel_distance(x, y):
-    """Squared maximum mean discrepancy, the unbiased estimate, by a Gaussian kernel as wide as x
-    and y are apart: x [N, D] and y [M, D] -> scalar, about 0 (and below it as often) for one
-    distribution."""
+    """Unbiased estimate of the squared maximum mean discrepancy with a Gaussian kernel.
+
+    The kernel width is the mean squared distance between `x` and `y`. For equal distributions the
+    estimate is about 0, and negative in half of the cases.
+
+    Args:
+        x: Tensor `[N, D]`.
+        y: Tensor `[M, D]`.
+
+    Returns:
+        A scalar.
+    """
     width = ops.stop_gradient(ops.mean(_squares(x, y)))
 
     def among(x):

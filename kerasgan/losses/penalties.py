@@ -37,31 +37,33 @@ def wgan_gp_penalty(critic, real, fake, seed):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def squared_gradient_norm(gradients):
-    """Mean over the batch of ||gradient||^2, for R1 with gradients [N, ...] at real images.
+    """Mean over the batch of ||gradient||^2 for gradients `[N, ...]`.
 
-    Mescheder et al., Which Training Methods for GANs do actually Converge?, arXiv 1801.04406,
-    equation 9: the penalty is gamma / 2 times this.
+    R1 (Mescheder et al., 2018, https://arxiv.org/abs/1801.04406, equation 9) is gamma / 2 times
+    this value at real images.
     """
     return ops.mean(_squared_norms(gradients))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def unit_gradient_norm(gradients):
-    """Mean over the batch of (||gradient|| - 1)^2, with gradients [N, ...].
+    """Mean over the batch of (||gradient|| - 1)^2 for gradients `[N, ...]`.
 
-    The form of WGAN-GP (Gulrajani et al., arXiv 1704.00028, equation 3), whose gradients are
-    between reals and fakes.
+    WGAN-GP (Gulrajani et al., 2017, https://arxiv.org/abs/1704.00028, equation 3) uses gradients at
+    points between real images and fakes.
     """
     lengths = ops.sqrt(_squared_norms(gradients) + 1e-12)  # a root has no gradient at 0
     return ops.mean(ops.square(lengths - 1.0))
 
 
 def path_lengths(gradients):
-    """Root of the mean over layers of ||gradient||^2: [N, L, D] -> [N], with gradients of <images,
-    noise> by styles.
+    """Path lengths of StyleGAN2's regularization, ||J^T y||, from gradients `[N, L, D]`.
 
-    Karras et al., arXiv 1912.04958, section 3.2: ||J^T y||, which path-length regularisation keeps
-    near its average.
+    The gradients are those of <images, noise> with respect to the styles of L layers. The result
+    `[N]` is the root of the mean over layers of ||gradient||^2.
+
+    Reference:
+        Karras et al., 2019, section 3.2, https://arxiv.org/abs/1912.04958
     """
     squares = ops.sum(ops.square(ops.cast(gradients, "float32")), axis=-1)
     return ops.sqrt(ops.mean(squares, axis=-1) + 1e-12)  # a root has no gradient at 0

@@ -1,9 +1,12 @@
-"""The evidence lower bound (Kingma and Welling, Auto-Encoding Variational Bayes, arXiv 1312.6114,
-equation 3), in nats.
+"""The evidence lower bound (ELBO) of variational autoencoders, in nats.
 
-Of each sample, [N]: the log-likelihood of what was encoded and the divergence of its code from the
-prior. Their difference, the ELBO, is maximised: the loss is its negative. What an encoder says of
-the spread is the logarithm of the variance, sigma squared.
+The ELBO of a sample is the log-likelihood of the input minus the KL divergence of its code from the
+prior. Training maximizes it, so the loss is its negative. Encoders predict the logarithm of the
+variance, sigma squared.
+
+Reference:
+    Kingma and Welling, 2013, "Auto-Encoding Variational Bayes", equation 3,
+    https://arxiv.org/abs/1312.6114
 """
 
 import keras
@@ -16,17 +19,17 @@ def _total(x):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def normal_kl_divergence(mean, log_variance):
-    """KL(N(mean, variance) || N(0, 1)) of codes [N, D] (appendix B) -> [N], at least 0."""
+    """KL(N(mean, variance) || N(0, 1)) of codes `[N, D]` (appendix B), `[N]`, at least 0."""
     mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
     return _total(ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 def bernoulli_log_likelihood(images, logits):
-    """Images [N, ...] in [-1, 1], read as chances of ink, under a pixel's chance sigmoid(logits)
-    (appendix C.1) -> [N].
+    """Log-likelihood `[N]` of images under pixel probabilities sigmoid(logits) (appendix C.1).
 
-    Of grey pixels it is their negative cross-entropy, as is usual, and no density.
+    Images `[N, ...]` in [-1, 1] are mapped to [0, 1]. For grey pixels the value is the negative
+    cross-entropy, as is usual, and not a density.
     """
     ink, logits = (ops.cast(images, "float32") + 1.0) / 2.0, ops.cast(logits, "float32")
     return _total(ink * logits - ops.softplus(logits))
@@ -34,5 +37,5 @@ def bernoulli_log_likelihood(images, logits):
 
 @keras.saving.register_keras_serializable("kerasgan")
 def negative_elbo(log_likelihood, divergence):
-    """Minus the mean over the batch of the ELBO. A scalar."""
+    """Negative mean of the ELBO over the batch, a scalar."""
     return ops.mean(divergence - log_likelihood)
