@@ -66,6 +66,7 @@ TINY = {
 @pytest.fixture
 def few(monkeypatch):
     """Few images, few samples to score, and no classifier to train first."""
+    claims.claims()  # The modules of the claims read `small_scale.BIRDS` when they are imported.
 
     def first(load, count):
         return lambda *task: tuple(part[:count] for part in load(*task))
