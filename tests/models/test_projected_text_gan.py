@@ -18,11 +18,8 @@ from kerasgan.models.projected_text_gan import (
     extend_generator,
 )
 
-# TODO: compiling these steps on JAX takes minutes on a CPU; they have not been run there yet.
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() == "jax", reason="compiling takes minutes on a CPU"
-)
-
+# They pass on JAX, but one by one its operations take minutes on a CPU.
+pytestmark = [pytest.mark.nightly] if keras.backend.backend() == "jax" else []
 
 DIM = 6
 
