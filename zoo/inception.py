@@ -12,6 +12,7 @@ with published ones, nor with those of another such network: two fine-tunings sc
 differently. The protocol of a score says what the network was trained on.
 
 Differences from the authors' fine-tuning, of which only the result and its graph are known:
+
 - It starts from the Inception of 2015-12-05 (`--weights`), whose last block uses max pooling where
   this one uses average pooling, or from random weights. Log, card and protocol record it. Theirs
   started from a training of 2016.

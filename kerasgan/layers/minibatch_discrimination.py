@@ -2,6 +2,7 @@
 1606.03498, section 3.2).
 
 Differences from the paper:
+
 - no bias on the similarities: the dense layer that follows has one;
 - the kernels' common scale is learnt, not set from the first batch.
 """

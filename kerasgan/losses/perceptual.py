@@ -8,6 +8,7 @@ features of any Keras classifier, unweighted, where there are no such files. It 
 classifier is blind to, and its numbers are not LPIPS.
 
 Differences from the paper's code (the package lpips 0.1.4):
+
 - sides under 32 pixels are enlarged to 32, for which AlexNet has features (there, images under 31
   fail);
 - a pixel whose features are all 0 has no gradient (there, NaN).

@@ -9,6 +9,7 @@ Reference:
     Generative Models", https://arxiv.org/abs/2004.05675
 
 **Differences from the paper**
+
 - The measures are the shares of samples beyond the 1st and 99th percentile of held-out images
   instead of a test statistic, so that the counted samples can be inspected.
 - Distances are relative to the median of held-out images of the same class; the paper uses the
@@ -77,6 +78,7 @@ def diagnose(
 
     Returns:
         JSON-serializable dict. Measures in pixels have the prefix `pixel_`.
+
         - `classes_missing`: number of classes whose share of the samples is below a tenth of their
           share of the data. The class of an image is its largest logit if there is one per class,
           else the class of its nearest training image.

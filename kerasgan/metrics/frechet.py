@@ -8,6 +8,7 @@ Reference:
     Equilibrium", https://arxiv.org/abs/1706.08500
 
 **Differences from the authors' code**
+
 - The trace of the square root of S1 S2 is the sum of the singular values of A1^T A2, where S = A
   A^T (Cholesky, or eigenvectors if S is singular). It is real for any covariance, symmetric, needs
   no 1e-6 on the diagonal, and is several times faster than a matrix square root.

@@ -10,6 +10,7 @@ Reference:
     Metrics for Generative Models", https://arxiv.org/abs/2002.09797
 
 **Differences from the authors' code**
+
 - float64 instead of float32 or float16, in blocks, so that memory does not grow with the number of
   images.
 - Distances that differ by rounding only are equal. Otherwise, rounding would decide whether
@@ -35,6 +36,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str
 
     Returns:
         Dict with
+
         - `precision`: share of `fake` inside at least one ball of `real`, border included (`<=`);
         - `recall`: share of `real` inside at least one ball of `fake`, border included.
 
@@ -62,6 +64,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
 
     Returns:
         Dict with
+
         - `density`: mean number of balls of `real` that contain an image of `fake`, divided by k,
           border excluded (`<`); it can exceed 1;
         - `coverage`: share of `real` whose ball contains at least one image of `fake`, border

@@ -76,6 +76,7 @@ def scores(
     Returns:
         Dict of floats, and `protocol`, a JSON-serializable dict that describes the measurement.
         With features of Inception, the keys are
+
         - "is": `inception_score_mean`, `inception_score_std`;
         - "fid": `frechet_inception_distance`;
         - "kid": `kernel_inception_distance_mean`, `kernel_inception_distance_std`;

@@ -6,6 +6,7 @@ LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning applied to doc
 Proceedings of the IEEE.
 
 **Differences from the paper**
+
 - Kernels are 3 x 3, with leaky ReLUs and max pooling.
 - Dropout or batch normalization reduces overfitting, because the data sets are small.
 """

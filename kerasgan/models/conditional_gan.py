@@ -7,6 +7,7 @@ differentiable augmentation (https://arxiv.org/abs/2006.10738) and an exponentia
 the generator.
 
 **Differences from the projection discriminator paper**
+
 - The networks are small DCGAN-like convolutions instead of residual blocks, so that they train in
   minutes on a CPU.
 - The discriminator has no spectral normalization. R1 regularization takes its place.

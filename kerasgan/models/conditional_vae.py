@@ -6,6 +6,7 @@ Generative Models" (NIPS). The training notes list two common errors: the ELBO m
 and the encoder's log variance is that of sigma squared.
 
 **Differences from the papers**
+
 - The networks are convolutional. The first paper has one dense layer; convolutions give better
   images in the same time.
 - The prior of the latents is N(0, 1) for every class, as in the first paper. In the second paper it

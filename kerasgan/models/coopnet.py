@@ -9,6 +9,7 @@ proposals towards a higher p(x). The descriptor learns from the difference betwe
 images. The generator learns to produce the revised images directly.
 
 **Differences from the paper and its code**
+
 - The latents of the proposals are kept (`latent_steps=0`), as in all released code. The paper
   infers new latents from the revised images.
 - Proposals and the generator update share one forward pass of the generator.

@@ -6,6 +6,7 @@ discriminator is deliberately small. It has K + 1 classes (ten digits and "fake"
 discrimination compares the images of a batch.
 
 **Differences from the training notes** (`MnistGAN(reproduce_training_notes=True)` has none of them)
+
 - Minibatch discrimination compares the whole batch and no sample with itself, as in the paper. The
   training notes compare groups of 16.
 - Feature matching has a gradient. In the training notes the features are detached, so the term has

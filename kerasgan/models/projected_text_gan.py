@@ -7,6 +7,7 @@ GAN is dead; long live the GAN! A Modern Baseline GAN" (arXiv 2501.05441); Sauer
 "StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size.
 
 Differences from the papers:
+
 - One affine transformation before each convolution, not two (DF-GAN): on the largest maps, one of
   them takes half the time of a convolution on a CPU.
 - Convolutions that reduce channels run before the upsampling. This needs a quarter of the

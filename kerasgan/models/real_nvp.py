@@ -7,6 +7,7 @@ and its Jacobian is triangular. The training notes list a common error: `log_pro
 number per sample, `[N]`.
 
 **Differences from the paper**
+
 - The networks of the couplings also take the class, so that samples and densities are conditional.
 - Maps are halved before the first coupling. One mask selects positions within 2 x 2 blocks, which
   replaces the paper's checkerboard of pixels at a quarter of the operations. It alternates with a

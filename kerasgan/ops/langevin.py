@@ -3,6 +3,7 @@ images (Xie et al., Cooperative Training of Descriptor and Generator Networks, a
 equations 8 and 17).
 
 Differences from the released ports:
+
 - the gradient is of the sum over the batch, so a chain does not depend on how many there are; one
   port took the mean for latents;
 - weights get no gradient, and noise is drawn only where it is used: in the PyTorch port both cost a

@@ -8,6 +8,7 @@ Reference:
     https://arxiv.org/abs/1512.00567
 
 **Differences from the paper**, all of which are in the graph
+
 - Images of any size are resized to 299 x 299 within the network, by TensorFlow 1's bilinear
   interpolation.
 - Average pools exclude the padding, and the pool of the last block is a max pool.
@@ -15,6 +16,7 @@ Reference:
   published Inception Score.
 
 **Differences from the graph**, for speed and equal up to rounding
+
 - Batch norm is folded into the convolutions.
 - The 1 x 1 convolutions of one input are computed as one convolution.
 - Average pools come after their 1 x 1 convolution, which has fewer channels. Both are linear.

@@ -12,6 +12,7 @@ Reference:
     Adversarial Networks" (fine-tuned weights), https://arxiv.org/abs/1612.03242
 
 **Differences from the authors' code**
+
 - Batch norm is folded into the convolutions, and the logit of the background (column 0) is dropped
   when the weights are read, not after inference. The numbers agree to 1e-6.
 - There is no auxiliary classifier and no dropout, because inference does not use them.

@@ -36,6 +36,7 @@ def attribute_accuracy(
 
     Returns:
         Dict with
+
         - `attribute_accuracy`: share in [0, 1] over all requested attributes;
         - `attribute_chance`: expected share of images that are independent of the captions;
         - `crown_accuracy`, `wing_accuracy`, ...: share of each attribute, where it is requested;

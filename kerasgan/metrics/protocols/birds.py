@@ -47,6 +47,7 @@ def score_birds(
 
     Returns:
         Dict of scores at the largest size, and `protocol`, a dict that describes the measurement:
+
         - `attribute_accuracy`: share in [0, 1] of the attributes in the captions that the
           classifier predicts;
         - `attribute_chance`: expected share of images that are independent of the captions;

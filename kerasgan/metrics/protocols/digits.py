@@ -56,6 +56,7 @@ def score_digits(
 
     Returns:
         Dict of scores, and `protocol`, a dict that describes the measurement:
+
         - `label_accuracy`: share in [0, 1] of the images whose predicted class is their label;
         - `classes_covered`: number of digits (of 10) that are predicted at least half as often as
           they occur in `labels`;
@@ -115,6 +116,7 @@ def score_unlabelled_digits(
     Returns:
         Dict of scores, and `protocol`, a dict that describes the measurement. The caller adds how
         the images were sampled.
+
         - `classes_covered`: number of digits (of 10) that are predicted for at least 5 % of the
           images;
         - `digit_frechet_distance`: Fréchet distance between the features of the first 1,000 images
