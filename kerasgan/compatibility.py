@@ -13,12 +13,14 @@ class RenamedArguments:
     a subclass lists only its own.
 
     Example:
+        ```python
         class MyGAN(RenamedArguments, keras.Model):
             renamed_arguments = {"average": "ema_decay"}
 
             def __init__(self, ema_decay=None): ...
 
         MyGAN.from_config({"average": 0.99})  # The same as {"ema_decay": 0.99}.
+        ```
 
     Attributes:
         renamed_arguments: Dict from an earlier name of a constructor argument to its present name.

@@ -28,8 +28,10 @@ def lazy_exports(
         `__getattr__`, `__dir__`, `__all__`.
 
     Example:
+        ```python
         __getattr__, __dir__, __all__ = lazy_exports(__name__, {"kerasgan.models.hdgan":
         ("HDGAN",)})
+        ```
     """
     modules = {name: module for module, names in exports.items() for name in names}
 

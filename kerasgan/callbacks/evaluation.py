@@ -66,9 +66,11 @@ class Evaluate(Scores):
             first evaluation.
 
     Example:
+        ```python
         latents = np.random.default_rng(0).normal(size=(5000, 100)).astype("float32")
         sample = lambda gan, z: images.to_uint8(gan.generator.predict(z, verbose=0))
         Evaluate(sample, latents, Inception(), reference="photos/", metrics=("fid",), every=10)
+        ```
     """
 
     def __init__(

@@ -39,8 +39,10 @@ class FreshBirds(CaptionedBatches):
         processes: Number of worker processes. 0 makes the images in the training process.
 
     Example:
+        ```python
         birds = FreshBirds(4500, 32, text_encoder("synthetic_birds_text"))
         gan.fit(birds, epochs=20)
+        ```
     """
 
     def __init__(

@@ -280,10 +280,12 @@ class JointEmbedding(AdversarialModel):
         margin: Margin of the loss.
 
     Example:
+        ```python
         model = JointEmbedding()
         model.compile(encoders=keras.optimizers.Adam(7e-4))
         model.fit(CaptionedPairs(synthetic_birds("train", size=76), batch_size=64), epochs=20)
         TextEncoder(model.text_encoder)(["a small red bird"])  # [1, 1024]
+        ```
 
     Reference:
         Reed, Akata, Lee and Schiele, 2016, "Learning Deep Representations of Fine-Grained Visual

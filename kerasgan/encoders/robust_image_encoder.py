@@ -47,10 +47,12 @@ class RobustImageEncoder(AdversarialModel):
         ValueError: If the radius is negative.
 
     Example:
+        ```python
         model = RobustImageEncoder(label_sizes=(8, 3))
         model.compile(encoder=keras.optimizers.Adam(1e-3))
         model.fit(batches, epochs=16)
         HDGAN(generator, discriminators, damsm_encoder=model.image_encoder)
+        ```
     """
 
     players = ("encoder",)

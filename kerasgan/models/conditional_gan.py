@@ -156,11 +156,13 @@ class ConditionalGAN(AdversarialModel):
         ValueError: If `discriminator_steps` is less than 1.
 
     Example:
+        ```python
         gan = ConditionalGAN()
         adam = lambda: keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(Batches(*load_digits("train"), batch_size=64), epochs=60)
         images = gan.sample(labels=[3, 1, 4], seed=0)  # [3, 28, 28, 1]
+        ```
 
     Reference:
         Miyato and Koyama, 2018, "cGANs with Projection Discriminator",
@@ -262,7 +264,9 @@ class ConditionalGAN(AdversarialModel):
             **arguments: Further arguments of `ConditionalGAN`.
 
         Example:
+            ```python
             gan = ConditionalGAN.for_images(classes=5, size=64, channels=3)
+            ```
         """
         shape = {"classes": classes, "size": size, "channels": channels}
         return cls(

@@ -122,10 +122,12 @@ class ConditionalVAE(AdversarialModel):
         seed: Integer seed of the latents in training.
 
     Example:
+        ```python
         vae = ConditionalVAE()
         vae.compile(encoder=keras.optimizers.Adam(1e-3), decoder=keras.optimizers.Adam(1e-3))
         vae.fit(Batches(*load_digits("train"), batch_size=64), epochs=40)
         images = vae.sample(labels=[3, 1, 4], seed=0)  # [3, 28, 28, 1]
+        ```
 
     Reference:
         Kingma and Welling, 2014, "Auto-Encoding Variational Bayes",

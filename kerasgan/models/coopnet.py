@@ -273,11 +273,13 @@ class CoopNet(CoopNetSampling, AdversarialModel):
             likely cause a warning.
 
     Example:
+        ```python
         model = CoopNet(build_generator(28, 1), build_descriptor(28, 1), chains=100, steps=15)
         adam = keras.optimizers.Adam
         model.compile(descriptor=adam(7e-3, beta_1=0.5), generator=adam(1e-4, beta_1=0.5))
         model.fit(images, batch_size=100, callbacks=[ExplosionGuard("descriptor")])
         samples = model.sample(100, seed=0, by="descriptor")  # [100, 28, 28, 1]
+        ```
 
     Reference:
         Xie et al., 2018, "Cooperative Training of Descriptor and Generator Networks",

@@ -408,9 +408,11 @@ class HDGAN(AdversarialModel):
         seed: Integer seed of the training noise.
 
     Example:
+        ```python
         gan = kerasgan.models.HDGAN.from_preset("hdgan_synthetic_birds_256")
         images = gan.sample(captions=["a small red bird with a yellow belly"], seed=0)
         # [1, 256, 256, 3]
+        ```
 
     Reference:
         Zhang, Xie and Yang, 2018, "Photographic Text-to-Image Synthesis with a
@@ -958,7 +960,9 @@ class HDGAN(AdversarialModel):
                 no text encoder, or if the embeddings have another shape.
 
         Example:
+            ```python
             images = gan.sample(captions=["a small red bird"] * 4, seed=0)  # [4, 256, 256, 3]
+            ```
         """
         if n is not None or (captions is None) == (embeddings is None):
             received = {"n": n, "captions": captions, "embeddings": embeddings}

@@ -168,11 +168,13 @@ class MnistGAN(ConditionalGAN):
             do not have.
 
     Example:
+        ```python
         gan = MnistGAN()
         adam = lambda: keras.optimizers.Adam(2e-4, beta_1=0.5)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(Batches(*load_digits("train"), batch_size=128), epochs=100)
         images = gan.sample(labels=[3, 1, 4], seed=0)  # [3, 28, 28, 1]
+        ```
 
     Reference:
         Salimans et al., 2016, "Improved Techniques for Training GANs",

@@ -324,12 +324,14 @@ class ProjectedTextGAN(AdversarialModel):
         seed: Integer seed of the training noise.
 
     Example:
+        ```python
         encoder = zoo.robust_image_encoder.network()
         gan = ProjectedTextGAN(build_generator(64), encoder)
         adam = lambda: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
         gan.sample(text_encoder(["a small red bird with a yellow belly"]), seed=0)  # [1, 64, 64, 3]
+        ```
     """
 
     conditioning = "captions"

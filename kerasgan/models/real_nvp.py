@@ -274,12 +274,14 @@ class RealNVP(AdversarialModel):
         seed: Integer seed of the dequantization noise in training.
 
     Example:
+        ```python
         model = RealNVP()
         model.adapt(load_digits("train")[0])
         model.compile(flow=keras.optimizers.Adam(1e-3))
         model.fit(Batches(*load_digits("train"), batch_size=64), epochs=40)
         images = model.sample(labels=[3, 1, 4], seed=0)  # [3, 28, 28, 1]
         log_prob = model.log_prob(*load_digits("test"))  # [N]
+        ```
 
     Reference:
         Dinh et al., 2017, "Density estimation using Real NVP", https://arxiv.org/abs/1605.08803

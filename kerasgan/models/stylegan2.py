@@ -525,11 +525,13 @@ class StyleGAN2(AdversarialModel):
         seed: Integer seed of the training noise.
 
     Example:
+        ```python
         gan = StyleGAN2(Generator(32, capacity=4), build_discriminator(32, capacity=4))
         adam = lambda: keras.optimizers.Adam(2e-3, beta_1=0.0, beta_2=0.99)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(images, batch_size=32, epochs=100)
         gan.sample(16, truncation=0.7)  # [16, 32, 32, 3]
+        ```
 
     Reference:
         Karras et al., 2020, "Analyzing and Improving the Image Quality of StyleGAN",

@@ -402,9 +402,11 @@ class StylEx(StyleGAN2):
         noise: Noise map `[1, H, W, 1]` of all reconstructions.
 
     Example:
+        ```python
         model = StylEx(classifier)
         model.fit(images, batch_size=32, epochs=100)
         model.reconstruct(images[:8])
+        ```
 
     Reference:
         Lang et al., 2021, "Explaining in Style: Training a GAN to explain a classifier in
