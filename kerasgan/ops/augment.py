@@ -32,7 +32,8 @@ def translate(
     Returns:
         Images `[N, H, W, C]`.
     """
-    n, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+    n = ops.shape(images)[0]
+    _, height, width, channels = images.shape
     shifts = keras.random.randint((2, n, 1, 1), -pixels, pixels + 1, seed=seed)
 
     def matrix(size, shift):  # [N, size, size]
@@ -71,7 +72,8 @@ def crop(images: Tensor, seed: keras.random.SeedGenerator, smallest: float = 0.8
     """
     if not 0 < smallest <= 1:
         raise ValueError(f"smallest must be above 0 and at most 1; received {smallest}")
-    n, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+    n = ops.shape(images)[0]
+    _, height, width, channels = images.shape
     sides, starts, mirrored = ops.unstack(keras.random.uniform((3, 2, n, 1, 1), seed=seed), 3)
     sides = smallest + (1.0 - smallest) * sides  # [2, N, 1, 1]
 

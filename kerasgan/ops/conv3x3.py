@@ -16,7 +16,7 @@ Reference:
     https://arxiv.org/abs/1509.09308
 """
 
-import typing
+from typing import Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -26,10 +26,14 @@ from kerasgan import backend
 from kerasgan.types import Tensor
 
 # Modes of `ops.pad`.
-BORDERS = {"zeros": "constant", "reflect": "reflect", "symmetric": "symmetric"}
+BORDERS: dict[str, Literal["constant", "reflect", "symmetric"]] = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+}
 
 
-class Filtering(typing.NamedTuple):
+class Filtering(NamedTuple):
     """Matrices of a minimal filtering algorithm along one axis.
 
     `outputs @ ((pixels @ x) * (weights @ g))` are the output pixels of a kernel g `[3]` on a tile x
