@@ -37,6 +37,8 @@ class FreshBirds(CaptionedBatches):
             epoch.
         seed: Integer seed of everything random.
         processes: Number of worker processes. 0 makes the images in the training process.
+        mirrored: Whether half of the birds face left, chosen anew each time. Otherwise all face
+            right.
 
     Example:
         ```python
@@ -55,12 +57,14 @@ class FreshBirds(CaptionedBatches):
         lifetime: int = 4,
         seed: int = 0,
         processes: int = 1,
+        mirrored: bool = True,
     ):
         if lifetime < 1:
             raise ValueError(f"lifetime must be at least 1; received {lifetime}")
         if processes < 0:
             raise ValueError(f"processes must be at least 0; received {processes}")
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
+        self.mirrored = mirrored
         known = synthetic_birds(
             "train", count, seed=seed, size=16
         )  # scenes and captions; these pictures are not used
@@ -68,7 +72,7 @@ class FreshBirds(CaptionedBatches):
         known = CaptionedImages(
             blank, known.classes, known.captions, known.names, None, known.attributes
         )
-        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed)
+        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed, mirrored)
         self._drawn = np.full(count, -1)  # generation of each picture that is in memory
         self._pool, self._waiting = None, {}
 
@@ -83,7 +87,11 @@ class FreshBirds(CaptionedBatches):
         for start in range(0, len(places), CHUNK):
             chosen = places[start : start + CHUNK]
             seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
-            yield chosen, wanted[chosen], (self.data.attributes[chosen], seeds, self.side)
+            yield (
+                chosen,
+                wanted[chosen],
+                (self.data.attributes[chosen], seeds, self.side, self.mirrored),
+            )
 
     def _prepare(self, epoch):
         """Submits the images that an epoch needs to the worker processes."""
@@ -121,7 +129,10 @@ class FreshBirds(CaptionedBatches):
         self._pool, self._waiting = None, {}
 
 
-def _draw_all(attributes, seeds, side):
+def _draw_all(attributes, seeds, side, mirrored):
     return np.stack(
-        [draw_bird(each, (*seed, 0), side) for each, seed in zip(attributes, seeds, strict=True)]
+        [
+            draw_bird(each, (*seed, 0), side, mirrored=mirrored)
+            for each, seed in zip(attributes, seeds, strict=True)
+        ]
     )
