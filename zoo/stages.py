@@ -39,15 +39,15 @@ class Stage:
 # after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
 LAYOUT = {"head_width": 0, "pixel_width": 0, "learning_rate": 2e-3, "beta_1": 0.9, "decay": True}
 FULL = (
-    Stage("layout", LAYOUT | {"size": 64, "epochs": 18, "ema_decay": 0.99}),
-    Stage("stage_64", {"size": 64, "epochs": 48, "decay": True, "score_every": 12}),
+    Stage("layout", LAYOUT | {"size": 64, "epochs": 18, "ema_decay": 0.99, "score_every": 0}),
+    Stage("stage_64", {"size": 64, "epochs": 48, "decay": True, "score_every": 16}),
     Stage(
         "stage_128",
         {
             "size": 128,
-            "epochs": 16,
+            "epochs": 12,
             "decay": True,
-            "score_every": 8,
+            "score_every": 0,
             "num_images": 2048,
             "batch_size": 16,
         },
@@ -56,17 +56,19 @@ FULL = (
         "stage_256",
         {
             "size": 256,
-            "epochs": 6,
+            "epochs": 3,
             "decay": True,
-            "score_every": 3,
+            "score_every": 0,
             "num_images": 2048,
             "batch_size": 8,
         },
     ),
 )
 QUICK = (
-    Stage("layout", LAYOUT | {"size": 64, "epochs": 9, "ema_decay": 0.99}),
-    Stage("stage_64", {"size": 64, "epochs": 6, "decay": True, "ema_decay": 0.995}),
+    Stage("layout", LAYOUT | {"size": 64, "epochs": 9, "ema_decay": 0.99, "score_every": 0}),
+    Stage(
+        "stage_64", {"size": 64, "epochs": 6, "decay": True, "ema_decay": 0.995, "score_every": 0}
+    ),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 
