@@ -37,9 +37,9 @@ class Stage:
 
 # The layout stage trains the generator and the posterior as an autoencoder: birds have their shape
 # after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
-LAYOUT = {"head_width": 0, "pixel_width": 0, "learning_rate": 2e-3, "beta_1": 0.9, "decay": True}
+LAYOUT = {"head_width": 0, "pixel_width": 0, "learning_rate": 1.5e-3, "beta_1": 0.9, "decay": True}
 FULL = (
-    Stage("layout", LAYOUT | {"size": 64, "epochs": 12, "ema_decay": 0.99, "score_every": 0}),
+    Stage("layout", LAYOUT | {"size": 64, "epochs": 9, "ema_decay": 0.99, "score_every": 0}),
     Stage("stage_64", {"size": 64, "epochs": 40, "decay": True, "score_every": 20}),
     Stage(
         "stage_128",
