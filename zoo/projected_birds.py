@@ -1,7 +1,7 @@
 """Birds from captions with a frozen-feature discriminator: one stage, at 64, 128 or 256 pixels.
 
 python -m zoo.projected_birds                    64 pixels, 10 minutes on two cores
-python -m zoo.projected_birds --preset=stage_64  the first stage of zoo.birds_256 --preset=full
+python -m zoo.birds_256 --preset=full            all stages
 """
 
 import dataclasses
@@ -61,8 +61,8 @@ class Settings(recipe.Settings):
     )
     width: int = fields.width(24, "Multiplier of the generator's channels.")
     mirror: bool = setting(
-        True,
-        "Draw all birds facing right; a random half of the samples is mirrored.",
+        False,
+        "Train on birds that face right; a random half of the samples is mirrored.",
         group="networks",
     )
     posterior_width: int = fields.width(
@@ -340,8 +340,7 @@ RECIPE = recipe.Recipe(
     description="Birds from captions with a frozen-feature discriminator, one stage.",
     settings=Settings,
     presets={
-        "quick": {"decay": True},
-        "stage_64": {"epochs": 280, "decay": True, "score_every": 40},
+        "quick": {"decay": True, "mirror": True},
     },
     data=data,
     build=build,

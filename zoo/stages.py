@@ -37,38 +37,31 @@ class Stage:
 
 # The layout stage trains the generator and the posterior as an autoencoder: birds have their shape
 # after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
-LAYOUT = {"head_width": 0, "pixel_width": 0, "learning_rate": 1.5e-3, "beta_1": 0.9, "decay": True}
+RIGHT = {"mirror": True, "decay": True}
+LAYOUT = RIGHT | {
+    "head_width": 0,
+    "pixel_width": 0,
+    "learning_rate": 1.5e-3,
+    "beta_1": 0.9,
+    "ema_decay": 0.99,
+    "epochs": 9,
+    "score_every": 0,
+}
 FULL = (
-    Stage("layout", LAYOUT | {"size": 64, "epochs": 9, "ema_decay": 0.99, "score_every": 0}),
-    Stage("stage_64", {"size": 64, "epochs": 40, "decay": True, "score_every": 20}),
+    Stage("layout", LAYOUT),
+    Stage("stage_64", RIGHT | {"epochs": 40, "score_every": 20}),
     Stage(
         "stage_128",
-        {
-            "size": 128,
-            "epochs": 8,
-            "decay": True,
-            "score_every": 0,
-            "num_images": 2048,
-            "batch_size": 16,
-        },
+        RIGHT | {"size": 128, "epochs": 8, "num_images": 2048, "batch_size": 16, "score_every": 0},
     ),
     Stage(
         "stage_256",
-        {
-            "size": 256,
-            "epochs": 3,
-            "decay": True,
-            "score_every": 0,
-            "num_images": 2048,
-            "batch_size": 8,
-        },
+        RIGHT | {"size": 256, "epochs": 3, "num_images": 2048, "batch_size": 8, "score_every": 0},
     ),
 )
 QUICK = (
-    Stage("layout", LAYOUT | {"size": 64, "epochs": 9, "ema_decay": 0.99, "score_every": 0}),
-    Stage(
-        "stage_64", {"size": 64, "epochs": 6, "decay": True, "ema_decay": 0.995, "score_every": 0}
-    ),
+    Stage("layout", LAYOUT),
+    Stage("stage_64", RIGHT | {"epochs": 6, "ema_decay": 0.995, "score_every": 0}),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 
