@@ -38,7 +38,7 @@ def test_it_learns_to_mark_parts():
 def test_noise_depends_on_its_largest_deviation():
     images = np.zeros((4, 32, 32, 3), "float32")
     spread = [float(np.std(tiny(noise=noise).noisy(images))) for noise in (0.0, 0.1, 1.0)]
-    assert spread[0] == 0 and spread[1] < 0.2 < spread[2] or spread[1] < spread[2]
+    assert spread[0] == 0 < spread[1] < spread[2]
     with pytest.raises(ValueError, match="noise must be at least 0"):
         tiny(noise=-1.0)
 
