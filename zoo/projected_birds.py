@@ -113,7 +113,7 @@ class Settings(recipe.Settings):
         most=1,
     )
     reconstruction_weight: float = setting(
-        1.0, "Weight of the reconstruction from inferred latents.", group="losses", least=0
+        0.5, "Weight of the reconstruction from inferred latents.", group="losses", least=0
     )
     kl_weight: float = setting(
         0.004,
@@ -125,7 +125,7 @@ class Settings(recipe.Settings):
         0.0, "Weight of the DAMSM loss. 0 disables it.", group="losses", least=0
     )
     ema_decay: float = fields.ema_decay(0.998)
-    learning_rate: float = fields.learning_rate(5e-4, "Learning rate of the generator's Adam.")
+    learning_rate: float = fields.learning_rate(7e-4, "Learning rate of the generator's Adam.")
     discriminator_rate: float = setting(
         1.0,
         "Learning rate of the discriminators, relative to the generator's.",

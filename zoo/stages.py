@@ -45,18 +45,19 @@ LAYOUT = RIGHT | {
     "beta_1": 0.9,
     "ema_decay": 0.99,
     "epochs": 9,
+    "reconstruction_weight": 1.0,
     "score_every": 0,
 }
 FULL = (
     Stage("layout", LAYOUT),
-    Stage("stage_64", RIGHT | {"epochs": 40, "score_every": 20}),
+    Stage("stage_64", RIGHT | {"epochs": 36, "score_every": 18}),
     Stage(
         "stage_128",
-        RIGHT | {"size": 128, "epochs": 8, "num_images": 2048, "batch_size": 16, "score_every": 0},
+        RIGHT | {"size": 128, "epochs": 6, "num_images": 2048, "batch_size": 16, "score_every": 0},
     ),
     Stage(
         "stage_256",
-        RIGHT | {"size": 256, "epochs": 3, "num_images": 2048, "batch_size": 8, "score_every": 0},
+        RIGHT | {"size": 256, "epochs": 2, "num_images": 1024, "batch_size": 8, "score_every": 0},
     ),
 )
 QUICK = (

@@ -155,7 +155,7 @@ def _generator(inputs, image, mirror):
 
 def has_mirror(generator: keras.Model) -> bool:
     """Whether the generator's last latent value decides the direction of its images."""
-    return any(layer.name == "mirror" for layer in generator.layers)
+    return any(isinstance(layer, Mirror) for layer in generator.layers)
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:

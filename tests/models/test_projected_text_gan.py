@@ -18,6 +18,7 @@ from kerasgan.models.projected_text_gan import (
     build_pixel_discriminator,
     build_posterior,
     extend_generator,
+    has_mirror,
 )
 
 # They pass on JAX, but one by one its operations take minutes on a CPU.
@@ -268,7 +269,8 @@ def test_the_last_latent_value_mirrors_the_image():
     latents = np.ones((2, 4), "float32")
     latents[1, -1] = -1.0
     embeddings = np.ones((2, DIM), "float32")
-    for network in (generator, large):
+    for network in (generator, build_generator_like(generator), large):
+        assert has_mirror(network)
         right, left = ops.convert_to_numpy(network([embeddings, latents]))
         np.testing.assert_allclose(left, right[:, ::-1], atol=1e-5)
         assert np.abs(left - right).max() > 1e-4
