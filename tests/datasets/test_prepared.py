@@ -106,7 +106,7 @@ def test_unreadable_images_stop_or_are_named_and_left_out(tmp_path):
     same(prepared.load_prepared("lazy", "train", tmp_path), CaptionedImages(**arrays, **lists))
     nothing = dataclasses.replace(data, images=LazyImages([0] * 5, read))
     with pytest.raises(
-        ValueError, match="train must have a readable image; all 5 are not: .*cut short"
+        ValueError, match="train must have a readable image; none of the 5 images is: .*cut short"
     ):
         prepared.prepare("nothing", {"train": nothing}, {}, tmp_path, corrupt="skip")
 
@@ -129,14 +129,14 @@ def test_a_stopped_preparation_leaves_nothing_and_is_begun_anew(tmp_path, error)
         pytest.raises(KeyboardInterrupt)
         if error is KeyboardInterrupt
         else pytest.raises(
-            OSError, match="cannot be written, and nothing of it is left: No space left on device"
+            OSError, match="could not be written and was removed: No space left on device"
         )
     )
     with stopped:
         prepared.prepare("birds", {"test": data, "train": lazy}, {}, tmp_path)
     assert files(tmp_path) == ["kerasgan_birds"]
     with pytest.raises(
-        FileNotFoundError, match="no prepared birds in .*: python -m zoo.prepare makes it"
+        FileNotFoundError, match="birds is not prepared in .*; run python -m zoo.prepare"
     ):
         prepared.load_prepared("birds", "test", tmp_path)
     prepared.prepare("birds", {"train": data}, {}, tmp_path)
@@ -155,9 +155,9 @@ def test_two_at_once(tmp_path):
 
 def test_bad_input(written, tmp_path):
     folder, splits = written
-    with pytest.raises(FileExistsError, match="some_birds.1.0.0 is there already"):
+    with pytest.raises(FileExistsError, match="some_birds.1.0.0 already exists"):
         prepared.prepare("some_birds", splits, {}, folder)
-    with pytest.raises(ValueError, match="small letters, digits and underscores; received '../x'"):
+    with pytest.raises(ValueError, match="lower-case letters, digits and underscores; received '../x'"):
         prepared.prepare("../x", splits, {}, tmp_path)
     with pytest.raises(ValueError, match="corrupt must be refuse or skip; received 'ignore'"):
         prepared.prepare("x", splits, {}, tmp_path, corrupt="ignore")
