@@ -219,7 +219,13 @@ def load_prepared(
         )
     records = Records(folder, split)
     with reading(folder, RULE):
-        rows = [records.row(index) for index in range(len(records))]
+        rows = []
+        for index in range(len(records)):
+            row = records.row(index)
+            with records.reading(index):
+                row["captions"] = [caption.decode() for caption in row["captions"]]
+                row["name"] = row["name"].decode()
+            rows.append(row)
         images: Sequence | np.ndarray = records
         if in_memory:
             # Check the headers before memory is allocated.
@@ -237,8 +243,8 @@ def load_prepared(
         return CaptionedImages(
             images=images,
             classes=np.array([row["class"] for row in rows], "int32"),
-            captions=[[caption.decode() for caption in row["captions"]] for row in rows],
-            names=[row["name"].decode() for row in rows],
+            captions=[row["captions"] for row in rows],
+            names=[row["name"] for row in rows],
             embeddings=np.stack([row["embeddings"] for row in rows])
             if "embeddings" in rows[0]
             else None,
@@ -280,19 +286,20 @@ class Records(Sequence):
             if isinstance(feature, tfds.features.Image)
         ]
         self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # They stay encoded.
-        self.places = []  # (file, start, end) of each record.
+        # (path, content, start, end) of each record.
+        self.places: list[tuple[str, mmap.mmap, int, int]] = []
         for path in info.splits[split].filepaths:
-            with reading(folder, RULE), open(path, "rb") as file:
+            with reading(path, RULE), open(path, "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             start = 0
             while start < len(
                 data
             ):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
                 end = start + 12 + int.from_bytes(data[start : start + 8], "little")
-                self.places.append((data, start + 12, end))
+                self.places.append((str(path), data, start + 12, end))
                 start = end + 4
             if start != len(data):
-                raise ValueError(f"{path} is cut short; delete {folder} and prepare it again")
+                raise ValueError(f"{path} is truncated; delete {folder} and prepare it again")
         if len(self.places) != info.splits[split].num_examples:
             raise ValueError(
                 f"{folder} must hold {info.splits[split].num_examples} images of {split}; "
@@ -305,12 +312,19 @@ class Records(Sequence):
     def __getitem__(self, index):
         record = self._record(index)  # An `IndexError` ends an iteration.
         return np.asarray(
-            read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}")
+            read_image(io.BytesIO(record["image"]), name=f"image {index} of {self._path(index)}")
         )
+
+    def reading(self, index: int) -> contextlib.AbstractContextManager[None]:
+        """Context manager in which errors name the file of a record, see `io.reading.reading`."""
+        return reading(self._path(index), RULE)
+
+    def _path(self, index):
+        return self.places[index][0]
 
     def size(self, index: int) -> tuple[int, int]:
         """Returns width and height of an image from its header."""
-        with reading(self.folder, RULE):
+        with self.reading(index):
             return stored_size(io.BytesIO(self._record(index)["image"]))
 
     def row(self, index: int) -> dict[str, Any]:
@@ -318,6 +332,6 @@ class Records(Sequence):
         return {key: value for key, value in self._record(index).items() if key not in self.images}
 
     def _record(self, index):
-        data, start, end = self.places[index]
-        with reading(self.folder, RULE):
+        _, data, start, end = self.places[index]
+        with self.reading(index):
             return self.features.deserialize_example_np(data[start:end], decoders=self.images)

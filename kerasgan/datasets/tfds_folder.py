@@ -63,7 +63,7 @@ def find_or_prepare(
     if not prepared():
         try:
             request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=10).close()
+            urllib.request.urlopen(request, timeout=8).close()
         except OSError as error:
             raise OSError(
                 f"{title} is not prepared in {folder} and cannot be downloaded ({error}); "

@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -71,12 +72,7 @@ def write_atomically(path: Path, content: Content) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        if os.name == "posix":  # Other systems cannot open a folder.
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                _sync(folder)  # Makes the rename durable.
-            finally:
-                os.close(folder)
+        _sync_folder(path.parent)
 
 
 def _fill(file, content):
@@ -87,6 +83,16 @@ def _fill(file, content):
         if isinstance(content, str):
             content = content.encode(errors="backslashreplace")
         file.write(content)
+
+
+def _sync_folder(path):
+    """Makes a rename in a folder durable."""
+    if os.name == "posix":  # Other systems cannot open a folder.
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            _sync(folder)
+        finally:
+            os.close(folder)
 
 
 def _sync(descriptor):
@@ -203,6 +209,32 @@ def make_folder(path: Path) -> pathlib.Path:
     with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[pathlib.Path]:
+    """Context manager that writes a folder atomically.
+
+    It gives a temporary folder, which is flushed to disk and renamed `path` after the block. If the
+    block fails, or another process has made `path` in the meantime, the temporary folder is deleted.
+
+    Raises:
+        WriteError: The folder cannot be written.
+    """
+    path = make_folder(user_path(path).parent) / user_path(path).name
+    with write_errors(path):
+        temporary = pathlib.Path(tempfile.mkdtemp(".tmp", f".{path.name[:60]}.", path.parent))
+    try:
+        yield temporary
+        with write_errors(path):
+            for file in temporary.iterdir():
+                with open(file, "rb") as opened:
+                    _sync(opened.fileno())
+            if not path.is_dir():
+                temporary.rename(path)
+            _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy(source: Path, target: Path) -> None:

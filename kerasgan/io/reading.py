@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import hashlib
 import json
 import os
 import warnings
@@ -134,6 +135,15 @@ def parse_json(text: str | bytes, what: str = "the JSON") -> Any:
         ) from None
     check_depth(content, JSON_DEPTH, what)
     return content
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(user_path(path), "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(

@@ -63,7 +63,7 @@ def test_tfds_fails_fast_where_nothing_is_prepared(tmp_path, monkeypatch):
         load_digits(source="tfds", data_dir=tmp_path)
     monkeypatch.setattr("kerasgan.datasets.digits.MNIST_URL", "http://127.0.0.1:9/mnist")
     pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(OSError, match="MNIST cannot be downloaded"):
+    with pytest.raises(OSError, match="MNIST is not prepared in .* and cannot be downloaded"):
         load_digits(source="tfds", data_dir=tmp_path, download=True)
     assert time.time() - start < 20
 

@@ -138,14 +138,16 @@ def test_a_model_draws_the_same_images_whatever_the_batch():
     assert (many[:5] != many[SAMPLES_PER_SEED:]).any() and (drawn(5, seed=1) != many[:5]).any()
     with pytest.raises(ValueError, match="count must be the number of images"):
         image_source(Draws())
-    with pytest.raises(ValueError, match="a model must have a method sample.*; received SimpleNamespace"):
+    with pytest.raises(
+        ValueError, match="a model must have a method sample.*; received SimpleNamespace"
+    ):
         image_source(types.SimpleNamespace(sample=lambda embeddings: None), count=2)
 
 
 def test_grey_and_transparent_only_on_request(tmp_path):
     for mode, words in [
-        ("L", "a.png is grey"),
-        ("LA", "is grey"),
+        ("L", "a.png is grayscale"),
+        ("LA", "is grayscale"),
         ("RGBA", "mode RGBA"),
         ("P", "mode P"),
     ]:
@@ -155,7 +157,7 @@ def test_grey_and_transparent_only_on_request(tmp_path):
         assert read(image_source(tmp_path, convert=True))[0].shape == (1, 4, 4, 3)
     Image.fromarray(np.full((4, 4), 700, "uint16")).save(tmp_path / "a.png")
     assert (read(image_source(tmp_path, convert=True))[0] == 3).all()  # 700 of 65,535
-    for channels, kind in [(1, "grey"), (4, "RGBA")]:
+    for channels, kind in [(1, "grayscale"), (4, "RGBA")]:
         pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, channels), "uint8")
         with pytest.raises(
             ValueError, match=f"images must be RGB unless convert=True; received {kind}"
@@ -222,18 +224,18 @@ def test_a_file_cut_in_half_is_named(tmp_path):
     [
         (
             IMAGES / 127.5 - 1,
-            r"must be uint8; kerasgan.images.to_uint8 rounds .*; received float64 in the ndarray",
+            r"must be uint8 .kerasgan.images.to_uint8 converts .*; received float64 in the ndarray",
         ),
         (IMAGES[0], r"must be \[N, H, W, 3\]; received \[6, 5, 3\]"),
         (IMAGES.transpose(0, 3, 1, 2), r"must be \[N, H, W, 3\]; received \[1, 3, 6, 5\]"),
-        (IMAGES[:0], "there must be images; received none in the ndarray"),
-        ([], "there must be images; received none in the list"),
-        (lambda: [], "there must be images; received none from the function's batches"),
+        (IMAGES[:0], "at least one image is needed; received none in the ndarray"),
+        ([], "at least one image is needed; received none in the list"),
+        (lambda: [], "at least one image is needed; received none from the function's batches"),
         (
             lambda: [IMAGES[:2], IMAGES[:2] / 255.0],
             "received float64 in the function's batches, from image 2",
         ),
-        ("nowhere", "in a folder or a file .npz.* that exists; received nowhere"),
+        ("nowhere", "an existing folder or .npz.* file; received nowhere"),
         (3, "images must be a folder, .*; received int"),
     ],
 )
@@ -249,7 +251,9 @@ def test_bad_arguments(tmp_path):
         ValueError, match="count must be at least 1 and at most the 7 of the ndarray; received 8"
     ):
         image_source(IMAGES, count=8)
-    with pytest.raises(ValueError, match="the function's batches must yield 9 images; it yielded 7"):
+    with pytest.raises(
+        ValueError, match="the function's batches must yield 9 images; it yielded 7"
+    ):
         read(image_source(lambda: [IMAGES], count=9))
     with pytest.raises(ValueError, match="batch_size must be at least 1; received 0"):
         read(image_source(IMAGES), batch_size=0)

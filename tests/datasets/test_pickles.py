@@ -91,7 +91,8 @@ def test_what_is_no_whole_pickle(tmp_path):
         b"version https://git-lfs",
     ):
         with pytest.raises(
-            ValueError, match=rf"be complete; .*data.pickle \({len(content)} bytes\) cannot be read: "
+            ValueError,
+            match=rf"be complete; .*data.pickle \({len(content)} bytes\) cannot be read: ",
         ):
             load_pickle(write(tmp_path, content))
     huge = pickle.dumps(Evil(np.empty(0).__reduce__()[0], np.ndarray, (10**14,), b"b"), 2)

@@ -157,7 +157,9 @@ def test_bad_input(written, tmp_path):
     folder, splits = written
     with pytest.raises(FileExistsError, match="some_birds.1.0.0 already exists"):
         prepared.prepare("some_birds", splits, {}, folder)
-    with pytest.raises(ValueError, match="lower-case letters, digits and underscores; received '../x'"):
+    with pytest.raises(
+        ValueError, match="lower-case letters, digits and underscores; received '../x'"
+    ):
         prepared.prepare("../x", splits, {}, tmp_path)
     with pytest.raises(ValueError, match="corrupt must be refuse or skip; received 'ignore'"):
         prepared.prepare("x", splits, {}, tmp_path, corrupt="ignore")

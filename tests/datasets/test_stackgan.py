@@ -124,7 +124,8 @@ def test_what_is_missing_is_listed(birds):
     put(birds / "train", names=NAMES, classes=[2, 7, 7])
     (birds / "text_c10" / f"{NAMES[2]}.txt").unlink()
     with pytest.raises(
-        FileNotFoundError, match=f"needs a file of captions, one per line; there is no .*{NAMES[2]}.txt"
+        FileNotFoundError,
+        match=f"needs a file of captions, one per line; there is no .*{NAMES[2]}.txt",
     ):
         stackgan_folder(birds, "train", SIZE)
     with pytest.raises(
@@ -142,7 +143,7 @@ def test_what_is_missing_is_listed(birds):
     [
         (
             {"images": IMAGES[:2]},
-            r"one entry an image; in .*train, filenames.pickle has 3, .* 8images.pickle has 2",
+            r"one entry per image; in .*train, filenames.pickle has 3, .* 8images.pickle has 2",
         ),
         ({"classes": [1, 2, 3, 4]}, "class_info.pickle has 4"),
         (
@@ -152,11 +153,11 @@ def test_what_is_missing_is_listed(birds):
         ({"images": [*IMAGES[:2], "a"]}, r"8images.pickle has str \[\]"),
         (
             {"embeddings": [*EMBEDDINGS[:2], EMBEDDINGS[2][:5]]},
-            r"\[captions, numbers\] an image; .*\(10, 4\), \(5, 4\)",
+            r"\[captions, D\] of one shape, one per image; .*\(10, 4\), \(5, 4\)",
         ),
         ({"embeddings": []}, "embeddings.pickle has none"),
-        ({"names": []}, "a split must have an image; .*filenames.pickle names none"),
-        ({"classes": {1: 2}}, "class_info.pickle must hold a list; received dict"),
+        ({"names": []}, "a split must have an image; .*filenames.pickle is empty"),
+        ({"classes": {1: 2}}, "class_info.pickle must contain a list; it contains a dict"),
     ],
 )
 def test_files_that_do_not_fit(birds, content, message):

@@ -205,7 +205,7 @@ def test_many_classes_are_cut_to_those_that_differ_most(diagnosed, tmp_path):
         "kind 70<" in text
         and "kind 79<" not in text
         and "50 of 80 classes" in text
-        and "too few samples" in text
+        and "Too few samples" in text
     )
 
 
