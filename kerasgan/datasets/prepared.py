@@ -302,8 +302,8 @@ class Records(Sequence):
                 raise ValueError(f"{path} is truncated; delete {folder} and prepare it again")
         if len(self.places) != info.splits[split].num_examples:
             raise ValueError(
-                f"{folder} must hold {info.splits[split].num_examples} images of {split}; "
-                f"received {len(self.places)}: delete it and prepare it again"
+                f"{folder} must contain {info.splits[split].num_examples} images of {split}; "
+                f"it contains {len(self.places)}: delete it and prepare it again"
             )
 
     def __len__(self):

@@ -43,9 +43,9 @@ def tfds_arrays(
         ImportError: tensorflow-datasets is not installed.
         ValueError: A prepared file is damaged.
     """
+    builder = _builder(name, title, url, data_dir, download, otherwise)
     import tensorflow_datasets as tfds
 
-    builder = _builder(name, title, url, data_dir, download, otherwise)
     with reading(builder.data_dir, RULE):
         data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
         return data["image"], data["label"]

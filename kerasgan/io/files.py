@@ -215,8 +215,8 @@ def make_folder(path: Path) -> pathlib.Path:
 def new_folder(path: Path) -> Iterator[pathlib.Path]:
     """Context manager that writes a folder atomically.
 
-    It gives a temporary folder, which is flushed to disk and renamed `path` after the block. If the
-    block fails, or another process has made `path` in the meantime, the temporary folder is deleted.
+    It gives a temporary folder, which is flushed to disk and renamed `path` after the block. The
+    temporary folder is deleted if the block fails, or if another process has made `path` meanwhile.
 
     Raises:
         WriteError: The folder cannot be written.
