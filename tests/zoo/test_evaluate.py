@@ -282,7 +282,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({}, "--samples must name images, or --checkpoint a file or a preset"),
         (
             {"checkpoint": "mnist_gan_digits", "samples": "photos"},
-            "--samples must be a number if --checkpoint",
+            "--samples must be a number from 2 to 10000000 if --checkpoint",
         ),
         (
             {"samples": "nowhere", "metrics": "is"},
