@@ -23,6 +23,7 @@ from benchmarks.reproduction import (
 from benchmarks.reproduction.claims import runner
 from benchmarks.speed import suite
 from kerasgan.io import files
+from kerasgan.report.attributes import WAYS
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -61,12 +62,6 @@ MODEL_SCORES = {
     "StylEx": ("stylex", "digits_8_9", "heldout_agreement", "{:.0%} classifier agreement"),
 }
 NOT_RUN = "No results yet."
-# Strategy of AttFind -> text of the table.
-STRATEGIES = {
-    "shared": "`shared`: the same for all images",
-    "independent": "`independent`: for each image, those with the largest single effects",
-    "subset": "`subset`: for each image, those with the largest joint effect",
-}
 # Name of a baseline in the result file -> text of the table.
 BASELINES = {"torch": "PyTorch, eager", "100 Langevin steps": "kerasgan, 100 Langevin steps"}
 
@@ -200,7 +195,7 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(f"| {WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
