@@ -197,7 +197,7 @@ class ConditionalGAN(AdversarialModel):
         "augment",
         "sample_latents",
     )
-    _values = (
+    _values: tuple[str, ...] = (
         "feature_matching_weight",
         "gradient_penalty_weight",
         "gradient_penalty_every",
@@ -248,11 +248,13 @@ class ConditionalGAN(AdversarialModel):
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.classes = classes
+        is_digits = self.image_shape == (28, 28, 1) and classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     @classmethod
     def for_images(
-        cls, classes: int = 10, size: int = 28, channels: int = 1, width: int = 32, **arguments
+        cls, classes: int = 10, size: int = 28, channels: int = 1, width: int = 32, **arguments: Any
     ) -> "ConditionalGAN":
         """Returns a model whose networks fit images of one size.
 
@@ -340,7 +342,7 @@ class ConditionalGAN(AdversarialModel):
             generator_objective, fake, "generator"
         )
         self.apply_gradients("generator", vjp_fn(gradient))
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         report = {"generator_loss": g_loss, "discriminator_loss": d_loss}
         if self.feature_matching_weight:
@@ -471,10 +473,6 @@ class ConditionalGAN(AdversarialModel):
         network = self.ema_generator or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self) -> DataSpec:
         steps = self.discriminator_steps

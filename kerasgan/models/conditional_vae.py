@@ -159,6 +159,8 @@ class ConditionalVAE(AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.decoder.inputs[0].shape[-1]
         self.image_shape = tuple(self.decoder.outputs[0].shape[1:])
+        is_digits = self.image_shape == (28, 28, 1) and classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     def get_config(self) -> dict:
@@ -194,7 +196,7 @@ class ConditionalVAE(AdversarialModel):
         deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 
-    def _pass(self, images, labels, training):
+    def _pass(self, images: Any, labels: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and the values to report."""
         latents, mean, log_variance = self.encode(images, labels, training)
         likelihood = bernoulli_log_likelihood(
@@ -214,7 +216,8 @@ class ConditionalVAE(AdversarialModel):
         return self.report(**report)
 
     def test_step(self, data: tuple) -> dict:
-        return self.report(**self._pass(*data, training=False)[1])
+        images, labels = data
+        return self.report(**self._pass(images, labels, training=False)[1])
 
     # === Inference ===
 
@@ -275,10 +278,6 @@ class ConditionalVAE(AdversarialModel):
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(logits)))
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Labels(self.classes)))

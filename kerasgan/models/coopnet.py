@@ -195,7 +195,7 @@ def build(
     latent_steps: int = 0,
     clip: bool = False,
     seed: int | None = 0,
-    **compile_arguments,
+    **compile_arguments: Any,
 ) -> "CoopNet":
     """Builds and compiles a `CoopNet`.
 
@@ -342,7 +342,8 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
-        self.descriptor_rate = None  # learning rate at `compile`
+        self.evaluation_protocol = "digits" if self.image_shape == (28, 28, 1) else None
+        self.descriptor_rate: float | None = None  # Learning rate at `compile`.
         self.sampler = functools.cache(self._sampler)  # compiled once per task
         self._check_networks()
         diagnostics.check_settings(self)
@@ -361,12 +362,13 @@ class CoopNet(CoopNetSampling, AdversarialModel):
                 "that has it"
             )
 
-    def compile(self, **arguments) -> None:
+    def compile(self, **arguments: Any) -> None:
         super().compile(**arguments)
-        generator_rate, self.descriptor_rate = (
+        generator_rate, descriptor_rate = (
             float(ops.convert_to_numpy(self.optimizer[p].learning_rate)) for p in self.players
         )
-        diagnostics.check_learning_rates(self, generator_rate, self.descriptor_rate)
+        self.descriptor_rate = descriptor_rate
+        diagnostics.check_learning_rates(self, generator_rate, descriptor_rate)
 
     def get_config(self) -> dict:
         numbers = (
@@ -540,10 +542,6 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         revised, chains = self._revise_proposals(proposals)
         losses = self.generator_loss(proposals, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, proposals, revised, real, chains)
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) else None
 
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Ignored()), optional=1)

@@ -179,7 +179,7 @@ def likely_causes(
     if learning_rate is not None:
         name = f"the descriptor's learning rate {learning_rate:g}"
         excess[name] = learning_rate / PUBLISHED["learning_rate"]
-    ranked = sorted(excess, key=excess.get, reverse=True)
+    ranked = sorted(excess, key=excess.__getitem__, reverse=True)
     causes = [f"{name} ({excess[name]:.2g} times the published limit)" for name in ranked]
     likely = excess[ranked[0]] > 1.2
     kind = "likely cause" if likely else "none is beyond what was published; possible cause"

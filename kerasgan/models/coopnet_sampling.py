@@ -38,6 +38,15 @@ class CoopNetSampling:
     does the same by default, so images are computed in blocks of exactly `chains`.
     """
 
+    # Attributes and methods of `CoopNet`.
+    generator: keras.Model
+    descriptor: keras.Model
+    optimizer: Any
+    compiled: bool
+    chains: int
+    latent_dim: int
+    image_shape: tuple[int, int, int]
+
     def final_value(self, name: str) -> float:
         """Returns a setting as a number.
 
@@ -147,7 +156,7 @@ class CoopNetSampling:
             )
         return self._in_blocks("_generate_block", by, statistics, steps, (), [latents], batch_size)
 
-    def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
+    def random_latents(self, n: int | None, seed: int | None = None) -> np.ndarray:
         """Returns float32 latents `[n, latent_dim]` from N(0, 1).
 
         Args:

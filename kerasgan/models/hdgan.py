@@ -170,7 +170,8 @@ def build_generator(
     condition = mean + conditioning_noise * ops.exp(log_deviation) * noise
     x = _dense(layers.Concatenate()([condition, latents]), 4 * 4 * 8 * width)
     x = layers.Reshape((4, 4, 8 * width))(_norm()(x))  # no activation
-    scale, channels, images, maps = 4, 8 * width, [], {}
+    scale, channels, images = 4, 8 * width, []
+    maps: dict[int, keras.KerasTensor] = {}
     while True:
         halved = scale in (8, 32) or scale >= 128
         if halved:
@@ -295,11 +296,17 @@ def build_discriminator(
         "global": lambda: head(reduced, 4),
         "local": lambda: head(x, 1),
     }
-    kinds = {None: (), "both": ("global", "local")}.get(image_loss, (image_loss,))
-    if size == 64:
-        kinds = ("global",) if kinds else ()
+    kinds = _image_heads(image_loss, size)
     logits = [layers.Flatten()(head(pair, 4)), *(heads[kind]() for kind in kinds)]
     return keras.Model([images, embeddings], logits, name=f"discriminator_{size}")
+
+
+def _image_heads(image_loss: str | None, size: int) -> tuple[str, ...]:
+    if image_loss is None:
+        return ()
+    if size == 64:
+        return ("global",)
+    return ("global", "local") if image_loss == "both" else (image_loss,)
 
 
 IMAGE_LOSSES = ("released", "global", "local", "both", None)
@@ -525,6 +532,8 @@ class HDGAN(AdversarialModel):
         # Keras tracks the network, so that files of the whole model hold its weights.
         contained = isinstance(text_encoder, TextEncoder)
         self.text_network = text_encoder.network if contained else None
+        if contained:
+            self.sampling_networks = ("generator", "text_encoder")
         self._check_text_encoder()
 
     def _check_text_encoder(self):
@@ -542,11 +551,6 @@ class HDGAN(AdversarialModel):
             self._text_encoder = load_text_encoder(self.text_encoder_name)
             self._check_text_encoder()
         return self._text_encoder
-
-    @property
-    def sampling_networks(self) -> tuple[str, ...]:
-        contained = self.text_network is not None
-        return ("generator", "text_encoder") if contained else ("generator",)
 
     def use_file_info(self, info: dict) -> None:
         """Takes the name of the text encoder from a file whose configuration lacks it.
@@ -812,24 +816,25 @@ class HDGAN(AdversarialModel):
         else:
             fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
 
+        def term(kind, call):
+            return self.discriminator_term(kind, call())
+
         # Separate calls keep the batch statistics of real, mismatched and fake images apart.
         calls = [
             self.discriminator_calls(images, embeddings)
             for images in (reals, mismatched, fakes[:-2])
         ]
-        terms = [
-            lambda kind=kind, call=call: self.discriminator_term(kind, call())
+        terms: list[Callable[[], tuple]] = [
+            functools.partial(term, kind, call)
             for group in zip(*calls, strict=True)
             for kind, call in zip(KINDS, group, strict=True)
         ]
         if self.r1_weight:
             penalty = lambda: self.r1_penalty(reals, embeddings)  # noqa: E731
-            terms.append(
-                lambda: (
-                    self.lazy_regularization(self.r1_every, "discriminator", penalty),
-                    (0.0, 0.0),
-                )
+            lazy = functools.partial(
+                self.lazy_regularization, self.r1_every, "discriminator", penalty
             )
+            terms.append(lambda: (lazy(), (0.0, 0.0)))
 
         def generator_objective(fakes):
             logits = self.frozen_moving_statistics(
@@ -847,7 +852,7 @@ class HDGAN(AdversarialModel):
         if self.damsm_queue:
             queue = ops.concatenate([embeddings, self.caption_queue], axis=0)
             self.caption_queue.assign(queue[: self.damsm_queue])
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
@@ -965,8 +970,8 @@ class HDGAN(AdversarialModel):
             ```
         """
         if n is not None or (captions is None) == (embeddings is None):
-            received = {"n": n, "captions": captions, "embeddings": embeddings}
-            received = [name for name, value in received.items() if value is not None] or ["none"]
+            arguments = {"n": n, "captions": captions, "embeddings": embeddings}
+            received = [name for name, value in arguments.items() if value is not None] or ["none"]
             raise ValueError(
                 "sample takes captions=[...] or embeddings= (one image each), one of them; "
                 f"received {' and '.join(received)}"

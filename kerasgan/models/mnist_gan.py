@@ -23,6 +23,7 @@ discrimination compares the images of a batch.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -198,7 +199,7 @@ class MnistGAN(ConditionalGAN):
         ema_decay: float | None = None,
         discriminator_steps: int = 1,
         classes: int = 10,
-        **arguments,
+        **arguments: Any,
     ):
         if reproduce_training_notes and (gradient_penalty_weight or augment or ema_decay):
             raise ValueError(

@@ -23,6 +23,7 @@ Differences from the papers:
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -265,7 +266,7 @@ def build_pixel_discriminator(
     """
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    start = {"kernel_initializer": "he_normal", "padding": "same"}
+    start: dict[str, Any] = {"kernel_initializer": "he_normal", "padding": "same"}
     x, channels = _leaky(ImageConv2D(width, 4, 2, **start)(images)), width
     while x.shape[1] > 4:
         y = _leaky(Conv3x3(channels, **start)(x))

@@ -124,9 +124,9 @@ class Couplings(ExportableModel):
         self.size, self.channels, self.scales = size, channels, scales
         self.depth, self.width, self.classes = depth, width, classes
         self.latent_dim = size * size * channels
-        shape = (1, size, size, channels)
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.deviation = self.add_weight(shape, "ones", trainable=False, name="deviation")
+        image = (1, size, size, channels)
+        self.mean = self.add_weight(image, "zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight(image, "ones", trainable=False, name="deviation")
         self.couplings, self._masks = [], []
         for scale in range(1, scales + 1):
             shape = (size >> scale, size >> scale, channels << 2 * scale)
@@ -306,6 +306,8 @@ class RealNVP(AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.classes, self.latent_dim = self.flow.classes, self.flow.latent_dim
         self.image_shape = (self.flow.size, self.flow.size, self.flow.channels)
+        is_digits = self.image_shape == (28, 28, 1) and self.classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     def get_config(self) -> dict:
@@ -435,10 +437,6 @@ class RealNVP(AdversarialModel):
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(x)))
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Labels(self.classes)))

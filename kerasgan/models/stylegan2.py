@@ -48,6 +48,7 @@ from kerasgan.losses import adversarial, penalties
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Shape, Tensor
 
 # Arguments in which the reproduction differs from the defaults of `StyleGAN2`, which are the
 # paper's. The reproduction applies penalties of weights 10 and 1 at every 4th and 32nd step without
@@ -88,11 +89,11 @@ class EqualDense(layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, units: int, rate: float = 0.1, gain: float | None = None, **kwargs):
+    def __init__(self, units: int, rate: float = 0.1, gain: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.units, self.rate, self.gain = units, rate, gain
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         normal = keras.initializers.RandomNormal(0.0, 1.0 / self.rate if self.gain else 1.0)
         self.scale = self.rate * (self.gain / math.sqrt(input_shape[-1]) if self.gain else 1.0)
         self.kernel = self.add_weight(
@@ -100,10 +101,10 @@ class EqualDense(layers.Layer):
         )
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.matmul(inputs, self.kernel) * self.scale + self.bias * self.rate
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict:
@@ -168,7 +169,7 @@ class StyleLayer(layers.Layer):
         affine: Dense layer from w to the style vector.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, style_dim: int, **kwargs):
+    def __init__(self, channels_in: int, channels_out: int, style_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels_in, self.channels_out, self.style_dim = channels_in, channels_out, style_dim
         self.affine = build_affine(style_dim, channels_in)
@@ -180,7 +181,7 @@ class StyleLayer(layers.Layer):
         self.bias = self.add_weight(shape=(channels_out,), initializer="zeros", name="bias")
         self.built = True
 
-    def call(self, maps, style, noise):
+    def call(self, maps: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         height, width = maps.shape[1:3]
         x = self.convolution([maps, style])
         return ops.leaky_relu(x + (noise[:, :height, :width] * self.noise_scale + self.bias), 0.2)
@@ -296,11 +297,11 @@ class Generator(ExportableModel):
         shapes = ((self.blocks, self.style_dim), (self.size, self.size, 1))
         return [keras.InputSpec(shape=(None, *shape), dtype="float32") for shape in shapes]
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         w, noise = inputs
         return self.synthesize(*self.styles(w), noise)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         return (input_shape[0][0], self.size, self.size, self.channels)
 
     def styles(self, w: Any) -> tuple[list, list]:
@@ -392,7 +393,7 @@ class ResidualBlock(layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, channels: int, down: bool = True, **kwargs):
+    def __init__(self, channels: int, down: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels, self.down = channels, down
         # Keras files name weights by these attributes, so they keep their names.
@@ -400,21 +401,22 @@ class ResidualBlock(layers.Layer):
         self.one, self.other = (Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2))
         self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.beside.build(input_shape)
         self.one.build(input_shape)
-        for layer in (self.other, self.halve) if self.down else (self.other,):
-            layer.build((*input_shape[:-1], self.channels))
+        for layer in (self.other, self.halve):
+            if layer is not None:
+                layer.build((*input_shape[:-1], self.channels))
 
-    def call(self, maps):
+    def call(self, maps: Tensor) -> Tensor:
         x = ops.leaky_relu(self.one(maps), 0.2)
         x = ops.leaky_relu(self.other(x), 0.2)
-        if self.down:
+        if self.halve is not None:
             # The margin replaces the padding of the convolution: "same" would pad one side only.
             x = self.halve(blur(x, margin=1))
         return (x + self.beside(maps)) * math.sqrt(0.5)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         sides = [side // 2 if self.down else side for side in input_shape[1:3]]
         return (input_shape[0], *sides, self.channels)
 
@@ -538,7 +540,7 @@ class StyleGAN2(AdversarialModel):
         https://arxiv.org/abs/1912.04958
     """
 
-    reports = (
+    reports: tuple[str, ...] = (
         "generator_loss",
         "discriminator_loss",
         "penalty",
@@ -580,6 +582,7 @@ class StyleGAN2(AdversarialModel):
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
+        self.conditioning = "labels" if generator.conditions else None
         self.classes = generator.conditions or 1
         self.image_shape = (generator.size, generator.size, generator.channels)
         # Moving average of the path length; 0 before the first penalty.
@@ -631,10 +634,6 @@ class StyleGAN2(AdversarialModel):
         return cls(
             **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
         )
-
-    @property
-    def conditioning(self) -> str | None:
-        return "labels" if self.conditions else None
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
         return {"G": self.ema_generator or self.generator, "D": self.discriminator}
@@ -802,7 +801,7 @@ class StyleGAN2(AdversarialModel):
         self.apply_gradients(
             "generator", vjp_fn((gradient, ops.convert_to_tensor(path_weight, dtype="float32")))
         )
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,

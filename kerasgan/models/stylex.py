@@ -224,7 +224,7 @@ def build(
     augment: Callable | None = None,
     seed: int = 0,
     schedule: Callable | None = None,
-    **compile_arguments,
+    **compile_arguments: Any,
 ) -> "StylEx":
     """Builds and compiles a `StylEx` with Adam optimizers.
 
@@ -451,10 +451,10 @@ class StylEx(StyleGAN2):
         w_match: str | None = None,
         w_match_weight: float = 1.0,
         ema_decay: float | None = 0.998,
-        **gan,
+        **gan: Any,
     ):
         (size, _, channels), classes = check_classifier(classifier)
-        widths = {"capacity": capacity, "max_channels": max_channels}
+        widths: dict[str, Any] = {"capacity": capacity, "max_channels": max_channels}
         latent_dim = latent_dim if generator is None else generator.latent_dim
         super().__init__(
             generator
@@ -523,7 +523,7 @@ class StylEx(StyleGAN2):
             "w_match",
             "w_match_weight",
         )
-        perceptual = self.given_perceptual
+        perceptual: Any = self.given_perceptual
         if isinstance(perceptual, ClassifierDistance) and perceptual.classifier is self.classifier:
             # A nested copy of the classifier would lack weights: files hold the classifier once.
             perceptual = {"layers": list(perceptual.maps)}
@@ -607,14 +607,16 @@ class StylEx(StyleGAN2):
         fake_logits, zero = self.logits(fake), ops.zeros((), "float32")
         pair = (stretch_contrast(real), stretch_contrast(fake)) if self.stretch else (real, fake)
         same = ops.equal(ops.argmax(logits, axis=-1), ops.argmax(fake_logits, axis=-1))
-        w = zero
+        w = perceptual = zero
+        if self.perceptual is not None and self.perceptual_weight:
+            perceptual = ops.mean(self.perceptual(*pair))
         if self.w_weight:
             difference = encoded - self.encoder(fake, training=True)
             w = ops.mean(ops.abs(ops.cast(difference, "float32")))
         order = (fake_logits, logits) if self.reverse_kl else (logits, fake_logits)
         return {
             "pixel": ops.mean(ops.abs(real - fake)) / 2.0,
-            "perceptual": ops.mean(self.perceptual(*pair)) if self.perceptual_weight else zero,
+            "perceptual": perceptual,
             "w": w,
             "kl": ops.mean(class_divergence(*order)),
             "agreement": ops.mean(ops.cast(same, "float32")),
@@ -693,7 +695,8 @@ class StylEx(StyleGAN2):
             )
             return ops.softmax(logits, axis=-1), outputs, vjp_fn
 
-        def gradients(conditions, outputs, vjp_fn, with_adversarial=True):
+        def gradients(batch, with_adversarial=True):
+            conditions, outputs, vjp_fn = batch
             fake, loss, values = outputs
             g_loss, gradient = None, ops.zeros_like(fake)
             if with_adversarial:
@@ -708,16 +711,16 @@ class StylEx(StyleGAN2):
         path_penalty = batch[1][2][0]
         discriminator_values = self.update_discriminator(first, batch[1][0], batch[0])
         if phase:
-            _, before = gradients(*batch, with_adversarial=phase == "second_step")
+            _, before = gradients(batch, with_adversarial=phase == "second_step")
             if phase != "accumulate":
                 self.apply_gradients(players, before)
             # One path length penalty per batch: an extra update has already been counted.
             batch = forward(second, path=False)
-        g_loss, found = gradients(*batch)
+        g_loss, found = gradients(batch)
         if phase == "accumulate":
             found = [one + other for one, other in zip(before, found, strict=True)]
         self.apply_gradients(players, found)
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
             self.update_ema(self.ema_encoder, self.encoder, self.ema_decay)
         names = ("path_penalty", *TERMS)
@@ -762,7 +765,7 @@ class StylEx(StyleGAN2):
             **self.accuracies(real_logits, fake_logits),
         )
 
-    def fit(self, x: Any = None, y: Any = None, **arguments) -> keras.callbacks.History:
+    def fit(self, x: Any = None, y: Any = None, **arguments: Any) -> keras.callbacks.History:
         """Trains the model; see `AdversarialModel.fit`.
 
         A model that is not compiled is compiled first, with the optimizers of the reproduction
@@ -836,10 +839,11 @@ class StylEx(StyleGAN2):
         Returns:
             `(styles, rgb_styles)`, lists of float32 arrays `[N, C]` for `generator.synthesize`.
         """
-        found = (self.ema_generator or self.generator).styles(
+        styles, rgb_styles = (self.ema_generator or self.generator).styles(
             ops.convert_to_tensor(self.image_styles(images, batch_size))
         )
-        return tuple([np.array(ops.convert_to_numpy(style)) for style in part] for part in found)
+        to_numpy = lambda x: np.array(ops.convert_to_numpy(x))  # noqa: E731
+        return [to_numpy(x) for x in styles], [to_numpy(x) for x in rgb_styles]
 
     def reconstruct(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
         """Reconstructs images as G(E(x), C(x)) with one fixed noise map.

@@ -48,10 +48,11 @@ def features_and_logits(
     network = _with_features(classifier)
     starts = range(0, len(images), batch_size)
     batches = [network(images[start : start + batch_size], training=False) for start in starts]
-    return tuple(
+    features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts])
         for parts in zip(*batches, strict=True)
     )
+    return features, logits
 
 
 def filled(images: np.ndarray, largest: int) -> np.ndarray:
@@ -107,7 +108,7 @@ class ClassifierFeatures:
         }
         self.protocol = UNKNOWN | dict(info or {}) | about
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         height, width, channels = self.shape
         if images.shape[1:3] != (height, width) and None not in (height, width):
             if not self.resize:
