@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         r1_penalty as r1_penalty,
         squared_gradient_norm as squared_gradient_norm,
         unit_gradient_norm as unit_gradient_norm,
+        unit_gradient_penalty as unit_gradient_penalty,
         wgan_gp_penalty as wgan_gp_penalty,
     )
     from kerasgan.losses.perceptual import (
@@ -83,6 +84,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "r1_penalty",
             "squared_gradient_norm",
             "unit_gradient_norm",
+            "unit_gradient_penalty",
             "wgan_gp_penalty",
         ),
         "kerasgan.losses.perceptual": (

@@ -47,7 +47,7 @@ from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
-from kerasgan.training import AdversarialModel
+from kerasgan.training import AdversarialModel, Critic
 from kerasgan.types import Shape, Tensor
 
 # Arguments in which the reproduction differs from the defaults of `StyleGAN2`, which are the
@@ -56,9 +56,9 @@ from kerasgan.types import Shape, Tensor
 REPRODUCTION = {
     "discriminator_loss": adversarial.hinge_discriminator_loss,
     "generator_loss": adversarial.hinge_generator_loss,
-    "penalty": penalties.unit_gradient_norm,
-    "penalty_weight": 10 / 4,
-    "penalty_every": 4,
+    "gradient_penalty": penalties.unit_gradient_penalty,
+    "gradient_penalty_weight": 10 / 4,
+    "gradient_penalty_every": 4,
     "path_weight": 1 / 32,
     "path_every": 32,
     "path_start": 5000,
@@ -494,6 +494,28 @@ def check_size(size: int) -> int:
 
 # === Model ===
 
+# Penalties of files in which they were functions of gradients: penalty of today, factor of weights.
+_EARLIER_PENALTIES = {
+    penalties.squared_gradient_norm: (penalties.r1_penalty, 2.0),
+    penalties.unit_gradient_norm: (penalties.unit_gradient_penalty, 1.0),
+}
+
+
+def deserialized(config: dict[str, Any]) -> dict[str, Any]:
+    """Deserializes the values of a `StyleGAN2` or `StylEx` configuration.
+
+    Gradient penalties of earlier files are replaced by their equivalents.
+
+    Args:
+        config: Result of `get_config`.
+    """
+    config = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+    penalty, factor = _EARLIER_PENALTIES.get(config.get("gradient_penalty"), (None, 1.0))
+    if penalty is not None:
+        config["gradient_penalty"] = penalty
+        config["gradient_penalty_weight"] *= factor
+    return config
+
 
 @keras.saving.register_keras_serializable("kerasgan")
 class StyleGAN2(AdversarialModel):
@@ -508,11 +530,11 @@ class StyleGAN2(AdversarialModel):
         discriminator: Model built by `build_discriminator` with the same `conditions`.
         discriminator_loss: Function `(real_logits, fake_logits, labels) -> scalar`.
         generator_loss: Function `(fake_logits, labels) -> scalar`.
-        penalty: Gradient penalty, a function of the gradients of the discriminator at the real
-            images. `losses.penalties.squared_gradient_norm` (paper) is R1.
-        penalty_weight: Weight of the gradient penalty, gamma / 2 for R1. 5 in the paper. 0 disables
-            it.
-        penalty_every: Number of discriminator updates between gradient penalties (lazy
+        gradient_penalty: Function `(critic, real, fake, seed) -> scalar` of
+            `kerasgan.losses.penalties`, such as `r1_penalty` (paper) or `wgan_gp_penalty`.
+        gradient_penalty_weight: Weight of the gradient penalty: gamma, 10 in the paper, for
+            `r1_penalty`. 0 disables it.
+        gradient_penalty_every: Number of discriminator updates between gradient penalties (lazy
             regularization). The penalty is multiplied by this number.
         path_weight: Weight of the path length penalty. 0 disables it.
         path_every: Number of generator updates between path length penalties (lazy regularization).
@@ -550,7 +572,12 @@ class StyleGAN2(AdversarialModel):
         "fake_accuracy",
     )
     ema_networks = {"ema_generator": "generator"}
-    renamed_arguments = {"average": "ema_decay"}
+    renamed_arguments = {
+        "average": "ema_decay",
+        "penalty": "gradient_penalty",
+        "penalty_weight": "gradient_penalty_weight",
+        "penalty_every": "gradient_penalty_every",
+    }
 
     def __init__(
         self,
@@ -559,9 +586,9 @@ class StyleGAN2(AdversarialModel):
         *,
         discriminator_loss: Callable = adversarial.logistic_discriminator_loss,
         generator_loss: Callable = adversarial.nonsaturating_generator_loss,
-        penalty: Callable = penalties.squared_gradient_norm,
-        penalty_weight: float = 5.0,
-        penalty_every: int = 16,
+        gradient_penalty: Callable = penalties.r1_penalty,
+        gradient_penalty_weight: float = 10.0,
+        gradient_penalty_every: int = 16,
         path_weight: float = 2.0,
         path_every: int = 4,
         path_start: int = 0,
@@ -574,8 +601,9 @@ class StyleGAN2(AdversarialModel):
         super().__init__(name=name)
         self.generator, self.discriminator = generator, discriminator
         self.discriminator_loss, self.generator_loss = discriminator_loss, generator_loss
-        self.penalty, self.penalty_weight = penalty, penalty_weight
-        self.penalty_every = penalty_every
+        self.gradient_penalty = gradient_penalty
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.gradient_penalty_every = gradient_penalty_every
         self.path_weight, self.path_every, self.path_start = path_weight, path_every, path_start
         self.mixing, self.augment, self.ema_decay = mixing, augment, ema_decay
         self.ema_generator = ema_copy(generator) if ema_decay else None
@@ -600,7 +628,7 @@ class StyleGAN2(AdversarialModel):
                 f"discriminator must take the images and conditions of the generator, {needed}; "
                 f"received one that takes {found}"
             )
-        for name in ("penalty_every", "path_every"):
+        for name in ("gradient_penalty_every", "path_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; received {getattr(self, name)}")
         if not 0 <= self.mixing <= 1:
@@ -612,12 +640,12 @@ class StyleGAN2(AdversarialModel):
             "discriminator",
             "discriminator_loss",
             "generator_loss",
-            "penalty",
+            "gradient_penalty",
             "augment",
         )
         plain = (
-            "penalty_weight",
-            "penalty_every",
+            "gradient_penalty_weight",
+            "gradient_penalty_every",
             "path_weight",
             "path_every",
             "path_start",
@@ -631,9 +659,7 @@ class StyleGAN2(AdversarialModel):
 
     @classmethod
     def from_config(cls, config: dict) -> "StyleGAN2":
-        return cls(
-            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
-        )
+        return cls(**deserialized(config))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
         return {"G": self.ema_generator or self.generator, "D": self.discriminator}
@@ -699,12 +725,6 @@ class StyleGAN2(AdversarialModel):
         )
         return full_precision(logits)
 
-    def gradient_penalty(self, real: Any, conditions: Any = None) -> Any:
-        """Gradient penalty of the discriminator at real images, without its weight."""
-        return self.penalty(
-            self.input_gradient(lambda x: self.discriminate(x, conditions), real, "discriminator")
-        )
-
     def path_penalty(self, w: Any, noise: Any) -> Any:
         """Mean squared difference of path lengths from their moving average, which it updates.
 
@@ -764,7 +784,11 @@ class StyleGAN2(AdversarialModel):
         Returns:
             Dict with the discriminator's values for `report`.
         """
-        weight = self.penalty_weight * self.penalty_every
+        weight = self.gradient_penalty_weight * self.gradient_penalty_every
+
+        def gradient_penalty():
+            critic = Critic(self, "discriminator", lambda x: self.discriminate(x, conditions))
+            return self.gradient_penalty(critic, real, fake, self.seeds)
 
         def objective():
             real_logits = self.discriminate(real, conditions)
@@ -772,9 +796,8 @@ class StyleGAN2(AdversarialModel):
             loss = self.discriminator_loss(real_logits, fake_logits, labels)
             penalty = ops.zeros((), "float32")
             if weight:
-                gradient_penalty = lambda: self.gradient_penalty(real, conditions)  # noqa: E731
                 penalty = weight * self.lazy_regularization(
-                    self.penalty_every, "discriminator", gradient_penalty
+                    self.gradient_penalty_every, "discriminator", gradient_penalty
                 )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 

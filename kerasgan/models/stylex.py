@@ -52,7 +52,13 @@ from kerasgan.losses import adversarial, distributions, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models import stylegan2
-from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
+from kerasgan.models.stylegan2 import (
+    Generator,
+    StyleGAN2,
+    build_discriminator,
+    deserialized,
+    residual_trunk,
+)
 
 # Settings of `build`: those of the reproduction's later trainer, and those of the paper and the
 # authors' answers. The authors' learning rate of the encoder and weight of the KL divergence are
@@ -82,9 +88,9 @@ REPRODUCTION = stylegan2.REPRODUCTION | {
 AUTHORS = REPRODUCTION | {
     "discriminator_loss": adversarial.logistic_discriminator_loss,
     "generator_loss": adversarial.nonsaturating_generator_loss,
-    "penalty": penalties.squared_gradient_norm,
-    "penalty_weight": 5.0,
-    "penalty_every": 16,
+    "gradient_penalty": penalties.r1_penalty,
+    "gradient_penalty_weight": 10.0,
+    "gradient_penalty_every": 16,
     "path_weight": 2.0,
     "path_every": 4,
     "path_start": 0,
@@ -535,9 +541,7 @@ class StylEx(StyleGAN2):
 
     @classmethod
     def from_config(cls, config: dict) -> "StylEx":
-        config = {
-            key: keras.saving.deserialize_keras_object(value) for key, value in config.items()
-        }
+        config = deserialized(config)
         if isinstance(config["perceptual"], dict):
             config["perceptual"] = ClassifierDistance(config["classifier"], **config["perceptual"])
         return cls(**config)
