@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         smoothed_class_discriminator_loss as smoothed_class_discriminator_loss,
     )
     from kerasgan.losses.distributions import (
+        class_divergence as class_divergence,
         kernel_distance as kernel_distance,
         moment_distance as moment_distance,
     )
@@ -71,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "smoothed_class_discriminator_loss",
         ),
         "kerasgan.losses.distributions": (
+            "class_divergence",
             "kernel_distance",
             "moment_distance",
         ),

@@ -44,81 +44,24 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.ema import ema_copy
 from kerasgan.images import check_images
-from kerasgan.losses import adversarial, distributions, penalties
+from kerasgan.losses import distributions
+from kerasgan.losses.distributions import class_divergence
 from kerasgan.losses.perceptual import ClassifierDistance
-from kerasgan.metrics.style_gap import style_gap
-from kerasgan.models import stylegan2
-from kerasgan.models.stylegan2 import (
-    Generator,
-    StyleGAN2,
-    build_discriminator,
-    deserialized,
-    residual_trunk,
+from kerasgan.models.stylegan2 import StyleGAN2, deserialized
+from kerasgan.models.stylegan2_networks import Generator, build_discriminator, residual_trunk
+from kerasgan.models.stylex_reconstruction import StylExReconstruction
+from kerasgan.models.stylex_settings import (
+    AUTHORS as AUTHORS,
+    CHOICES as CHOICES,
+    RATES as RATES,
+    REPRODUCTION as REPRODUCTION,
+    adams as adams,
+    check_choices as check_choices,
 )
 
-# Settings of `build`: those of the reproduction's later trainer, and those of the paper and the
-# authors' answers. The authors' learning rate of the encoder and weight of the KL divergence are
-# not known; both use the neutral value 1.
-REPRODUCTION = stylegan2.REPRODUCTION | {
-    "mixing": 0.9,
-    "condition_on": "probabilities",
-    "alternation": "micro",
-    "rec_in_discriminator_phase": None,
-    "rec_weight": 1.0,
-    "perceptual_weight": 0.1,
-    "w_weight": 0.1,
-    "pixel_weight": 1.0,
-    "kl_weight": 1.0,
-    "reverse_kl": False,
-    "stretch": True,
-    "path_source": "both",
-    "w_match": None,
-    "w_match_weight": 1.0,
-    "learning_rate": 2e-4,
-    "encoder_rate": 0.05,
-    "discriminator_rate": 1.5,
-    "beta_1": 0.5,
-    "beta_2": 0.9,
-    "accumulate": 1,
-}
-AUTHORS = REPRODUCTION | {
-    "discriminator_loss": adversarial.logistic_discriminator_loss,
-    "generator_loss": adversarial.nonsaturating_generator_loss,
-    "gradient_penalty": penalties.r1_penalty,
-    "gradient_penalty_weight": 10.0,
-    "gradient_penalty_every": 16,
-    "path_weight": 2.0,
-    "path_every": 4,
-    "path_start": 0,
-    "ema_decay": 0.998,
-    "stretch": False,
-    "learning_rate": 2e-3,
-    "encoder_rate": 1.0,
-    "discriminator_rate": 1.0,
-    "beta_1": 0.0,
-    "beta_2": 0.99,
-}
-# Settings of the optimizers. All other settings are arguments of `StylEx`.
-RATES = (
-    "learning_rate",
-    "encoder_rate",
-    "discriminator_rate",
-    "beta_1",
-    "beta_2",
-    "accumulate",
-)
-
-CHOICES = {
-    "condition_on": ("probabilities", "logits"),
-    "alternation": ("none", "step", "micro"),
-    "rec_in_discriminator_phase": (None, "accumulate", "extra_step", "second_step"),
-    "path_source": ("z", "encoder", "both"),
-    "w_match": (None, "moments", "mmd"),
-}
 W_DISTANCES = {"moments": distributions.moment_distance, "mmd": distributions.kernel_distance}
 # Values that measure a reconstruction.
 TERMS = ("pixel", "perceptual", "w", "kl", "agreement")
@@ -204,18 +147,6 @@ def check_classifier(classifier: Any) -> tuple[tuple[int, int, int], int]:
     return shape, outputs[0]
 
 
-def check_choices(settings: dict[str, Any]) -> None:
-    """Checks the settings that have a fixed set of values, `CHOICES`.
-
-    Raises:
-        ValueError: If a setting has an unknown value.
-    """
-    for name, choices in CHOICES.items():
-        if settings[name] not in choices:
-            known = ", ".join(map(str, choices))
-            raise ValueError(f"{name} must be one of {known}; received {settings[name]!r}")
-
-
 def build(
     classifier: keras.Model,
     *,
@@ -275,56 +206,6 @@ def build(
     return model
 
 
-def adams(
-    settings: dict[str, Any] = REPRODUCTION, schedule: Callable | None = None
-) -> dict[str, keras.optimizers.Adam]:
-    """Builds an Adam optimizer for each player of a `StylEx`.
-
-    Args:
-        settings, schedule: See `build`.
-
-    Returns:
-        Dict from player to optimizer, for `compile`.
-
-    Raises:
-        ValueError: If `accumulate` does not fit the other settings.
-    """
-    # Updates of generator and encoder in a batch of encoded images.
-    encoded = (
-        2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
-    )
-    # Every second batch is generated from latents, which does not update the encoder.
-    by_step = settings["alternation"] == "step"
-    count = settings["accumulate"]
-    if by_step and count > 1 and count % 2:
-        raise ValueError(
-            f"accumulate must be even if latents and encoder alternate by step; received {count}"
-        )
-    if encoded == 2.0 and count > 1:
-        raise ValueError(
-            "accumulate must be 1 if each batch has an extra step, whose gradients must not be "
-            f"summed; received {count}"
-        )
-    updates = {"generator": (1.0 + encoded) / 2.0, "encoder": encoded / 2.0} if by_step else {}
-    optimizers = {}
-    for player, ratio in {
-        "generator": 1.0,
-        "encoder": settings["encoder_rate"],
-        "discriminator": settings["discriminator_rate"],
-    }.items():
-        batches = count // 2 if player == "encoder" and by_step else count
-        rate = settings["learning_rate"] * ratio
-        if schedule:
-            rate = schedule(
-                rate, updates.get(player, 1.0 if player == "discriminator" else encoded)
-            )
-        betas = {"beta_1": settings["beta_1"], "beta_2": settings["beta_2"]}
-        optimizers[player] = keras.optimizers.Adam(
-            rate, **betas, gradient_accumulation_steps=batches if batches > 1 else None
-        )
-    return optimizers
-
-
 # === Parts of the loss ===
 
 
@@ -337,25 +218,11 @@ def stretch_contrast(images: Any) -> Any:
     return ops.where(varied, 2.0 * (images - low) / ops.where(varied, span, 1.0) - 1.0, images)
 
 
-def class_divergence(logits: Any, others: Any) -> Any:
-    """KL divergence of the class distributions of two sets of logits.
-
-    Args:
-        logits: Logits `[N, K]` of the distribution p.
-        others: Logits `[N, K]` of the distribution q.
-
-    Returns:
-        KL(p || q), `[N]`.
-    """
-    p, q = (ops.log_softmax(ops.cast(each, "float32"), axis=-1) for each in (logits, others))
-    return ops.sum(ops.exp(p) * (p - q), axis=-1)
-
-
 # === Model ===
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class StylEx(StyleGAN2):
+class StylEx(StylExReconstruction, StyleGAN2):
     """StyleGAN2 with an encoder whose reconstructions preserve a classifier's predictions.
 
     Training data: float images `[N, H, W, C]` in [-1, 1], or `(images, labels)`. The labels are
@@ -806,113 +673,3 @@ class StylEx(StyleGAN2):
             f"images must include each of the {self.classes} classes of the classifier; it assigns "
             f"none to class {min(missing)}"
         )
-
-    # === Inference ===
-
-    def _predict_batches(self, network, *arrays, size=100):
-        """Applies `network` to arrays of equal length in batches of `size`; numpy."""
-        parts = [
-            [a[start : start + size] for a in arrays] for start in range(0, len(arrays[0]), size)
-        ]
-        return np.concatenate(
-            [network.predict_on_batch(part if len(part) > 1 else part[0]) for part in parts]
-        )
-
-    def encode(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Encodes images `[N, H, W, C]` in [-1, 1] to w, float32 `[N, latent_dim]`."""
-        images = check_images(images, self.image_shape)
-        return self._predict_batches(self.ema_encoder or self.encoder, images, size=batch_size)
-
-    def image_conditions(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Condition of the generator for images `[N, H, W, C]`, float32 `[N, K]`."""
-        logits = self._predict_batches(
-            self.classifier, check_images(images, self.image_shape), size=batch_size
-        )
-        return np.array(ops.convert_to_numpy(self.condition(ops.cast(logits, "float32"))))
-
-    def image_styles(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Generator input w for images `[N, H, W, C]`, float32 `[N, blocks, style_dim]`."""
-        w = np.concatenate(
-            [self.encode(images, batch_size), self.image_conditions(images, batch_size)], axis=1
-        )
-        return np.repeat(w[:, None], self.generator.blocks, axis=1)
-
-    def styles(self, images: np.ndarray, batch_size: int = 100) -> tuple[list, list]:
-        """Style vectors of images `[N, H, W, C]`.
-
-        Returns:
-            `(styles, rgb_styles)`, lists of float32 arrays `[N, C]` for `generator.synthesize`.
-        """
-        styles, rgb_styles = (self.ema_generator or self.generator).styles(
-            ops.convert_to_tensor(self.image_styles(images, batch_size))
-        )
-        to_numpy = lambda x: np.array(ops.convert_to_numpy(x))  # noqa: E731
-        return [to_numpy(x) for x in styles], [to_numpy(x) for x in rgb_styles]
-
-    def reconstruct(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Reconstructs images as G(E(x), C(x)) with one fixed noise map.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1].
-            batch_size: Images computed at a time.
-
-        Returns:
-            Float32 images `[N, H, W, C]`, clipped to [-1, 1].
-        """
-        w = self.image_styles(images, batch_size)
-        noise = np.repeat(self.noise, len(w), axis=0)
-        generator = self.ema_generator or self.generator
-        return np.clip(self._predict_batches(generator, w, noise, size=batch_size), -1.0, 1.0)
-
-    def reconstruction_scores(self, images: np.ndarray, batch_size: int = 100) -> dict[str, float]:
-        """Measures reconstructions x' of images x.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1], preferably held out from training.
-            batch_size: Images computed at a time.
-
-        Returns:
-            Dict of floats. `pixel`: mean absolute difference of x and x' in units of [0, 1].
-            `agreement`: share of x' that the classifier assigns to the class of x. `kl`:
-            KL(C(x) || C(x')). `perceptual`: perceptual distance, if the model has one.
-        """
-        real, fake = check_images(images, self.image_shape), self.reconstruct(images, batch_size)
-        logits, fake_logits = (
-            self._predict_batches(self.classifier, each, size=batch_size) for each in (real, fake)
-        )
-        scores = {
-            "pixel": np.abs(real - fake).mean() / 2,
-            "agreement": (logits.argmax(axis=1) == fake_logits.argmax(axis=1)).mean(),
-            "kl": ops.convert_to_numpy(ops.mean(class_divergence(logits, fake_logits))),
-        }
-        if self.perceptual is not None:
-            parts = [slice(start, start + batch_size) for start in range(0, len(real), batch_size)]
-            pairs = [[ops.convert_to_tensor(each[part]) for each in (real, fake)] for part in parts]
-            distances = [ops.convert_to_numpy(self.perceptual(*pair)) for pair in pairs]
-            scores["perceptual"] = np.concatenate(distances).mean()
-        return {name: float(value) for name, value in scores.items()}
-
-    def w_samples(self, images: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Samples w from latents and encodes images.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1].
-            seed: Integer seed of the latents.
-
-        Returns:
-            Two arrays `[N, latent_dim]`: w of N latents by the mapping network, and E(x).
-        """
-        encoded = self.encode(images)
-        latents = np.random.default_rng(check_seed(seed)).standard_normal(
-            (len(encoded), self.latent_dim), "float32"
-        )
-        mapping = (self.ema_generator or self.generator).mapping
-        return self._predict_batches(mapping, latents), encoded
-
-    def w_gap(self, images: np.ndarray, seed: int = 0) -> dict[str, float]:
-        """Difference between the distributions of w of latents and of images `[N, H, W, C]`.
-
-        Returns:
-            Result of `kerasgan.metrics.style_gap.style_gap`.
-        """
-        return style_gap(*self.w_samples(images, seed), seed=seed)
