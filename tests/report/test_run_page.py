@@ -113,7 +113,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="a run must be an existing folder; received"):
         report.run_page(tmp_path / "absent")
     (tmp_path / "scores.json").write_text('{"a": ')
-    assert "scores.json is left out, since it is damaged" in report.run_page(tmp_path).read_text()
+    assert "scores.json is left out because it is damaged" in report.run_page(tmp_path).read_text()
 
 
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e-9, 1e9], [0.1, 0.2, 0.3], [-3.0, -1.0]])
@@ -205,7 +205,7 @@ def test_many_classes_are_cut_to_those_that_differ_most(diagnosed, tmp_path):
         "kind 70<" in text
         and "kind 79<" not in text
         and "50 of 80 classes" in text
-        and "too few samples" in text
+        and "Too few samples" in text
     )
 
 
@@ -315,6 +315,6 @@ def test_attributes_of_large_colour_pictures_are_shrunk(explained, tmp_path):
         encoding="utf-8"
     )
     uri = images.png_data_uri(report.markup.shrunk(row["pictures"][0, 0], 128))
-    assert uri in text and len(explained["attributes"]) == 2 and "Once more" not in text
+    assert uri in text and len(explained["attributes"]) == 2 and "<h2>Command" not in text
     with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
         report.attributes_page(tmp_path / "absent", explained)

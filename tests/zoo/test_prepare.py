@@ -173,7 +173,7 @@ def test_bad_input_is_one_line(call, tmp_path):
         (
             ["folder"],
             {"source": str(tmp_path), "name": "My Birds"},
-            "small letters, digits and underscores",
+            "lower-case letters, digits and underscores",
         ),
     ]:
         code, _, errors = call(*arguments, **values)
