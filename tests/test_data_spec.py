@@ -151,7 +151,9 @@ def test_parts_and_weights_are_named():
         match=r"data must be \(images, labels\), without sample weights; received 3 parts",
     ):
         one.fit(((IMAGES, LABELS, LABELS) for _ in range(2)), verbose=0, shuffle=False)
-    with pytest.raises(ValueError, match="labels must have 8 entries, one per image; received None"):
+    with pytest.raises(
+        ValueError, match="labels must have 8 entries, one per image; received None"
+    ):
         one.fit(IMAGES, verbose=0)
     with pytest.raises(ValueError, match="labels must have 8 entries, one per image; received 5"):
         one.evaluate(IMAGES, LABELS[:5], verbose=0)

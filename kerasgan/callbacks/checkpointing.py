@@ -103,8 +103,10 @@ class Checkpoint(keras.callbacks.Callback):
         if record is None and saved and (self.folder / saved["file"]).is_file():
             checkpoints.mark_best(self.folder, saved["file"], saved["metric"], saved["value"])
             record = saved
-        ours = record and record["metric"] == self.monitor and record["epoch"] <= epoch
-        self.best, self.best_record = (record["value"], record) if ours else (None, None)
+        if record and record["metric"] == self.monitor and record["epoch"] <= epoch:
+            self.best, self.best_record = record["value"], record
+        else:
+            self.best = self.best_record = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         value = (logs or {}).get(self.monitor, math.nan)
@@ -125,7 +127,7 @@ class Checkpoint(keras.callbacks.Callback):
         checkpoints.save(
             self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments
         )
-        if better:
+        if better and self.monitor is not None:
             checkpoints.mark_best(self.folder, file, self.monitor, value)
         best = (checkpoints.best(self.folder) or {}).get("epoch")
         resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)

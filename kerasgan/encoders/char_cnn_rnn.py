@@ -332,7 +332,7 @@ class JointEmbedding(AdversarialModel):
         )
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"T": self.text_encoder, "V": self.image_encoder}
+        return {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
 
     def save_to_preset(
         self, folder: str | os.PathLike, captions: Iterable[str] | None = None
@@ -343,7 +343,7 @@ class JointEmbedding(AdversarialModel):
             folder: Folder of the preset, created if necessary.
             captions: Training captions, whose words are saved as the vocabulary. `None` saves none.
         """
-        presets.save(self, folder, letters=("T", "V"))
+        presets.save(self, folder, networks=("text_encoder", "image_encoder"))
         if captions is not None:
             save_vocabulary(folder, captions)
 

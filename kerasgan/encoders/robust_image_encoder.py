@@ -90,7 +90,7 @@ class RobustImageEncoder(AdversarialModel):
         return cls(**config | {"image_encoder": encoder})
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"R": self.image_encoder}
+        return {"robust_image_encoder": self.image_encoder}
 
     def player_layers(self, player: str) -> list[keras.Layer]:
         return [self.image_encoder, self.heads]

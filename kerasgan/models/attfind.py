@@ -245,7 +245,7 @@ def attfind(
             more than 2. The authors' notebook uses 750 of 10,600 edits.
         min_discriminator_logit: Excludes images whose reconstruction has a lower discriminator
             logit. The reproduction uses 0.5. (Presets have no discriminator. Load it from a run
-            with `checkpoints.load_sampling_model(path, ("E", "C", "D"))`.)
+            with `checkpoints.load_sampling_model(path, model.checkpoint_networks())`.)
         max_discriminator_change: Excludes coordinates that, moved twice as far, change the
             discriminator logit of any of the first ten images by more than this. The authors'
             notebook uses 0.2.

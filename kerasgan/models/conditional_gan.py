@@ -290,7 +290,8 @@ class ConditionalGAN(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
 

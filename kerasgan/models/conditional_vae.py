@@ -176,7 +176,7 @@ class ConditionalVAE(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.decoder, "E": self.encoder}
+        return {"generator": self.decoder, "encoder": self.encoder}
 
     # === Training ===
 

@@ -264,8 +264,10 @@ class HDGAN(TextToImageModel):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        networks = {"G": self.ema_generator or self.generator}
-        networks |= {f"D{size}": network for size, network in self.discriminators.items()}
+        networks = {"generator": self.ema_generator or self.generator}
+        networks |= {
+            f"discriminator_{size}": network for size, network in self.discriminators.items()
+        }
         return networks | self.text_checkpoint_networks()
 
     def get_config(self) -> dict:

@@ -432,9 +432,8 @@ class ProjectedTextGAN(TextToImageModel):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
 
     def checkpoint_networks(self):
-        letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        networks = {letters[name]: network for name, network in self.discriminators.items()}
-        return {"G": self.ema_generator} | networks | self.text_checkpoint_networks()
+        networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
+        return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object

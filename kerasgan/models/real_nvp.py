@@ -324,7 +324,7 @@ class RealNVP(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.flow}
+        return {"generator": self.flow}
 
     # === Training ===
 

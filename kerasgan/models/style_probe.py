@@ -275,11 +275,11 @@ class StyleProbe:
     def _head(self, name):
         if name not in self._heads:
             discriminator = getattr(self.model, "discriminator", None)
-            if discriminator is None or "D" in getattr(self.model, "not_loaded", ()):
+            if discriminator is None or "discriminator" in getattr(self.model, "not_loaded", ()):
                 raise ValueError(
                     "discriminator logits need a model with a trained discriminator; received one "
                     "without. Load it from a checkpoint of a run with "
-                    'checkpoints.load_sampling_model(path, ("E", "C", "D"))'
+                    "checkpoints.load_sampling_model(path, model.checkpoint_networks())"
                 )
             self._heads[name] = DiscriminatorHead(discriminator, self.model.classifier)
         return self._heads[name]

@@ -234,7 +234,8 @@ class StyleGAN2(AdversarialModel):
         return cls(**deserialized(config))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
 

@@ -415,8 +415,8 @@ class StylEx(StylExReconstruction, StyleGAN2):
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
         return super().checkpoint_networks() | {
-            "E": self.ema_encoder or self.encoder,
-            "C": self.classifier,
+            "encoder": self.ema_encoder or self.encoder,
+            "classifier": self.classifier,
         }
 
     # === Training ===

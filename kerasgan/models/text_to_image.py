@@ -72,7 +72,7 @@ class TextToImageModel(AdversarialModel):
 
     def text_checkpoint_networks(self) -> dict[str, keras.Model]:
         """Returns the part of `checkpoint_networks()` that holds the text encoder."""
-        return {} if self.text_network is None else {"T": self.text_network}
+        return {} if self.text_network is None else {"text_encoder": self.text_network}
 
     def use_file_info(self, info: dict) -> None:
         """Takes the name of the text encoder from a file whose configuration lacks it.

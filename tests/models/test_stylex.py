@@ -481,8 +481,8 @@ def test_discriminator_logits_need_a_trained_discriminator(tmp_path):
         ValueError, match="discriminator logits need a model with a trained discriminator; received"
     ):
         StyleProbe(without).discriminator_logits(IMAGES)
-    whole = checkpoints.load_sampling_model(path, ("E", "C", "D"))[0]
-    assert without.not_loaded == ("D",) and whole.not_loaded == ()
+    whole = checkpoints.load_sampling_model(path, ("encoder", "classifier", "discriminator"))[0]
+    assert without.not_loaded == ("discriminator",) and whole.not_loaded == ()
     np.testing.assert_allclose(
         StyleProbe(whole).discriminator_logits(IMAGES),
         StyleProbe(model).discriminator_logits(IMAGES),

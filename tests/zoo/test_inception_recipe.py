@@ -157,7 +157,8 @@ def test_a_folder_of_class_folders(tmp_path):
     ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        ValueError, match="must contain one sub-folder of images per class; .*empty has no sub-folder"
+        ValueError,
+        match="must contain one sub-folder of images per class; .*empty has no sub-folder",
     ):
         class_folders(tmp_path / "empty")
 

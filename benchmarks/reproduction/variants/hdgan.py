@@ -100,7 +100,8 @@ class SharedHDGAN(HDGAN):
         return [self.generator if player == "generator" else self.discriminator]
 
     def checkpoint_networks(self):
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     def discriminator_calls(self, images, embeddings, training=True):
         return [lambda: self.discriminator([*images, embeddings], training=training)]

@@ -224,10 +224,9 @@ def extract(
         if ARRAYS[0] not in sums or set(sums) - set(ARRAYS):
             raise ValueError(f"it must list {' and '.join(ARRAYS)}")
         protocol = dict(about["protocol"])
-    arrays = [
-        _mapped(folder / name, count, sums[name]) if name in sums else None for name in ARRAYS
-    ]
-    return Features(*arrays, protocol=protocol, images=images)
+    arrays = {name: _mapped(folder / name, count, sums[name]) for name in ARRAYS if name in sums}
+    features, logits = arrays[ARRAYS[0]], arrays.get(ARRAYS[1])
+    return Features(features, logits, protocol=protocol, images=images)
 
 
 def _present(folder):
