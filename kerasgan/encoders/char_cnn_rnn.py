@@ -39,6 +39,7 @@ from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # 70 characters; "-" occurs twice.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
@@ -239,8 +240,8 @@ class CaptionedPairs(EpochDataset):
 
 
 def joint_embedding_loss(
-    images: Any, texts: Any, labels: Any, margin: float = 1.0
-) -> tuple[Any, Any]:
+    images: Tensor, texts: Tensor, labels: Tensor, margin: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Symmetric structured joint embedding loss (section 3 of the paper).
 
     For each image, it is the hinge loss of its inner product with every text of another label

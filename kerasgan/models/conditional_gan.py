@@ -33,6 +33,7 @@ from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, Critic
+from kerasgan.types import Tensor
 
 # === Networks ===
 
@@ -107,7 +108,7 @@ def build_discriminator(
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def normal_latents(shape: tuple, seed: Any) -> Any:
+def normal_latents(shape: tuple, seed: Any) -> Tensor:
     """Returns latents of the given shape from the standard normal distribution.
 
     Args:
@@ -295,13 +296,13 @@ class ConditionalGAN(AdversarialModel):
 
     # === Training ===
 
-    def discriminate(self, images: Any, labels: Any, training: bool) -> tuple[Any, Any]:
+    def discriminate(self, images: Tensor, labels: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """Applies the discriminator, after augmentation if `training`.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            training: Boolean, whether to augment and to use batch statistics.
+            training: If `True`, augments the images and uses batch statistics.
 
         Returns:
             Logits `[N, 1]` (or `[N, classes + 1]`, see `MnistGAN`) and features `[N, F]`.
@@ -313,7 +314,7 @@ class ConditionalGAN(AdversarialModel):
             self.discriminator([images, labels] if conditional else images, training=training)
         )
 
-    def generate(self, labels: Any, training: bool) -> Any:
+    def generate(self, labels: Tensor, training: bool) -> Tensor:
         """Generates images `[N, H, W, C]` of the labels `[N]` from new latents."""
         latents = self.sample_latents((ops.shape(labels)[0], self.latent_dim), seed=self.seeds)
         return full_precision(self.generator([latents, labels], training=training))
@@ -403,8 +404,8 @@ class ConditionalGAN(AdversarialModel):
         )
 
     def accuracies(
-        self, real_logits: Any, fake_logits: Any, generator_logits: Any, labels: Any
-    ) -> dict[str, Any]:
+        self, real_logits: Tensor, fake_logits: Tensor, generator_logits: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
         """Returns the accuracies of both players.
 
         Args:
@@ -439,7 +440,7 @@ class ConditionalGAN(AdversarialModel):
 
     # === Inference ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]` with the network that `sample` uses."""
         return (self.ema_generator or self.generator)(inputs, training=training)
 

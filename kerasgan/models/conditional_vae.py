@@ -31,6 +31,7 @@ from kerasgan.losses.variational import (
 )
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # === Networks ===
 
@@ -180,13 +181,15 @@ class ConditionalVAE(AdversarialModel):
 
     # === Training ===
 
-    def encode(self, images: Any, labels: Any, training: bool = False) -> tuple[Any, Any, Any]:
+    def encode(
+        self, images: Tensor, labels: Tensor, training: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Samples a latent vector for each image.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            training: Boolean, whether the encoder runs in training mode.
+            training: If `True`, the encoder runs in training mode.
 
         Returns:
             Latents, means and log variances, each `[N, latent_dim]`.
@@ -196,7 +199,9 @@ class ConditionalVAE(AdversarialModel):
         deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 
-    def _pass(self, images: Any, labels: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+    def _pass(
+        self, images: Tensor, labels: Tensor, training: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss and the values to report."""
         latents, mean, log_variance = self.encode(images, labels, training)
         likelihood = bernoulli_log_likelihood(
@@ -221,7 +226,7 @@ class ConditionalVAE(AdversarialModel):
 
     # === Inference ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]`, as `sample` does."""
         return _to_images(self.decoder(inputs, training=training))
 

@@ -41,6 +41,7 @@ from kerasgan.models import coopnet_diagnostics as diagnostics
 from kerasgan.models.coopnet_sampling import CoopNetSampling
 from kerasgan.ops.langevin import langevin, norms
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # Settings for `build`: the authors' code for scenes of 64 pixels and for digits, and the PyTorch
 # port's defaults and its settings for CIFAR-10.
@@ -207,7 +208,7 @@ def build(
         width: Base number of channels of both networks.
         latent_dim: Number of latent dimensions.
         latent_steps: Number of Langevin steps of the latents; see `CoopNet`.
-        clip: Boolean, whether to clip images to [-1, 1] after each Langevin step.
+        clip: If `True`, clips images to [-1, 1] after each Langevin step.
         seed: Integer seed of the training noise.
         **compile_arguments: Arguments of `compile`, such as `jit_compile`.
 
@@ -265,7 +266,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         latent_steps: Number of Langevin steps that infer latents from the revised images (paper). 0
             keeps the latents of the proposals (released code).
         latent_step_size: Step size of these steps.
-        clip: Boolean, whether to clip images to [-1, 1] after each Langevin step.
+        clip: If `True`, clips images to [-1, 1] after each Langevin step.
         seed: Integer seed of the training noise.
 
     Raises:
@@ -399,23 +400,23 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         value = getattr(self, name)
         return value(self.optimizer["descriptor"].iterations) if callable(value) else value
 
-    def score(self, images: Any) -> Any:
+    def score(self, images: Tensor) -> Tensor:
         """Returns f of images `[N, H, W, C]`, `[N]`. Larger values are more likely."""
         return ops.sum(ops.cast(self.descriptor(images, training=True), "float32"), axis=-1)
 
-    def propose(self, latents: Any, training: bool = True) -> Any:
+    def propose(self, latents: Tensor, training: bool = True) -> Tensor:
         """Returns the generator's images `[N, H, W, C]` of latents `[N, latent_dim]`."""
         return ops.cast(self.generator(latents, training=training), "float32")
 
     def revise(
         self,
-        images: Any,
+        images: Tensor,
         *,
-        steps: Any,
-        step_size: Any,
-        noise: Any = 0.0,
-        known: tuple[Any, Any] | None = None,
-    ) -> tuple[Any, dict]:
+        steps: int | Tensor,
+        step_size: float | Tensor,
+        noise: float | Tensor = 0.0,
+        known: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, dict]:
         """Revises images by Langevin dynamics under the descriptor.
 
         Args:
@@ -446,14 +447,14 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     def infer_latents(
         self,
-        latents: Any,
-        images: Any,
+        latents: Tensor,
+        images: Tensor,
         *,
         steps: int,
-        noise: Any = 0.0,
-        mask: Any = None,
+        noise: float | Tensor = 0.0,
+        mask: Tensor | None = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         """Infers latents of images by Langevin dynamics under the generator's posterior.
 
         Args:
@@ -462,7 +463,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
             steps: Number of Langevin steps.
             noise: Scale of the Langevin noise.
             mask: Float `[N, H, W, 1]`. Pixels whose mask is 0 are ignored.
-            training: Boolean, whether the generator uses batch statistics.
+            training: If `True`, the generator uses batch statistics.
         """
         images = ops.convert_to_tensor(images)
 
@@ -476,12 +477,12 @@ class CoopNet(CoopNetSampling, AdversarialModel):
             log_likelihood, latents, steps=steps, step_size=step_size, noise=noise, seed=self.seeds
         )[0]
 
-    def descriptor_loss(self, revised: Any, real: Any) -> Any:
+    def descriptor_loss(self, revised: Tensor, real: Tensor) -> Tensor:
         """Mean f of revised images minus mean f of real images. Batch sizes may differ."""
         score = self.score(ops.concatenate([revised, real]))
         return ops.mean(score[: self.chains]) - ops.mean(score[self.chains :])
 
-    def generator_loss(self, proposals: Any, revised: Any) -> Any:
+    def generator_loss(self, proposals: Tensor, revised: Tensor) -> Tensor:
         """|revised - proposals|^2 / (2 s^2), summed over pixels and averaged over chains."""
         squares = ops.sum(ops.square(revised - proposals), axis=(1, 2, 3))
         return ops.mean(squares) / (2 * self.residual_std**2)
@@ -573,7 +574,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     # === Inference; see also `CoopNetSampling` ===
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         """Generates images from latents, as `sample(statistics="running")` does."""
         return self.generator(inputs, training=training)
 

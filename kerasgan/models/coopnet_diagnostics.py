@@ -14,6 +14,7 @@ from keras import ops
 
 from kerasgan.images import check_images
 from kerasgan.ops.langevin import norms, prior_rate
+from kerasgan.types import Tensor
 
 # The largest published values; of sigma the smallest.
 PUBLISHED = {"step_size": 0.002, "steps": 15, "sigma": 0.016, "learning_rate": 0.01}
@@ -91,7 +92,7 @@ def check_learning_rates(model: keras.Model, generator_rate: float, descriptor_r
 # === During training ===
 
 
-def impulse_noise(images: Any) -> Any:
+def impulse_noise(images: Tensor) -> Tensor:
     """Measures salt-and-pepper noise.
 
     Args:

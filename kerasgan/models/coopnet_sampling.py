@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.images import check_images
+from kerasgan.types import Tensor
 
 
 class Sampler(keras.Model):
@@ -27,7 +28,7 @@ class Sampler(keras.Model):
         super().__init__()
         self.generator, self.descriptor, self.fn, self.built = generator, descriptor, fn, True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         return self.fn(inputs)
 
 

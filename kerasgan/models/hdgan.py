@@ -23,7 +23,6 @@ training notes.
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -55,9 +54,10 @@ from kerasgan.models.hdgan_networks import (
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
+from kerasgan.types import Tensor
 
 
-def conditioning_divergence(mean: Any, log_deviation: Any) -> Any:
+def conditioning_divergence(mean: Tensor, log_deviation: Tensor) -> Tensor:
     """KL divergence of the condition's distribution from N(0, 1).
 
     This is the regularization term of conditioning augmentation in StackGAN
@@ -90,7 +90,7 @@ class ExtraCriticSteps:
     def __init__(self, steps_per_epoch: int, epochs: int | None = 100):
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
 
-    def __call__(self, updates: Any) -> Any:
+    def __call__(self, updates: Tensor) -> Tensor:
         first = updates < self.steps_per_epoch
         often = ops.logical_and(first, (updates < 100) | ((updates < 1000) & (updates % 20 == 0)))
         steps = ops.where(often, 5, ops.where(updates % 50 == 0, 10, 1))
@@ -188,7 +188,7 @@ class HDGAN(TextToImageModel):
         loss: str = "least_squares",
         regenerate_fakes: bool = False,
         divergence_weight: float = 4.0,
-        critic_steps: Callable[[Any], Any] | None = None,
+        critic_steps: Callable[[Tensor], Tensor] | None = None,
         r1_weight: float = 0.0,
         r1_every: int = 4,
         ema_decay: float | None = None,
@@ -350,7 +350,7 @@ class HDGAN(TextToImageModel):
 
     # === Training ===
 
-    def generate(self, embeddings: Any, training: bool = True) -> list[Any]:
+    def generate(self, embeddings: Tensor, training: bool = True) -> list[Tensor]:
         """Generates images from new latents and conditioning noise.
 
         Args:
@@ -368,12 +368,12 @@ class HDGAN(TextToImageModel):
         ]
         return full_precision(self.generator([embeddings, *noise], training=training))
 
-    def pyramid(self, images: Any) -> list[Any]:
+    def pyramid(self, images: Tensor) -> list[Tensor]:
         """Average-pools real images `[N, S, S, 3]` to each size, smallest first."""
         factors = [self.sizes[-1] // size for size in self.sizes[:-1]]
         return [*(_downsample(images, n) for n in factors), images]
 
-    def discriminate(self, images: list, embeddings: Any, training: bool = True) -> list[list]:
+    def discriminate(self, images: list, embeddings: Tensor, training: bool = True) -> list[list]:
         """Discriminator logits of images at all sizes.
 
         Args:
@@ -388,7 +388,7 @@ class HDGAN(TextToImageModel):
         return [logits for call in calls for logits in call()]
 
     def discriminator_calls(
-        self, images: list, embeddings: Any, training: bool = True
+        self, images: list, embeddings: Tensor, training: bool = True
     ) -> list[Callable[[], list[list]]]:
         """Splits `discriminate` into one call per network, to limit memory.
 
@@ -439,7 +439,7 @@ class HDGAN(TextToImageModel):
         return pair + image, (pair, image)
 
     def generator_loss(
-        self, fakes: list, logits: list, embeddings: Any, training: bool = True
+        self, fakes: list, logits: list, embeddings: Tensor, training: bool = True
     ) -> tuple:
         """Generator loss, summed over sizes.
 
@@ -463,7 +463,7 @@ class HDGAN(TextToImageModel):
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
         return loss, (divergence, damsm)
 
-    def damsm_loss(self, images: list, embeddings: Any, training: bool = True) -> Any:
+    def damsm_loss(self, images: list, embeddings: Tensor, training: bool = True) -> Tensor:
         """Sum of the DAMSM losses of all sizes, without the weight; 0 without `damsm_encoder`.
 
         Args:
@@ -485,7 +485,7 @@ class HDGAN(TextToImageModel):
             for x in images
         )
 
-    def r1_penalty(self, images: list, embeddings: Any) -> Any:
+    def r1_penalty(self, images: list, embeddings: Tensor) -> Tensor:
         """R1 penalty of real images, multiplied by `r1_weight / 2` and by `r1_every`.
 
         The penalty differentiates the sum over heads of each head's mean logit.

@@ -39,7 +39,7 @@ class LayerStates(keras.Model):
         self.generator = generator
         self.built = True
 
-    def call(self, inputs: dict[str, Any]) -> list[Any]:
+    def call(self, inputs: dict[str, Any]) -> list[Tensor]:
         styles = inputs["styles"]
         states = [self.generator.initial_state(ops.shape(styles[0])[0])]
         for index in range(len(styles) - 1):

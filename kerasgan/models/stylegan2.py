@@ -50,6 +50,7 @@ from kerasgan.models.stylegan2_networks import (
 )
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, Critic
+from kerasgan.types import Tensor
 
 # Arguments in which the reproduction differs from the defaults of `StyleGAN2`, which are the
 # paper's. The reproduction applies penalties of weights 10 and 1 at every 4th and 32nd step without
@@ -239,19 +240,19 @@ class StyleGAN2(AdversarialModel):
 
     # === Training ===
 
-    def random_latents(self, count: int) -> Any:
+    def random_latents(self, count: int) -> Tensor:
         """Latents `[count, latent_dim]` from N(0, 1)."""
         return keras.random.normal((count, self.latent_dim), seed=self.seeds)
 
-    def random_noise(self, count: int) -> Any:
+    def random_noise(self, count: int) -> Tensor:
         """Noise maps `[count, H, W, 1]`, uniform in [0, 1)."""
         return keras.random.uniform((count, *self.image_shape[:2], 1), seed=self.seeds)
 
-    def random_directions(self, count: int) -> Any:
+    def random_directions(self, count: int) -> Tensor:
         """Directions `[count, H, W, C]` from N(0, 1), for path lengths."""
         return keras.random.normal((count, *self.image_shape), seed=self.seeds)
 
-    def random_crossovers(self, count: int) -> Any:
+    def random_crossovers(self, count: int) -> Tensor:
         """Block indices `[count]` from which a sample uses the w of its second latent.
 
         Samples without mixing have the index `blocks`. At index 0 all blocks use the second latent.
@@ -260,7 +261,7 @@ class StyleGAN2(AdversarialModel):
         mixed = keras.random.uniform((count,), seed=self.seeds) < self.mixing
         return ops.where(mixed, keras.random.randint((count,), 0, blocks, seed=self.seeds), blocks)
 
-    def random_styles(self, count: int, conditions: Any = None) -> Any:
+    def random_styles(self, count: int, conditions: Tensor | None = None) -> Tensor:
         """Samples w `[count, blocks, style_dim]` from new latents, with style mixing."""
         generator = self.generator
         if self.mixing:
@@ -276,7 +277,7 @@ class StyleGAN2(AdversarialModel):
             )
         return self.with_conditions(w, conditions)
 
-    def with_conditions(self, w: Any, conditions: Any) -> Any:
+    def with_conditions(self, w: Tensor, conditions: Tensor | None) -> Tensor:
         """Appends conditions `[N, K]`, if any, to w `[N, blocks, latent_dim]` in each block."""
         if conditions is None:
             return w
@@ -285,11 +286,13 @@ class StyleGAN2(AdversarialModel):
         )
         return ops.concatenate([w, conditions], axis=-1)
 
-    def label_conditions(self, labels: Any) -> Any:
+    def label_conditions(self, labels: Tensor) -> Tensor | None:
         """Conditions `[N, K]` of integer labels `[N]` (one-hot), or `None` without conditions."""
         return ops.one_hot(ops.cast(labels, "int32"), self.conditions) if self.conditions else None
 
-    def discriminate(self, images: Any, conditions: Any = None, training: bool = True) -> Any:
+    def discriminate(
+        self, images: Tensor, conditions: Tensor | None = None, training: bool = True
+    ) -> Tensor:
         """Discriminator logits `[N, 1]`, of augmented images in training."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
@@ -298,7 +301,7 @@ class StyleGAN2(AdversarialModel):
         )
         return full_precision(logits)
 
-    def path_penalty(self, w: Any, noise: Any) -> Any:
+    def path_penalty(self, w: Tensor, noise: Tensor) -> Tensor:
         """Mean squared difference of path lengths from their moving average, which it updates.
 
         The path length at w is `|d <images, y> / dw|` with y from N(0, 1), divided by the square
@@ -323,7 +326,7 @@ class StyleGAN2(AdversarialModel):
         self.path_mean.assign(ops.where(known, before + 0.01 * (now - before), now))
         return penalty
 
-    def lazy_path_penalty(self, styles: Callable[[], Any], noise: Any) -> Any:
+    def lazy_path_penalty(self, styles: Callable[[], Tensor], noise: Tensor) -> Tensor:
         """Path length penalty with the interval `path_every` and the start `path_start`.
 
         Args:
@@ -344,8 +347,12 @@ class StyleGAN2(AdversarialModel):
         )
 
     def update_discriminator(
-        self, real: Any, fake: Any, conditions: Any = None, labels: Any = None
-    ) -> dict[str, Any]:
+        self,
+        real: Tensor,
+        fake: Tensor,
+        conditions: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Updates the discriminator once.
 
         Args:
@@ -420,14 +427,14 @@ class StyleGAN2(AdversarialModel):
             **self.accuracies(real_logits, fake_logits),
         )
 
-    def accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+    def accuracies(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         """Shares of real and of fake images that the discriminator classifies correctly."""
         correct = {"real_accuracy": real_logits > 0, "fake_accuracy": fake_logits <= 0}
         return {name: ops.mean(ops.cast(value, "float32")) for name, value in correct.items()}
 
     # === Sampling ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Images of `[w, noise]` by the network that `sample` uses, clipped to [-1, 1]."""
         return ops.clip(
             (self.ema_generator or self.generator)(inputs, training=training), -1.0, 1.0

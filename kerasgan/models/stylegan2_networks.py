@@ -258,7 +258,7 @@ class Generator(ExportableModel):
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         return (input_shape[0][0], self.size, self.size, self.channels)
 
-    def styles(self, w: Any) -> tuple[list, list]:
+    def styles(self, w: Tensor) -> tuple[list, list]:
         """Maps w `[N, blocks, style_dim]` to style vectors.
 
         Returns:
@@ -270,8 +270,13 @@ class Generator(ExportableModel):
         return styles, [layer(each) for layer, each in zip(self.colour_affines, w, strict=True)]
 
     def synthesize(
-        self, styles: list, rgb_styles: list, noise: Any, state: tuple | None = None, first: int = 0
-    ) -> Any:
+        self,
+        styles: list,
+        rgb_styles: list,
+        noise: Tensor,
+        state: tuple | None = None,
+        first: int = 0,
+    ) -> Tensor:
         """Generates images from style vectors.
 
         If only the style vectors from layer `first` on differ from those of a previous call, the
@@ -293,7 +298,7 @@ class Generator(ExportableModel):
             state = self.synthesis_step(state, index, styles, rgb_styles, noise)
         return state[1]
 
-    def initial_state(self, count: int) -> tuple[Any, Any]:
+    def initial_state(self, count: int) -> tuple[Tensor, Tensor]:
         """State before the first style layer.
 
         Returns:
@@ -304,8 +309,8 @@ class Generator(ExportableModel):
         return ops.tile(maps, (count, 1, 1, 1)), ops.zeros((count, 4, 4, self.channels), maps.dtype)
 
     def synthesis_step(
-        self, state: tuple, index: int, styles: list, rgb_styles: list, noise: Any
-    ) -> tuple[Any, Any]:
+        self, state: tuple, index: int, styles: list, rgb_styles: list, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Applies one style layer and, after the second layer of a block, the RGB layer.
 
         Args:

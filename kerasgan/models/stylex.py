@@ -61,6 +61,7 @@ from kerasgan.models.stylex_settings import (
     adams as adams,
     check_choices as check_choices,
 )
+from kerasgan.types import Tensor
 
 W_DISTANCES = {"moments": distributions.moment_distance, "mmd": distributions.kernel_distance}
 # Values that measure a reconstruction.
@@ -209,7 +210,7 @@ def build(
 # === Parts of the loss ===
 
 
-def stretch_contrast(images: Any) -> Any:
+def stretch_contrast(images: Tensor) -> Tensor:
     """Scales each image `[N, H, W, C]` to the range [-1, 1]. Constant images are not changed."""
     low = ops.amin(images, axis=(1, 2, 3), keepdims=True)
     high = ops.amax(images, axis=(1, 2, 3), keepdims=True)
@@ -421,15 +422,15 @@ class StylEx(StylExReconstruction, StyleGAN2):
 
     # === Training ===
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Tensor) -> Tensor:
         """Classifier logits `[N, K]` of images."""
         return ops.cast(self.classifier(images, training=False), "float32")
 
-    def condition(self, logits: Any) -> Any:
+    def condition(self, logits: Tensor) -> Tensor:
         """Condition `[N, K]` of the generator for classifier logits `[N, K]`."""
         return logits if self.condition_on == "logits" else ops.softmax(logits, axis=-1)
 
-    def label_conditions(self, labels: Any) -> Any:
+    def label_conditions(self, labels: Tensor) -> Tensor | None:
         """Condition `[N, K]` of the generator for integer labels `[N]`.
 
         With `condition_on="logits"`, these are the logits of a probability of about 0.99.
@@ -439,7 +440,9 @@ class StylEx(StylExReconstruction, StyleGAN2):
             return one_hot
         return ops.log(0.99 * one_hot + 0.01 / self.classes)
 
-    def batch_styles(self, real: Any, latent_halves: int, conditions: Any) -> tuple[Any, Any]:
+    def batch_styles(
+        self, real: Tensor, latent_halves: int, conditions: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """Samples w for the first part of a batch from latents and encodes the rest.
 
         Args:
@@ -459,8 +462,8 @@ class StylEx(StylExReconstruction, StyleGAN2):
         return self.with_conditions(ops.concatenate(w), conditions), encoded
 
     def reconstruction_terms(
-        self, real: Any, fake: Any, logits: Any, encoded: Any
-    ) -> dict[str, Any]:
+        self, real: Tensor, fake: Tensor, logits: Tensor, encoded: Tensor
+    ) -> dict[str, Tensor]:
         """Distances of reconstructions from images, without weights.
 
         Distances that need a network pass are not computed if their weight is 0.
@@ -493,7 +496,7 @@ class StylEx(StylExReconstruction, StyleGAN2):
             "agreement": ops.mean(ops.cast(same, "float32")),
         }
 
-    def reconstruction_loss(self, terms: dict[str, Any]) -> Any:
+    def reconstruction_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the pixel, perceptual and w distances in `terms`."""
         weighted = {
             name: getattr(self, f"{name}_weight") * terms[name]
@@ -502,8 +505,8 @@ class StylEx(StylExReconstruction, StyleGAN2):
         return self.rec_weight * sum(weighted.values())
 
     def generate_batch(
-        self, real: Any, logits: Any, latent_halves: int, path: bool = True
-    ) -> tuple[Any, Any, Any]:
+        self, real: Tensor, logits: Tensor, latent_halves: int, path: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Generates a batch and computes the losses that do not need the discriminator.
 
         Args:
@@ -546,7 +549,7 @@ class StylEx(StylExReconstruction, StyleGAN2):
             values += [terms[name] for name in TERMS]
         return fake, loss, ops.stop_gradient(ops.stack(values))
 
-    def update_players(self, real: Any, latent_halves: int) -> None:
+    def update_players(self, real: Tensor, latent_halves: int) -> None:
         """Updates all players with one batch.
 
         Args:

@@ -1,7 +1,6 @@
 """Reconstruction of images by a trained StylEx, and measures of it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from kerasgan.images import check_images
 from kerasgan.losses.distributions import class_divergence
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models.stylegan2_networks import Generator
+from kerasgan.types import Tensor
 
 
 class StylExReconstruction:
@@ -23,7 +23,7 @@ class StylExReconstruction:
     encoder: keras.Model
     ema_encoder: keras.Model | None
     classifier: keras.Model
-    condition: Callable[[Any], Any]
+    condition: Callable[[Tensor], Tensor]
     perceptual: Callable | None
     noise: np.ndarray
     latent_dim: int
