@@ -430,12 +430,12 @@ class StylEx(StylExReconstruction, StyleGAN2):
         """Condition `[N, K]` of the generator for classifier logits `[N, K]`."""
         return logits if self.condition_on == "logits" else ops.softmax(logits, axis=-1)
 
-    def label_conditions(self, labels: Tensor) -> Tensor | None:
+    def label_conditions(self, labels: Tensor) -> Tensor:
         """Condition `[N, K]` of the generator for integer labels `[N]`.
 
         With `condition_on="logits"`, these are the logits of a probability of about 0.99.
         """
-        one_hot = super().label_conditions(labels)
+        one_hot = ops.one_hot(ops.cast(labels, "int32"), self.conditions)
         if self.condition_on == "probabilities":
             return one_hot
         return ops.log(0.99 * one_hot + 0.01 / self.classes)
