@@ -78,7 +78,7 @@ def file_name(run: str, dataset: str, size: int, letter: str, epoch: int) -> str
         run: Name of the run: letters, digits, `_`, `.` and `-`.
         dataset: Name of the data set, of the same characters.
         size: Height and width of the images in pixels.
-        letter: Key of the network, such as `"G"` or `"D"`, or `"resume"`.
+        letter: Letters of the network, such as `"G"` or `"D64"`, or `"resume"`.
         epoch: Number of finished epochs.
     """
     for part in (run, dataset):
@@ -211,7 +211,7 @@ def load_weights(
     Args:
         path: Path of the file.
         network: Network with the variables of the file.
-        letter: Required key of the network in the file. `None` accepts any.
+        letter: Required letters of the network in the file. `None` accepts any.
     """
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
