@@ -244,7 +244,7 @@ def test_every_model_that_samples_is_exported(tmp_path):
     assert (tmp_path / "generator" / "saved_model.pb").is_file()
     for make in ENCODERS.values():
         with pytest.raises(
-            ValueError, match="export needs a model that samples; received"
+            ValueError, match="export needs a model with a `call`; received"
         ) as raised:
             make().export(tmp_path / "none")
         assert "\n" not in str(raised.value)

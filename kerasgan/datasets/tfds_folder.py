@@ -84,11 +84,13 @@ def builder_in(folder: str | os.PathLike) -> Any:
 
     folder = Path(folder)
     for name in ("features.json", "dataset_info.json"):
-        if (folder / name).is_file() and (folder / name).stat().st_size > 64 * MIB:
-            raise ValueError(f"{RULE}; received {folder / name} with more than 64 MiB")
+        with reading(folder / name, RULE):
+            if (folder / name).stat().st_size > 64 * MIB:
+                raise LimitExceededError("it has more than 64 MiB")
+            content = read_json(folder / name, RULE, shape=dict)
+            if name == "features.json":
+                _check_features(content, folder)
     with reading(folder, RULE):
-        _check_features(read_json(folder / "features.json", RULE, shape=dict), folder)
-        read_json(folder / "dataset_info.json", RULE, shape=dict)
         try:
             builder = tfds.builder_from_directory(folder)
             for split in builder.info.splits.values():

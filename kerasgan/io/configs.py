@@ -185,7 +185,7 @@ def limit_weights(numbers: int, variables: int = 0, seconds: float = SECONDS) ->
         numbers: Number of values in the file. Since a model has networks that are stored in other
             files, up to `TIMES` as many weights are allowed.
         variables: Number of arrays in the file.
-        seconds: Time limit, checked at every variable.
+        seconds: Limit of this thread's CPU time, checked at every variable.
 
     Raises:
         LimitExceededError: The configuration needs more than its file can contain. The exception is
@@ -197,7 +197,7 @@ def limit_weights(numbers: int, variables: int = 0, seconds: float = SECONDS) ->
         keras.layers.Layer.__init__,
         threading.get_ident(),
     )
-    end, refused = time.monotonic() + seconds, []
+    end, refused = time.thread_time() + seconds, []
 
     def refuse(text):
         refused.append(LimitExceededError(text))
@@ -232,7 +232,7 @@ def limit_weights(numbers: int, variables: int = 0, seconds: float = SECONDS) ->
         if most[which] < 0:
             what = "variables" if which == 1 else "layers"
             refuse(f"its configuration has too many {what} for a file with {variables:,} variables")
-        if time.monotonic() > end:
+        if time.thread_time() > end:
             refuse("its configuration takes too long to build")
 
     keras.layers.Layer.add_weight, keras.layers.Layer.__init__ = add_weight, __init__

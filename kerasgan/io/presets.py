@@ -18,6 +18,7 @@ import keras
 from kerasgan.io import checkpoints, files
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
+from kerasgan.io.reading import reading
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
 # Earlier name of a shipped preset -> its present name.
@@ -129,7 +130,9 @@ def save(
 
 def card(name_or_folder: str | os.PathLike) -> str:
     """Returns the text of a preset's `card.md`."""
-    return (find(name_or_folder) / "card.md").read_text(encoding="utf-8")
+    path = find(name_or_folder) / "card.md"
+    with reading(path, "a model card must be text in UTF-8"):
+        return path.read_text(encoding="utf-8")
 
 
 def find(name_or_folder: str | os.PathLike) -> pathlib.Path:

@@ -250,8 +250,23 @@ def _commands(folder, command, recipe):
         commands.append(("Evaluate", ["python", "-m", "zoo.evaluate", given]))
         if recipe == "zoo.stylex":
             commands.append(("Explain the classifier", ["python", "-m", "zoo.explain", given]))
-    shown = [(markup.text(what), markup.text(shlex.join(words))) for what, words in commands]
+    shown = [
+        (markup.text(what), markup.text(" ".join(map(_quoted, words)))) for what, words in commands
+    ]
     return "".join(f"<span class=note>{what}</span><pre>{line}</pre>" for what, line in shown)
+
+
+def _quoted(word):
+    """Quotes a word for a shell. Bytes that are not UTF-8 need the form $'...' of bash and zsh."""
+    try:
+        word.encode()
+        return shlex.quote(word)
+    except UnicodeEncodeError:
+        name = os.fsencode(word)
+        escaped = "".join(
+            chr(c) if 32 <= c < 127 and c not in b"'\\" else f"\\x{c:02x}" for c in name
+        )
+        return f"$'{escaped}'"
 
 
 def _split(scores):

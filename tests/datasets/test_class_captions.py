@@ -94,7 +94,7 @@ def test_offline_it_fails_fast(tmp_path, monkeypatch, source):
     start = time.perf_counter()
     with pytest.raises(
         OSError,
-        match=f"{SOURCES[source].dataset} is not prepared in .*downloaded .no network.; use the synthetic birds",
+        match=f"{SOURCES[source].dataset} is not prepared .*downloaded .no network.; use the synth",
     ):
         class_captions(source, data_dir=tmp_path)
     assert time.perf_counter() - start < 5

@@ -252,7 +252,7 @@ def test_preset_round_trip(tmp_path):
         checkpoints.CheckpointError, match="V.h5 must hold the network T; it holds V"
     ):
         text.text_encoder(tmp_path / "mine" / "V.h5")
-    with pytest.raises(ValueError, match="a preset must be one of: .*received 'typo'"):
+    with pytest.raises(ValueError, match="a preset must be one of .*received 'typo'"):
         text.text_encoder("typo")
 
 

@@ -195,7 +195,7 @@ def test_fit_rejects_bad_arrays(images, labels, batch_size, message):
 def test_batches_hold_a_group_of_the_training_notes():
     gan = compiled(small(reproduce=True))
     for batch_size in (8, 30):
-        with pytest.raises(ValueError, match="leave no batch under 16"):
+        with pytest.raises(ValueError, match="at least 16 and must not leave a smaller batch"):
             gan.fit(IMAGES, LABELS, batch_size=batch_size, verbose=0)
 
 
@@ -214,7 +214,7 @@ def test_configuration_round_trip():
 
 
 def test_unknown_preset():
-    with pytest.raises(ValueError, match="a preset must be one of: .*; received 'mnist_gan_dogs'"):
+    with pytest.raises(ValueError, match="a preset must be one of .*; received 'mnist_gan_dogs'"):
         MnistGAN.from_preset("mnist_gan_dogs")
 
 

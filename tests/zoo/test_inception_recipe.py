@@ -214,7 +214,7 @@ def test_weights_of_2015_go_to_their_places():
         ),
         (
             {"dataset": "my birds"},
-            "run and dataset must be of letters, digits, .* received 'my birds'",
+            "run and dataset may consist of letters, digits, .* received 'my birds'",
         ),
         (
             {"batch_size": 13},

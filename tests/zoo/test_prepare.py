@@ -168,7 +168,7 @@ def test_bad_input_is_one_line(call, tmp_path):
         (
             ["birds"],
             {"source": str(tmp_path / "birds")},
-            "asks for posix.system, and nothing of it was run",
+            "contains posix.system; none of it was run",
         ),
         (
             ["folder"],
