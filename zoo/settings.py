@@ -56,12 +56,13 @@ FACTORS = {
 }
 
 
-def current_names(values: dict, recipe: str | None = None) -> dict:
+def current_names(values: dict, recipe: str | None = None, preset: dict | None = None) -> dict:
     """Returns saved settings under their current names.
 
     Args:
         values: Dictionary from a `settings.json` or a checkpoint. Unknown keys are kept.
         recipe: Name of the recipe that saved them. Defaults to `values["recipe"]`, if that exists.
+        preset: Settings that `values` change, if they are not all settings of a run.
 
     Returns:
         A new dictionary. If both a former and the current name are present, the current one counts.
@@ -75,7 +76,7 @@ def current_names(values: dict, recipe: str | None = None) -> dict:
         if isinstance(value, str):
             value = RENAMED_VALUES.get(current, {}).get(value, value)
         factor = FACTORS.get((recipe, name))
-        found[current] = value * factor(values) if factor else value
+        found[current] = value * factor((preset or {}) | values) if factor else value
     return found
 
 

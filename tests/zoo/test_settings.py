@@ -129,6 +129,9 @@ def test_former_weight_of_the_gradient_penalty_is_converted(form, weight):
     saved = {"recipe": "zoo.stylex", "form": form, "penalty_weight": 5.0, "penalty_every": 7}
     found = recipe.settings_from(stylex.RECIPE, saved)
     assert (found.gradient_penalty_weight, found.gradient_penalty_every) == (weight, 7)
+    # The presets have the names of the forms.
+    changed = recipe.settings_of(stylex.RECIPE, form, penalty_weight=5.0)
+    assert changed.gradient_penalty_weight == weight
 
 
 def test_renamed_settings_exist():
