@@ -173,7 +173,7 @@ def broken_rule(kind: type, value: Any, rules: dict) -> str | None:
         return f"{', '.join(others)} or {last}" if others else last
     if kind is str:
         return "a text without NUL" if "\0" in value else None
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "finite"
     bounds = {name: rules[name] for name in _WORDS if rules.get(name) is not None}
     if kind is int and not {"most", "below"} & set(bounds) and value > LARGEST:
