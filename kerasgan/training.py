@@ -334,18 +334,6 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """Returns the model that `export` writes."""
         return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
-    def save(self, filepath: Any, *arguments: Any, **options: Any) -> None:
-        """Saves the model to a `.keras` file, as `keras.Model.save` does.
-
-        The legacy HDF5 format is refused because it loses the optimizers.
-        """
-        if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(
-                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with "
-                "save_weights holds its weights"
-            )
-        return super().save(filepath, *arguments, **options)
-
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 

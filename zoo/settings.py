@@ -120,6 +120,7 @@ _HOLDS = {
     "most": lambda value, bound: value <= bound,
     "below": lambda value, bound: value < bound,
 }
+LARGEST = 2**31 - 1  # Largest integer of a setting without an upper bound of its own.
 _KINDS = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
@@ -160,9 +161,11 @@ def broken_rule(kind: type, value: Any, rules: dict) -> str | None:
         return f"{', '.join(others)} or {last}" if others else last
     if kind is str:
         return "a text without NUL" if "\0" in value else None
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "finite"
     bounds = {name: rules[name] for name in _WORDS if rules.get(name) is not None}
+    if kind is int and not {"most", "below"} & set(bounds) and value > LARGEST:
+        bounds["most"] = LARGEST
     if not all(_HOLDS[name](value, bound) for name, bound in bounds.items()):
         return " and ".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
     if rules.get("multiple_of") and value % rules["multiple_of"]:

@@ -34,6 +34,7 @@ from keras import layers, ops
 
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.datasets.epochs import EpochDataset
+from kerasgan.datasets.text_files import read_text
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
@@ -496,7 +497,7 @@ def text_encoder(name_or_file: str | os.PathLike = "synthetic_birds_text") -> Te
     """
     path = _network_file(name_or_file, "T")
     vocabulary = path.with_name(VOCABULARY)
-    known = vocabulary.read_text(encoding="utf-8").split() if vocabulary.is_file() else None
+    known = read_text(vocabulary).split() if vocabulary.is_file() else None
     return TextEncoder(_load_network(path, "T"), known)
 
 

@@ -66,17 +66,18 @@ def test_shipped_names(tmp_path, monkeypatch):
     assert presets.names() == ["toy_dots"]
     assert isinstance(presets.load("toy_dots"), Sampler)
     with pytest.raises(
-        ValueError, match="must be one of: toy_dots, or a folder that holds a G.h5; received 'typo'"
+        ValueError,
+        match="must be one of toy_dots, or a folder that contains G.h5 or T.h5; received 'typo'",
     ):
         presets.load("typo")
 
 
 def test_wrong_class_and_letters(tmp_path):
     presets.save(Sampler(), tmp_path)
-    with pytest.raises(checkpoints.CheckpointError, match="is of a Sampler; asked for a Other"):
+    with pytest.raises(checkpoints.CheckpointError, match="must be a Other; it is a Sampler"):
         presets.load(tmp_path, Other)
     for letters in (("D",), ("G", "E")):
-        with pytest.raises(ValueError, match="letters must be of G, D, G among them; received"):
+        with pytest.raises(ValueError, match="letters must be among G, D and include G; received"):
             presets.save(Sampler(), tmp_path, letters=letters)
 
 
@@ -84,7 +85,7 @@ def test_networks_of_two_models_are_not_mixed(tmp_path):
     presets.save(Sampler(width=4), tmp_path, letters=("G", "D"))
     presets.save(Sampler(width=6), tmp_path / "b", letters=("G", "D"))
     (tmp_path / "b" / "D.h5").replace(tmp_path / "D.h5")
-    with pytest.raises(checkpoints.CheckpointError, match="D.h5 must hold a network of"):
+    with pytest.raises(checkpoints.CheckpointError, match="D.h5 must contain a network of"):
         presets.load(tmp_path)
 
 

@@ -133,7 +133,7 @@ def test_each_discriminator_step_has_its_part_of_the_batch_and_its_own_fakes(mon
 def test_discriminator_steps_errors():
     with pytest.raises(ValueError, match="discriminator_steps must be at least 1; received 0"):
         small(discriminator_steps=0)
-    message = "leave no batch under 10 .5 discriminator steps need at least 2 images each"
+    message = "must not leave a smaller batch .5 discriminator steps need at least 2 images each"
     with pytest.raises(ValueError, match=message):
         compiled(small(discriminator_steps=5)).fit(IMAGES, LABELS, batch_size=30, verbose=0)
 

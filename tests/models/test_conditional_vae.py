@@ -126,7 +126,10 @@ def test_sample_and_reconstruct():
             r"labels must be in 0\.\.2; received labels from 3 to 3",
         ),
         (lambda vae: vae.reconstruct(IMAGES[:, :4], LABELS), "images must be"),
-        (lambda vae: vae.fit(IMAGES, LABELS[:5]), "labels must be one an image, 32; received 5"),
+        (
+            lambda vae: vae.fit(IMAGES, LABELS[:5]),
+            "labels must have 32 entries, one per image; received 5",
+        ),
         (lambda vae: vae.fit(IMAGES, LABELS + 1), r"labels must be in 0\.\.2"),
         (lambda vae: build_decoder(size=30), "size must be a multiple of 4; received 30"),
     ],

@@ -491,7 +491,7 @@ def test_configuration():
         (lambda: compiled(tiny()).fit(IMAGES * 2), r"images must be finite and in \[-1, 1\]"),
         (
             lambda: compiled(tiny(conditions=3)).fit(IMAGES),
-            "labels must be one an image, 8; received None",
+            "labels must have 8 entries, one per image; received None",
         ),
     ],
 )

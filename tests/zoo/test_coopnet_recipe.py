@@ -259,7 +259,7 @@ def test_bad_samples_are_one_line(digits, draw, tmp_path, capsys, values, messag
 def test_a_file_without_its_descriptor(digits, tmp_path):
     path = saved(tmp_path)
     (tmp_path / "coopnet_digits_28_D_epoch_2.h5").unlink()
-    with pytest.raises(ValueError, match="must have coopnet_digits_28_D_epoch_2.h5 beside it"):
+    with pytest.raises(ValueError, match="needs the file coopnet_digits_28_D_epoch_2.h5"):
         sample.load(path)
 
 
