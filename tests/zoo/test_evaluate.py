@@ -312,7 +312,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         ({"samples": "classifier.h5"}, "contains no configuration of a model"),
         (
             {"samples": str(presets.find("synthetic_birds_text") / "T.h5")},
-            "must have G.h5 beside it",
+            "also needs the file G.h5",
         ),
         ({"samples": "ones", "reference": "cut.npz", "metrics": "fid"}, "cut.npz"),
         (
