@@ -34,11 +34,11 @@ CLASSES = {
     "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
-    "kerasgan.models.stylegan2": (
+    "kerasgan.models.stylegan2": ("StyleGAN2",),
+    "kerasgan.models.stylegan2_networks": (
         "EqualDense",
         "Generator",
         "ResidualBlock",
-        "StyleGAN2",
         "StyleLayer",
     ),
     "kerasgan.models.stylex": ("StylEx",),

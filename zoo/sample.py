@@ -110,7 +110,7 @@ def about(name: str | os.PathLike, model: Any = None) -> dict:
 
 def can_sample(model: Any) -> bool:
     """Returns whether a model generates images. Encoders do not."""
-    return set(model.sampling_letters()) <= set(model.checkpoint_networks())
+    return set(model.sampling_networks) <= set(model.checkpoint_networks())
 
 
 def check_checkpoint(name: str | None) -> str:

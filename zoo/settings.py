@@ -34,6 +34,8 @@ RENAMED_IN = {
         for recipe in ("birds_64", "birds_128", "birds_256", "coco_64", "coco_128", "flowers_256")
     },
     ("stylegan2", "gamma"): "r1_gamma",
+    ("stylex", "penalty_weight"): "gradient_penalty_weight",
+    ("stylex", "penalty_every"): "gradient_penalty_every",
 }
 # Former values of settings: name -> {former value: value}.
 RENAMED_VALUES = {
@@ -46,12 +48,21 @@ RENAMED_VALUES = {
 }
 
 
-def current_names(values: dict, recipe: str | None = None) -> dict:
+# Settings whose unit changed with their name: (recipe, former name) -> factor, a function of all
+# saved settings.
+FACTORS = {
+    # The weight of the squared gradient norm (form "authors") is gamma / 2 of R1.
+    ("stylex", "penalty_weight"): lambda saved: 2.0 if saved.get("form") == "authors" else 1.0
+}
+
+
+def current_names(values: dict, recipe: str | None = None, preset: dict | None = None) -> dict:
     """Returns saved settings under their current names.
 
     Args:
         values: Dictionary from a `settings.json` or a checkpoint. Unknown keys are kept.
         recipe: Name of the recipe that saved them. Defaults to `values["recipe"]`, if that exists.
+        preset: Settings that `values` change, if they are not all settings of a run.
 
     Returns:
         A new dictionary. If both a former and the current name are present, the current one counts.
@@ -64,7 +75,8 @@ def current_names(values: dict, recipe: str | None = None) -> dict:
             continue
         if isinstance(value, str):
             value = RENAMED_VALUES.get(current, {}).get(value, value)
-        found[current] = value
+        factor = FACTORS.get((recipe, name))
+        found[current] = value * factor((preset or {}) | values) if factor else value
     return found
 
 

@@ -30,7 +30,7 @@ import pkgutil
 import re
 import types
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.dataset_names import with_current_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading, reason
 
@@ -77,7 +78,7 @@ def file_name(run: str, dataset: str, size: int, letter: str, epoch: int) -> str
         run: Name of the run: letters, digits, `_`, `.` and `-`.
         dataset: Name of the data set, of the same characters.
         size: Height and width of the images in pixels.
-        letter: Key of the network, such as `"G"` or `"D"`, or `"resume"`.
+        letter: Letters of the network, such as `"G"` or `"D64"`, or `"resume"`.
         epoch: Number of finished epochs.
     """
     for part in (run, dataset):
@@ -164,7 +165,7 @@ def save_network(
         epoch: Number of finished epochs.
         model: `AdversarialModel` of the network. With its configuration, the file alone suffices to
             sample.
-        letter: Key of the network in `model.checkpoint_networks()`.
+        letter: Letters of the network in file names, see `network_names.file_letter`.
         info: Dict of JSON values: run, data set, size, seed and so on.
         dtype: Data type of the stored weights, `"float32"`, or `"float16"` for half the size.
             Integers keep their type.
@@ -210,7 +211,7 @@ def load_weights(
     Args:
         path: Path of the file.
         network: Network with the variables of the file.
-        letter: Required key of the network in the file. `None` accepts any.
+        letter: Required letters of the network in the file. `None` accepts any.
     """
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
@@ -236,7 +237,7 @@ def load_model(*paths: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
     read = [(path, *_read(path)) for path in map(user_path, paths)]
     first = read[0][0]
     model = _rebuilt(first, read[0][1], "model", read[0][2])
-    networks, pairs = model.checkpoint_networks(), []
+    networks, pairs = networks_by_letter(model), []
     for path, header, values in read:
         network = networks.get(header["letter"])
         if network is None or header["model"] != read[0][1]["model"]:
@@ -249,7 +250,9 @@ def load_model(*paths: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
         pairs += [(values, copy.variables) for copy in copies]
     for pair in pairs:
         _assign(*pair)
-    model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
+    letters = {header["letter"] for _, header, _ in read}
+    names = model.checkpoint_networks()
+    model.not_loaded = tuple(sorted(name for name in names if file_letter(name) not in letters))
     info = _info(read[0][1])
     if hasattr(model, "use_file_info"):
         model.use_file_info(info)
@@ -257,13 +260,13 @@ def load_model(*paths: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def load_sampling_model(
-    path: str | os.PathLike, letters: Sequence[str] | None = None
+    path: str | os.PathLike, networks: Iterable[str] | None = None
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Loads a model from the file of one network and the other files that sampling needs.
 
     Args:
         path: Path of the file of one network.
-        letters: Keys of the networks to load. `None` loads those that `sample` needs.
+        networks: Names of the networks to load. `None` loads those that `sample` needs.
 
     Returns:
         `(model, info)`, see `load_model`.
@@ -273,8 +276,10 @@ def load_sampling_model(
     """
     path = user_path(path)
     model, info = load_model(path)
-    wanted = letters or getattr(model, "sampling_letters", tuple)()
-    others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
+    if networks is None:
+        networks = getattr(model, "sampling_networks", ())
+    letters = [file_letter(name) for name in networks]
+    others = [sibling(path, letter) for letter in letters if letter != info["letter"]]
     missing = [other.name for other in others if not other.is_file()]
     if missing:
         raise CheckpointError(
@@ -341,7 +346,7 @@ def save(
     """
     if keep is not None and keep < 1:
         raise ValueError(f"keep must be at least 1 (the epoch just saved) or None; received {keep}")
-    folder, networks = user_path(folder), model.checkpoint_networks()
+    folder, networks = user_path(folder), networks_by_letter(model)
     path = folder / file_name(run, dataset, size, RESUME, epoch)
     info = {"run": run, "dataset": dataset, "size": size, **(info or {})}
     rest = _values(_remaining(model, networks))
@@ -474,7 +479,7 @@ def _remaining(model, networks):
 
 
 def _restore(path, model_class, values, files, model):
-    networks = model.checkpoint_networks()
+    networks = networks_by_letter(model)
     if type(model).__name__ != model_class or set(files) != set(networks):
         raise CheckpointError(
             f"{path} must belong to a {type(model).__name__} with the networks "

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from kerasgan.io import checkpoints, files
+from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
@@ -80,7 +81,7 @@ def save(
     model: keras.Model,
     folder: str | os.PathLike,
     *,
-    letters: Sequence[str] = ("G",),
+    networks: Sequence[str] = ("generator",),
     card: str | None = None,
     info: dict[str, Any] | None = None,
     dtype: str = "float16",
@@ -89,24 +90,28 @@ def save(
 
     Args:
         model: `AdversarialModel` with a `get_config` method.
-        letters: Keys of `model.checkpoint_networks()`, the networks to save. `G` suffices to
-            sample, `T` to encode text.
+        networks: Names of the networks to save, keys of `model.checkpoint_networks()`.
+            `"generator"` suffices to sample, `"text_encoder"` to encode text.
         card: Text of `card.md`. `None` keeps an existing card, or writes a short one from `info`.
         info: Dict of JSON values: data set, size, epoch, scores and so on.
         dtype: Data type of the stored weights, `"float16"` or `"float32"`.
     """
-    folder, networks, info = user_path(folder), model.checkpoint_networks(), dict(info or {})
-    kind = next(kind for kind in KINDS if kind in networks)
-    if kind not in letters or set(letters) - set(networks):
+    folder, info = user_path(folder), dict(info or {})
+    by_letter = networks_by_letter(model)
+    kind = next(kind for kind in KINDS if kind in by_letter)
+    letters = [file_letter(name) for name in networks]
+    if kind not in letters or set(letters) - set(by_letter):
+        known = list(model.checkpoint_networks())
+        needed = next(name for name in known if file_letter(name) == kind)
         raise ValueError(
-            f"letters must be among {', '.join(networks)} and include {kind}; received "
-            f"{', '.join(letters)}"
+            f"networks must be among {', '.join(known)} and include {needed}; received "
+            f"{', '.join(networks)}"
         )
     checkpoints.check_folder(folder)
     for letter in letters:
         checkpoints.save_network(
             folder / f"{letter}.h5",
-            networks[letter],
+            by_letter[letter],
             model=model,
             letter=letter,
             epoch=info.get("epoch", 0),

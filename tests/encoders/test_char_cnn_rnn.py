@@ -257,8 +257,10 @@ def test_preset_round_trip(tmp_path):
 
 
 def test_a_preset_of_encoders_needs_the_text_encoder(tmp_path):
-    with pytest.raises(ValueError, match="letters must be among T, V and include T; received V"):
-        presets.save(small_model(), tmp_path, letters=("V",))
+    with pytest.raises(
+        ValueError, match="must be among .* and include text_encoder; received image_encoder"
+    ):
+        presets.save(small_model(), tmp_path, networks=("image_encoder",))
 
 
 # === Vocabulary ===

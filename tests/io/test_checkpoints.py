@@ -55,7 +55,7 @@ class Toy(keras.Model):
     optimizer = property(lambda self: self.group)
 
     def checkpoint_networks(self):
-        return {"G": self.average, "D": self.discriminator}
+        return {"generator": self.average, "discriminator": self.discriminator}
 
     def get_config(self):
         return {"width": self.width}

@@ -58,7 +58,7 @@ def test_shapes():
 
 def test_declarations():
     gan = small()
-    assert gan.conditioning == "labels" and gan.sampling_letters() == ("G",)
+    assert gan.conditioning == "labels" and gan.sampling_networks == ("generator",)
     assert gan.evaluation_protocol is None
     assert ConditionalGAN().evaluation_protocol == "digits"
 
@@ -145,7 +145,7 @@ def test_sample_uses_the_moving_average_of_the_generator():
         np.array_equal(a, b) for a, b in zip(start, gan.generator.get_weights(), strict=True)
     )
     fit(gan)
-    assert gan.checkpoint_networks()["G"] is gan.ema_generator
+    assert gan.checkpoint_networks()["generator"] is gan.ema_generator
     pairs = list(
         zip(start, gan.ema_generator.get_weights(), gan.generator.get_weights(), strict=True)
     )

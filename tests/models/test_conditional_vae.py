@@ -153,4 +153,4 @@ def test_configuration_and_preset_round_trip(tmp_path):
     vae.save_to_preset(tmp_path / "mine")
     loaded = ConditionalVAE.from_preset(tmp_path / "mine")
     np.testing.assert_allclose(vae.sample(n=6, seed=0), loaded.sample(n=6, seed=0), atol=0.01)
-    assert set(vae.checkpoint_networks()) == {"G", "E"}
+    assert set(vae.checkpoint_networks()) == {"generator", "encoder"}

@@ -673,7 +673,7 @@ def test_configurations_with_earlier_argument_names_load():
 
 def test_declarations_and_arguments_of_sample():
     model = tiny()
-    assert model.conditioning is None and model.sampling_letters() == ("G", "D")
+    assert model.conditioning is None and model.sampling_networks == ("generator", "descriptor")
     assert model.evaluation_protocol is None and "by" in model.sample_options
     with pytest.raises(ValueError, match="a CoopNet has no classes"):
         model.sample(labels=[1])

@@ -15,6 +15,7 @@ from PIL import Image
 import zoo.coopnet
 from kerasgan import callbacks
 from kerasgan.io import checkpoints, presets
+from kerasgan.io.network_names import networks_by_letter
 from kerasgan.models.coopnet import CoopNet
 from zoo import evaluate, evaluation_images, recipe, sample
 
@@ -52,7 +53,7 @@ def digits(monkeypatch):
 def saved(folder, **info):
     """A file of an untrained CoopNet, and its descriptor's beside it."""
     model = zoo.coopnet.build(recipe.settings_of(RECIPE, **SMALL, **{"data": "digits"} | info))
-    for letter, network in model.checkpoint_networks().items():
+    for letter, network in networks_by_letter(model).items():
         path = folder / checkpoints.file_name("coopnet", "digits", 28, letter, 2)
         checkpoints.save_network(path, network, model=model, epoch=2, letter=letter, info=info)
     return folder / "coopnet_digits_28_G_epoch_2.h5"

@@ -49,10 +49,11 @@ def features_and_logits(
     network = _with_features(classifier)
     starts = range(0, len(images), batch_size)
     batches = [network(images[start : start + batch_size], training=False) for start in starts]
-    return tuple(
+    features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts])
         for parts in zip(*batches, strict=True)
     )
+    return features, logits
 
 
 def filled(images: np.ndarray, largest: int) -> np.ndarray:
@@ -108,7 +109,7 @@ class ClassifierFeatures:
         }
         self.protocol = UNKNOWN | dict(info or {}) | about
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         height, width, channels = self.shape
         if images.shape[1:3] != (height, width) and None not in (height, width):
             if not self.resize:
@@ -223,10 +224,9 @@ def extract(
         if ARRAYS[0] not in sums or set(sums) - set(ARRAYS):
             raise ValueError(f"it must list {' and '.join(ARRAYS)}")
         protocol = dict(about["protocol"])
-    arrays = [
-        _mapped(folder / name, count, sums[name]) if name in sums else None for name in ARRAYS
-    ]
-    return Features(*arrays, protocol=protocol, images=images)
+    arrays = {name: _mapped(folder / name, count, sums[name]) for name in ARRAYS if name in sums}
+    features, logits = arrays[ARRAYS[0]], arrays.get(ARRAYS[1])
+    return Features(features, logits, protocol=protocol, images=images)
 
 
 def _present(folder):
