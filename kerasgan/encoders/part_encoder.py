@@ -135,7 +135,7 @@ class PartEncoder(AdversarialModel):
         return cls(**config | {"encoder": encoder})
 
     def checkpoint_networks(self):
-        return {"P": self.encoder}
+        return {"part_encoder": self.encoder}
 
     def player_layers(self, player):
         return [self.encoder, self.part_head, self.image_head, self.label_head]

@@ -23,6 +23,7 @@ Differences from the papers:
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -281,7 +282,7 @@ def build_pixel_discriminator(
     """
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    start = {"kernel_initializer": "he_normal", "padding": "same"}
+    start: dict[str, Any] = {"kernel_initializer": "he_normal", "padding": "same"}
     x, channels = _leaky(ImageConv2D(width, 4, 2, **start)(images)), width
     while x.shape[1] > 4:
         y = _leaky(Conv3x3(channels, **start)(x))
@@ -505,10 +506,10 @@ class ProjectedTextGAN(TextToImageModel):
         return [self.generator] + ([self.posterior] if self.posterior else [])
 
     def checkpoint_networks(self):
-        letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        found = {letters[name]: network for name, network in self.discriminators.items()}
-        posterior = {"Q": self.posterior} if self.posterior else {}
-        return {"G": self.ema_generator} | posterior | found | self.text_checkpoint_networks()
+        networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
+        if self.posterior:
+            networks["posterior"] = self.posterior
+        return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object

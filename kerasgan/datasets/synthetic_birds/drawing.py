@@ -1,4 +1,4 @@
-"""Draws synthetic birds as antialiased vector graphics.
+"""Renders synthetic birds as antialiased vector graphics.
 
 Outlines are complex numbers x + y i with y pointing down, so that a product rotates and scales them
 and a sum moves them.
@@ -17,20 +17,20 @@ PARTS = ("background", "branch", "leg", "water", "tail", "body", "head", "bill",
 
 
 def draw_bird(
-    attributes: Sequence[int],
+    attributes: Sequence[int] | np.ndarray,
     seed: int | Sequence[int],
     size: int = 304,
     *,
     mirrored: bool = True,
     parts: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """Draws one bird.
+    """Renders one bird.
 
     Args:
         attributes: int `[7]`, indices into the values of `ATTRIBUTES`.
         seed: Integer or sequence of integers that selects everything that captions do not mention:
             position, direction, shades, proportions, leaves.
-        size: Height and width of the image in pixels, at least 16. The drawing is the same at any
+        size: Height and width of the image in pixels, at least 16. The bird is the same at any
             resolution.
         mirrored: Whether half of the birds face left. Otherwise all face right.
         parts: Whether to return a map of the bird's parts as well.
@@ -45,8 +45,8 @@ def draw_bird(
     if size < 16:
         raise ValueError(f"size must be at least 16; received {size}")
     words, random = attribute_words(attributes), random_for(seed, "picture")
-    picture = Picture(size, _background(words["background"], random), parts)
-    Bird(words, random).paint(picture)
+    picture = _Picture(size, _background(words["background"], random), parts)
+    _Bird(words, random).paint(picture)
     layers = [np.asarray(layer) for layer in (picture.image, picture.parts) if layer]
     if random.random() < 0.5 and mirrored:
         layers = [layer[:, ::-1] for layer in layers]
@@ -58,7 +58,7 @@ def _uint8(colour):
     return np.rint(np.clip(colour, 0, 255)).astype("uint8")
 
 
-class Picture:
+class _Picture:
     """A square image on which antialiased outlines in the unit square are filled."""
 
     def __init__(self, size, background, parts=False):
@@ -146,7 +146,7 @@ def _darker(colour, share=0.3):
     return 255 * light ** (1 + share) * (1 - 0.6 * share)
 
 
-class Bird:
+class _Bird:
     """Layers of a bird that faces right. In its own frame, the body is centered and 0.9 long."""
 
     def __init__(self, words, random):
