@@ -26,7 +26,7 @@ from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results" / "claims"
 RUNS = pathlib.Path("runs") / "claims"
-OUTCOMES = (rules.HOLDS, rules.FAILS, rules.OPEN, rules.ANSWERED)
+OUTCOMES = (rules.EXACT, rules.HOLDS, rules.FAILS, rules.ANSWERED, rules.OPEN)
 DIGITS = 5  # Significant digits of the numbers in result files.
 
 
@@ -114,7 +114,7 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
         runs: Folder of the runs.
         known: Finished runs, key -> record. New runs are added.
     """
-    found = {name: [] for name in claim.variants}
+    found, seeds = {name: [] for name in claim.variants}, min(seeds, claim.seeds)
     for seed in range(seeds):
         for name, variant in claim.variants.items():
             key = variant.key(seed)
