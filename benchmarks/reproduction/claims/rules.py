@@ -24,41 +24,59 @@ RELEVANT = 1.25
 PHRASES = {
     "attribute_accuracy": "attribute accuracy",
     "best_is_last": "share of runs whose last checkpoint is the best",
+    "best_variance": "best variance",
+    "best_variance_with_sigma": "best variance with sigma in place of the variance",
+    "bird_attributes_256": "share of correct attributes",
     "bird_classifier_score": "classifier score",
+    "bird_classifier_score_256": "classifier score at 256 pixels",
     "bird_frechet_distance": "Fréchet distance",
     "bird_frechet_distance_128": "Fréchet distance at 128 pixels",
+    "change_at_drops": "change of the logarithmic distance at sudden drops",
+    "checkpoint_gap": "relative gap between successive checkpoints",
     "descriptor_digit_frechet_distance": "Fréchet distance of the descriptor",
     "digit_classifier_score": "classifier score",
     "digit_frechet_distance": "Fréchet distance",
-    "change_at_drops": "change of the logarithmic distance at sudden drops",
-    "checkpoint_gap": "relative gap between successive checkpoints",
     "drift": "relative gradient term",
+    "excess_over_evidence": "largest excess of the ELBO over the evidence",
+    "explained_by_signs": "share of the first features that signs explain",
     "exploded": "share of exploded runs",
+    "feature_correlation": "correlation of the first features of two samples",
+    "final_rate": "learning rate",
     "fine_power": "relative fine-pattern power",
     "first_layer_gradient_norm": "gradient norm of the first layer",
     "first_lead": "early lead of the discriminator",
     "gain_with_size": "gain of the classifier score with image size",
+    "gap_at_posterior": "distance of the ELBO from the evidence",
     "generator_accuracy": "generator accuracy",
     "generator_digit_frechet_distance": "Fréchet distance of the generator",
     "heldout_agreement": "classifier agreement on reconstructions",
     "heldout_pixel": "reconstruction error",
     "impulse": "relative impulse noise",
+    "interaction": "interaction of image and caption",
+    "intra_class_diversity": "relative diversity within a class",
     "inverse_error": "error of the inverse",
     "late_spread": "spread of the last checkpoints",
     "log_determinant_error": "error of the log-determinant",
+    "loss_gradient": "gradient",
     "milliseconds": "step time in milliseconds",
     "ms_ssim": "MS-SSIM of sample pairs",
+    "named_attributes": "share of named attributes",
+    "push_back": "slope of the discriminator's loss",
     "rank_correlation": "rank correlation",
     "recognised_diversity": "relative diversity of recognized samples",
     "recovered": "recovery of the generator",
+    "relative_distance": "relative distance from the equilibrium",
     "setback": "largest setback",
     "sharpness": "relative sharpness",
+    "small_digit_frechet_distance": "Fréchet distance",
     "spikes": "number of reconstruction spikes",
+    "step_difference": "relative difference of the trained weights",
     "stroke_width": "relative stroke width",
     "test_bits_per_dimension": "number of bits per dimension",
     "test_elbo": "test ELBO",
     "w_frechet": "Fréchet distance between the distributions of w",
     "warned": "share of runs with a warning",
+    "weight_difference": "largest change of a generator weight by feature matching",
 }
 
 
@@ -344,12 +362,14 @@ class Within(_Rule):
         variant: Name of the variant.
         low: Lower bound.
         high: Upper bound.
+        log: If `True`, logarithms are compared.
     """
 
     measure: str
     variant: str
     low: float = -math.inf
     high: float = math.inf
+    log: bool = False
 
     def _limits(self):
         if not math.isfinite(self.low):
@@ -365,10 +385,11 @@ class Within(_Rule):
 
     def comparisons(self, runs: dict) -> dict[str, Effect]:
         """Return the distance of the mean from the nearer bound: variant -> effect."""
-        effect = decisions.mean_effect(
-            _values(runs, self.measure, [self.variant])[self.variant]
-        )
-        room = min(effect.estimate - self.low, self.high - effect.estimate)
+        values = _values(runs, self.measure, [self.variant], self.log)[self.variant]
+        effect, low, high = decisions.mean_effect(values), self.low, self.high
+        if self.log:
+            low, high = (math.log(max(bound, 1e-12)) for bound in (low, high))
+        room = min(effect.estimate - low, high - effect.estimate)
         return {self.variant: dataclasses.replace(effect, estimate=room)}
 
     def evaluate(
@@ -427,9 +448,7 @@ class Reached(Within):
         """Return the rule in words."""
         label = _label(self.variant, labels)
         end = " refutes the claim" if self.refutes else " shows the claim"
-        return _sentence(
-            f"one run whose {_phrase(self.measure)} {label} is {self._limits()}{end}"
-        )
+        return _sentence(f"one run whose {_phrase(self.measure)} {label} is {self._limits()}{end}")
 
     def comparisons(self, runs: dict) -> dict[str, Effect]:
         """Return nothing: the rule has no statistical comparison."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reproduction.claims import Claim, Experiment, Variant
-from benchmarks.reproduction.claims.image_measures import sharpness
 from benchmarks.reproduction.claims.exact import RECORDED, SCALED_LOSS
+from benchmarks.reproduction.claims.image_measures import sharpness
 from benchmarks.reproduction.claims.rules import All, Best, Better, Exactly, Reached
 from benchmarks.reproduction.claims.small_stylex import (
     BATCH,
