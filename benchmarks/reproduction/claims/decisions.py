@@ -58,7 +58,7 @@ def quantile(two_sided: float, freedom: float) -> float:
 
     With t = sqrt(freedom) * tan(angle), the density of the angle is cos(angle)^(freedom - 1).
     """
-    angles = np.linspace(0, math.pi / 2, 20_001)
+    angles = np.linspace(0, math.pi / 2, 4_001)
     density = np.cos(angles) ** (max(freedom, 1) - 1)
     below = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
     angle = np.interp((1 - two_sided) * below[-1], below, angles)

@@ -189,8 +189,9 @@ def dirac(settings: dict, seed: int, folder: pathlib.Path) -> dict:
 
     for _ in range(STEPS):
         slope -= rate * gradient(discriminator_loss, slope)
-        held = slope
-        point -= rate * gradient(lambda x: adversarial.minmax_generator_loss(held * x), point)
+        point -= rate * gradient(
+            lambda x, slope=slope: adversarial.minmax_generator_loss(slope * x), point
+        )
     return {"measures": {"relative_distance": math.hypot(point, slope) / start}}
 
 

@@ -96,6 +96,8 @@ def similarities(settings: dict, seed: int, folder: pathlib.Path) -> dict:
 
     batch, group, kernels, dims = 128, 16, 100, 4
     torch.manual_seed(seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # Time on a busy machine is only comparable with one thread.
     x, weight = torch.randn(batch, 338), torch.randn(338, kernels * dims) * 0.05
 
     def closeness(a, b):
@@ -127,6 +129,7 @@ def similarities(settings: dict, seed: int, folder: pathlib.Path) -> dict:
         start = time.process_time()
         step()
         seconds.append(time.process_time() - start)
+    torch.set_num_threads(threads)
     return {"measures": {"milliseconds": 1000 * averages.median(seconds[3:])}}
 
 

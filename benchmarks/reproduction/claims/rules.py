@@ -141,10 +141,11 @@ def _values(runs, measure, variants, log=False):
     return {name: [math.log(max(v, 1e-12)) for v in values] for name, values in found.items()}
 
 
-def _phrase(measure):
+def phrase(measure: str) -> str:
+    """Return the phrase of a measure for sentences."""
     name, at, share = measure.partition("@")
-    phrase = PHRASES.get(name, name.replace("_", " "))
-    return phrase + (f" after {share[:-1]} % of the training" if at else "")
+    text = PHRASES.get(name, name.replace("_", " "))
+    return text + (f" after {share[:-1]} % of the training" if at else "")
 
 
 def _label(name, labels):
@@ -234,7 +235,7 @@ class Better(_Rule):
         others = " and ".join(_label(name, labels) for name in self.others)
         paired = " of the paired differences" if self.paired else ""
         text = (
-            f"the {_phrase(self.measure)} {self._comparison(_label(self.variant, labels), others)}"
+            f"the {phrase(self.measure)} {self._comparison(_label(self.variant, labels), others)}"
         )
         return _sentence(f"{text}, {SPREAD}{paired}")
 
@@ -260,21 +261,21 @@ class Better(_Rule):
             labels: See `Claim`.
             total: Number of comparisons of the claim. Defaults to those of this rule.
         """
-        read, phrase = self._reader(runs, labels), _phrase(self.measure)
+        read, measure = self._reader(runs, labels), phrase(self.measure)
         outcomes, sentences = [], []
         for other, effect in self.comparisons(runs).items():
             outcome = decided(effect, total or len(self.others))
             one, two = read(self.variant), read(other)
             if outcome == HOLDS:
-                text = f"the {phrase} {self._comparison(one, two)}"
+                text = f"the {measure} {self._comparison(one, two)}"
             elif self.times == 1 and outcome == FAILS:
-                text = f"the {phrase} is {'lower' if self.higher else 'higher'} {one} than {two}"
+                text = f"the {measure} is {'lower' if self.higher else 'higher'} {one} than {two}"
             elif self.times == 1:
-                text = f"the {phrase} {one} is within the seed-to-seed spread of that {two}"
+                text = f"the {measure} {one} is within the seed-to-seed spread of that {two}"
             elif outcome == FAILS:
-                text = f"it is not the case that the {phrase} {self._comparison(one, two)}"
+                text = f"it is not the case that the {measure} {self._comparison(one, two)}"
             else:
-                text = f"the seeds do not show whether the {phrase} {self._comparison(one, two)}"
+                text = f"the seeds do not show whether the {measure} {self._comparison(one, two)}"
             outcomes.append(outcome)
             sentences.append(_sentence(text + _size(self._difference(runs, other), self.log)))
         return joined(outcomes), " ".join(sentences)
@@ -308,7 +309,7 @@ class Alike(_Rule):
         first, *others = (_label(name, labels) for name in self.variants)
         paired = " of the paired differences" if self.paired else ""
         return _sentence(
-            f"the {_phrase(self.measure)} {' and '.join(others)} differs by less than "
+            f"the {phrase(self.measure)} {' and '.join(others)} differs by less than "
             f"{self._margin()} from that {first}, {SPREAD}{paired}"
         )
 
@@ -331,7 +332,7 @@ class Alike(_Rule):
         self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
     ) -> tuple[str, str]:
         """Return the outcome and the finding; see `Better.evaluate`."""
-        read, phrase, first = self._reader(runs, labels), _phrase(self.measure), self.variants[0]
+        read, measure, first = self._reader(runs, labels), phrase(self.measure), self.variants[0]
         words = {HOLDS: "differs by less", FAILS: "differs by more"}
         outcomes, sentences = [], []
         for other, effect in self.comparisons(runs).items():
@@ -340,12 +341,12 @@ class Alike(_Rule):
                 outcome = HOLDS  # All values are equal, and no margin was asked for.
             if outcome == OPEN:
                 text = (
-                    f"the seeds do not show whether the {phrase} {read(other)} differs by less "
+                    f"the seeds do not show whether the {measure} {read(other)} differs by less "
                     f"than {self._margin()} from that {read(first)}"
                 )
             else:
                 text = (
-                    f"the {phrase} {read(other)} {words[outcome]} than {self._margin()} from that "
+                    f"the {measure} {read(other)} {words[outcome]} than {self._margin()} from that "
                     f"{read(first)}"
                 )
             outcomes.append(outcome)
@@ -381,7 +382,7 @@ class Within(_Rule):
     def statement(self, labels: dict[str, str] | None = None) -> str:
         """Return the rule in words."""
         label = _label(self.variant, labels)
-        return _sentence(f"the {_phrase(self.measure)} {label} is {self._limits()}, {SPREAD}")
+        return _sentence(f"the {phrase(self.measure)} {label} is {self._limits()}, {SPREAD}")
 
     def comparisons(self, runs: dict) -> dict[str, Effect]:
         """Return the distance of the mean from the nearer bound: variant -> effect."""
@@ -404,7 +405,7 @@ class Within(_Rule):
     def _finding(self, runs, labels):
         values = _values(runs, self.measure, [self.variant])[self.variant]
         return _sentence(
-            f"the {_phrase(self.measure)} {_label(self.variant, labels)} is "
+            f"the {phrase(self.measure)} {_label(self.variant, labels)} is "
             f"{mean_and_deviation(values)} (expected: {self._limits()})"
         )
 
@@ -419,7 +420,7 @@ class Exactly(Within):
     def statement(self, labels: dict[str, str] | None = None) -> str:
         """Return the rule in words."""
         label = _label(self.variant, labels)
-        return _sentence(f"the {_phrase(self.measure)} {label} is {self._limits()}, exactly")
+        return _sentence(f"the {phrase(self.measure)} {label} is {self._limits()}, exactly")
 
     def comparisons(self, runs: dict) -> dict[str, Effect]:
         """Return nothing: the rule has no statistical comparison."""
@@ -448,7 +449,7 @@ class Reached(Within):
         """Return the rule in words."""
         label = _label(self.variant, labels)
         end = " refutes the claim" if self.refutes else " shows the claim"
-        return _sentence(f"one run whose {_phrase(self.measure)} {label} is {self._limits()}{end}")
+        return _sentence(f"one run whose {phrase(self.measure)} {label} is {self._limits()}{end}")
 
     def comparisons(self, runs: dict) -> dict[str, Effect]:
         """Return nothing: the rule has no statistical comparison."""
@@ -461,7 +462,7 @@ class Reached(Within):
         values = _values(runs, self.measure, [self.variant])[self.variant]
         reached = [value for value in values if self.low <= value <= self.high]
         outcome = (FAILS if self.refutes else HOLDS) if reached else OPEN
-        text = f"the {_phrase(self.measure)} {_label(self.variant, labels)} is "
+        text = f"the {phrase(self.measure)} {_label(self.variant, labels)} is "
         text += f"{self._limits()} in {len(reached)} of {len(values)} runs "
         return outcome, _sentence(text + f"({mean_and_deviation(values)})")
 
@@ -486,7 +487,7 @@ class Best(_Rule):
         """Return the question in words."""
         extreme = "highest" if self.higher else "lowest"
         return (
-            f"Which variant has the {extreme} {_phrase(self.measure)}, {SPREAD}? The training "
+            f"Which variant has the {extreme} {phrase(self.measure)}, {SPREAD}? The training "
             "notes name no direction."
         )
 
@@ -508,11 +509,11 @@ class Best(_Rule):
             name: effect if self.higher else effect.negated() for name, effect in effects.items()
         }
         level = [name for name, e in oriented.items() if decided(e) != HOLDS]
-        read, phrase = self._reader(runs, labels), _phrase(self.measure)
+        read, measure = self._reader(runs, labels), phrase(self.measure)
         order = "higher" if self.higher else "lower"
         sentences = [
             _sentence(
-                f"the {phrase} is {order} {read(best)} than {read(name)}"
+                f"the {measure} is {order} {read(best)} than {read(name)}"
                 + _size(effects[name], self.log)
             )
             for name in effects
@@ -520,7 +521,7 @@ class Best(_Rule):
         ]
         sentences += [
             _sentence(
-                f"the {phrase} {read(name)} is within the seed-to-seed spread of that {read(best)}"
+                f"the {measure} {read(name)} is within the seed-to-seed spread of that {read(best)}"
                 + _size(effects[name], self.log)
             )
             for name in level

@@ -18,7 +18,7 @@ from kerasgan.datasets.digits import load_digits
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.models import stylex
 
-SIZE, BATCH, STEPS, EVERY = 16, 16, 300, 15
+SIZE, BATCH, STEPS, EVERY = 16, 16, 240, 12
 NETWORKS = {"capacity": 2, "max_channels": 32, "latent_dim": 32, "depth": 2}
 # The form of the authors with the settings of the recipe's small presets.
 USUAL = {

@@ -1,18 +1,7 @@
-"""Claims about StylEx, tested on eights and nines.
+"""Claims about StylEx, tested on eights and nines of 16 pixels; see `small_stylex`."""
 
-The networks are those of the recipe's preset `quick`, trained for half as long.
-"""
-
-import dataclasses
-import pathlib
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-
-from benchmarks.reproduction.claims import Claim, Experiment, Variant
+from benchmarks.reproduction.claims import Claim, Variant
 from benchmarks.reproduction.claims.exact import RECORDED, SCALED_LOSS
-from benchmarks.reproduction.claims.image_measures import sharpness
 from benchmarks.reproduction.claims.rules import All, Best, Better, Exactly, Reached
 from benchmarks.reproduction.claims.small_stylex import (
     BATCH,
@@ -22,63 +11,7 @@ from benchmarks.reproduction.claims.small_stylex import (
     STEPS,
     USUAL,
 )
-from benchmarks.reproduction.claims.training import training
-from kerasgan.metrics.features.extract import features_and_logits
-from kerasgan.metrics.frechet import frechet_distance, statistics
-from kerasgan.metrics.protocols import digits
-from zoo import stylex
 
-SAMPLES = 600
-
-
-def score(settings: Any) -> Callable:
-    """Return a function that scores a model as the recipe does.
-
-    It adds the sharpness of the reconstructions and the Fréchet distance of samples.
-    """
-    (train, _), (images, _), _ = stylex.loaded(settings)
-    classifier = digits.load_digit_classifier()[0]
-
-    def feature_statistics(images):
-        # The digit classifier takes images of 28 pixels and one channel.
-        edge = (images.shape[1] - 28) // 2
-        cropped = images[:, edge : edge + 28, edge : edge + 28].mean(axis=-1, keepdims=True)
-        return statistics(features_and_logits(classifier, cropped.astype("float32"))[0])
-
-    recipe_scored, real = stylex.score(settings), feature_statistics(train)
-
-    def scored(model, samples):
-        found = recipe_scored(model, samples)
-        sharp = sharpness(model.reconstruct(images)) / sharpness(images)
-        distance = frechet_distance(feature_statistics(model.sample(SAMPLES, seed=1)), real)
-        return found | {"sharpness": sharp, "digit_frechet_distance": distance}
-
-    return scored
-
-
-TRAINING = training(
-    dataclasses.replace(stylex.RECIPE, score=score),
-    "quick",
-    lambda settings: 25 * 0.25 / 60,
-    name="stylex",
-)
-
-
-def train(settings: dict, seed: int, folder: pathlib.Path) -> dict:
-    """Train a model and count the spikes of its reconstruction loss.
-
-    A spike is an epoch whose loss exceeds 1.5 times the median of the five epochs before it. If the
-    run diverges, each remaining epoch counts as a spike.
-    """
-    found = TRAINING.run(settings, seed, folder)
-    losses = [row["reconstruction"] for row in found["curve"] if "reconstruction" in row]
-    spikes = [loss > 1.5 * np.median(losses[i : i + 5]) for i, loss in enumerate(losses[5:])]
-    left = settings["epochs"] - len(losses) if found["measures"]["diverged"] else 0
-    found["measures"]["spikes"] = int(sum(spikes)) + left
-    return found
-
-
-STYLEX = Experiment("stylex", train, TRAINING.minutes, usual=TRAINING.usual)
 SMALL_SETUP = (
     f"800 eights and nines of {SIZE} pixels, small networks, {STEPS} steps, learning rate 0.001 "
     "unless named, reconstruction weight 5. The reconstruction error is the mean absolute pixel "
