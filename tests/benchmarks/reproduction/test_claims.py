@@ -1,7 +1,6 @@
 """Rules of the claims on constructed numbers, and a queue that survives interruptions."""
 
 import dataclasses
-import importlib
 import json
 import math
 
@@ -102,8 +101,8 @@ def test_rules(rule, variants, outcome):
     [
         (
             Better("x", "a", ("b",)),
-            "The x is lower with A (1 ± 0.1) than with b (2 ± 0.1); difference -1, 95 % interval -1.23 "
-            "to -0.773.",
+            "The x is lower with A (1 ± 0.1) than with b (2 ± 0.1); difference -1, 95 % interval "
+            "-1.23 to -0.773.",
         ),
         (
             Better("x", "b", ("a",)),
@@ -366,9 +365,8 @@ def test_recorded_outcomes_follow_from_the_recorded_runs():
 
 
 def test_the_variants_are_settings_of_their_recipes():
-    from zoo import recipe
-
     from benchmarks.reproduction.claims import coopnet, flow, hdgan, mnist, vae
+    from zoo import recipe
 
     kinds = {
         "mnist_gan": mnist.RECIPE,
