@@ -69,7 +69,8 @@ def test_tables_of_other_results(results, monkeypatch):
         "They took 2 runs and 0.0 hours on 2 cores of a CPU." in table
     )
     assert re.search(
-        r"\| `gan-growing` \| .* \| not run \| ready to run: about \d+ min for 3 seeds \|", table
+        r"\| `gan-growing` \| .* \| \*\*not decided\*\* \| Not run yet.* on two CPU cores\. \|",
+        table,
     )
     with pytest.raises(ValueError, match="no marker <!-- table: claims -->"):
         tables.filled("no marker", ["claims"])
