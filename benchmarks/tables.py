@@ -227,6 +227,10 @@ def augmentation() -> str:
             cells.append(f"{statistics.mean(values):.1%}{spread}")
         cells.append(f"{statistics.mean(r['processor_seconds'] for r in runs):.0f}")
         lines.append(f"| {' | '.join(cells)} |")
+    done = {(r["augment"], r["seed"]) for r in records}
+    missing = [arm for arm in augmentation_records.ARMS if (arm, 2) not in done]
+    if missing:
+        lines.append(f"\nNot all seeds have been run: {', '.join(f'`{arm}`' for arm in missing)}.")
     settings, machine = records[0]["settings"], records[0]["machine"]
     lines.append(
         f"\nMean ± standard deviation over seeds. `zoo.classifier` of the pose (3 classes) of "
