@@ -62,7 +62,7 @@ FULL = (
 )
 QUICK = (
     Stage("layout", LAYOUT),
-    Stage("stage_64", RIGHT | {"epochs": 10, "ema_decay": 0.995, "score_every": 0}),
+    Stage("stage_64", RIGHT | {"epochs": 12, "ema_decay": 0.995, "score_every": 0}),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 
