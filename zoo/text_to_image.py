@@ -72,8 +72,8 @@ class Settings(projected_birds.Settings):
 def parts(data: str, size: int) -> dict[str, Any]:
     """Returns the images for training, evaluation encoders and testing, cropped from `size`.
 
-    Of `OTHERS` images or more, the evaluation encoders get half of the test images for themselves.
-    Of fewer, they get those for training.
+    If there are `OTHERS` images or more, half of the test images are for the evaluation encoders
+    alone. If there are fewer, these train on the training images.
     """
     found = own_captions.splits(data, size)
     train, test = found["train"], found["test"]
@@ -203,7 +203,7 @@ RECIPE = recipe.Recipe(
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run trains.
+    """Settings of all parts of a run.
 
     Attributes:
         stages: Stages of the GAN.
@@ -224,7 +224,7 @@ def plan(found: dict[str, Any], size: int, quick: bool = False, steps: int = 0) 
     Args:
         found: Result of `parts`.
         size: Largest size of the images.
-        quick: Whether to make a sixth of the steps.
+        quick: If `True`, makes a sixth of the steps.
         steps: Steps at 64 pixels. 0 chooses.
     """
     train = found["train"]
