@@ -94,7 +94,7 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     model.fit(
         network_training.augmented(batches, settings.augment, settings.seed),
         epochs=settings.epochs,
-        verbose=2,
+        verbose=network_training.verbosity(settings.epochs),
     )
     measured = score(encoder, encode, train, test) if train.attributes is not None else {}
     numbers = {

@@ -175,7 +175,7 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     )
     steps = settings.epochs * pairs.num_batches
     model.compile(encoders=network_training.adam(settings.learning_rate, steps))
-    model.fit(pairs, epochs=settings.epochs, verbose=2)
+    model.fit(pairs, epochs=settings.epochs, verbose=network_training.verbosity(settings.epochs))
     model.image_encoder.trainable = True  # for those who load it
     model.standardize(all_captions(train))
     measure = score if train.attributes is not None else score_own

@@ -288,9 +288,7 @@ def plan(found: dict[str, Any], size: int, quick: bool = False, steps: int = 0) 
 class Options(Checked):
     """Flags of the recipe."""
 
-    data: str | None = setting(
-        None, "Folder of images with captions.jsonl, or with x.txt beside x.jpg.", group="data"
-    )
+    data: str = fields.data("", "Folder of images with captions.jsonl, or with x.txt beside x.jpg.")
     size: int = setting(64, "Side of the images in pixels.", group="data", choices=SIZES)
     preset: str = setting(
         "full", "quick makes a sixth of the steps.", choices=tuple(RECIPE.presets)

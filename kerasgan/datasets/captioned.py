@@ -42,7 +42,7 @@ class CaptionedImages:
         attributes: int8 `[N, A]`, ground-truth attributes (synthetic birds), or `None`.
     """
 
-    images: Sequence
+    images: Sequence | np.ndarray
     classes: np.ndarray
     captions: list
     names: list
