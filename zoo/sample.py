@@ -1,10 +1,9 @@
 """Generates images with a checkpoint or a preset.
 
-    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png python -m
-    zoo.sample --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird with a yellow
-    belly" python -m zoo.sample --checkpoint=.../coopnet_digits_28_G_epoch_30.h5 --n=64
-    --by=descriptor python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10
-    --out=birds_samples.h5
+    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png
+    python -m zoo.sample --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird"
+    python -m zoo.sample --checkpoint=coopnet_digits --n=64 --by=descriptor
+    python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10 --out=samples.h5
 
 As in the training notes, the last command generates n images for the first caption of every image
 of the test split, and writes the HDF5 file of the notes: `output_64`, `output_128`, `output_256`
