@@ -227,58 +227,66 @@ def plan(found: dict[str, Any], size: int, quick: bool = False, steps: int = 0) 
         quick: If `True`, makes a sixth of the steps.
         steps: Steps at 64 pixels. 0 chooses.
     """
-    train = found["train"]
-    count = len(train)
+    count = len(found["train"])
     total = steps or own_captions.steps(count, 500 if quick else 3000, 6000 if quick else 36000)
-    shift = 8 if count < 1000 else 4 if count < 10_000 else 0
-    listed, made = [], []
-    for side, most, part in ((64, 32, 1), (128, 16, 3), (256, 8, 4)):
-        if side > size:
-            break
-        batch = own_captions.batch_size(count, most)
-        epochs, repeats = own_captions.passes(count, batch, max(total // part, 1), least=100)
-        listed.append(f"{epochs * repeats * max(count // batch, 1):,} at {side} pixels")
-        made.append(
-            stages.Stage(
-                f"stage_{side}",
-                {
-                    "size": side,
-                    "batch_size": batch,
-                    "epochs": epochs,
-                    "repeats": repeats,
-                    "translation": shift,
-                    "decay": True,
-                    "grid_every": max(epochs // 10, 1),
-                    "score_every": max(epochs // 4, 1),
-                    "checkpoint_every": max(epochs // 4, 1),
-                    "ema_decay": 0.999 if total >= 3000 else 0.99,
-                },
-            )
-        )
-    batch = made[0].settings["batch_size"]
-    mirrored = not own_captions.names_sides(train)
-    reasons = {
-        f"batch size {batch}": f"at most half the {count:,} training images, at most 32",
-        f"steps: {', '.join(listed)}": "grow with the square root of the number of images"
-        if not steps
-        else "as given",
-        f"shifts of up to {shift} pixels": "so that the discriminators do not learn few images by "
-        "heart"
+    made = [
+        _stage(side, own_captions.batch_size(count, most), count, max(total // part, 1))
+        for side, most, part in ((64, 32, 1), (128, 16, 3), (256, 8, 4))
+        if side <= size
+    ]
+    least = 100 if quick else 600
+    batch = own_captions.batch_size(count, 64)
+    image_steps = own_captions.steps(count, least, 4000)
+    epochs, _ = own_captions.passes(count, batch, image_steps, least=1)
+    return Plan(
+        made,
+        text_encoder.settings_of(count, least),
+        {"batch_size": batch, "epochs": epochs},
+        _reasons(found["train"], made, steps),
+    )
+
+
+def _stage(side, batch, count, steps):
+    """Returns the stage of one image size. It scores and saves four times."""
+    epochs, repeats = own_captions.passes(count, batch, steps, least=100)
+    settings = {
+        "size": side,
+        "batch_size": batch,
+        "epochs": epochs,
+        "repeats": repeats,
+        "translation": 8 if count < 1000 else 4 if count < 10_000 else 0,
+        "decay": True,
+        "grid_every": max(epochs // 10, 1),
+        "score_every": max(epochs // 4, 1),
+        "checkpoint_every": max(epochs // 4, 1),
+        "ema_decay": 0.999 if steps >= 2000 else 0.99,
+    }
+    return stages.Stage(f"stage_{side}", settings)
+
+
+def _reasons(train, made, given):
+    """Returns a dictionary from what is chosen to the reason."""
+    listed = []
+    for stage in made:
+        each = stage.settings
+        count = each["epochs"] * each["repeats"] * max(len(train) // each["batch_size"], 1)
+        listed.append(f"{count:,} at {each['size']} pixels")
+    first, mirrored = made[0].settings, not own_captions.names_sides(train)
+    batch, shift = first["batch_size"], first["translation"]
+    return {
+        f"batch size {batch}": f"at most half the {len(train):,} training images, at most 32",
+        f"steps: {', '.join(listed)}": "as given"
+        if given
+        else "grow with the square root of the number of images",
+        f"shifts of up to {shift} pixels": "the discriminators then learn few images by heart later"
         if shift
         else "enough images",
-        "mirrored images" if mirrored else "no mirrored images": "no caption names left or right"
-        if mirrored
-        else "captions name left or right",
+        **(
+            {"mirrored images": "no caption names left or right"}
+            if mirrored
+            else {"no mirrored images": "captions name left or right"}
+        ),
     }
-    least = 100 if quick else 600
-    text = text_encoder.settings_of(count, least)
-    image = {
-        "batch_size": own_captions.batch_size(count, 64),
-        "epochs": own_captions.passes(
-            count, own_captions.batch_size(count, 64), own_captions.steps(count, least, 4000), 1
-        )[0],
-    }
-    return Plan(made, text, image, reasons)
 
 
 # === The run ===
@@ -313,7 +321,7 @@ def run(options: Options, folder: pathlib.Path, command: str | None = None) -> d
     Returns:
         The scores.
     """
-    options = _with_absolute_paths(options)
+    options, folder = _with_absolute_paths(options), pathlib.Path(folder).resolve()
     found = parts(options.data, source_size(64))
     chosen = plan(found, options.size, options.preset == "quick", options.steps)
     _print_plan(found, chosen)
@@ -328,7 +336,7 @@ def run(options: Options, folder: pathlib.Path, command: str | None = None) -> d
 
 
 def _with_absolute_paths(options):
-    """A run's files name its data and text encoder; both are found from any other folder."""
+    """Returns the options with absolute paths, so that the files of a run can name them."""
     changes = {"data": str(pathlib.Path(options.data).expanduser().resolve())}
     name = options.text_encoder or ""
     prefix = "clip:" if name.startswith("clip:") else ""

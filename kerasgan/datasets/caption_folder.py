@@ -88,8 +88,9 @@ def caption_splits(
 ) -> dict[str, CaptionedImages]:
     """Reads a folder of images and captions as the splits `"train"` and `"test"`.
 
-    If the folder has sub-folders `train` and `test`, these are the splits. Otherwise test images
-    are chosen at random: one in five of fewer than 500 images, one in ten of more.
+    If the folder has sub-folders `train` and `test` and no `captions.jsonl` of its own, these are
+    the splits. Otherwise test images are chosen at random: one in five of fewer than 500 images,
+    one in ten of more.
 
     Args:
         path: Path of the folder.
@@ -106,7 +107,8 @@ def caption_splits(
     """
     path = user_path(path)
     given = {split: path / split for split in ("train", "test")}
-    if all(part.is_dir() for part in given.values()):
+    one = (path / "captions.jsonl").exists()
+    if not one and all(part.is_dir() for part in given.values()):
         splits = {split: caption_folder(part, size) for split, part in given.items()}
     else:
         data = caption_folder(path, size)
