@@ -23,7 +23,7 @@ from benchmarks.reproduction import (
 from benchmarks.reproduction.claims import runner
 from benchmarks.speed import suite
 from kerasgan.io import files
-from kerasgan.report.attributes import WAYS
+from kerasgan.report.attributes import STRATEGIES
 from zoo import recipe
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -195,7 +195,7 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(f"| {STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |")
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "

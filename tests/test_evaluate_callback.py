@@ -42,7 +42,7 @@ class Dots(AdversarialModel):
         return self.report(generator_loss=loss)
 
     def checkpoint_networks(self):
-        return {"G": self.generator}
+        return {"generator": self.generator}
 
 
 def draw(training):

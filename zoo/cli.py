@@ -213,7 +213,8 @@ def guarded(function: Callable[[], None]) -> None:
         except Exception as error:
             if not _expected(error):
                 raise
-            fail(str(error))
+            memory = "not enough memory: " if isinstance(error, MemoryError) else ""
+            fail(f"{memory}{error}")
 
 
 def start(command: Callable[[list[str]], None], description: str = "") -> None:
@@ -248,7 +249,7 @@ def start(command: Callable[[list[str]], None], description: str = "") -> None:
 
 def _expected(error: Exception) -> bool:
     """Returns whether an error is the user's to solve. All others keep their traceback."""
-    if isinstance(error, (ValueError, OSError, ImportError)):
+    if isinstance(error, (ValueError, OSError, ImportError, MemoryError)):
         return True
     return type(error).__name__ == "NonFiniteLossError"
 

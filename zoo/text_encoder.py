@@ -193,7 +193,8 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     names = ("command", "probe_accuracy", "r_precision", "r_precision_chance")
     info = {name: log[name] for name in names if name in log} | {"epoch": settings.epochs}
     text = (card if train.attributes is not None else own_card)(folder.name, log)
-    presets.save(model, folder, letters=("T", "V"), card=text, info=info)
+    networks = ("text_encoder", "image_encoder")
+    presets.save(model, folder, networks=networks, card=text, info=info)
     captions = [caption for captions in train.captions for caption in captions]
     char_cnn_rnn.save_vocabulary(folder, captions)
     files.write_json(folder / "log.json", log)

@@ -173,7 +173,7 @@ class CaptionedBatches(EpochDataset):
         captions: Number of caption embeddings per image that are sampled without replacement and
             averaged. HDGAN's code uses 4.
         seed: Integer seed.
-        flip: Whether to mirror images with probability 1/2, real and mismatched independently.
+        flip: If `True`, images are mirrored with probability 1/2, also the mismatched ones.
         shuffle: If `False`, the order of the images is kept, crops are centered, nothing is
             mirrored and the first captions are used.
         workers: Number of threads that prepare batches.
