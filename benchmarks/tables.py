@@ -1,7 +1,7 @@
 """Creates the tables of README.md, docs/ and benchmarks/README.md from the result files.
 
-python -m benchmarks.tables            writes the tables between their markers
-python -m benchmarks.tables --check    checks that the tables are up to date, without changes
+python -m benchmarks tables            writes the tables between their markers
+python -m benchmarks tables --check    checks that the tables are up to date, without changes
 """
 
 import json

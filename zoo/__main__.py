@@ -1,7 +1,7 @@
 """`python -m zoo` and `kerasgan`: lists the recipes and tools, or runs one.
 
 python -m zoo                              lists recipes and tools
-kerasgan birds_256 --preset=quick          the same as python -m zoo.birds_256 --preset=quick
+kerasgan birds_256 --preset=quick          runs python -m zoo.birds_256 --preset=quick
 """
 
 import ast
@@ -48,7 +48,7 @@ def listing() -> str:
         found = importlib.import_module(f"zoo.{name}").RECIPE
         lines += [
             f"  {name:26} {found.description}",
-            f"  {'':26} presets: {', '.join(found.presets)}",
+            f"  {'':26} presets: {', '.join(found.preset_names)}",
         ]
     lines += ["", "Tools: kerasgan <tool> --help, or python -m zoo.<tool> --help", ""]
     return "\n".join([*lines, *(f"  {name:26} {summary(name)}" for name in TOOLS)])

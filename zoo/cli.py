@@ -62,7 +62,7 @@ def parse(fields: Iterable[dataclasses.Field], arguments: list[str]) -> tuple[di
 
 
 def unknown_flag(name: str, known: Iterable[str]) -> str:
-    """Returns the error line for an unknown flag, with the flag that was probably meant."""
+    """Returns the error line for an unknown flag, with the nearest known flag."""
     known = list(known)
     plain = name.removeprefix("no")
     renamed = RENAMED.get(name) or RENAMED.get(plain)
@@ -124,7 +124,7 @@ def help_text(
         description: One or more paragraphs.
         fields: Fields declared by `setting`. Each is a flag.
         usage: Positional arguments, for the usage line.
-        preset: Name and settings of the default preset, which are shown beside the defaults.
+        preset: Name and settings of a preset. They are shown next to the defaults.
     """
     groups: dict[str, list] = {}
     for field in fields:
@@ -184,7 +184,7 @@ def wants_help(arguments: list[str]) -> bool:
 
 
 def show(text: str) -> None:
-    """Prints a text. A reader that stops early, such as `head`, is no error."""
+    """Prints a text. A closed pipe, such as that of `head`, is not an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -247,7 +247,7 @@ def start(command: Callable[[list[str]], None], description: str = "") -> None:
 
 
 def _expected(error: Exception) -> bool:
-    """Returns whether an error is the user's to solve. All others keep their traceback."""
+    """Returns whether the user can solve an error. All other errors keep their traceback."""
     if isinstance(error, (ValueError, OSError, ImportError)):
         return True
     return type(error).__name__ == "NonFiniteLossError"

@@ -38,7 +38,7 @@ def _flag(word):
 
 
 def _plain(name, without):
-    """Returns the flag that `--noname` refers to."""
+    """Returns `name` for `--noname`."""
     negated = name[:2] == "no" and name not in flags.FLAGS and name[2:] in without
     return name[2:] if negated else name
 

@@ -1,13 +1,13 @@
 """Shows what a score hides: missing classes, copies of training images, outliers, duplicates.
 
-    python -m zoo.diagnose --checkpoint=mnist_gan_digits python -m zoo.diagnose
-    --checkpoint=runs/birds_64_quick/checkpoints/..._G_epoch_5.h5 --classes=crown --samples=200
+    python -m zoo.diagnose --checkpoint=mnist_gan_digits
+    python -m zoo.diagnose --checkpoint=.../birds_64_..._G_epoch_5.h5 --classes=crown --samples=200
 
-Writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
+It writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
 classifier, synthetic birds with the bird attribute classifier. Birds are generated from captions of
-other birds of the training species, which also serve as held-out images: a model can only copy what
-it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose` and
-`kerasgan.report.diagnostics_page` in Python.
+other birds of the training species. These birds also serve as held-out images, because a model can
+only copy what it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose`
+and `kerasgan.report.diagnostics_page` in Python.
 """
 
 import dataclasses
@@ -106,7 +106,7 @@ def run(
 
 
 def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, dict]:
-    """Returns the function that generates what is diagnosed, and the checkpoint's information.
+    """Returns the function that generates the images, and the checkpoint's information.
 
     Raises:
         ValueError: If no evaluation classifier knows the data.
@@ -183,7 +183,7 @@ def check_birds(about: dict, classes: str, text_encoder: str | None) -> str:
 
 
 def _generate(model, encode, captions, count, seed, size):
-    """Images of some captions, block by block, resized to `size`."""
+    """Returns images of captions, generated block by block and resized to `size`."""
     captions, noise, made = birds_protocol.pick(captions, count), model.noise(count, seed), []
     block = birds_protocol.BLOCK
     for start in range(0, count, block):
@@ -198,7 +198,7 @@ def _generate(model, encode, captions, count, seed, size):
 
 
 def birds(count: int, seed: int, size: int) -> Any:
-    """Returns birds of the training species: the center of the images that training crops from."""
+    """Returns birds of the training species, cropped to the center."""
     made = synthetic.synthetic_birds("train", count, seed, size * 19 // 16)
     edge = (made.images.shape[1] - size) // 2
     made.images = made.images[:, edge : edge + size, edge : edge + size]

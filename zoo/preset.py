@@ -46,11 +46,13 @@ class Options(Checked):
     """Flags of the tool."""
 
     run: str | None = setting(None, "Folder of a finished run.")
-    out: str | None = setting(None, "Folder of the preset. Its name is the preset's.")
+    out: str | None = setting(
+        None, "Folder of the preset. The name of the folder is the name of the preset."
+    )
 
 
 def sampling_of(model: Any) -> str:
-    """Returns in words how the preset samples, for its card."""
+    """Returns the code that samples from the preset, for its card."""
     if protocol := model.sampling_protocol():
         return "; ".join(f"{name} {value}" for name, value in protocol.items())
     return "inference mode, with the EMA generator if the model has one"

@@ -90,7 +90,7 @@ class DegradedBirds(CaptionedPairs):
 
 
 def degrade(images: np.ndarray, settings: Any, random: np.random.Generator) -> np.ndarray:
-    """Blurs half of the images, adds noise to half of them, and varies the light of all.
+    """Blurs half of the images, adds noise to half of them, and varies the light of all images.
 
     Args:
         images: uint8 images `[B, S, S, 3]`.

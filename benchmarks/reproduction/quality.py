@@ -1,13 +1,13 @@
 """Trains presets with several seeds and records their scores, for the tables of trained models.
 
-    python -m benchmarks quality                              zoo.mnist_gan: best, corrected, noted
-    python -m benchmarks quality birds_64 birds_256           the long runs on synthetic birds
+    python -m benchmarks quality                              presets of zoo.mnist_gan
+    python -m benchmarks quality birds_64 birds_256           stages on synthetic birds, hours
     python -m benchmarks quality mnist_gan --presets=best --seeds=0
 
 Each run is `python -m zoo.RECIPE --preset=... --seed=...` in a folder below --runs. The folder of
 seed 0 is the default folder of that command. An interrupted run continues from its checkpoint; a
 finished run is not repeated. Records are written to benchmarks/results/RECIPE.json with command,
-commit, machine, versions and curve, and a grid of samples of seed 0 beside it.
+commit, machine, versions and curve. A grid of samples of seed 0 is saved next to them.
 """
 
 import csv

@@ -1,9 +1,11 @@
 """Runs the experiments on the claims of the training notes, or continues them.
 
-python -m benchmarks claims                       all claims this machine can test, cheapest first
-python -m benchmarks claims mnist-randn --seeds=5
-python -m benchmarks claims --budget=2            two epochs each: a test of the experiments only
-nohup python -m benchmarks claims > claims.log &  in the background, one line per run
+    python -m benchmarks claims                       all claims this machine can test
+    python -m benchmarks claims mnist-randn --seeds=5
+    python -m benchmarks claims --budget=2            two epochs each: only tests the experiments
+    nohup python -m benchmarks claims > claims.log &  in the background, one line per run
+
+The cheapest claims run first.
 """
 
 from absl import flags
