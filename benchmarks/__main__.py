@@ -1,14 +1,14 @@
 """Lists what can be reproduced, the results so far, and what is missing for the rest.
 
-    python -m benchmarks                    this list
-    python -m benchmarks scores [ID ...]    scores of the training notes
-    python -m benchmarks claims [ID ...]    claims of the training notes, as experiments
+    python -m benchmarks                          this list
+    python -m benchmarks scores [ID ...]          scores of the training notes
+    python -m benchmarks claims [ID ...]          claims of the training notes, as experiments
     python -m benchmarks quality [RECIPE ...]     presets trained with several seeds
     python -m benchmarks explosions [CAUSE ...]   exploding trainings of CoopNet
-    python -m benchmarks attributes         attributes that AttFind finds in StylEx
-    python -m benchmarks speed [CASE ...]   training steps and metrics against their baselines
-    python -m benchmarks report             one HTML page of all results
-    python -m benchmarks tables             tables of README.md and benchmarks/README.md
+    python -m benchmarks attributes               attributes that AttFind finds in StylEx
+    python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
+    python -m benchmarks report                   one HTML page of all results
+    python -m benchmarks tables                   tables of README.md and benchmarks/README.md
 
 Each command has --help.
 """

@@ -1,4 +1,4 @@
-"""What a backend does its own way must come out as Keras'."""
+"""Functions that a backend implements itself give the results of Keras."""
 
 import keras
 import numpy as np
@@ -20,10 +20,8 @@ from kerasgan import backend
         {"weight_decay": 0.1},
     ],
 )
-def test_apply_is_the_optimizers_own(arguments):
-    """On TensorFlow plain Adam takes a fused kernel; whatever it does not know must go the long
-    way.
-    """
+def test_apply_equals_the_optimizer(arguments):
+    """On TensorFlow, plain Adam uses a fused kernel. Other options must use Keras' own code."""
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]
     variables = [[keras.Variable(value) for value in start] for _ in range(2)]

@@ -131,7 +131,7 @@ ENCODERS = {
         char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
         char_cnn_rnn.build_image_encoder(16, 2, dim=4),
     ),
-    "guide": lambda: robust_image_encoder.RobustImageEncoder(
+    "robust_encoder": lambda: robust_image_encoder.RobustImageEncoder(
         (2, 3), char_cnn_rnn.build_image_encoder(16, 2, dim=4)
     ),
 }

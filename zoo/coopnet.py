@@ -318,12 +318,12 @@ def sample_grid(settings: Settings, count: int = 64) -> Callable:
     def grid(model):
         latents = model.random_latents(count, seed=0)
         by = {"generator": "generator", "revised by the descriptor": "descriptor"}
-        return beside({name: model.generate(latents, player) for name, player in by.items()})
+        return side_by_side({name: model.generate(latents, player) for name, player in by.items()})
 
     return grid
 
 
-def beside(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
+def side_by_side(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
     """Returns an image, uint8 `[H, W, C]`, of grids side by side with their names above.
 
     Args:

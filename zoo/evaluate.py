@@ -214,18 +214,20 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
     """
     if not sample.can_sample(model):
         return None
-    told = run_settings(checkpoint)
-    name = str(told.get("recipe") or told.get("run") or "").removeprefix("zoo.")
+    saved = run_settings(checkpoint)
+    name = str(saved.get("recipe") or saved.get("run") or "").removeprefix("zoo.")
     if name == "" or not (pathlib.Path(__file__).parent / f"{name}.py").is_file():
         return None
     used = getattr(importlib.import_module(f"zoo.{name}"), "RECIPE", None)
     if used is None:
         return None
-    if "data" not in told:
+    if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, told))
+    found = used.score(recipe.settings_from(used, saved))
     if found is None:
-        raise ValueError(f"no evaluation classifier knows the data of {checkpoint}, {told['data']}")
+        raise ValueError(
+            f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"
+        )
     return found
 
 

@@ -200,8 +200,8 @@ def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_siz
     target = found["classes"].index(found["target"])
     encoded = probe.encode(heldout)
     parts = style_probe.batches(heldout, batch_size)
-    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
-    agree = encoded.logits.argmax(1) == seen.argmax(1)
+    predictions = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
+    agree = encoded.logits.argmax(1) == predictions.argmax(1)
     found["protocol"] = {
         **(about or {}),
         **attributes.protocol,
@@ -218,7 +218,7 @@ def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_siz
         for row, pictures, chances in zip(attributes.rows(), *traversals, strict=True)
     ]
     pictures, chances = attfind.cumulative_counterfactuals(probe, examples, attributes, k)
-    before = style_probe.softmax(seen[chosen])[:, target : target + 1]
+    before = style_probe.softmax(predictions[chosen])[:, target : target + 1]
     originals = image_values.to_uint8(examples)[:, None]
     together = {
         "pictures": np.concatenate([originals, pictures], axis=1),

@@ -361,12 +361,12 @@ def score(settings: Settings) -> Callable:
         found = model.reconstruction_scores(pictures[chosen])
         found = {f"heldout_{name}": value for name, value in found.items()}
         found |= model.w_gap(pictures[chosen])
-        asked = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
-        generated = model.sample(labels=asked, seed=0)
-        agrees = model.image_conditions(generated).argmax(axis=1) == asked
+        conditions = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
+        generated = model.sample(labels=conditions, seed=0)
+        agrees = model.image_conditions(generated).argmax(axis=1) == conditions
         found["sample_agreement"] = float(agrees.mean())
         found["sample_diversity"] = (
-            diversity.intra_class_diversity(generated, asked) / real_diversity
+            diversity.intra_class_diversity(generated, conditions) / real_diversity
         )
         about = {
             "images": len(chosen),

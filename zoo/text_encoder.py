@@ -219,10 +219,13 @@ def score(model: Any, train: Any, test: Any) -> dict:
     """
     encode = char_cnn_rnn.TextEncoder(model.text_encoder)
     view = char_cnn_rnn.ImageEncoder(model.image_encoder)
-    seen, unseen = all_captions(train), all_captions(test)
-    embeddings, parse = encode(unseen), synthetic.parse_caption
+    train_texts, test_texts = all_captions(train), all_captions(test)
+    embeddings, parse = encode(test_texts), synthetic.parse_caption
     accuracy = probe(
-        encode(seen), np.stack([*map(parse, seen)]), embeddings, np.stack([*map(parse, unseen)])
+        encode(train_texts),
+        np.stack([*map(parse, train_texts)]),
+        embeddings,
+        np.stack([*map(parse, test_texts)]),
     )
     train_images, test_images = view(central(train)), view(central(test))  # [N, D]
     embeddings = embeddings.reshape(len(test_images), -1, encode.dim)  # [N, captions, D]
@@ -259,11 +262,11 @@ def probe(
     )
     right = {}
     for column, (name, values) in enumerate(synthetic.ATTRIBUTES.items()):
-        known, asked = train_values[:, column] >= 0, test_values[:, column] >= 0
+        known, tested = train_values[:, column] >= 0, test_values[:, column] >= 0
         x, y = train[known], np.eye(len(values))[train_values[known, column]]
         gram = x.T @ x / len(x) + penalty * np.eye(x.shape[1])
-        guess = (test[asked] @ np.linalg.solve(gram, x.T @ y / len(x))).argmax(axis=1)
-        right[name] = guess == test_values[asked, column]
+        guess = (test[tested] @ np.linalg.solve(gram, x.T @ y / len(x))).argmax(axis=1)
+        right[name] = guess == test_values[tested, column]
     right["all"] = np.concatenate(list(right.values()))
     return {name: round(float(np.mean(hits)), 4) for name, hits in right.items()}
 

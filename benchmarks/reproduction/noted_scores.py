@@ -16,8 +16,8 @@ SAMPLES_PER_IMAGE = {"birds": 10, "flowers": 26, "coco": 1}
 TEST_IMAGES = {"birds": 2933, "flowers": 1155, "coco": 40504}
 
 NEVER, ALWAYS = {"critic_epochs": 0}, {"critic_epochs": -1}
-# Run -> settings that differ from the preset: `noted` of zoo.birds_256 and zoo.flowers_256, `paper`
-# of zoo.coco_64 and zoo.coco_128.
+# Run -> settings that differ from the preset: `training_notes` of zoo.birds_256 and
+# zoo.flowers_256, `paper` of zoo.coco_64 and zoo.coco_128.
 CHANGES = {
     "zz_mmgan_plain_gl_disc_birds_256": {},
     "eval_bs_1testing_num_11": {},
@@ -36,7 +36,7 @@ CHANGES = {
     "gen_origin_disc_origin_coco_[64]": {"image_loss": "global"},
     "gen_origin_disc_origin_coco_[64, 128]": {"image_loss": "global"},
 }
-# Run -> another name of the same training.
+# Run -> other name of the same training.
 SAME = {"eval_bs_1testing_num_11": "zz_mmgan_plain_gl_disc_birds_256"}
 
 
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def training_mode(self) -> bool:
-        """Whether the score was taken with batch norm in training mode."""
+        """`True` if the score was measured with batch norm in training mode."""
         return self.status == "withdrawn"
 
     def recipe(self) -> tuple[str, str]:

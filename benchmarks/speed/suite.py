@@ -47,7 +47,7 @@ BATCH_SIZES = {
     "VAE and flow": likelihood_models.BATCH_SIZE,
     "Inception": metrics.INCEPTION_IMAGES,
 }
-# Cases that are no training step, or whose many small operations make the count meaningless.
+# Cases that are not training steps, or whose many small operations make the count meaningless.
 WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS}
 
 

@@ -1,6 +1,4 @@
-"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and
-rule.
-"""
+"""Each setting of each recipe and tool rejects invalid values in a line with its name and rule."""
 
 import dataclasses
 import importlib
@@ -101,7 +99,7 @@ def test_messages(changes, message):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_flag_of_a_tool_has_help_and_refuses_nan_and_negative_numbers(name):
+def test_every_flag_of_a_tool_has_help_and_rejects_nan_and_negative_numbers(name):
     kind = importlib.import_module(f"zoo.{name}").Options
     kind()
     for field in dataclasses.fields(kind):
@@ -130,7 +128,7 @@ def test_renamed_settings_exist():
     assert {*RENAMED.values(), *RENAMED_IN.values()} <= names
 
 
-def test_settings_of_the_authors_are_those_of_the_models():
+def test_settings_of_the_authors_equal_those_of_the_models():
     for name in ("AUTHORS", "AUTHORS_DIGITS", "PORT", "PORT_CIFAR10"):
         assert getattr(coopnet, name) == getattr(coopnet_model, name)
     settings = stylex.model_settings(stylex.Settings(**stylex.AUTHORS))

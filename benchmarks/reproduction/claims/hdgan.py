@@ -38,12 +38,12 @@ def build(settings: Settings) -> HDGAN:
     arguments = {
         name: getattr(plain, name)
         for name in (
-            "redraw",
+            "regenerate_fakes",
             "divergence_weight",
-            "penalty",
+            "r1_weight",
             "critic_steps",
             "seed",
-            "image_encoder",
+            "damsm_encoder",
             "damsm_weight",
         )
     }
@@ -190,8 +190,8 @@ CLAIMS = [
         variants(
             {
                 "never": {},
-                "first": {"critic_epochs": 100, "critic_epoch": 1},
-                "always": {"critic_epochs": -1, "critic_epoch": 1},
+                "first": {"critic_epochs": 100, "critic_epoch_steps": 1},
+                "always": {"critic_epochs": -1, "critic_epoch_steps": 1},
             }
         ),
         Alike(DISTANCE, ("never", "first", "always"), share=1.0, log=True),

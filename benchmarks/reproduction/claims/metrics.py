@@ -47,7 +47,9 @@ def missing_digits(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     rows = np.random.default_rng(seed).permutation(len(labels))
     if settings["kept"] in ("one of two clusters", "one of two clusters' sizes"):
         clusters = [_cluster(pixels, np.flatnonzero(labels == digit), seed) for digit in range(10)]
-        if settings["kept"] == "one of two clusters' sizes":  # As many of each digit, at random.
+        if (
+            settings["kept"] == "one of two clusters' sizes"
+        ):  # Equal numbers of each digit, at random.
             clusters = [
                 rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)
             ]

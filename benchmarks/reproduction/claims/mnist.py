@@ -45,7 +45,7 @@ def score(settings: Any) -> Callable:
 
 
 def draw(settings: Any) -> Callable:
-    """Return a function that draws four rows of all classes, for the report."""
+    """Return a function that samples four rows of all classes, for the report."""
     return lambda model: images.grid(model.sample(n=40, seed=0), 10)
 
 

@@ -206,8 +206,7 @@ class ReplayHDGAN(HDGAN):
     own fakes only.
 
     The buffer is part of the model's state, so a resumed run continues with it. It is stored in
-    half
-    precision: 500 images of 64, 128 and 256 pixels take 260 MB.
+    half precision: 500 images of 64, 128 and 256 pixels take 260 MB.
 
     Args:
         *arguments: Arguments of `HDGAN`.
@@ -234,7 +233,7 @@ class ReplayHDGAN(HDGAN):
         # The step of `HDGAN`, with additional lines for the buffer.
         real, wrong, embeddings = data
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
-        fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
+        fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
         shown, captions, places = self.mixed(fakes[:-2], embeddings)
 
         def discriminator_objective():
@@ -258,11 +257,11 @@ class ReplayHDGAN(HDGAN):
         d_loss, (pair, image, scores) = self.minimize("discriminator", discriminator_objective)
         self.renew(places, scores)
         if self.regenerate_fakes:
-            fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(
+            fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
+        (g_loss, (divergence, damsm)), gradients = self.value_and_input_gradient(
             generator_objective, fakes
         )
-        self.update_generator(pull(slopes))
+        self.update_generator(vjp_fn(gradients))
         if self.ema_generator:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
@@ -386,7 +385,7 @@ def build_stages(sizes=SIZES, width=128, *, condition_dim=128, residual_blocks=2
     """Build a generator of stages: 64 pixels first, then one stage per doubling.
 
     The training notes call it "MultiStage architecture". Inputs and outputs are those of
-    `build_generator`. As in StackGAN (arXiv 1612.03242), a stage downsamples the smaller image to a
+    `build_generator`. Like StackGAN (arXiv 1612.03242), a stage downsamples the smaller image to a
     quarter of its side, concatenates the text condition and upsamples three times. The input image
     has no gradient, so a later loss reaches earlier stages through the condition only.
 

@@ -15,11 +15,11 @@ import zoo.coopnet
 import zoo.flow
 import zoo.stylex
 from benchmarks.reproduction import claims, small_scale
-from benchmarks.reproduction.claims import Variant, runner
+from benchmarks.reproduction.claims import Variant, hdgan as hdgan_claims, runner
 from benchmarks.reproduction.claims.rules import OPEN, All, Within, number
 from kerasgan.datasets.synthetic_birds import synthetic_birds
 from kerasgan.models.classifier import build_classifier
-from zoo import text_gan
+from zoo import recipe, text_gan
 
 # Family -> claim, one of its variants, settings that make it small, and measures of its runs.
 TINY = {
@@ -32,7 +32,7 @@ TINY = {
     "hdgan": (
         "hdgan-skip",
         "with",
-        {"width": 2, "drawn": 24, "batch_size": 8},
+        {"width": 2, "num_images": 24, "batch_size": 8},
         {"attribute_accuracy", "bird_frechet_distance", "bird_classifier_score", "ms_ssim"},
     ),
     "stylex": (
@@ -75,12 +75,12 @@ def few(monkeypatch):
         monkeypatch.setattr(kind, "load", first(kind.load, 64))
     load_task = zoo.stylex.classifier.load
 
-    def task(*told):
-        parts = load_task(*told)
+    def task(*given):
+        parts = load_task(*given)
         return *((x[:8], y[:8]) for x, y in parts[:2]), parts[2]
 
-    def untrained(told):
-        (images, _), _, names = task(*told)
+    def untrained(given):
+        (images, _), _, names = task(*given)
         network = build_classifier(images.shape[1], images.shape[-1], len(names), 2, 4)
         network.layers[-1].bias.assign(-np.median(network(images), axis=0))
         return network
@@ -102,6 +102,15 @@ def few(monkeypatch):
     [cached.cache_clear() for cached in caches]
 
 
+@pytest.mark.parametrize("variant", hdgan_claims.VARIANTS)
+def test_variants_of_hdgan_have_the_settings_of_the_recipe(variant, few):
+    preset = {"width": 2, "num_images": 24, "batch_size": 8} | {"damsm_weight": 0.0}
+    plain = recipe.settings_of(small_scale.small_recipe(), r1_weight=0.3, **preset)
+    model = hdgan_claims.build(hdgan_claims.Settings(**vars(plain), variant=variant))
+    assert (model.r1_weight, model.seed, model.damsm_weight) == (0.3, 0, 0.0)
+    assert model.compiled and set(model.discriminators) == {64}
+
+
 @pytest.mark.filterwarnings("ignore:the Fréchet distance of")  # The samples are few.
 @pytest.mark.parametrize("family", TINY)
 def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch):
@@ -113,7 +122,7 @@ def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch)
         All(*(Within(m, variant, high=1e29) for m in measures)),
     )
     tiny = dataclasses.replace(claim, variants=variants, rule=rule)
-    monkeypatch.setattr(claims, "_family", lambda asked: [tiny] if asked == family else [])
+    monkeypatch.setattr(claims, "_family", lambda requested: [tiny] if requested == family else [])
     done = runner.run(
         [name], seeds=1, budget=1, runs=tmp_path / "runs", results=tmp_path / "results"
     )

@@ -63,7 +63,7 @@ def birds(monkeypatch):
         lambda classifier, images: (colours(images), heads),
     )
     monkeypatch.setattr(
-        small_scale, "SMALL", small_scale.SMALL | {"width": 2, "drawn": 24, "batch_size": 8}
+        small_scale, "SMALL", small_scale.SMALL | {"width": 2, "num_images": 24, "batch_size": 8}
     )
     for cached in (text_gan.load, small_scale._real):
         cached.cache_clear()
