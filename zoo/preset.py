@@ -31,7 +31,7 @@ CARD = """# {name}
 
 {protocol}
 
-The settings and the log of the run lie beside this card.
+`settings.json` and `log.csv` are the settings and the log of the run.
 """
 
 DATA = {
@@ -52,7 +52,7 @@ class Options(Checked):
 
 
 def sampling_of(model: Any) -> str:
-    """Returns the code that samples from the preset, for its card."""
+    """Returns a description of the preset's sampling, for its card."""
     if protocol := model.sampling_protocol():
         return "; ".join(f"{name} {value}" for name, value in protocol.items())
     return "inference mode, with the EMA generator if the model has one"
