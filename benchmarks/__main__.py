@@ -18,6 +18,8 @@ import pathlib
 import runpy
 import sys
 
+from zoo import cli
+
 RESULTS = pathlib.Path(__file__).parent / "results"
 # Command -> module.
 COMMANDS = {
@@ -37,11 +39,14 @@ def main() -> None:
         module = COMMANDS[sys.argv.pop(1)]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         return
-    if len(sys.argv) > 1 and sys.argv[1] not in ("--help", "-h"):
-        raise SystemExit(
-            f"error: unknown command {sys.argv[1]!r}; expected one of {', '.join(COMMANDS)}"
-        )
-    print("\n".join([__doc__, *lines()]))
+    arguments = sys.argv[1:]
+    if cli.wants_help(arguments):
+        cli.show(__doc__ or "")
+    elif arguments:
+        known = f"the commands are {', '.join(COMMANDS)}"
+        cli.fail(f"unknown command {cli.with_nearest(arguments[0], COMMANDS, known)}")
+    else:
+        cli.show("\n".join([__doc__ or "", *lines()]))
 
 
 def lines() -> list[str]:

@@ -5,7 +5,6 @@ kerasgan birds_256 --preset=quick          runs python -m zoo.birds_256 --preset
 """
 
 import ast
-import difflib
 import importlib
 import pathlib
 import sys
@@ -62,10 +61,8 @@ def main() -> None:
         return
     name, known = arguments[0].removeprefix("zoo."), [*recipe_names(), *TOOLS]
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else "kerasgan --help lists them"
-        print(f"error: unknown recipe or tool {name!r}; {hint}", file=sys.stderr)
-        sys.exit(1)
+        found = cli.with_nearest(name, known, "kerasgan --help lists them")
+        cli.fail(f"unknown recipe or tool {found}")
     sys.argv = [f"{sys.argv[0]} {name}", *arguments[1:]]
     importlib.import_module(f"zoo.{name}").main()
 

@@ -85,10 +85,10 @@ class AugmentedBatches(keras.utils.PyDataset):
         random = np.random.default_rng((self.seed, self.batches.epoch, index, 2))
         return augment_images(images, self.layers, int(random.integers(2**31))), *targets
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.batches.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.batches.on_epoch_end()
 
 

@@ -185,7 +185,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("bird_attribute_classifier", Settings, command, description=__doc__)
+    cli.main("zoo.bird_attribute_classifier", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

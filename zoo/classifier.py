@@ -218,7 +218,7 @@ def count_training_images(settings: Any) -> int | None:
     return count if named or count is None else max(count - held_out(count), 0)
 
 
-def fitted(**given) -> Settings:
+def fitted(**given: Any) -> Settings:
     """Returns settings with a batch size and passes per epoch that suit the data."""
     settings = Settings(**given)
     return scale.fit_to_data(settings, Settings(), set(given), count_training_images)

@@ -56,7 +56,7 @@ def data(settings: Settings) -> Any:
     )
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:

@@ -297,7 +297,8 @@ def score(settings: Settings) -> Callable | None:
 
 def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
     """Returns `score_unlabelled_digits` of generator and descriptor for the same latents."""
-    found, protocols = {}, {}
+    found: dict[str, Any] = {}
+    protocols = {}
     for by in ("generator", "descriptor"):
         scored = protocol.score_unlabelled_digits(model.sample(samples, seed=seed, by=by))
         floor, protocols[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)

@@ -164,7 +164,7 @@ def generate_birds(
         "heldout": heldout.images,
         "labels": training.attributes[:, place].astype("int64"),
         "names": known[classes],
-        "extractor": of_attribute(extractor, place),
+        "extractor": OneAttribute(extractor, place),
     }
 
 
@@ -205,17 +205,23 @@ def birds(count: int, seed: int, size: int) -> Any:
     return made
 
 
-def of_attribute(extractor: Callable, place: int) -> Callable:
-    """Returns an extractor with the logits of one attribute only."""
-    first, last = np.cumsum([0, *bird_attributes.VALUES])[place : place + 2]
+class OneAttribute:
+    """Extractor with the logits of one attribute only.
 
-    def extract_one(images):
-        features, logits = extractor(images)
-        return features, logits[:, first:last]
+    Args:
+        extractor: Extractor with the logits of all attributes.
+        place: Index of the attribute.
+    """
 
-    name = list(synthetic.ATTRIBUTES)[place]
-    extract_one.protocol = extractor.protocol | {"logits": f"those of the {name}"}
-    return extract_one
+    def __init__(self, extractor: Any, place: int):
+        self.extractor = extractor
+        self.first, self.last = np.cumsum([0, *bird_attributes.VALUES])[place : place + 2]
+        name = list(synthetic.ATTRIBUTES)[place]
+        self.protocol = extractor.protocol | {"logits": f"those of the {name}"}
+
+    def __call__(self, images: Any) -> tuple[Any, Any]:
+        features, logits = self.extractor(images)
+        return features, logits[:, self.first : self.last]
 
 
 def classifier_info(name: str, info: dict) -> dict:
@@ -255,7 +261,7 @@ def command(options: Options) -> None:
 
 
 def main() -> None:
-    cli.main("diagnose", Options, command, description=__doc__)
+    cli.main("zoo.diagnose", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("digit_classifier", Settings, command, description=__doc__)
+    cli.main("zoo.digit_classifier", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def evaluate(
     cache: str | None = None,
     save: str | None = None,
     progress: bool = True,
-    **options,
+    **options: Any,
 ) -> dict:
     """Returns scores of images by a feature extractor, and their protocol.
 
@@ -282,7 +282,7 @@ def evaluate(
     ours = extract.extract(samples, by, **run) if metrics or reference is None else None
     if save:
         kept = theirs or ours
-        if not isinstance(kept, tuple):
+        if kept is not None and not isinstance(kept, tuple):
             kept = frechet.statistics(kept.features, kept.protocol, kept.images)
         frechet.save_statistics(save, kept)
     if not metrics:
@@ -370,7 +370,7 @@ def _score_by_features(options):
         score_checks.check_counts(metrics, None, None if options.reference else 0)
     features = options.features or "inception"
     if metrics == ["ms_ssim"] and not save:
-        by = evaluation_images.no_network
+        by = evaluation_images.NoNetwork()
     else:
         by = evaluation_images.extractor(features, options.inception)
     images, reference = _sources(options, by)
@@ -438,7 +438,7 @@ def print_scores(found: dict) -> None:
 
 
 def main() -> None:
-    cli.main("evaluate", Options, command, description=__doc__)
+    cli.main("zoo.evaluate", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -71,12 +71,13 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
         return ClassifierFeatures(network, about)
 
 
-def no_network(images: np.ndarray) -> np.ndarray:
+class NoNetwork:
     """Placeholder for an extractor if MS-SSIM, which compares pixels, is the only metric."""
-    return images.mean(axis=(1, 2))
 
+    protocol = {"network": "none"}
 
-no_network.protocol = {"network": "none"}
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return images.mean(axis=(1, 2))
 
 
 # === Images ===

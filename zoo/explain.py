@@ -129,7 +129,7 @@ def run(
     batch_size: int = 64,
     about: dict | None = None,
     command: str | None = None,
-    **options,
+    **options: Any,
 ) -> tuple[Any, list]:
     """Finds attributes, measures their sufficiency, and writes both to a folder.
 
@@ -375,7 +375,7 @@ def print_attributes(attributes: Any, sufficiencies: list) -> None:
 
 
 def main() -> None:
-    cli.main("explain", Options, command, description=__doc__)
+    cli.main("zoo.explain", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

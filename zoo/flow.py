@@ -79,7 +79,7 @@ def expected_shape(settings: Any) -> scale.DataShape:
     return scale.DataShape((28, 28, 1), 10, scale.count_batches(settings))
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:

@@ -111,7 +111,7 @@ def chosen(settings: Settings, report: bool = False) -> Settings:
     steps = min(max(STEPS * count // 1_000, LEAST_STEPS), MOST_STEPS)
     width = 32 if settings.size <= 32 else 24 if settings.size <= 64 else 16
     r1_weight = 1.0 if count >= 2_000 else 2.0 if count >= 500 else 5.0
-    values = {
+    values: dict[str, Any] = {
         "epochs": settings.epochs or max(round(steps / per_epoch), 1),
         "batch_size": batch,
         "repeats": repeats,

@@ -340,7 +340,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("inception", Settings, command, description=__doc__)
+    cli.main("zoo.inception", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ def expected_shape(settings: Settings) -> scale.DataShape:
 # === Model ===
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:

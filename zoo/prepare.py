@@ -123,8 +123,9 @@ def read(
     if not path or not pathlib.Path(path).is_dir():
         raise ValueError(f"{source} needs --source=FOLDER, {FOLDERS[source]}; received {path}")
     if source == "folder":
-        parts = {split: pathlib.Path(path) / split for split in ("train", "test")}
-        found = {split: part for split, part in parts.items() if part.is_dir()} or {"train": path}
+        root = pathlib.Path(path)
+        parts = {split: root / split for split in ("train", "test")}
+        found = {split: part for split, part in parts.items() if part.is_dir()} or {"train": root}
         return {
             split: caption_folder.caption_folder(part, **sized) for split, part in found.items()
         }
@@ -243,7 +244,7 @@ def print_summary(name: str, folder: pathlib.Path, data_dir: str | None) -> None
 
 
 def main() -> None:
-    cli.main("prepare", Options, command, description=__doc__, usage="SOURCE ")
+    cli.main("zoo.prepare", Options, command, description=__doc__, usage="SOURCE ")
 
 
 if __name__ == "__main__":

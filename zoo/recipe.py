@@ -38,7 +38,6 @@ presets = lazy.module("kerasgan.io.presets")
 side_files = lazy.module("kerasgan.io.side_files")
 
 RUNS = pathlib.Path("runs")
-start = cli.start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +160,7 @@ def preset_name(recipe: Recipe, name: str | None = None) -> str:
     return name
 
 
-def settings_of(recipe: Recipe, preset: str | None = None, **changes) -> Any:
+def settings_of(recipe: Recipe, preset: str | None = None, **changes: Any) -> Any:
     """Returns the settings of a preset with some changes.
 
     Args:

@@ -164,7 +164,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("robust_image_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.robust_image_encoder", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

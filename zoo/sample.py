@@ -117,7 +117,7 @@ def check_checkpoint(name: str | None) -> str:
 
 def command(options: Options) -> None:
     """Writes the images."""
-    check_checkpoint(options.checkpoint)
+    checkpoint = check_checkpoint(options.checkpoint)
     out = pathlib.Path(options.out)
     if out.suffix not in (".png", ".h5"):
         raise ValueError(
@@ -125,7 +125,7 @@ def command(options: Options) -> None:
         )
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
-    model = load(options.checkpoint)
+    model = load(checkpoint)
     if not can_sample(model):
         raise ValueError(
             f"--checkpoint must generate images; {options.checkpoint} is a {type(model).__name__}"
@@ -265,7 +265,8 @@ def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
-    encoder = options.text_encoder or about(options.checkpoint).get("text_encoder") or ""
+    saved = about(check_checkpoint(options.checkpoint)).get("text_encoder")
+    encoder = options.text_encoder or saved or ""
     data = text_gan.load(
         options.data, options.split, options.data_dir, options.num_images, 64, encoder
     )
@@ -274,7 +275,7 @@ def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 
 def main() -> None:
-    cli.main("sample", Options, command, description=__doc__)
+    cli.main("zoo.sample", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import math
 import numbers
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 GROUPS = ("run", "data", "networks", "losses", "optimizers", "logging")
@@ -126,7 +127,7 @@ _KINDS = {
 }
 
 
-def kind_of(field: dataclasses.Field) -> tuple[type, bool]:
+def kind_of(field: dataclasses.Field) -> tuple[Any, bool]:
     """Returns the type of a field, such as `int` or `tuple`, and whether it may be `None`."""
     if isinstance(field.type, types.UnionType):
         (kind,) = [part for part in typing.get_args(field.type) if part is not types.NoneType]
@@ -142,7 +143,7 @@ def bounds_text(rules: dict) -> str:
     return " and ".join(words)
 
 
-def broken_rule(kind: type, value: Any, rules: dict) -> str | None:
+def broken_rule(kind: type, value: Any, rules: Mapping) -> str | None:
     """Returns the rule that a value breaks, in words, or `None` if the value is allowed."""
     if kind is bool:
         return None if isinstance(value, bool) else "true or false"
@@ -253,7 +254,8 @@ def output_dir(default: str, text: str = "Folder of the network and its log.") -
 
 def learning_rate(default: float, text: str = "Learning rate of Adam.", zero: bool = False) -> Any:
     """Learning rate. `zero` allows 0, which then has a meaning of its own."""
-    return setting(default, text, group="optimizers", **{"least" if zero else "above": 0})
+    bounds: dict[str, Any] = {"least" if zero else "above": 0}
+    return setting(default, text, group="optimizers", **bounds)
 
 
 def cosine_rate(default: float) -> Any:

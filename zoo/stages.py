@@ -155,7 +155,7 @@ def main(base: recipe.Recipe) -> None:
             if isinstance(value, (int, float)):
                 print(f"{name:26} {value:.4g}")
 
-    cli.main(base.name, Options, command, description=base.doc)
+    cli.main(f"zoo.{base.name}", Options, command, description=base.doc)
 
 
 def _preset(arguments):

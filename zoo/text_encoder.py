@@ -307,7 +307,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("text_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.text_encoder", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

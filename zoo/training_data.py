@@ -31,7 +31,7 @@ class WarpedBatches(Batches):
         **options: Arguments of `Batches`.
     """
 
-    def __init__(self, warping: Any, *args, **options):
+    def __init__(self, warping: Any, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.warping = warping
 

@@ -14,13 +14,12 @@ import numpy as np
 from benchmarks.reproduction.claims import rules
 from benchmarks.reproduction.full_scale import (
     BATCH,
-    RUNS,
     folder_name,
     latents_seed,
     sample,
     trained,
 )
-from benchmarks.reproduction.noted_scores import Row, rows
+from benchmarks.reproduction.noted_scores import RUNS, Row, rows
 from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints
@@ -35,7 +34,7 @@ SCORES = ("attribute_accuracy", "bird_frechet_distance")
 BIRDS = 512  # Number of samples, and of real test birds.
 # Last epochs of the training notes. They correspond to the last epoch of a small run.
 LAST_EPOCHS = {"birds": 600, "flowers": 600, "coco": 261}
-SMALL = {
+SMALL: dict[str, Any] = {
     "width": 8,
     "num_images": 1000,
     "batch_size": 16,
@@ -130,7 +129,8 @@ def evaluate(
     wanted = np.stack([*map(parse_caption, captions)])
     embeddings = text_gan.encoder(text_encoder)(captions)
     batches = [*sample(model, embeddings, model.noise(count, seed), training)]
-    found, smallest, largest = {}, min(model.sizes), max(model.sizes)
+    smallest, largest = min(model.sizes), max(model.sizes)
+    found: dict[str, Any] = {}
     for size in model.sizes:
         images = np.concatenate([batch[size] for batch in batches])
         features, heads = bird_attributes.features_and_heads(classifier, images)

@@ -45,12 +45,10 @@ def test_a_shell_returns_the_original_words(monkeypatch, tmp_path, value):
         (["--folder", "a", "--x=1"], ["--x=1"]),
         (["-folder", "a b"], []),
         (["-folder=a"], []),
-        (["--nofolder", "--x=1"], ["--x=1"]),
         (["--folders=a"], ["--folders=a"]),
         (["--x=--folder", "--folder", "--x"], ["--x=--folder"]),
         (["--", "--folder=a"], ["--", "--folder=a"]),
         (["a", "-"], ["a", "-"]),
-        (["--verbosity", "--folder", "--folder", "a"], ["--verbosity", "--folder"]),
     ],
 )
 def test_flags_left_out_in_any_form(monkeypatch, words, kept):

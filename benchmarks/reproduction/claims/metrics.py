@@ -5,6 +5,7 @@ import pathlib
 import statistics as averages
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     extractor = ClassifierFeatures(
         bird_attributes.load_bird_attribute_classifier()[0], resize=True, logits=False
     )
-    reference, samples = (synthetic_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
+    reference, samples = (
+        np.asarray(synthetic_birds("test", BIRDS, s, SIDE).images) for s in (0, 1 + seed)
+    )
     if settings["order"] == "BGR":
         samples = samples[..., ::-1]
     ours, theirs = (extract(images, extractor, progress=False) for images in (samples, reference))
@@ -113,7 +116,10 @@ def similarities(settings: dict, seed: int, folder: pathlib.Path) -> dict:
             ]
             return ops.stack(sums) - 1.0
 
-    made = {"loop": Loop, "chunks": functools.partial(MinibatchDiscrimination, rows=16)}
+    made: dict[str, Any] = {
+        "loop": Loop,
+        "chunks": functools.partial(MinibatchDiscrimination, rows=16),
+    }
     inputs = layers.Input((338,), batch_size=batch)
     network = keras.Model(inputs, made.get(method, MinibatchDiscrimination)(100, 4)(inputs))
     network.compile(

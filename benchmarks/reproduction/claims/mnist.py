@@ -134,11 +134,11 @@ def variants(changes: dict[str, dict | str]) -> dict[str, Variant]:
     Args:
         changes: Name -> changed settings, or the name of a variant of the recipe.
     """
-    changes = {
+    settings = {
         name: {"variant": changed} if isinstance(changed, str) else changed
         for name, changed in changes.items()
     }
-    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
+    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in settings.items()}
 
 
 CLAIMS = [

@@ -114,7 +114,7 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
         runs: Folder of the runs.
         known: Finished runs, key -> record. New runs are added.
     """
-    found = {name: [] for name in claim.variants}
+    found: dict[str, list[dict]] = {name: [] for name in claim.variants}
     for seed in range(seeds):
         for name, variant in claim.variants.items():
             key = variant.key(seed)
@@ -185,7 +185,7 @@ def quiet() -> Iterator[None]:
 
 def finished(results: pathlib.Path) -> dict[str, dict]:
     """Return the runs in the result files: key -> record. Broken files are reported and skipped."""
-    known = {}
+    known: dict[str, dict] = {}
     for path in sorted(results.glob("*.json")):
         try:
             found = read(path)

@@ -53,4 +53,4 @@ def test_rejected_settings_and_stopped_trainings(few, tmp_path, monkeypatch):
 
 def test_an_unknown_cause():
     with pytest.raises(ValueError, match="Unknown cause rain. Expected one of defaults, "):
-        explosions.shell(["explosions", "rain"])
+        explosions.command(explosions.Options(), ["rain"])
