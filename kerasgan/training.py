@@ -18,6 +18,7 @@ in `docs/guides/new_gan.md` contains a complete example.
 import contextlib
 import functools
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -35,6 +36,10 @@ from kerasgan.datasets.checked import Checked
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel, SamplingModel
 from kerasgan.ops.precision import full_precision
+from kerasgan.types import Tensor
+
+Player = str | Sequence[str]
+"""Name of a player, or a tuple of names that share a loss."""
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -54,14 +59,16 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
     # one.
     inner_optimizer = None
 
-    def __init__(self, optimizers, name="player_optimizers"):
+    def __init__(
+        self, optimizers: Mapping[str, keras.optimizers.Optimizer], name: str = "player_optimizers"
+    ):
         super().__init__(learning_rate=0.0, name=name)
         self._players = tuple(optimizers)
         for player, optimizer in optimizers.items():
             # Keras' saving walks the attributes, so that paths in a file begin with the player.
             setattr(self, player, optimizer)
 
-    def __getitem__(self, player):
+    def __getitem__(self, player: str) -> keras.optimizers.Optimizer:
         if player not in self._players:
             raise ValueError(
                 f"an optimizer is named by its player, one of {list(self._players)}; received "
@@ -70,27 +77,30 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
         return getattr(self, player)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [v for player in self._players for v in self[player].variables]
 
     @property
-    def iterations(self):
+    def iterations(self) -> keras.Variable:
         """Number of updates of the first player, which is the generator in a GAN."""
         return self[self._players[0]].iterations
 
     @property
-    def learning_rate(self):
-        raise ValueError(
-            f"a learning rate belongs to a player, one of {list(self._players)}: use "
-            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or "
-            "model.optimizer[player].learning_rate; received none"
-        )
+    def learning_rate(self) -> float:
+        raise self._no_common_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value):
-        type(self).learning_rate.fget(self)
+    def learning_rate(self, value: float) -> None:
+        raise self._no_common_rate()
 
-    def build(self, variables):
+    def _no_common_rate(self):
+        return ValueError(
+            f"a learning rate belongs to a player, one of {list(self._players)}: use "
+            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or "
+            "model.optimizer[player].learning_rate; received no player"
+        )
+
+    def build(self, variables: Mapping[str, list[keras.Variable]]) -> None:
         """Builds the optimizers.
 
         Args:
@@ -102,31 +112,31 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
                 self[player].build(owned)
         self.built = True
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         raise ValueError(
             "gradients belong to a player; use model.minimize(player, loss) or "
             "model.apply_gradients"
         )
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Any) -> None:
         for player, owned in self._owned.items():
             # The moving average of an optimizer covers the variables of its own player only.
             self[player].finalize_variable_values(owned)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: dict) -> None:
         pass  # the players' optimizers save theirs
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: dict) -> None:
         pass
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "optimizers": {p: keras.saving.serialize_keras_object(self[p]) for p in self._players},
             "name": self.name,
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "PlayerOptimizers":
         optimizers = {
             p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()
         }
@@ -169,18 +179,18 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     """
 
     presets = _Presets()
-    players = ("generator", "discriminator")
-    conditioning = None
-    sampling_networks = ("generator",)
-    sample_options = ()
-    evaluation_protocol = None
-    ema_networks = {}
+    players: tuple[str, ...] = ("generator", "discriminator")
+    conditioning: str | None = None
+    sampling_networks: tuple[str, ...] = ("generator",)
+    sample_options: tuple[str, ...] = ()
+    evaluation_protocol: str | None = None
+    ema_networks: Mapping[str, str] = {}
     renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
-    not_loaded = ()
-    reports = None
-    higher_is_better = ()
+    not_loaded: tuple[str, ...] = ()
+    reports: tuple[str, ...] | None = None
+    higher_is_better: tuple[str, ...] = ()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("train_step", "test_step"):
             if name in vars(cls):
@@ -188,14 +198,14 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                     cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step"))
                 )
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None):
         super().__init__(name=name)
         names = self.reports or tuple(f"{player}_loss" for player in self.players)
         self._reported = {name: keras.metrics.Mean(name) for name in names}
 
     # === What a player owns ===
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.layers.Layer]:
         """Returns the layers whose trainable variables a player owns.
 
         Override this method if a player owns something else than the attribute of its name.
@@ -205,7 +215,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             return list(layers.values())
         return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
-    def player_variables(self, player):
+    def player_variables(self, player: Player) -> list[keras.Variable]:
         """Returns the trainable variables of a player or a tuple of players, in a fixed order."""
         names = (player,) if isinstance(player, str) else player
         unknown = [name for name in names if name not in self.players]
@@ -223,12 +233,12 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def compile(
         self,
         *,
-        run_eagerly=False,
-        jit_compile="auto",
-        steps_per_execution=1,
-        auto_scale_loss=True,
-        **optimizers,
-    ):
+        run_eagerly: bool = False,
+        jit_compile: bool | str = "auto",
+        steps_per_execution: int = 1,
+        auto_scale_loss: bool = True,
+        **optimizers: Any,
+    ) -> None:
         """Assigns an optimizer to each player.
 
         Args:
@@ -298,7 +308,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         networks = [network for player in self.players for network in self.player_layers(player)]
         return [layer for network in networks for layer in network._flatten_layers()]
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict:
         if not self.compiled:
             return {}
         optimizers = {
@@ -306,13 +316,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         }
         return self._compile_arguments | optimizers
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         optimizers = {p: keras.saving.deserialize_keras_object(config[p]) for p in self.players}
         self.compile(**(config | optimizers))
 
     # === Files ===
 
-    def copies_of(self, network):
+    def copies_of(self, network: keras.Model) -> list[keras.Model]:
         """Returns a network together with its EMA copy, or an EMA copy with its network."""
         for average, trained in self.ema_networks.items():
             pair = [getattr(self, trained), getattr(self, average)]
@@ -320,10 +330,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 return [each for each in pair if each is not None]
         return [network]
 
-    def exported(self):
+    def exported(self) -> SamplingModel:
+        """Returns the model that `export` writes."""
         return SamplingModel(self.checkpoint_networks()["G"], self.call)
 
-    def save(self, filepath, *arguments, **options):
+    def save(self, filepath: Any, *arguments: Any, **options: Any) -> None:
         """Saves the model to a `.keras` file, as `keras.Model.save` does.
 
         The legacy HDF5 format is refused because it loses the optimizers.
@@ -338,7 +349,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: dict) -> None:
         """Saves the states of all seed generators in addition to Keras' variables.
 
         Keras leaves them out of its files. Without them a resumed run would repeat its first noise.
@@ -348,7 +359,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         for index, state in enumerate(self._seed_states()):
             store[f"seed_{index}"] = state
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: dict) -> None:
         self.not_loaded = ()
         accept_earlier_attributes(self, store)
         super().load_own_variables(
@@ -360,7 +371,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     # === What a train_step is written with ===
 
-    def minimize(self, player, loss_fn):
+    def minimize(self, player: Player, loss_fn: Callable[[], Any]) -> Any:
         """Performs one optimizer step of a player on the loss `loss_fn()`.
 
         The variables of other players do not change.
@@ -384,7 +395,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self.apply_gradients(names, gradients)
         return outputs
 
-    def minimize_sum(self, player, loss_fns):
+    def minimize_sum(self, player: str, loss_fns: Sequence[Callable[[], Any]]) -> list[Any]:
         """Performs one optimizer step of a player on the sum of several losses.
 
         The gradients of one loss are computed before the next loss, so that the activations of two
@@ -416,7 +427,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
         return objective
 
-    def vjp(self, player, fn):
+    def vjp(
+        self, player: Player, fn: Callable[[], Any]
+    ) -> tuple[Any, Callable[[Any], list[Tensor]]]:
         """Evaluates `fn()` and returns its vector-Jacobian product function.
 
         One forward pass of a player can thus serve two phases of a training step: the discriminator
@@ -440,7 +453,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
         return outputs, vjp_fn
 
-    def apply_gradients(self, player, gradients):
+    def apply_gradients(self, player: Player, gradients: Sequence[Tensor]) -> None:
         """Performs one optimizer step with gradients from the `vjp_fn` of `vjp`.
 
         Args:
@@ -465,7 +478,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         value = ops.convert_to_tensor(value)
         return ops.cast(self.optimizer[player].scale_loss(value), value.dtype)
 
-    def input_gradient(self, fn, x, player=None):
+    def input_gradient(self, fn: Callable[[Any], Any], x: Any, player: str | None = None) -> Any:
         """Returns d sum(fn(x)) / dx, with the shape of `x`.
 
         The result is differentiable, so it can be part of a penalty (R1) or of a Langevin step.
@@ -477,7 +490,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         return self.value_and_input_gradient(fn, x, player)[1]
 
-    def value_and_input_gradient(self, fn, x, player=None):
+    def value_and_input_gradient(
+        self, fn: Callable[[Any], Any], x: Any, player: str | None = None
+    ) -> tuple[Any, Any]:
         """Returns `fn(x)` and d sum(value) / dx from one forward pass.
 
         Args:
@@ -508,14 +523,14 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         # The loss scale starts at 2^15, which would overflow the large gradients of path lengths.
         return ops.minimum(ops.convert_to_tensor(optimizer.scale_loss(1.0), "float32"), 128.0)
 
-    def frozen_moving_statistics(self, fn):
+    def frozen_moving_statistics(self, fn: Callable[[], Any]) -> Any:
         """Calls `fn()` with batch normalization that does not update its moving statistics.
 
         The batch statistics normalize as in training.
         """
         return backend.frozen_moving_statistics(fn)
 
-    def lazy_regularization(self, every, player, fn):
+    def lazy_regularization(self, every: int, player: str, fn: Callable[[], Tensor]) -> Tensor:
         """Returns `fn()` in every `every`-th update of a player, and 0.0 otherwise.
 
         Args:
@@ -542,7 +557,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         ema.update_ema(ema_network, network, ema_decay, self.optimizer.iterations)
 
-    def report(self, **values):
+    def report(self, **values: Any) -> dict[str, Tensor]:
         """Adds scalars to the running means of the epoch and returns the means as logs.
 
         `train_step` and `test_step` return the result.
@@ -558,14 +573,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return {name: self._reported[name].result() for name in values}
 
     @backend.step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Evaluates one batch and returns `report(...)`. Models with `evaluate` override it."""
         raise NotImplementedError(
             f"evaluate needs {type(self).__name__}.test_step(data), written like train_step"
         )
 
     # === fit ===
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable:
         """Warns once about untrained networks, then builds the training function as Keras does."""
         if self.not_loaded:
             networks = self.checkpoint_networks()
@@ -579,11 +595,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return super().make_train_function(force)
 
     @property
-    def distribute_strategy(self):
+    def distribute_strategy(self) -> Any:
         """TensorFlow's distribution strategy, without tuning of `tf.data` on a single device."""
         return backend.without_autotune(super().distribute_strategy)
 
-    def fit(self, x=None, y=None, *, callbacks=None, **arguments):
+    def fit(
+        self, x: Any = None, y: Any = None, *, callbacks: Any = None, **arguments: Any
+    ) -> keras.callbacks.History:
         """Trains the model, as `keras.Model.fit` does.
 
         Data are checked before the first step. A data set with a method `set_epoch` gets the number
@@ -627,8 +645,14 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             return super().fit(x, y, callbacks=callbacks, **arguments)
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **arguments
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **arguments: Any,
+    ) -> Any:
         """Evaluates the model, as `keras.Model.evaluate` does. Data are checked as in `fit`."""
         arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
         if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
@@ -641,9 +665,16 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 arguments["sample_weight"] = third[0]
             return super().evaluate(x, y, **arguments)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Trains on one batch, as Keras does. Data are checked as in `fit`."""
-        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
         third = self._third(weights)
         self._refuse_weights("train_on_batch", weights)
         with self._checked_data() as checked:
@@ -651,15 +682,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 *checked(x, y, *third, training=True), **weights, return_dict=return_dict
             )
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Tests on one batch, as Keras does. Data are checked as in `fit`."""
-        weights = {"sample_weight": sample_weight}
+        weights: dict[str, Any] = {"sample_weight": sample_weight}
         third = self._third(weights)
         self._refuse_weights("test_on_batch", weights)
         with self._checked_data() as checked:
             return super().test_on_batch(*checked(x, y, *third), **weights, return_dict=return_dict)
 
-    def data_spec(self):
+    def data_spec(self) -> data_spec.DataSpec | None:
         """Returns the `kerasgan.data_spec.DataSpec` of the data, or `None` for no checks."""
         return None
 
@@ -679,9 +712,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             )
 
     @contextlib.contextmanager
-    def _checked_data(self):
+    def _checked_data(self) -> Iterator[Callable]:
         """Yields a function that checks data. A failure on the data restores the weights."""
-        spec, watching = self.data_spec(), []
+        spec = self.data_spec()
+        watching: list[Checked] = []
 
         def checked(*data, training=False, batches=None):
             if spec is None:
@@ -709,7 +743,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                         raise one.error from None
                 raise
 
-    def direction(self, name):
+    def direction(self, name: str) -> str | None:
         """Returns "min" or "max", the better direction of a reported name; `None` if unknown."""
         name = name.removeprefix("val_")
         if name not in self._reported:
@@ -725,7 +759,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             ):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
 
-    def check_labels(self, labels, count=None):
+    def check_labels(self, labels: Any, count: int | None = None) -> None:
         """Raises a `ValueError` unless `labels` are integers `[N]` from 0 to `classes` - 1.
 
         Args:
@@ -734,7 +768,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         data_spec.check_labels(labels, self.classes, count)
 
-    def labels_to_sample(self, n, labels):
+    def labels_to_sample(self, n: int | None, labels: Any) -> np.ndarray:
         """Returns the labels of `sample(n, labels)`, integers `[N]`.
 
         Without labels, the `n` samples cycle through the classes.
@@ -752,12 +786,12 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self.check_labels(labels)
         return labels
 
-    def check_arrays(self, x, y, batch_size):
+    def check_arrays(self, x: np.ndarray, y: Any, batch_size: int | None) -> None:
         """Raises a `ValueError` if `fit` cannot train on these NumPy arrays. Models override it."""
 
     # === The three calls that all models of the zoo share, beside sample() ===
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         """Returns a dict from letter to network for checkpoint files. `sample` uses `G`."""
         return {player[0].upper(): getattr(self, player) for player in self.players}
 
@@ -773,7 +807,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         return {}
 
     @classmethod
-    def from_preset(cls, name_or_folder):
+    def from_preset(cls, name_or_folder: str) -> Any:
         """Loads a model with trained weights.
 
         Args:
@@ -781,7 +815,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         return presets.load(name_or_folder, cls)
 
-    def save_to_preset(self, folder):
+    def save_to_preset(self, folder: str) -> None:
         """Writes configuration and half-precision weights of the sampling networks to a folder."""
         presets.save(
             self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
@@ -797,13 +831,14 @@ class Critic:
         fn: Function of images that returns logits.
     """
 
-    def __init__(self, model, player, fn):
+    def __init__(self, model: AdversarialModel, player: str, fn: Callable[[Tensor], Tensor]):
         self.model, self.player, self.fn = model, player, fn
 
-    def __call__(self, x):
+    def __call__(self, x: Tensor) -> Tensor:
         return self.fn(x)
 
-    def input_gradient(self, x):
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Returns the differentiable gradient d sum(fn(x)) / dx."""
         return self.model.input_gradient(self.fn, x, self.player)
 
 

@@ -1,4 +1,10 @@
+<<<<<<< HEAD
 """Functions that a backend implements itself give the results of Keras."""
+=======
+"""Tests of `kerasgan.backend`: the interface, and equality with Keras."""
+
+import inspect
+>>>>>>> main
 
 import keras
 import numpy as np
@@ -6,6 +12,24 @@ import pytest
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.backend.interface import Backend
+
+FUNCTIONS = sorted(name for name in vars(Backend) if not name.startswith("_"))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signatures_are_those_of_the_interface(name):
+    _, *parameters = inspect.signature(getattr(Backend, name)).parameters.values()
+    expected = [(p.name, p.kind, p.default) for p in parameters]
+    found = inspect.signature(getattr(backend, name)).parameters.values()
+    assert [(p.name, p.kind, p.default) for p in found] == expected
+
+
+@pytest.mark.backend
+def test_the_interface_lists_all_functions():
+    module = inspect.getmodule(backend.value_and_gradients)
+    assert sorted(module.__all__) == FUNCTIONS
 
 
 @pytest.mark.backend
@@ -20,8 +44,13 @@ from kerasgan import backend
         {"weight_decay": 0.1},
     ],
 )
+<<<<<<< HEAD
 def test_apply_equals_the_optimizer(arguments):
     """On TensorFlow, plain Adam uses a fused kernel. Other options must use Keras' own code."""
+=======
+def test_apply_is_the_optimizers_own(arguments):
+    """TensorFlow uses a fused kernel for plain Adam, and Keras' optimizer for other options."""
+>>>>>>> main
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]
     variables = [[keras.Variable(value) for value in start] for _ in range(2)]

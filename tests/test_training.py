@@ -710,7 +710,7 @@ def test_a_variable_outside_the_model_raises():
             stray[0].assign(stray[0] + 1.0)
             return super().train_step(data)
 
-    with pytest.raises(ValueError, match="must belong to the model .*; received counter"):
+    with pytest.raises(ValueError, match="only variables of the model .*; received counter"):
         fit(tiny(Strays))
 
 

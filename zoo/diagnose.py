@@ -112,7 +112,7 @@ def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, d
         ValueError: If no evaluation classifier knows the data.
     """
     protocol = model.evaluation_protocol if model.conditioning else None
-    about = sample.about(checkpoint) if protocol else {}
+    about = sample.about(checkpoint, model) if protocol else {}
     if protocol is None or about.get("data") not in DATA[protocol]:
         data = f" of {about['data']}" if about.get("data") else ""
         raise ValueError(

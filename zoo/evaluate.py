@@ -183,9 +183,11 @@ def score(
         if by_recipe is None:
             raise ValueError(_no_classifier(checkpoint, model, None))
         return by_recipe(model, samples or 10_000)
-    about = sample.about(checkpoint)
+    about = sample.about(checkpoint, model)
     data = about.get("data")  # Files that no recipe wrote have none.
     if data not in (None, *DATA[protocol]):
+        if by_recipe := recipe_score(model, checkpoint):
+            return by_recipe(model, samples)
         raise ValueError(_no_classifier(checkpoint, model, data))
     if protocol == "birds":
         encoder = evaluation_images.check_text_encoder(checkpoint, about, text_encoder)

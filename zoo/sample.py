@@ -93,10 +93,21 @@ def load(name: str | os.PathLike) -> Any:
     return presets.load(name)
 
 
-def about(name: str | os.PathLike) -> dict:
-    """Returns the information in a checkpoint or preset, with the current names of settings."""
-    path = name if str(name).endswith(".h5") else presets.find(name) / "G.h5"
-    return current_names(checkpoints.read_info(path))
+def about(name: str | os.PathLike, model: Any = None) -> dict:
+    """Returns the information in a checkpoint or preset, with the current names of settings.
+
+    Args:
+        name: Checkpoint file or preset.
+        model: Its model. If given, `text_encoder` is the text encoder that the model contains (the
+            file of its network) or names, which takes precedence over the file's information.
+    """
+    path = pathlib.Path(name) if str(name).endswith(".h5") else presets.find(name) / "G.h5"
+    found = current_names(checkpoints.read_info(path))
+    if getattr(model, "text_network", None) is not None:
+        found["text_encoder"] = str(checkpoints.sibling(path, "T"))
+    elif getattr(model, "text_encoder_name", None):
+        found["text_encoder"] = model.text_encoder_name
+    return found
 
 
 def can_sample(model: Any) -> bool:
@@ -265,7 +276,7 @@ def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
-    saved = about(check_checkpoint(options.checkpoint)).get("text_encoder")
+    saved = about(check_checkpoint(options.checkpoint), model).get("text_encoder")
     encoder = options.text_encoder or saved or ""
     data = text_gan.load(
         options.data, options.split, options.data_dir, options.num_images, 64, encoder

@@ -1,17 +1,21 @@
-"""JAX: Keras' `(state, data) -> (logs, state)` contract from a plain `train_step(self, data)`.
+"""JAX: pure functions from steps that read and assign Keras variables.
 
-Every read and write of a Keras variable inside a differentiated, compiled or looped function is
-made an argument or a result of it, by a nested `Scope`; what moved inside is handed back to the
-scope around it.
+A nested `Scope` turns each read of a variable inside a differentiated, compiled or looped function
+into an argument, and each assignment into a result. The results are then assigned in the enclosing
+scope.
 """
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import keras
 
+from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
+from kerasgan.types import Tensor
 
 __all__ = [
     "apply",
@@ -33,10 +37,10 @@ __all__ = [
 ]
 
 
-def step(fn):
+def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, *args):
-        if len(args) == 1:  # a subclass' super().train_step(data), or a step by hand
+        if len(args) == 1:  # called directly, for example by a subclass' train_step
             return fn(self, plain_data(args[0]))
         state, data = args
         groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
@@ -49,39 +53,44 @@ def step(fn):
         ]
         with Scope(known) as scope:
             logs = fn(self, plain_data(data))
-        stray = set(scope.moved) - {id(v) for v, _ in known}
-        if stray:
-            paths = ", ".join(scope.moved[i].path for i in stray)
+        lost = set(scope.updated) - {id(v) for v, _ in known}
+        if lost:
+            paths = ", ".join(scope.updated[i].path for i in lost)
             raise ValueError(
-                f"a variable that moves in {fn.__name__} must belong to the model (its layers, "
-                "seeds, metrics or "
-                f"optimizers), or the change is lost; received {paths}"
+                f"{fn.__name__} may update only variables of the model (layers, seeds, metrics, "
+                f"optimizers), because JAX loses other updates; received {paths}"
             )
         return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
 
     return wrapped
 
 
-def _pure(fn, variables=()):
-    """`fn` as `pure(values of variables, *args) -> (result, values of what moved)`, and `commit`
-    for the latter.
+def _pure(
+    fn: Callable, variables: Sequence[keras.Variable] = ()
+) -> tuple[Callable, Callable[[Sequence[Tensor]], None]]:
+    """Returns a pure form of `fn`, and a function that assigns its updates.
+
+    `pure(values, *args)` returns `fn(*args)` with these values of `variables`, and the new values
+    of the variables that `fn` updated. `commit(updates)` assigns the new values.
     """
-    moved = []
+    updated: list[keras.Variable] = []
 
     def pure(values, *args):
         with Scope(zip(variables, values, strict=True)) as scope:
             result = fn(*args)
-        moved[:] = scope.moved.values()
-        return result, [scope.get_current_value(v) for v in moved]
+        updated[:] = scope.updated.values()
+        return result, [scope.get_current_value(v) for v in updated]
 
     def commit(updates):
-        for variable, value in zip(moved, updates, strict=True):
+        for variable, value in zip(updated, updates, strict=True):
             variable.assign(value)
 
     return pure, commit
 
 
-def value_and_gradients(fn, variables):
+def value_and_gradients(
+    fn: Objective, variables: Sequence[keras.Variable]
+) -> tuple[Any, list[Tensor]]:
     pure, commit = _pure(fn, variables)
 
     def objective(values):
@@ -95,22 +104,26 @@ def value_and_gradients(fn, variables):
     return outputs, gradients
 
 
-def value_and_gradients_of_sum(fns, variables):
+def value_and_gradients_of_sum(
+    fns: Sequence[Objective], variables: Sequence[keras.Variable]
+) -> tuple[list[Any], list[Tensor]]:
     def total():
         objectives, outputs = zip(*(fn() for fn in fns), strict=True)
         return sum(objectives), list(outputs)
 
-    return value_and_gradients(total, variables)  # XLA finds an order by itself
+    return value_and_gradients(total, variables)  # XLA chooses the order
 
 
-def vjp(fn, variables):
+def vjp(
+    fn: Callable[[], Any], variables: Sequence[keras.Variable]
+) -> tuple[Any, Callable[[Any], list[Tensor]]]:
     pure, commit = _pure(fn, variables)
     outputs, pullback, updates = jax.vjp(pure, [v.value for v in variables], has_aux=True)
     commit(updates)
     return outputs, lambda cotangents: pullback(cotangents)[0]
 
 
-def value_and_input_gradient(fn, x):
+def value_and_input_gradient(fn: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     pure, commit = _pure(fn)
 
     def total(x):
@@ -123,7 +136,11 @@ def value_and_input_gradient(fn, x):
     return outputs, gradient
 
 
-def apply(optimizer, gradients, variables):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+) -> None:
     values, state = optimizer.stateless_apply(
         [v.value for v in optimizer.variables], gradients, [v.value for v in variables]
     )
@@ -131,54 +148,55 @@ def apply(optimizer, gradients, variables):
         variable.assign(value)
 
 
-def _moves(fn, *args):
-    """The variables that `fn(*args)` moves, found without computing anything."""
+def _updated(fn: Callable, *args) -> list[keras.Variable]:
+    """Returns the variables that `fn(*args)` updates, found by abstract evaluation."""
     with Scope() as scope:
-        jax.eval_shape(
-            lambda *args: fn(*args), *args
-        )  # a new function: JAX does not trace a known one again
-    return list(scope.moved.values())
+        # JAX caches traces by function, so each call needs a new function.
+        jax.eval_shape(lambda *args: fn(*args), *args)
+    return list(scope.updated.values())
 
 
-def cond(predicate, true_fn, false_fn):
-    moved = list({id(v): v for v in _moves(true_fn) + _moves(false_fn)}.values())
+def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
+    updated = list({id(v): v for v in _updated(true_fn) + _updated(false_fn)}.values())
 
     def branch(fn):
         def run(values):
-            with Scope(zip(moved, values, strict=True)) as scope:
+            with Scope(zip(updated, values, strict=True)) as scope:
                 result = fn()
-            return result, [scope.get_current_value(v) for v in moved]
+            return result, [scope.get_current_value(v) for v in updated]
 
         return run
 
     result, values = jax.lax.cond(
-        predicate, branch(true_fn), branch(false_fn), [v.value for v in moved]
+        predicate, branch(true_fn), branch(false_fn), [v.value for v in updated]
     )
-    for variable, value in zip(moved, values, strict=True):
+    for variable, value in zip(updated, values, strict=True):
         variable.assign(value)
     return result
 
 
-def fori_loop(lower, upper, body, carry):
-    moved = _moves(body, lower, carry)
+def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
+    updated = _updated(body, lower, carry)
 
     def run(i, state):
         carry, values = state
-        with Scope(zip(moved, values, strict=True)) as scope:
+        with Scope(zip(updated, values, strict=True)) as scope:
             carry = body(i, carry)
-        return carry, [scope.get_current_value(v) for v in moved]
+        return carry, [scope.get_current_value(v) for v in updated]
 
-    carry, values = jax.lax.fori_loop(lower, upper, run, (carry, [v.value for v in moved]))
-    for variable, value in zip(moved, values, strict=True):
+    carry, values = jax.lax.fori_loop(lower, upper, run, (carry, [v.value for v in updated]))
+    for variable, value in zip(updated, values, strict=True):
         variable.assign(value)
     return carry
 
 
-def remat(fn):
+def remat(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return fn
 
 
-def batch_norm(x, gamma, beta, epsilon, relu=False):
+def batch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
     variance = ((x - mean) ** 2).mean(axes)
@@ -187,7 +205,7 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return jax.nn.relu(y) if relu else y, mean, variance
 
 
-def without_autotune(strategy):
+def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
@@ -195,25 +213,24 @@ def trains_float16_convolutions() -> bool:
     return True
 
 
-def prefers_matmul():
+def prefers_matmul() -> bool:
     return False
 
 
-def image_conv(x, kernel, strides, padding):
+def image_conv(x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str) -> Tensor:
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
 
 
 @contextlib.contextmanager
-def restored_on_failure(model):
-    """Keras takes the values out of the model's variables for an epoch, and loses them where the
-    first batch fails.
-    """
+def restored_on_failure(model: keras.Model) -> Iterator[None]:
+    # Keras moves the values out of the variables for an epoch. If the first batch fails, they are
+    # lost.
     optimizer = model.optimizer.variables if model.optimizer is not None else []
     before = [(v, v.value) for v in [*model.variables, *optimizer]]
     try:
         yield
     except BaseException:
-        model.jax_state_sync()  # the state after the last whole batch
+        model.jax_state_sync()  # the state after the last complete batch
         for variable, value in before:
             if variable._value is None and not value.is_deleted():
                 variable.assign(value)

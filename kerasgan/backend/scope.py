@@ -1,60 +1,67 @@
-"""A stateless scope that can be nested: it reads through to the scope around it and remembers which
-variables moved.
+"""A nestable stateless scope, and small functions that all backends share."""
 
-Keras' own `StatelessScope` knows only the values it was given: inside another one, a variable that
-it was not given reads as its stale eager value, and nobody can tell afterwards which variables were
-updated.
-"""
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
+from kerasgan.types import Tensor
+
 
 class Scope(keras.StatelessScope):
-    """Updates made inside stay inside, in `moved` (variable by id) and `get_current_value`."""
+    """Stateless scope that can be nested and that records which variables were updated.
 
-    def __init__(self, values=()):
+    A variable without a value in this scope is read from the enclosing scope. Keras' own
+    `StatelessScope` reads its outdated eager value instead, and does not list the updates.
+
+    Args:
+        values: Pairs of a variable and its value in this scope.
+
+    Attributes:
+        updated: Dict from `id(variable)` to each variable that was assigned in this scope.
+    """
+
+    def __init__(self, values: Iterable[tuple[keras.Variable, Tensor]] = ()):
         super().__init__()
-        self.moved = {}
+        self.updated: dict[int, keras.Variable] = {}
         self.state_mapping = {id(variable): value for variable, value in values}
 
-    def get_current_value(self, variable):
+    def get_current_value(self, variable: keras.Variable) -> Tensor:
         value = super().get_current_value(variable)
         if value is None and self.original_scope is not None:
             value = self.original_scope.get_current_value(variable)
         return value
 
-    def add_update(self, update):
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
         super().add_update(update)
-        self.moved[id(update[0])] = update[0]
+        self.updated[id(update[0])] = update[0]
 
 
-def frozen_moving_statistics(fn):
-    """`fn()`, after which moving averages stand where they stood, while seeds and counters
-    (integers) have moved on.
+def frozen_moving_statistics(fn: Callable[[], Any]) -> Any:
+    """Returns `fn()` and discards its updates of floating-point variables.
 
-    For a network run on its batch statistics in the other player's phase: it is to be judged by the
-    statistics it is trained with, but what it sees there is not to be averaged a second time.
+    Use it to run a network with batch statistics while another player trains: the moving
+    statistics then count each batch once. Integer variables (seeds, counters) keep their updates.
     """
     with Scope() as scope:
         result = fn()
-    for variable in scope.moved.values():
+    for variable in scope.updated.values():
         if "int" in variable.dtype:
             variable.assign(scope.get_current_value(variable))
     return result
 
 
-def first(outputs):
-    """The value of a function that returns `value` or `(value, extras)`."""
+def first(outputs: Any) -> Tensor:
+    """Returns the value of a function that returns `value` or `(value, extras)`."""
     return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
-def plain_data(data):
-    """What `train_step` is handed, the same from `fit`, `train_on_batch` and `evaluate` on every
-    backend.
+def plain_data(data: Any) -> Any:
+    """Returns the data of a step in one form for `fit`, `train_on_batch` and `evaluate`.
 
-    Keras pads `(x, y, sample_weight)` with None in some of them and not in others, and leaves
-    arrays as they are in an eager `train_on_batch`, where a layer refuses them beside a tensor.
+    Some of these calls pad `(x, y, sample_weight)` with `None`, and an eager `train_on_batch`
+    passes NumPy arrays, which layers do not combine with tensors.
     """
     data = keras.tree.map_structure(
         lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data

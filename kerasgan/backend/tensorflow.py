@@ -1,12 +1,17 @@
-"""TensorFlow: gradient tapes over one player's variables, and the fused batch-norm kernel."""
+"""TensorFlow: gradient tapes over the variables of one player, and fused kernels."""
 
 import contextlib
 import functools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
+from kerasgan.types import Tensor
 
 __all__ = [
     "apply",
@@ -33,7 +38,7 @@ __all__ = [
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def step(fn):
+def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, data):
         return fn(self, plain_data(data))
@@ -41,7 +46,9 @@ def step(fn):
     return wrapped
 
 
-def value_and_gradients(fn, variables):
+def value_and_gradients(
+    fn: Objective, variables: Sequence[keras.Variable]
+) -> tuple[Any, list[Tensor]]:
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
@@ -49,9 +56,13 @@ def value_and_gradients(fn, variables):
     return outputs, tape.gradient(objective, values, unconnected_gradients="zero")
 
 
-def value_and_gradients_of_sum(fns, variables):
+def value_and_gradients_of_sum(
+    fns: Sequence[Objective], variables: Sequence[keras.Variable]
+) -> tuple[list[Any], list[Tensor]]:
     values = [v.value for v in variables]
-    outputs, sums, before = [], [None] * len(values), []
+    outputs: list[Any] = []
+    sums: list[Tensor | None] = [None] * len(values)
+    before: list[Tensor] = []
     for fn in fns:
         with (
             tf.control_dependencies(before),
@@ -71,7 +82,9 @@ def value_and_gradients_of_sum(fns, variables):
     ]
 
 
-def vjp(fn, variables):
+def vjp(
+    fn: Callable[[], Any], variables: Sequence[keras.Variable]
+) -> tuple[Any, Callable[[Any], list[Tensor]]]:
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
@@ -85,7 +98,7 @@ def vjp(fn, variables):
     return outputs, pull
 
 
-def value_and_input_gradient(fn, x):
+def value_and_input_gradient(fn: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     x = keras.tree.map_structure(tf.convert_to_tensor, x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
@@ -93,15 +106,19 @@ def value_and_input_gradient(fn, x):
     return outputs, tape.gradient(first(outputs), x, unconnected_gradients="zero")
 
 
-def apply(optimizer, gradients, variables):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+) -> None:
     replica = tf.distribute.get_replica_context()
     if replica is not None and replica.num_replicas_in_sync > 1:
         return _apply_mean(replica, optimizer, gradients, variables)
     sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
     if sparse or not _is_plain_adam(optimizer):
         return optimizer.apply(gradients, variables)
-    # Keras composes Adam from a dozen passes over memory a variable; TensorFlow has it as one, in
-    # the same formula.
+    # Keras' Adam passes over the memory of each variable a dozen times. TensorFlow's kernel uses
+    # the same formula in one pass.
     step = tf.cast(optimizer.iterations.value + 1, "float32")
     rate = tf.cast(optimizer.learning_rate, "float32")
     for gradient, variable in zip(gradients, variables, strict=True):
@@ -122,14 +139,15 @@ def apply(optimizer, gradients, variables):
 
 
 def _apply_mean(replica, optimizer, gradients, variables):
-    """A step with the mean of the replicas' gradients: each replica's loss is a mean over its part
-    of the batch.
+    """Performs a step with the mean of the replicas' gradients.
+
+    The loss of each replica is a mean over its part of the batch.
     """
     gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # Keras sums over replicas, after clipping. The gradients are equal on all of them now, so
-    # nothing is left to sum. It stays so: replicas take turns in threads, and one replica's sum is
-    # no other.
+    # Keras sums the gradients over replicas, after clipping. They are equal on all replicas here,
+    # so the sum is disabled. Replicas run in threads that share the optimizer, so it is not
+    # restored.
     object.__setattr__(inner, "_all_reduce_sum_gradients", _unsummed)
     optimizer.apply(gradients, variables)
 
@@ -151,41 +169,40 @@ def _is_plain_adam(optimizer):
     )
 
 
-def cond(predicate, true_fn, false_fn):
+def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     return tf.cond(predicate, true_fn, false_fn)
 
 
-def fori_loop(lower, upper, body, carry):
+def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
     return keras.ops.fori_loop(lower, upper, body, carry)
 
 
-RECIPE = "_made_again"  # of a tensor: what makes it again from tensors that are kept in any case
+# Attribute of a tensor: a function that recomputes it from tensors that stay in memory anyway.
+RECOMPUTE = "_recompute"
 
 
-def remat(fn):
+def remat(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def outer(*inputs):
-        inputs = [*map(tf.convert_to_tensor, inputs)]  # a variable would be no input of `call`
-        recipes = [getattr(x, RECIPE, None) for x in inputs]
+        # `tf.custom_gradient` treats variables differently from inputs.
+        inputs = [*map(tf.convert_to_tensor, inputs)]
+        recomputes = [getattr(x, RECOMPUTE, None) for x in inputs]
 
         @tf.custom_gradient
         def call(*inputs):
-            def gradient(slope):
-                with tf.control_dependencies(
-                    [slope]
-                ):  # else the same as in the forward pass, which is then kept
-                    again = [
-                        make() if make else tf.identity(x)
-                        for make, x in zip(recipes, inputs, strict=True)
+            def gradient(cotangent):
+                # Without the dependency, TensorFlow would merge the second computation with the
+                # first one and keep its result in memory.
+                with tf.control_dependencies([cotangent]):
+                    recomputed = [
+                        recompute() if recompute else tf.identity(x)
+                        for recompute, x in zip(recomputes, inputs, strict=True)
                     ]
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(again)
-                    outputs = fn(
-                        *again
-                    )  # what its gradient does not ask for is pruned from the graph
-                gradients = tape.gradient(outputs, again, slope)
-                with tf.control_dependencies(
-                    gradients
-                ):  # all of them, before what waits for one goes on
+                    tape.watch(recomputed)
+                    outputs = fn(*recomputed)  # TensorFlow prunes the unused parts of the graph
+                gradients = tape.gradient(outputs, recomputed, cotangent)
+                # All gradients are complete, and their memory is free, before any is used.
+                with tf.control_dependencies(gradients):
                     return [tf.identity(x) for x in gradients]
 
             return fn(*inputs), gradient
@@ -195,18 +212,20 @@ def remat(fn):
     return outer
 
 
-def batch_norm(x, gamma, beta, epsilon, relu=False):
+def batch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     shape = tf.shape(x)
     channels = x.shape[-1]
     maps = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, channels])
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=maps, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
     )
-    # The kernel hands out the unbiased variance; Keras averages the biased one.
+    # The kernel returns the unbiased variance; Keras' moving variance is of the biased one.
     count = tf.cast(tf.size(maps) // channels, variance.dtype)
     variance = variance * (count - 1) / count
 
-    def made_again():
+    def recompute():
         fixed = {"mean": mean, "variance": variance, "is_training": False}
         return tf.raw_ops.FusedBatchNormV3(
             x=maps, scale=gamma, offset=beta, epsilon=epsilon, **fixed
@@ -214,16 +233,16 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
 
     @tf.custom_gradient
     def rectified(y):
-        def gradient(slope):
-            with tf.control_dependencies([slope]):
-                return tf.raw_ops.ReluGrad(gradients=slope, features=made_again())
+        def gradient(cotangent):
+            with tf.control_dependencies([cotangent]):
+                return tf.raw_ops.ReluGrad(gradients=cotangent, features=recompute())
 
         return tf.nn.relu(y), gradient
 
     y = rectified(y) if relu else y
     y = tf.reshape(y, shape) if maps is not x else y
     if relu and maps is x:
-        setattr(y, RECIPE, lambda: tf.nn.relu(made_again()))
+        setattr(y, RECOMPUTE, lambda: tf.nn.relu(recompute()))
     return y, mean, variance
 
 
@@ -231,25 +250,27 @@ def trains_float16_convolutions() -> bool:
     return True
 
 
-def prefers_matmul():
+def prefers_matmul() -> bool:
     return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
-def image_conv(x, kernel, strides, padding):
+def image_conv(x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str) -> Tensor:
     border = padding.upper()
 
     @tf.custom_gradient
     def convolve(x, kernel):
-        def gradient(slope):
-            of_x = _gradient_of_images(slope, kernel, x.shape[1:3], y.shape[1:3], strides, padding)
-            of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        def gradient(cotangent):
+            x_gradient = _image_gradient(
+                cotangent, kernel, x.shape[1:3], y.shape[1:3], strides, padding
+            )
+            kernel_gradient = tf.raw_ops.Conv2DBackpropFilter(
                 input=x,
                 filter_sizes=kernel.shape,
-                out_backprop=slope,
+                out_backprop=cotangent,
                 strides=[1, *strides, 1],
                 padding=border,
             )
-            return of_x, of_kernel
+            return x_gradient, kernel_gradient
 
         y = tf.nn.conv2d(x, kernel, strides, border)
         return y, gradient
@@ -257,15 +278,23 @@ def image_conv(x, kernel, strides, padding):
     return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
 
 
-def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
-    """That of a convolution from `sides` to `outs` with respect to its input [N, H, W, C]: a
-    convolution of the slope to all C channels of the pixels in a square of the strides' sides,
-    which then go to their places."""
+def _image_gradient(cotangent, kernel, sides, outs, strides, padding):
+    """Returns the gradient of a convolution with respect to its input `[N, H, W, C]`.
+
+    A convolution of the cotangent computes the C channels of all pixels of a strides[0] x
+    strides[1] block at once. The blocks are then moved to their places.
+
+    Args:
+        cotangent: Gradient with respect to the output.
+        kernel: Kernel of the convolution.
+        sides, outs: Height and width of the input and of the output.
+        strides, padding: As in `image_conv`.
+    """
     channels, maps = kernel.shape[2:]
     borders, before, blocks, extra = [[0, 0]], [], [], []
     for side, length, stride, out in zip(sides, kernel.shape[:2], strides, outs, strict=True):
-        # Pixel i takes slope[(i + first - a) / stride] kernel[a] for each a that leaves a whole
-        # number.
+        # The gradient at pixel i is the sum of cotangent[(i + first - a) / stride] kernel[a] over
+        # each a for which the index is an integer.
         first = max((out - 1) * stride + length - side, 0) // 2 if padding == "same" else 0
         block, squares = -(-length // stride), -(-(side + first) // stride)
         borders.append([block - 1, max(squares - out, 0)])
@@ -278,7 +307,7 @@ def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
     )
     kernel = tf.transpose(tf.reverse(kernel, [0, 2]), [0, 2, 5, 1, 3, 4])
     kernel = tf.reshape(kernel, [high, wide, maps, down * right * channels])
-    y = tf.nn.conv2d(slope, kernel, 1, [*borders, [0, 0]])
+    y = tf.nn.conv2d(cotangent, kernel, 1, [*borders, [0, 0]])
     if down == right > 1:
         y = tf.nn.depth_to_space(y, down)
     elif down != right:
@@ -291,9 +320,7 @@ def _gradient_of_images(slope, kernel, sides, outs, strides, padding):
 
 
 class _Untuned:
-    """A distribution strategy as it is, whose data sets do not tune themselves unless they are told
-    to.
-    """
+    """Wraps a distribution strategy. Its data sets are not tuned automatically by default."""
 
     def __init__(self, strategy):
         self._strategy = strategy
@@ -309,15 +336,15 @@ class _Untuned:
         return self._strategy.experimental_distribute_dataset(dataset)
 
 
-ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's own, where none was asked for
+ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's default strategy
 
 
-def without_autotune(strategy):
-    # The thread that tunes sleeps up to a minute at a time. Where a busy machine lets it miss the
-    # call to end (it looks for it before the caller has noted it), the next epoch waits for its
-    # awakening: often half an epoch's time. Keras looks at the kinds of the other strategies.
+def without_autotune(strategy: Any) -> Any:
+    # The tuning thread sleeps for up to a minute at a time. On a busy machine it can miss the
+    # signal to end, and the next epoch then waits until it wakes up. Keras checks the types of
+    # other strategies, so only the default one is wrapped.
     return _Untuned(strategy) if type(strategy) is type(ONE_DEVICE) else strategy
 
 
-def restored_on_failure(model):
+def restored_on_failure(model: keras.Model) -> AbstractContextManager:
     return contextlib.nullcontext()

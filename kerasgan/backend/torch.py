@@ -1,15 +1,21 @@
-"""torch: `torch.autograd.grad` with respect to one player's variables, so the other gathers no
-stray gradients.
+"""PyTorch: `torch.autograd.grad` with respect to the variables of one player.
+
+`backward` is never called, so the other players accumulate no gradients.
 """
 
 import contextlib
 import functools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
 import torch
 from keras.src.backend.torch.core import get_device
 
+from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
+from kerasgan.types import Tensor
 
 __all__ = [
     "apply",
@@ -31,17 +37,17 @@ __all__ = [
 ]
 
 
-def step(fn):
+def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, data):
-        with torch.no_grad():  # a graph is recorded only where a gradient is asked for
+        with torch.no_grad():  # `_gradients` callers record the graph where they need it
             return fn(self, plain_data(data))
 
     return wrapped
 
 
 def _gradients(outputs, inputs, **options):
-    if not inputs:  # a frozen player; torch refuses to differentiate by nothing
+    if not inputs:  # a frozen player; torch refuses an empty list
         return []
     gradients = torch.autograd.grad(outputs, inputs, allow_unused=True, **options)
     return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients, strict=True)]
@@ -51,24 +57,31 @@ def _detached(outputs):
     return keras.tree.map_structure(lambda x: x.detach() if torch.is_tensor(x) else x, outputs)
 
 
-def value_and_gradients(fn, variables):
+def value_and_gradients(
+    fn: Objective, variables: Sequence[keras.Variable]
+) -> tuple[Any, list[Tensor]]:
     with torch.enable_grad():
         objective, outputs = fn()
-    if not objective.requires_grad:  # nothing the player owns took part
+    if not objective.requires_grad:  # it depends on none of the variables
         return outputs, [torch.zeros_like(v.value) for v in variables]
     return _detached(outputs), _gradients(objective, [v.value for v in variables])
 
 
-def value_and_gradients_of_sum(fns, variables):
-    outputs, sums = [], None
+def value_and_gradients_of_sum(
+    fns: Sequence[Objective], variables: Sequence[keras.Variable]
+) -> tuple[list[Any], list[Tensor]]:
+    outputs: list[Any] = []
+    sums = [torch.zeros_like(v.value) for v in variables]
     for fn in fns:
         output, gradients = value_and_gradients(fn, variables)
         outputs.append(output)
-        sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)]
     return outputs, sums
 
 
-def vjp(fn, variables):
+def vjp(
+    fn: Callable[[], Any], variables: Sequence[keras.Variable]
+) -> tuple[Any, Callable[[Any], list[Tensor]]]:
     with torch.enable_grad():
         outputs = fn()
 
@@ -80,7 +93,7 @@ def vjp(fn, variables):
             )
             if y.requires_grad
         ]
-        if not pairs:  # nothing the player owns took part
+        if not pairs:  # no output depends on the variables
             return [torch.zeros_like(v.value) for v in variables]
         outs, cots = zip(*pairs, strict=True)
         return _gradients(outs, [v.value for v in variables], grad_outputs=cots)
@@ -88,10 +101,9 @@ def vjp(fn, variables):
     return _detached(outputs), pull
 
 
-def value_and_input_gradient(fn, x):
-    differentiable = (
-        torch.is_grad_enabled()
-    )  # inside another gradient, this one is differentiated in its turn
+def value_and_input_gradient(fn: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
+    # Inside an objective, the gradient itself is differentiated.
+    differentiable = torch.is_grad_enabled()
 
     def leaf(x):
         x = keras.ops.convert_to_tensor(x)
@@ -104,41 +116,47 @@ def value_and_input_gradient(fn, x):
         total = first(outputs).sum()
         if total.requires_grad:
             gradients = _gradients(total, leaves, create_graph=differentiable)
-        else:  # x took no part
+        else:  # the value does not depend on x
             gradients = [torch.zeros_like(x) for x in leaves]
     gradient = keras.tree.pack_sequence_as(x, gradients)
     return (outputs, gradient) if differentiable else (_detached(outputs), gradient)
 
 
-def apply(optimizer, gradients, variables):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+) -> None:
     with torch.no_grad():
         optimizer.apply(gradients, variables)
 
 
-def cond(predicate, true_fn, false_fn):
+def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     return true_fn() if bool(predicate) else false_fn()
 
 
-def fori_loop(lower, upper, body, carry):
+def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
     for i in range(int(lower), int(upper)):
         carry = body(i, carry)
     return carry
 
 
-def remat(fn):
+def remat(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return fn
 
 
-def batch_norm(x, gamma, beta, epsilon, relu=False):
+def batch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     channels = x.shape[-1]
     count = x.numel() // channels
-    if count == 1:  # torch's kernel refuses: the only value is its own mean
+    if count == 1:  # torch's kernel refuses a single value
         mean = x.reshape(channels)
         y = (x - mean) * gamma * epsilon**-0.5 + beta
         return torch.relu(y) if relu else y, mean, torch.zeros_like(gamma)
-    maps = x.movedim(-1, 1)  # a view: the kernel knows channels-last memory
+    maps = x.movedim(-1, 1)  # a view; the kernel supports channels-last memory
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    # momentum 1: the "running" statistics come out as the batch's own
+    # With momentum 1, the running statistics become those of the batch.
     y = torch.batch_norm(
         maps, gamma, beta, mean, variance, True, 1.0, epsilon, torch.backends.cudnn.enabled
     )
@@ -146,7 +164,7 @@ def batch_norm(x, gamma, beta, epsilon, relu=False):
     return y.movedim(1, -1), mean, variance * (count - 1) / count
 
 
-def without_autotune(strategy):
+def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
@@ -154,13 +172,13 @@ def trains_float16_convolutions() -> bool:
     return str(get_device()) != "cpu"
 
 
-def prefers_matmul():
+def prefers_matmul() -> bool:
     return False
 
 
-def image_conv(x, kernel, strides, padding):
+def image_conv(x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str) -> Tensor:
     return keras.ops.conv(x, kernel, strides, padding, "channels_last")
 
 
-def restored_on_failure(model):
+def restored_on_failure(model: keras.Model) -> AbstractContextManager:
     return contextlib.nullcontext()

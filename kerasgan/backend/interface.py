@@ -1,0 +1,115 @@
+"""The interface that the module of each backend implements.
+
+mypy compares the three modules with `Backend` (at the end of this file), and
+`tests/test_backend.py` compares the signatures of the backend in use.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import keras
+
+from kerasgan.types import Tensor
+
+T = TypeVar("T")
+Objective = Callable[[], tuple[Tensor, Any]]
+"""Function without arguments that returns a scalar objective and any outputs."""
+
+
+class Backend(Protocol):
+    """Functions that differ between TensorFlow, JAX and PyTorch."""
+
+    # === Steps ===
+
+    def step(self, fn: Callable) -> Callable:
+        """Wraps `fn(self, data) -> logs` as the `train_step` or `test_step` of Keras' trainer."""
+
+    def restored_on_failure(self, model: keras.Model) -> AbstractContextManager:
+        """Returns a context that restores the model's variables if `fit` or `evaluate` fails."""
+
+    # === Differentiation ===
+
+    def value_and_gradients(
+        self, fn: Objective, variables: Sequence[keras.Variable]
+    ) -> tuple[Any, list[Tensor]]:
+        """Returns the outputs of `fn() -> (objective, outputs)` and the objective's gradients."""
+
+    def value_and_gradients_of_sum(
+        self, fns: Sequence[Objective], variables: Sequence[keras.Variable]
+    ) -> tuple[list[Any], list[Tensor]]:
+        """Returns the list of outputs and the gradients of the sum of the objectives.
+
+        The terms are differentiated one after the other, which limits the peak memory.
+        """
+
+    def vjp(
+        self, fn: Callable[[], Any], variables: Sequence[keras.Variable]
+    ) -> tuple[Any, Callable[[Any], list[Tensor]]]:
+        """Returns `fn()` and its vector-Jacobian product function for `variables`."""
+
+    def value_and_input_gradient(self, fn: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
+        """Returns `fn(x)` and the differentiable gradient d sum(value) / dx.
+
+        Args:
+            fn: Function that returns `value` or `(value, extras)`.
+            x: Tensor, or nested structure of tensors.
+        """
+
+    def remat(self, fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Returns a pure function with gradient checkpointing (rematerialization) on TensorFlow."""
+
+    def apply(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[Tensor],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Performs one step of a Keras optimizer."""
+
+    # === Control flow whose branches and bodies may update variables ===
+
+    def cond(self, predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
+        """Returns `true_fn()` if `predicate` is true and `false_fn()` otherwise."""
+
+    def fori_loop(self, lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
+        """Applies `carry = body(i, carry)` for i from `lower` to `upper` - 1 and returns it."""
+
+    def frozen_moving_statistics(self, fn: Callable[[], Any]) -> Any:
+        """Returns `fn()` and discards its updates of floating-point variables."""
+
+    # === Kernels ===
+
+    def batch_norm(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns normalized `x`, the batch mean and the biased batch variance.
+
+        Args:
+            x: Tensor `[..., C]`, normalized over all axes but the last.
+            gamma, beta: Scale and offset `[C]`.
+            epsilon: Constant added to the variance.
+            relu: If `True`, applies ReLU to the result.
+        """
+
+    def image_conv(self, x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str) -> Tensor:
+        """Returns a convolution of images with few channels, `[N, H, W, C]`."""
+
+    # === Properties of the device ===
+
+    def trains_float16_convolutions(self) -> bool:
+        """Returns `False` for PyTorch on a CPU."""
+
+    def prefers_matmul(self) -> bool:
+        """Returns whether matrix products are the fastest kernels (TensorFlow on CPUs)."""
+
+    def without_autotune(self, strategy: Any) -> Any:
+        """Returns a TensorFlow strategy for one device without automatic tuning of `tf.data`."""
+
+
+if TYPE_CHECKING:
+    from kerasgan.backend import jax, tensorflow, torch
+
+    _tensorflow: Backend = tensorflow
+    _jax: Backend = jax
+    _torch: Backend = torch
