@@ -1,10 +1,6 @@
-<<<<<<< HEAD
-"""Functions that a backend implements itself give the results of Keras."""
-=======
 """Tests of `kerasgan.backend`: the interface, and equality with Keras."""
 
 import inspect
->>>>>>> main
 
 import keras
 import numpy as np
@@ -44,13 +40,8 @@ def test_the_interface_lists_all_functions():
         {"weight_decay": 0.1},
     ],
 )
-<<<<<<< HEAD
 def test_apply_equals_the_optimizer(arguments):
-    """On TensorFlow, plain Adam uses a fused kernel. Other options must use Keras' own code."""
-=======
-def test_apply_is_the_optimizers_own(arguments):
     """TensorFlow uses a fused kernel for plain Adam, and Keras' optimizer for other options."""
->>>>>>> main
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]
     variables = [[keras.Variable(value) for value in start] for _ in range(2)]

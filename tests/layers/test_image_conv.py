@@ -68,13 +68,8 @@ def test_unsupported_arguments_raise(arguments):
         ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
 
 
-<<<<<<< HEAD
 def test_unknown_sides_raise():
-    with pytest.raises(ValueError, match="must know the sides of its images; received"):
-=======
-def test_sides_that_are_not_known_are_refused():
     with pytest.raises(ValueError, match="needs a static image height and width; received"):
->>>>>>> main
         ImageConv2D(6, 3)(keras.Input((None, 9, 3)))
 
 

@@ -36,13 +36,8 @@ def test_half_precision_is_summed_in_single_precision():
     assert outputs.dtype == "float32" and outputs.tolist() == [[100_000], [100_000]]
 
 
-<<<<<<< HEAD
 def test_an_activation_raises():
-    with pytest.raises(ValueError, match="a SummedDense must be without activation; received relu"):
-=======
-def test_an_activation_is_refused():
     with pytest.raises(ValueError, match="SummedDense takes no activation; received relu"):
->>>>>>> main
         SummedDense(5, "relu").build((None, 7))
 
 

@@ -272,15 +272,10 @@ def test_classifier_distance_is_saved_with_its_classifiers_weights(tmp_path):
     np.testing.assert_allclose(array(loaded([X, Y])), array(distance(X, Y)), rtol=1e-5)
 
 
-<<<<<<< HEAD
 def test_invalid_arguments_of_a_classifier_distance():
-    with pytest.raises(ValueError, match="layers must be of the classifier.*received 'conv3'"):
-=======
-def test_what_a_classifier_distance_does_not_take():
     with pytest.raises(
         ValueError, match="layers must name layers of the classifier.*received 'conv3'"
     ):
->>>>>>> main
         ClassifierDistance(classifier(), layers=["conv3"])
     with pytest.raises(ValueError, match="with maps .*received 'dense"):
         ClassifierDistance(network := classifier(), layers=[network.layers[-1].name])

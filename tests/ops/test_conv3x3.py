@@ -142,13 +142,6 @@ def test_the_layer_equals_keras():
         {"data_format": "channels_first"},
     ],
 )
-<<<<<<< HEAD
 def test_unsupported_arguments_raise(arguments):
-    with pytest.raises(
-        ValueError, match="must be of 3 x 3 and stride 1, padding same, without dilation or groups"
-    ):
-=======
-def test_what_the_layer_cannot_do_is_refused(arguments):
     with pytest.raises(ValueError, match=f"Conv3x3 needs {next(iter(arguments))}="):
->>>>>>> main
         Conv3x3(4, **arguments)

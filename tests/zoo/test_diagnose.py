@@ -58,9 +58,6 @@ def test_untrained_digits_are_detected(tmp_path, monkeypatch):
         diagnose.run(path, folder)
 
 
-<<<<<<< HEAD
-def test_untrained_birds_are_detected(tmp_path, monkeypatch):
-=======
 def projected_preset(folder):
     keras.utils.set_random_seed(0)
     gan = projected_text_gan.ProjectedTextGAN(
@@ -73,8 +70,7 @@ def projected_preset(folder):
 
 
 @pytest.mark.parametrize("make", [birds_checkpoint, projected_preset])
-def test_untrained_birds_are_found_out(make, tmp_path, monkeypatch):
->>>>>>> main
+def test_untrained_birds_are_detected(make, tmp_path, monkeypatch):
     monkeypatch.setattr(diagnose, "HELD_OUT_BIRDS", 100)
     findings = diagnose.run(make(tmp_path), tmp_path, samples=100, classes="pose")
     assert [row["class"] for row in findings["classes"]] == ["perched", "flying", "swimming"]
