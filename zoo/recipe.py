@@ -386,7 +386,7 @@ def _build_without_data(recipe, settings):
 def _missing(settings):
     notes = [scale.missing_data(settings)] if hasattr(settings, "data") else []
     if getattr(settings, "start", "") and not pathlib.Path(settings.start).is_dir():
-        notes.append(f"missing: the run {settings.start}, from whose networks this one starts")
+        notes.append(f"missing: the run {settings.start}, from which this run starts")
     return filter(None, notes)
 
 

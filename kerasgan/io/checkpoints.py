@@ -424,7 +424,8 @@ def _remaining(model, networks):
 
 def _restore(path, model_class, values, files, model):
     networks = model.checkpoint_networks()
-    if type(model).__name__ != model_class or set(files) != set(networks):
+    absent = set(networks) - set(files) - set(getattr(model, "networks_of_later_versions", ()))
+    if type(model).__name__ != model_class or absent or not set(files) <= set(networks):
         raise CheckpointError(
             f"{path} must be of a {type(model).__name__} with the networks {', '.join(networks)}; "
             f"it is of a {model_class} with {', '.join(files)}"
