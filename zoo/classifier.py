@@ -295,7 +295,7 @@ def command(settings: Settings) -> None:
 
 def main() -> None:
     cli.main(
-        "classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
+        "zoo.classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
     )
 
 
