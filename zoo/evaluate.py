@@ -9,8 +9,7 @@ Images against reference images or their statistics, by features of Inception or
     python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --out=scores.json
     python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
     python -m zoo.evaluate --samples=a.h5 --features=slim --inception=birds_valid299/model.ckpt
-    python -m zoo.evaluate --checkpoint=mnist_gan_digits --samples=1000 --reference=digits \\
-        --features=digit_classifier
+    python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
 
 A StylEx is scored by its reconstructions of the held-out images of its run. All scores come with
 their protocol. With the Inception of 2015-12-05, they have the names that torch-fidelity uses; with
