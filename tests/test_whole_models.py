@@ -281,7 +281,7 @@ def test_call_uses_the_network_that_sample_uses():
     for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
-            variable.assign(variable + 1.0)  # As after training, the EMA copy differs.
+            variable.assign(variable + 1.0)  # The EMA copy differs, as it does after training.
         inputs = [
             random.normal(size=(2, *spec.shape[1:])).astype("float32")
             for spec in model.call_inputs()

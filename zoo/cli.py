@@ -241,7 +241,7 @@ def main(
     """Runs a tool: parses the command line into its settings and calls `command`.
 
     Args:
-        program: How the tool is called after `python -m`, such as `"zoo.sample"`.
+        program: Name of the program after `python -m`, such as `"zoo.sample"`.
         settings: Dataclass whose fields are the flags.
         command: Function of the settings. With `usage`, also of the list of positional arguments.
         description: Text of `--help`, the module's docstring.

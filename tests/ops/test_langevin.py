@@ -100,7 +100,9 @@ def test_moments_of_the_noise_and_its_determinism():
         first.size
     )  # Four standard errors. Uniform numbers fail clearly.
     assert first.std() == pytest.approx(0.2, rel=0.03)
-    assert (first**4).mean() / first.var() ** 2 == pytest.approx(3, abs=0.3)  # That of a Gaussian.
+    assert (first**4).mean() / first.var() ** 2 == pytest.approx(
+        3, abs=0.3
+    )  # The value of a Gaussian.
     seed = keras.random.SeedGenerator(3)
     many, _ = run(x=zeros, steps=4, noise=0.5, seed=seed)
     rate = prior_rate(0.2, 0.5)

@@ -65,7 +65,7 @@ def test_degradation_is_a_function_of_seed_epoch_and_index(birds):
 
 
 def test_loss_and_accuracy_are_means_over_the_attributes(birds):
-    shown = birds[0].attributes.astype("float32")  # As Keras passes them.
+    shown = birds[0].attributes.astype("float32")  # Keras passes floats.
     right = np.concatenate(
         [np.eye(n)[birds[0].attributes[:, i]] for i, n in enumerate(VALUES)], axis=1
     )

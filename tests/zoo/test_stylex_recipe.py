@@ -86,7 +86,9 @@ def test_a_run_on_digits(few, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is scored as in its run, with seed 1"):
         evaluate.score(path, seed=2)
     model.save_to_preset(tmp_path / "preset")
-    shutil.copy(tmp_path / "run" / "settings.json", tmp_path / "preset")  # As zoo.preset does.
+    shutil.copy(
+        tmp_path / "run" / "settings.json", tmp_path / "preset"
+    )  # zoo.preset copies it, too.
     assert evaluate.score(tmp_path / "preset")["heldout_pixel"] == pytest.approx(
         scores["heldout_pixel"], abs=0.01
     )

@@ -140,7 +140,7 @@ def test_settings_reach_the_model(birds):
     assert gan.loss_kind == "logistic" and gan.optimizer["discriminator"].beta_1 == 0
     assert [x.shape[-1] for x in gan.discriminators[64].trainable_variables][
         0
-    ] == 3  # Of the 12 channels of the code.
+    ] == 3  # A quarter of the 12 channels of the code.
     rate = both.optimizer["generator"].learning_rate
     assert float(rate) == pytest.approx(5e-4)
     paper = of(zoo.birds_256.RECIPE, "paper")

@@ -210,7 +210,7 @@ def test_a_score_with_the_full_protocol(tmp_path, monkeypatch, capsys):
     ]["runs"]
     assert (
         run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64
-    )  # Of 80 samples.
+    )  # 80 samples.
     assert (
         1 < run["is_mean"] < 2
         and run["is_std"] > 0
