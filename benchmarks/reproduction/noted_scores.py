@@ -157,7 +157,7 @@ def missing(row: Row, weights: str | None = None, data_dir: str | None = None) -
         return "a reference score of StackGAN, which is not part of this project"
     folder = prepared.prepared_folder(row.dataset, data_dir)
     if not (folder / "dataset_info.json").exists():
-        return f"the {row.dataset} data: python -m zoo.prepare {row.dataset} --source=DIR"
+        return f"the {row.dataset} data: python -m zoo.prepare {row.dataset} --source=FOLDER"
     if row.dataset == "coco":
         found = weights or any(
             (inception.home() / name).is_file() for name in (inception.CONVERTED, inception.GRAPH)

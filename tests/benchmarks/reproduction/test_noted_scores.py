@@ -115,11 +115,11 @@ def test_missing_data_are_reported_in_one_line(tmp_path, capsys, monkeypatch):
     )
     assert (
         noted_scores.missing(bird, None, tmp_path)
-        == "the birds data: python -m zoo.prepare birds --source=DIR"
+        == "the birds data: python -m zoo.prepare birds --source=FOLDER"
     )
     assert "a reference score" in noted_scores.missing(theirs, None, tmp_path)
     for row in (bird, coco):
-        folder = noted_scores.prepared_folder(row.dataset, tmp_path)
+        folder = noted_scores.prepared.prepared_folder(row.dataset, tmp_path)
         folder.mkdir(parents=True)
         (folder / "dataset_info.json").write_text("{}")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
