@@ -30,16 +30,29 @@ suite = lazy.module("benchmarks.speed.suite")
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SUITE = pathlib.Path(__file__).parent / "README.md"
-# Rows of the README's table of models: class, arXiv number, data of its recipe, preset.
+# Rows of the README's table of models: class, module, arXiv number, data of its recipe, preset.
 MODELS = (
-    ("ConditionalGAN", "1802.05637", "digits, image folders", "mnist_gan_digits"),
-    ("MnistGAN", "1606.03498", "digits", ""),
-    ("HDGAN", "1802.09178", "synthetic birds, CUB, flowers, COCO", "hdgan_synthetic_birds_256"),
-    ("CoopNet", "1609.09408", "digits, CIFAR-10, image folders", "coopnet_digits"),
-    ("StyleGAN2", "1912.04958", "digits, image folders", ""),
-    ("StylEx", "2104.13369", "digits, image folders", "stylex_digits_8_9"),
-    ("ConditionalVAE", "1312.6114", "digits", ""),
-    ("RealNVP", "1605.08803", "digits", ""),
+    (
+        "ConditionalGAN",
+        "conditional_gan",
+        "1802.05637",
+        "digits, image folders",
+        "mnist_gan_digits",
+    ),
+    ("MnistGAN", "mnist_gan", "1606.03498", "digits", ""),
+    (
+        "HDGAN",
+        "hdgan",
+        "1802.09178",
+        "synthetic birds, CUB, flowers, COCO",
+        "hdgan_synthetic_birds_256",
+    ),
+    ("ProjectedTextGAN", "projected_text_gan", "2111.01007", "synthetic birds", ""),
+    ("CoopNet", "coopnet", "1609.09408", "digits, CIFAR-10, image folders", "coopnet_digits"),
+    ("StyleGAN2", "stylegan2", "1912.04958", "digits, image folders", ""),
+    ("StylEx", "stylex", "2104.13369", "digits, image folders", "stylex_digits_8_9"),
+    ("ConditionalVAE", "conditional_vae", "1312.6114", "digits", ""),
+    ("RealNVP", "real_nvp", "1605.08803", "digits", ""),
 )
 # Model -> recipe, preset of its records, key of the score, text.
 MODEL_SCORES = {
@@ -63,10 +76,7 @@ def models() -> str:
         "| model | paper | data of the recipe | score | preset | docs |",
         "|---|---|---|---|---|---|",
     ]
-    for name, paper, data, preset in MODELS:
-        module = {"RealNVP": "real_nvp", "ConditionalVAE": "conditional_vae"}.get(name)
-        module = module or {"MnistGAN": "mnist_gan", "ConditionalGAN": "conditional_gan"}.get(name)
-        module = module or name.lower()
+    for name, module, paper, data, preset in MODELS:
         cells = (
             f"[`{name}`](kerasgan/models/{module}.py)",
             f"[{paper}](https://arxiv.org/abs/{paper})",
@@ -157,7 +167,7 @@ def coopnet() -> str:
     if not (found := quality.read("coopnet")):
         return NOT_RUN
     return (
-        f"{quality_table('coopnet', columns)}\n\nScores by the digit classifier, as above. "
+        f"{quality_table('coopnet', columns)}\n\nScores by the package's digit classifier. "
         f"{_machine(found)}. Other jobs may have run at the same time, so the minutes are upper "
         "bounds. Command: `python -m benchmarks quality coopnet`."
     )
