@@ -196,7 +196,7 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {pages.WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(f"| {pages.STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |")
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "

@@ -249,7 +249,7 @@ def test_bad_arguments(tmp_path):
         ),
         (
             lambda: callbacks.Checkpoint(tmp_path, run="a/b", dataset="c", size=2),
-            "run and dataset must be of letters",
+            "run and dataset may consist of letters",
         ),
     ]:
         with pytest.raises(ValueError, match=words):

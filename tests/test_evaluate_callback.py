@@ -40,7 +40,7 @@ class Dots(AdversarialModel):
         return self.report(generator_loss=loss)
 
     def checkpoint_networks(self):
-        return {"G": self.generator}
+        return {"generator": self.generator}
 
 
 def sampler(training):

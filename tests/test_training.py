@@ -58,7 +58,7 @@ class Tiny(AdversarialModel):
         return {"width": self.width, "name": self.name}
 
     def checkpoint_networks(self):
-        return {"G": self.ema_generator, "D": self.discriminator}
+        return {"generator": self.ema_generator, "discriminator": self.discriminator}
 
     def call(self, inputs, training=False):
         return self.generator(inputs, training=training)

@@ -219,12 +219,13 @@ def guarded(function: Callable[[], None]) -> None:
         except Exception as error:
             if not _expected(error):
                 raise
-            fail(str(error))
+            memory = "not enough memory: " if isinstance(error, MemoryError) else ""
+            fail(f"{memory}{error}")
 
 
 def _expected(error: Exception) -> bool:
     """Returns whether the user can solve an error. All other errors keep their traceback."""
-    if isinstance(error, (ValueError, OSError, ImportError)):
+    if isinstance(error, (ValueError, OSError, ImportError, MemoryError)):
         return True
     return type(error).__name__ == "NonFiniteLossError"
 

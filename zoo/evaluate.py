@@ -46,6 +46,7 @@ text_gan = lazy.module("zoo.text_gan")
 DATA = {"digits": ("digits", "mnist"), "birds": ("synthetic_birds",)}  # of each evaluation protocol
 NAMES = {"digits": "digits", "birds": "synthetic birds"}
 DEFAULT_METRICS = "is,fid,kid,prdc"
+MOST = 10**7  # Maximum number of generated images.
 ONE = "a folder, a .npz, .npy or .h5 file, digits, a checkpoint or a preset"
 
 
@@ -96,7 +97,10 @@ class Options(Checked):
         choices=("generator", "descriptor"),
     )
     count: int | None = _images(
-        None, "Number of images to use. Default: all images, or 10,000 generated ones.", least=2
+        None,
+        "Number of images to use. Default: all images, or 10,000 generated ones.",
+        least=2,
+        most=MOST,
     )
     key: str | None = _images(
         None,
@@ -123,12 +127,13 @@ class Options(Checked):
         "File .npz to which the feature statistics of the reference (without one: of the samples) "
         "are written.",
     )
-    splits: int = _metric(10, "Number of splits of the Inception Score.", least=1)
+    splits: int = _metric(10, "Number of splits of the Inception Score.", least=1, most=10_000)
     shuffle_seed: int | None = _metric(
         None,
         "Seed that shuffles the samples before they are split for the Inception Score. "
         "torch-fidelity uses 2020. Default: 0 for slim, otherwise no shuffling.",
         least=0,
+        below=2**32,
     )
     drop_remainder: int | None = _metric(
         None,
@@ -136,13 +141,15 @@ class Options(Checked):
         "for slim, otherwise all images are used.",
         least=1,
     )
-    subsets: int = _metric(100, "Number of subsets of the kernel distance (KID).", least=1)
+    subsets: int = _metric(
+        100, "Number of subsets of the kernel distance (KID).", least=1, most=10_000
+    )
     subset_size: int = _metric(1000, "Number of images per subset of the kernel distance.", least=2)
     k: int = _metric(3, "Number of nearest neighbors for precision and recall.", least=1)
     density_k: int = _metric(5, "Number of nearest neighbors for density and coverage.", least=1)
     pairs: int = _metric(100, "Number of image pairs for MS-SSIM.", least=1)
     scales: int = _metric(
-        5, "Number of scales of MS-SSIM. Five need images of at least 176 pixels.", least=1
+        5, "Number of scales of MS-SSIM. Five need images of at least 176 pixels.", least=1, most=5
     )
 
 
@@ -191,7 +198,9 @@ def score(
     if protocol == "birds":
         encoder = evaluation_images.check_text_encoder(checkpoint, about, text_encoder)
         damsm_encoder = text_gan.damsm_encoder_of(about)
+        sample.check_memory(model, samples or 1000, "samples")
         return text_gan.scores(model, encoder, samples or 1000, seed, damsm_encoder)
+    sample.check_memory(model, samples or 10_000, "samples")
     if model.conditioning is None:
         return coopnet.scores(model, samples or 10_000, seed)
     labels = np.arange(samples or 10_000) % 10
@@ -316,10 +325,13 @@ def command(options: Options) -> None:
             f"--samples must name images, or --checkpoint a file or a preset ({known}); received "
             f"none"
         )
-    if options.checkpoint and options.samples and not options.samples.isdecimal():
-        raise ValueError(
-            f"--samples must be a number if --checkpoint is given; received {options.samples}"
-        )
+    if options.checkpoint and options.samples is not None:
+        number = int(options.samples) if options.samples.isdecimal() else 0
+        if not 2 <= number <= MOST:
+            raise ValueError(
+                f"--samples must be a number from 2 to {MOST} if --checkpoint is given; received "
+                f"{options.samples[:40]}"
+            )
     messages = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

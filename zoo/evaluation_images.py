@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -111,7 +112,7 @@ def source(
         convert: See `image_source`.
         mixed_sizes: See `image_source`.
     """
-    options = dict(key=key, convert=convert, mixed_sizes=mixed_sizes, count=count)
+    options: dict[str, Any] = dict(key=key, convert=convert, mixed_sizes=mixed_sizes, count=count)
     if name == "digits":
         found = image_source(to_uint8(load_digits()[0]), **options)
         return dataclasses.replace(found, name="digits, the training split")

@@ -23,7 +23,6 @@ Differences from the authors' fine-tuning, of which only the result and its grap
 - A tenth of the images is held out to measure the accuracy.
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -39,6 +38,7 @@ from zoo.settings import Checked, setting
 keras = lazy.module("keras")
 np = lazy.module("numpy")
 callbacks = lazy.module("kerasgan.callbacks")
+log_files = lazy.module("kerasgan.callbacks.logging")
 folders = lazy.module("kerasgan.datasets.folder")
 lazy_images = lazy.module("kerasgan.datasets.lazy_images")
 prepared = lazy.module("kerasgan.datasets.prepared")
@@ -248,8 +248,8 @@ def _fit(settings, folder, network, batches):
 
 
 def _log(settings, folder, count, classes):
-    with open(folder / "log.csv", newline="") as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    rows = log_files.read_log(folder / "log.csv", settings.epochs) or []  # [] if it is damaged.
+    losses = [float(row["loss"]) for row in rows if row.get("loss")]
     # A folder has no splits.
     split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"
     data = f"{count:,} images of {classes} classes of {_data_name(settings)}{split}"

@@ -110,7 +110,7 @@ def write(run: pathlib.Path, out: pathlib.Path) -> None:
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
     about |= {name: settings[name] for name in names if name in settings}
     text = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, letters=model.sampling_letters(), card=text, info=about)
+    presets.save(model, out, networks=model.sampling_networks, card=text, info=about)
     for name in ("settings.json", "log.csv"):
         files.copy(run / name, out / name)
     size = sum(path.stat().st_size for path in out.glob("*.h5"))

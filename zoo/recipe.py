@@ -171,14 +171,14 @@ def settings_of(recipe: Recipe, preset: str | None = None, **changes: Any) -> An
     Raises:
         ValueError: If there is no such preset or setting, or a value is not allowed.
     """
-    preset, changes = preset_name(recipe, preset), current_names(changes, recipe.name)
+    base = current_names(recipe.presets[preset_name(recipe, preset)], recipe.name)
+    changes = current_names(changes, recipe.name, base)
     names = {field.name for field in dataclasses.fields(recipe.settings)}
     unknown = set(changes) - names
     if unknown:
         raise ValueError(
             f"settings of {recipe.name} are {', '.join(sorted(names))}; received {unknown.pop()!r}"
         )
-    base = current_names(recipe.presets[preset], recipe.name)
     settings = recipe.settings(**(base | changes))
     if recipe.choose:
         return recipe.choose(settings)

@@ -16,7 +16,7 @@ import os
 import pathlib
 from typing import Any
 
-from zoo import cli, lazy, settings as fields
+from zoo import cli, lazy, memory, settings as fields
 from zoo.settings import Checked, current_names, setting
 
 h5py = lazy.module("h5py")
@@ -112,7 +112,7 @@ def about(name: str | os.PathLike, model: Any = None) -> dict:
 
 def can_sample(model: Any) -> bool:
     """Returns whether a model generates images. Encoders do not."""
-    return set(model.sampling_letters()) <= set(model.checkpoint_networks())
+    return set(model.sampling_networks) <= set(model.checkpoint_networks())
 
 
 def check_checkpoint(name: str | None) -> str:
@@ -162,6 +162,13 @@ def sample_options(model: Any, options: Any) -> dict:
     return given
 
 
+def check_memory(model: Any, count: int, flag: str = "n") -> None:
+    """Raises ValueError if so many images, as floats and as bytes, do not fit into memory."""
+    height, width, channels = model.data_spec().parts[0].shape
+    size = 10 * count * height * width * channels
+    memory.check(size, f"--{flag}={count}: images of {height} x {width} pixels")
+
+
 def write_labels(model: Any, options: Options, path: pathlib.Path, extra: dict) -> int:
     """Writes images of class labels. Returns their number."""
     if options.caption or options.data:
@@ -174,6 +181,7 @@ def write_labels(model: Any, options: Options, path: pathlib.Path, extra: dict) 
     if options.labels:
         labels = np.array([int(label) for label in options.labels])
     else:
+        check_memory(model, count)
         labels = np.arange(count) % model.classes
     samples = images.to_uint8(model.sample(labels=labels, seed=options.seed, **extra))
     _write(path, options, {"images": samples, "labels": labels}, model, extra)
@@ -184,14 +192,17 @@ def write_unconditional(model: Any, options: Options, path: pathlib.Path, extra:
     """Writes images of a model without conditions. Returns their number."""
     if options.labels or options.caption or options.data:
         raise ValueError(f"{options.checkpoint} takes neither labels nor captions: give --n")
-    samples = images.to_uint8(model.sample(options.n or 100, seed=options.seed, **extra))
+    count = options.n or 100
+    check_memory(model, count)
+    samples = images.to_uint8(model.sample(count, seed=options.seed, **extra))
     _write(path, options, {"images": samples}, model, extra)
     return len(samples)
 
 
 def _write(path, options, arrays, model, extra):
     if path.suffix == ".png":
-        images.save_png(path, images.grid(arrays["images"], options.columns))
+        columns = min(options.columns, len(arrays["images"]))
+        images.save_png(path, images.grid(arrays["images"], columns))
         return
 
     def fill(file):
@@ -217,6 +228,13 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
     captions, embeddings, classes = read(model, options)
     each = options.n or 1
     total = len(captions) * each
+    if path.suffix == ".png" and total > BLOCK:
+        raise ValueError(
+            f"a grid may have at most {BLOCK} images, an .h5 file any number; received {total}"
+        )
+    # The images of an .h5 file are written in blocks; noise and embeddings are held in memory.
+    held = sum(part.nbytes for part in model.noise(1, options.seed)) + embeddings[0].nbytes
+    memory.check(total * held, f"--n={each}: noise and embeddings of {total:,} images")
     noise = model.noise(total, options.seed)
 
     def block(start):
@@ -229,10 +247,6 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
         return rows, {size: images.to_uint8(x) for size, x in made.items()}
 
     if path.suffix == ".png":
-        if total > BLOCK:
-            raise ValueError(
-                f"a grid holds at most {BLOCK} images, an .h5 file any number; received {total}"
-            )
         rows, made = block(0)
         columns = max(min(options.columns, total) // 4, 1)
         shown = [captions[i // each] for i in rows]

@@ -34,6 +34,8 @@ RENAMED_IN = {
         for recipe in ("birds_64", "birds_128", "birds_256", "coco_64", "coco_128", "flowers_256")
     },
     ("stylegan2", "gamma"): "r1_gamma",
+    ("stylex", "penalty_weight"): "gradient_penalty_weight",
+    ("stylex", "penalty_every"): "gradient_penalty_every",
 }
 # Former values of settings: name -> {former value: value}.
 RENAMED_VALUES = {
@@ -46,12 +48,21 @@ RENAMED_VALUES = {
 }
 
 
-def current_names(values: dict, recipe: str | None = None) -> dict:
+# Settings whose unit changed with their name: (recipe, former name) -> factor, a function of all
+# saved settings.
+FACTORS = {
+    # The weight of the squared gradient norm (form "authors") is gamma / 2 of R1.
+    ("stylex", "penalty_weight"): lambda saved: 2.0 if saved.get("form") == "authors" else 1.0
+}
+
+
+def current_names(values: dict, recipe: str | None = None, preset: dict | None = None) -> dict:
     """Returns saved settings under their current names.
 
     Args:
         values: Dictionary from a `settings.json` or a checkpoint. Unknown keys are kept.
         recipe: Name of the recipe that saved them. Defaults to `values["recipe"]`, if that exists.
+        preset: Settings that `values` change, if they are not all settings of a run.
 
     Returns:
         A new dictionary. If both a former and the current name are present, the current one counts.
@@ -64,7 +75,8 @@ def current_names(values: dict, recipe: str | None = None) -> dict:
             continue
         if isinstance(value, str):
             value = RENAMED_VALUES.get(current, {}).get(value, value)
-        found[current] = value
+        factor = FACTORS.get((recipe, name))
+        found[current] = value * factor((preset or {}) | values) if factor else value
     return found
 
 
@@ -120,6 +132,7 @@ _HOLDS = {
     "most": lambda value, bound: value <= bound,
     "below": lambda value, bound: value < bound,
 }
+LARGEST = 2**31 - 1  # Largest integer of a setting without an upper bound of its own.
 _KINDS = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
@@ -160,9 +173,11 @@ def broken_rule(kind: type, value: Any, rules: Mapping) -> str | None:
         return f"{', '.join(others)} or {last}" if others else last
     if kind is str:
         return "a text without NUL" if "\0" in value else None
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "finite"
     bounds = {name: rules[name] for name in _WORDS if rules.get(name) is not None}
+    if kind is int and not {"most", "below"} & set(bounds) and value > LARGEST:
+        bounds["most"] = LARGEST
     if not all(_HOLDS[name](value, bound) for name, bound in bounds.items()):
         return " and ".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
     if rules.get("multiple_of") and value % rules["multiple_of"]:

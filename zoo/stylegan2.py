@@ -252,7 +252,7 @@ def _losses(settings):
     if settings.form == "reproduction":
         return stylegan2.REPRODUCTION
     return {
-        "penalty_weight": settings.r1_gamma / 2,
+        "gradient_penalty_weight": settings.r1_gamma,
         "path_weight": settings.path_weight,
         "path_every": settings.path_every,
         "path_start": settings.path_start,

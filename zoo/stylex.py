@@ -131,8 +131,12 @@ class Settings(recipe.Settings):
     stretch: bool = _loss(
         True, "Stretch each image to [-1, 1] before the perceptual distance is computed."
     )
-    penalty_weight: float = _loss(2.5, "Weight of the gradient penalty. 0 disables it.", least=0)
-    penalty_every: int = _loss(4, "Number of steps from one gradient penalty to the next.", least=1)
+    gradient_penalty_weight: float = _loss(
+        2.5, "Weight of the gradient penalty; gamma of R1. 0 disables it.", least=0
+    )
+    gradient_penalty_every: int = _loss(
+        4, "Number of steps from one gradient penalty to the next.", least=1
+    )
     path_weight: float = fields.path_weight(1 / 32)
     path_every: int = fields.path_every(32)
     path_start: int = fields.path_start(5000)
@@ -172,8 +176,8 @@ class Settings(recipe.Settings):
 # Settings of the authors' code that differ from the reproduction, as in `kerasgan.models.stylex` (a
 # test compares them).
 AUTHORS = {
-    "penalty_weight": 5.0,
-    "penalty_every": 16,
+    "gradient_penalty_weight": 10.0,
+    "gradient_penalty_every": 16,
     "path_weight": 2.0,
     "path_every": 4,
     "path_start": 0,
@@ -204,7 +208,7 @@ SMALL = AUTHORS | {
     "encoder_rate": 1.0,
     "beta_1": 0.5,
     "beta_2": 0.9,
-    "penalty_weight": 0.5,
+    "gradient_penalty_weight": 1.0,
     "path_weight": 0.0,
     "rec_weight": 5.0,
     "shift": True,

@@ -132,7 +132,13 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     folder = pathlib.Path(settings.output_dir)
     info = {name: log[name] for name in ("command", "probe_accuracy", "r_precision")}
     info |= {"epoch": settings.epochs}
-    presets.save(model, folder, letters=("T", "V"), card=card(folder.name, log), info=info)
+    presets.save(
+        model,
+        folder,
+        networks=("text_encoder", "image_encoder"),
+        card=card(folder.name, log),
+        info=info,
+    )
     captions = [caption for captions in train.captions for caption in captions]
     char_cnn_rnn.save_vocabulary(folder, captions)
     files.write_json(folder / "log.json", log)

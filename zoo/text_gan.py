@@ -416,8 +416,8 @@ def last_of(folder: str | os.PathLike) -> Any:
     path = checkpoints.latest(pathlib.Path(folder).expanduser() / "checkpoints")
     if path is None:
         raise ValueError(f"start must be the folder of a run with checkpoints; received {folder}")
-    letters = checkpoints.load_model(path)[0].checkpoint_networks()
-    return checkpoints.load_sampling_model(path, letters)[0]
+    networks = checkpoints.load_model(path)[0].checkpoint_networks()
+    return checkpoints.load_sampling_model(path, networks)[0]
 
 
 def damsm_network(settings: Settings) -> Any:

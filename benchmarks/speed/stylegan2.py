@@ -30,8 +30,8 @@ def step(penalty: bool = False, path: bool = False) -> Callable:
     gan = stylegan2.StyleGAN2(
         stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
         stylegan2.build_discriminator(32, group=4, **networks),
-        penalty_weight=0.5 * penalty,
-        penalty_every=1,
+        gradient_penalty_weight=1.0 * penalty,
+        gradient_penalty_every=1,
         path_weight=2.0 * path,
         path_every=1,
         augment=translate,

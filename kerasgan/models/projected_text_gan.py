@@ -23,6 +23,7 @@ Differences from the papers:
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -265,7 +266,7 @@ def build_pixel_discriminator(
     """
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    start = {"kernel_initializer": "he_normal", "padding": "same"}
+    start: dict[str, Any] = {"kernel_initializer": "he_normal", "padding": "same"}
     x, channels = _leaky(ImageConv2D(width, 4, 2, **start)(images)), width
     while x.shape[1] > 4:
         y = _leaky(Conv3x3(channels, **start)(x))
@@ -431,9 +432,8 @@ class ProjectedTextGAN(TextToImageModel):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
 
     def checkpoint_networks(self):
-        letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        networks = {letters[name]: network for name, network in self.discriminators.items()}
-        return {"G": self.ema_generator} | networks | self.text_checkpoint_networks()
+        networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
+        return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object

@@ -618,9 +618,9 @@ def test_completion_keeps_known_pixels_and_infers_hidden_ones(by):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.sample(0), "n must be an integer, at least 1; received 0"),
+        (lambda m: m.sample(0), "n must be an integer of at least 1; received 0"),
         (lambda m: m.sample(2, by="descriptor", steps=-1), "steps must be at least 0; received -1"),
-        (lambda m: m.recalibrate(0), "batches must be an integer, at least 1; received 0"),
+        (lambda m: m.recalibrate(0), "batches must be an integer of at least 1; received 0"),
         (lambda m: m.calibrate_langevin(IMAGES, target=-1), "target must be above 0; received -1"),
         (lambda m: m.sample(2, by="discriminator"), "by must be generator or descriptor"),
         (
@@ -673,7 +673,7 @@ def test_configurations_with_earlier_argument_names_load():
 
 def test_declarations_and_arguments_of_sample():
     model = tiny()
-    assert model.conditioning is None and model.sampling_letters() == ("G", "D")
+    assert model.conditioning is None and model.sampling_networks == ("generator", "descriptor")
     assert model.evaluation_protocol is None and "by" in model.sample_options
     with pytest.raises(ValueError, match="a CoopNet has no classes"):
         model.sample(labels=[1])

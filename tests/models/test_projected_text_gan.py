@@ -8,6 +8,7 @@ from keras import ops
 
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
 from kerasgan.io import checkpoints
+from kerasgan.io.network_names import networks_by_letter
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.models.projected_text_gan import (
     ProjectedTextGAN,
@@ -134,7 +135,7 @@ def test_checkpoints_hold_every_network(tmp_path):
         *batch(128, 4), batch_size=2, epochs=1, callbacks=[Checkpoint(tmp_path, **names)], verbose=0
     )
     letters = {"G", "DF", "DP", "DCF", "DCP"}
-    assert set(gan.checkpoint_networks()) == letters
+    assert set(networks_by_letter(gan)) == letters
     other = tiny(128)
     assert checkpoints.resume(tmp_path, other) == 1
     np.testing.assert_array_equal(

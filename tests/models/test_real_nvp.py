@@ -175,7 +175,10 @@ def test_sample():
         (lambda: small().sample(labels=[3]), r"labels must be in 0\.\.2"),
         (lambda: small().log_prob(IMAGES, LABELS + 1), r"labels must be in 0\.\.2"),
         (lambda: small().log_prob(IMAGES[:, :2], LABELS), "images must be"),
-        (lambda: small().fit(IMAGES, LABELS[:5]), "labels must be one an image, 32; received 5"),
+        (
+            lambda: small().fit(IMAGES, LABELS[:5]),
+            "labels must have 32 entries, one per image; received 5",
+        ),
     ],
 )
 def test_errors_are_one_line(call, message):

@@ -13,6 +13,7 @@ from PIL import Image
 import zoo.coopnet
 from kerasgan import callbacks
 from kerasgan.io import checkpoints, presets
+from kerasgan.io.network_names import networks_by_letter
 from kerasgan.models.coopnet import CoopNet
 from zoo import evaluate, evaluation_images, recipe, sample
 
@@ -50,7 +51,7 @@ def digits(monkeypatch):
 def saved(folder, **info):
     """Saves generator and descriptor of an untrained CoopNet. Returns the generator's file."""
     model = zoo.coopnet.build(recipe.settings_of(RECIPE, **SMALL, **{"data": "digits"} | info))
-    for letter, network in model.checkpoint_networks().items():
+    for letter, network in networks_by_letter(model).items():
         path = folder / checkpoints.file_name("coopnet", "digits", 28, letter, 2)
         checkpoints.save_network(path, network, model=model, epoch=2, letter=letter, info=info)
     return folder / "coopnet_digits_28_G_epoch_2.h5"
@@ -257,7 +258,7 @@ def test_bad_samples_are_one_line(digits, sample_file, tmp_path, capsys, values,
 def test_a_file_without_its_descriptor(digits, tmp_path):
     path = saved(tmp_path)
     (tmp_path / "coopnet_digits_28_D_epoch_2.h5").unlink()
-    with pytest.raises(ValueError, match="must have coopnet_digits_28_D_epoch_2.h5 beside it"):
+    with pytest.raises(ValueError, match="needs the file coopnet_digits_28_D_epoch_2.h5"):
         sample.load(path)
 
 

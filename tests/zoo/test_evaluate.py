@@ -288,11 +288,11 @@ def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, m
         ({}, "--samples must name images, or --checkpoint a file or a preset"),
         (
             {"checkpoint": "mnist_gan_digits", "samples": "photos"},
-            "--samples must be a number if --checkpoint",
+            "--samples must be a number from 2 to 10000000 if --checkpoint",
         ),
         (
             {"samples": "nowhere", "metrics": "is"},
-            "in a folder or a file .npz, .npy, .h5, .hdf5 that exists",
+            "an existing folder or .npz, .npy, .h5, .hdf5 file",
         ),
         (
             {"samples": "ones", "metrics": "fid"},
@@ -315,10 +315,10 @@ def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, m
             {"samples": "ones", "features": "digit_classifier", "splits": 2},
             "The classifier needs images of 28 x 28",
         ),
-        ({"samples": "classifier.h5"}, "carries no configuration of a model"),
+        ({"samples": "classifier.h5"}, "contains no configuration of a model"),
         (
             {"samples": str(presets.find("synthetic_birds_text") / "T.h5")},
-            "must have G.h5 beside it",
+            "also needs the file G.h5",
         ),
         ({"samples": "ones", "reference": "cut.npz", "metrics": "fid"}, "cut.npz"),
         (

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.io import checkpoints
+from kerasgan.io.network_names import networks_by_letter
 from kerasgan.models import mnist_gan, style_probe
 from kerasgan.models.attfind import Attributes
 from kerasgan.models.stylegan2 import Generator, build_discriminator
@@ -58,7 +59,7 @@ def checkpoint(model, tmp_path_factory):
         info = {"data": "dots", "classes": "light"}
         checkpoints.save_network(
             path,
-            model.checkpoint_networks()[letter],
+            networks_by_letter(model)[letter],
             model=model,
             letter=letter,
             epoch=3,

@@ -162,7 +162,8 @@ def test_a_folder_of_class_folders(tmp_path):
     ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        ValueError, match="must hold one sub-folder of images a class; .*empty has no sub-folder"
+        ValueError,
+        match="must contain one sub-folder of images per class; .*empty has no sub-folder",
     ):
         class_folders(tmp_path / "empty")
 
@@ -218,7 +219,7 @@ def test_weights_of_2015_are_assigned_to_the_right_layers():
         ),
         (
             {"dataset": "my birds"},
-            "run and dataset must be of letters, digits, .* received 'my birds'",
+            "run and dataset may consist of letters, digits, .* received 'my birds'",
         ),
         (
             {"batch_size": 13},

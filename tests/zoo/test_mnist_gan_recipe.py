@@ -78,7 +78,7 @@ def test_a_run_is_stopped_and_resumed(digits, tmp_path, capsys, monkeypatch):
     assert json.loads((folder / "settings.json").read_text())["width"] == 2
     assert json.loads((folder / "scores.json").read_text()) == scores
     page = (folder / "index.html").read_text()
-    assert "mnist_gan: run" in page and "What a longer run gives" in page
+    assert "mnist_gan: run" in page and "Samples of a longer run" in page
     assert (folder / "shipped" / "mnist_gan_digits.png").stat().st_size > 1000
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -168,12 +168,12 @@ def test_bad_input_is_one_line(call, tmp_path):
         (
             ["birds"],
             {"source": str(tmp_path / "birds")},
-            "asks for posix.system, and nothing of it was run",
+            "contains posix.system; none of it was run",
         ),
         (
             ["folder"],
             {"source": str(tmp_path), "name": "My Birds"},
-            "small letters, digits and underscores",
+            "lower-case letters, digits and underscores",
         ),
     ]:
         code, _, errors = call(*arguments, **values)

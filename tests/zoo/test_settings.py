@@ -123,6 +123,16 @@ def test_former_names_are_read():
     assert recipe.settings_of(mnist_gan.RECIPE, penalty="r1").penalty == "r1"
 
 
+@pytest.mark.parametrize(("form", "weight"), [("authors", 10.0), ("reproduction", 5.0)])
+def test_former_weight_of_the_gradient_penalty_is_converted(form, weight):
+    saved = {"recipe": "zoo.stylex", "form": form, "penalty_weight": 5.0, "penalty_every": 7}
+    found = recipe.settings_from(stylex.RECIPE, saved)
+    assert (found.gradient_penalty_weight, found.gradient_penalty_every) == (weight, 7)
+    # The presets have the names of the forms.
+    changed = recipe.settings_of(stylex.RECIPE, form, penalty_weight=5.0)
+    assert changed.gradient_penalty_weight == weight
+
+
 def test_renamed_settings_exist():
     kinds = (text_gan, coopnet, mnist_gan, stylex, importlib.import_module("zoo.stylegan2"))
     names = {field.name for kind in kinds for field in dataclasses.fields(kind.Settings)}

@@ -8,6 +8,7 @@ from PIL import Image
 
 import zoo.stylegan2
 from kerasgan.io import checkpoints
+from kerasgan.losses.penalties import r1_penalty, unit_gradient_penalty
 from zoo import recipe
 
 RECIPE = zoo.stylegan2.RECIPE
@@ -88,16 +89,9 @@ def test_forms():
         RECIPE.build(recipe.settings_of(RECIPE, preset, **TINY, gamma=4.0))
         for preset in ("paper", "reproduction")
     )
-    assert (paper.penalty_weight, paper.path_every, paper.penalty.__name__) == (
-        2.0,
-        4,
-        "squared_gradient_norm",
-    )
-    assert (other.penalty_weight, other.path_start, other.penalty.__name__) == (
-        2.5,
-        5000,
-        "unit_gradient_norm",
-    )
+    assert (paper.gradient_penalty, other.gradient_penalty) == (r1_penalty, unit_gradient_penalty)
+    assert (paper.gradient_penalty_weight, paper.path_every) == (4.0, 4)
+    assert (other.gradient_penalty_weight, other.path_start) == (2.5, 5000)
     rates = [float(other.optimizer[player].learning_rate) for player in other.players]
     assert rates == pytest.approx([2e-4, 3e-4])
 

@@ -50,7 +50,9 @@ def few(monkeypatch):
 
 
 def test_a_run_on_digits(few, tmp_path, monkeypatch):
-    settings = recipe.settings_of(RECIPE, "quick", **TINY | {"mixing": 0.0, "penalty_weight": 0.0})
+    settings = recipe.settings_of(
+        RECIPE, "quick", **TINY | {"mixing": 0.0, "gradient_penalty_weight": 0.0}
+    )
     pictures, labels = RECIPE.data(settings)[0]
     assert pictures.shape == (4, 32, 32, 1) and set(labels) <= {0, 1}
     scores = recipe.run(RECIPE, settings, tmp_path / "run")

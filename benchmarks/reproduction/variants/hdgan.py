@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan.layers.reflection_conv import UpsampleConv2D
-from kerasgan.models import hdgan
+from kerasgan.models import hdgan_networks
 from kerasgan.models.hdgan import HDGAN, SIZES, build_discriminator, build_generator, check_sizes
 from kerasgan.types import Tensor
 
@@ -49,16 +49,19 @@ def build_shared_discriminator(
     """
 
     def conv(x, channels, kernel=3, stride=2, norm=True):
-        weights = hdgan._weights()
+        weights = hdgan_networks.initial_weights()
         x = layers.Conv2D(
             channels, kernel, stride, "same", use_bias=False, kernel_initializer=weights
         )(x)
-        return hdgan._leaky(hdgan._norm()(x) if norm else x)
+        return hdgan_networks.leaky_relu(hdgan_networks.normalization()(x) if norm else x)
 
     def head(x):
         x = conv(x, 4 * width, 1, 1)
         logit = layers.Conv2D(
-            1, 4, kernel_initializer=hdgan._weights(), bias_initializer=hdgan._bias(x, 4)
+            1,
+            4,
+            kernel_initializer=hdgan_networks.initial_weights(),
+            bias_initializer=hdgan_networks.pytorch_bias(x, 4),
         )
         return layers.Flatten()(logit(x))
 
@@ -67,7 +70,9 @@ def build_shared_discriminator(
         x = conv(x, channels)
     trunk = keras.Model(map32, x, name="trunk")  # [N, 4, 4, 4 * width]
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    text = layers.RepeatVector(16)(hdgan._leaky(hdgan._dense(embeddings, text_dim)))
+    text = layers.RepeatVector(16)(
+        hdgan_networks.leaky_relu(hdgan_networks.dense(embeddings, text_dim))
+    )
     text = layers.Reshape((4, 4, text_dim))(text)
     inputs, logits = [], []
     for size in check_sizes(sizes):
@@ -104,7 +109,8 @@ class SharedHDGAN(HDGAN):
         return [self.generator if player == "generator" else self.discriminator]
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     def discriminator_calls(
         self, images: list[Tensor], embeddings: Tensor, training: bool = True
@@ -346,7 +352,7 @@ class Memory(layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         self.memory = self.add_weight(
-            (*input_shape[1:3], self.channels), hdgan._weights(), name="memory"
+            (*input_shape[1:3], self.channels), hdgan_networks.initial_weights(), name="memory"
         )
 
     def call(self, x: Tensor) -> Tensor:
@@ -384,8 +390,10 @@ def with_memory(generator: keras.Model, scale: int = 16) -> keras.Model:
             return x
         channels = x.shape[-1]
         x = Memory(8 * channels, name="memory")(x)
-        return hdgan._norm()(
-            layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=hdgan._weights())(x)
+        return hdgan_networks.normalization()(
+            layers.Conv2D(
+                channels, 1, use_bias=False, kernel_initializer=hdgan_networks.initial_weights()
+            )(x)
         )
 
     return keras.models.clone_model(generator, call_function=call)
@@ -435,18 +443,23 @@ def build_stages(
 def _stage(image, condition, channels, residual_blocks):
     def halved(x, channels):
         x = layers.Conv2D(
-            channels, 3, 2, "same", use_bias=False, kernel_initializer=hdgan._weights()
+            channels,
+            3,
+            2,
+            "same",
+            use_bias=False,
+            kernel_initializer=hdgan_networks.initial_weights(),
         )(x)
-        return layers.ReLU()(hdgan._norm()(x))
+        return layers.ReLU()(hdgan_networks.normalization()(x))
 
     side = image.shape[1] // 4
-    text = layers.ReLU()(hdgan._norm()(hdgan._dense(condition, channels)))
+    text = layers.ReLU()(hdgan_networks.normalization()(hdgan_networks.dense(condition, channels)))
     text = layers.Reshape((side, side, channels))(layers.RepeatVector(side * side)(text))
     x = layers.Concatenate()([halved(halved(image, channels), 2 * channels), text])
     for _ in range(residual_blocks):
-        x = hdgan._residual(x)
+        x = hdgan_networks.residual_block(x)
     for halving in (2, 4):
-        x = hdgan._block(x, 3 * channels // halving, up=True)
+        x = hdgan_networks.conv_block(x, 3 * channels // halving, up=True)
     return UpsampleConv2D(
-        3, use_bias=False, kernel_initializer=hdgan._weights(), activation="tanh"
+        3, use_bias=False, kernel_initializer=hdgan_networks.initial_weights(), activation="tanh"
     )(x)

@@ -36,7 +36,7 @@ __all__ = [
 def synthetic_birds(
     split: str = "train", count: int | None = None, seed: int = 0, size: int = 304
 ) -> CaptionedImages:
-    """Generates images of birds with ten captions each. The species of the split take turns.
+    """Generates images of birds with ten captions each. Consecutive images have different species.
 
     Args:
         split: `"train"` (classes 0 to 149) or `"test"` (150 to 199).

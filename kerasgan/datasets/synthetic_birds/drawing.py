@@ -1,4 +1,4 @@
-"""Draws synthetic birds as antialiased vector graphics.
+"""Renders synthetic birds as antialiased vector graphics.
 
 Outlines are complex numbers x + y i with y pointing down, so that a product rotates and scales them
 and a sum moves them.
@@ -15,14 +15,16 @@ from kerasgan.datasets.synthetic_birds.attributes import COLOURS, attribute_word
 OVERSAMPLING = 4
 
 
-def draw_bird(attributes: Sequence[int], seed: int | Sequence[int], size: int = 304) -> np.ndarray:
-    """Draws one bird.
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray, seed: int | Sequence[int], size: int = 304
+) -> np.ndarray:
+    """Renders one bird.
 
     Args:
         attributes: int `[7]`, indices into the values of `ATTRIBUTES`.
         seed: Integer or sequence of integers that selects everything that captions do not mention:
             position, direction, shades, proportions, leaves.
-        size: Height and width of the image in pixels, at least 16. The drawing is the same at any
+        size: Height and width of the image in pixels, at least 16. The bird is the same at any
             resolution.
 
     Returns:
@@ -34,8 +36,8 @@ def draw_bird(attributes: Sequence[int], seed: int | Sequence[int], size: int = 
     if size < 16:
         raise ValueError(f"size must be at least 16; received {size}")
     words, random = attribute_words(attributes), random_for(seed, "picture")
-    picture = Picture(size, _background(words["background"], random))
-    Bird(words, random).paint(picture)
+    picture = _Picture(size, _background(words["background"], random))
+    _Bird(words, random).paint(picture)
     pixels = np.asarray(picture.image)
     return np.ascontiguousarray(pixels[:, ::-1] if random.random() < 0.5 else pixels)
 
@@ -44,7 +46,7 @@ def _uint8(colour):
     return np.rint(np.clip(colour, 0, 255)).astype("uint8")
 
 
-class Picture:
+class _Picture:
     """A square image on which antialiased outlines in the unit square are filled."""
 
     def __init__(self, size, background):
@@ -126,7 +128,7 @@ def _darker(colour, share=0.3):
     return 255 * light ** (1 + share) * (1 - 0.6 * share)
 
 
-class Bird:
+class _Bird:
     """Layers of a bird that faces right. In its own frame, the body is centered and 0.9 long."""
 
     def __init__(self, words, random):

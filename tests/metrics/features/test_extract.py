@@ -1,3 +1,4 @@
+import json
 import tracemalloc
 
 import keras
@@ -121,6 +122,44 @@ def test_an_interrupted_extraction_leaves_no_files(tmp_path, stop):
     assert extractor.count == 8 and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["about.json", "features.npy", "logits.npy"])
+def test_a_damaged_cache_is_one_line_with_the_files_name(tmp_path, name):
+    extract(IMAGES, MeanColours(), cache=tmp_path, progress=False)
+    (entry,) = tmp_path.iterdir()
+    content = (entry / name).read_bytes()
+    garbled = bytearray(content)
+    garbled[len(content) // 3] ^= 0x55
+    for made in (
+        b"",
+        content[:-2],
+        content[: len(content) // 2],
+        bytes(len(content)),
+        b"text",
+        bytes(garbled) if name != "about.json" else b"[1]",
+        b'{"protocol": {}, "images": 3}',
+        None,
+    ):
+        (entry / name).unlink(missing_ok=True)
+        if made is not None:
+            (entry / name).write_bytes(made)
+        with pytest.raises((ValueError, OSError)) as raised:
+            extract(IMAGES, MeanColours(), cache=tmp_path, progress=False)
+        assert name in str(raised.value) and "\n" not in str(raised.value), made
+    (entry / name).write_bytes(content)
+    assert extract(IMAGES, MeanColours(), cache=tmp_path, progress=False).logits is not None
+
+
+def test_a_cache_of_earlier_versions_has_no_checksums(tmp_path):
+    first = extract(IMAGES, MeanColours(), cache=tmp_path, progress=False)
+    (entry,) = tmp_path.iterdir()
+    about = json.loads((entry / "about.json").read_text())
+    del about["sha256"]
+    (entry / "about.json").write_text(json.dumps(about))
+    extractor = MeanColours()
+    again = extract(IMAGES, extractor, cache=tmp_path, progress=False)
+    assert not extractor.seen and np.array_equal(first.features, again.features)
+
+
 @pytest.mark.parametrize("count", [9, 10, 99, 100, 1000])
 def test_files_are_readable_by_numpy(tmp_path, count):
     images = np.zeros((count, 1, 1, 3), "uint8")
@@ -149,7 +188,7 @@ def test_features_that_are_not_finite_name_the_image():
             {"cache": "nowhere"},
             "A cache needs .*; received the function's batches: no fingerprint",
         ),
-        (IMAGES, {"count": 12}, "count must be at least 1 and at most 11"),
+        (IMAGES, {"count": 12}, "count must be at least 1 and at most the 11"),
         (
             IMAGES,
             {"extractor": lambda images: images},
