@@ -108,8 +108,9 @@ def trained(
     with runner.quiet():
         recipe.run(kind, recipe.settings_of(kind, preset, **changes, epochs=epoch), folder)
     path = checkpoints.latest(folder / "checkpoints")
-    if not path.stem.endswith(f"_{epoch}"):
-        raise ValueError(f"{folder} has passed epoch {epoch}; its newest checkpoint is {path.name}")
+    if path is None or not path.stem.endswith(f"_{epoch}"):
+        newest = "none" if path is None else path.name
+        raise ValueError(f"{folder} has passed epoch {epoch}; its newest checkpoint is {newest}")
     kept.mkdir(exist_ok=True)
     files.copy(path, kept / path.name)
     return kept / path.name
