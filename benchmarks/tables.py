@@ -8,10 +8,12 @@ import dataclasses
 import json
 import pathlib
 import re
+import statistics
 from collections.abc import Sequence
 
 from benchmarks.reproduction import (
     attributes as attribute_records,
+    augmentation as augmentation_records,
     claims as experiments,
     explosions as explosion_records,
     noted_scores as reported,
@@ -202,6 +204,42 @@ def stylex() -> str:
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
             "attributes`."
         )
+    return "\n".join(lines)
+
+
+def augmentation() -> str:
+    """Return the table of the accuracies of a classifier with and without augmentation."""
+    records = augmentation_records.read()
+    if not records:
+        return NOT_RUN
+    names = list(records[0]["accuracy"])
+    lines = [
+        f"| `--augment` | seeds | {' | '.join(names)} | processor seconds |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for arm in augmentation_records.ARMS:
+        runs = [r for r in records if r["augment"] == arm]
+        if not runs:
+            continue
+        cells = [f"`{arm}`", str(len(runs))]
+        for name in names:
+            values = [r["accuracy"][name] for r in runs]
+            spread = f" ± {statistics.stdev(values):.1%}" if len(runs) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1%}{spread}")
+        cells.append(f"{statistics.mean(r['processor_seconds'] for r in runs):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    done = {(r["augment"], r["seed"]) for r in records}
+    missing = [arm for arm in augmentation_records.ARMS if (arm, 2) not in done]
+    if missing:
+        lines.append(f"\nNot all seeds have been run: {', '.join(f'`{arm}`' for arm in missing)}.")
+    settings, machine = records[0]["settings"], records[0]["machine"]
+    lines.append(
+        f"\nMean ± standard deviation over seeds. `zoo.classifier` of the pose (3 classes) of "
+        f"{settings['num_images']} synthetic birds of {settings['size']} pixels, "
+        f"{settings['epochs']} epochs; {records[0]['held_out']:,} held-out birds of other species. "
+        f"Machine: {machine['cores']} cores of {machine['cpu']}. Command: `python -m benchmarks "
+        "augmentation`."
+    )
     return "\n".join(lines)
 
 
@@ -444,6 +482,7 @@ TABLES = {
         birds,
         coopnet,
         stylex,
+        augmentation,
         explosions,
         speed,
         scaling,
@@ -458,6 +497,7 @@ PAGES = {
     DOCS / "models" / "hdgan.md": ("birds",),
     DOCS / "models" / "coopnet.md": ("coopnet",),
     DOCS / "models" / "stylex.md": ("stylex",),
+    DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "performance.md": ("speed",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
