@@ -20,11 +20,13 @@ from benchmarks.reproduction import (
     quality,
     scores as reproduced,
 )
+from benchmarks.reproduction.claims.rules import OPEN
 from zoo import cli, lazy
 from zoo.settings import Checked, setting
 
+claim_page = lazy.module("benchmarks.claim_page")
 files = lazy.module("kerasgan.io.files")
-pages = lazy.module("kerasgan.report.attributes")
+attribute_pages = lazy.module("kerasgan.report.attributes")
 runner = lazy.module("benchmarks.reproduction.claims.runner")
 small_scale = lazy.module("benchmarks.reproduction.small_scale")
 suite = lazy.module("benchmarks.speed.suite")
@@ -198,7 +200,9 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {pages.STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(
+                f"| {attribute_pages.STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |"
+            )
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
@@ -400,7 +404,7 @@ def claims() -> str:
     results = [state.result for state in states.values() if state.result]
     lines = ["| id | claim of the training notes | outcome | finding |", "|---|---|---|---|"]
     for name, state in states.items():
-        outcome, finding = "not run", state.needs()
+        outcome, finding = f"**{state.outcome}**", state.finding() or state.needs()
         if state.result:
             outcome, finding = f"**{state.result['outcome']}**", state.result["finding"]
         cells = map(_cell, (f"`{name}`", noted[name]["claim"], outcome, finding))
@@ -409,6 +413,8 @@ def claims() -> str:
     parts = ", ".join(f'{count} "{outcome}"' for outcome, count in counts.items() if count)
     text = f"\n{len(results)} of {len(states)} claims have been tested"
     text += f": {parts}." if parts else "."
+    open_ones = len(states) - len(results) + counts[OPEN]
+    text += f" {len(states) - open_ones} have a verdict; {open_ones} are not decided."
     if results:
         runs = {
             run["key"]: run
@@ -424,6 +430,11 @@ def claims() -> str:
         text += f" They took {len(runs)} runs and {hours:.1f} hours on {names}."
     lines.append(text + " Command of a claim: `python -m benchmarks claims ID`.")
     return "\n".join(lines)
+
+
+def notes() -> str:
+    """Return the claims grouped by system, with plots and advice; see `claim_page`."""
+    return claim_page.page()
 
 
 def noted() -> str:
@@ -487,6 +498,7 @@ TABLES = {
         speed,
         scaling,
         claims,
+        notes,
         noted,
         ladder,
     )
@@ -499,6 +511,7 @@ PAGES = {
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "performance.md": ("speed",),
+    DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
@@ -518,6 +531,13 @@ def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
     return text
 
 
+def pages() -> dict[pathlib.Path, str]:
+    """Return all generated files: path -> content."""
+    return {
+        page: filled(page.read_text(), names) for page, names in PAGES.items()
+    } | claim_page.plots()
+
+
 @dataclasses.dataclass(frozen=True)
 class Options(Checked):
     """Flags of the command."""
@@ -526,15 +546,13 @@ class Options(Checked):
 
 
 def command(options: Options) -> None:
-    """Writes or checks the tables of all pages."""
-    for page, names in PAGES.items():
-        text = page.read_text()
+    """Writes or checks all generated files."""
+    for page, text in pages().items():
         if not options.check:
-            files.write_atomically(page, filled(text, names))
-        elif filled(text, names) != text:
-            raise ValueError(
-                f"The tables of {page} are out of date. Run: python -m benchmarks tables"
-            )
+            files.make_folder(page.parent)
+            files.write_atomically(page, text)
+        elif not page.exists() or page.read_text() != text:
+            raise ValueError(f"{page} is out of date. Run: python -m benchmarks tables")
 
 
 def main() -> None:
