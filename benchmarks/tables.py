@@ -7,12 +7,15 @@ python -m benchmarks.tables --check    checks that the tables are up to date, wi
 import json
 import pathlib
 import re
+import statistics
 from collections.abc import Sequence
 
 from absl import flags
 
+from benchmarks import claim_page
 from benchmarks.reproduction import (
     attributes as attribute_records,
+    augmentation as augmentation_records,
     claims as experiments,
     explosions as explosion_records,
     noted_scores as reported,
@@ -21,6 +24,7 @@ from benchmarks.reproduction import (
     small_scale,
 )
 from benchmarks.reproduction.claims import runner
+from benchmarks.reproduction.claims.rules import OPEN
 from benchmarks.speed import suite
 from kerasgan.io import files
 from kerasgan.report.attributes import STRATEGIES
@@ -204,6 +208,42 @@ def stylex() -> str:
     return "\n".join(lines)
 
 
+def augmentation() -> str:
+    """Return the table of the accuracies of a classifier with and without augmentation."""
+    records = augmentation_records.read()
+    if not records:
+        return NOT_RUN
+    names = list(records[0]["accuracy"])
+    lines = [
+        f"| `--augment` | seeds | {' | '.join(names)} | processor seconds |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for arm in augmentation_records.ARMS:
+        runs = [r for r in records if r["augment"] == arm]
+        if not runs:
+            continue
+        cells = [f"`{arm}`", str(len(runs))]
+        for name in names:
+            values = [r["accuracy"][name] for r in runs]
+            spread = f" ± {statistics.stdev(values):.1%}" if len(runs) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1%}{spread}")
+        cells.append(f"{statistics.mean(r['processor_seconds'] for r in runs):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    done = {(r["augment"], r["seed"]) for r in records}
+    missing = [arm for arm in augmentation_records.ARMS if (arm, 2) not in done]
+    if missing:
+        lines.append(f"\nNot all seeds have been run: {', '.join(f'`{arm}`' for arm in missing)}.")
+    settings, machine = records[0]["settings"], records[0]["machine"]
+    lines.append(
+        f"\nMean ± standard deviation over seeds. `zoo.classifier` of the pose (3 classes) of "
+        f"{settings['num_images']} synthetic birds of {settings['size']} pixels, "
+        f"{settings['epochs']} epochs; {records[0]['held_out']:,} held-out birds of other species. "
+        f"Machine: {machine['cores']} cores of {machine['cpu']}. Command: `python -m benchmarks "
+        "augmentation`."
+    )
+    return "\n".join(lines)
+
+
 def explosions() -> str:
     """Return the table of provoked explosions of CoopNet, one row per run."""
     records = explosion_records.read()
@@ -361,7 +401,7 @@ def claims() -> str:
     results = [state.result for state in states.values() if state.result]
     lines = ["| id | claim of the training notes | outcome | finding |", "|---|---|---|---|"]
     for name, state in states.items():
-        outcome, finding = "not run", state.needs()
+        outcome, finding = f"**{state.outcome}**", state.finding() or state.needs()
         if state.result:
             outcome, finding = f"**{state.result['outcome']}**", state.result["finding"]
         cells = map(_cell, (f"`{name}`", noted[name]["claim"], outcome, finding))
@@ -370,6 +410,8 @@ def claims() -> str:
     parts = ", ".join(f'{count} "{outcome}"' for outcome, count in counts.items() if count)
     text = f"\n{len(results)} of {len(states)} claims have been tested"
     text += f": {parts}." if parts else "."
+    open_ones = len(states) - len(results) + counts[OPEN]
+    text += f" {len(states) - open_ones} have a verdict; {open_ones} are not decided."
     if results:
         runs = {
             run["key"]: run
@@ -385,6 +427,11 @@ def claims() -> str:
         text += f" They took {len(runs)} runs and {hours:.1f} hours on {names}."
     lines.append(text + " Command of a claim: `python -m benchmarks claims ID`.")
     return "\n".join(lines)
+
+
+def notes() -> str:
+    """Return the claims grouped by system, with plots and advice; see `claim_page`."""
+    return claim_page.page()
 
 
 def noted() -> str:
@@ -443,10 +490,12 @@ TABLES = {
         birds,
         coopnet,
         stylex,
+        augmentation,
         explosions,
         speed,
         scaling,
         claims,
+        notes,
         noted,
         ladder,
     )
@@ -457,7 +506,9 @@ PAGES = {
     DOCS / "models" / "hdgan.md": ("birds",),
     DOCS / "models" / "coopnet.md": ("coopnet",),
     DOCS / "models" / "stylex.md": ("stylex",),
+    DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "performance.md": ("speed",),
+    DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
@@ -479,15 +530,20 @@ def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
     return text
 
 
+def pages() -> dict[pathlib.Path, str]:
+    """Return all generated files: path -> content."""
+    return {
+        page: filled(page.read_text(), names) for page, names in PAGES.items()
+    } | claim_page.plots()
+
+
 def shell(arguments: list[str]) -> None:
-    for page, names in PAGES.items():
-        text = page.read_text()
+    for page, text in pages().items():
         if not flags.FLAGS.check:
-            files.write_atomically(page, filled(text, names))
-        elif filled(text, names) != text:
-            raise ValueError(
-                f"The tables of {page} are out of date. Run: python -m benchmarks.tables"
-            )
+            files.make_folder(page.parent)
+            files.write_atomically(page, text)
+        elif not page.exists() or page.read_text() != text:
+            raise ValueError(f"{page} is out of date. Run: python -m benchmarks.tables")
 
 
 if __name__ == "__main__":
