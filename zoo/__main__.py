@@ -25,6 +25,7 @@ TOOLS = (
     "bird_attribute_classifier",
     "text_encoder",
     "robust_image_encoder",
+    "part_encoder",
     "inception",
 )
 
