@@ -24,6 +24,7 @@ TOOLS = (
     "bird_attribute_classifier",
     "text_encoder",
     "robust_image_encoder",
+    "part_encoder",
     "inception",
 )
 

@@ -44,7 +44,7 @@ class Options(Checked):
         None, "StylEx: a checkpoint file ..._G_epoch_n.h5, or the name or folder of a preset."
     )
     out: str | None = setting(None, "Folder of the page. Default: runs/explain_<checkpoint>.")
-    k: int = setting(10, "Number of attributes to find.", least=1)
+    k: int = setting(10, "Number of attributes to find.", least=1, most=10_000)
     batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
     seed: int = fields.seed("Seed that splits the images of --images into two parts.")
     data: str | None = setting(

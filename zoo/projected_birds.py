@@ -5,11 +5,13 @@
 Presets:
 
 - `quick`: 64 pixels; 10 minutes on two cores.
-- `stage_64`: the first stage of `zoo.birds_256 --preset=full`.
+
+`python -m zoo.birds_256 --preset=full` trains all stages.
 """
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,8 @@ image_statistics = lazy.module("kerasgan.metrics.image_statistics")
 birds_protocol = lazy.module("kerasgan.metrics.protocols.birds")
 gans = lazy.module("kerasgan.models.projected_text_gan")
 schedules = lazy.module("kerasgan.schedules")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+part_encoder = lazy.module("zoo.part_encoder")
 robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 
@@ -56,11 +60,22 @@ class Settings(recipe.Settings):
         "synthetic_birds_text", "Text encoder: a preset or checkpoint.", group="networks"
     )
     image_encoder: str = setting(
-        "synthetic_birds_image_encoder",
-        "Frozen image encoder: a preset or checkpoint of zoo.robust_image_encoder.",
+        "synthetic_birds_part_encoder",
+        "Frozen image encoder: a preset or checkpoint of zoo.part_encoder or "
+        "zoo.robust_image_encoder.",
         group="networks",
     )
-    width: int = fields.width(16, "Base number of channels of the generator.")
+    width: int = fields.width(24, "Base number of channels of the generator.")
+    mirror: bool = setting(
+        False,
+        "Train on birds that face right, and mirror a random half of the samples.",
+        group="networks",
+    )
+    posterior_width: int = fields.width(
+        64,
+        "Base number of channels of the posterior. 0: no posterior and no reconstruction.",
+        least=0,
+    )
     head_width: int = fields.width(
         48, "Channels of the discriminator heads on the frozen features. 0: no such heads.", least=0
     )
@@ -87,7 +102,7 @@ class Settings(recipe.Settings):
         most=1,
     )
     contrastive_weight: float = setting(
-        1.0,
+        2.0,
         "Weight of the contrastive image-text matching loss of the heads.",
         group="losses",
         least=0,
@@ -104,16 +119,35 @@ class Settings(recipe.Settings):
         group="losses",
         least=0,
     )
+    posterior_share: float = setting(
+        0.5,
+        "Share of a batch whose latents are inferred from the images. 1 without discriminators.",
+        group="losses",
+        above=0,
+        most=1,
+    )
+    reconstruction_weight: float = setting(
+        0.5, "Weight of the reconstruction from inferred latents.", group="losses", least=0
+    )
+    kl_weight: float = setting(
+        0.004,
+        "Weight of the divergence of the inferred latents from N(0, 1).",
+        group="losses",
+        least=0,
+    )
     damsm_weight: float = setting(
         0.0, "Weight of the DAMSM loss. 0 disables it.", group="losses", least=0
     )
-    ema_decay: float = fields.ema_decay(0.999)
-    learning_rate: float = fields.learning_rate(5e-4, "Learning rate of the generator's Adam.")
+    ema_decay: float = fields.ema_decay(0.998)
+    learning_rate: float = fields.learning_rate(7e-4, "Learning rate of the generator's Adam.")
     discriminator_rate: float = setting(
         1.0,
         "Learning rate of the discriminators, relative to the generator's.",
         group="optimizers",
         above=0,
+    )
+    beta_1: float = setting(
+        0.0, "Decay of Adam's mean of the gradients.", group="optimizers", least=0, below=1
     )
     beta_2: float = fields.beta_2(0.99)
     decay: bool = fields.decay()
@@ -141,6 +175,7 @@ def data(settings: Settings) -> Any:
         settings.lifetime or settings.epochs + 1,
         settings.seed,
         settings.processes if settings.lifetime else 0,
+        not settings.mirror,
     )
 
 
@@ -154,10 +189,20 @@ def expected_shape(settings: Settings) -> scale.DataShape:
 # === Model ===
 
 
+def frozen_encoder(name: str) -> Any:
+    """Returns the encoder of that preset or checkpoint, of either recipe."""
+    path = pathlib.Path(name)
+    if name == part_encoder.NAME or checkpoints.latest(path, letter="P") or "_P_epoch" in path.name:
+        return part_encoder.network(name)
+    return robust_image_encoder.network(name)
+
+
 def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
     """Returns a new generator, or one that extends or continues the generator of `start`."""
     if before is None:
-        return gans.build_generator(settings.size, settings.width, embedding_dim=embedding_dim)
+        return gans.build_generator(
+            settings.size, settings.width, embedding_dim=embedding_dim, mirror=settings.mirror
+        )
     network = gans.build_generator_like(before.ema_generator)
     while network.output.shape[1] < settings.size:
         network = gans.extend_generator(network, settings.width, settings.frozen)
@@ -166,7 +211,7 @@ def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
 
 def discriminators_of(settings: Settings, encoder: Any, embedding_dim: int) -> dict:
     """Returns the encoders of the whole image and, if it is larger than their input, of a crop."""
-    features = gans.build_frozen_features(encoder, settings.antialias)
+    features = gans.frozen_maps(encoder, settings.antialias)
     side, networks = encoder.input_shape[1], {}
     for prefix in ("", "crop_") if settings.size > side else ("",):
         if settings.head_width:
@@ -204,7 +249,14 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
             f"start must be a run of at most {settings.size} pixels; received {settings.start} of "
             f"{before.size}"
         )
-    encoder = robust_image_encoder.network(settings.image_encoder)
+    encoder = frozen_encoder(settings.image_encoder)
+    posterior = None
+    if settings.posterior_width:
+        posterior = gans.build_posterior(
+            gans.frozen_maps(encoder, settings.antialias),
+            embedding_dim=dim,
+            width=settings.posterior_width,
+        )
     names = (
         "antialias",
         "translation",
@@ -212,6 +264,9 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         "contrastive_weight",
         "pixel_weight",
         "penalty_weight",
+        "posterior_share",
+        "reconstruction_weight",
+        "kl_weight",
         "damsm_weight",
         "ema_decay",
         "seed",
@@ -220,6 +275,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         generator_of(settings, before, dim),
         encoder,
         discriminators_of(settings, encoder, dim),
+        posterior=posterior,
         text_encoder=text_gan.referenced_encoder(settings.text_encoder),
         **{name: getattr(settings, name) for name in names},
     )
@@ -229,7 +285,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     def adam(rate):
         if settings.decay:
             rate = schedules.FlatThenLinear(rate, settings.epochs * shape.num_batches)
-        return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=settings.beta_2)
+        return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=settings.beta_2)
 
     gan.compile(
         generator=adam(settings.learning_rate),
@@ -303,8 +359,7 @@ RECIPE = recipe.Recipe(
     description="Birds from captions with a frozen-feature discriminator, one stage.",
     settings=Settings,
     presets={
-        "quick": {"decay": True},
-        "stage_64": {"epochs": 280, "decay": True, "score_every": 40},
+        "quick": {"decay": True, "mirror": True},
     },
     data=data,
     build=build,

@@ -83,6 +83,7 @@ class Options(Checked):
         "Number of Langevin steps of a CoopNet with --by=descriptor. Default: as in training.",
         group="networks",
         least=1,
+        most=100_000,
     )
 
 

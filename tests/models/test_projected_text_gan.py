@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
+from kerasgan.encoders.part_encoder import build_part_encoder
 from kerasgan.io import checkpoints
 from kerasgan.io.network_names import networks_by_letter
 from kerasgan.layers.frozen_features import build_frozen_features
@@ -16,7 +17,9 @@ from kerasgan.models.projected_text_gan import (
     build_generator,
     build_generator_like,
     build_pixel_discriminator,
+    build_posterior,
     extend_generator,
+    has_mirror,
 )
 
 # They pass on JAX, but take minutes there, because each operation is compiled separately.
@@ -49,6 +52,27 @@ def tiny(size=64, rate=1e-2, eager=True, **arguments):
     )
     optimizers = {player: keras.optimizers.Adam(rate, beta_1=0.0) for player in gan.players}
     gan.compile(**optimizers, run_eagerly=eager)  # Tracing takes longer than a few steps.
+    return gan
+
+
+def with_posterior(discriminators=True, **arguments):
+    """A model on the maps of a part encoder, with a posterior and a mirror."""
+    keras.utils.set_random_seed(0)
+    encoder = build_part_encoder(64, 2)
+    generator = build_generator(
+        64, 1, embedding_dim=DIM, latent_dim=3, condition_dim=4, mirror=True
+    )
+    posterior = build_posterior(encoder, embedding_dim=DIM, latent_dim=3, width=4)
+    heads = build_feature_discriminator(encoder, embedding_dim=DIM, width=4, text_dim=3)
+    gan = ProjectedTextGAN(
+        generator,
+        encoder,
+        {"features": heads} if discriminators else {},
+        posterior=posterior,
+        **arguments,
+    )
+    optimizers = {player: keras.optimizers.Adam(1e-2) for player in gan.players}
+    gan.compile(**optimizers, run_eagerly=True)
     return gan
 
 
@@ -206,3 +230,48 @@ def test_bad_arguments_raise_one_line():
         ProjectedTextGAN(generator)
     with pytest.raises(ValueError, match=r"embeddings must be \[N, 6\]"):
         tiny().sample(embeddings=np.zeros((2, 5)))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("discriminators", [True, False])
+def test_a_posterior_learns_to_reconstruct(discriminators):
+    gan = with_posterior(discriminators, contrastive_weight=0.5)
+    before = values(gan.posterior)
+    images, embeddings = batch(count=4)
+    images = np.tanh(images[:, :1, :1] + np.zeros_like(images))  # one colour each
+    logs = [gan.train_on_batch(images, embeddings, return_dict=True) for _ in range(12)]
+    assert all(np.isfinite(float(value)) for log in logs for value in log.values())
+    assert any(not np.array_equal(a, b) for a, b in zip(before, values(gan.posterior), strict=True))
+    if not discriminators:
+        assert float(logs[-1]["reconstruction_loss"]) < float(logs[0]["reconstruction_loss"])
+        assert float(logs[-1]["discriminator_loss"]) == 0
+
+
+def test_a_posterior_survives_files_and_stages(tmp_path):
+    gan = with_posterior()
+    gan.train_on_batch(*batch())
+    gan.save_to_preset(tmp_path / "preset")
+    loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
+    np.testing.assert_allclose(
+        loaded.sample(embeddings=batch()[1], seed=0),
+        gan.sample(embeddings=batch()[1], seed=0),
+        atol=0.02,
+    )
+    assert set(gan.checkpoint_networks()) == {"generator", "discriminator_features", "posterior"}
+    other = with_posterior()
+    other.start_from(gan)
+    for a, b in zip(values(other.posterior), values(gan.posterior), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_last_latent_value_mirrors_the_image():
+    generator = with_posterior().generator
+    large = extend_generator(build_generator_like(generator), 1)
+    latents = np.ones((2, 4), "float32")
+    latents[1, -1] = -1.0
+    embeddings = np.ones((2, DIM), "float32")
+    for network in (generator, build_generator_like(generator), large):
+        assert has_mirror(network)
+        right, left = ops.convert_to_numpy(network([embeddings, latents]))
+        np.testing.assert_allclose(left, right[:, ::-1], atol=1e-5)
+        assert np.abs(left - right).max() > 1e-4

@@ -32,6 +32,7 @@ TOOLS = (
     "inception",
     "text_encoder",
     "robust_image_encoder",
+    "part_encoder",
 )
 
 

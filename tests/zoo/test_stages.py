@@ -19,15 +19,18 @@ TINY = {
     "width": 1,
     "head_width": 4,
     "pixel_width": 2,
+    "posterior_width": 4,
     "score_every": 0,
 }
 
 
 def test_each_stage_starts_from_the_one_before():
-    small, middle, large = stages.settings_of(stages.FULL, pathlib.Path("f"), {"seed": 3})
-    assert (small.start, middle.start, large.start) == ("", "f/stage_64", "f/stage_128")
-    assert (small.size, middle.size, large.size) == (64, 128, 256)
-    assert small.seed == large.seed == 3
+    for schedule in stages.SCHEDULES.values():
+        found = stages.settings_of(schedule, pathlib.Path("f"), {"seed": 3})
+        names = [stage.name for stage in schedule]
+        assert [each.start for each in found] == ["", *(f"f/{name}" for name in names[:-1])]
+        assert [each.size for each in found] == sorted(each.size for each in found)
+        assert {each.seed for each in found} == {3}
 
 
 def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
@@ -46,10 +49,14 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
         return fit(self, *arguments, **options)
 
     monkeypatch.setattr(ProjectedTextGAN, "fit", eager_fit)
-    schedule = [stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)]
-    stages.run(schedule[:1], tmp_path)
+    layout = stages.Stage("layout", TINY | {"size": 64, "head_width": 0, "pixel_width": 0})
+    schedule = [
+        layout,
+        *(stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)),
+    ]
+    stages.run(schedule[:2], tmp_path)
     stages.run(schedule, tmp_path)
-    assert trained == [64, 128]
+    assert trained == [64, 64, 128]
     assert ProjectedTextGAN.from_preset(tmp_path / "preset").size == 128
     settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
     assert settings["start"] == str(tmp_path / "stage_64")
