@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from benchmarks import claim_page
 from benchmarks.reproduction import (
     attributes as attribute_records,
     augmentation as augmentation_records,
@@ -23,6 +24,7 @@ from benchmarks.reproduction import (
     small_scale,
 )
 from benchmarks.reproduction.claims import runner
+from benchmarks.reproduction.claims.rules import OPEN
 from benchmarks.speed import suite
 from kerasgan.io import files
 from kerasgan.report.attributes import STRATEGIES
@@ -399,7 +401,7 @@ def claims() -> str:
     results = [state.result for state in states.values() if state.result]
     lines = ["| id | claim of the training notes | outcome | finding |", "|---|---|---|---|"]
     for name, state in states.items():
-        outcome, finding = "not run", state.needs()
+        outcome, finding = f"**{state.outcome}**", state.finding() or state.needs()
         if state.result:
             outcome, finding = f"**{state.result['outcome']}**", state.result["finding"]
         cells = map(_cell, (f"`{name}`", noted[name]["claim"], outcome, finding))
@@ -408,6 +410,8 @@ def claims() -> str:
     parts = ", ".join(f'{count} "{outcome}"' for outcome, count in counts.items() if count)
     text = f"\n{len(results)} of {len(states)} claims have been tested"
     text += f": {parts}." if parts else "."
+    open_ones = len(states) - len(results) + counts[OPEN]
+    text += f" {len(states) - open_ones} have a verdict; {open_ones} are not decided."
     if results:
         runs = {
             run["key"]: run
@@ -423,6 +427,11 @@ def claims() -> str:
         text += f" They took {len(runs)} runs and {hours:.1f} hours on {names}."
     lines.append(text + " Command of a claim: `python -m benchmarks claims ID`.")
     return "\n".join(lines)
+
+
+def notes() -> str:
+    """Return the claims grouped by system, with plots and advice; see `claim_page`."""
+    return claim_page.page()
 
 
 def noted() -> str:
@@ -486,6 +495,7 @@ TABLES = {
         speed,
         scaling,
         claims,
+        notes,
         noted,
         ladder,
     )
@@ -498,6 +508,7 @@ PAGES = {
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "performance.md": ("speed",),
+    DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
@@ -519,15 +530,20 @@ def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
     return text
 
 
+def pages() -> dict[pathlib.Path, str]:
+    """Return all generated files: path -> content."""
+    return {
+        page: filled(page.read_text(), names) for page, names in PAGES.items()
+    } | claim_page.plots()
+
+
 def shell(arguments: list[str]) -> None:
-    for page, names in PAGES.items():
-        text = page.read_text()
+    for page, text in pages().items():
         if not flags.FLAGS.check:
-            files.write_atomically(page, filled(text, names))
-        elif filled(text, names) != text:
-            raise ValueError(
-                f"The tables of {page} are out of date. Run: python -m benchmarks.tables"
-            )
+            files.make_folder(page.parent)
+            files.write_atomically(page, text)
+        elif not page.exists() or page.read_text() != text:
+            raise ValueError(f"{page} is out of date. Run: python -m benchmarks.tables")
 
 
 if __name__ == "__main__":

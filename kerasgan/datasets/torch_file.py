@@ -16,7 +16,8 @@ import numpy as np
 
 from kerasgan.io.limits import LimitExceededError, check_stored
 from kerasgan.io.paths import user_path
-from kerasgan.io.pickle_reader import DATA, Function, Name, UnsafePickleError, read_pickle
+from kerasgan.io.pickle_reader import UnsafePickleError, read_pickle
+from kerasgan.io.pickle_values import DATA, Function, Name
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
 LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # The first bytes of a file of PyTorch < 1.6.

@@ -1,5 +1,4 @@
-"""Fresh birds: which pictures an epoch shows depends on (seed, epoch, place) alone, with and
-without workers."""
+"""Images of `FreshBirds` depend on (seed, epoch, index) only, with and without workers."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Sources of images to be scored: the same batches from each, and one line that names the place of
-what is wrong.
-"""
+"""Image sources yield equal batches, and errors are one line that names the place."""
 
 import os
 import types

@@ -1,6 +1,4 @@
-"""PlantVillage and CelebA, as TensorFlow Datasets prepares them; of neither are the photographs
-here.
-"""
+"""PlantVillage and CelebA, with small images in place of the photographs."""
 
 import sys
 

@@ -1,6 +1,4 @@
-"""Checkpoints: what is written is what is read, and nothing damaged or foreign ever reaches a
-model.
-"""
+"""Checkpoints: a round trip is exact, and damaged or foreign files never reach a model."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""A damaged side file stops no run: its page is written without it, and says so."""
+"""A damaged auxiliary file does not stop a run: the page leaves it out with a note."""
 
 import json
 import os

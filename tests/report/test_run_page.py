@@ -1,4 +1,4 @@
-"""Pages: one file with everything inside, whatever of a run is there."""
+"""Pages are self-contained files, for complete and incomplete runs."""
 
 import html
 import html.parser
