@@ -45,7 +45,9 @@ class Options(Checked):
         None, "Checkpoint file ..._G_epoch_n.h5 or preset of a StylEx."
     )
     out: str | None = setting(None, "Folder of the page. Default: runs/explain_<checkpoint>.")
-    k: int = setting(10, "Number of attributes to find and to apply together.", least=1)
+    k: int = setting(
+        10, "Number of attributes to find and to apply together.", least=1, most=10_000
+    )
     batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
     seed: int = fields.seed("Seed of the split of a folder of images.")
     data: str | None = setting(

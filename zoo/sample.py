@@ -81,6 +81,7 @@ class Options(Checked):
         "Langevin steps of a CoopNet's descriptor. Default: as in training.",
         group="networks",
         least=1,
+        most=100_000,
     )
 
 
