@@ -218,7 +218,7 @@ def augmentation() -> str:
         return NOT_RUN
     names = list(records[0]["accuracy"])
     lines = [
-        f"| `--augment` | seeds | {' | '.join(names)} | processor seconds |",
+        f"| augmentation | seeds | {' | '.join(names)} | processor seconds |",
         "|---" * (len(names) + 3) + "|",
     ]
     for arm in augmentation_records.ARMS:
