@@ -32,6 +32,7 @@ INSIDE_FUNCTIONS = {
     "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
     "kerasgan/metrics": {"tensorflow"},
     "zoo": {"keras_cv"},
+    "benchmarks/reproduction/claims": {"torch"},  # Times programs of the training notes.
 }
 # Folder -> frameworks that it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
