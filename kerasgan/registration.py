@@ -22,6 +22,7 @@ CLASSES = {
     "kerasgan.layers.image_conv": ("ImageConv2D",),
     "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
     "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+    "kerasgan.layers.mirror": ("Mirror",),
     "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
     "kerasgan.layers.reflection_conv": ("ReflectionConv2D", "UpsampleConv2D"),
     "kerasgan.layers.summed_dense": ("SummedDense",),
@@ -44,6 +45,7 @@ CLASSES = {
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
     "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
+    "kerasgan.encoders.part_encoder": ("PartEncoder",),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }

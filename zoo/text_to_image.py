@@ -484,7 +484,7 @@ def dry_run(options: Options) -> None:
 
 
 def main() -> None:
-    cli.main("text_to_image", Options, command, description=__doc__)
+    cli.main("zoo.text_to_image", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ class FreshBirds(CaptionedBatches):
         lifetime: Number of epochs for which an image is kept.
         seed: Integer seed.
         processes: Number of worker processes. With 0, the training process generates the images.
+        mirrored: Whether half of the birds face left, chosen anew each time. Otherwise all face
+            right.
 
     Example:
         ```python
@@ -54,19 +56,21 @@ class FreshBirds(CaptionedBatches):
         lifetime: int = 4,
         seed: int = 0,
         processes: int = 1,
+        mirrored: bool = True,
     ):
         if lifetime < 1:
             raise ValueError(f"lifetime must be at least 1; received {lifetime}")
         if processes < 0:
             raise ValueError(f"processes must be at least 0; received {processes}")
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
+        self.mirrored = mirrored
         # Scenes and captions only: the small images are not used.
         known = synthetic_birds("train", count, seed=seed, size=16)
         self._images = np.zeros((count, self.side, self.side, 3), "uint8")
         known = CaptionedImages(
             self._images, known.classes, known.captions, known.names, None, known.attributes
         )
-        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed)
+        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed, mirrored)
         self._held = np.full(count, -1)  # Generation of each image in memory.
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._waiting: dict[int, list] = {}  # Epoch -> submitted tasks.
@@ -82,7 +86,11 @@ class FreshBirds(CaptionedBatches):
         for start in range(0, len(places), CHUNK):
             chosen = places[start : start + CHUNK]
             seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
-            yield chosen, wanted[chosen], (self.data.attributes[chosen], seeds, self.side)
+            yield (
+                chosen,
+                wanted[chosen],
+                (self.data.attributes[chosen], seeds, self.side, self.mirrored),
+            )
 
     def _prepare(self, epoch):
         """Submits the images that an epoch needs to the worker processes."""
@@ -120,7 +128,10 @@ class FreshBirds(CaptionedBatches):
         self._pool, self._waiting = None, {}
 
 
-def _render(attributes, seeds, side):
+def _render(attributes, seeds, side, mirrored):
     return np.stack(
-        [draw_bird(each, (*seed, 0), side) for each, seed in zip(attributes, seeds, strict=True)]
+        [
+            draw_bird(each, (*seed, 0), side, mirrored=mirrored)
+            for each, seed in zip(attributes, seeds, strict=True)
+        ]
     )

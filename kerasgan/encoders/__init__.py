@@ -20,6 +20,10 @@ if TYPE_CHECKING:
         text_encoder as text_encoder,
     )
     from kerasgan.encoders.clip import ClipTextEncoder as ClipTextEncoder
+    from kerasgan.encoders.part_encoder import (
+        PartEncoder as PartEncoder,
+        build_part_encoder as build_part_encoder,
+    )
     from kerasgan.encoders.robust_image_encoder import (
         RobustImageEncoder as RobustImageEncoder,
     )
@@ -39,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "text_encoder",
         ),
         "kerasgan.encoders.clip": ("ClipTextEncoder",),
+        "kerasgan.encoders.part_encoder": ("PartEncoder", "build_part_encoder"),
         "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     },
 )
