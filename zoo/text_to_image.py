@@ -252,6 +252,9 @@ def _stage(side, batch, count, steps):
     settings = {
         "size": side,
         "batch_size": batch,
+        "width": 16,
+        "posterior_width": 0,  # Reconstruction needs a stage of its own, see zoo.stages.
+        "learning_rate": 5e-4,
         "epochs": epochs,
         "repeats": repeats,
         "translation": 8 if count < 1000 else 4 if count < 10_000 else 0,
