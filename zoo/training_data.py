@@ -31,7 +31,7 @@ class WarpedBatches(Batches):
         **options: Arguments of `Batches`.
     """
 
-    def __init__(self, warping: Any, *args, **options):
+    def __init__(self, warping: Any, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.warping = warping
 
@@ -90,7 +90,7 @@ class DegradedBirds(CaptionedPairs):
 
 
 def degrade(images: np.ndarray, settings: Any, random: np.random.Generator) -> np.ndarray:
-    """Blurs half of the images, adds noise to half of them, and varies the light of all.
+    """Blurs half of the images, adds noise to half of them, and varies the light of all images.
 
     Args:
         images: uint8 images `[B, S, S, 3]`.
@@ -125,13 +125,18 @@ class AttributeBatches(CaptionedPairs):
 
 
 class EmbeddingBatches(CaptionedPairs):
-    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each."""
+    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each.
+
+    Images without attributes have one attribute of unknown value, -1.
+    """
 
     def __getitem__(self, index):
         chosen = self.batch_indices(index)
         random = np.random.default_rng((self.seed, self.epoch, index, 1))
         captions = random.integers(self.data.embeddings.shape[1], size=len(chosen))
-        attributes = self.data.attributes[chosen].astype("int32")
+        attributes = np.full((len(chosen), 1), -1, "int32")
+        if self.data.attributes is not None:
+            attributes = self.data.attributes[chosen].astype("int32")
         return super().__getitem__(index)[0], attributes, self.data.embeddings[chosen, captions]
 
 
