@@ -78,6 +78,28 @@ class Backend(Protocol):
     def frozen_moving_statistics(self, fn: Callable[[], Any]) -> Any:
         """Returns `fn()` and discards its updates of floating-point variables."""
 
+    # === Replicas: the devices that share the batches of a training ===
+
+    def join_processes(self) -> None:
+        """Connects this process with the others that its launcher started, if any."""
+
+    def processes(self) -> tuple[int, int]:
+        """Returns the index of this process and the number of connected processes."""
+
+    def replica(self) -> tuple[Any, int]:
+        """Returns the index of the running replica and the number of replicas.
+
+        A replica executes a step on its part of the batch only. JAX has one replica, because its
+        compiler divides a step on the whole batch among the devices.
+        """
+
+    def all_sum(self, x: Tensor) -> Tensor:
+        """Returns the sum of `x` over all replicas. It is differentiable any number of times.
+
+        The gradient is the sum of the replicas' gradients, so that the objective that all replicas
+        differentiate together is the sum of their objectives.
+        """
+
     # === Kernels ===
 
     def batch_norm(

@@ -7,6 +7,7 @@ scope.
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,12 +19,16 @@ from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain
 from kerasgan.types import Tensor
 
 __all__ = [
+    "all_sum",
     "apply",
     "batch_norm",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
+    "join_processes",
+    "processes",
+    "replica",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -203,6 +208,24 @@ def batch_norm(
     scale = gamma * jax.lax.rsqrt(variance + epsilon)
     y = (x - mean) * scale + beta
     return jax.nn.relu(y) if relu else y, mean, variance
+
+
+def join_processes() -> None:
+    # Keras reads KERAS_DISTRIBUTION_*; JAX reads its own variables, Slurm's and those of clusters.
+    if any(name in os.environ for name in ("KERAS_DISTRIBUTION_NUM_PROCESSES", "JAX_NUM_PROCESSES")):
+        keras.distribution.initialize()
+
+
+def processes() -> tuple[int, int]:
+    return jax.process_index(), jax.process_count()
+
+
+def replica() -> tuple[Any, int]:
+    return 0, 1
+
+
+def all_sum(x: Tensor) -> Tensor:
+    return x
 
 
 def without_autotune(strategy: Any) -> Any:
