@@ -1,35 +1,45 @@
-"""Batch normalisation with each backend's fused kernel (Ioffe & Szegedy, arXiv 1502.03167).
+"""Batch normalization with the fused kernel of each backend.
 
-Keras 3's layer composes it from moments; on TensorFlow's CPU kernels that is about three times
-slower in training.
+Keras 3's layer composes it from moments, which is about three times slower in training on
+TensorFlow's CPU kernels.
+
+Reference:
+    Ioffe and Szegedy, 2015, "Batch Normalization", https://arxiv.org/abs/1502.03167
 """
+
+from typing import Any
 
 import keras
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.types import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, same arguments, weights and numbers (to 1e-5), faster.
+    """Faster `keras.layers.BatchNormalization`, with the same arguments and weights.
 
-    Falls back to Keras' own path where the kernel has no counterpart: inference, masks, an axis
-    that is not the last, synchronised or renormalised statistics, float64.
+    The outputs are equal up to 1e-5. The layer uses Keras' implementation where the fused kernel
+    has no counterpart: in inference, with masks, with an axis that is not the last, with
+    synchronized or renormalized statistics, and in float64.
 
     Args:
-        relu: whether a ReLU follows. A layer of its own does the same; here, on TensorFlow, a
-            `ReflectionConv2D` after it keeps no map for its gradient.
-        *arguments, **options: those of `keras.layers.BatchNormalization`.
+        *arguments: Positional arguments of `keras.layers.BatchNormalization`.
+        relu: If `True`, applies a ReLU to the outputs. A separate layer computes the same. On
+            TensorFlow, a `ReflectionConv2D` after this layer then stores no map for its gradient.
+        **options: Keyword arguments of `keras.layers.BatchNormalization`.
     """
 
-    def __init__(self, *arguments, relu=False, **options):
+    def __init__(self, *arguments: Any, relu: bool = False, **options: Any):
         super().__init__(*arguments, **options)
         self.relu = relu
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         last = self.axis in (-1, len(inputs.shape) - 1)
-        renorm = getattr(self, "renorm", False)  # since Keras 3.13
+        renorm = getattr(self, "renorm", False)  # Since Keras 3.13.
         other = self.synchronized or renorm or self.compute_dtype == "float64"
         if not training or not self.trainable or mask is not None or other or not last:
             outputs = super().call(inputs, training=training, mask=mask)
@@ -37,7 +47,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         channels = (inputs.shape[-1],)
         gamma = self.gamma if self.scale else ops.ones(channels)
         beta = self.beta if self.center else ops.zeros(channels)
-        x = ops.cast(inputs, "float32")  # half-precision statistics overflow
+        x = ops.cast(inputs, "float32")  # Half-precision statistics would overflow.
         outputs, mean, variance = backend.batch_norm(
             x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), self.epsilon, self.relu
         )
@@ -47,5 +57,5 @@ class BatchNormalization(keras.layers.BatchNormalization):
             )
         return ops.cast(outputs, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | ({"relu": True} if self.relu else {})

@@ -1,40 +1,55 @@
-"""Convolutions of 3 x 3 that keep the map's size: most of the arithmetic of many networks."""
+"""3 x 3 convolutions that keep the size of the map, which dominate the cost of many networks."""
+
+from typing import Any
 
 import keras
 
 from kerasgan.ops.conv3x3 import conv3x3
+from kerasgan.types import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 class Conv3x3(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of 3 x 3, stride 1 and padding "same", same weights and numbers (to
-    1e-5), faster.
+    """Faster `keras.layers.Conv2D` for 3 x 3 kernels, stride 1 and padding `"same"`.
 
-    Many channels are what makes it so; see `ops.conv3x3`.
+    The weights are the same and the outputs are equal up to 1e-5. The layer is faster with many
+    channels; see `kerasgan.ops.conv3x3`.
 
     Args:
-        filters: channels out.
-        **arguments: those of `keras.layers.Conv2D`, of which none may change what the above says.
+        filters: Number of output channels.
+        kernel_size: 3. It exists for compatibility with configurations of `Conv2D`, like the next
+            two.
+        strides: 1.
+        padding: `"same"`.
+        **arguments: Further arguments of `keras.layers.Conv2D`, except dilation, groups and
+            `data_format="channels_first"`.
+
+    Raises:
+        ValueError: If an argument differs from the values above.
     """
 
-    def __init__(self, filters, kernel_size=3, strides=1, padding="same", **arguments):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        strides: int = 1,
+        padding: str = "same",
+        **arguments: Any,
+    ):
         super().__init__(filters, kernel_size, strides, padding, **arguments)
-        found = (
-            self.kernel_size,
-            self.strides,
-            self.padding,
-            self.dilation_rate,
-            self.groups,
-            self.data_format,
-        )
-        if found != ((3, 3), (1, 1), "same", (1, 1), 1, "channels_last"):
-            raise ValueError(
-                "a Conv3x3 must be of 3 x 3 and stride 1, padding same, without dilation or "
-                "groups, channels last; "
-                "received kernel_size {}, strides {}, padding {!r}, dilation_rate {}, groups {}, data_format {!r}".format(  # noqa: E501
-                    *found
+        supported = {
+            "kernel_size": (3, 3),
+            "strides": (1, 1),
+            "padding": "same",
+            "dilation_rate": (1, 1),
+            "groups": 1,
+            "data_format": "channels_last",
+        }
+        for name, value in supported.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"Conv3x3 needs {name}={value!r}; received {getattr(self, name)!r}"
                 )
-            )
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return conv3x3(inputs, keras.ops.convert_to_tensor(kernel))

@@ -1,39 +1,42 @@
-"""Transposed convolution of maps of a few pixels, where it is a matrix product: the first layer of
-many generators.
+"""Transposed convolution of maps of a few pixels as a matrix product, for the first layer of a
+generator.
 """
 
 import keras
 from keras import ops
 
+from kerasgan.types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable("kerasgan")
 class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose`, same arguments, weights and numbers, for maps of a few
-    pixels.
+    """`keras.layers.Conv2DTranspose` for maps of a few pixels.
 
-    Each pixel's contribution is a row of one matrix product, set into its place and added up. On
-    TensorFlow's CPU kernels its forward pass is faster than the convolution's at 2 x 2 pixels and
-    slower at 6 x 6.
+    Arguments, weights and outputs are the same. Each input pixel's contribution is a row of one
+    matrix product; the contributions are padded to the output size and summed. On TensorFlow's CPU
+    kernels the forward pass is faster than the convolution's at 2 x 2 pixels and slower at 6 x 6.
 
-    Maps [N, h, w, C] -> [N, (h - 1) * stride + kernel, (w - 1) * stride + kernel, filters]. Raises
-    ValueError for anything but `padding="valid"` without dilation or output padding.
+    Input: maps `[N, h, w, C]`. Output: maps
+    `[N, (h - 1) * stride + kernel, (w - 1) * stride + kernel, filters]`.
+
+    Raises:
+        ValueError: If `padding` is not `"valid"`, or dilation or output padding is given.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if (
             self.padding != "valid"
             or self.output_padding is not None
             or set(self.dilation_rate) != {1}
         ):
             raise ValueError(
-                "padding must be 'valid', without dilation or output padding (a pixel's "
-                "contribution is set whole into "
-                f"its place); received {self.padding!r}, {self.dilation_rate} and "
-                f"{self.output_padding}"
+                "SmallConv2DTranspose needs padding='valid', dilation_rate=1 and no output "
+                f"padding; received padding={self.padding!r}, dilation_rate={self.dilation_rate} "
+                f"and output_padding={self.output_padding}"
             )
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         _, height, width, channels = inputs.shape
         (rows, columns), (down, right) = self.kernel_size, self.strides
         kernel = ops.transpose(self.kernel, (3, 0, 1, 2))  # [C, kh, kw, F]
@@ -44,9 +47,7 @@ class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
         y = ops.reshape(y, (-1, height * width, rows, columns, self.filters))
         high, wide = (height - 1) * down, (width - 1) * right
         placed = []
-        for index, part in enumerate(
-            ops.unstack(y, height * width, axis=1)
-        ):  # [N, kh, kw, F] a pixel
+        for index, part in enumerate(ops.unstack(y, height * width, axis=1)):  # [N, kh, kw, F]
             top, left = index // width * down, index % width * right
             placed.append(ops.pad(part, ((0, 0), (top, high - top), (left, wide - left), (0, 0))))
         outputs = sum(placed[1:], placed[0])  # [N, H, W, F]

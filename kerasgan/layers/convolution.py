@@ -12,20 +12,21 @@ from keras import layers
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.conv_transpose import SmallConv2DTranspose
 from kerasgan.layers.image_conv import ImageConv2D
+from kerasgan.types import Tensor
 
-IMAGE_CHANNELS = 4  # Inputs with at most so many channels are images.
-SMALL_PIXELS = 4  # Transposed convolutions of at most so many pixels are one matrix product.
+IMAGE_CHANNELS = 4  # Largest number of channels for which `ImageConv2D` is used.
+SMALL_PIXELS = 4  # Largest number of input pixels for which `SmallConv2DTranspose` is used.
 
 
 def conv2d(
-    x: Any,
+    x: Tensor,
     filters: int,
     kernel_size: int,
     strides: int = 1,
     *,
     padding: str = "same",
-    **arguments,
-) -> Any:
+    **arguments: Any,
+) -> Tensor:
     """Applies a new convolution layer to `x`.
 
     `ImageConv2D` is used for images, `Conv3x3` for 3 x 3 kernels of stride 1 and padding `"same"`,
@@ -52,14 +53,14 @@ def conv2d(
 
 
 def conv2d_transpose(
-    x: Any,
+    x: Tensor,
     filters: int,
     kernel_size: int,
     strides: int = 1,
     *,
     padding: str = "valid",
-    **arguments,
-) -> Any:
+    **arguments: Any,
+) -> Tensor:
     """Applies a new transposed convolution layer to `x`.
 
     `SmallConv2DTranspose` is used for maps of up to 4 pixels and padding `"valid"`,

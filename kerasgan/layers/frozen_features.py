@@ -1,4 +1,4 @@
-"""Feature maps of a frozen image encoder, as a discriminator's input."""
+"""Feature maps of a frozen image encoder, as input of a discriminator."""
 
 import keras
 from keras import layers
@@ -15,16 +15,16 @@ def build_frozen_features(encoder: keras.Model, antialias: bool = True) -> keras
     Args:
         encoder: Chain of layers from images `[N, H, W, 3]`, such as `build_image_encoder` builds.
             Layers after the last ReLU are left out.
-        antialias: Whether to replace max pooling by `BlurMaxPooling2D`.
+        antialias: If `True`, replaces max pooling by `BlurMaxPooling2D`.
 
     Returns:
-        Model of images to a list of maps, largest first.
+        Model from images to a list of maps, largest first.
 
     Raises:
-        ValueError: The encoder has no ReLU layers.
+        ValueError: If the encoder has no ReLU layers.
 
     Reference:
-        Sauer et al., "Projected GANs Converge Faster", arXiv 2111.01007.
+        Sauer et al., 2021, "Projected GANs Converge Faster", https://arxiv.org/abs/2111.01007
     """
     chain = encoder.layers[1:]
     ends = [index for index, layer in enumerate(chain) if isinstance(layer, layers.ReLU)]

@@ -1,43 +1,46 @@
-"""Convolution of images, or of other maps of few channels: the first layer of many
-discriminators.
-"""
+"""Convolution of images and other maps of few channels, for the first layer of a discriminator."""
 
 import keras
 
 from kerasgan import backend
+from kerasgan.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ImageConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D`, same arguments, weights and numbers, for maps of few channels.
+    """`keras.layers.Conv2D` with a faster input gradient for maps of few channels.
 
-    TensorFlow's CPU kernels are slow at its gradient with respect to the images, which generators
-    and Langevin dynamics ask for; here that is made as one convolution to all pixels of a stride at
-    once, in half the time. (Of 16 channels it is the slower way.) Raises ValueError for dilation,
-    groups, channels first, and sides that are not known.
+    Arguments, weights and outputs are the same. Generators and Langevin dynamics need the gradient
+    with respect to the images, for which TensorFlow's CPU kernels are slow. This layer computes it
+    as one convolution for all pixels of a stride at once, in half the time. With 16 channels it is
+    slower.
+
+    Raises:
+        ValueError: If dilation, groups or `data_format="channels_first"` is given, or if the height
+            or width of the input is not static.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if (
             set(self.dilation_rate) != {1}
             or self.groups != 1
             or self.data_format != "channels_last"
         ):
             raise ValueError(
-                "an ImageConv2D must be without dilation or groups, with channels last; received "
-                "dilation_rate "
-                f"{self.dilation_rate}, groups {self.groups}, data_format {self.data_format!r}"
+                "ImageConv2D needs dilation_rate=1, groups=1 and data_format='channels_last'; "
+                f"received dilation_rate={self.dilation_rate}, groups={self.groups} and "
+                f"data_format={self.data_format!r}"
             )
         _check_sides(input_shape)
         super().build(input_shape)
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         _check_sides(inputs.shape)
         return backend.image_conv(inputs, kernel, self.strides, self.padding)
 
 
-def _check_sides(shape):
+def _check_sides(shape: Shape) -> None:
     if None in shape[1:3]:
         raise ValueError(
-            f"an ImageConv2D must know the sides of its images; received {tuple(shape)}"
+            f"ImageConv2D needs a static image height and width; received shape {tuple(shape)}"
         )

@@ -1,25 +1,41 @@
-"""The weights of a modulated convolution (Karras et al., arXiv 1912.04958, section 2.2); see
-`ops.modulated_conv`.
+"""Layer with the weights of a modulated convolution; see `kerasgan.ops.modulated_conv`.
+
+Reference:
+    Karras et al., 2019, "Analyzing and Improving the Image Quality of StyleGAN", section 2.2,
+    https://arxiv.org/abs/1912.04958
 """
+
+from typing import Any
 
 import keras
 from keras import ops
 
 from kerasgan.ops.modulated_conv import modulated_conv
+from kerasgan.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ModulatedConv2D(keras.layers.Layer):
-    """Maps [N, H, W, C] and styles [N, C] -> maps [N, H, W, filters]; stride 1, "same", no bias.
+    """Modulated convolution of stride 1 and padding `"same"`, without bias.
+
+    Inputs: `[maps, style]`, maps `[N, H, W, C]` and styles `[N, C]`. Output: maps `[N, H, W,
+        filters]`.
 
     Args:
-        filters: channels out.
-        kernel_size: odd.
-        demodulate: keep outputs at unit variance whatever the style; not where they are a picture's
-            colours.
+        filters: Number of output channels.
+        kernel_size: Side of the kernel, odd.
+        demodulate: If `True`, keeps the outputs at unit variance for every style. Layers that
+            produce image colors use `False`.
+        **arguments: Arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `kernel_size` is even, or the style does not have one value per input
+            channel.
     """
 
-    def __init__(self, filters, kernel_size=3, demodulate=True, **arguments):
+    def __init__(
+        self, filters: int, kernel_size: int = 3, demodulate: bool = True, **arguments: Any
+    ):
         super().__init__(**arguments)
         if kernel_size % 2 == 0:
             raise ValueError(
@@ -27,25 +43,23 @@ class ModulatedConv2D(keras.layers.Layer):
             )
         self.filters, self.kernel_size, self.demodulate = filters, kernel_size, demodulate
 
-    def build(self, input_shape):
+    def build(self, input_shape: list[Shape]) -> None:
         maps, style = input_shape
         if maps[-1] != style[-1]:
             raise ValueError(
-                f"a style must be one number a channel, {maps[-1]}; received {style[-1]}"
+                f"style must have one value per input channel ({maps[-1]}); received {style[-1]}"
             )
         shape = (self.kernel_size, self.kernel_size, maps[-1], self.filters)
-        normal = keras.initializers.VarianceScaling(
-            2.0, "fan_in", "untruncated_normal"
-        )  # Kaiming's
-        self.kernel = self.add_weight(shape=shape, initializer=normal, name="kernel")
+        he_normal = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+        self.kernel = self.add_weight(shape=shape, initializer=he_normal, name="kernel")
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         x, style = inputs
         return modulated_conv(x, ops.convert_to_tensor(self.kernel), style, self.demodulate)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         return (*input_shape[0][:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = ("filters", "kernel_size", "demodulate")
         return super().get_config() | {name: getattr(self, name) for name in own}

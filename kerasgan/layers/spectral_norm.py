@@ -1,21 +1,23 @@
-"""Spectral normalization as a projection after each update, with Keras' own layer."""
+"""Spectral normalization as a projection after each update, based on Keras' layer."""
 
 import keras
 from keras import layers
 
 
 def spectral(layer: layers.Layer) -> layers.SpectralNormalization:
-    """Wraps a layer with a kernel in Keras' `SpectralNormalization`; see `project`."""
+    """Wraps a layer that has a kernel in `keras.layers.SpectralNormalization`; see `project`."""
     return layers.SpectralNormalization(layer, name=f"spectral_{layer.name}")
 
 
 def project(network: keras.Model) -> None:
-    """Divides the kernels of a network's spectrally normalized layers by their largest singular
-    values.
+    """Divides the kernels of spectrally normalized layers by their largest singular values.
 
-    Keras' layer does the same in each training call, inside the loss, where a gradient may pass
-    through it on one backend and not on another. Called once after an update, with the layers in
-    inference mode, it is one power iteration a step and no part of any gradient.
+    Keras' layer does this in each training call, inside the loss, where on some backends the
+    gradient passes through it. Calling this function once after each update, with the layers in
+    inference mode, is one power iteration per step and never part of a gradient.
+
+    Args:
+        network: Model whose top-level layers include `keras.layers.SpectralNormalization`.
     """
     for layer in network.layers:
         if isinstance(layer, layers.SpectralNormalization):

@@ -4,13 +4,20 @@ Logits are `[N, 1]`; a high logit means real. The functions accept labels and ig
 a class-conditional discriminator already receives them as input.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from kerasgan.types import Tensor
+
 
 @keras.saving.register_keras_serializable("kerasgan")
-def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
-    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, equation 1).
+def logistic_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor | None = None
+) -> Tensor:
+    """Binary cross-entropy of real and fake logits (Goodfellow et al., arXiv 1406.2661, equation
+    1).
 
     Returns a scalar.
     """
@@ -19,7 +26,9 @@ def logistic_discriminator_loss(real_logits, fake_logits, labels=None):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def smoothed_logistic_discriminator_loss(real_logits, fake_logits, labels=None):
+def smoothed_logistic_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor | None = None
+) -> Tensor:
     """Logistic loss with one-sided label smoothing.
 
     The target of reals is 0.9; the target of fakes stays 0 (Salimans et al., arXiv 1606.03498,
@@ -36,47 +45,48 @@ class NoisyLabels(keras.layers.Layer):
     """`logistic_discriminator_loss` with noisy labels.
 
     Each step flips the labels of a few randomly chosen images. This is a practitioners' heuristic.
-    It is a layer rather than a function because it uses random
-    numbers: the model that receives it stores its seed.
+    It is a layer instead of a function because it uses random numbers: the model that receives it
+    stores the state of its seed generator.
 
     Args:
-        share: Share of the labels to flip, at least 0 and less than 0.5.
+        share: Share of the labels to flip, in [0, 0.5).
         seed: Integer seed of the random choice.
+        **arguments: Arguments of `keras.layers.Layer`.
 
     Reference:
-        Chintala et al., "How to Train a GAN?", NIPS 2016
+        Chintala et al., 2016, "How to Train a GAN? Tips and Tricks to Make GANs Work",
+        https://github.com/soumith/ganhacks
     """
 
-    def __init__(self, share=0.05, seed=0, **arguments):
+    def __init__(self, share: float = 0.05, seed: int = 0, **arguments: Any):
         super().__init__(**arguments)
         if not 0 <= share < 0.5:
             raise ValueError(
-                "share must be at least 0 and under 0.5 (half the labels say nothing); received "
-                f"{share}"
+                "share must be at least 0 and less than 0.5 (labels flipped half of the time carry "
+                f"no information); received {share}"
             )
-        self.share, self.seed, self.seeds, self.built = (
-            share,
-            seed,
-            keras.random.SeedGenerator(seed),
-            True,
-        )
+        self.share, self.seed = share, seed
+        self.seeds = keras.random.SeedGenerator(seed)
+        self.built = True
 
-    def call(self, real_logits, fake_logits, labels=None):
+    def call(
+        self, real_logits: Tensor, fake_logits: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
         return self._loss(ops.cast(real_logits, "float32")) + self._loss(
             -ops.cast(fake_logits, "float32")
         )
 
-    def _loss(self, logits):
+    def _loss(self, logits: Tensor) -> Tensor:
         """Noisy loss of logits that are high where the discriminator is correct."""
-        turned = keras.random.uniform(ops.shape(logits), seed=self.seeds) < self.share
-        return ops.mean(ops.softplus(ops.where(turned, logits, -logits)))
+        flipped = keras.random.uniform(ops.shape(logits), seed=self.seeds) < self.share
+        return ops.mean(ops.softplus(ops.where(flipped, logits, -logits)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"share": self.share, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def minmax_generator_loss(fake_logits, labels=None):
+def minmax_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Minimax generator loss, log(1 - D(fake)) (arXiv 1406.2661, equation 1).
 
     It is the discriminator's loss with the opposite sign. Its gradient vanishes where the
@@ -86,7 +96,7 @@ def minmax_generator_loss(fake_logits, labels=None):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def nonsaturating_generator_loss(fake_logits, labels=None):
+def nonsaturating_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Non-saturating generator loss, -log D(fake) (arXiv 1406.2661, section 3).
 
     It does not saturate where the discriminator wins. Returns a scalar.
@@ -95,7 +105,9 @@ def nonsaturating_generator_loss(fake_logits, labels=None):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def hinge_discriminator_loss(real_logits, fake_logits, labels=None):
+def hinge_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor | None = None
+) -> Tensor:
     """Hinge loss of the discriminator (Lim and Ye, Geometric GAN, arXiv 1705.02894).
 
     Correct logits beyond a margin of 1 add no loss. Returns a scalar.
@@ -105,13 +117,15 @@ def hinge_discriminator_loss(real_logits, fake_logits, labels=None):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def hinge_generator_loss(fake_logits, labels=None):
+def hinge_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Generator loss of the hinge pair, -D(fake) (arXiv 1705.02894). Returns a scalar."""
     return -ops.mean(ops.cast(fake_logits, "float32"))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def wasserstein_discriminator_loss(real_logits, fake_logits, labels=None):
+def wasserstein_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor | None = None
+) -> Tensor:
     """Wasserstein critic loss (arXiv 1701.07875, equation 2).
 
     The loss is the mean logit of the fakes minus the mean logit of the reals, a scalar. The
@@ -121,6 +135,6 @@ def wasserstein_discriminator_loss(real_logits, fake_logits, labels=None):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def wasserstein_generator_loss(fake_logits, labels=None):
+def wasserstein_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Wasserstein generator loss, -D(fake) (arXiv 1701.07875, theorem 3). Returns a scalar."""
     return -ops.mean(ops.cast(fake_logits, "float32"))

@@ -10,8 +10,10 @@ Reference:
 import keras
 from keras import ops
 
+from kerasgan.types import Tensor
 
-def _cross_entropy(logits, target):
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy over the batch.
 
     Args:
@@ -24,21 +26,23 @@ def _cross_entropy(logits, target):
     return -ops.mean(ops.sum(target * log_probabilities, axis=-1))
 
 
-def _fake(logits):
-    return ops.one_hot(
-        ops.full(ops.shape(logits)[:1], logits.shape[-1] - 1, dtype="int32"), logits.shape[-1]
-    )
+def _fake(logits: Tensor) -> Tensor:
+    """Returns one-hot targets `[N, K + 1]` of the fake class."""
+    classes = logits.shape[-1]
+    return ops.one_hot(ops.full(ops.shape(logits)[:1], classes - 1, dtype="int32"), classes)
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def class_discriminator_loss(real_logits, fake_logits, labels):
+def class_discriminator_loss(real_logits: Tensor, fake_logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of real images with their class and of fakes with the last class."""
     return _cross_entropy(real_logits, labels) + _cross_entropy(fake_logits, _fake(fake_logits))
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
-    """The same with one-sided label smoothing (section 3.4 of the paper).
+def smoothed_class_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor
+) -> Tensor:
+    """`class_discriminator_loss` with one-sided label smoothing (section 3.4 of the paper).
 
     Real images have probability 0.9 for their class and 0.1 for "fake". Fakes stay one-hot.
     """
@@ -47,7 +51,9 @@ def smoothed_class_discriminator_loss(real_logits, fake_logits, labels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
+def fake_weighted_class_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, labels: Tensor
+) -> Tensor:
     """The label smoothing of the training notes: a target of 0.9 for the fake class.
 
     This multiplies the cross-entropy of the fakes by 0.9, so it is a weight, not a smoothing.
@@ -58,6 +64,6 @@ def fake_weighted_class_discriminator_loss(real_logits, fake_logits, labels):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def class_generator_loss(fake_logits, labels):
+def class_generator_loss(fake_logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of fakes with the class that they were generated for (non-saturating)."""
     return _cross_entropy(fake_logits, labels)

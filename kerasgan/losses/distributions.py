@@ -6,8 +6,10 @@ Reference:
 
 from keras import ops
 
+from kerasgan.types import Tensor
 
-def moment_distance(x, y):
+
+def moment_distance(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared difference of the means and of the standard deviations of each dimension.
 
     Args:
@@ -21,11 +23,11 @@ def moment_distance(x, y):
     return sum(ops.mean(ops.square(difference)) for difference in differences)
 
 
-def _deviation(x):
+def _deviation(x: Tensor) -> Tensor:
     return ops.sqrt(ops.mean(ops.square(x - ops.mean(x, axis=0, keepdims=True)), axis=0) + 1e-8)
 
 
-def kernel_distance(x, y):
+def kernel_distance(x: Tensor, y: Tensor) -> Tensor:
     """Unbiased estimate of the squared maximum mean discrepancy with a Gaussian kernel.
 
     The kernel width is the mean squared distance between `x` and `y`. For equal distributions the
@@ -40,17 +42,16 @@ def kernel_distance(x, y):
     """
     width = ops.stop_gradient(ops.mean(_squares(x, y)))
 
-    def among(x):
+    def within(x: Tensor) -> Tensor:
         count = ops.cast(ops.shape(x)[0], x.dtype)
         pairs = ops.maximum(count * (count - 1.0), 1.0)
-        return (
-            ops.sum(ops.exp(-_squares(x, x) / width)) - count
-        ) / pairs  # without the diagonal's ones
+        # Subtracting `count` removes the ones of the diagonal.
+        return (ops.sum(ops.exp(-_squares(x, x) / width)) - count) / pairs
 
-    return among(x) + among(y) - 2.0 * ops.mean(ops.exp(-_squares(x, y) / width))
+    return within(x) + within(y) - 2.0 * ops.mean(ops.exp(-_squares(x, y) / width))
 
 
-def _squares(x, y):
-    """Squared distances [N, M]."""
+def _squares(x: Tensor, y: Tensor) -> Tensor:
+    """Returns the squared distances `[N, M]` of the rows of `x` and `y`."""
     both = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)
     return ops.maximum(both - 2.0 * ops.matmul(x, ops.transpose(y)), 0.0)

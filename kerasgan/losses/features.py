@@ -1,11 +1,16 @@
-"""Feature matching (Salimans et al., Improved Techniques for Training GANs, arXiv 1606.03498,
-section 3.1).
+"""Feature matching.
+
+Reference:
+    Salimans et al., 2016, "Improved Techniques for Training GANs", section 3.1,
+    https://arxiv.org/abs/1606.03498
 """
 
 from keras import ops
 
+from kerasgan.types import Tensor
 
-def feature_matching(real_features, fake_features):
+
+def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """Mean squared difference of the two batches' mean features `[N, F]`.
 
     Real features are constants without a gradient. The paper sums over F; the training notes and

@@ -1,80 +1,115 @@
-"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss of
-whole sentences.
+"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss
+with sentence embeddings.
 
-Sources: Reed et al., "Generative Adversarial Text to Image Synthesis" (arXiv 1605.05396, algorithm
-1: a real image beside another's text is a fake pair); Mao et al., "Least Squares Generative
-Adversarial Networks" (arXiv 1611.04076); Zhang, Xie and Yang (arXiv 1802.09178, equations 1 and 2).
-Without the factor 1/2 of least squares, as in the last one's code. Logistic, and non-saturating for
-the generator: Goodfellow et al. (arXiv 1406.2661), as Reed et al. had it. DAMSM: Xu et al.,
-"AttnGAN" (arXiv 1711.10485, section 3.2).
+The least-squares losses omit the factor 1/2, as the code of Zhang, Xie and Yang does. The logistic
+loss of the generator is non-saturating.
+
+Reference:
+    - Reed et al., 2016, "Generative Adversarial Text to Image Synthesis", algorithm 1 (mismatched
+      pairs), https://arxiv.org/abs/1605.05396
+    - Mao et al., 2016, "Least Squares Generative Adversarial Networks",
+      https://arxiv.org/abs/1611.04076
+    - Zhang, Xie and Yang, 2018, "Photographic Text-to-Image Synthesis with a
+      Hierarchically-nested Adversarial Network", equations 1 and 2,
+      https://arxiv.org/abs/1802.09178
+    - Goodfellow et al., 2014, "Generative Adversarial Networks" (logistic loss),
+      https://arxiv.org/abs/1406.2661
+    - Xu et al., 2017, "AttnGAN", section 3.2 (DAMSM), https://arxiv.org/abs/1711.10485
 """
 
 from keras import ops
+
+from kerasgan.types import Tensor
 
 KINDS = ("real", "mismatched", "fake")
 LOSSES = ("least_squares", "logistic")
 
 
-def squared_error(logits, target):
-    """Mean of (logits - target)^2 over all images and patches."""
+def squared_error(logits: Tensor, target: float) -> Tensor:
+    """Returns the mean of (logits - target)^2 over all images and patches."""
     return ops.mean(ops.square(logits - target))
 
 
-def adversarial_loss(logits, real, loss="least_squares"):
+def adversarial_loss(logits: Tensor, real: bool, loss: str = "least_squares") -> Tensor:
     """Adversarial loss of one discriminator head for real or fake targets.
 
-    The loss is the squared distance of the logits from 1 (real) or 0 (fake), or the sigmoid
-    cross-entropy (`"logistic"`). It is averaged over images and patches and returned as a scalar.
+    Args:
+        logits: Logits of any shape. The loss is averaged over images and patches.
+        real: If `True`, the target is real, otherwise fake.
+        loss: `"least_squares"`, the squared distance from 1 (real) or 0 (fake), or `"logistic"`,
+            the sigmoid cross-entropy.
+
+    Returns:
+        A scalar.
     """
     if loss == "logistic":
         return ops.mean(ops.softplus(-logits if real else logits))
     return squared_error(logits, float(real))
 
 
-def matching_aware_loss(real, wrong, fake, loss="least_squares"):
+def matching_aware_loss(
+    real: Tensor, mismatched: Tensor, fake: Tensor, loss: str = "least_squares"
+) -> Tensor:
     """Discriminator loss of image-text pairs.
 
-    The target of a real image with its text is real. The target of a real image with another
-    image's text, and of a fake with its text, is fake; these two terms share one weight. The
-    logits may have any equal shapes. Returns a scalar.
+    The target of real images with their captions is real. The target of the other two kinds is
+    fake; these two terms share one weight. The logits may have any shape.
+
+    Args:
+        real: Logits of real images with their captions.
+        mismatched: Logits of real images with captions of other images.
+        fake: Logits of fakes with their captions.
+        loss: `"least_squares"` or `"logistic"`.
+
+    Returns:
+        A scalar.
     """
     return sum(
         pair_term(logits, kind, loss)
-        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+        for kind, logits in zip(KINDS, (real, mismatched, fake), strict=True)
     )
 
 
-def unconditional_loss(real, wrong, fake, loss="least_squares"):
-    """Discriminator loss of images without their text.
+def unconditional_loss(
+    real: Tensor, mismatched: Tensor, fake: Tensor, loss: str = "least_squares"
+) -> Tensor:
+    """Discriminator loss of images without captions.
 
-    The target of both real images is real, whichever text they are paired with; these two terms
-    share one weight. The target of a fake is fake.
+    The target of both batches of real images is real; these two terms share one weight. The target
+    of fakes is fake.
+
+    Args:
+        real: Logits of real images.
+        mismatched: Logits of the real images of the mismatched pairs.
+        fake: Logits of fakes.
+        loss: `"least_squares"` or `"logistic"`.
+
+    Returns:
+        A scalar.
     """
     return sum(
         image_term(logits, kind, loss)
-        for kind, logits in zip(KINDS, (real, wrong, fake), strict=True)
+        for kind, logits in zip(KINDS, (real, mismatched, fake), strict=True)
     )
 
 
-def pair_term(logits, kind, loss="least_squares"):
-    """Contribution of one of `KINDS` to `matching_aware_loss`."""
-    return (
-        adversarial_loss(logits, True, loss)
-        if kind == "real"
-        else adversarial_loss(logits, False, loss) / 2.0
-    )
+def pair_term(logits: Tensor, kind: str, loss: str = "least_squares") -> Tensor:
+    """Returns the contribution of one of `KINDS` to `matching_aware_loss`."""
+    if kind == "real":
+        return adversarial_loss(logits, True, loss)
+    return adversarial_loss(logits, False, loss) / 2.0
 
 
-def image_term(logits, kind, loss="least_squares"):
-    """Contribution of one of `KINDS` to `unconditional_loss`."""
-    return (
-        adversarial_loss(logits, False, loss)
-        if kind == "fake"
-        else adversarial_loss(logits, True, loss) / 2.0
-    )
+def image_term(logits: Tensor, kind: str, loss: str = "least_squares") -> Tensor:
+    """Returns the contribution of one of `KINDS` to `unconditional_loss`."""
+    if kind == "fake":
+        return adversarial_loss(logits, False, loss)
+    return adversarial_loss(logits, True, loss) / 2.0
 
 
-def damsm_loss(images, texts, gamma=10.0, others=None):
+def damsm_loss(
+    images: Tensor, texts: Tensor, gamma: float = 10.0, others: Tensor | None = None
+) -> Tensor:
     """Contrastive image-text matching loss (DAMSM) over the batch.
 
     The loss is the sum of two cross-entropies of softmax(gamma * cosine): images against captions
@@ -93,16 +128,16 @@ def damsm_loss(images, texts, gamma=10.0, others=None):
     """
     images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
-    own, of_images = ops.diagonal(scores), scores
+    matching, per_image = ops.diagonal(scores), scores
     if others is not None:
-        beside = gamma * ops.matmul(
-            images, ops.transpose(_unit(ops.cast(others, "float32")))
-        )  # [N, M]
-        of_images = ops.concatenate([scores, beside], axis=1)
-    return ops.mean(ops.logsumexp(of_images, axis=1) - own) + ops.mean(
-        ops.logsumexp(scores, axis=0) - own
-    )
+        others = _unit(ops.cast(others, "float32"))
+        negatives = gamma * ops.matmul(images, ops.transpose(others))  # [N, M]
+        per_image = ops.concatenate([scores, negatives], axis=1)
+    image_loss = ops.mean(ops.logsumexp(per_image, axis=1) - matching)
+    caption_loss = ops.mean(ops.logsumexp(scores, axis=0) - matching)
+    return image_loss + caption_loss
 
 
-def _unit(vectors):
+def _unit(vectors: Tensor) -> Tensor:
+    """Normalizes vectors `[N, D]` to length 1."""
     return vectors * ops.rsqrt(ops.sum(ops.square(vectors), axis=1, keepdims=True) + 1e-8)

@@ -1,23 +1,28 @@
-"""Perceptual distances of images, in the features of a network that has learned to see.
+"""Perceptual distances between images, computed from features of a trained network.
 
-`LPIPS` is version 0.1 of Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of
-Deep Features as a Perceptual Metric (arXiv 1801.03924), equation 1: features of AlexNet or VGG16,
-each pixel's of length 1, and their squared differences, weighted by what was fitted to people's
-judgements. All its weights come from the user's files. `ClassifierDistance` does the same with the
-features of any Keras classifier, unweighted, where there are no such files. It is blind to what the
-classifier is blind to, and its numbers are not LPIPS.
+`LPIPS` is version 0.1 of the paper's metric, equation 1: features of AlexNet or VGG16, normalized
+at each pixel, and their squared differences with weights fitted to human similarity ratings. All
+its weights come from the user's files. `ClassifierDistance` does the same without weights, with the
+features of any Keras classifier, where these files are not available. It ignores differences that
+the classifier ignores, and its values are not LPIPS.
 
-Differences from the paper's code (the package lpips 0.1.4):
+Differences from the authors' code (the package lpips 0.1.4):
 
-- sides under 32 pixels are enlarged to 32, for which AlexNet has features (there, images under 31
-  fail);
-- a pixel whose features are all 0 has no gradient (there, NaN).
+- Images with a side under 32 pixels are enlarged to 32, the smallest size for which AlexNet has
+  features. The package fails for sides under 31.
+- The gradient at a pixel whose features are all 0 is 0 instead of NaN.
+
+Reference:
+    Zhang, Isola, Efros, Shechtman and Wang, 2018, "The Unreasonable Effectiveness of Deep Features
+    as a Perceptual Metric", https://arxiv.org/abs/1801.03924
 """
 
 import hashlib
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,10 +33,14 @@ from kerasgan.io.arrays import load_npz
 from kerasgan.io.limits import check_stored
 from kerasgan.io.pickle_reader import make_array
 from kerasgan.io.reading import parse_json, reading
+from kerasgan.types import Shape, Tensor
 
-# Five stages that end in features: size of the max pooling before it (stride 2; 0 is none), kernel
-# size and channels of its convolutions, and their numbers in torchvision's `features`.
-NETWORKS = {
+Weights = str | Path | dict[str, np.ndarray]
+
+# The five stages whose outputs are the features: size of the max pooling before the stage (stride
+# 2; 0 is none), kernel size and channels of its convolutions, and their indices in torchvision's
+# `features`.
+NETWORKS: dict[str, list[tuple[int, int, int, list[int]]]] = {
     "alex": [
         (0, 11, 64, [0]),
         (3, 5, 192, [3]),
@@ -47,34 +56,32 @@ NETWORKS = {
         (2, 3, 512, [24, 26, 28]),
     ],
 }
-# Names of the tensors in torchvision's files and lpips' -> here.
+# Names of the tensors in the files of torchvision and lpips, and their prefixes in this module.
 NAMES = {
     r"(?:features|net\.slice\d)\.(\d+\.(?:weight|bias))": "features.",
     r"(?:lin|lins\.)(\d)\.model\.\d\.weight": "lin",
 }
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of colours in [-1, 1]
-SMALLEST = 32
-PUBLISHED = {
-    "alex": "718a8b40",
-    "vgg": "9153a204",
-}  # how the SHA-256 of version 0.1's linear weights begins
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # Per channel, for RGB in [-1, 1].
+SMALLEST = 32  # Smallest side of an image in pixels.
+# First digits of the SHA-256 of the linear weights of version 0.1.
+PUBLISHED = {"alex": "718a8b40", "vgg": "9153a204"}
 
 
-def unit(features, epsilon):
-    """Features [N, H, W, C] with each pixel's divided by the root of the sum of their squares and
-    `epsilon`.
+def unit(features: Tensor, epsilon: float) -> Tensor:
+    """Divides the features `[N, H, W, C]` of each pixel by the root of (their sum of squares +
+    `epsilon`).
     """
     features = ops.cast(features, "float32")
     return features * ops.rsqrt(ops.sum(ops.square(features), axis=-1, keepdims=True) + epsilon)
 
 
-def _check_pair(x, y):
+def _check_pair(x: Tensor, y: Tensor) -> None:
     ranks = {len(x.shape), len(y.shape)}
     if ranks != {4} or any(
         a != b and None not in (a, b) for a, b in zip(x.shape, y.shape, strict=False)
     ):
         raise ValueError(
-            f"x and y must be images [N, H, W, C] of one shape; received {list(x.shape)} and "
+            f"x and y must be images [N, H, W, C] of equal shape; received {list(x.shape)} and "
             f"{list(y.shape)}"
         )
 
@@ -84,34 +91,43 @@ def _check_pair(x, y):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class LPIPS:
-    """Callable: images x and y [N, H, W, 3 or 1], float in [-1, 1] -> distances [N], 0 for equal
-    images.
+    """Learned perceptual image patch similarity (LPIPS), a distance between two batches of images.
+
+    `lpips(x, y)` takes images `[N, H, W, 3 or 1]`, float in [-1, 1], and returns distances `[N]`.
+    Equal images have the distance 0.
+
+    The configuration contains the paths of the weights, not the weights. An object that is loaded
+    on a machine without these files can be saved again; calling it raises `FileNotFoundError`.
 
     Args:
-        backbone_weights: a file with torchvision's weights of the network, trained on ImageNet:
-            .pth (read without torch), .npz or .safetensors; or a dictionary of arrays of the same
-            names. (Keras' VGG16 is another's.)
-        linear_weights: likewise, what the package lpips has in `weights/v0.1/<net>.pth`. None: the
-            backbone's file if it is of a whole `lpips.LPIPS`, otherwise the package, where it is
-            installed.
-        net: "alex" or "vgg".
+        backbone_weights: File with torchvision's ImageNet weights of the network: `.pth` (read
+            without PyTorch), `.npz` or `.safetensors`; or a dict of arrays with the same names. The
+            weights of `keras.applications.VGG16` are different ones.
+        linear_weights: File or dict with the linear weights, `weights/v0.1/<net>.pth` of the
+            package lpips. `None` uses the backbone's file if it contains a whole `lpips.LPIPS`, and
+            otherwise the installed package lpips.
+        net: `"alex"` or `"vgg"`.
 
     Attributes:
-        protocol: dictionary that JSON can hold: version ("LPIPS 0.1" with the published linear
-            weights alone), network, SHA-256 of its weights and of the linear ones.
-
-    Its configuration holds the paths. Made from one on a machine without the files it can be kept
-    and saved, and says what is missing when it is called.
+        protocol: JSON-serializable dict with the version (`"LPIPS 0.1"` only with the published
+            linear weights), the network, and the SHA-256 of the weights of the backbone and of the
+            linear weights.
 
     Raises:
-        FileNotFoundError: no such file, or no linear weights.
-        ValueError: a file that is damaged or of another network.
+        FileNotFoundError: If a file does not exist, or no linear weights are found.
+        ValueError: If a file is damaged or belongs to another network.
     """
 
-    def __init__(self, backbone_weights, linear_weights=None, net="alex"):
+    def __init__(
+        self,
+        backbone_weights: Weights,
+        linear_weights: Weights | None = None,
+        net: str = "alex",
+    ):
         if net not in NETWORKS:
             raise ValueError(f"net must be one of {', '.join(NETWORKS)}; received {net!r}")
-        self.net, self._sources, self._missing = net, (backbone_weights, linear_weights), None
+        self.net, self._sources = net, (backbone_weights, linear_weights)
+        self._missing: str | None = None  # The error of a file that did not exist.
         backbone_shapes, linear_shapes = _shapes(net)
         arrays = _read(backbone_weights)
         if linear_weights is None and "lin0" not in arrays:
@@ -128,29 +144,26 @@ class LPIPS:
             "net": net,
         } | hashes
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         if any(isinstance(source, dict) for source in self._sources):
             raise ValueError(
-                "weights must be files for LPIPS to be saved (what is saved is paths); received "
-                "arrays"
+                "LPIPS saves the paths of its weights, so they must be files; received arrays"
             )
         paths = [None if source is None else str(source) for source in self._sources]
         return {"backbone_weights": paths[0], "linear_weights": paths[1], "net": self.net}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "LPIPS":
         try:
             return cls(**config)
         except FileNotFoundError as error:
-            waiting = cls.__new__(cls)
-            waiting.net, waiting._sources = (
-                config["net"],
-                (config["backbone_weights"], config["linear_weights"]),
-            )
-            waiting._missing = str(error)
-            return waiting
+            incomplete = cls.__new__(cls)
+            incomplete.net = config["net"]
+            incomplete._sources = config["backbone_weights"], config["linear_weights"]
+            incomplete._missing = str(error)
+            return incomplete
 
-    def __call__(self, x, y):
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         _check_pair(x, y)
         pairs = zip(self.features(x), self.features(y), self._linear, strict=True)
         return sum(
@@ -158,8 +171,15 @@ class LPIPS:
             for a, b, weights in pairs
         )
 
-    def features(self, images):
-        """Images [N, H, W, 3 or 1] -> five maps [N, H', W', C], each pixel of length 1."""
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Computes five normalized feature maps of images.
+
+        Args:
+            images: Images `[N, H, W, 3 or 1]`, float in [-1, 1].
+
+        Returns:
+            List of five maps `[N, H', W', C]`. The features of each pixel have the L2 norm 1.
+        """
         if self._missing:
             raise FileNotFoundError(self._missing)
         if images.shape[-1] not in (1, 3):
@@ -174,9 +194,13 @@ class LPIPS:
         return [unit(maps, 1e-20) for maps in self._backbone(images, training=False)]
 
 
-def _shapes(net):
-    """Names and shapes of a network's tensors, as PyTorch has them; and of the linear weights."""
-    backbone, linear, before = {}, {}, 3
+def _shapes(net: str) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Returns the names and shapes, in PyTorch's layout, of a network's tensors and of the linear
+    weights.
+    """
+    backbone: dict[str, Shape] = {}
+    linear: dict[str, Shape] = {}
+    before = 3
     for stage, (_, kernel, channels, numbers) in enumerate(NETWORKS[net]):
         for number in numbers:
             backbone |= {f"features.{number}.weight": (channels, before, kernel, kernel)}
@@ -186,20 +210,20 @@ def _shapes(net):
     return backbone, linear
 
 
-def _build(net, weights):
-    """Images [N, H, W, 3], scaled -> the maps at the end of each stage; frozen."""
+def _build(net: str, weights: dict[str, np.ndarray]) -> keras.Model:
+    """Builds the frozen network from scaled images `[N, H, W, 3]` to the last map of each stage."""
     images = x = keras.Input((None, None, 3), dtype="float32")
-    made, maps = {}, []
-    place = {"data_format": "channels_last", "dtype": "float32"}
+    made: dict[int, keras.Layer] = {}
+    maps = []
+    place: dict[str, Any] = {"data_format": "channels_last", "dtype": "float32"}
     for pooling, kernel, channels, numbers in NETWORKS[net]:
         if pooling:
             x = layers.MaxPooling2D(pooling, 2, **place)(x)
         for number in numbers:
             strided = kernel == 11
             if strided:
-                x = layers.ZeroPadding2D(2, **place)(
-                    x
-                )  # "same" would put none before and more behind
+                # Padding "same" is not symmetric here.
+                x = layers.ZeroPadding2D(2, **place)(x)
             strides, padding = (4, "valid") if strided else (1, "same")
             made[number] = layers.Conv2D(
                 channels,
@@ -213,29 +237,27 @@ def _build(net, weights):
             x = made[number](x)
         maps.append(x)
     for number, layer in made.items():
-        kernel, bias = (weights[f"features.{number}.{part}"] for part in ("weight", "bias"))
-        layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
+        weight, bias = (weights[f"features.{number}.{part}"] for part in ("weight", "bias"))
+        layer.set_weights([weight.transpose(2, 3, 1, 0), bias])
     network = keras.Model(images, maps, name=net)
     network.trainable = False
     return network
 
 
-def _of_package(net):
-    """The linear weights in the installed package lpips."""
+def _of_package(net: str) -> Path:
+    """Returns the path of the linear weights in the installed package lpips."""
     package = importlib.util.find_spec("lpips")
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise FileNotFoundError(
-            f"LPIPS needs linear weights beside the backbone's: name weights/v0.1/{net}.pth of "
-            "the package lpips "
-            "(linear_weights=), or install it: pip install --no-deps lpips"
+            "LPIPS needs linear weights in addition to the backbone's: pass linear_weights= (the "
+            f"file weights/v0.1/{net}.pth of the package lpips), or install the package: pip "
+            "install --no-deps lpips"
         )
     return Path(package.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
 
 
-def _read(source):
-    """A file's or a dictionary's arrays under our names, without those that LPIPS has no use
-    for.
-    """
+def _read(source: Weights) -> dict[str, np.ndarray]:
+    """Reads the arrays that LPIPS uses from a file or dict, under the names of this module."""
     arrays = source if isinstance(source, dict) else read_arrays(source)
     if not isinstance(arrays, dict):
         raise ValueError(
@@ -250,40 +272,51 @@ def _read(source):
     return found
 
 
-def read_arrays(path):
-    """The named arrays in a .npz, a .safetensors or, with any other ending, a file of PyTorch's.
+def read_arrays(path: str | Path) -> Any:
+    """Reads named arrays from a file.
+
+    Args:
+        path: `.npz` or `.safetensors` file. Any other suffix is read as a file of `torch.save`.
+
+    Returns:
+        Dict from name to array.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is cut short, malicious or none of these.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is truncated, malicious or of another format.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"LPIPS' weights must be in a file; there is none at {path}")
+        raise FileNotFoundError(f"{path}: no such file with weights of LPIPS")
     readers = {".npz": load_npz, ".safetensors": _read_safetensors}
     if path.suffix not in readers:
         return load_torch_file(path)
-    with reading(path, f"LPIPS' weights must be a whole {path.suffix} file"):
+    with reading(path, f"the weights of LPIPS must be a complete {path.suffix} file"):
         return readers[path.suffix](path)
 
 
-def _read_safetensors(path):
-    """Eight bytes that say how long a JSON header is, the header, and the tensors' bytes
-    (https://github.com/huggingface/safetensors)."""
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads a safetensors file (https://github.com/huggingface/safetensors).
+
+    The first eight bytes are the length of a JSON header. The header and the bytes of the tensors
+    follow.
+    """
     content = path.read_bytes()
     start, arrays, left = 8 + int.from_bytes(content[:8], "little"), {}, len(content)
     for name, tensor in parse_json(content[8:start]).items():
         if name != "__metadata__":
             dtype = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[tensor["dtype"]]
             first, end = (start + offset for offset in tensor["data_offsets"])
-            check_stored(end - first, left, name)  # no two tensors share their bytes
+            check_stored(end - first, left, name)  # Tensors cannot share bytes.
             left -= end - first
             arrays[name] = make_array(content[first:end], np.dtype(dtype), tuple(tensor["shape"]))
     return arrays
 
 
-def _checked(argument, network, shapes, arrays):
-    """Those of `arrays` that `shapes` names, as float32 in its order."""
+def _checked(
+    argument: str, network: str, shapes: dict[str, Shape], arrays: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the arrays named in `shapes` as float32, in its order, after checking them."""
     rule = f"{argument} must be {network}"
     missing = [name for name in shapes if name not in arrays]
     if missing:
@@ -298,40 +331,47 @@ def _checked(argument, network, shapes, arrays):
         if not np.isfinite(arrays[name]).all() or (
             name.startswith("lin") and np.min(arrays[name]) < 0
         ):
-            raise ValueError(f"{rule}; received numbers in {name} that it does not have")
+            raise ValueError(f"{rule}; received non-finite or negative values in {name}")
     return {name: np.asarray(arrays[name], "float32") for name in shapes}
 
 
-def _fingerprint(arrays):
+def _fingerprint(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for array in arrays.values():
-        digest.update(np.ascontiguousarray(array, "<f4"))
+        digest.update(np.asarray(array, "<f4").tobytes())
     return digest.hexdigest()
 
 
-# === Any classifier ===
+# === Distance in the features of a classifier ===
 
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ClassifierDistance(keras.layers.Layer):
-    """Images x and y as the classifier takes them [N, H, W, C] -> distances [N] in [0, 4], 0 for
-    equal ones: squared differences of its features, each pixel's of length 1, as means over a map's
-    pixels and over the maps.
+    """Perceptual distance between two batches of images, in the features of a classifier.
 
-    The classifier is used as it is, in inference mode; who owns its variables decides whether they
-    train.
+    `distance(x, y)` takes images `[N, H, W, C]` in the classifier's input format and returns
+    distances `[N]` in [0, 4]. Equal images have the distance 0. The features of each pixel are
+    normalized to length 1. The squared distances of the features are averaged over the pixels of a
+    map and over the maps.
+
+    The classifier runs in inference mode. The layer does not change whether its variables are
+    trainable.
 
     Args:
-        classifier: a built functional or sequential model.
-        layers: names of the layers whose maps are compared. None: the last of each size, from the
-            first convolution on, which are the ends of convolution blocks; five at most, the
-            deepest. A model in it counts as one layer.
+        classifier: Built functional or sequential model with one input.
+        layers: Names of the layers whose maps are compared. `None` selects the last layer of each
+            map size from the first convolution on, which are the ends of the convolution blocks,
+            and keeps the deepest five. A nested model counts as one layer.
+        **arguments: Arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: the classifier shows no maps, or a layer is none of its own or gives none.
+        ValueError: If the classifier has no maps, or a name is not one of its layers with a map as
+            output.
     """
 
-    def __init__(self, classifier, layers=None, **arguments):
+    def __init__(
+        self, classifier: keras.Model, layers: Sequence[str] | None = None, **arguments: Any
+    ):
         super().__init__(**arguments)
         if (
             not isinstance(classifier, keras.Model)
@@ -347,55 +387,55 @@ class ClassifierDistance(keras.layers.Layer):
         for name in self.maps:
             if name not in known or len(_map_of(known[name]).shape) != 4:
                 raise ValueError(
-                    "layers must be of the classifier and give maps [N, H, W, C]; received "
-                    f"{name!r}"
+                    "layers must name layers of the classifier with maps [N, H, W, C] as outputs; "
+                    f"received {name!r}"
                 )
         if not self.maps:
             raise ValueError(
-                "classifier must have maps [N, H, W, C] of known sizes above 1 x 1; received "
-                "none of them"
+                "classifier must have layers with maps [N, H, W, C] larger than 1 x 1, of "
+                f"static size; received {classifier.name!r} without such layers"
             )
         self.features = keras.Model(
             classifier.inputs[0], [_map_of(known[name]) for name in self.maps]
         )
         self.built = True
 
-    def call(self, x, y):
+    def call(self, x: Tensor, y: Tensor) -> Tensor:
         _check_pair(x, y)
         maps = zip(
             *(keras.tree.flatten(self.features(images, training=False)) for images in (x, y)),
             strict=True,
         )
-        # With untrained biases, 0, a pixel may have no features: a smaller epsilon would blow up
-        # its gradient.
-        distances = [
-            ops.sum(ops.square(unit(a, 1e-6) - unit(b, 1e-6)), axis=-1) for a, b in maps
-        ]  # [N, H', W']
+        # While biases are 0, all features of a pixel may be 0; a smaller epsilon would make its
+        # gradient huge. Each distance is [N, H', W'].
+        distances = [ops.sum(ops.square(unit(a, 1e-6) - unit(b, 1e-6)), axis=-1) for a, b in maps]
         return sum(ops.mean(distance, axis=(1, 2)) for distance in distances) / len(distances)
 
-    def compute_output_shape(self, x_shape, y_shape):
+    def compute_output_shape(self, x_shape: Shape, y_shape: Shape) -> Shape:
         return (x_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         classifier = keras.saving.serialize_keras_object(self.classifier)
         return super().get_config() | {"classifier": classifier, "layers": list(self.maps)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "ClassifierDistance":
         return cls(
             **config | {"classifier": keras.saving.deserialize_keras_object(config["classifier"])}
         )
 
 
-def _map_of(layer):
+def _map_of(layer: keras.Layer) -> Tensor:
     return keras.tree.flatten(layer.output)[0]
 
 
-def _block_ends(classifier):
-    """Names of the layers with the last map of each size at which there are weights, but for maps
-    of one pixel.
+def _block_ends(classifier: keras.Model) -> list[str]:
+    """Returns the names of the last layer of each map size, from the first layer with weights on.
+
+    Maps of 1 x 1 pixel are not included.
     """
-    ends, learned = {}, set()
+    ends: dict[Shape, str] = {}
+    learned: set[Shape] = set()
     for layer in classifier.layers:
         shape = _map_of(layer).shape
         if len(shape) != 4 or None in shape[1:3] or max(shape[1:3]) == 1:

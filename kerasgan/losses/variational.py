@@ -12,20 +12,23 @@ Reference:
 import keras
 from keras import ops
 
+from kerasgan.types import Tensor
 
-def _total(x):
+
+def _total(x: Tensor) -> Tensor:
+    """Sums each sample of `[N, ...]`."""
     return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1)), axis=-1)  # [N]
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def normal_kl_divergence(mean, log_variance):
+def normal_kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) of codes `[N, D]` (appendix B), `[N]`, at least 0."""
     mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
     return _total(ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance) / 2
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def bernoulli_log_likelihood(images, logits):
+def bernoulli_log_likelihood(images: Tensor, logits: Tensor) -> Tensor:
     """Log-likelihood `[N]` of images under pixel probabilities sigmoid(logits) (appendix C.1).
 
     Images `[N, ...]` in [-1, 1] are mapped to [0, 1]. For grey pixels the value is the negative
@@ -36,6 +39,6 @@ def bernoulli_log_likelihood(images, logits):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def negative_elbo(log_likelihood, divergence):
+def negative_elbo(log_likelihood: Tensor, divergence: Tensor) -> Tensor:
     """Negative mean of the ELBO over the batch, a scalar."""
     return ops.mean(divergence - log_likelihood)

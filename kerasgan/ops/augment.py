@@ -1,23 +1,39 @@
-"""Differentiable augmentation of what a discriminator sees, real and fake alike (Zhao et al.,
-Differentiable Augmentation for Data-Efficient GAN Training, arXiv 2006.10738)."""
+"""Differentiable augmentation of images before a discriminator or a feature network.
+
+The same augmentation is applied to real images and fakes.
+
+Reference:
+    Zhao et al., 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
+    https://arxiv.org/abs/2006.10738
+"""
 
 import keras
 from keras import ops
 
+from kerasgan.types import Tensor
+
 
 @keras.saving.register_keras_serializable("kerasgan")
-def translate(images, seed, pixels=2, fill=-1.0):
-    """Shifts each image [N, H, W, C] by up to `pixels` whole pixels in each direction; what comes
-    in is `fill`.
+def translate(
+    images: Tensor, seed: keras.random.SeedGenerator, pixels: int = 2, fill: float = -1.0
+) -> Tensor:
+    """Shifts each image by a random number of whole pixels in each direction.
 
-    A shift is a product with a 0-1 matrix, so its gradient is the shift back; cheaper here than
-    gathering.
+    The shift is a product with a 0-1 matrix. Its gradient is the opposite shift, and on the CPU it
+    is faster than gathering.
 
     Args:
+        images: Images `[N, H, W, C]`.
         seed: `keras.random.SeedGenerator`.
-        fill: -1.0, black, the background of digits (the paper fills with 0).
+        pixels: Largest shift in pixels.
+        fill: Value of the pixels that are shifted in. The default is the black background of
+            digits; the paper uses 0.
+
+    Returns:
+        Images `[N, H, W, C]`.
     """
-    n, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+    n = ops.shape(images)[0]
+    _, height, width, channels = images.shape
     shifts = keras.random.randint((2, n, 1, 1), -pixels, pixels + 1, seed=seed)
 
     def matrix(size, shift):  # [N, size, size]
@@ -35,24 +51,29 @@ def translate(images, seed, pixels=2, fill=-1.0):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def crop(images, seed, smallest=0.85):
-    """A random rectangle of each image [N, H, W, C], mirrored by chance, scaled up to the image's
-    size, bilinearly.
+def crop(images: Tensor, seed: keras.random.SeedGenerator, smallest: float = 0.85) -> Tensor:
+    """Crops a random rectangle of each image, flips it horizontally with probability 1/2, and
+    resizes it bilinearly to the size of the image.
 
-    A generator that is led by a fixed network finds textures on the pixels' grid that mean nothing;
-    at another place and scale each time they are no use.
+    A generator trained on the gradient of a frozen network learns meaningless textures that are
+    aligned with the pixel grid. Random positions and scales prevent this.
 
     Args:
+        images: Images `[N, H, W, C]`.
         seed: `keras.random.SeedGenerator`.
-        smallest: least side of the rectangle over the image's, above 0, at most 1 (then only
-            mirrored); height and width are chosen each by itself.
+        smallest: Smallest side of the rectangle as a fraction of the image's side, in (0, 1].
+            Height and width are sampled independently. With 1 the images are only flipped.
 
     Returns:
-        [N, H, W, C].
+        Images `[N, H, W, C]`.
+
+    Raises:
+        ValueError: If `smallest` is not in (0, 1].
     """
     if not 0 < smallest <= 1:
         raise ValueError(f"smallest must be above 0 and at most 1; received {smallest}")
-    n, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+    n = ops.shape(images)[0]
+    _, height, width, channels = images.shape
     sides, starts, mirrored = ops.unstack(keras.random.uniform((3, 2, n, 1, 1), seed=seed), 3)
     sides = smallest + (1.0 - smallest) * sides  # [2, N, 1, 1]
 

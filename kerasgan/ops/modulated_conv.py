@@ -1,34 +1,38 @@
-"""Modulated convolution (Karras et al., Analyzing and Improving the Image Quality of StyleGAN,
-arXiv 1912.04958, section 2.2).
+"""Modulated convolution of StyleGAN2.
 
-Difference from the paper's implementation: there, each sample has a kernel of its own, and a
-grouped convolution runs them all. Scaling the maps before one common convolution, and after it,
-gives the same numbers, and gradients of gradients on every backend.
+Difference from the paper's implementation: the paper gives each sample its own kernel and runs a
+grouped convolution. Here the maps are scaled before and after one shared convolution. The outputs
+are the same, and second-order gradients work on every backend.
+
+Reference:
+    Karras et al., 2019, "Analyzing and Improving the Image Quality of StyleGAN", section 2.2,
+    https://arxiv.org/abs/1912.04958
 """
 
 from keras import ops
 
 from kerasgan.ops.conv3x3 import conv3x3
+from kerasgan.types import Tensor
 
 
-def modulated_conv(x, kernel, style, demodulate=True):
-    """Convolution, "same", with the kernel k of sample n scaled in its input channels: k' = k (1 +
-    style_n).
+def modulated_conv(x: Tensor, kernel: Tensor, style: Tensor, demodulate: bool = True) -> Tensor:
+    """Convolution whose kernel is scaled per sample and input channel, k' = k (1 + style_n).
+
+    Padding is "same" and the stride is 1.
 
     Args:
-        x: [N, H, W, C].
-        kernel: [K, K, C, F], K odd.
-        style: [N, C].
-        demodulate: divide each k' by the root of the sum of its squares for each output channel, so
-            that outputs of unit-variance inputs have unit variance.
+        x: Feature maps `[N, H, W, C]`.
+        kernel: Kernel `[K, K, C, F]`. K is odd.
+        style: Scales `[N, C]`.
+        demodulate: If `True`, divides each k' by its L2 norm per output channel, so that inputs of
+            unit variance give outputs of unit variance.
 
     Returns:
-        [N, H, W, F].
+        Feature maps `[N, H, W, F]`.
     """
     scale = 1.0 + style
-    if (
-        kernel.shape[0] == kernel.shape[1] == 1
-    ):  # to few channels (RGB): scaling the kernel is less work than the map
+    if kernel.shape[0] == kernel.shape[1] == 1:
+        # 1 x 1 kernels have few output channels (RGB): scale the kernel, which is smaller.
         height, width, channels = x.shape[1:]
         kernels = scale[:, :, None] * kernel[0, 0]  # [N, C, F]
         y = ops.reshape(

@@ -1,17 +1,22 @@
-"""Half-precision numbers that leave a network, as float32: losses, penalties and gradients between
-players need it.
+"""Conversion of half-precision network outputs to float32, for losses, penalties and gradients
+between players.
 """
+
+from typing import Any
 
 import keras
 from keras import ops
 
 
-def full_precision(outputs):
-    """A structure of tensors in which float16 and bfloat16 have become float32; everything else is
-    as it was.
+def full_precision(outputs: Any) -> Any:
+    """Casts the float16 and bfloat16 tensors of a structure to float32 and leaves all others
+    unchanged.
 
-    Under a mixed policy networks compute in half precision. TensorFlow does not add such a tensor
-    to a float32 one, and a sum of squares overflows float16 at 65,504.
+    Under a mixed precision policy networks compute in half precision. TensorFlow does not add such
+    a tensor to a float32 one, and a sum of squares overflows float16 at 65,504.
+
+    Args:
+        outputs: Tensor, or nested structure of tensors.
     """
 
     def widened(x):

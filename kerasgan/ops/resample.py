@@ -1,40 +1,48 @@
-"""Doubling and smoothing of maps as products with small constant matrices, one for rows and one for
-columns.
+"""Upsampling and blurring of feature maps as products with two small constant matrices, for rows
+and for columns.
 
-No kernel of a backend's own is used, so a gradient has a gradient everywhere (TensorFlow's of its
-bilinear resize has none), and doubling with smoothing is one pass over the map.
+These operations have second-order gradients on every backend (TensorFlow's bilinear resize has
+none), and upsampling with blurring is one pass over the map.
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
+from kerasgan.types import Tensor
 
-def upsample(x):
-    """Doubles maps [N, H, W, C] bilinearly: [N, 2 H, 2 W, C]. A pixel is the mean of its four
-    (half-pixel centres).
+
+def upsample(x: Tensor) -> Tensor:
+    """Bilinear upsampling by 2 with half-pixel centers, `[N, H, W, C]` to `[N, 2 H, 2 W, C]`.
+
+    At the border the edge pixels are repeated.
     """
     return _apply(_doubling, x)
 
 
-def blur(x, margin=0):
-    """Smooths maps [N, H, W, C] by [1, 2, 1] / 4 along rows and columns, reflected at the border.
+def blur(x: Tensor, margin: int = 0) -> Tensor:
+    """Blurs feature maps with the kernel [1, 2, 1] / 4 along rows and columns, with reflection
+    padding.
 
     Args:
-        x: of at least 2 x 2.
-        margin: rows and columns of zeros to add on each side: [N, H + 2 margin, W + 2 margin, C].
+        x: Feature maps `[N, H, W, C]`. H and W are at least 2.
+        margin: Rows and columns of zeros to add on each side.
+
+    Returns:
+        Feature maps `[N, H + 2 margin, W + 2 margin, C]`.
     """
     return _apply(functools.partial(_smoothing, margin=margin), x)
 
 
-def upsample_blur(x):
-    """`blur(upsample(x))` in one pass: [N, H, W, C] -> [N, 2 H, 2 W, C]."""
+def upsample_blur(x: Tensor) -> Tensor:
+    """Computes `blur(upsample(x))` in one pass, `[N, H, W, C]` to `[N, 2 H, 2 W, C]`."""
     return _apply(lambda size: _smoothing(2 * size) @ _doubling(size), x)
 
 
-def _apply(matrix, x):
-    """Multiplies the columns and rows of x [N, H, W, C] by `matrix(H)` and `matrix(W)`."""
+def _apply(matrix: Callable[[int], np.ndarray], x: Tensor) -> Tensor:
+    """Multiplies the columns and rows of x `[N, H, W, C]` by `matrix(H)` and `matrix(W)`."""
     _, height, width, channels = x.shape
     down, across = (ops.convert_to_tensor(matrix(size), dtype=x.dtype) for size in (height, width))
     x = ops.matmul(across, x)  # [N, H, W', C]
@@ -43,9 +51,11 @@ def _apply(matrix, x):
 
 
 @functools.cache
-def _doubling(size):
-    """[2 size, size]: three quarters of the nearest, one of the second nearest, which at the border
-    is the same.
+def _doubling(size: int) -> np.ndarray:
+    """Returns the matrix `[2 size, size]` of bilinear upsampling.
+
+    The weights are 3/4 for the nearest and 1/4 for the second nearest pixel, which at the border is
+    the same.
     """
     places = np.arange(2 * size)
     near, far = places // 2, np.clip(places // 2 + np.where(places % 2, 1, -1), 0, size - 1)
@@ -56,10 +66,10 @@ def _doubling(size):
 
 
 @functools.cache
-def _smoothing(size, margin=0):
-    """[size + 2 margin, size]."""
+def _smoothing(size: int, margin: int = 0) -> np.ndarray:
+    """Returns the matrix `[size + 2 margin, size]` of the blur."""
     if size < 2:
-        raise ValueError(f"a map must be at least 2 x 2 to be reflected; received side {size}")
+        raise ValueError(f"blur needs maps of at least 2 x 2 pixels; received side {size}")
     places, last = np.arange(size), size - 1
     matrix = np.zeros((size + 2 * margin, size), "float32")
     for weight, shift in ((0.25, -1), (0.5, 0), (0.25, 1)):

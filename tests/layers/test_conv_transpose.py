@@ -29,7 +29,8 @@ def test_same_numbers_as_keras(size, kernel, stride):
 @pytest.mark.parametrize("arguments", [{"padding": "same"}, {"dilation_rate": 2}])
 def test_what_it_cannot_do_is_refused(arguments):
     with pytest.raises(
-        ValueError, match="padding must be 'valid', without dilation or output padding"
+        ValueError,
+        match="SmallConv2DTranspose needs padding='valid', dilation_rate=1 and no output padding",
     ):
         SmallConv2DTranspose(4, 3, **arguments).build((None, 2, 2, 3))
 

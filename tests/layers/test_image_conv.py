@@ -62,13 +62,14 @@ def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
 )
 def test_what_it_cannot_do_is_refused(arguments):
     with pytest.raises(
-        ValueError, match="must be without dilation or groups, with channels last; received"
+        ValueError,
+        match="needs dilation_rate=1, groups=1 and data_format='channels_last'; received",
     ):
         ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
 
 
 def test_sides_that_are_not_known_are_refused():
-    with pytest.raises(ValueError, match="must know the sides of its images; received"):
+    with pytest.raises(ValueError, match="needs a static image height and width; received"):
         ImageConv2D(6, 3)(keras.Input((None, 9, 3)))
 
 

@@ -85,7 +85,7 @@ def test_wrong_shapes_are_refused():
         ValueError, match=r"kernel_size must be odd \(the map keeps its size\); received 2"
     ):
         ModulatedConv2D(3, 2)
-    with pytest.raises(ValueError, match="a style must be one number a channel, 4; received 5"):
+    with pytest.raises(ValueError, match=r"one value per input channel \(4\); received 5"):
         ModulatedConv2D(3).build([(None, 8, 8, 4), (None, 5)])
     again = ModulatedConv2D.from_config(ModulatedConv2D(3, 5, False).get_config())
     assert (again.filters, again.kernel_size, again.demodulate) == (3, 5, False)

@@ -107,8 +107,8 @@ def test_border_is_the_reflection():
     np.testing.assert_array_equal(ops.convert_to_numpy(conv(x))[0, :, :, 0], expected)
     for arguments in ({"kernel_size": 2}, {"strides": 2}, {"padding": "same"}):
         with pytest.raises(
-            ValueError, match="kernel_size must be odd, strides 1 and padding left alone"
+            ValueError, match="needs an odd kernel_size and default strides and padding"
         ):
             ReflectionConv2D(1, **arguments)
-    with pytest.raises(ValueError, match="kernel_size must be 3; received"):
+    with pytest.raises(ValueError, match="UpsampleConv2D needs kernel_size=3; received"):
         UpsampleConv2D(1, kernel_size=5)

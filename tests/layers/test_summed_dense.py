@@ -37,7 +37,7 @@ def test_half_precision_sums_in_single():
 
 
 def test_an_activation_is_refused():
-    with pytest.raises(ValueError, match="a SummedDense must be without activation; received relu"):
+    with pytest.raises(ValueError, match="SummedDense takes no activation; received relu"):
         SummedDense(5, "relu").build((None, 7))
 
 

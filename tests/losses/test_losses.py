@@ -93,7 +93,9 @@ def test_noisy_labels_turn_a_share_round():
     )
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert (copy.share, copy.seed) == (0.1, 1) and float(copy(real, fake)) == first
-    with pytest.raises(ValueError, match="share must be at least 0 and under 0.5 .*; received 0.5"):
+    with pytest.raises(
+        ValueError, match="share must be at least 0 and less than 0.5 .*; received 0.5"
+    ):
         adversarial.NoisyLabels(0.5)
 
 

@@ -160,9 +160,9 @@ def test_lpips_saves_paths_and_waits_for_files_that_are_away(tmp_path):
     file.unlink()
     waiting = keras.saving.deserialize_keras_object(saved)
     assert keras.saving.serialize_keras_object(waiting) == saved
-    with pytest.raises(FileNotFoundError, match="there is none at .*whole.npz$"):
+    with pytest.raises(FileNotFoundError, match="whole.npz: no such file"):
         waiting(images, images)
-    with pytest.raises(ValueError, match="weights must be files.*received arrays"):
+    with pytest.raises(ValueError, match="must be files; received arrays"):
         LPIPS(ALEX).get_config()
 
 
@@ -179,11 +179,11 @@ def test_lpips_saves_paths_and_waits_for_files_that_are_away(tmp_path):
         ),
         (
             {"features.0.bias": np.full(64, np.nan)},
-            "received numbers in features.0.bias that it does not have",
+            "received non-finite or negative values in features.0.bias",
         ),
         (
             {"lin1.model.1.weight": np.full((1, 192, 1, 1), -1.0)},
-            "linear_weights.*received numbers in lin1",
+            "linear_weights.*received non-finite or negative values in lin1",
         ),
         (
             {"lin1.model.1.weight": np.zeros((1, 64, 1, 1))},
@@ -203,7 +203,8 @@ def test_damaged_files_are_refused(ending, tmp_path):
     path = write(tmp_path / f"weights{ending}", split()[1])
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(
-        ValueError, match=f"must be .*whole.*weights{ending}|weights{ending} must be a whole"
+        ValueError,
+        match=f"must be .*weights{ending}",
     ) as error:
         LPIPS(path)
     assert "\n" not in str(error.value)
@@ -214,7 +215,7 @@ def test_what_lpips_does_not_know():
         LPIPS(ALEX, net="squeeze")
     distance, images = LPIPS(ALEX), np.zeros((2, 32, 32, 3), "float32")
     with pytest.raises(
-        ValueError, match=r"one shape; received \[2, 32, 32, 3\] and \[1, 32, 32, 3\]"
+        ValueError, match=r"equal shape; received \[2, 32, 32, 3\] and \[1, 32, 32, 3\]"
     ):
         distance(images, images[:1])
     with pytest.raises(ValueError, match=r"1 or 3 channels; received \[2, 32, 32, 2\]"):
@@ -272,15 +273,17 @@ def test_classifier_distance_is_saved_with_its_classifiers_weights(tmp_path):
 
 
 def test_what_a_classifier_distance_does_not_take():
-    with pytest.raises(ValueError, match="layers must be of the classifier.*received 'conv3'"):
+    with pytest.raises(
+        ValueError, match="layers must name layers of the classifier.*received 'conv3'"
+    ):
         ClassifierDistance(classifier(), layers=["conv3"])
-    with pytest.raises(ValueError, match="give maps .*received 'dense"):
+    with pytest.raises(ValueError, match="with maps .*received 'dense"):
         ClassifierDistance(network := classifier(), layers=[network.layers[-1].name])
     with pytest.raises(ValueError, match="functional or sequential"):
         ClassifierDistance(keras.Sequential([layers.Dense(2)]))
-    with pytest.raises(ValueError, match="known sizes above 1 x 1; received none"):
+    with pytest.raises(ValueError, match="larger than 1 x 1, of static size; received"):
         ClassifierDistance(keras.Sequential([keras.Input((8,)), layers.Dense(2)]))
-    with pytest.raises(ValueError, match="of one shape"):
+    with pytest.raises(ValueError, match="of equal shape"):
         ClassifierDistance(classifier())(X, Y[:1])
 
 

@@ -127,7 +127,7 @@ def test_noise_off_is_off_and_draws_nothing():
         np.testing.assert_array_equal(before, array(seed.state))
         assert health["noise"] == 0
     with pytest.raises(
-        ValueError, match="seed must be a SeedGenerator where there is noise; received None"
+        ValueError, match="seed must be a SeedGenerator unless noise is 0; received None"
     ):
         run(noise=1.0)
 

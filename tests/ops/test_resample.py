@@ -38,7 +38,7 @@ def test_margin_is_zeros():
 def test_one_pixel_has_no_reflection():
     assert array(upsample(X[:, :1, :1])).shape == (2, 2, 2, 3)
     with pytest.raises(
-        ValueError, match="a map must be at least 2 x 2 to be reflected; received side 1"
+        ValueError, match="blur needs maps of at least 2 x 2 pixels; received side 1"
     ):
         blur(X[:, :1])
 
