@@ -22,6 +22,7 @@ LEVELS = [
     {"callbacks"},
     {"models", "encoders"},
     {"training", "ema", "layers", "losses"},
+    {"distribution"},
     {"ops"},
     {"backend"},
 ]

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import keras
+import numpy as np
 
 from kerasgan.types import Tensor
 
@@ -85,6 +86,12 @@ class Backend(Protocol):
 
     def processes(self) -> tuple[int, int]:
         """Returns the index of this process and the number of connected processes."""
+
+    def process_sum(self, x: np.ndarray) -> np.ndarray:
+        """Returns the sum of arrays of one shape over all processes, outside of steps."""
+
+    def rows(self, index: int, count: int, size: int) -> slice:
+        """Returns the rows of a batch that process `index` of `count` reads, `size` rows."""
 
     def replica(self) -> tuple[Any, int]:
         """Returns the index of the running replica and the number of replicas.

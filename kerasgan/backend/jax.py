@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
@@ -22,6 +23,7 @@ __all__ = [
     "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
@@ -29,6 +31,7 @@ __all__ = [
     "join_processes",
     "processes",
     "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -212,12 +215,28 @@ def batch_norm(
 
 def join_processes() -> None:
     # Keras reads KERAS_DISTRIBUTION_*; JAX reads its own variables, Slurm's and those of clusters.
-    if any(name in os.environ for name in ("KERAS_DISTRIBUTION_NUM_PROCESSES", "JAX_NUM_PROCESSES")):
+    if any(
+        name in os.environ for name in ("KERAS_DISTRIBUTION_NUM_PROCESSES", "JAX_NUM_PROCESSES")
+    ):
         keras.distribution.initialize()
 
 
 def processes() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils  # noqa: PLC0415
+
+    # Float64 would become float32: two float32 hold its high and low parts.
+    high = x.astype("float32")
+    low = (x - high).astype("float32")
+    parts = multihost_utils.process_allgather(np.stack([high, low]))
+    return parts.astype("float64").sum(axis=(0, 1))
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index * size, (index + 1) * size)  # as JAX joins the arrays of the processes
 
 
 def replica() -> tuple[Any, int]:

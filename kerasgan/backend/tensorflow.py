@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasgan.backend.interface import Objective, T
@@ -25,6 +26,7 @@ __all__ = [
     "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
@@ -32,6 +34,7 @@ __all__ = [
     "join_processes",
     "processes",
     "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -362,6 +365,14 @@ def processes() -> tuple[int, int]:
         return 0, 1
     resolver = _cluster[0].cluster_resolver
     return int(resolver.task_id), _cluster[0].num_replicas_in_sync
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    return _process_sum(tf.constant(x)).numpy()
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index, None, count)  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:

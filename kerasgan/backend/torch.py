@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 import torch.distributed as dist
 from keras.src.backend.torch.core import get_device
@@ -30,6 +31,7 @@ __all__ = [
     "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
@@ -37,6 +39,7 @@ __all__ = [
     "join_processes",
     "processes",
     "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -56,7 +59,10 @@ TIMEOUT = datetime.timedelta(minutes=10)
 def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, data):
-        with marked_step(), torch.no_grad():  # `_gradients` callers record the graph where they need it
+        with (
+            marked_step(),
+            torch.no_grad(),
+        ):  # `_gradients` callers record the graph where they need it
             return fn(self, plain_data(data))
 
     return wrapped
@@ -190,6 +196,16 @@ def join_processes() -> None:
 
 def processes() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    values = torch.tensor(x, device=get_device())
+    dist.all_reduce(values)
+    return values.cpu().numpy()
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index, None, count)  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:

@@ -37,6 +37,7 @@ from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 
@@ -359,7 +360,7 @@ class JointEmbedding(AdversarialModel):
         images, indices, labels = data
         images = self.image_encoder(images, training=training)
         texts = self.text_encoder(indices, training=training)
-        images, texts = full_precision((images, texts))
+        images, texts, labels = map(replicas.gather, (*full_precision((images, texts)), labels))
         return joint_embedding_loss(images, texts, labels, self.margin)
 
     def train_step(self, data: tuple) -> dict:

@@ -19,6 +19,7 @@ Reference:
 
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 KINDS = ("real", "mismatched", "fake")
@@ -126,7 +127,9 @@ def damsm_loss(
     Returns:
         A scalar.
     """
-    images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
+    images, texts = (
+        _unit(ops.cast(replicas.gather(vectors), "float32")) for vectors in (images, texts)
+    )
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
     matching, per_image = ops.diagonal(scores), scores
     if others is not None:

@@ -45,6 +45,7 @@ from kerasgan.losses.matching import (
     pair_term,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
@@ -665,8 +666,7 @@ class HDGAN(AdversarialModel):
         """
         count = ops.shape(embeddings)[0]
         noise = [
-            keras.random.normal((count, x.shape[-1]), seed=self.seeds)
-            for x in self.generator.inputs[1:]
+            replicas.normal((count, x.shape[-1]), self.seeds) for x in self.generator.inputs[1:]
         ]
         return full_precision(self.generator([embeddings, *noise], training=training))
 
@@ -845,7 +845,7 @@ class HDGAN(AdversarialModel):
         )
         self.update_generator(vjp_fn(gradients))
         if self.damsm_queue:
-            queue = ops.concatenate([embeddings, self.caption_queue], axis=0)
+            queue = ops.concatenate([replicas.gather(embeddings), self.caption_queue], axis=0)
             self.caption_queue.assign(queue[: self.damsm_queue])
         if self.ema_generator:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)

@@ -30,6 +30,7 @@ from keras import layers, ops
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.convolution import conv2d_transpose
+from kerasgan.layers.dropout import SpatialDropout2D
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes as class_losses
 from kerasgan.losses.features import feature_matching
@@ -118,10 +119,10 @@ def build_discriminator(
     x = layers.Rescaling(0.5, 0.5)(images) if as_in_notes else images
     # [N, 28, 28, 32], or 27 pixels as in the training notes
     x = layers.Conv2D(width, 2, padding="valid" if as_in_notes else "same")(x)
-    x = layers.SpatialDropout2D(dropout, seed=1)(x) if dropout else x
+    x = SpatialDropout2D(dropout, seed=1)(x) if dropout else x
     x = layers.LeakyReLU(negative_slope)(x)
     x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2], or 13 pixels
-    x = layers.SpatialDropout2D(dropout, seed=2)(x) if dropout else x
+    x = SpatialDropout2D(dropout, seed=2)(x) if dropout else x
     features = layers.Flatten()(layers.LeakyReLU(negative_slope)(x))  # [N, 392], or 338
     x = features
     if kernels:

@@ -44,6 +44,7 @@ from kerasgan.losses.paired import (
     relativistic_matching_loss,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
@@ -278,7 +279,7 @@ def build_pixel_discriminator(
 
 def _pairs(head):
     """Logits of every image with every caption [N, N], from one head's four outputs."""
-    _, code, bias, text = head
+    _, code, bias, text = map(replicas.gather, head)
     return bias + ops.matmul(code, ops.transpose(text)) * code.shape[-1] ** -0.5
 
 
@@ -491,7 +492,7 @@ class ProjectedTextGAN(AdversarialModel):
     def generate(self, embeddings, training=True):
         """Images from fresh latents, `[N, S, S, 3]`."""
         shape = (ops.shape(embeddings)[0], self.generator.inputs[1].shape[-1])
-        latents = keras.random.normal(shape, seed=self.seeds)
+        latents = replicas.normal(shape, self.seeds)
         return full_precision(self.generator([embeddings, latents], training=training))
 
     def views(self, images):
@@ -563,7 +564,7 @@ class ProjectedTextGAN(AdversarialModel):
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
             return images + sum(
-                ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole
+                ops.sum(replicas.own(ops.diagonal(_pairs(head)))) for whole, head in heads if whole
             )
 
         total = 0.0

@@ -45,6 +45,7 @@ from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.ops.resample import blur, upsample, upsample_blur
 from kerasgan.training import AdversarialModel
@@ -643,15 +644,15 @@ class StyleGAN2(AdversarialModel):
 
     def random_latents(self, count: int) -> Any:
         """Latents `[count, latent_dim]` from N(0, 1)."""
-        return keras.random.normal((count, self.latent_dim), seed=self.seeds)
+        return replicas.normal((count, self.latent_dim), self.seeds)
 
     def random_noise(self, count: int) -> Any:
         """Noise maps `[count, H, W, 1]`, uniform in [0, 1)."""
-        return keras.random.uniform((count, *self.image_shape[:2], 1), seed=self.seeds)
+        return replicas.uniform((count, *self.image_shape[:2], 1), self.seeds)
 
     def random_directions(self, count: int) -> Any:
         """Directions `[count, H, W, C]` from N(0, 1), for path lengths."""
-        return keras.random.normal((count, *self.image_shape), seed=self.seeds)
+        return replicas.normal((count, *self.image_shape), self.seeds)
 
     def random_crossovers(self, count: int) -> Any:
         """Block indices `[count]` from which a sample uses the w of its second latent.
@@ -659,8 +660,8 @@ class StyleGAN2(AdversarialModel):
         Samples without mixing have the index `blocks`. At index 0 all blocks use the second latent.
         """
         blocks = self.generator.blocks
-        mixed = keras.random.uniform((count,), seed=self.seeds) < self.mixing
-        return ops.where(mixed, keras.random.randint((count,), 0, blocks, seed=self.seeds), blocks)
+        mixed = replicas.uniform((count,), self.seeds) < self.mixing
+        return ops.where(mixed, replicas.randint((count,), 0, blocks, self.seeds), blocks)
 
     def random_styles(self, count: int, conditions: Any = None) -> Any:
         """Samples w `[count, blocks, style_dim]` from new latents, with style mixing."""
@@ -725,7 +726,8 @@ class StyleGAN2(AdversarialModel):
         lengths = penalties.path_lengths(
             self.input_gradient(lambda w: generate(w) * y, w, "generator")
         )
-        before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
+        (now,) = replicas.mean([ops.stop_gradient(ops.mean(lengths))])
+        before = self.path_mean
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)
         self.path_mean.assign(ops.where(known, before + 0.01 * (now - before), now))

@@ -1,8 +1,9 @@
 """Operations over the whole batch of a step whose data are divided among replicas.
 
-A replica is a device that executes the steps on its part of each batch, rows `index * n` to
-`(index + 1) * n`. A model uses these operations where the result of a row depends on other rows,
-and for its random numbers. Training on several replicas then equals training on one.
+A replica is a device that executes the steps on its part of each batch: every k-th row, starting
+at its index. Concatenating two batches, or splitting a batch in halves, therefore commutes with the
+division among replicas. A model uses these operations where the result of a row depends on other
+rows, and for its random numbers. Training on several replicas then equals training on one.
 
 All replicas minimize the mean of their objectives. With one replica, these functions return their
 argument, or call `keras.random`.
@@ -52,8 +53,9 @@ def gather(x: Tensor) -> Tensor:
     if replicas == 1:
         return x
     # A sum of zeros and rows: the sum is the only exchange that a backend must differentiate.
-    mine = ops.reshape(ops.equal(ops.arange(replicas), index), (-1, *[1] * len(x.shape)))
-    placed = ops.where(mine, x[None], ops.zeros_like(x)[None])  # [replicas, n, ...]
+    mine = ops.equal(ops.arange(replicas), index)
+    mine = ops.reshape(mine, (-1, *[1] * (len(x.shape) - 1)))  # [replicas, 1, ...]
+    placed = ops.where(mine, x[:, None], ops.zeros_like(x)[:, None])  # [n, replicas, ...]
     return ops.reshape(backend.all_sum(placed), (-1, *x.shape[1:]))
 
 
@@ -68,8 +70,8 @@ def own(x: Tensor, axis: int = 0) -> Tensor:
     if replicas == 1:
         return x
     shape = ops.shape(x)
-    parts = (*shape[:axis], replicas, shape[axis] // replicas, *shape[axis + 1 :])
-    return ops.take(ops.reshape(x, parts), index, axis=axis)
+    parts = (*shape[:axis], shape[axis] // replicas, replicas, *shape[axis + 1 :])
+    return ops.take(ops.reshape(x, parts), index, axis=axis + 1)
 
 
 def normal(shape: Sequence[Any], seed: Any, axis: int = 0) -> Tensor:
