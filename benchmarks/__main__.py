@@ -6,6 +6,7 @@
     python -m benchmarks quality [RECIPE ...]     presets trained with several seeds
     python -m benchmarks explosions [CAUSE ...]   exploding trainings of CoopNet
     python -m benchmarks attributes         attributes that AttFind finds in StylEx
+    python -m benchmarks augmentation       effect of --augment on a small classifier
     python -m benchmarks speed [CASE ...]   training steps and metrics against their baselines
     python -m benchmarks report             one HTML page of all results
     python -m benchmarks tables             tables of README.md and benchmarks/README.md
@@ -26,6 +27,7 @@ COMMANDS = {
     "quality": "benchmarks.reproduction.quality",
     "explosions": "benchmarks.reproduction.explosions",
     "attributes": "benchmarks.reproduction.attributes",
+    "augmentation": "benchmarks.reproduction.augmentation",
     "speed": "benchmarks.speed",
     "report": "benchmarks.report",
     "tables": "benchmarks.tables",

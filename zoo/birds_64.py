@@ -1,9 +1,10 @@
 """Birds at 64 pixels from captions: HDGAN's first scale, and small models of the training notes.
 
-python -m zoo.birds_64                       synthetic birds, minutes on a CPU python -m
-zoo.birds_64 --preset=stage1       hours on a CPU; then stage2 and stage3, each starts from the one
-before python -m zoo.birds_64 --preset=small_skip   learning rate 0.006 with the skip connection;
-small_plain: 0.002
+python -m zoo.birds_64                       synthetic birds, minutes on a CPU
+python -m zoo.birds_64 --preset=stage1       hours on a CPU; then stage2 and stage3, each of which
+                                             starts from the one before
+python -m zoo.birds_64 --preset=small_skip   learning rate 0.006 with the skip connection
+python -m zoo.birds_64 --preset=small_plain  learning rate 0.002 without it
 """
 
 from zoo import recipe, text_gan

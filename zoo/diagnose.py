@@ -1,7 +1,7 @@
 """Shows what a score hides: missing classes, copies of training images, outliers, duplicates.
 
-    python -m zoo.diagnose --checkpoint=mnist_gan_digits python -m zoo.diagnose
-    --checkpoint=runs/birds_64_quick/checkpoints/..._G_epoch_5.h5 --classes=crown --samples=200
+    python -m zoo.diagnose --checkpoint=mnist_gan_digits
+    python -m zoo.diagnose --checkpoint=hdgan_synthetic_birds_256 --classes=crown --samples=200
 
 Writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
 classifier, synthetic birds with the bird attribute classifier. Birds are generated from captions of
@@ -112,7 +112,7 @@ def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, d
         ValueError: If no evaluation classifier knows the data.
     """
     protocol = model.evaluation_protocol if model.conditioning else None
-    about = sample.about(checkpoint) if protocol else {}
+    about = sample.about(checkpoint, model) if protocol else {}
     if protocol is None or about.get("data") not in DATA[protocol]:
         data = f" of {about['data']}" if about.get("data") else ""
         raise ValueError(

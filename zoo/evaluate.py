@@ -1,13 +1,12 @@
 """Scores images or a checkpoint: IS, FID, KID, precision, recall, or evaluation classifiers.
 
-    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE
-    --metrics=is,fid,kid,prdc --out=a.json python -m zoo.evaluate --samples=samples.h5
-    --reference=statistics.npz --inception=FILE --metrics=fid python -m zoo.evaluate
-    --samples=birds_samples.h5 --features=slim --inception=birds_valid299/model.ckpt --metrics=is
-    python -m zoo.evaluate --checkpoint=mnist_gan_digits --samples=1000 --reference=digits
-    --features=digit_classifier python -m zoo.evaluate --checkpoint=mnist_gan_digits
+    python -m zoo.evaluate --checkpoint=mnist_gan_digits
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --metrics=is,fid,kid,prdc
+    python -m zoo.evaluate --samples=samples.h5 --reference=statistics.npz --metrics=fid
+    python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
+    python -m zoo.evaluate --samples=birds.h5 --features=slim --inception=birds_valid299/model.ckpt
 
-The last command uses the evaluation classifiers of the package: of digits, or of synthetic birds
+The first command uses the evaluation classifiers of the package: of digits, or of synthetic birds
 with R-precision. For a StylEx it scores the reconstructions of the held-out images of its run. The
 scores come with their protocol. With the Inception of 2015-12-05, the names of the scores are those
 of torch-fidelity; other names leave out the word Inception. With `--features=slim` it computes
@@ -171,9 +170,11 @@ def score(
         if by_recipe is None:
             raise ValueError(_no_classifier(checkpoint, model, None))
         return by_recipe(model, samples or 10_000)
-    about = sample.about(checkpoint)
+    about = sample.about(checkpoint, model)
     data = about.get("data")  # Files that no recipe wrote have none.
     if data not in (None, *DATA[protocol]):
+        if by_recipe := recipe_score(model, checkpoint):
+            return by_recipe(model, samples)
         raise ValueError(_no_classifier(checkpoint, model, data))
     if protocol == "birds":
         encoder = evaluation_images.check_text_encoder(checkpoint, about, text_encoder)

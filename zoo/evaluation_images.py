@@ -117,7 +117,8 @@ def source(
     preset = name in presets.names() or (pathlib.Path(name) / "G.h5").is_file()
     if not preset and not is_checkpoint(name):
         return image_source(name, **options)
-    model, about = sample.load(name), sample.about(name)
+    model = sample.load(name)
+    about = sample.about(name, model)
     options["count"] = count = count or 10_000
     if by and "by" not in model.sample_options:
         raise ValueError(f"{name} samples with its generator only: --by is for CoopNet")

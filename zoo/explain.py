@@ -1,8 +1,8 @@
 """Finds the attributes that a classifier uses, with a StylEx, and writes a page about them.
 
-    python -m zoo.explain
-    --checkpoint=runs/stylex_quick/checkpoints/stylex_digits_8_9_32_G_epoch_60.h5 python -m
-    zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --k=10 --out=explained
+    python -m zoo.explain --checkpoint=stylex_digits_8_9
+    python -m zoo.explain --checkpoint=runs/stylex_quick/checkpoints/..._G_epoch_60.h5
+    python -m zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --out=explained
 
 Writes attributes.npz (read by `kerasgan.models.attfind.Attributes.load`), the same numbers with
 their protocol in attributes.json, and a page, index.html. Attributes are found in the images that

@@ -1,8 +1,8 @@
 """Fine-tunes an Inception network on a data set, for StackGAN's kind of Inception Score.
 
-    python -m zoo.inception --dataset=birds --weights=inception-2015-12-05.pth python -m
-    zoo.inception --dataset=synthetic_birds --size=107 --width=0.25 python -m zoo.evaluate
-    --features=slim --inception=runs/inception_birds/inception_birds_299_C_epoch_30.h5 ...
+    python -m zoo.inception --dataset=birds --weights=inception-2015-12-05.pth
+    python -m zoo.inception --dataset=synthetic_birds --size=107 --width=0.25
+    python -m zoo.evaluate --features=slim --inception=runs/inception_birds/..._C_epoch_30.h5 ...
 
 StackGAN's authors published fine-tuned networks of 50 classes of birds and 20 of flowers, which are
 no longer available to everyone. This recipe makes another one in the same way: it learns the

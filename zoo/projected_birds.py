@@ -205,6 +205,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         generator_of(settings, before, dim),
         encoder,
         discriminators_of(settings, encoder, dim),
+        text_encoder=text_gan.referenced_encoder(settings.text_encoder),
         **{name: getattr(settings, name) for name in names},
     )
     if before is not None:
@@ -246,9 +247,9 @@ def sample_grid(settings: Settings) -> Callable:
         chosen = np.random.default_rng(0).permutation(len(birds))[:16]
         captions, embeddings = [birds.captions[i][0] for i in chosen], birds.embeddings[chosen, 0]
         sheet = images.captioned_sheet(
-            captions, model.sample(embeddings, seed=0, sizes="all"), columns=4
+            captions, model.sample(embeddings=embeddings, seed=0, sizes="all"), columns=4
         )
-        many = model.sample(np.repeat(embeddings[:8], 8, axis=0), seed=1)
+        many = model.sample(embeddings=np.repeat(embeddings[:8], 8, axis=0), seed=1)
         grid = images.grid(images.to_uint8(many), 8)
         width = max(sheet.shape[1], grid.shape[1])
         padded = [
@@ -269,9 +270,9 @@ def score(settings: Settings) -> Callable:
         )
         birds, real = _test(model.size, settings.text_encoder)
         peak, distance = image_statistics.period_two_peak, image_statistics.mean_pixel_distance
-        found["period_two_peak"] = peak(model.sample(birds.embeddings[:, 1], seed=2))
+        found["period_two_peak"] = peak(model.sample(embeddings=birds.embeddings[:, 1], seed=2))
         found["period_two_peak_data"] = peak(real)
-        one = model.sample(np.repeat(birds.embeddings[:50, 0], 4, axis=0), seed=3)
+        one = model.sample(embeddings=np.repeat(birds.embeddings[:50, 0], 4, axis=0), seed=3)
         # Bird i is of species i mod 50.
         of_species = real.reshape(4, 50, *real.shape[1:]).swapaxes(0, 1)
         generated = distance(one.reshape(50, 4, *one.shape[1:]))

@@ -1,10 +1,9 @@
 """Generates images with a checkpoint or a preset.
 
-    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png python -m
-    zoo.sample --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird with a yellow
-    belly" python -m zoo.sample --checkpoint=.../coopnet_digits_28_G_epoch_30.h5 --n=64
-    --by=descriptor python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10
-    --out=birds_samples.h5
+    python -m zoo.sample --checkpoint=mnist_gan_digits --labels=3,1,4 --out=samples.png
+    python -m zoo.sample --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird"
+    python -m zoo.sample --checkpoint=coopnet_digits --n=64 --by=descriptor
+    python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10 --out=samples.h5
 
 As in the training notes, the last command generates n images for the first caption of every image
 of the test split, and writes the HDF5 file of the notes: `output_64`, `output_128`, `output_256`
@@ -92,10 +91,21 @@ def load(name: str | os.PathLike) -> Any:
     return presets.load(name)
 
 
-def about(name: str | os.PathLike) -> dict:
-    """Returns the information in a checkpoint or preset, with the current names of settings."""
-    path = name if str(name).endswith(".h5") else presets.find(name) / "G.h5"
-    return current_names(checkpoints.read_info(path))
+def about(name: str | os.PathLike, model: Any = None) -> dict:
+    """Returns the information in a checkpoint or preset, with the current names of settings.
+
+    Args:
+        name: Checkpoint file or preset.
+        model: Its model. If given, `text_encoder` is the text encoder that the model contains (the
+            file of its network) or names, which takes precedence over the file's information.
+    """
+    path = pathlib.Path(name) if str(name).endswith(".h5") else presets.find(name) / "G.h5"
+    found = current_names(checkpoints.read_info(path))
+    if getattr(model, "text_network", None) is not None:
+        found["text_encoder"] = str(checkpoints.sibling(path, "T"))
+    elif getattr(model, "text_encoder_name", None):
+        found["text_encoder"] = model.text_encoder_name
+    return found
 
 
 def can_sample(model: Any) -> bool:
@@ -264,7 +274,7 @@ def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
-    encoder = options.text_encoder or about(options.checkpoint).get("text_encoder") or ""
+    encoder = options.text_encoder or about(options.checkpoint, model).get("text_encoder") or ""
     data = text_gan.load(
         options.data, options.split, options.data_dir, options.num_images, 64, encoder
     )

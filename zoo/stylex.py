@@ -1,7 +1,7 @@
 """StylEx: reconstructs images as a classifier sees them, to explain the classifier.
 
-    python -m zoo.stylex --preset=quick python -m zoo.stylex --preset=digits_8_9
-    --classifier=runs/classifier/classifier_digits_8_9_32_C_epoch_40.h5
+    python -m zoo.stylex --preset=quick
+    python -m zoo.stylex --preset=digits_8_9 --classifier=runs/classifier/..._C_epoch_40.h5
 
 Trains on real handwritten eights and nines, on an eight or any other digit, on synthetic birds by
 one attribute, on PlantVillage's leaves, on CelebA's faces, or on a folder of class folders. The

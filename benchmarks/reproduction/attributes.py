@@ -1,8 +1,7 @@
 """Records what AttFind finds in a StylEx model, and how often its attributes flip the classifier.
 
     python -m benchmarks attributes
-    python -m benchmarks attributes
-    --checkpoint=runs/stylex/checkpoints/stylex_digits_G_epoch_300.h5
+    python -m benchmarks attributes --checkpoint=runs/stylex/checkpoints/..._G_epoch_300.h5
 
 The run takes about ten minutes on two cores. It writes benchmarks/results/attributes.json, and
 images of the first attributes and of digits whose prediction flips beside it. The HTML page of

@@ -1,10 +1,10 @@
 """Reproduces the scores of the training notes: trains or loads a model, samples and scores it.
 
-    python -m benchmarks scores                              all rows: reported and reproduced
-    scores python -m benchmarks scores birds-256-noimg-597 --inception=birds_valid299/model.ckpt
-    python -m benchmarks scores birds-256-noimg-597 --checkpoint=FILE --inception=PREFIX python -m
-    benchmarks scores birds-256-gl-ncric500 --mode=training      as the withdrawn rows python -m
-    benchmarks scores --scale=small                small models on synthetic birds
+    python -m benchmarks scores                      all rows: reported and reproduced scores
+    python -m benchmarks scores --scale=small        small models on synthetic birds
+    python -m benchmarks scores birds-256-noimg-597 --inception=birds_valid299/model.ckpt
+    python -m benchmarks scores birds-256-noimg-597 --checkpoint=FILE --inception=PREFIX
+    python -m benchmarks scores birds-256-gl-ncric500 --mode=training    as the withdrawn rows
 
 `full_scale` describes the protocol of the training notes, `small_scale` the small counterpart. A
 row whose data or weights are missing gets no score; the command prints what is missing.

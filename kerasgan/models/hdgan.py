@@ -30,10 +30,9 @@ import numpy as np
 from keras import initializers, layers, ops
 
 from kerasgan import backend
-from kerasgan.arguments import check_count, check_seed
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
-from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import (
@@ -45,10 +44,10 @@ from kerasgan.losses.matching import (
     pair_term,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel
 
 SIZES = (64, 128, 256)
 LATENT_DIM = 100  # Section 4.1 of the paper's supplement; `noise_dim` in the code.
@@ -364,7 +363,7 @@ class ExtraCriticSteps:
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class HDGAN(AdversarialModel):
+class HDGAN(TextToImageModel):
     """Hierarchically nested GAN that generates images at several resolutions from a caption.
 
     One generator outputs an image at each resolution. Each resolution has a discriminator with two
@@ -420,7 +419,6 @@ class HDGAN(AdversarialModel):
         Hierarchically-nested Adversarial Network", https://arxiv.org/abs/1802.09178
     """
 
-    conditioning = "captions"
     evaluation_protocol = "birds"
     ema_networks = {"ema_generator": "generator"}
     renamed_arguments = {
@@ -462,7 +460,6 @@ class HDGAN(AdversarialModel):
         super().__init__(name=name)
         self.generator = generator or build_generator()
         self.sizes = tuple(image.shape[1] for image in self.generator.outputs[:-2])
-        self.embedding_dim = self.generator.inputs[0].shape[-1]
         self.discriminators = discriminators or {
             s: build_discriminator(s, embedding_dim=self.embedding_dim) for s in self.sizes
         }
@@ -486,7 +483,7 @@ class HDGAN(AdversarialModel):
         self.damsm_queue = damsm_queue if damsm_encoder is not None else 0
         if damsm_encoder is not None:
             self._check_damsm_encoder()
-        self._set_text_encoder(text_encoder)
+        self.set_text_encoder(text_encoder)
         self.regenerate_fakes, self.critic_steps = regenerate_fakes, critic_steps
         self.divergence_weight = divergence_weight
         self.r1_weight, self.r1_every = r1_weight, r1_every
@@ -518,49 +515,6 @@ class HDGAN(AdversarialModel):
                 f"dimension {dim}"
             )
 
-    # === Text encoder ===
-
-    def _set_text_encoder(self, text_encoder):
-        self.text_encoder_name = text_encoder if isinstance(text_encoder, str) else None
-        self._text_encoder = None if isinstance(text_encoder, str) else text_encoder
-        # Keras tracks the network, so that files of the whole model hold its weights.
-        contained = isinstance(text_encoder, TextEncoder)
-        self.text_network = text_encoder.network if contained else None
-        self._check_text_encoder()
-
-    def _check_text_encoder(self):
-        dim = getattr(self._text_encoder, "dim", self.embedding_dim)
-        if dim != self.embedding_dim:
-            raise ValueError(
-                f"text_encoder must return embeddings of the generator's dimension, "
-                f"{self.embedding_dim}; received one of dimension {dim}"
-            )
-
-    @property
-    def text_encoder(self) -> Callable[[list[str]], np.ndarray] | None:
-        """Callable from captions to embeddings, or `None`. A preset is loaded at first use."""
-        if self._text_encoder is None and self.text_encoder_name:
-            self._text_encoder = load_text_encoder(self.text_encoder_name)
-            self._check_text_encoder()
-        return self._text_encoder
-
-    @property
-    def sampling_networks(self) -> tuple[str, ...]:
-        contained = self.text_network is not None
-        return ("generator", "text_encoder") if contained else ("generator",)
-
-    def use_file_info(self, info: dict) -> None:
-        """Takes the name of the text encoder from a file whose configuration lacks it.
-
-        Files saved before the argument `text_encoder` existed name the text encoder of their
-        training in the file's `info`.
-
-        Args:
-            info: Result of `kerasgan.io.checkpoints.read_info`.
-        """
-        if self.text_encoder_name is None and self._text_encoder is None:
-            self.text_encoder_name = info.get("text_encoder") or None
-
     # === Networks and configuration ===
 
     def player_layers(self, player: str) -> list[keras.Layer]:
@@ -569,7 +523,7 @@ class HDGAN(AdversarialModel):
     def checkpoint_networks(self) -> dict[str, keras.Model]:
         networks = {"G": self.ema_generator or self.generator}
         networks |= {f"D{size}": network for size, network in self.discriminators.items()}
-        return networks | ({} if self.text_network is None else {"T": self.text_network})
+        return networks | self.text_checkpoint_networks()
 
     def get_config(self) -> dict:
         nested = keras.saving.serialize_keras_object
@@ -585,22 +539,20 @@ class HDGAN(AdversarialModel):
             "seed",
             "name",
         )
-        contained = self._text_encoder if self.text_network is not None else None
         return {name: getattr(self, name) for name in names} | {
             "loss": self.loss_kind,
             "generator": nested(self.generator),
             "discriminators": {str(s): nested(d) for s, d in self.discriminators.items()},
             "critic_steps": self.critic_steps and nested(self.critic_steps),
-            "text_encoder": nested(contained) if contained else self.text_encoder_name,
+            "text_encoder": self.text_encoder_config(),
         }
 
     @classmethod
     def from_config(cls, config: dict) -> "HDGAN":
         nested = keras.saving.deserialize_keras_object
-        config = config | {name: nested(config[name]) for name in ("generator", "critic_steps")}
+        names = ("generator", "critic_steps", "text_encoder")
+        config = config | {name: nested(config.get(name)) for name in names}
         config["discriminators"] = {int(s): nested(d) for s, d in config["discriminators"].items()}
-        if isinstance(config.get("text_encoder"), dict):
-            config["text_encoder"] = nested(config["text_encoder"])
         return cls(**config)
 
     def start_from(self, other: "HDGAN") -> None:
@@ -907,98 +859,6 @@ class HDGAN(AdversarialModel):
             Outputs of the generator; see `build_generator`.
         """
         return (self.ema_generator or self.generator)(inputs, training=training)
-
-    def call_inputs(self) -> list[keras.KerasTensor]:
-        return self.generator.inputs
-
-    def noise(self, n: int, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Latents `[n, latent_dim]` and conditioning noise `[n, condition_dim]` from N(0, 1).
-
-        Args:
-            n: Number of images.
-            seed: Integer seed. `None` gives new values at each call.
-        """
-        n, seed = check_count(n), check_seed(seed)
-        dims = [x.shape[-1] for x in self.generator.inputs[1:]]
-        values = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
-        return values[:, : dims[0]], values[:, dims[0] :]
-
-    def sample(
-        self,
-        n: None = None,
-        captions: list[str] | None = None,
-        seed: int | None = None,
-        *,
-        embeddings: np.ndarray | None = None,
-        noise: tuple[np.ndarray, np.ndarray] | None = None,
-        sizes: str | None = None,
-        batch_size: int = 16,
-    ) -> np.ndarray | dict[int, np.ndarray]:
-        """Generates images from captions in inference mode.
-
-        Batch norm in training mode cost the authors of the training notes half a point of
-        Inception Score.
-
-        Args:
-            n: Not supported: HDGAN generates one image per caption. Repeat a caption for several
-                images.
-            captions: List of N captions. The model needs a text encoder. A warning names the words
-                that the text encoder was not trained on.
-            seed: Integer seed of latents and conditioning noise. The same seed gives the same
-                images on the same backend. `None` gives new images at each call.
-            embeddings: Caption embeddings `[N, D]` instead of captions.
-            noise: Result of `noise(N)` instead of `seed`.
-            sizes: `None` for images of the largest size, or `"all"` for all sizes.
-            batch_size: Images computed at a time. It does not change the images.
-
-        Returns:
-            Float32 images `[N, S, S, 3]` in [-1, 1] of the largest size S. With `sizes="all"`, a
-            dict from size to such an array.
-
-        Raises:
-            ValueError: If not exactly one of `captions` and `embeddings` is given, if the model has
-                no text encoder, or if the embeddings have another shape.
-
-        Example:
-            ```python
-            images = gan.sample(captions=["a small red bird"] * 4, seed=0)  # [4, 256, 256, 3]
-            ```
-        """
-        if n is not None or (captions is None) == (embeddings is None):
-            received = {"n": n, "captions": captions, "embeddings": embeddings}
-            received = [name for name, value in received.items() if value is not None] or ["none"]
-            raise ValueError(
-                "sample takes captions=[...] or embeddings= (one image each), one of them; "
-                f"received {' and '.join(received)}"
-            )
-        if sizes not in (None, "all"):
-            raise ValueError(f"sizes must be None (the largest) or 'all'; received {sizes!r}")
-        if captions is not None:
-            embeddings = self.encode_captions(captions)
-        embeddings = np.asarray(embeddings, "float32")
-        if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != self.embedding_dim:
-            raise ValueError(
-                f"embeddings must be [N, {self.embedding_dim}] with N at least 1; "
-                f"received {list(embeddings.shape)}"
-            )
-        inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
-        *images, _, _ = (self.ema_generator or self.generator).predict(
-            inputs, batch_size=batch_size, verbose=0
-        )
-        return dict(zip(self.sizes, images, strict=True)) if sizes == "all" else images[-1]
-
-    def encode_captions(self, captions: list[str]) -> np.ndarray:
-        """Embeddings `[N, D]` of captions by the model's text encoder.
-
-        Raises:
-            ValueError: If the model has no text encoder.
-        """
-        if self.text_encoder is None:
-            raise ValueError(
-                "captions need a model with a text encoder (HDGAN(text_encoder=...)); this model "
-                "was trained on embeddings of its data set: give embeddings="
-            )
-        return self.text_encoder(captions)
 
 
 def _sum_structures(structures):

@@ -22,13 +22,13 @@ Differences from the papers:
   (`layers.spectral_norm`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import initializers, layers, ops
 
-from kerasgan.arguments import check_count, check_seed
+from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
 from kerasgan.layers.conditional_affine import ConditionalAffine
@@ -44,10 +44,10 @@ from kerasgan.losses.paired import (
     relativistic_matching_loss,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
-from kerasgan.training import AdversarialModel
 
 LATENT_DIM = 64
 # Channels at each size, as a multiple of `width`. Large maps take most of the time.
@@ -293,7 +293,7 @@ def _split(head, count):
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class ProjectedTextGAN(AdversarialModel):
+class ProjectedTextGAN(TextToImageModel):
     """Generates images from caption embeddings; discriminates them in the feature space of a frozen
     encoder.
 
@@ -322,22 +322,24 @@ class ProjectedTextGAN(AdversarialModel):
         penalty_every: Number of updates between two penalties (lazy regularization).
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
+        text_encoder: Text encoder for `sample(captions=...)`: the name of a preset, a `TextEncoder`
+            or another callable from a list of captions to embeddings. The configuration stores a
+            name as it is and a `TextEncoder` with its network; other callables are not saved.
         seed: Integer seed of the training noise.
 
     Example:
         ```python
         encoder = zoo.robust_image_encoder.network()
-        gan = ProjectedTextGAN(build_generator(64), encoder)
+        text_encoder = kerasgan.encoders.text_encoder("synthetic_birds_text")
+        gan = ProjectedTextGAN(build_generator(64), encoder, text_encoder=text_encoder)
         adam = lambda: keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99)
         gan.compile(generator=adam(), discriminator=adam())
         gan.fit(FreshBirds(4500, 32, text_encoder), epochs=20)
-        gan.sample(text_encoder(["a small red bird with a yellow belly"]), seed=0)  # [1, 64, 64, 3]
+        gan.sample(captions=["a small red bird with a yellow belly"], seed=0)  # [1, 64, 64, 3]
         ```
     """
 
-    conditioning = "captions"
     evaluation_protocol = "birds"
-    text_encoder = None  # `sample` takes embeddings only.
     ema_networks = {"ema_generator": "generator"}
     reports = (
         "generator_loss",
@@ -364,6 +366,7 @@ class ProjectedTextGAN(AdversarialModel):
         penalty_every: int = 8,
         damsm_weight: float = 0.0,
         ema_decay: float = 0.999,
+        text_encoder: str | Callable[[list[str]], np.ndarray] | None = None,
         seed: int = 0,
         name: str | None = None,
     ):
@@ -395,6 +398,7 @@ class ProjectedTextGAN(AdversarialModel):
         )
         self.damsm_weight, self.ema_decay = damsm_weight, ema_decay
         self.ema_generator = ema_copy(self.generator)
+        self.set_text_encoder(text_encoder)
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.built = True
@@ -429,9 +433,8 @@ class ProjectedTextGAN(AdversarialModel):
 
     def checkpoint_networks(self):
         letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        return {"G": self.ema_generator} | {
-            letters[name]: network for name, network in self.discriminators.items()
-        }
+        networks = {letters[name]: network for name, network in self.discriminators.items()}
+        return {"G": self.ema_generator} | networks | self.text_checkpoint_networks()
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object
@@ -452,15 +455,15 @@ class ProjectedTextGAN(AdversarialModel):
         return {name: getattr(self, name) for name in names} | {
             "generator": nested(self.generator),
             "discriminators": networks,
+            "text_encoder": self.text_encoder_config(),
         }
 
     @classmethod
     def from_config(cls, config):
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
-        return cls(
-            **config | {"generator": nested(config["generator"]), "discriminators": networks}
-        )
+        parts = {name: nested(config.get(name)) for name in ("generator", "text_encoder")}
+        return cls(**config | parts | {"discriminators": networks})
 
     def start_from(self, other: "ProjectedTextGAN") -> None:
         """Takes over the weights of another model's networks of the same shapes, such as the whole
@@ -656,50 +659,6 @@ class ProjectedTextGAN(AdversarialModel):
     def call(self, inputs, training=False):
         """Images of `[embeddings, latents]`, by the network that `sample` uses."""
         return self.ema_generator(inputs, training=training)
-
-    def call_inputs(self):
-        return self.generator.inputs
-
-    def noise(self, n: int, seed: int | None = None) -> tuple[np.ndarray]:
-        """Latents `[n, latent_dim]` from N(0, 1), a tuple of one array."""
-        n, seed = check_count(n), check_seed(seed)
-        dim = self.generator.inputs[1].shape[-1]
-        return (ops.convert_to_numpy(keras.random.normal((n, dim), seed=seed)),)
-
-    def sample(
-        self,
-        embeddings: np.ndarray,
-        noise: Sequence[np.ndarray] | None = None,
-        seed: int | None = None,
-        batch_size: int = 16,
-        sizes: str | None = None,
-    ) -> np.ndarray | dict[int, np.ndarray]:
-        """Generates images from caption embeddings with the moving average of the generator.
-
-        Args:
-            embeddings: Float array `[N, D]` from the text encoder that the model was trained with.
-            noise: Latents as `noise(N)` returns them. `None` draws them from `seed`.
-            seed: Integer. The same seed gives the same images on the same backend. `None` draws new
-                latents.
-            batch_size: Number of images computed at a time. It does not change them.
-            sizes: `None` for an array, or `"all"` for a dict of the one size, as of `HDGAN`.
-
-        Returns:
-            float32 array `[N, S, S, 3]` in [-1, 1]. With `sizes="all"`, a dict from S to it.
-
-        Raises:
-            ValueError: Embeddings of another shape, or another value of `sizes`.
-        """
-        embeddings, dim = np.asarray(embeddings, "float32"), self.generator.inputs[0].shape[-1]
-        if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != dim:
-            raise ValueError(
-                f"embeddings must be [N, {dim}], one a picture; received {list(embeddings.shape)}"
-            )
-        if sizes not in (None, "all"):
-            raise ValueError(f"sizes must be None or 'all'; received {sizes!r}")
-        (latents,) = noise or self.noise(len(embeddings), seed)
-        images = self.ema_generator.predict([embeddings, latents], batch_size=batch_size, verbose=0)
-        return {self.size: images} if sizes else images
 
 
 def _mean(losses):

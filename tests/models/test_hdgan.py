@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgan.encoders import char_cnn_rnn
 from kerasgan.io import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
 from kerasgan.losses.matching import damsm_loss
@@ -563,84 +562,7 @@ def test_r1_penalty_against_finite_differences():
     assert HDGAN.from_config(gan.get_config()).r1_every == 2
 
 
-# === Captions ===
-
-
-def small_text_encoder(dim=DIM, vocabulary=("a", "red", "bird")):
-    keras.utils.set_random_seed(1)
-    network = char_cnn_rnn.build_text_encoder(width=1 / 64, dim=dim)
-    return char_cnn_rnn.TextEncoder(network, vocabulary)
-
-
-@pytest.mark.backend
-def test_sample_from_captions():
-    encode = small_text_encoder()
-    gan = tiny((64, 128), text_encoder=encode)
-    captions = ["a red bird", "a bird"]
-    images = gan.sample(captions=captions, seed=0)
-    assert images.shape == (2, 128, 128, 3) and images.dtype == np.float32
-    by_size = gan.sample(captions=captions, seed=0, sizes="all")
-    assert list(by_size) == [64, 128]
-    np.testing.assert_allclose(by_size[128], images, atol=1e-5)
-    np.testing.assert_allclose(gan.sample(embeddings=encode(captions), seed=0), images, atol=1e-5)
-    with pytest.warns(UserWarning, match="not trained on the words dog, on, bicycle;") as caught:
-        gan.sample(captions=["a dog on a bicycle", "a dog"], seed=0)
-    assert sum("not trained on the words" in str(each.message) for each in caught) == 1
-    own = tiny(text_encoder=lambda captions: np.ones((len(captions), DIM), "float32"))
-    assert own.sample(captions=["anything"], seed=0).shape == (1, 64, 64, 3)
-    assert own.get_config()["text_encoder"] is None
-
-
-def test_sample_needs_one_condition():
-    rule = (
-        r"sample takes captions=\[...\] or embeddings= \(one image each\), one of them; received "
-    )
-    embeddings = np.ones((1, DIM), "float32")
-    for arguments, received in [
-        ({"n": 4}, "n"),
-        ({}, "none"),
-        ({"captions": ["a"], "embeddings": embeddings}, "captions and embeddings"),
-        ({"n": 1, "captions": ["a"]}, "n and captions"),
-    ]:
-        with pytest.raises(ValueError, match=rule + received):
-            tiny().sample(**arguments)
-    with pytest.raises(ValueError, match="captions need a model with a text encoder .*: give emb"):
-        tiny().sample(captions=["a red bird"])
-    with pytest.raises(ValueError, match=r"sizes must be None \(the largest\) or 'all'; received"):
-        tiny().sample(embeddings=embeddings, sizes=64)
-    with pytest.raises(ValueError, match="generator's dimension, 6; received one of dimension 5"):
-        tiny(text_encoder=small_text_encoder(5))
-
-
-def test_a_preset_contains_or_names_its_text_encoder(tmp_path):
-    gan = tiny(text_encoder=small_text_encoder())
-    gan.save_to_preset(tmp_path / "contains")
-    assert {path.name for path in (tmp_path / "contains").glob("*.h5")} == {"G.h5", "T.h5"}
-    loaded = HDGAN.from_preset(tmp_path / "contains")
-    assert loaded.text_encoder.vocabulary == {"a", "red", "bird"}
-    images = gan.sample(captions=["a red bird"], seed=0)
-    np.testing.assert_allclose(loaded.sample(captions=["a red bird"], seed=0), images, atol=0.02)
-    gan.save(tmp_path / "gan.keras")
-    again = keras.saving.load_model(tmp_path / "gan.keras")
-    np.testing.assert_allclose(again.sample(captions=["a red bird"], seed=0), images, atol=1e-5)
-    assert "T" not in tiny(text_encoder="synthetic_birds_text").checkpoint_networks()
-    named = tiny(text_encoder="synthetic_birds_text")
-    named.save_to_preset(tmp_path / "names")
-    assert [path.name for path in (tmp_path / "names").glob("*.h5")] == ["G.h5"]
-    again = HDGAN.from_preset(tmp_path / "names")
-    assert again.text_encoder_name == "synthetic_birds_text"
-    with pytest.raises(
-        ValueError, match="generator's dimension, 6; received one of dimension 1024"
-    ):
-        again.sample(captions=["a red bird"])
-
-
-def test_training_does_not_change_the_text_encoder():
-    encode = small_text_encoder()
-    gan = tiny(text_encoder=encode)
-    before = numbers(encode.network.variables)
-    gan.train_on_batch(*batch())
-    assert not any(changed(before, numbers(encode.network.variables)))
+# === Files ===
 
 
 def test_the_shipped_preset_samples_captions():

@@ -89,20 +89,20 @@ def test_the_same_seed_gives_the_same_training_and_samples():
         gan = tiny()
         for _ in range(2):
             gan.train_on_batch(*batch())
-        runs.append(gan.sample(batch()[1], seed=3))
+        runs.append(gan.sample(embeddings=batch()[1], seed=3))
     np.testing.assert_array_equal(*runs)
     assert (
         runs[0].shape == (3, 64, 64, 3) and runs[0].dtype == np.float32 and abs(runs[0]).max() <= 1
     )
-    assert not np.array_equal(runs[0], gan.sample(batch()[1], seed=4))
+    assert not np.array_equal(runs[0], gan.sample(embeddings=batch()[1], seed=4))
 
 
 def test_samples_do_not_depend_on_the_batch_size():
     gan = tiny()
-    assert list(gan.sample(batch()[1], sizes="all")) == [64]
-    with pytest.raises(ValueError, match="sizes must be None or 'all'"):
-        gan.sample(batch()[1], sizes=64)
-    one, two = (gan.sample(batch()[1], seed=0, batch_size=n) for n in (1, 3))
+    assert list(gan.sample(embeddings=batch()[1], sizes="all")) == [64]
+    with pytest.raises(ValueError, match="sizes must be None .* or 'all'"):
+        gan.sample(embeddings=batch()[1], sizes=64)
+    one, two = (gan.sample(embeddings=batch()[1], seed=0, batch_size=n) for n in (1, 3))
     np.testing.assert_allclose(one, two, atol=1e-5)
 
 
@@ -113,7 +113,9 @@ def test_a_preset_samples_without_the_encoder(tmp_path):
     gan.save_to_preset(tmp_path / "preset")
     loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
     np.testing.assert_allclose(
-        loaded.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0), atol=0.02
+        loaded.sample(embeddings=batch()[1], seed=0),
+        gan.sample(embeddings=batch()[1], seed=0),
+        atol=0.02,
     )
     with (
         pytest.raises(ValueError, match="needs the encoder"),
@@ -135,7 +137,9 @@ def test_checkpoints_hold_every_network(tmp_path):
     assert set(gan.checkpoint_networks()) == letters
     other = tiny(128)
     assert checkpoints.resume(tmp_path, other) == 1
-    np.testing.assert_array_equal(other.sample(batch()[1], seed=0), gan.sample(batch()[1], seed=0))
+    np.testing.assert_array_equal(
+        other.sample(embeddings=batch()[1], seed=0), gan.sample(embeddings=batch()[1], seed=0)
+    )
 
 
 def test_a_larger_stage_starts_from_the_enlarged_image_of_the_smaller():
@@ -200,4 +204,4 @@ def test_bad_arguments_are_told_in_one_line():
     with pytest.raises(ValueError, match="an encoder is needed"):
         ProjectedTextGAN(generator)
     with pytest.raises(ValueError, match=r"embeddings must be \[N, 6\]"):
-        tiny().sample(np.zeros((2, 5)))
+        tiny().sample(embeddings=np.zeros((2, 5)))

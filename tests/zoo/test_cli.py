@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerasgan.encoders import char_cnn_rnn
 from kerasgan.io import checkpoints
 from kerasgan.metrics.protocols import birds
-from kerasgan.models import hdgan, mnist_gan
+from kerasgan.models import hdgan, mnist_gan, projected_text_gan
 from zoo import evaluate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -137,6 +138,29 @@ def test_evaluate_asks_the_judge_of_birds(tmp_path, monkeypatch):
     assert scores["r_precision"] < 0.2 < scores["r_precision_data"]
     assert scores["protocol"]["text_encoder"] == "synthetic_birds_text"
     assert json.loads(json.dumps(scores)) == scores
+
+
+def test_a_preset_of_projected_text_gan_samples_and_is_evaluated(call, tmp_path, monkeypatch):
+    discriminators = {"pixels": projected_text_gan.build_pixel_discriminator(64, 1)}
+    generator = projected_text_gan.build_generator(64, 1)
+    encoder = char_cnn_rnn.text_encoder("synthetic_birds_text")
+    for name, contained in (("named", "synthetic_birds_text"), ("contained", encoder)):
+        gan = projected_text_gan.ProjectedTextGAN(
+            generator, discriminators=discriminators, text_encoder=contained
+        )
+        gan.save_to_preset(tmp_path / name)
+    captions = ["a small red bird", "a blue bird"]
+    call(checkpoint=tmp_path / "contained", caption=captions, n=2, out=tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    monkeypatch.setattr(birds, "BIRDS", 200)
+    birds._reference.cache_clear()
+    scores = [evaluate.score(tmp_path / name, samples=200) for name in ("named", "contained")]
+    birds._reference.cache_clear()
+    used = [each["protocol"]["text_encoder"] for each in scores]
+    assert used == ["synthetic_birds_text", str(tmp_path / "contained" / "T.h5")]
+    assert scores[0]["attribute_accuracy"] == pytest.approx(
+        scores[1]["attribute_accuracy"], abs=0.01
+    )  # half-precision weights
 
 
 @pytest.mark.parametrize(

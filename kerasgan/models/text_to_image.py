@@ -1,0 +1,192 @@
+"""Base class of the text-to-image models: their text encoder, and `sample`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgan.arguments import check_count, check_seed
+from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
+from kerasgan.training import AdversarialModel
+
+
+class TextToImageModel(AdversarialModel):
+    """Base class of models that generate images from captions.
+
+    The constructor of a subclass sets `generator` and `sizes` and calls `set_text_encoder`. Its
+    configuration contains `text_encoder_config()`, its checkpoints `text_checkpoint_networks()`.
+
+    Attributes:
+        generator: Network from embeddings `[N, D]` and noise to one image of each size, smallest
+            first, possibly followed by other outputs.
+        ema_generator: Copy of `generator` with the exponential moving average of its weights, or
+            `None`.
+        sizes: Image sizes, smallest first.
+    """
+
+    conditioning = "captions"
+
+    # === Text encoder ===
+
+    def set_text_encoder(self, text_encoder: str | Callable | None) -> None:
+        """Sets the text encoder of `sample(captions=...)`.
+
+        Args:
+            text_encoder: Name of a preset, a `TextEncoder`, another callable from a list of
+                captions to embeddings, or `None`.
+
+        Raises:
+            ValueError: If its embeddings have another dimension than the generator's.
+        """
+        self.text_encoder_name = text_encoder if isinstance(text_encoder, str) else None
+        self._text_encoder = None if isinstance(text_encoder, str) else text_encoder
+        # Keras tracks the network, so that files of the whole model hold its weights.
+        self.text_network = text_encoder.network if isinstance(text_encoder, TextEncoder) else None
+        self._check_text_encoder()
+
+    def _check_text_encoder(self):
+        dim = getattr(self._text_encoder, "dim", self.embedding_dim)
+        if dim != self.embedding_dim:
+            raise ValueError(
+                f"text_encoder must return embeddings of the generator's dimension, "
+                f"{self.embedding_dim}; received one of dimension {dim}"
+            )
+
+    @property
+    def text_encoder(self) -> Callable[[list[str]], np.ndarray] | None:
+        """Callable from captions to embeddings, or `None`. A preset is loaded at first use."""
+        if self._text_encoder is None and self.text_encoder_name:
+            self._text_encoder = load_text_encoder(self.text_encoder_name)
+            self._check_text_encoder()
+        return self._text_encoder
+
+    def text_encoder_config(self) -> Any:
+        """Returns the text encoder in the form that a configuration stores, or `None`."""
+        if self.text_network is None:
+            return self.text_encoder_name
+        return keras.saving.serialize_keras_object(self._text_encoder)
+
+    def text_checkpoint_networks(self) -> dict[str, keras.Model]:
+        """Returns the part of `checkpoint_networks()` that holds the text encoder."""
+        return {} if self.text_network is None else {"T": self.text_network}
+
+    @property
+    def sampling_networks(self) -> tuple[str, ...]:
+        contained = self.text_network is not None
+        return ("generator", "text_encoder") if contained else ("generator",)
+
+    def use_file_info(self, info: dict) -> None:
+        """Takes the name of the text encoder from a file whose configuration lacks it.
+
+        Files saved before the argument `text_encoder` existed name the text encoder of their
+        training in the file's `info`.
+
+        Args:
+            info: Result of `kerasgan.io.checkpoints.read_info`.
+        """
+        if self.text_encoder_name is None and self._text_encoder is None:
+            self.text_encoder_name = info.get("text_encoder") or None
+
+    # === Sampling ===
+
+    @property
+    def embedding_dim(self) -> int:
+        """Dimension of the caption embeddings."""
+        return self.generator.inputs[0].shape[-1]
+
+    def call_inputs(self) -> list[keras.KerasTensor]:
+        return self.generator.inputs
+
+    def noise(self, n: int, seed: int | None = None) -> tuple[np.ndarray, ...]:
+        """Samples the generator's inputs other than the embeddings from N(0, 1).
+
+        Args:
+            n: Number of images.
+            seed: Integer seed. `None` gives new values at each call.
+
+        Returns:
+            Tuple of arrays `[n, ...]`: latents, and conditioning noise of a generator that has it.
+        """
+        n, seed = check_count(n), check_seed(seed)
+        dims = [x.shape[-1] for x in self.generator.inputs[1:]]
+        values = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
+        return tuple(np.split(values, np.cumsum(dims)[:-1], axis=1))
+
+    def sample(
+        self,
+        n: None = None,
+        captions: list[str] | None = None,
+        seed: int | None = None,
+        *,
+        embeddings: np.ndarray | None = None,
+        noise: tuple[np.ndarray, ...] | None = None,
+        sizes: str | None = None,
+        batch_size: int = 16,
+    ) -> np.ndarray | dict[int, np.ndarray]:
+        """Generates images from captions in inference mode.
+
+        It uses the exponential moving average of the generator if the model has one.
+
+        Args:
+            n: Not supported: the model generates one image per caption. Repeat a caption for
+                several images.
+            captions: List of N captions. The model needs a text encoder. A warning names the words
+                that the text encoder was not trained on.
+            seed: Integer seed of the noise. The same seed gives the same images on the same
+                backend. `None` gives new images at each call.
+            embeddings: Caption embeddings `[N, D]` instead of captions.
+            noise: Result of `noise(N)` instead of `seed`.
+            sizes: `None` for images of the largest size, or `"all"` for all sizes.
+            batch_size: Images computed at a time. It does not change the images.
+
+        Returns:
+            Float32 images `[N, S, S, 3]` in [-1, 1] of the largest size S. With `sizes="all"`, a
+            dict from size to such an array.
+
+        Raises:
+            ValueError: If not exactly one of `captions` and `embeddings` is given, if the model has
+                no text encoder, or if the embeddings have another shape.
+
+        Example:
+            ```python
+            images = gan.sample(captions=["a small red bird"] * 4, seed=0)  # [4, S, S, 3]
+            ```
+        """
+        if n is not None or (captions is None) == (embeddings is None):
+            values = {"n": n, "captions": captions, "embeddings": embeddings}
+            given = [name for name, value in values.items() if value is not None] or ["none"]
+            raise ValueError(
+                "sample takes captions=[...] or embeddings= (one image each), one of them; "
+                f"received {' and '.join(given)}"
+            )
+        if sizes not in (None, "all"):
+            raise ValueError(f"sizes must be None (the largest) or 'all'; received {sizes!r}")
+        if captions is not None:
+            embeddings = self.encode_captions(captions)
+        embeddings = np.asarray(embeddings, "float32")
+        if embeddings.ndim != 2 or not len(embeddings) or embeddings.shape[1] != self.embedding_dim:
+            raise ValueError(
+                f"embeddings must be [N, {self.embedding_dim}] with N at least 1; "
+                f"received {list(embeddings.shape)}"
+            )
+        inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
+        network = self.ema_generator or self.generator
+        outputs = keras.tree.flatten(network.predict(inputs, batch_size=batch_size, verbose=0))
+        images = outputs[: len(self.sizes)]
+        return dict(zip(self.sizes, images, strict=True)) if sizes == "all" else images[-1]
+
+    def encode_captions(self, captions: list[str]) -> np.ndarray:
+        """Embeddings `[N, D]` of captions by the model's text encoder.
+
+        Raises:
+            ValueError: If the model has no text encoder.
+        """
+        if self.text_encoder is None:
+            name = type(self).__name__
+            raise ValueError(
+                f"captions need a model with a text encoder ({name}(text_encoder=...)); this model "
+                "was trained on embeddings of its data set: give embeddings="
+            )
+        return self.text_encoder(captions)
