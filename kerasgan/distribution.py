@@ -7,8 +7,9 @@ one process per device, which exchange gradients and batch statistics (`kerasgan
 The guide "Several devices" in `docs/guides/several_devices.md` explains the launchers.
 """
 
-import os
+import io
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -32,20 +33,39 @@ def start(devices: int | None = None) -> None:
     """
     backend.join_processes()
     if not is_chief():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = _Silent()
     if keras.backend.backend() == "jax":
         found = keras.distribution.list_devices()
         count = len(found) if backend.processes()[1] > 1 else devices or 1
         if count > len(found):
             raise ValueError(f"devices must be at most {len(found)} here; received {devices}")
         if count > 1:
-            parallel = keras.distribution.DataParallel(devices=found[:count])
-            keras.distribution.set_distribution(parallel)
+            keras.distribution.set_distribution(DataParallel(devices=found[:count]))
 
 
 def is_chief() -> bool:
     """Returns whether this process writes files and prints. It is the first of the processes."""
     return backend.processes()[0] == 0
+
+
+class DataParallel(keras.distribution.DataParallel):
+    """`keras.distribution.DataParallel` that also accepts batches of other sizes outside of `fit`.
+
+    All devices compute the whole batch if its size is not a multiple of their number. `sample` thus
+    takes any number of images.
+    """
+
+    def get_data_layout(self, data_shape: Sequence[int]) -> keras.distribution.TensorLayout:
+        if data_shape[0] % self.device_mesh.devices.size == 0:
+            return super().get_data_layout(data_shape)
+        return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+class _Silent(io.TextIOBase):
+    """Text stream that drops what is written to it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def processes() -> tuple[int, int]:
@@ -71,22 +91,26 @@ def shard(data: Any) -> Any:
         TypeError: If there are several processes and `data` is no `PyDataset`.
     """
     index, count = backend.processes()
-    if count == 1 or data is None:
+    parallel = keras.distribution.distribution()
+    devices = count if parallel is None else parallel.device_mesh.devices.size
+    if devices == 1 or data is None:
+        return data
+    if count == 1 and not isinstance(data, keras.utils.PyDataset):
         return data
     if not isinstance(data, keras.utils.PyDataset):
         raise TypeError(
             "training with several processes needs a keras.utils.PyDataset, such as those of "
             f"kerasgan.datasets; received {type(data).__name__}"
         )
-    return _Shard(data, index, count)
+    return _Shard(data, index, count, devices)
 
 
 class _Shard(keras.utils.PyDataset):
     """Rows of each batch that belong to one process."""
 
-    def __init__(self, data: keras.utils.PyDataset, index: int, count: int):
+    def __init__(self, data: keras.utils.PyDataset, index: int, count: int, devices: int):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self._data, self._index, self._count = data, index, count
+        self._data, self._index, self._count, self._devices = data, index, count, devices
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -103,13 +127,12 @@ class _Shard(keras.utils.PyDataset):
     def _rows(self, x):
         if x is None:
             return x
-        size, rest = divmod(len(x), self._count)
-        if rest:
+        if len(x) % self._devices:
             raise ValueError(
-                f"the size of each batch must be a multiple of the {self._count} devices; received "
-                f"{len(x)} (use another batch_size, or drop_remainder=True)"
+                f"the size of each batch must be a multiple of the {self._devices} devices; "
+                f"received {len(x)} (use another batch_size, or drop_remainder=True)"
             )
-        return x[backend.rows(self._index, self._count, size)]
+        return x[backend.rows(self._index, self._count, len(x) // self._count)]
 
     def on_epoch_begin(self) -> None:
         self._data.on_epoch_begin()

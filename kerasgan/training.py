@@ -612,6 +612,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
         Data are checked before the first step. A data set with a method `set_epoch` gets the number
         of each epoch, so that a resumed run sees the same batches as an uninterrupted one.
+
+        Raises:
+            ConnectionError: If another process of the same training ended.
         """
         self._refuse_weights("fit", arguments)
         batch_size = arguments.get("batch_size")
@@ -640,6 +643,13 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             )
         try:
             return self._fit_checked(x, y, callbacks, start, **arguments)
+        except Exception as error:
+            if distribution.processes()[1] > 1 and backend.lost_connection(error):
+                raise ConnectionError(
+                    "the connection to another process was lost; training can resume after the "
+                    "last checkpoint"
+                ) from None
+            raise
         finally:
             self.resumed = None
             for checkpoint in checkpoints:

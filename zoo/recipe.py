@@ -218,8 +218,10 @@ def _run(recipe, settings, folder, command, data, model):
     if distribution.is_chief():
         _keep_settings(recipe, settings, folder, command)
     epoch = checkpoints.resume(folder / "checkpoints", model)
-    if epoch:
-        print(f"resuming {folder} after epoch {epoch} of {settings.epochs}")
+    batches = model.resumed.batch if model.resumed else 0
+    if epoch or batches:
+        within = f" and {batches} batches" if batches else ""
+        print(f"resuming {folder} after epoch {epoch}{within} of {settings.epochs}")
     score = recipe.score(settings)
     if epoch < settings.epochs:
         try:

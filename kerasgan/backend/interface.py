@@ -87,6 +87,9 @@ class Backend(Protocol):
     def processes(self) -> tuple[int, int]:
         """Returns the index of this process and the number of connected processes."""
 
+    def lost_connection(self, error: Exception) -> bool:
+        """Returns whether an error of a collective operation means that another process ended."""
+
     def process_sum(self, x: np.ndarray) -> np.ndarray:
         """Returns the sum of arrays of one shape over all processes, outside of steps."""
 

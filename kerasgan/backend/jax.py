@@ -29,6 +29,7 @@ __all__ = [
     "frozen_moving_statistics",
     "image_conv",
     "join_processes",
+    "lost_connection",
     "processes",
     "replica",
     "rows",
@@ -223,6 +224,12 @@ def join_processes() -> None:
 
 def processes() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
+
+
+def lost_connection(error: Exception) -> bool:
+    return isinstance(error, jax.errors.JaxRuntimeError) and (
+        "UNAVAILABLE" in str(error) or "Gloo" in str(error)
+    )
 
 
 def process_sum(x: np.ndarray) -> np.ndarray:

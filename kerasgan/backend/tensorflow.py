@@ -32,6 +32,7 @@ __all__ = [
     "frozen_moving_statistics",
     "image_conv",
     "join_processes",
+    "lost_connection",
     "processes",
     "replica",
     "rows",
@@ -365,6 +366,11 @@ def processes() -> tuple[int, int]:
         return 0, 1
     resolver = _cluster[0].cluster_resolver
     return int(resolver.task_id), _cluster[0].num_replicas_in_sync
+
+
+def lost_connection(error: Exception) -> bool:
+    kinds = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+    return isinstance(error, kinds)
 
 
 def process_sum(x: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ __all__ = [
     "frozen_moving_statistics",
     "image_conv",
     "join_processes",
+    "lost_connection",
     "processes",
     "replica",
     "rows",
@@ -196,6 +197,11 @@ def join_processes() -> None:
 
 def processes() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def lost_connection(error: Exception) -> bool:
+    gloo = isinstance(error, RuntimeError) and "onnection" in str(error)
+    return gloo or isinstance(error, dist.DistError)
 
 
 def process_sum(x: np.ndarray) -> np.ndarray:

@@ -77,7 +77,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.every, self.resume_every = check_interval(every), check_interval(resume_every)
         self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
         self.best = self.best_record = None
-        self.siblings, self.initial_epoch = [], 0  # Set by `AdversarialModel.fit`.
+        self.siblings: list[keras.callbacks.Callback] = []
+        self.initial_epoch = 0  # Set by `AdversarialModel.fit`.
         self.locked = False
         self.within_epochs = False  # Set by `fit`: its data can start at any batch.
         self.minutes, self._stop, self._handler = minutes, False, None

@@ -106,6 +106,8 @@ def run(folder: Path, name: str) -> None:
     }
     logs = {f"log:{key}": np.array(value) for key, value in history.items()}
     np.savez(folder / f"{name}_{processes()[0]}.npz", **arrays, **logs)
+    if name == "conditional":
+        assert model.sample(labels=[0, 1, 2]).shape[0] == 3  # two devices do not divide it
     keras.backend.clear_session()
 
 
