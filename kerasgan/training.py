@@ -33,7 +33,7 @@ from kerasgan.compatibility import (
     forget_earlier_attributes,
 )
 from kerasgan.datasets.checked import Checked
-from kerasgan.datasets.remaining import JoinedCallbacks, RemainingBatches
+from kerasgan.datasets.remaining import RemainingBatches
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel, SamplingModel
 from kerasgan.ops import replicas
@@ -672,7 +672,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 return super().fit(x, y, callbacks=callbacks, **arguments)
             # Keras cannot start within an epoch: one `fit` for the rest of it, one for the others.
             epoch, epochs = arguments.pop("initial_epoch", 0), arguments.pop("epochs", 1)
-            callbacks = JoinedCallbacks(
+            callbacks = _JoinedCallbacks(
                 callbacks,
                 add_history=True,
                 add_progbar=arguments.get("verbose", "auto") != 0,
@@ -893,6 +893,26 @@ class Critic:
     def input_gradient(self, x: Tensor) -> Tensor:
         """Returns the differentiable gradient d sum(fn(x)) / dx."""
         return self.model.input_gradient(self.fn, x, self.player)
+
+
+class _JoinedCallbacks(keras.callbacks.CallbackList):
+    """Callbacks of two `fit` calls that are one training.
+
+    Attributes:
+        last: Whether the running `fit` is the last one, after which the training ends.
+    """
+
+    last = False
+    _begun = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if not self._begun:
+            self._begun = True
+            super().on_train_begin(logs)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self.last:
+            super().on_train_end(logs)
 
 
 def _array_of_numbers(x):

@@ -29,23 +29,3 @@ class RemainingBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self.data.on_epoch_end()
-
-
-class JoinedCallbacks(keras.callbacks.CallbackList):
-    """Callbacks of two `fit` calls that are one training.
-
-    Attributes:
-        last: Whether the running `fit` is the last one, after which the training ends.
-    """
-
-    last = False
-    _begun = False
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        if not self._begun:
-            self._begun = True
-            super().on_train_begin(logs)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self.last:
-            super().on_train_end(logs)
