@@ -1,44 +1,62 @@
 """Creates the tables of README.md, docs/ and benchmarks/README.md from the result files.
 
-python -m benchmarks.tables            writes the tables between their markers
-python -m benchmarks.tables --check    checks that the tables are up to date, without changes
+python -m benchmarks tables            writes the tables between their markers
+python -m benchmarks tables --check    checks that the tables are up to date, without changes
 """
 
+import dataclasses
 import json
 import pathlib
 import re
+import statistics
 from collections.abc import Sequence
-
-from absl import flags
 
 from benchmarks.reproduction import (
     attributes as attribute_records,
+    augmentation as augmentation_records,
     claims as experiments,
     explosions as explosion_records,
     noted_scores as reported,
     quality,
     scores as reproduced,
-    small_scale,
 )
-from benchmarks.reproduction.claims import runner
-from benchmarks.speed import suite
-from kerasgan.io import files
-from kerasgan.report.attributes import WAYS
-from zoo import recipe
+from benchmarks.reproduction.claims.rules import OPEN
+from zoo import cli, lazy
+from zoo.settings import Checked, setting
+
+claim_page = lazy.module("benchmarks.claim_page")
+files = lazy.module("kerasgan.io.files")
+attribute_pages = lazy.module("kerasgan.report.attributes")
+runner = lazy.module("benchmarks.reproduction.claims.runner")
+small_scale = lazy.module("benchmarks.reproduction.small_scale")
+suite = lazy.module("benchmarks.speed.suite")
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SUITE = pathlib.Path(__file__).parent / "README.md"
-# Rows of the README's table of models: class, arXiv number, data of its recipe, preset.
+# Rows of the README's table of models: class, module, arXiv number, data of its recipe, preset.
 MODELS = (
-    ("ConditionalGAN", "1802.05637", "digits, image folders", "mnist_gan_digits"),
-    ("MnistGAN", "1606.03498", "digits", ""),
-    ("HDGAN", "1802.09178", "synthetic birds, CUB, flowers, COCO", "hdgan_synthetic_birds_256"),
-    ("CoopNet", "1609.09408", "digits, CIFAR-10, image folders", "coopnet_digits"),
-    ("StyleGAN2", "1912.04958", "digits, image folders", ""),
-    ("StylEx", "2104.13369", "digits, image folders", "stylex_digits_8_9"),
-    ("ConditionalVAE", "1312.6114", "digits", ""),
-    ("RealNVP", "1605.08803", "digits", ""),
+    (
+        "ConditionalGAN",
+        "conditional_gan",
+        "1802.05637",
+        "digits, image folders",
+        "mnist_gan_digits",
+    ),
+    ("MnistGAN", "mnist_gan", "1606.03498", "digits", ""),
+    (
+        "HDGAN",
+        "hdgan",
+        "1802.09178",
+        "synthetic birds, CUB, flowers, COCO",
+        "hdgan_synthetic_birds_256",
+    ),
+    ("ProjectedTextGAN", "projected_text_gan", "2111.01007", "synthetic birds", ""),
+    ("CoopNet", "coopnet", "1609.09408", "digits, CIFAR-10, image folders", "coopnet_digits"),
+    ("StyleGAN2", "stylegan2", "1912.04958", "digits, image folders", ""),
+    ("StylEx", "stylex", "2104.13369", "digits, image folders", "stylex_digits_8_9"),
+    ("ConditionalVAE", "conditional_vae", "1312.6114", "digits", ""),
+    ("RealNVP", "real_nvp", "1605.08803", "digits", ""),
 )
 # Model -> recipe, preset of its records, key of the score, text.
 MODEL_SCORES = {
@@ -62,10 +80,7 @@ def models() -> str:
         "| model | paper | data of the recipe | score | preset | docs |",
         "|---|---|---|---|---|---|",
     ]
-    for name, paper, data, preset in MODELS:
-        module = {"RealNVP": "real_nvp", "ConditionalVAE": "conditional_vae"}.get(name)
-        module = module or {"MnistGAN": "mnist_gan", "ConditionalGAN": "conditional_gan"}.get(name)
-        module = module or name.lower()
+    for name, module, paper, data, preset in MODELS:
         cells = (
             f"[`{name}`](kerasgan/models/{module}.py)",
             f"[{paper}](https://arxiv.org/abs/{paper})",
@@ -156,7 +171,7 @@ def coopnet() -> str:
     if not (found := quality.read("coopnet")):
         return NOT_RUN
     return (
-        f"{quality_table('coopnet', columns)}\n\nScores by the digit classifier, as above. "
+        f"{quality_table('coopnet', columns)}\n\nScores by the package's digit classifier. "
         f"{_machine(found)}. Other jobs may have run at the same time, so the minutes are upper "
         "bounds. Command: `python -m benchmarks quality coopnet`."
     )
@@ -185,12 +200,50 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {WAYS[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(
+                f"| {attribute_pages.STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |"
+            )
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
             "attributes`."
         )
+    return "\n".join(lines)
+
+
+def augmentation() -> str:
+    """Return the table of the accuracies of a classifier with and without augmentation."""
+    records = augmentation_records.read()
+    if not records:
+        return NOT_RUN
+    names = list(records[0]["accuracy"])
+    lines = [
+        f"| augmentation | seeds | {' | '.join(names)} | processor seconds |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for arm in augmentation_records.ARMS:
+        runs = [r for r in records if r["augment"] == arm]
+        if not runs:
+            continue
+        cells = [f"`{arm}`", str(len(runs))]
+        for name in names:
+            values = [r["accuracy"][name] for r in runs]
+            spread = f" ± {statistics.stdev(values):.1%}" if len(runs) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1%}{spread}")
+        cells.append(f"{statistics.mean(r['processor_seconds'] for r in runs):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    done = {(r["augment"], r["seed"]) for r in records}
+    missing = [arm for arm in augmentation_records.ARMS if (arm, 2) not in done]
+    if missing:
+        lines.append(f"\nNot all seeds have been run: {', '.join(f'`{arm}`' for arm in missing)}.")
+    settings, machine = records[0]["settings"], records[0]["machine"]
+    lines.append(
+        f"\nMean ± standard deviation over seeds. `zoo.classifier` of the pose (3 classes) of "
+        f"{settings['num_images']} synthetic birds of {settings['size']} pixels, "
+        f"{settings['epochs']} epochs; {records[0]['held_out']:,} held-out birds of other species. "
+        f"Machine: {machine['cores']} cores of {machine['cpu']}. Command: `python -m benchmarks "
+        "augmentation`."
+    )
     return "\n".join(lines)
 
 
@@ -351,7 +404,7 @@ def claims() -> str:
     results = [state.result for state in states.values() if state.result]
     lines = ["| id | claim of the training notes | outcome | finding |", "|---|---|---|---|"]
     for name, state in states.items():
-        outcome, finding = "not run", state.needs()
+        outcome, finding = f"**{state.outcome}**", state.finding() or state.needs()
         if state.result:
             outcome, finding = f"**{state.result['outcome']}**", state.result["finding"]
         cells = map(_cell, (f"`{name}`", noted[name]["claim"], outcome, finding))
@@ -360,6 +413,8 @@ def claims() -> str:
     parts = ", ".join(f'{count} "{outcome}"' for outcome, count in counts.items() if count)
     text = f"\n{len(results)} of {len(states)} claims have been tested"
     text += f": {parts}." if parts else "."
+    open_ones = len(states) - len(results) + counts[OPEN]
+    text += f" {len(states) - open_ones} have a verdict; {open_ones} are not decided."
     if results:
         runs = {
             run["key"]: run
@@ -375,6 +430,11 @@ def claims() -> str:
         text += f" They took {len(runs)} runs and {hours:.1f} hours on {names}."
     lines.append(text + " Command of a claim: `python -m benchmarks claims ID`.")
     return "\n".join(lines)
+
+
+def notes() -> str:
+    """Return the claims grouped by system, with plots and advice; see `claim_page`."""
+    return claim_page.page()
 
 
 def noted() -> str:
@@ -433,10 +493,12 @@ TABLES = {
         birds,
         coopnet,
         stylex,
+        augmentation,
         explosions,
         speed,
         scaling,
         claims,
+        notes,
         noted,
         ladder,
     )
@@ -447,7 +509,9 @@ PAGES = {
     DOCS / "models" / "hdgan.md": ("birds",),
     DOCS / "models" / "coopnet.md": ("coopnet",),
     DOCS / "models" / "stylex.md": ("stylex",),
+    DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "performance.md": ("speed",),
+    DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),
 }
@@ -460,26 +524,40 @@ def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
         ValueError: If a marker is missing.
     """
     for name in names:
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
+        found = re.search(rf"<!-- table: {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+        if found is None:
             raise ValueError(f"The page has no marker <!-- table: {name} -->.")
-        text = pattern.sub(
-            lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text
-        )
+        text = f"{text[: found.start(1)]}{TABLES[name]()}\n{text[found.end(1) :]}"
     return text
 
 
-def shell(arguments: list[str]) -> None:
-    for page, names in PAGES.items():
-        text = page.read_text()
-        if not flags.FLAGS.check:
-            files.write_atomically(page, filled(text, names))
-        elif filled(text, names) != text:
-            raise ValueError(
-                f"The tables of {page} are out of date. Run: python -m benchmarks.tables"
-            )
+def pages() -> dict[pathlib.Path, str]:
+    """Return all generated files: path -> content."""
+    return {
+        page: filled(page.read_text(), names) for page, names in PAGES.items()
+    } | claim_page.plots()
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    check: bool = setting(False, "Check that the tables are up to date, without changes.")
+
+
+def command(options: Options) -> None:
+    """Writes or checks all generated files."""
+    for page, text in pages().items():
+        if not options.check:
+            files.make_folder(page.parent)
+            files.write_atomically(page, text)
+        elif not page.exists() or page.read_text() != text:
+            raise ValueError(f"{page} is out of date. Run: python -m benchmarks tables")
+
+
+def main() -> None:
+    cli.main("benchmarks tables", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("check", False, "Check that the tables are up to date, without changes.")
-    recipe.start(shell)
+    main()

@@ -1,17 +1,28 @@
-"""Generative adversarial and cooperative networks in Keras 3, with one training step for three
-backends.
+"""Generative adversarial and cooperative networks in Keras 3, on TensorFlow, JAX and PyTorch.
 
-| name | content |
-|---|---|
-| `kerasgan.models` | the models: `MnistGAN`, `HDGAN`, `CoopNet`, `StyleGAN2`, `StylEx`, `ConditionalVAE`, `RealNVP` |
-| `kerasgan.AdversarialModel` | base class of a new GAN; see `kerasgan.training` for an example |
-| `kerasgan.layers`, `.losses`, `.ops` | parts of networks and training steps |
-| `kerasgan.encoders`, `.datasets` | encoders of text and images; training data |
-| `kerasgan.metrics`, `.callbacks` | evaluation and callbacks for `fit` |
+- `kerasgan.models`: the models, one per paper.
+    - Conditional on labels: `MnistGAN`, `ConditionalGAN`, `ConditionalVAE`, `RealNVP`.
+    - Conditional on captions: `HDGAN`, `ProjectedTextGAN`.
+    - Unconditional: `CoopNet`, `StyleGAN2`.
+    - Explanation of a classifier: `StylEx`.
+- `kerasgan.AdversarialModel`: base class for new models. `kerasgan.training` contains an example.
+- `kerasgan.layers`, `kerasgan.losses`, `kerasgan.ops`: parts of networks and training steps.
+- `kerasgan.encoders`: text and image encoders.
+- `kerasgan.datasets`: training data.
+- `kerasgan.metrics`: evaluation.
+- `kerasgan.callbacks`: callbacks for `fit`.
 
-Names are imported on first use. `import kerasgan` also registers every class that Keras may find in
-a saved file.
-"""  # noqa: E501
+Names are imported on first use. `import kerasgan` also registers every class that a saved file may
+contain with Keras.
+
+Example:
+    ```python
+    import kerasgan
+
+    gan = kerasgan.models.MnistGAN.from_preset("mnist_gan_digits")
+    images = gan.sample(labels=[3, 1, 4], seed=0)  # float32 [3, 28, 28, 1] in [-1, 1]
+    ```
+"""
 
 from typing import TYPE_CHECKING
 

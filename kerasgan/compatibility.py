@@ -1,6 +1,7 @@
 """Support for files that were saved before an argument or an attribute was renamed."""
 
 import functools
+from typing import Any
 
 import keras
 
@@ -31,11 +32,13 @@ class RenamedArguments:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "from_config" in vars(cls):
-            cls.from_config = _with_present_names(vars(cls)["from_config"].__func__)
+            own = vars(cls)["from_config"].__func__
+            cls.from_config = _with_present_names(own)
 
     @classmethod
-    def from_config(cls, config: dict):
-        return super().from_config(present_names(config, collected(cls, "renamed_arguments")))
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        present = present_names(config, collected(cls, "renamed_arguments"))
+        return super().from_config(present)  # type: ignore[misc]
 
 
 def _with_present_names(from_config):
@@ -55,15 +58,14 @@ def present_names(config: dict, renamed: dict[str, str]) -> dict:
 
 def collected(cls: type, attribute: str) -> dict[str, str]:
     """Merges the dicts that `cls` and its base classes define under one attribute name."""
-    merged = {}
+    merged: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         merged |= vars(base).get(attribute, {})
     return merged
 
 
-def accept_earlier_attributes(model: keras.Model, store) -> None:
-    """Lets a network of `model` answer to an earlier attribute name for which `store` holds
-    weights.
+def accept_earlier_attributes(model: keras.Model, store: Any) -> None:
+    """Makes a network of `model` available under the earlier attribute name that a file uses.
 
     Keras stores the weights of `model.ema_generator` in the HDF5 group `ema_generator` and, when it
     loads a file, reads the groups that `dir(model)` lists. Call this in `load_own_variables`, which
@@ -77,14 +79,14 @@ def accept_earlier_attributes(model: keras.Model, store) -> None:
     for old, new in collected(type(model), "renamed_attributes").items():
         network = getattr(model, new, None)
         if isinstance(network, keras.Layer) and store.has_path(old):
-            vars(model)[old] = (
-                network  # Keras' `__setattr__` would track the network a second time.
-            )
+            # Keras' `__setattr__` would track the network a second time.
+            vars(model)[old] = network
 
 
 def forget_earlier_attributes(model: keras.Model) -> None:
-    """Undoes `accept_earlier_attributes`. Call this in `save_own_variables`, so that files have the
-    present names.
+    """Undoes `accept_earlier_attributes`.
+
+    Call this in `save_own_variables`, so that new files use the present names.
     """
     for old in collected(type(model), "renamed_attributes"):
         vars(model).pop(old, None)

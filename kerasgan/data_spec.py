@@ -7,6 +7,8 @@ checked again when a step is traced.
 
 import collections.abc
 import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ from keras import ops
 from kerasgan.images import check_images
 
 
-def check_labels(labels, classes=None, count=None):
+def check_labels(labels: Any, classes: int | None = None, count: int | None = None) -> np.ndarray:
     """Returns `labels` as an array.
 
     Args:
@@ -24,13 +26,13 @@ def check_labels(labels, classes=None, count=None):
         count: Expected N, the number of images. `None` accepts any.
 
     Raises:
-        ValueError: In one line, if the labels do not fit.
+        ValueError: The labels do not fit.
     """
     if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
         received = (
             None if labels is None else np.size(labels) if np.ndim(labels) == 0 else len(labels)
         )
-        raise ValueError(f"labels must be one an image, {count}; received {received}")
+        raise ValueError(f"labels must have {count} entries, one per image; received {received}")
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
@@ -44,6 +46,20 @@ def check_labels(labels, classes=None, count=None):
     return labels
 
 
+class Part(Protocol):
+    """One tensor of a batch."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tensor in messages."""
+
+    def check(self, x: np.ndarray, count: int | None) -> np.ndarray:
+        """Checks shape, dtype and values. Returns the array in the dtype that models use."""
+
+    def check_type(self, shape: Sequence[int | None], dtype: str) -> None:
+        """Checks shape and dtype."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Images:
     """Float images `[N, *shape]`, finite and in [-1, 1]."""
@@ -51,10 +67,10 @@ class Images:
     shape: tuple
     name: str = "images"
 
-    def check(self, x, count):
+    def check(self, x: np.ndarray, count: int | None) -> np.ndarray:
         return check_images(x, None if None in self.shape else self.shape, self.name)
 
-    def check_type(self, shape, dtype):
+    def check_type(self, shape: Sequence[int | None], dtype: str) -> None:
         if "float" not in dtype or len(shape) != 4 or not _fits(shape[1:], self.shape):
             kind = "" if "float" in dtype else "a float array "
             received = (
@@ -73,10 +89,10 @@ class Labels:
     classes: int | None = None
     name: str = "labels"
 
-    def check(self, x, count):
+    def check(self, x: np.ndarray, count: int | None) -> np.ndarray:
         return check_labels(x, self.classes, count).astype("int32", copy=False)
 
-    def check_type(self, shape, dtype):
+    def check_type(self, shape: Sequence[int | None], dtype: str) -> None:
         if "int" not in dtype or len(shape) != 1:
             raise ValueError(
                 f"{self.name} must be a list of integers; received {dtype} {list(shape)}"
@@ -91,23 +107,23 @@ class Numbers:
     name: str
     integer: bool = False
     minimum: int = 0
-    maximum: int | tuple = 0  # one limit, or one for each column
+    maximum: int | tuple = 0  # One limit, or one for each column.
 
-    def check(self, x, count):
+    def check(self, x: np.ndarray, count: int | None) -> np.ndarray:
         self.check_type(x.shape, x.dtype.name)
         if self.integer:
             if (x < self.minimum).any() or (x > np.asarray(self.maximum)).any():
                 maximum = max(self.maximum) if isinstance(self.maximum, tuple) else self.maximum
                 raise ValueError(
-                    f"{self.name} must be in {self.minimum}..{maximum}; received from {x.min()} "
-                    f"to {x.max()}"
+                    f"{self.name} must be in {self.minimum}..{maximum}; received values from "
+                    f"{x.min()} to {x.max()}"
                 )
             return x.astype("int32", copy=False)
         if not np.isfinite(x).all():
             raise ValueError(f"{self.name} must be finite; received infinite numbers or NaN")
         return x.astype("float32", copy=False)
 
-    def check_type(self, shape, dtype):
+    def check_type(self, shape: Sequence[int | None], dtype: str) -> None:
         kind = "int" if self.integer else "float"
         if (
             kind not in dtype
@@ -126,10 +142,10 @@ class Ignored:
 
     name: str = "labels"
 
-    def check(self, x, count):
+    def check(self, x: np.ndarray, count: int | None) -> np.ndarray:
         return x
 
-    def check_type(self, shape, dtype):
+    def check_type(self, shape: Sequence[int | None], dtype: str) -> None:
         pass
 
 
@@ -139,21 +155,21 @@ class DataSpec:
 
     Args:
         parts: `Images`, `Labels`, `Numbers` and `Ignored`, one for each tensor of a batch.
-        optional: number of parts at the end that may be missing.
-        smallest: least number of images in a training batch.
-        reason: why a smaller batch does not work, in brackets behind the rule.
+        optional: Number of parts at the end that may be missing.
+        smallest: Smallest allowed number of images in a training batch.
+        reason: Reason for `smallest`, which messages add in parentheses.
     """
 
-    parts: tuple
+    parts: tuple[Part, ...]
     optional: int = 0
     smallest: int = 1
     reason: str = ""
 
-    def check(self, data, training=False):
+    def check(self, data: Any, training: bool = False) -> Any:
         """Returns the data with float32 images and int32 labels.
 
         Raises:
-            ValueError: In one line, if the data do not fit.
+            ValueError: The data do not fit.
         """
         self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
@@ -168,20 +184,23 @@ class DataSpec:
         if len(arrays) == 1 < len(self.parts) - self.optional and isinstance(self.parts[1], Labels):
             check_labels(None, count=np.size(arrays[0]) and len(arrays[0]))
         parts = self._parts(len(arrays))
-        checked, count = [], None
+        checked: list[np.ndarray] = []
+        count: int | None = None
         for part, x in zip(parts, arrays, strict=True):
             if count is not None and len(x) != count:
-                raise ValueError(f"{part.name} must be one an image, {count}; received {len(x)}")
+                raise ValueError(
+                    f"{part.name} must have {count} entries, one per image; received {len(x)}"
+                )
             checked.append(part.check(x, count))
             count = len(x)
-        if training:
+        if training and count is not None:
             self.check_size(count)
-        checked = iter(checked)
+        rest = iter(checked)
         return keras.tree.pack_sequence_as(
-            data, [None if x is None else next(checked) for x in leaves]
+            data, [None if x is None else next(rest) for x in leaves]
         )
 
-    def check_traced(self, data, training=False):
+    def check_traced(self, data: Any, training: bool = False) -> None:
         """Checks shapes and dtypes only, for tensors that may not have values yet."""
         self._refuse_mappings(data)
         tensors = [x for x in keras.tree.flatten(data) if x is not None]
@@ -194,20 +213,25 @@ class DataSpec:
         if training and isinstance(size, int):
             self.check_size(size)
 
-    def check_size(self, size):
+    def check_size(self, size: int) -> None:
+        """Refuses a training batch that is too small."""
         if size < self.smallest:
             raise ValueError(
                 f"batch_size must be at least {self.smallest}{self._why()}; received {size}"
             )
 
-    def check_split(self, count, batch_size):
-        """Refuses a batch size that leaves a batch too small for training."""
+    def check_split(self, count: int, batch_size: int | None) -> None:
+        """Refuses a batch size that leaves a batch too small for training.
+
+        Args:
+            count: Number of images.
+            batch_size: Number of images per batch. `None` means Keras' default of 32.
+        """
         batch_size = batch_size or 32
         last = count % batch_size or batch_size
         if min(batch_size, last) < self.smallest:
             raise ValueError(
-                f"batch_size must be at least {self.smallest} and must leave no batch under "
-                f"{self.smallest}"
+                f"batch_size must be at least {self.smallest} and must not leave a smaller batch"
                 f"{self._why()}; received batch_size {batch_size} for {count} images"
             )
 
@@ -240,7 +264,7 @@ def _fits(shape, wanted):
 
 
 def _array(x):
-    if hasattr(x, "detach"):  # a PyTorch tensor that may require a gradient
+    if hasattr(x, "detach"):  # A PyTorch tensor that may require a gradient.
         x = x.detach()
     numbers = not isinstance(x, (np.ndarray, list, int, float)) and hasattr(x, "shape")
     x = np.asarray(ops.convert_to_numpy(x) if numbers else x)

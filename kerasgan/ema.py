@@ -1,19 +1,18 @@
-"""Exponential moving averages (EMA) of network weights, as used for sampling in most GANs since
-ProGAN.
+"""Exponential moving averages (EMA) of network weights, as used for sampling by most GANs.
 
 A model keeps a second copy of its generator, made by `ema_copy`, and calls `update_ema` after each
-generator update. Samples of the copy are smoother than samples of the trained network, whose
-weights oscillate.
+generator update. The weights of the trained network oscillate; those of the copy do not, so its
+samples are better.
 
 Reference:
     Yazici et al., 2019, "The Unusual Effectiveness of Averaging in GAN Training",
     https://arxiv.org/abs/1806.04498
 """
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from kerasgan.types import Tensor
 
 
 def ema_copy(network: keras.Model) -> keras.Model:
@@ -35,7 +34,7 @@ def ema_copy(network: keras.Model) -> keras.Model:
 
 
 def update_ema(
-    ema_network: keras.Model, network: keras.Model, ema_decay: float, updates: Any
+    ema_network: keras.Model, network: keras.Model, ema_decay: float, updates: int | Tensor
 ) -> None:
     """Moves the weights of `ema_network` towards those of `network`.
 

@@ -2,7 +2,10 @@
 
 import base64
 import io
+import os
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,16 +13,18 @@ from PIL import Image, ImageDraw, ImageFont
 from kerasgan.io import files
 
 
-def check_images(images, shape=None, name="images"):
-    """Return `images` as a float32 array [N, H, W, C], or say in one line what is wrong with them.
+def check_images(
+    images: Any, shape: Sequence[int] | None = None, name: str = "images"
+) -> np.ndarray:
+    """Returns `images` as a float32 array `[N, H, W, C]`.
 
     Args:
-        images: float array [N, H, W, C], finite, in [-1, 1].
-        shape: (H, W, C) that the images must have; None admits any.
-        name: what the message calls them.
+        images: Float array `[N, H, W, C]`, finite, in [-1, 1], with N of at least 1.
+        shape: Required (H, W, C). `None` accepts any.
+        name: Name of the images in messages.
 
     Raises:
-        ValueError: wrong rank, type, shape or range, or no image at all.
+        ValueError: The images do not fit.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):
@@ -32,21 +37,20 @@ def check_images(images, shape=None, name="images"):
             f"{name} must be [N, {', '.join(map(str, shape))}]; received {list(images.shape)}"
         )
     low, high = images.min(), images.max()
-    if not (
-        low >= -1.00001 and high <= 1.00001
-    ):  # a float32 may miss 1 by its rounding; not-a-number fails too
+    # Rounding may exceed 1 slightly. The comparison is also false for NaN.
+    if not (low >= -1.00001 and high <= 1.00001):
         raise ValueError(
             f"{name} must be finite and in [-1, 1]; received values from {low:g} to {high:g}"
         )
     return images.astype("float32", copy=False)
 
 
-def to_uint8(images):
+def to_uint8(images: Any) -> np.ndarray:
     """Converts float images `[N, H, W, C]` in [-1, 1] to uint8, rounded to the nearest level."""
     return np.rint((check_images(images) + 1) * 127.5).astype("uint8")
 
 
-def from_uint8(images):
+def from_uint8(images: Any) -> np.ndarray:
     """Converts a uint8 array to float32 in [-1, 1]. `to_uint8` inverts it exactly."""
     images = np.asarray(images)
     if images.dtype != np.uint8:
@@ -54,7 +58,7 @@ def from_uint8(images):
     return images.astype("float32") / 127.5 - 1
 
 
-def grid(images, columns):
+def grid(images: Any, columns: int) -> np.ndarray:
     """Arranges images `[N, H, W, C]` in rows, uint8 `[rows * H, columns * W, C]`.
 
     Images are float in [-1, 1] or uint8. Empty places of the last row are white.
@@ -71,25 +75,27 @@ def grid(images, columns):
     return sheet.reshape(rows * height, columns * width, channels)  # [rows * H, columns * W, C]
 
 
-def captioned_sheet(captions, pictures, columns=1, text_width=200):
-    """A sheet of captions, each beside its pictures in ascending size -> uint8 [H, W, 3].
+def captioned_sheet(
+    captions: Sequence[str], pictures: Mapping[int, Any], columns: int = 1, text_width: int = 200
+) -> np.ndarray:
+    """Arranges captions with their images in ascending size, uint8 `[H, W, 3]`.
 
     Args:
-        captions: N texts.
-        pictures: size -> images [N, size, size, 3], float in [-1, 1] or uint8.
-        columns: captions in a row.
-        text_width: pixels of a caption's own column.
+        captions: N captions.
+        pictures: Dict from a size to images `[N, size, size, 3]`, float in [-1, 1] or uint8.
+        columns: Number of captions per row.
+        text_width: Width of the text of a caption in pixels.
     """
     sizes = sorted(pictures)
-    told = [textwrap.fill(caption, text_width // 8) for caption in captions]
-    height = max(sizes[-1], 20 * max(lines.count("\n") + 1 for lines in told)) + 6
+    texts = [textwrap.fill(caption, text_width // 8) for caption in captions]
+    height = max(sizes[-1], 20 * max(lines.count("\n") + 1 for lines in texts)) + 6
     width = text_width + sum(sizes) + 6 * len(sizes)
-    sheet = Image.new("RGB", (columns * width, -(-len(told) // columns) * height), "white")
+    sheet = Image.new("RGB", (columns * width, -(-len(texts) // columns) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     pictures = {
         size: grid(images, 1).reshape(-1, size, size, 3) for size, images in pictures.items()
     }
-    for index, lines in enumerate(told):
+    for index, lines in enumerate(texts):
         left, top = index % columns * width, index // columns * height
         pen.multiline_text(
             (left + 8, top + height // 2), lines, "black", font, anchor="lm", spacing=5
@@ -101,14 +107,18 @@ def captioned_sheet(captions, pictures, columns=1, text_width=200):
     return np.asarray(sheet)
 
 
-def save_png(path, image):
+def save_png(path: str | os.PathLike, image: Any) -> None:
     """Writes one uint8 image `[H, W, C]` with 1 or 3 channels as a PNG file."""
     files.write_atomically(path, _encoded(image))
 
 
-def save_gif(path, frames, ms=200):
-    """Writes uint8 images `[H, W, C]` of one shape as a looping GIF with `ms` milliseconds per
-    frame.
+def save_gif(path: str | os.PathLike, frames: Sequence[Any], ms: int = 200) -> None:
+    """Writes uint8 images `[H, W, C]` of one shape as a looping GIF.
+
+    Args:
+        path: Path of the file.
+        frames: Images, at least one.
+        ms: Duration of a frame in milliseconds.
     """
     if not len(frames):
         raise ValueError("frames must hold at least one image; received none")
@@ -118,7 +128,7 @@ def save_gif(path, frames, ms=200):
     files.write_atomically(path, made.getbuffer())
 
 
-def png_data_uri(image):
+def png_data_uri(image: Any) -> str:
     """Encodes one uint8 image `[H, W, C]` as `data:image/png;base64,...` for an HTML page."""
     return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
 
@@ -133,6 +143,7 @@ def _picture(image):
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(
-            f"an image file holds uint8 [H, W, 1 or 3]; received {image.dtype} {list(image.shape)}"
+            "an image file must contain uint8 [H, W, 1 or 3]; "
+            f"received {image.dtype} {list(image.shape)}"
         )
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

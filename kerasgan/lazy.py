@@ -11,12 +11,11 @@ from typing import Any
 def lazy_exports(
     package: str, exports: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Makes `__getattr__`, `__dir__` and `__all__` of a package that imports its names on first
-    use.
+    """Makes `__getattr__`, `__dir__` and `__all__` of a package with lazily imported names.
 
-    Submodules of the package are attributes too, whether or not they were imported. The package
-    repeats the exports as `if TYPE_CHECKING:` imports, which editors and type checkers read;
-    `tests/test_public_api.py` compares the two.
+    A name is imported on first use. Submodules of the package are attributes too, even if they were
+    not imported. The package repeats the exports as `if TYPE_CHECKING:` imports for editors and
+    type checkers; `tests/test_public_api.py` compares the two.
 
     Args:
         package: The package's `__name__`.
@@ -25,12 +24,13 @@ def lazy_exports(
             because importing the submodule would replace it.
 
     Returns:
-        `__getattr__`, `__dir__`, `__all__`.
+        `__getattr__`, `__dir__` and `__all__`.
 
     Example:
         ```python
-        __getattr__, __dir__, __all__ = lazy_exports(__name__, {"kerasgan.models.hdgan":
-        ("HDGAN",)})
+        __getattr__, __dir__, __all__ = lazy_exports(
+            __name__, {"kerasgan.models.hdgan": ("HDGAN",)}
+        )
         ```
     """
     modules = {name: module for module, names in exports.items() for name in names}

@@ -1,11 +1,11 @@
-"""What `keras.models.load_model` needs to know of kerasgan, without importing all of kerasgan.
+"""Registers the classes and functions of kerasgan with Keras without importing all of kerasgan.
 
-A saved configuration names its classes and functions, such as `kerasgan>MnistGAN`, and Keras looks
-each name up in its registry. `@keras.saving.register_keras_serializable` fills the registry only
-when a module is imported. So `register` puts a stand-in into the registry for each class of
-`CLASSES`: Keras asks it for `from_config`, and it imports the class's module then. Keras returns a
-registered function as it is, so the modules of `FUNCTIONS`, which are small, are imported at once.
-Nothing outside these two tables is ever imported on behalf of a file.
+A saved configuration contains names such as `kerasgan>MnistGAN`, which
+`keras.models.load_model` looks up in its registry. The decorator
+`@keras.saving.register_keras_serializable` fills the registry only when a module is imported.
+`register` therefore adds a stand-in for each class of `CLASSES`, whose `from_config` imports the
+module of the class. Keras returns registered functions as they are, so the modules of `FUNCTIONS`,
+which are small, are imported at once. A file cannot cause any other module to be imported.
 """
 
 import importlib
@@ -23,6 +23,7 @@ CLASSES = {
     "kerasgan.layers.image_conv": ("ImageConv2D",),
     "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
     "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+    "kerasgan.layers.mirror": ("Mirror",),
     "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
     "kerasgan.layers.reflection_conv": ("ReflectionConv2D", "UpsampleConv2D"),
     "kerasgan.layers.summed_dense": ("SummedDense",),
@@ -35,16 +36,17 @@ CLASSES = {
     "kerasgan.models.hdgan": ("HDGAN", "ExtraCriticSteps"),
     "kerasgan.models.mnist_gan": ("MnistGAN",),
     "kerasgan.models.projected_text_gan": ("ProjectedTextGAN",),
-    "kerasgan.models.stylegan2": (
+    "kerasgan.models.stylegan2": ("StyleGAN2",),
+    "kerasgan.models.stylegan2_networks": (
         "EqualDense",
         "Generator",
         "ResidualBlock",
-        "StyleGAN2",
         "StyleLayer",
     ),
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
     "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
+    "kerasgan.encoders.part_encoder": ("PartEncoder",),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.training": ("PlayerOptimizers",),
 }
@@ -74,9 +76,10 @@ FUNCTIONS = (
 )
 
 
-def register():
-    """Makes every class and function that kerasgan saves known to Keras; `import kerasgan` calls
-    it.
+def register() -> None:
+    """Registers every class and function that saved files may contain.
+
+    `import kerasgan` calls it.
     """
     registry = keras.saving.get_custom_objects()
     for module, names in CLASSES.items():
@@ -91,8 +94,9 @@ def register():
 
 
 def _stand_in(module, name):
-    """A class that Keras finds in its registry until `module` is imported and registers the real
-    one.
+    """Returns a class that imports `module` when Keras calls its `from_config`.
+
+    Importing the module replaces the stand-in in Keras' registry by the real class.
     """
 
     def from_config(config):

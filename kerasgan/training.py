@@ -166,15 +166,15 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         players: Names of the players. Updates of the first one count as iterations.
         conditioning: Kind of input that a sample is generated from: `"labels"`, `"captions"`, or
             `None`.
-        sampling_networks: Roles of the networks that `sample` needs. Presets store only these. The
-            first letter of a role, in upper case, is the network's key in `checkpoint_networks()`.
-            The network that produces images has the role `"generator"` in every model.
+        sampling_networks: Names of the networks that `sample` needs, keys of
+            `checkpoint_networks()`. Presets store only these. The network that produces images is
+            named `"generator"` in every model.
         sample_options: Names of further arguments of `sample` that the command line offers.
         evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation
             classifier scores the samples, `"digits"` or `"birds"`, or `None`.
         ema_networks: Dict from the attribute of each EMA copy to the attribute of its network.
-        not_loaded: Keys of `checkpoint_networks()` whose weights are untrained because no file
-            contained them.
+        not_loaded: Names of the networks whose weights are untrained because no file contained
+            them.
         reports: Names of the scalars that `report` accepts. Defaults to `<player>_loss`.
         higher_is_better: Names in `reports` that training should increase. Names that end in
             "accuracy" are included automatically.
@@ -335,19 +335,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
     def exported(self) -> SamplingModel:
         """Returns the model that `export` writes."""
-        return SamplingModel(self.checkpoint_networks()["G"], self.call)
-
-    def save(self, filepath: Any, *arguments: Any, **options: Any) -> None:
-        """Saves the model to a `.keras` file, as `keras.Model.save` does.
-
-        The legacy HDF5 format is refused because it loses the optimizers.
-        """
-        if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(
-                f"{filepath}: a {type(self).__name__} is saved whole as .keras; .weights.h5 with "
-                "save_weights holds its weights"
-            )
-        return super().save(filepath, *arguments, **options)
+        return SamplingModel(self.checkpoint_networks()["generator"], self.call)
 
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
@@ -590,8 +578,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def make_train_function(self, force: bool = False) -> Callable:
         """Warns once about untrained networks, then builds the training function as Keras does."""
         if self.not_loaded:
-            networks = self.checkpoint_networks()
-            named = ", ".join(f"{letter} ({networks[letter].name})" for letter in self.not_loaded)
+            named = ", ".join(self.not_loaded)
             self.not_loaded = ()  # they learn now
             warnings.warn(
                 f"training begins with untrained weights of {named}: the files that this "
@@ -845,12 +832,12 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     # === The three calls that all models of the zoo share, beside sample() ===
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        """Returns a dict from letter to network for checkpoint files. `sample` uses `G`."""
-        return {player[0].upper(): getattr(self, player) for player in self.players}
+        """Returns the networks that checkpoints contain, a dict from name to network.
 
-    def sampling_letters(self) -> tuple[str, ...]:
-        """Returns the keys of `sampling_networks` in `checkpoint_networks()`."""
-        return tuple(name[0].upper() for name in self.sampling_networks)
+        The network that `sample` uses is named `generator`. File names contain letters instead of
+        names; see `kerasgan.io.network_names`.
+        """
+        return {player: getattr(self, player) for player in self.players}
 
     def sampling_protocol(self) -> dict:
         """Returns what samples depend on besides the weights, for preset cards and result files.
@@ -871,7 +858,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def save_to_preset(self, folder: str) -> None:
         """Writes configuration and half-precision weights of the sampling networks to a folder."""
         presets.save(
-            self, folder, letters=self.sampling_letters(), info=self.sampling_protocol() or None
+            self, folder, networks=self.sampling_networks, info=self.sampling_protocol() or None
         )
 
 

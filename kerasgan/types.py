@@ -2,6 +2,9 @@
 
 from typing import Any, TypeAlias
 
+Logs: TypeAlias = Any
+"""Dict of scalars that Keras passes to the methods of callbacks. `None` in calls without it."""
+
 Shape: TypeAlias = tuple[Any, ...]
 """Static shape of a tensor: integers, and `None` for sizes that are not known before the call."""
 

@@ -151,9 +151,11 @@ def test_parts_and_weights_are_named():
         match=r"data must be \(images, labels\), without sample weights; received 3 parts",
     ):
         one.fit(((IMAGES, LABELS, LABELS) for _ in range(2)), verbose=0, shuffle=False)
-    with pytest.raises(ValueError, match="labels must be one an image, 8; received None"):
+    with pytest.raises(
+        ValueError, match="labels must have 8 entries, one per image; received None"
+    ):
         one.fit(IMAGES, verbose=0)
-    with pytest.raises(ValueError, match="labels must be one an image, 8; received 5"):
+    with pytest.raises(ValueError, match="labels must have 8 entries, one per image; received 5"):
         one.evaluate(IMAGES, LABELS[:5], verbose=0)
     for call, name, value in (
         (one.fit, "class_weight", {0: 2.0}),
@@ -206,7 +208,7 @@ def test_numbers_and_ignored_parts():
         (good + 1, r"labels must be in -1\.\.5"),
         (good * 1.0, r"labels must be int \[N, 2\]; received float64"),
         (good[:, :1], r"labels must be int \[N, 2\]; received int64 \[2, 1\]"),
-        (good[:1], "labels must be one an image, 2; received 1"),
+        (good[:1], "labels must have 2 entries, one per image; received 1"),
     ):
         with pytest.raises(ValueError, match=message):
             spec.check((IMAGES[:2], bad))

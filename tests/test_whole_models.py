@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from kerasgan import registration, schedules
-from kerasgan.encoders import char_cnn_rnn, robust_image_encoder
+from kerasgan.encoders import char_cnn_rnn, part_encoder, robust_image_encoder
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -131,7 +131,10 @@ ENCODERS = {
         char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
         char_cnn_rnn.build_image_encoder(16, 2, dim=4),
     ),
-    "guide": lambda: robust_image_encoder.RobustImageEncoder(
+    "parts": lambda: part_encoder.PartEncoder(
+        (0.5, 1.0), (2, 3), part_encoder.build_part_encoder(16, 2)
+    ),
+    "robust_encoder": lambda: robust_image_encoder.RobustImageEncoder(
         (2, 3), char_cnn_rnn.build_image_encoder(16, 2, dim=4)
     ),
 }
@@ -244,7 +247,7 @@ def test_every_model_that_samples_is_exported(tmp_path):
     assert (tmp_path / "generator" / "saved_model.pb").is_file()
     for make in ENCODERS.values():
         with pytest.raises(
-            ValueError, match="export needs a model that samples; received"
+            ValueError, match="export needs a model with a `call`; received"
         ) as raised:
             make().export(tmp_path / "none")
         assert "\n" not in str(raised.value)
@@ -268,9 +271,50 @@ def test_layer_names_are_unique_and_weights_load(tmp_path):
         other.load_weights(tmp_path / "x.weights.h5")
         for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(one, two)
-        with pytest.raises(ValueError, match="is saved whole as .keras") as raised:
-            model.save(tmp_path / "x.h5")
-        assert "\n" not in str(raised.value)
+
+
+SAVERS = {
+    "model.save": lambda model, path: model.save(path),
+    "saving.save_model": lambda model, path: keras.saving.save_model(model, path),
+    "models.save_model": lambda model, path: keras.models.save_model(
+        model, path, include_optimizer=False
+    ),
+}
+
+
+@pytest.mark.parametrize("saver", list(SAVERS))
+@pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "x.weights.h5"])
+def test_hdf5_files_of_whole_models_are_refused(saver, name, tmp_path):
+    for make in (*MODELS.values(), lambda: style().generator):
+        model = make()
+        with pytest.raises(
+            ValueError, match="must be saved as .keras; its weights alone"
+        ) as raised:
+            SAVERS[saver](model, tmp_path / name)
+        assert str(tmp_path / name) in str(raised.value) and "\n" not in str(raised.value)
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "save",
+    [lambda model, path: model.save_weights(path), keras.saving.save_weights],
+    ids=["model", "saving"],
+)
+def test_weights_files_hold_the_weights(save, tmp_path):
+    model, other = conditional(), conditional()
+    save(model, tmp_path / "x.weights.h5")
+    other.load_weights(tmp_path / "x.weights.h5")
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    for name in ("x.h5", "x.hdf5", "x.keras"):
+        with pytest.raises(ValueError, match=".weights.h5"):
+            save(model, tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("call", [lambda m: m.get_config(), keras.saving.serialize_keras_object])
+def test_other_callers_of_get_config_are_not_affected(call):
+    assert call(conditional())
 
 
 # === Inference ===
@@ -281,7 +325,7 @@ def test_call_uses_the_network_that_sample_uses():
     for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
-            variable.assign(variable + 1.0)  # As after training, the EMA copy differs.
+            variable.assign(variable + 1.0)  # The EMA copy differs, as it does after training.
         inputs = [
             random.normal(size=(2, *spec.shape[1:])).astype("float32")
             for spec in model.call_inputs()
@@ -321,7 +365,7 @@ def test_invalid_seeds_and_counts_are_one_line():
         ]
         if name != "birds":
             wrong += [
-                ({"n": n}, "n must be an integer, at least 1")
+                ({"n": n}, "n must be an integer of at least 1")
                 for n in (0, -1, 2.0, True, "2", [3], np.ones(2))
             ]
         for arguments, message in wrong:

@@ -1,7 +1,7 @@
 """Augmentation of training images with keras-cv: random flips, random cutout and RandAugment.
 
-keras-cv is imported only when an augmentation is used. Its layers run on TensorFlow, whatever
-Keras' backend is; the augmented batches are NumPy arrays.
+keras-cv is imported only when an augmentation is used. Its layers run on TensorFlow with every
+Keras backend; the augmented batches are NumPy arrays.
 
 Reference:
     Cubuk et al., 2019, "RandAugment: Practical automated data augmentation with a reduced search
@@ -58,7 +58,7 @@ class AugmentedBatches(keras.utils.PyDataset):
     """Batches of another data set with augmented images.
 
     The augmentation of a batch depends on (seed, epoch, index) only, so that a resumed training
-    sees the same images.
+    uses the same images.
 
     Args:
         batches: `PyDataset` of tuples whose first element is images `[B, H, W, C]` in [-1, 1]. It
@@ -85,10 +85,10 @@ class AugmentedBatches(keras.utils.PyDataset):
         random = np.random.default_rng((self.seed, self.batches.epoch, index, 2))
         return augment_images(images, self.layers, int(random.integers(2**31))), *targets
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.batches.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.batches.on_epoch_end()
 
 
@@ -96,9 +96,7 @@ def augment_images(images: np.ndarray, layers: Sequence, seed: int) -> np.ndarra
     """Applies keras-cv layers to images `[B, H, W, C]` in [-1, 1], reproducibly by seed."""
     colored = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
     x = ((colored + 1.0) * 127.5).astype("float32")
-    keras.utils.set_random_seed(
-        seed
-    )  # also sets the seed of TensorFlow, whose random operations keras-cv uses
+    keras.utils.set_random_seed(seed)  # Also sets TensorFlow's seed, which keras-cv uses.
     for place, layer in enumerate(layers):
         # Layers without a seed of their own share TensorFlow's global generator.
         layer._random_generator.reset_from_seed(seed + place)

@@ -1,8 +1,26 @@
-"""Peak memory of a process."""
+"""Memory of the machine and of this process."""
 
+import os
 import resource
 import sys
 from pathlib import Path
+
+
+def check(size: float, what: str) -> None:
+    """Raises `ValueError` if something needs more memory than this machine has.
+
+    Linux promises memory that does not exist and kills the process when it is used.
+
+    Args:
+        size: Number of bytes.
+        what: What needs them, the beginning of the message.
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > there:
+        raise ValueError(
+            f"{what} would take about {size / 1e9:,.0f} GB of memory; this machine has "
+            f"{there / 1e9:,.0f} GB"
+        )
 
 
 def peak_mib() -> float:

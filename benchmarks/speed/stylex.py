@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 BATCH_SIZE = 8
-NETWORKS = {"capacity": 8, "max_channels": 256}
+NETWORKS: dict[str, Any] = {"capacity": 8, "max_channels": 256}
 # Name of a training step -> arguments of its baseline.
 STEPS = {
     "encoder": {},
@@ -61,8 +61,8 @@ def step(kind: str, size: int = 32) -> Callable:
     model, images = model_and_images(
         {
             "alternation": "step" if kind == "latents" else "none",
-            "penalty_weight": 10.0 if kind == "penalty" else 0.0,
-            "penalty_every": 1,
+            "gradient_penalty_weight": 10.0 if kind == "penalty" else 0.0,
+            "gradient_penalty_every": 1,
             "path_weight": 1.0 if kind == "path" else 0.0,
             "path_every": 1,
             "path_start": 0,
@@ -72,7 +72,7 @@ def step(kind: str, size: int = 32) -> Callable:
     images = images[:BATCH_SIZE]
 
     def train():
-        model.turn.assign(0)  # With alternation, turn 0 trains on latents.
+        model.next_source.assign(0)  # With alternation, source 0 is latents.
         model.train_on_batch(images)
 
     return train

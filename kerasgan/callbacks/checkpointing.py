@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import warnings
+from typing import Any
 
 import keras
 
@@ -13,6 +14,7 @@ from kerasgan import distribution
 from kerasgan.callbacks.intervals import check_interval, is_due
 from kerasgan.io import callback_state, checkpoints, locks
 from kerasgan.io.paths import user_path
+from kerasgan.types import Logs
 
 
 class Preempted(Exception):
@@ -39,7 +41,7 @@ class Checkpoint(keras.callbacks.Callback):
             every epoch.
         monitor: Name of the metric that defines the best epoch, or `None`. Epochs without this
             metric are ignored.
-        mode: `"min"` or `"max"`: whether lower or higher values of `monitor` are better.
+        mode: `"min"` if lower values of `monitor` are better, `"max"` if higher values are.
         keep: Number of resume files to keep, at least 1. With 2, the run survives a damaged file.
         info: Dictionary of JSON values stored in each file, such as the seed or preset.
         minutes: Number of minutes between two saves within an epoch, or `None`. Such a save is one
@@ -75,16 +77,21 @@ class Checkpoint(keras.callbacks.Callback):
             raise ValueError(f"mode must be 'min' or 'max'; received {mode!r}")
         self.folder, self.monitor, self.mode = user_path(folder), monitor, mode
         self.every, self.resume_every = check_interval(every), check_interval(resume_every)
-        self.arguments = dict(run=run, dataset=dataset, size=size, keep=keep, info=info)
-        self.best = self.best_record = None
+        self.arguments: dict[str, Any] = dict(
+            run=run, dataset=dataset, size=size, keep=keep, info=info
+        )
+        self.best: float | None = None
+        self.best_record: dict[str, Any] | None = None
+        # Set by `AdversarialModel.fit`.
         self.siblings: list[keras.callbacks.Callback] = []
-        self.initial_epoch = 0  # Set by `AdversarialModel.fit`.
+        self.initial_epoch = 0
         self.locked = False
         self.within_epochs = False  # Set by `fit`: its data can start at any batch.
-        self.minutes, self._stop, self._handler = minutes, False, None
+        self.minutes, self._stop = minutes, False
+        self._handler: Any = None
         checkpoints.file_name(run, dataset, size, "G", 0)  # Raises for invalid names.
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         if distribution.is_chief():
             checkpoints.check_folder(self.folder)
         if distribution.is_chief() and not self.locked:
@@ -105,10 +112,10 @@ class Checkpoint(keras.callbacks.Callback):
     def get_state(self) -> dict:
         return {"best": self.best_record}
 
-    def set_state(self, state: dict):
+    def set_state(self, state: dict) -> None:
         self.best_record = state["best"]
 
-    def release(self):
+    def release(self) -> None:
         """Releases the lock of the folder. `fit` calls this when it ends, also after an error."""
         if self._handler is not None:
             signal.signal(signal.SIGTERM, self._handler)
@@ -117,7 +124,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.locked = False
             locks.release(self.folder)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch, self.first_batch = epoch, 0
         if distribution.any_process(self._stop):
             self._save_within(0)
@@ -131,7 +138,7 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.started:
             self._find_best(epoch)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         # The processes agree in the same step. They ask seldom, since it takes a millisecond.
         several = distribution.processes()[1] > 1
         if not self.within_epochs or (several and batch % 8):
@@ -166,16 +173,14 @@ class Checkpoint(keras.callbacks.Callback):
             if distribution.is_chief():
                 checkpoints.mark_best(self.folder, saved["file"], saved["metric"], saved["value"])
             record = saved
-        ours = record and record["metric"] == self.monitor and record["epoch"] <= epoch
-        self.best, self.best_record = (record["value"], record) if ours else (None, None)
+        if record and record["metric"] == self.monitor and record["epoch"] <= epoch:
+            self.best, self.best_record = record["value"], record
+        else:
+            self.best = self.best_record = None
 
-    def on_epoch_end(self, epoch, logs=None):
-        value = (logs or {}).get(self.monitor)
-        better = (
-            value is not None
-            and math.isfinite(value)
-            and (self.best is None or self._better(value))
-        )
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        value = (logs or {}).get(self.monitor, math.nan)
+        better = math.isfinite(value) and (self.best is None or self._better(value))
         if not (better or is_due(self, epoch) or (epoch + 1) % self.resume_every == 0):
             return
         names = {key: self.arguments[key] for key in ("run", "dataset", "size")}
@@ -195,7 +200,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments
         )
         checkpoints.remove_partial(self.folder, **names)
-        if better:
+        if better and self.monitor is not None:
             checkpoints.mark_best(self.folder, file, self.monitor, value)
         best = (checkpoints.best(self.folder) or {}).get("epoch")
         resumable = checkpoints.epochs(self.folder, checkpoints.RESUME, **names)
@@ -203,7 +208,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.folder, **names, keep=lambda e: e % self.every == 0 or e == best or e in resumable
         )
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self.release()
         if self.monitor is not None and self.best is None:
             seen = ", ".join(sorted(logs or {}))

@@ -18,6 +18,7 @@ from kerasgan.metrics.score_checks import (
     count_images,
 )
 from kerasgan.metrics.scores import scores
+from kerasgan.types import Logs
 
 
 class Scores(keras.callbacks.Callback):
@@ -32,7 +33,7 @@ class Scores(keras.callbacks.Callback):
         super().__init__()
         self.score, self.every = score, check_interval(every)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if is_due(self, epoch):
             logs.update({name: float(value) for name, value in self.score(self.model).items()})
 
@@ -95,7 +96,7 @@ class Evaluate(Scores):
         self.metrics, self.batch_size = tuple(metrics), batch_size
         self.options, self.protocol = dict(options or {}), None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         count = len(self.latents[0])
         limits = {name: self.options[name] for name in LIMITS if name in self.options}
         check_counts(self.metrics, count, 0 if self.reference is None else None, **limits)
@@ -110,7 +111,7 @@ class Evaluate(Scores):
     def get_state(self) -> dict:
         return {"protocol": self.protocol}
 
-    def set_state(self, state: dict):
+    def set_state(self, state: dict) -> None:
         self.protocol = state["protocol"]
 
     def _evaluate(self, model):

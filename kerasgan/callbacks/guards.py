@@ -14,6 +14,7 @@ from kerasgan.callbacks.intervals import check_interval
 from kerasgan.callbacks.logging import read_log
 from kerasgan.io import checkpoints, files
 from kerasgan.io.paths import user_path
+from kerasgan.types import Logs
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -40,13 +41,13 @@ class NonFiniteGuard(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.epoch = None if folder is None else user_path(folder), 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._check_logs(logs, f"batch {batch + 1} of epoch {self.epoch}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._check_logs(logs, f"epoch {epoch + 1}")
         if broken := _nonfinite_weights(self.model):
             self._stop(f"{broken} are not finite after epoch {epoch + 1}")
@@ -150,7 +151,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         self.max_rollbacks, self.window = max_rollbacks, window
         self.log = None if log is None else user_path(log)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         model = self.model
         if not (hasattr(model, "alarm") and hasattr(model, "causes")):
             raise ValueError(
@@ -164,9 +165,13 @@ class ExplosionGuard(keras.callbacks.Callback):
             )
         self._alarm, self._causes = model.alarm, model.causes
         self._diagnose = getattr(model, "diagnose", None)
-        self._recent, self._rollbacks = collections.deque(maxlen=100), None
-        self._reported, self._steps = set(), 0
-        self._rate, self._good, self._calm = self._learning_rate(), self._copy(), {}
+        self._recent: collections.deque[dict[str, float]] = collections.deque(maxlen=100)
+        self._rollbacks: list[int] | None = None
+        self._reported: set[str] = set()
+        self._steps = 0
+        self._calm: dict[str, float] = {}
+        self._before: tuple[int, dict[str, float]] = (0, {})
+        self._rate, self._good = self._learning_rate(), self._copy()
         self._next = self._good
 
     def get_state(self) -> dict:
@@ -184,7 +189,7 @@ class ExplosionGuard(keras.callbacks.Callback):
             "next": None if following[1] is good[1] else following[1],
         }
 
-    def set_state(self, state: dict):
+    def set_state(self, state: dict) -> None:
         shapes = [tuple(v.shape) for v in self._variables()]
         copies = [copy for copy in (state["good"], state["next"]) if copy is not None]
         if any([x.shape for x in copy] != shapes for copy in copies):
@@ -197,7 +202,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         copy = state["good"] if state["next"] is None else state["next"]
         self._next = state["next_step"], copy
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self._rollbacks is None:
             # One entry (its epoch) per rollback, including those before a resume.
             rows = (read_log(self.log, epoch) if self.log else None) or []
@@ -212,7 +217,7 @@ class ExplosionGuard(keras.callbacks.Callback):
         self._epoch = epoch + 1
         self._restart(0)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._batch = batch
         count = batch + 1 - self._start
         before, means = self._before
@@ -231,7 +236,7 @@ class ExplosionGuard(keras.callbacks.Callback):
             if self._steps - self._next[0] >= self.every:
                 self._good, self._next = self._next, self._copy()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if broken := _nonfinite_weights(self.model):
             self._roll_back(f"{broken} are not finite", self._batch)
         if not self._before[0]:  # The last step was undone, and the means with it.
@@ -242,7 +247,7 @@ class ExplosionGuard(keras.callbacks.Callback):
                 if line.split("(")[0] not in self._reported:
                     self._reported.add(line.split("(")[0])
                     print(f"\nepoch {epoch + 1}: {line}")
-        logs["rollbacks"] = float(len(self._rollbacks))
+        logs["rollbacks"] = float(len(self._rollbacks or ()))
 
     def _learning_rate(self):
         return float(keras.ops.convert_to_numpy(self.model.optimizer[self.player].learning_rate))
@@ -255,7 +260,7 @@ class ExplosionGuard(keras.callbacks.Callback):
     def _copy(self):
         return self._steps, [np.array(keras.ops.convert_to_numpy(v)) for v in self._variables()]
 
-    def _restart(self, start):
+    def _restart(self, start: int) -> None:
         self._start, self._before = start, (0, {})
 
     def _roll_back(self, reason, batch):
@@ -306,16 +311,16 @@ class DropDetector(keras.callbacks.Callback):
     ):
         super().__init__()
         self.folder, self.name, self.share = user_path(folder), name, share
-        self.seen = collections.deque(maxlen=check_interval(epochs))
+        self.seen: collections.deque[float] = collections.deque(maxlen=check_interval(epochs))
 
     def get_state(self) -> dict:
         return {"seen": list(self.seen)}
 
-    def set_state(self, state: dict):
+    def set_state(self, state: dict) -> None:
         self.seen.clear()
         self.seen.extend(state["seen"])
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         value, full = logs[self.name], len(self.seen) == self.seen.maxlen
         dropped = full and value < self.share * float(np.median(self.seen))
         self.seen.append(value)

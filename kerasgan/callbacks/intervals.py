@@ -11,5 +11,5 @@ def check_interval(every: int) -> int:
 
 
 def is_due(callback: keras.callbacks.Callback, epoch: int) -> bool:
-    """Whether the callback acts after `epoch` (from 0): every `callback.every` epochs, and last."""
+    """Returns `True` if the callback acts after `epoch`, counted from 0. It does after the last."""
     return (epoch + 1) % callback.every == 0 or epoch + 1 == callback.params.get("epochs")

@@ -8,16 +8,18 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
 from kerasgan import distribution
 from kerasgan.io import side_files
 from kerasgan.io.paths import user_path
+from kerasgan.types import Logs
 
 
 def tensorboard_supports_players() -> bool:
-    """Whether Keras' `TensorBoard` callback supports models with one optimizer per player.
+    """Returns `True` if Keras' `TensorBoard` callback supports one optimizer per player.
 
     Keras 3.15 does. Keras 3.12, the newest release for Python 3.10, does not.
     """
@@ -38,10 +40,10 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
     def _selected(self, logs):
         return {name: logs[name] for name in self.names if name in (logs or {})}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         super().on_train_batch_end(batch, self._selected(logs))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         super().on_epoch_end(epoch, self._selected(logs))
 
 
@@ -61,13 +63,13 @@ class LearningRateScheduler(keras.callbacks.Callback):
         super().__init__()
         self.player, self.schedule = player, schedule
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         if self.player not in self.model.players:
             raise ValueError(
                 f"player must be one of {', '.join(self.model.players)}; received {self.player!r}"
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         optimizer = self.model.optimizer[self.player]
         rate = float(
             self.schedule(epoch, float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
@@ -78,7 +80,7 @@ class LearningRateScheduler(keras.callbacks.Callback):
             )
         optimizer.learning_rate = rate
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         rate = self.model.optimizer[self.player].learning_rate
         logs[f"{self.player}_learning_rate"] = float(keras.ops.convert_to_numpy(rate))
 
@@ -97,12 +99,13 @@ class CSVLog(keras.callbacks.Callback):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__()
-        self.path, self.rows, self.started = user_path(path), None, 0.0
+        self.path, self.started = user_path(path), 0.0
+        self.rows: list[dict[str, Any]] | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.rows = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self.rows is None:  # First epoch of this `fit`: keep the rows of earlier epochs.
             self.rows = read_log(self.path, epoch)
             if self.rows is None:  # Damaged: keep the file under another name.
@@ -111,14 +114,15 @@ class CSVLog(keras.callbacks.Callback):
                 self.rows = []
         self.started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         seconds = round(time.perf_counter() - self.started, 3)
-        self.rows.append({"epoch": epoch + 1, "seconds": seconds, **(logs or {})})
+        rows = self.rows = self.rows or []
+        rows.append({"epoch": epoch + 1, "seconds": seconds, **(logs or {})})
         text = io.StringIO()
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
-        writer.writerows(self.rows)
+        writer.writerows(rows)
         if distribution.is_chief():
             side_files.write(self.path, text.getvalue())
 

@@ -13,6 +13,7 @@ from kerasgan.callbacks.intervals import check_interval, is_due
 from kerasgan.datasets.image_files import stored_image
 from kerasgan.io import files, side_files
 from kerasgan.io.paths import user_path
+from kerasgan.types import Logs
 
 GIF_WIDTH = 700  # Maximum width of the GIF in pixels.
 
@@ -52,25 +53,26 @@ class SampleGrid(keras.callbacks.Callback):
                 f"sample must be a function of the model that returns an image; received {sample!r}"
             )
         self.folder, self.sample, self.ms = user_path(folder), sample, ms
-        self.every, self.epoch = check_interval(every), None
+        self.every = check_interval(every)
+        self.epoch: int | None = None  # Number of finished epochs of this `fit`.
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         if distribution.is_chief():
             files.make_folder(side_files.clear_path(self.folder / "grids", folder=True))
         self.epoch = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         resumed = getattr(self.model, "resumed", None)  # Within epoch 0, if not `None`.
         if self.epoch is None and epoch == 0 and resumed is None:
             self._save(0)
         self.epoch = epoch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.epoch = epoch + 1
         if is_due(self, epoch):
             self._save(epoch + 1)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         if self.epoch is None or not distribution.is_chief():
             return
         paths = [path for n, path in grids(self.folder) if n <= self.epoch]

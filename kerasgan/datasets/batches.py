@@ -17,8 +17,8 @@ class Batches(EpochDataset):
         batch_size: Number of images per batch, at least 2.
         seed: Integer seed of the order.
         shuffle: If `False`, the order of the arrays is kept.
-        drop_remainder: Whether to drop the last N mod batch_size images of an epoch, so that all
-            batches have the same size.
+        drop_remainder: If `True`, the last N mod batch_size images of an epoch are dropped, so that
+            all batches have the same size.
         classes: Number of classes. `None` accepts any non-negative label.
         repeats: Number of passes over the images in one epoch, each in its own order.
 

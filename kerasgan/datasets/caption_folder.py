@@ -72,7 +72,10 @@ def caption_folder(path: str | os.PathLike, size: int = 304) -> CaptionedImages:
         np.unique(kinds, return_inverse=True)[1] if None not in kinds else np.arange(len(rows))
     )
     images = LazyImages(
-        files, lambda file: np.asarray(ImageOps.fit(open_rgb(file), (size, size), Image.BICUBIC))
+        files,
+        lambda file: np.asarray(
+            ImageOps.fit(open_rgb(file), (size, size), Image.Resampling.BICUBIC)
+        ),
     )
     return CaptionedImages(
         images,

@@ -41,7 +41,7 @@ class CaptionedImages:
         attributes: int8 `[N, A]`, ground-truth attributes (synthetic birds), or `None`.
     """
 
-    images: Sequence
+    images: Sequence | np.ndarray
     classes: np.ndarray
     captions: list
     names: list
@@ -119,7 +119,7 @@ class CaptionedBatches(EpochDataset):
         captions: Number of caption embeddings per image that are sampled without replacement and
             averaged. HDGAN's code uses 4.
         seed: Integer seed.
-        flip: Whether to mirror images with probability 1/2, real and mismatched independently.
+        flip: If `True`, images are mirrored with probability 1/2, also the mismatched ones.
         shuffle: If `False`, the order of the images is kept, crops are centered, nothing is
             mirrored and the first captions are used.
         workers: Number of threads that prepare batches.

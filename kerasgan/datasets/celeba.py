@@ -11,7 +11,7 @@ import numpy as np
 from kerasgan.datasets.tfds_arrays import tfds_squares
 from kerasgan.images import from_uint8
 
-# Where TensorFlow Datasets downloads the images from.
+# Source of the images for TensorFlow Datasets.
 URL = "https://drive.google.com/uc?export=download&id=0B7EVK8r0v71pZjFTYXZWM3FlRnM"
 
 
@@ -30,7 +30,7 @@ def load_celeba(
         attribute: Attribute that defines the labels, such as `"Male"`, `"Young"` or `"Smiling"`.
         data_dir: Folder of TensorFlow Datasets. Defaults to `$TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        download: Whether to download (1.4 GiB) and prepare the data if they are missing.
+        download: If `True`, missing data are downloaded (1.4 GiB) and prepared.
 
     Returns:
         `(images, labels)`: float32 `[N, size, size, 3]` in [-1, 1], RGB, and int32 `[N]`, 1 if the

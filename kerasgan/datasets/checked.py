@@ -23,9 +23,10 @@ class Checked:
     """
 
     def __init__(self, check: Callable[[Any], Any]):
-        self._check, self.error = check, None
+        self._check = check
+        self.error: ValueError | None = None
 
-    def __call__(self, batch):
+    def __call__(self, batch: Any) -> Any:
         try:
             return self._check(batch)
         except ValueError as error:
@@ -101,10 +102,10 @@ class CheckedDataset(keras.utils.PyDataset):
     def __getitem__(self, index):
         return _owned(self.check(self.data[index]))
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.data.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.data.on_epoch_end()
 
 

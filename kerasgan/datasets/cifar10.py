@@ -11,7 +11,7 @@ import numpy as np
 from kerasgan.datasets.tfds_arrays import tfds_arrays
 from kerasgan.images import from_uint8
 
-# Where TensorFlow Datasets downloads the images from.
+# Source of the images for TensorFlow Datasets.
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 
@@ -24,7 +24,7 @@ def load_cifar10(
         split: `"train"` (50,000 images) or `"test"` (10,000).
         data_dir: Folder of TensorFlow Datasets. Defaults to `$TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        download: Whether to download (162 MiB) and prepare the data if they are missing.
+        download: If `True`, missing data are downloaded (162 MiB) and prepared.
 
     Returns:
         `(images, labels)`: float32 `[N, 32, 32, 3]` in [-1, 1], RGB, and int32 `[N]`.

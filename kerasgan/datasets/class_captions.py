@@ -1,13 +1,16 @@
 """Birds and flowers of TensorFlow Datasets, with captions made from the names of their classes.
 
-Sources: Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated
-flower classification over a large number of classes". These captions are one a class, "a bird,
-laysan albatross": not what people wrote, and the splits hold the same classes, so no score on them
-may stand beside the papers'.
+There is one caption per class, such as "a bird, laysan albatross", and the splits contain the same
+classes. Scores on this data must therefore not be compared with those of papers that use the
+captions and the split of Reed et al.
+
+Reference:
+    Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset".
+    Nilsback and Zisserman, "Automated flower classification over a large number of classes".
 """
 
 import dataclasses
-import urllib.request
+import os
 
 import numpy as np
 from PIL import Image
@@ -16,13 +19,19 @@ from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.lazy_images import LazyImages, resized
 from kerasgan.datasets.prepared import Records, data_folder
 from kerasgan.datasets.stackgan import crop_bird
-from kerasgan.datasets.tfds_folder import RULE
+from kerasgan.datasets.tfds_folder import RULE, find_or_prepare
 from kerasgan.io.reading import reading
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set of TFDS, what its images show, and where TFDS gets it."""
+    """A data set of TensorFlow Datasets.
+
+    Attributes:
+        dataset: Name of the data set.
+        shows: Object that its images show, as a word for captions.
+        url: Source of the data for TensorFlow Datasets.
+    """
 
     dataset: str
     shows: str
@@ -43,27 +52,33 @@ SOURCES = {
 }
 
 
-def class_captions(source, split="train", size=304, data_dir=None):
-    """Load one split with captions made from class names; TFDS downloads and prepares what is not
-    there.
+def class_captions(
+    source: str, split: str = "train", size: int = 304, data_dir: str | os.PathLike | None = None
+) -> CaptionedImages:
+    """Loads one split with captions made from class names. Missing data are downloaded.
 
     Args:
-        source: "cub_tfds" (birds, cropped around their bounding box) or "flowers_tfds".
-        split: "train" or "test", as TFDS splits them.
-        size: side of the images.
-        data_dir: folder of TensorFlow Datasets.
+        source: `"cub_tfds"` (birds, cropped around their bounding box) or `"flowers_tfds"`.
+        split: `"train"` or `"test"`, the splits of TensorFlow Datasets.
+        size: Height and width of the images in pixels.
+        data_dir: Folder of TensorFlow Datasets. Defaults to `$TFDS_DATA_DIR`, then
+            `~/tensorflow_datasets`.
 
     Returns:
-        `CaptionedImages` without embeddings, their images read when asked for.
+        `CaptionedImages` without embeddings. Images are read when they are indexed.
 
     Raises:
-        ValueError: unknown source or split.
-        OSError: the data are neither there nor to be had.
+        ValueError: The source or split is unknown, or a file is damaged.
+        OSError: The data are not prepared and cannot be downloaded.
     """
     if source not in SOURCES:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}; received {source!r}")
     about = SOURCES[source]
-    records = Records(_folder(about, data_folder(data_dir)), split)
+    otherwise = "use the synthetic birds, which need no network"
+    folder = find_or_prepare(
+        about.dataset, about.dataset, about.url, data_folder(data_dir), otherwise, download=True
+    )
+    records = Records(folder, split)
     rows = [records.row(index) for index in range(len(records))]
     with reading(records.folder, RULE):
         names = [
@@ -85,25 +100,3 @@ def class_captions(source, split="train", size=304, data_dir=None):
         captions=[[f"a {about.shows}, {name.replace('_', ' ').lower()}"] for name in names],
         names=[f"{split}/{index:05d}/{file}" for index, file in enumerate(files)],
     )
-
-
-def _folder(about, folder):
-    # TensorFlow Datasets retries for minutes where there is no network: look first, and ask the
-    # network ourselves.
-    def prepared():
-        return sorted(file.parent for file in folder.glob(f"{about.dataset}/*/dataset_info.json"))
-
-    if not prepared():
-        try:
-            urllib.request.urlopen(
-                urllib.request.Request(about.url, method="HEAD"), timeout=8
-            ).close()
-        except OSError as error:
-            raise OSError(
-                f"{about.dataset} is not in {folder} and cannot be downloaded ({error}); drawn "
-                "birds need no network"
-            ) from None
-        import tensorflow_datasets as tfds
-
-        tfds.builder(about.dataset, data_dir=folder, try_gcs=False).download_and_prepare()
-    return prepared()[-1]

@@ -35,14 +35,14 @@ def coco_folder(
         path: Path of the folder described above.
         split: `"train"` or `"val"`.
         size: Height and width of the images in pixels. HDGAN's code uses 256 without cropping.
-        embeddings: Whether to read stored embeddings. Use `False` with another text encoder.
+        embeddings: If `True`, stored embeddings are read. Use `False` with another text encoder.
 
     Returns:
         `CaptionedImages`. Each image is a class of its own, so any other image may serve as its
         mismatched image.
 
     Raises:
-        FileNotFoundError: A file is missing. The message says where to get it.
+        FileNotFoundError: A file is missing. The message names its source.
         ValueError: Files are invalid or do not fit each other.
     """
     path = user_path(path)
@@ -79,7 +79,7 @@ def _captions(path, split):
             for name, lines in found.items()
         ):
             raise ValueError(
-                f"captions must be a list for each file's name; received others in {pickled}"
+                f"captions must be a list for each file name; received other content in {pickled}"
             )
         return {
             check_name(decode(name, pickled), pickled): [decode(line, pickled) for line in lines]
@@ -90,7 +90,7 @@ def _captions(path, split):
             f"annotations/captions_{split}2014.json is missing in {path}; "
             "it comes in annotations_trainval2014.zip (https://cocodataset.org/#download)"
         )
-    rule = "{path} must be COCO's captions, whole"
+    rule = "{path} must be a complete file of COCO captions"
     # 2014, which the paper uses, comes before 2017.
     content = read_json(annotations[0], rule, shape=dict)
     with reading(annotations[0], rule):
@@ -105,7 +105,7 @@ def _captions(path, split):
                 captions[names[row["image_id"]]].append(caption)
     captions = {name: lines for name, lines in captions.items() if lines}
     if not captions:
-        raise ValueError(f"{annotations[0]} must hold a caption; received none")
+        raise ValueError(f"{annotations[0]} must contain captions; received none")
     return captions
 
 

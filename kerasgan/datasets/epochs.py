@@ -1,5 +1,7 @@
 """Base class of the data sets whose order and augmentation depend on (seed, epoch, index) only."""
 
+from typing import Any
+
 import keras
 
 
@@ -17,20 +19,20 @@ class EpochDataset(keras.utils.PyDataset):
         epoch: Epoch whose batches are served, counted from 0. It increases after each epoch.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.epoch, self._in_epoch = 0, False
 
     def __len__(self) -> int:
         return self.num_batches
 
-    def set_epoch(self, epoch: int):
+    def set_epoch(self, epoch: int) -> None:
         """Sets the epoch. `AdversarialModel.fit` calls this at the start of each epoch."""
         self.epoch = epoch
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self._in_epoch = True
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += self._in_epoch  # Keras also calls this before the first epoch.
         self._in_epoch = False

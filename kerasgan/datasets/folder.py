@@ -46,7 +46,7 @@ def load_folder(
             is not an image.
     """
     if channels not in (1, 3):
-        raise ValueError(f"channels must be 1 (grey) or 3 (RGB); received {channels}")
+        raise ValueError(f"channels must be 1 (grayscale) or 3 (RGB); received {channels}")
     if size < 1:
         raise ValueError(f"size must be at least 1; received {size}")
     files, labels, names = class_files(path, need_classes)
@@ -83,7 +83,7 @@ def class_files(
         return found.files, np.zeros(len(found), "int32"), [path.name]
     if not found.folders:
         raise ValueError(
-            f"path must hold one sub-folder of images a class; {path} has no sub-folder"
+            f"path must contain one sub-folder of images per class; {path} has no sub-folder"
         )
     if loose:  # Their class is unknown.
         found.skipped["images beside the class folders"] = len(loose)

@@ -1,42 +1,43 @@
-"""Synthetic birds that worker processes replace during training, so that every epoch has new
-images.
+"""Synthetic birds that are replaced during training, so that every epoch has new images.
 
-The species, scene and captions at an index of the data set never change; the image does. Captions
-are therefore embedded once, and no image is shown for more than a few epochs.
+Worker processes generate the images. Species, scene and captions at an index of the data set do not
+change, so captions are embedded once. No image is shown for more than a few epochs.
 """
 
 import concurrent.futures
 import multiprocessing
+from collections.abc import Callable
 
 import numpy as np
 
 from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
 from kerasgan.datasets.synthetic_birds import draw_bird, synthetic_birds
 
-CHUNK = 64  # images per task
+CHUNK = 64  # Number of images per task.
 
 
 class FreshBirds(CaptionedBatches):
-    """Feeds `fit` with `(images, embeddings)`, `[B, size, size, 3]` in [-1, 1] and `[B, D]`, of
-    synthetic birds.
+    """Feeds `fit` with images and caption embeddings of synthetic birds.
+
+    A batch is `(images, embeddings)`, float32 `[B, size, size, 3]` in [-1, 1] and `[B, D]`.
 
     Each epoch replaces one in `lifetime` images, so an image is shown in `lifetime` epochs, each
-    time with another crop and a random flip. Every image is a function of (seed, epoch, index)
-    alone: a resumed run gets the same batches as an uninterrupted one. Worker processes make the
-    next epoch's images while the current epoch trains.
+    time with another crop and a random flip. Images depend on (seed, epoch, index) only, so a
+    resumed run gets the same batches as an uninterrupted one. Worker processes generate the images
+    of the next epoch during the current one.
 
     Args:
         count: Number of birds in an epoch.
-        batch_size: Images in a batch, at least 2.
-        text_encoder: Callable from a list of n captions to embeddings `[n, D]`.
-        size: Side of the images that are fed. Images are made at 19/16 of it, as for
-            `CaptionedBatches`.
-        captions: Number of a bird's ten caption embeddings that are averaged, chosen anew each
-            time.
-        lifetime: Number of epochs for which an image is kept. 1 replaces every image in every
-            epoch.
-        seed: Integer seed of everything random.
-        processes: Number of worker processes. 0 makes the images in the training process.
+        batch_size: Number of images per batch, at least 2.
+        text_encoder: Callable that maps a list of n captions to embeddings `[n, D]`.
+        size: Height and width of the images in a batch. They are cropped from images of 19/16 of
+            this size, see `CaptionedBatches`.
+        captions: Number of caption embeddings per bird that are sampled and averaged, at most 10.
+        lifetime: Number of epochs for which an image is kept.
+        seed: Integer seed.
+        processes: Number of worker processes. With 0, the training process generates the images.
+        mirrored: Whether half of the birds face left, chosen anew each time. Otherwise all face
+            right.
 
     Example:
         ```python
@@ -49,79 +50,88 @@ class FreshBirds(CaptionedBatches):
         self,
         count: int,
         batch_size: int,
-        text_encoder,
+        text_encoder: Callable[[list[str]], np.ndarray],
         size: int = 64,
         captions: int = 1,
         lifetime: int = 4,
         seed: int = 0,
         processes: int = 1,
+        mirrored: bool = True,
     ):
         if lifetime < 1:
             raise ValueError(f"lifetime must be at least 1; received {lifetime}")
         if processes < 0:
             raise ValueError(f"processes must be at least 0; received {processes}")
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
-        known = synthetic_birds(
-            "train", count, seed=seed, size=16
-        )  # scenes and captions; these pictures are not used
-        blank = np.zeros((count, self.side, self.side, 3), "uint8")
+        self.mirrored = mirrored
+        # Scenes and captions only: the small images are not used.
+        known = synthetic_birds("train", count, seed=seed, size=16)
+        self._images = np.zeros((count, self.side, self.side, 3), "uint8")
         known = CaptionedImages(
-            blank, known.classes, known.captions, known.names, None, known.attributes
+            self._images, known.classes, known.captions, known.names, None, known.attributes
         )
-        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed)
-        self._drawn = np.full(count, -1)  # generation of each picture that is in memory
-        self._pool, self._waiting = None, {}
+        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed, mirrored)
+        self._held = np.full(count, -1)  # Generation of each image in memory.
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._waiting: dict[int, list] = {}  # Epoch -> submitted tasks.
 
     def generations(self, epoch: int) -> np.ndarray:
         """Returns how often each image has been replaced before or at an epoch, int `[count]`."""
         return (epoch + np.arange(len(self.data)) % self.lifetime) // self.lifetime
 
     def _tasks(self, epoch):
-        """Arguments of `_draw_all` for the birds whose picture of that epoch is not in memory."""
+        """Yields arguments of `_render` for the birds whose image of an epoch is not in memory."""
         wanted = self.generations(epoch)
-        places = np.flatnonzero(wanted != self._drawn)
+        places = np.flatnonzero(wanted != self._held)
         for start in range(0, len(places), CHUNK):
             chosen = places[start : start + CHUNK]
             seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
-            yield chosen, wanted[chosen], (self.data.attributes[chosen], seeds, self.side)
+            yield (
+                chosen,
+                wanted[chosen],
+                (self.data.attributes[chosen], seeds, self.side, self.mirrored),
+            )
 
     def _prepare(self, epoch):
         """Submits the images that an epoch needs to the worker processes."""
         if self.processes and self._pool is None:
-            context = multiprocessing.get_context("spawn")  # the training process has threads
+            # The training process has threads, which must not be forked.
+            context = multiprocessing.get_context("spawn")
             self._pool = concurrent.futures.ProcessPoolExecutor(self.processes, context)
         if self._pool is not None and epoch not in self._waiting:
-            submit = lambda task: self._pool.submit(_draw_all, *task)  # noqa: E731
-            self._waiting = {
-                epoch: [
-                    (chosen, wanted, submit(task)) for chosen, wanted, task in self._tasks(epoch)
-                ]
-            }
+            tasks = [
+                (chosen, wanted, self._pool.submit(_render, *task))
+                for chosen, wanted, task in self._tasks(epoch)
+            ]
+            self._waiting = {epoch: tasks}
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """Waits for the images of an epoch, and submits those of the next one."""
         super().set_epoch(epoch)
         self._prepare(epoch)
         for chosen, wanted, pictures in self._waiting.pop(epoch, []):
-            self.data.images[chosen], self._drawn[chosen] = pictures.result(), wanted
-        for chosen, wanted, task in self._tasks(epoch):  # without workers
-            self.data.images[chosen], self._drawn[chosen] = _draw_all(*task), wanted
+            self._images[chosen], self._held[chosen] = pictures.result(), wanted
+        for chosen, wanted, task in self._tasks(epoch):  # Without worker processes.
+            self._images[chosen], self._held[chosen] = _render(*task), wanted
         self._prepare(epoch + 1)
 
     def __getitem__(self, index):
-        if (self._drawn != self.generations(self.epoch)).any():
+        if (self._held != self.generations(self.epoch)).any():
             self.set_epoch(self.epoch)
         real, _, embeddings = super().__getitem__(index)
         return real, embeddings
 
-    def close(self):
+    def close(self) -> None:
         """Ends the worker processes. The next batch starts new ones."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._waiting = None, {}
 
 
-def _draw_all(attributes, seeds, side):
+def _render(attributes, seeds, side, mirrored):
     return np.stack(
-        [draw_bird(each, (*seed, 0), side) for each, seed in zip(attributes, seeds, strict=True)]
+        [
+            draw_bird(each, (*seed, 0), side, mirrored=mirrored)
+            for each, seed in zip(attributes, seeds, strict=True)
+        ]
     )

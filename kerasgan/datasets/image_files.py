@@ -24,7 +24,9 @@ import sys
 import threading
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -35,11 +37,15 @@ from kerasgan.io.reading import one_line, short_path
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 KINDS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
-BACKGROUND = (255, 255, 255)  # behind transparent parts
+BACKGROUND = (255, 255, 255)  # Colour behind transparent parts.
 GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
-MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485: from here Pillow itself suspects a decompression bomb
-LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # by macOS, Windows and Synology
-_OPENING = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
+MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485, Pillow's own limit for decompression bombs.
+# System files of macOS, Windows and Synology.
+SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
+_OPENING = threading.Lock()  # `warnings.catch_warnings` affects all threads.
+
+
+ImageFile = str | os.PathLike | BinaryIO
 
 
 class UnreadableImage(ValueError):
@@ -54,18 +60,18 @@ class ImageFiles:
     """Result of `find_images`.
 
     Attributes:
-        folder: the folder searched.
-        files: paths of the files, sorted by their parts relative to `folder`.
-        folders: paths of the sub-folders directly in `folder`, sorted by name.
-        skipped: dictionary, reason -> number of files or folders left out.
+        folder: Folder that was searched.
+        files: Paths of the files, sorted by their parts relative to `folder`.
+        folders: Paths of the sub-folders directly in `folder`, sorted by name.
+        skipped: Dict from a reason to the number of files or folders that were left out.
     """
 
     folder: Path
-    files: list
-    folders: list
-    skipped: dict
+    files: list[Path]
+    folders: list[Path]
+    skipped: dict[str, int]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.files)
 
     def __str__(self):
@@ -76,27 +82,24 @@ class ImageFiles:
             f"; skipped {left_out}" if left_out else ""
         )
 
-    def report_skipped(self):
+    def report_skipped(self) -> "ImageFiles":
         """Prints one line about skipped files, once per folder. Returns `self`."""
         if self.skipped:
-            _say_once(str(self))
+            _print_once(str(self))
         return self
 
 
 @functools.lru_cache(1000)
-def _say_once(line):
+def _print_once(line):
     print(line, file=sys.stderr)
 
 
-def find_images(folder, suffixes=SUFFIXES):
+def find_images(folder: str | os.PathLike, suffixes: Sequence[str] = SUFFIXES) -> ImageFiles:
     """Finds the image files in a folder and its sub-folders.
 
     Args:
-        folder: path of the folder.
-        suffixes: suffixes of the files to find, in small letters.
-
-    Returns:
-        `ImageFiles`.
+        folder: Path of the folder.
+        suffixes: Lower-case suffixes of the files to find.
 
     Raises:
         ValueError: `folder` is not a folder.
@@ -104,10 +107,14 @@ def find_images(folder, suffixes=SUFFIXES):
     folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a folder of images must exist; received {folder}")
-    files, folders, skipped = [], [], Counter()
+    files: list[Path] = []
+    folders: list[Path] = []
+    skipped: Counter[str] = Counter()
     # Folders come before links to folders, so a link to a folder that is in the tree anyway does
     # not take its place.
-    visited, places, links = set(), [folder], []
+    visited: set[tuple[int, int]] = set()
+    places = [folder]
+    links: list[Path] = []
     while places or links:
         place = places.pop() if places else links.pop(0)
         about = place.stat()
@@ -134,10 +141,10 @@ def find_images(folder, suffixes=SUFFIXES):
 
 
 def _kind(entry, suffixes):
-    """ "file", "folder", or why the entry is skipped."""
-    if entry.name.startswith("."):  # ._x.png too, in which macOS keeps a file's attributes
+    """Returns "file", "folder", or the reason why the entry is skipped."""
+    if entry.name.startswith("."):  # Also ._x.png, where macOS stores attributes of x.png.
         return "hidden files or folders"
-    if entry.name.lower() in LEFT_BEHIND:
+    if entry.name.lower() in SYSTEM_FILES:
         return "system files or folders"
     try:
         if entry.is_dir():
@@ -147,16 +154,16 @@ def _kind(entry, suffixes):
         if Path(entry.name).suffix.lower() not in suffixes:
             return "files of other formats"
         return "file" if entry.stat().st_size else "empty files"
-    except OSError:  # a link to itself
+    except OSError:  # A link to itself.
         return "broken links"
 
 
-def check_name(name, where):
+def check_name(name: str, where: object) -> str:
     """Normalizes the relative path of a file. Raises `ValueError` if it leads out of its folder.
 
     Args:
-        name: relative path as a data set gives it.
-        where: what gave it, for the message.
+        name: Relative path, as a data set contains it.
+        where: Source of the path, for the message.
     """
     parts = str(name).replace("\\", "/").split("/")
     good = isinstance(name, str) and name.strip(" ./\\") and "\0" not in name and ".." not in parts
@@ -166,29 +173,33 @@ def check_name(name, where):
         or PureWindowsPath(name).drive
         or name.startswith("\\")
     ):
-        told = f"{short_path(where)} has {one_line(repr(name), 60)}"
-        raise ValueError(f"a file's name must be a path inside its folder, without '..'; {told}")
+        raise ValueError(
+            "a file name must be a path inside its folder, without '..'; "
+            f"{short_path(where)} has {one_line(repr(name), 60)}"
+        )
     return PurePosixPath(name).as_posix()
 
 
 # === The decoder ===
 
 
-def read_image(file, channels=3, inspect=None, name=None):
+def read_image(
+    file: ImageFile,
+    channels: int = 3,
+    inspect: Callable[[Image.Image], object] | None = None,
+    name: object = None,
+) -> Image.Image:
     """Reads an image file and converts it to grayscale or RGB, see the module documentation.
 
     Args:
-        file: path, or a binary file object.
-        channels: 1 (grey, Pillow's mode L) or 3 (RGB).
-        inspect: function of the opened, not yet decoded Pillow image, for those who need its mode.
-        name: name for messages; the path by default.
-
-    Returns:
-        A Pillow image.
+        file: Path or binary file object.
+        channels: 1 (grayscale, Pillow's mode L) or 3 (RGB).
+        inspect: Function that is called with the opened, not yet decoded Pillow image.
+        name: Name of the file in messages. Defaults to the path.
 
     Raises:
-        UnreadableImage: the file is not a whole image, or has more than `MAX_PIXELS` pixels. One
-            line that names it.
+        UnreadableImage: The file is not a complete image, or has more than `MAX_PIXELS` pixels. The
+            message is one line that names the file.
     """
     name = short_path(file if name is None else name)
     try:
@@ -201,54 +212,51 @@ def read_image(file, channels=3, inspect=None, name=None):
         reason = f"its content is not {KINDS}"
     except FileNotFoundError:
         reason = "there is no such file"
-    except (
-        Exception
-    ) as error:  # Pillow raises, by format: OSError, SyntaxError, struct.error, IndexError, ...
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, IndexError, ...
         reason = one_line(error, 100) or type(error).__name__
     raise UnreadableImage(f"each file must be a readable image; {name}: {reason}")
 
 
-def open_rgb(file):
+def open_rgb(file: ImageFile) -> Image.Image:
     """`read_image` with three channels."""
     return read_image(file)
 
 
-def stored_image(file):
+def stored_image(file: ImageFile) -> Image.Image:
     """Loads the first frame of an image without any conversion. Raises as Pillow does."""
     with _opened(file) as image:
         image.load()
         return image.copy()
 
 
-def open_frames(file):
+def open_frames(file: ImageFile) -> Image.Image:
     """Opens an animation without decoding it. Raises as Pillow does."""
     return _opened(file)
 
 
-def stored_size(file):
+def stored_size(file: ImageFile) -> tuple[int, int]:
     """Reads width and height from the header. Raises as Pillow does."""
     with _opened(file) as image:
         return image.size
 
 
-def decoded_bytes(file):
+def decoded_bytes(file: ImageFile) -> int:
     """Estimates the memory that decoding takes. 0 if the header cannot be read."""
     try:
-        return 8 * math.prod(stored_size(file))  # 4 in Pillow, 3 in NumPy
+        return 8 * math.prod(stored_size(file))  # Up to 4 bytes in Pillow and 3 in NumPy.
     except Exception:
         return 0
 
 
 def _opened(file):
     with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", Image.DecompressionBombWarning
-        )  # the limit below is the same
+        # `MAX_PIXELS` is checked below.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height}"
         image.close()
-        raise ValueError(f"an image may have {MAX_PIXELS:,} pixels; received {size}")
+        raise ValueError(f"an image must have at most {MAX_PIXELS:,} pixels; received {size}")
     return image
 
 
@@ -275,10 +283,10 @@ def _raw_mode(image):
 
 
 def _plain(image, channels, raw_mode=None):
-    """A Pillow image of any mode -> mode L or RGB, transparent parts on `BACKGROUND`."""
+    """Converts a Pillow image of any mode to L or RGB, with transparent parts over `BACKGROUND`."""
     mode = "L" if channels == 1 else "RGB"
     if image.mode == "F":
-        raise ValueError("images must have 8 or 16 bits a channel; received floating-point numbers")
+        raise ValueError("images must have 8 or 16 bits per channel; received floats")
     if image.mode.startswith("I"):
         values, clear, alpha = (
             np.asarray(image).astype("int64"),
@@ -287,7 +295,8 @@ def _plain(image, channels, raw_mode=None):
         )
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(
-                f"16-bit images have values in 0..65535; received {values.min()} to {values.max()}"
+                f"16-bit images must have values in 0..65535; received {values.min()} to "
+                f"{values.max()}"
             )
         if isinstance(clear, int):
             alpha = Image.fromarray(np.where(values == clear, 0, 255).astype("uint8"))
@@ -304,7 +313,7 @@ def _plain(image, channels, raw_mode=None):
         image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     if image.mode == mode:
         image.load()
-        return image.copy()  # the file is closed
+        return image.copy()  # The original is closed with its file.
     return (
         image.convert("RGB").convert(mode) if image.mode not in ("1", "L") else image.convert(mode)
     )

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,15 @@ from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
 FILES = (".npz", ".npy", ".h5", ".hdf5")
-BLOCK = 64  # images of an array at a time
-AHEAD = 16  # files that are decoded before they are needed, at most
-BYTES = 2**28  # that these and a batch may take, where one image does not take more
-SAMPLES_PER_SEED = 500  # Images per seed. Changing it would change the images.
+BLOCK = 64  # Maximum number of images of an array per read.
+AHEAD = 16  # Maximum number of files that are decoded in advance.
+BYTES = 2**28  # Maximum memory of these files, and of a batch, unless one image takes more.
+SAMPLES_PER_SEED = 500  # Changing this number would change the images of a model.
 WHOLE = "{path} cannot be read"
-WHAT = "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that gives them, or a model"  # noqa: E501
+KNOWN = (
+    "a folder, a .npz, .npy or .h5 file, an array, captioned images, batches, a function that "
+    "returns batches, or a model"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,42 +54,44 @@ class ImageSource:
     """Result of `image_source`. Iterating over it yields batches of 32 images.
 
     Attributes:
-        name: for messages and protocols.
-        blocks: function without arguments that gives an iterator over (where, uint8 array [n, H, W,
-            C]).
-        count: number of images, or None where it is not known beforehand.
-        convert, mixed_sizes: as in `image_source`.
-        content: function without arguments that gives the fingerprint of all that is there; None
-            where nothing does.
+        name: Name of the source in messages and protocols.
+        blocks: Function that returns an iterator over `(place, array)`: a name of the place for
+            messages or `None`, and uint8 `[n, H, W, C]`.
+        count: Number of images, or `None` if it is unknown.
+        convert: See `image_source`.
+        mixed_sizes: See `image_source`.
+        content: Function that returns a fingerprint of all images, or `None`.
     """
 
     name: str
-    blocks: Callable
+    blocks: Callable[[], Iterator[tuple[str | None, np.ndarray]]]
     count: int | None = None
     convert: bool = False
     mixed_sizes: bool = False
-    content: Callable | None = None
+    content: Callable[[], str] | None = None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         return self.batches()
 
-    def batches(self, batch_size=32):
-        """Yields uint8 [B, H, W, 3] with B = `batch_size`, but for the last one, and where the size
-        changes.
+    def batches(self, batch_size: int = 32) -> Iterator[np.ndarray]:
+        """Yields batches, uint8 `[B, H, W, 3]` with B = `batch_size`.
 
-        Batches of images so large that `batch_size` of them take more than `BYTES` are smaller.
+        The last batch, and the last one before the size changes, may be smaller. If the images are
+        so large that a batch takes more than `BYTES` of memory, batches are smaller.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; received {batch_size}")
-        held, size = [], None  # of one size, fewer than a batch
+        # Images of one size that are less than a batch.
+        held: list[np.ndarray] = []
+        size: tuple[int, ...] | None = None
         for where, block in self._checked():
-            if size not in (None, block.shape[1:3]):
+            if size is not None and size != block.shape[1:3]:
                 if not self.mixed_sizes:
                     one, other = (
                         f"{height} x {width}" for height, width in (size, block.shape[1:3])
                     )
                     raise ValueError(
-                        f"images must be of one size, or mixed_sizes=True; received {one}, and "
+                        f"images must have one size unless mixed_sizes=True; received {one} and "
                         f"{other} in {where}"
                     )
                 if held:
@@ -103,7 +109,7 @@ class ImageSource:
         if held:
             yield np.concatenate(held)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str | None:
         """Returns a checksum of the images, or `None` if they are generated."""
         return None if self.content is None else f"{self.content()} {self.count} {self.convert}"
 
@@ -118,48 +124,59 @@ class ImageSource:
             if done == self.count:
                 return
         if not done:
-            raise ValueError(f"there must be images; received none from {self.name}")
+            raise ValueError(f"at least one image is needed; received none from {self.name}")
         if self.count is not None:
-            raise ValueError(f"{self.name} must give {self.count} images; it gave {done}")
+            raise ValueError(f"{self.name} must yield {self.count} images; it yielded {done}")
 
 
 def image_source(
-    images, *, count=None, key=None, convert=False, mixed_sizes=False, seed=0, fingerprint=None
-):
+    images: Any,
+    *,
+    count: int | None = None,
+    key: str | None = None,
+    convert: bool = False,
+    mixed_sizes: bool = False,
+    seed: int = 0,
+    fingerprint: str | None = None,
+) -> ImageSource:
     """Prepares images for streaming.
 
     Args:
-        images: one of
-            a folder: its images, those of its sub-folders too, in the order of their paths, as
-                `kerasgan.datasets.image_files` finds and reads them;
-            a `.npz`, `.npy` or `.h5` file: uint8 [N, H, W, 3], in a .npz or .h5 under `key`;
-            a uint8 array [N, H, W, 3], or what can be sliced like one (`np.memmap`,
-            `h5py.Dataset`); `CaptionedImages`, or another sequence of uint8 images [H, W, 3];
-            batches, uint8 [B, H, W, 3], or tuples whose first they are: an iterable
-            (`tf.data.Dataset`), an iterator,
-                which can be read once, or a function without arguments that returns either;
-            a model with `sample(n=…, seed=…)` that gives images in [-1, 1]: rounded to 8 bits;
-            an `ImageSource`, of which `count` may take fewer.
-        count: take only so many, the first; a model needs it.
-        key: of a file; by default `images`, else the largest of `output_64`, `output_128` ...
-            (zoo.sample, and the notes' samples), else `arr_0`.
-        convert: make grey images RGB, three equal channels, and put transparent files on white
-            (also CMYK and palettes, by Pillow), as well as RGBA arrays. False refuses them.
-        mixed_sizes: admit images of different sizes; each batch is of one.
-        seed: of a model's latents.
-        fingerprint: what names these images among all others, for the cache, where they are made on
-            the go; files and arrays name themselves by their content.
+        images: One of
+
+            - a folder: its images and those of its sub-folders, see
+            `kerasgan.datasets.image_files`;
+            - an `.npz`, `.npy` or `.h5` file with uint8 `[N, H, W, 3]`;
+            - a uint8 array `[N, H, W, 3]`, or an object that is sliced like one (`np.memmap`,
+              `h5py.Dataset`);
+            - `CaptionedImages`, or another sequence of uint8 images `[H, W, 3]`;
+            - batches, uint8 `[B, H, W, 3]`, or tuples that start with them: an iterable
+              (`tf.data.Dataset`), an iterator, which can be read once, or a function without
+              arguments that returns either;
+            - a model with a method `sample(n=..., seed=...)` that returns images in [-1, 1], which
+              are rounded to 8 bits;
+            - an `ImageSource`, of which only `count` may be changed.
+        count: Number of images to use, from the first. Required for a model.
+        key: Name of the array in an `.npz` or `.h5` file. Defaults to `images`, else the largest of
+            `output_64`, `output_128` and so on (`zoo.sample`), else `arr_0`.
+        convert: If `True`, grayscale images become RGB, transparent images are composited over
+            white, and Pillow converts other modes. If `False`, such images are refused.
+        mixed_sizes: If `True`, images of different sizes are accepted. Each batch has one size.
+        seed: Integer seed of a model's samples.
+        fingerprint: Text that identifies generated images in the feature cache. Files and arrays
+            are identified by their content.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        ValueError: none of these, no such file, no image, or fewer than `count`; while streaming: a
-            file that cannot be read (`UnreadableImage`, one of those), floats, other channels,
-            other sizes. One line that names the place.
+        ValueError: The input has another type, does not exist, or has no images or fewer than
+            `count`. While streaming: a file cannot be read (`UnreadableImage`, a `ValueError`), or
+            an image has another dtype, number of channels or size. The message is one line that
+            names the place.
     """
     if isinstance(images, ImageSource):
-        found = images  # `count` may be made smaller; the rest is what it was made with
+        found = images  # Only `count` may change.
     elif isinstance(images, (str, Path)):
         path = user_path(images)
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
@@ -168,9 +185,8 @@ def image_source(
     elif hasattr(images, "captions") and hasattr(images, "images"):
         found = _held(images.images, "captioned images")
     elif hasattr(images, "dtype") and hasattr(images, "shape"):
-        array = (
-            images if isinstance(images.dtype, np.dtype) else np.asarray(images)
-        )  # a framework's tensor
+        # Tensors of a framework become NumPy arrays.
+        array = images if isinstance(images.dtype, np.dtype) else np.asarray(images)
         found = _held(array, f"the {type(images).__name__}")
     elif (
         hasattr(images, "__getitem__")
@@ -185,16 +201,17 @@ def image_source(
     elif hasattr(images, "__iter__"):
         found = ImageSource(f"the {type(images).__name__}'s batches", lambda: _batches(images))
     else:
-        raise ValueError(f"images must be {WHAT}; received {type(images).__name__}")
+        raise ValueError(f"images must be {KNOWN}; received {type(images).__name__}")
     if found.count == 0:
-        raise ValueError(f"there must be images; received none in {found.name}")
+        raise ValueError(f"at least one image is needed; received none in {found.name}")
     if count is not None and not 1 <= count <= (found.count or count):
-        there = "" if found.count is None else f" and at most {found.count}, those of {found.name}"
+        there = "" if found.count is None else f" and at most the {found.count} of {found.name}"
         raise ValueError(f"count must be at least 1{there}; received {count}")
     return dataclasses.replace(
         found,
         count=found.count if count is None else count,
-        **({} if found is images else {"convert": convert, "mixed_sizes": mixed_sizes}),
+        convert=found.convert if found is images else convert,
+        mixed_sizes=found.mixed_sizes if found is images else mixed_sizes,
         content=found.content if fingerprint is None else lambda: str(fingerprint),
     )
 
@@ -206,7 +223,7 @@ def _folder(path, convert):
     found = find_images(path).report_skipped()
     files = found.files
     if not files:
-        raise ValueError(f"the folder must hold images ({KINDS}); received {path}, which has none")
+        raise ValueError(f"the folder must contain images ({KINDS}); {path} has none")
 
     def blocks():
         for file, image in zip(
@@ -226,21 +243,17 @@ def _read(file, convert):
     )
     ((mode, transparent),) = stored
     if not convert and (mode != "RGB" or transparent):
-        kind = (
-            "grey"
-            if mode in ("1", "L", "LA") or mode.startswith("I")
-            else f"of Pillow's mode {mode}"
-        )
+        grey = mode in ("1", "L", "LA") or mode.startswith("I")
+        kind = "grayscale" if grey else f"of Pillow's mode {mode}"
         kind += " with transparency" if mode == "RGB" else ""
-        raise ValueError(f"images must be RGB, or convert=True; {file} is {kind}")
+        raise ValueError(f"images must be RGB unless convert=True; {file} is {kind}")
     return np.array(image)
 
 
 def _ahead(function, files):
-    """`map(function, files)`, some files ahead, on threads: Pillow decodes without Python's lock.
+    """Maps a function over files on threads, a few files ahead. Pillow decodes without the GIL.
 
-    So few are held at a time that together they take at most `BYTES`, or one that takes more by
-    itself.
+    The decoded files that wait take at most `BYTES` of memory, unless a single one takes more.
     """
     with ThreadPoolExecutor(4) as pool:
         waiting, held = deque(), 0
@@ -250,7 +263,7 @@ def _ahead(function, files):
                 future, freed = waiting.popleft()
                 held -= freed
                 yield future.result()
-                del future  # and the pixels with it
+                del future  # Frees the pixels.
             waiting.append((pool.submit(function, file), size))
             held += size
         while waiting:
@@ -260,7 +273,7 @@ def _ahead(function, files):
 def _file(path, key):
     if path.suffix.lower() not in FILES or not path.is_file():
         raise ValueError(
-            f"images must be in a folder or a file {', '.join(FILES)} that exists; received {path}"
+            f"images must be an existing folder or {', '.join(FILES)} file; received {path}"
         )
     kind = {".npz": _npz, ".npy": _npy}.get(path.suffix.lower(), _h5)
     with reading(path, WHOLE, UnreadableImage, others=(ValueError,)):
@@ -285,7 +298,7 @@ def _npy(path, key):
 def _h5(path, key):
     with open_hdf5(path) as file:
         if str(file.attrs.get("format")) == "kerasgan":
-            raise ValueError(f"{path} must hold images; it holds a network's weights")
+            raise ValueError(f"{path} must contain images; it contains the weights of a network")
         key = _key(path, [name for name in file if isinstance(file[name], Dataset)], key)
         shape, dtype = file[key].shape, file[key].dtype
         if dtype is None:
@@ -318,14 +331,12 @@ def _rows_at_once(shape):
     """Returns the number of images per read: `BLOCK`, or fewer if they are large."""
     size = math.prod(shape[1:])
     if size > FLOOR:
-        raise LimitExceededError(f"an image of {size:,} bytes is larger than {FLOOR:,}")
+        raise LimitExceededError(f"an image must have at most {FLOOR:,} bytes; received {size:,}")
     return max(1, min(BLOCK, 64 * MIB // max(1, size)))
 
 
 def _rows(where, open_file, load):
-    """The number of rows of an array in numpy's format, and a function that reads them block by
-    block.
-    """
+    """Returns the length of an array in NumPy's format, and a function that reads it in blocks."""
     file, size = open_file()
     with file:
         shape, fortran, dtype = array_header(file, size)
@@ -345,9 +356,9 @@ def _rows(where, open_file, load):
                 count = min(rows, shape[0] - start)
                 data = file.read(count * row)
                 if len(data) < count * row:
-                    raise EOFError("it is cut off")
+                    raise EOFError("it is truncated")
                 yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
-            file.read(1)  # of a zip's member: its checksum is compared at the end
+            file.read(1)  # At the end of a zip member, this verifies its checksum.
 
     return shape[0], read
 
@@ -361,8 +372,8 @@ def _key(path, names, key):
         )
         key = next((name for name in ("images", *sized, "arr_0") if name in names), None)
     if key not in names:
-        rule = key or "images, output_<size> or arr_0, or a key must be given"
-        raise ValueError(f"{path} must hold {rule}; it holds {', '.join(names) or 'nothing'}")
+        rule = key or "images, output_<size> or arr_0 unless a key is given"
+        raise ValueError(f"{path} must contain {rule}; it contains {', '.join(names) or 'nothing'}")
     return key
 
 
@@ -377,11 +388,11 @@ def _checksum_of_files(folder, files):
     return digest.hexdigest()
 
 
-# === What is in memory, and what is made on the go ===
+# === Arrays, sequences, iterators and models ===
 
 
 def _array(array, where):
-    """The array, if its type and shape are those of images: said before anything is computed."""
+    """Returns the array if its shape and dtype are those of images. Reads no pixels."""
     if len(array.shape) != 4:
         raise ValueError(f"images must be [N, H, W, 3]; received {list(array.shape)} in {where}")
     if array.shape[0]:
@@ -394,7 +405,7 @@ def _slices(array):
 
 
 def _held(images, name):
-    """An array, or a sequence of images (or of batches, or of tuples whose first they are)."""
+    """Makes a source of an array or a sequence of images, batches, or tuples of batches."""
     if hasattr(images, "shape"):
         _array(images, name)
 
@@ -431,7 +442,7 @@ def _once(iterator):
 
     def blocks():
         if used:
-            raise ValueError("an iterator can be read once; give a function that returns a new one")
+            raise ValueError("an iterator can be read once; pass a function that returns a new one")
         used.append(True)
         return _batches(iterator)
 
@@ -444,37 +455,34 @@ def _model(model, count, seed):
             "count must be the number of images to sample from the model; received None"
         )
     if "n" not in inspect.signature(model.sample).parameters:
-        what = type(model).__name__
         raise ValueError(
-            "a model must draw by sample(n=…, seed=…), or a function give its batches; received "
-            f"{what}"
+            "a model must have a method sample(n=…, seed=…), or a function must return its "
+            f"batches; received {type(model).__name__}"
         )
 
     def blocks():
         for index, start in enumerate(range(0, count, SAMPLES_PER_SEED)):
-            own = int(
-                np.random.default_rng((seed, index)).integers(2**31 - 1)
-            )  # seeds 0 and 1 share no images
-            # A whole block even where less is wanted, so that the first images do not depend on how
-            # many there are.
+            # Adjacent seeds share no images.
+            own = int(np.random.default_rng((seed, index)).integers(2**31 - 1))
+            # Always sample a whole block, so that the first images do not depend on `count`.
             yield None, to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: count - start]
 
     return ImageSource(f"{type(model).__name__}, seed {seed}", blocks, count)
 
 
 def _rgb(block, convert, where):
-    """uint8 [n, H, W, 3], or one line that says why not."""
+    """Converts a block to uint8 `[n, H, W, 3]`. Raises `ValueError` if that is not possible."""
     block = np.asarray(block)
     if block.dtype != np.uint8:
         raise ValueError(
-            "images must be uint8; kerasgan.images.to_uint8 rounds those in [-1, 1]; received "
+            "images must be uint8 (kerasgan.images.to_uint8 converts those in [-1, 1]); received "
             f"{block.dtype} in {where}"
         )
     if block.ndim != 4 or block.shape[3] not in (1, 3, 4) or 0 in block.shape[1:3]:
         raise ValueError(f"images must be [N, H, W, 3]; received {list(block.shape)} in {where}")
     if block.shape[3] != 3 and not convert:
-        kind = "grey" if block.shape[3] == 1 else "RGBA"
-        raise ValueError(f"images must be RGB, or convert=True; received {kind} in {where}")
+        kind = "grayscale" if block.shape[3] == 1 else "RGBA"
+        raise ValueError(f"images must be RGB unless convert=True; received {kind} in {where}")
     if block.shape[3] == 1:
         return np.repeat(block, 3, axis=3)
     return block if block.shape[3] == 3 else on_background(block)

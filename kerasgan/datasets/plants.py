@@ -12,7 +12,7 @@ import numpy as np
 from kerasgan.datasets.tfds_arrays import tfds_squares
 from kerasgan.images import from_uint8
 
-# Where TensorFlow Datasets downloads the images from.
+# Source of the images for TensorFlow Datasets.
 URL = (
     "https://data.mendeley.com/public-files/datasets/tywbtsjrjv/files/"
     "d5652a28-c1d8-4b76-97f3-72fb80f94efc/file_downloaded"
@@ -34,7 +34,7 @@ def load_plants(
         size: Height and width of the returned images in pixels.
         data_dir: Folder of TensorFlow Datasets. Defaults to `$TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        download: Whether to download (830 MiB) and prepare the data if they are missing.
+        download: If `True`, missing data are downloaded (830 MiB) and prepared.
 
     Returns:
         `(images, labels)`: float32 `[N, size, size, 3]` in [-1, 1], RGB, and int32 `[N]`, indices

@@ -1,8 +1,8 @@
-"""Captioned images that are prepared once, as records of TensorFlow Datasets that load fast.
+"""Prepared captioned images: records of TensorFlow Datasets that load fast.
 
 `prepare` writes `<data_dir>/kerasgan_<name>/1.0.0`, which `tfds.load("kerasgan_<name>",
-data_dir=…)` reads as well. `load_prepared` returns the images in the order of their source, without
-starting TensorFlow.
+data_dir=...)` can read too. `load_prepared` returns the images in the order of their source,
+without starting TensorFlow.
 """
 
 import contextlib
@@ -11,8 +11,10 @@ import mmap
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,72 +29,74 @@ from kerasgan.io.reading import read_json, reading, short_path
 VERSION = "1.0.0"
 
 
-def data_folder(data_dir=None):
-    """The folder of TensorFlow Datasets: `data_dir`, else $TFDS_DATA_DIR, else
-    ~/tensorflow_datasets.
-    """
+def data_folder(data_dir: str | os.PathLike | None = None) -> Path:
+    """Returns `data_dir`, or the default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`."""
     return user_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
-def prepared_folder(name, data_dir=None):
+def prepared_folder(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     """Returns the folder of the prepared data set of that name."""
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ValueError(
-            f"a data set's name must be small letters, digits and underscores; received {name!r}"
+            "the name of a data set must consist of lower-case letters, digits and underscores; "
+            f"received {name!r}"
         )
     return data_folder(data_dir) / f"kerasgan_{name}" / VERSION
 
 
-def read_origin(folder):
+def read_origin(folder: Path) -> dict[str, Any]:
     """Returns the `origin` that was passed to `prepare`."""
     return with_current_names(read_json(folder / "metadata.json", RULE, shape=dict))
 
 
-def prepare(name, splits, origin, data_dir=None, corrupt="refuse"):
-    """Writes a data set of captioned images atomically. Deletes leftovers of killed runs.
+def prepare(
+    name: str,
+    splits: Mapping[str, CaptionedImages],
+    origin: dict[str, Any],
+    data_dir: str | os.PathLike | None = None,
+    corrupt: str = "refuse",
+) -> list[str]:
+    """Writes a data set of captioned images. Deletes leftovers of killed runs.
+
+    The data set is written to a temporary folder, which is renamed when it is complete.
 
     Args:
-        name: of the data set.
-        splits: dictionary, name of the split to `CaptionedImages`.
-        origin: dictionary of what they were made from, kept beside them as JSON.
-        data_dir: folder of TensorFlow Datasets, see `data_folder`.
-        corrupt: what an unreadable image does: "refuse" stops, "skip" leaves it out.
+        name: Name of the data set: lower-case letters, digits and underscores.
+        splits: Dict from the name of a split to its images.
+        origin: Dict of JSON values that describes the source. It is stored with the data set.
+        data_dir: Folder of TensorFlow Datasets, see `data_folder`.
+        corrupt: Treatment of unreadable images: `"refuse"` raises, `"skip"` leaves them out.
 
     Returns:
-        what was left out: a list of messages that name the images.
+        Messages that name the images that were left out.
 
     Raises:
-        UnreadableImage: an image cannot be read, and `corrupt` is "refuse".
-        ValueError: a bad argument, or a split without a readable image.
-        OSError: the data set is there already, or its folder cannot be written (a full disk,
-            another run).
+        UnreadableImage: An image cannot be read, and `corrupt` is `"refuse"`.
+        ValueError: An argument is not valid, or a split has no readable image.
+        OSError: The data set exists, or its folder cannot be written (a full disk, another
+            process).
     """
     if corrupt not in ("refuse", "skip"):
         raise ValueError(f"corrupt must be refuse or skip; received {corrupt!r}")
     folder = prepared_folder(name, data_dir)
     if folder.exists():
         raise FileExistsError(
-            f"{folder} is there already; delete it to prepare it anew, or give another name"
+            f"{folder} already exists; delete it to prepare it again, or use another name"
         )
     import tensorflow as tf
 
     with _alone(folder.parent):
         try:
             return _write(folder, splits, origin, corrupt)
-        except (
-            OSError,
-            RuntimeError,
-            tf.errors.OpError,
-        ) as error:  # a full disk is either, by what is written
-            told = " ".join(str(error).split())
-            raise OSError(
-                f"{folder} cannot be written, and nothing of it is left: {told}"
-            ) from None
+        # A full disk raises any of these, depending on the file being written.
+        except (OSError, RuntimeError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())
+            raise OSError(f"{folder} could not be written and was removed: {reason}") from None
 
 
 @contextlib.contextmanager
 def _alone(folder):
-    import fcntl  # not on Windows
+    import fcntl  # Not available on Windows.
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
@@ -166,23 +170,22 @@ def _write(folder, splits, origin, corrupt):
                     for key in features
                     if key in ("embeddings", "attributes")
                 }
-                # TFDS sorts by key, in 1,000 parts of the key's range of 128 bits: keys that keep
-                # the order fill it.
+                # TFDS sorts by 128-bit keys, in 1,000 buckets. Spread the keys over the range.
                 yield (index << 128) // len(data), example
             if len(skipped) - before == len(data):
                 raise ValueError(
-                    f"{split} must have a readable image; all {len(data):,} are not: "
+                    f"{split} must have a readable image; none of the {len(data):,} images is: "
                     f"{skipped[before]}"
                 )
 
-        def _log_download_bytes(self):  # nothing is downloaded
+        def _log_download_bytes(self):  # There is no download.
             pass
 
         def _log_download_done(self):
             pass
 
     builder = Captioned(data_dir=folder.parent.parent)
-    tfds.disable_progress_bar()  # its bars know no end
+    tfds.disable_progress_bar()  # It shows no end.
     try:
         builder.download_and_prepare()
     finally:
@@ -190,39 +193,46 @@ def _write(folder, splits, origin, corrupt):
     return skipped
 
 
-def load_prepared(name, split="train", data_dir=None, in_memory=True):
-    """Load one split of a prepared data set.
+def load_prepared(
+    name: str,
+    split: str = "train",
+    data_dir: str | os.PathLike | None = None,
+    in_memory: bool = True,
+) -> CaptionedImages:
+    """Loads one split of a prepared data set, in the order of its source.
 
     Args:
-        name: of the data set, such as "birds".
-        split: one of its splits, such as "train".
-        data_dir: folder of TensorFlow Datasets, see `data_folder`.
-        in_memory: False leaves the images in their files and decodes them when asked for (2 to 4 ms
-            each).
-
-    Returns:
-        `CaptionedImages`, in the order of their source.
+        name: Name of the data set, such as "birds".
+        split: Name of the split, such as "train".
+        data_dir: Folder of TensorFlow Datasets, see `data_folder`.
+        in_memory: If `False`, images stay in their files and are decoded when they are indexed (2
+            to 4 ms each).
 
     Raises:
-        FileNotFoundError: no such data set.
-        ValueError: no such split, or a file of it that is cut short.
+        FileNotFoundError: The data set does not exist.
+        ValueError: The split does not exist, or a file is damaged.
     """
     folder = prepared_folder(name, data_dir)
     if not (folder / "dataset_info.json").exists():
         raise FileNotFoundError(
-            f"no prepared {name} in {folder.parent.parent}: python -m zoo.prepare makes it"
+            f"{name} is not prepared in {folder.parent.parent}; run python -m zoo.prepare"
         )
     records = Records(folder, split)
     with reading(folder, RULE):
-        rows = [records.row(index) for index in range(len(records))]
-        images = records
+        rows = []
+        for index in range(len(records)):
+            row = records.row(index)
+            with records.reading(index):
+                row["captions"] = [caption.decode() for caption in row["captions"]]
+                row["name"] = row["name"].decode()
+            rows.append(row)
+        images: Sequence | np.ndarray = records
         if in_memory:
-            sizes = {
-                records.size(index) for index in range(len(records))
-            }  # told before the memory is asked for
+            # Check the headers before memory is allocated.
+            sizes = {records.size(index) for index in range(len(records))}
             if len(sizes) != 1:
                 raise ValueError(
-                    f"its images must be of one size, those of {split} are of {len(sizes)}"
+                    f"its images must have one size; those of {split} have {len(sizes)} sizes"
                 )
             images = np.empty((len(records), *records[0].shape), "uint8")
             with ThreadPoolExecutor() as pool:
@@ -233,8 +243,8 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
         return CaptionedImages(
             images=images,
             classes=np.array([row["class"] for row in rows], "int32"),
-            captions=[[caption.decode() for caption in row["captions"]] for row in rows],
-            names=[row["name"].decode() for row in rows],
+            captions=[row["captions"] for row in rows],
+            names=[row["name"] for row in rows],
             embeddings=np.stack([row["embeddings"] for row in rows])
             if "embeddings" in rows[0]
             else None,
@@ -244,30 +254,23 @@ def load_prepared(name, split="train", data_dir=None, in_memory=True):
         )
 
 
-def count_prepared(name, split="train", data_dir=None):
-    """Number of images of one split of a prepared data set, without reading them; None if there is
-    none.
-    """
+def count_prepared(
+    name: str, split: str = "train", data_dir: str | os.PathLike | None = None
+) -> int | None:
+    """Returns the number of images of a split without reading them, or `None` if there is none."""
     try:
         about = read_json(prepared_folder(name, data_dir) / "dataset_info.json", RULE)
         lengths = next(each["shardLengths"] for each in about["splits"] if each["name"] == split)
         return sum(map(int, lengths))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        StopIteration,
-    ):  # `load_prepared` says what is wrong
+    # `load_prepared` reports the reason.
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
         return None
 
 
 class Records(Sequence):
-    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, decoded on
-    access.
-    """
+    """Sequence of the images of one split of a TFDS folder, uint8 `[H, W, 3]`, read on access."""
 
-    def __init__(self, folder, split):
+    def __init__(self, folder: Path, split: str):
         import tensorflow_datasets as tfds
 
         info = builder_in(folder).info
@@ -282,45 +285,53 @@ class Records(Sequence):
             for key, feature in info.features.items()
             if isinstance(feature, tfds.features.Image)
         ]
-        self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # they stay PNG or JPEG
-        self.places = []  # (file, start, end) of each record
+        self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # They stay encoded.
+        # (path, content, start, end) of each record.
+        self.places: list[tuple[str, mmap.mmap, int, int]] = []
         for path in info.splits[split].filepaths:
-            with reading(folder, RULE), open(path, "rb") as file:
+            with reading(path, RULE), open(path, "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             start = 0
             while start < len(
                 data
             ):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
                 end = start + 12 + int.from_bytes(data[start : start + 8], "little")
-                self.places.append((data, start + 12, end))
+                self.places.append((str(path), data, start + 12, end))
                 start = end + 4
             if start != len(data):
-                raise ValueError(f"{path} is cut short; delete {folder} and prepare it again")
+                raise ValueError(f"{path} is truncated; delete {folder} and prepare it again")
         if len(self.places) != info.splits[split].num_examples:
             raise ValueError(
-                f"{folder} must hold {info.splits[split].num_examples} images of {split}; "
-                f"received {len(self.places)}: delete it and prepare it again"
+                f"{folder} must contain {info.splits[split].num_examples} images of {split}; "
+                f"it contains {len(self.places)}: delete it and prepare it again"
             )
 
     def __len__(self):
         return len(self.places)
 
     def __getitem__(self, index):
-        record = self._record(index)  # an IndexError ends an iteration
+        record = self._record(index)  # An `IndexError` ends an iteration.
         return np.asarray(
-            read_image(io.BytesIO(record["image"]), name=f"image {index} of {self.folder}")
+            read_image(io.BytesIO(record["image"]), name=f"image {index} of {self._path(index)}")
         )
 
-    def size(self, index):
+    def reading(self, index: int) -> contextlib.AbstractContextManager[None]:
+        """Context manager in which errors name the file of a record, see `io.reading.reading`."""
+        return reading(self._path(index), RULE)
+
+    def _path(self, index):
+        return self.places[index][0]
+
+    def size(self, index: int) -> tuple[int, int]:
         """Returns width and height of an image from its header."""
-        with reading(self.folder, RULE):
+        with self.reading(index):
             return stored_size(io.BytesIO(self._record(index)["image"]))
 
-    def row(self, index):
+    def row(self, index: int) -> dict[str, Any]:
         """Returns all features of a record except its images."""
         return {key: value for key, value in self._record(index).items() if key not in self.images}
 
     def _record(self, index):
-        data, start, end = self.places[index]
-        with reading(self.folder, RULE):
+        _, data, start, end = self.places[index]
+        with self.reading(index):
             return self.features.deserialize_example_np(data[start:end], decoders=self.images)

@@ -1,21 +1,29 @@
-"""Birds (CUB) and flowers (Oxford-102) in the folders that StackGAN and HDGAN train from.
+"""Birds (CUB) and flowers (Oxford-102) in the folder format of StackGAN and HDGAN.
 
-Sources: Zhang et al., "StackGAN" (arXiv 1612.03242), whose repository describes the folders; Wah et
-al., "The Caltech-UCSD Birds-200-2011 Dataset"; Nilsback and Zisserman, "Automated flower
-classification over a large number of classes"; captions and embeddings: Reed et al., "Learning Deep
-Representations of Fine-grained Visual Descriptions" (arXiv 1605.05395).
+    birds/train/, birds/test/   filenames.pickle, class_info.pickle, 304images.pickle,
+                                char-CNN-RNN-embeddings.pickle
+    birds/text_c10/             001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt
+    birds/CUB_200_2011/         Instead of 304images.pickle: images/, images.txt,
+                                bounding_boxes.txt
+    flowers/text_c10/           class_00001/image_00001.txt
+    flowers/jpg/                Instead of 304images.pickle: image_00001.jpg
 
-    birds/train/, birds/test/   filenames.pickle, class_info.pickle, char-CNN-RNN-embeddings.pickle,
-    304images.pickle birds/text_c10/
-    001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt, ... birds/CUB_200_2011/
-    images/, images.txt, bounding_boxes.txt: instead of 304images.pickle flowers/jpg/
-    image_00001.jpg, ...: the same for flowers, whose captions are in text_c10/class_00001/
+Difference from StackGAN's preprocessing: it resizes with `scipy.misc.imresize`, which stretches the
+contrast of each crop to 0..255. Here the contrast is kept.
 
-Difference from StackGAN's preparation of the photographs: there `scipy.misc.imresize` stretched the
-contrast of each crop to 0..255; here it stays as photographed.
+Reference:
+    Zhang et al., "StackGAN", arXiv 1612.03242 (the folder format).
+    Reed et al., "Learning Deep Representations of Fine-grained Visual Descriptions", arXiv
+    1605.05395 (captions and embeddings).
+    Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset".
+    Nilsback and Zisserman, "Automated flower classification over a large number of classes".
 """
 
+import os
+from collections.abc import Mapping, Sequence, Sized
+
 import numpy as np
+from PIL import Image
 
 from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.image_files import check_name
@@ -33,25 +41,27 @@ NAMES, CLASSES, EMBEDDINGS = (
 STACKGAN = "https://github.com/hanzhanggit/StackGAN#data"
 
 
-def stackgan_folder(path, split="train", size=304, embeddings=True):
-    """Read one split of a StackGAN folder.
+def stackgan_folder(
+    path: str | os.PathLike, split: str = "train", size: int = 304, embeddings: bool = True
+) -> CaptionedImages:
+    """Reads one split of a StackGAN folder.
 
-    Images come from `<size>images.pickle`; where it is missing, from the photographs, cropped
-    (birds, around their bounding box) and resized as StackGAN did, when asked for.
+    Images come from `<size>images.pickle`. If it is missing, they are made from the photographs
+    when they are indexed: cropped around the bounding box (birds only) and resized, as in StackGAN.
 
     Args:
-        path: the folder of birds or of flowers.
-        split: "train" or "test": other classes, not other images of the same ones.
-        size: side of the images: 304 (to crop 256 from) or 76 (to crop 64).
-        embeddings: False leaves the ready embeddings out, for another text encoder's.
+        path: Path of the folder of birds or flowers.
+        split: `"train"` or `"test"`. The splits have different classes.
+        size: Height and width of the images in pixels: 304 (to crop 256) or 76 (to crop 64).
+        embeddings: If `True`, stored embeddings are read. Use `False` with another text encoder.
 
     Returns:
-        `CaptionedImages`. Classes are `class_info` less one; if that is not whole numbers from 1,
-        places in its order. Where there is no text folder at all, captions are empty.
+        `CaptionedImages`. The classes are those of `class_info.pickle`, counted from 0 instead of
+        1. Without a folder of captions, captions are empty.
 
     Raises:
-        FileNotFoundError: which files are missing, whence they come and where they go.
-        ValueError: a file that is short, does not fit the others, or holds no data.
+        FileNotFoundError: Files are missing. The message names their source and place.
+        ValueError: A file is damaged or does not fit the others.
     """
     path = user_path(path)
     folder = path / split
@@ -59,8 +69,8 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{', '.join(missing)} missing in {folder}; they come with StackGAN's char-CNN-RNN "
-            f"embeddings ({STACKGAN})"
+            f"{', '.join(missing)} missing in {folder}; StackGAN's char-CNN-RNN embeddings contain "
+            f"them ({STACKGAN})"
         )
     names = read_names(folder / NAMES)
     found = {NAMES: names, CLASSES: _read_classes(folder / CLASSES)}
@@ -79,50 +89,49 @@ def stackgan_folder(path, split="train", size=304, embeddings=True):
     )
 
 
-def read_names(path):
-    """A pickled list of names -> list of str, at least one."""
-    names = [
-        check_name(decode(name, path), path) for name in load_pickle(path, list)
-    ]  # some wrote bytes
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Reads the pickled list of image names, at least one."""
+    # The names are bytes in some files.
+    names = [check_name(decode(name, path), path) for name in load_pickle(path, list)]
     if not names:
-        raise ValueError(f"a split must have an image; {path} names none")
+        raise ValueError(f"a split must have an image; {path} is empty")
     return names
 
 
 def _read_classes(path):
-    """A pickled list of one number, or one text, an image -> array [N]."""
+    """Reads a pickled list of one number or text per image. Returns an array `[N]`."""
     classes = load_pickle(path, list)
     if not all(isinstance(number, (int, float, str, bytes, np.generic)) for number in classes):
-        raise ValueError(f"classes must be one number an image; {path} has others")
-    with reading(path, "classes must be one number an image"):
+        raise ValueError(f"classes must be one number per image; {path} has other content")
+    with reading(path, "classes must be one number per image"):
         return np.asarray(classes)
 
 
-def check_counts(folder, found):
-    """All files of a split tell of the same images, or ValueError says how many each tells of."""
+def check_counts(folder: str | os.PathLike, found: Mapping[str, Sized]) -> None:
+    """Raises `ValueError` if the files of a split have different numbers of entries."""
     if len({len(values) for values in found.values()}) > 1:
         counts = ", ".join(f"{name} has {len(values)}" for name, values in found.items())
         raise ValueError(
-            f"the files of a split must have one entry an image; in {folder}, {counts}: copy "
-            "them again"
+            f"the files of a split must have one entry per image; in {folder}, {counts}"
         )
 
 
-def read_embeddings(path):
-    """A pickled list of N arrays [C, D] -> float32 [N, C, D]."""
+def read_embeddings(path: str | os.PathLike) -> np.ndarray:
+    """Reads a pickled list of N arrays `[C, D]`. Returns float32 `[N, C, D]`."""
     vectors = load_pickle(path, list)
     if not all(isinstance(vector, np.ndarray) and vector.dtype.kind in "fiu" for vector in vectors):
-        raise ValueError(f"embeddings must be arrays [captions, numbers]; {path} has others")
+        raise ValueError(f"embeddings must be arrays [captions, D]; {path} has other content")
     shapes = {np.shape(vector) for vector in vectors}
     if len(shapes) != 1 or len(min(shapes)) != 2:
         raise ValueError(
-            f"embeddings must be one [captions, numbers] an image; {path} has {_some(shapes)}"
+            "embeddings must be arrays [captions, D] of one shape, one per image; "
+            f"{path} has {_some(shapes)}"
         )
     return np.asarray(vectors, "float32")
 
 
 def _pickled(path, size):
-    images = load_pickle(path, list, encoding="bytes")  # the file is gigabytes large
+    images = load_pickle(path, list, encoding="bytes")  # The file has gigabytes.
     kinds = {
         f"{image.dtype} {list(image.shape)}"
         if isinstance(image, np.ndarray)
@@ -152,10 +161,9 @@ def _photographs(path, names, size):
     missing = [file for file in [*tables, *files] if not file.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{size}images.pickle is missing beside {NAMES}, and so are {len(missing):,} files "
-            "to make it from, the "
-            f"first {missing[0]}; the photographs are "
-            f"{'Oxford-102' if flowers else 'CUB-200-2011'}'s ({STACKGAN})"
+            f"{size}images.pickle is missing, and so are {len(missing):,} files to make it from, "
+            f"the first {missing[0]}; the photographs are those of "
+            f"{'Oxford-102' if flowers else 'CUB-200-2011'} ({STACKGAN})"
         )
     if flowers:
         return LazyImages(files, lambda file: resized(open_rgb(file), size))
@@ -175,7 +183,7 @@ def _photographs(path, names, size):
             for file, name in zip(files, names, strict=True)
         }
         if not all(len(sides) == 4 and np.isfinite(sides).all() for sides in box.values()):
-            raise ValueError("a box has others")
+            raise ValueError("a row has other values")
     return LazyImages(files, lambda file: crop_bird(open_rgb(file), box[file], size))
 
 
@@ -186,15 +194,17 @@ def _row(line, table):
     return number, rest
 
 
-def crop_bird(image, box, size):
-    """A Pillow image, cut to 1.5 times the longer side of its bounding box and resized -> uint8
-    [size, size, 3].
+def crop_bird(image: Image.Image, box: Sequence[float], size: int) -> np.ndarray:
+    """Crops a square of 1.5 times the longer side of a bounding box and resizes it.
 
     Args:
-        image: the photograph.
-        box: left, top, width and height in pixels.
-        size: of the result; what reaches over the photograph's edge is left out, and the rest
-            stretched to a square.
+        image: Pillow image of the whole photograph.
+        box: Left, top, width and height in pixels.
+        size: Height and width of the result. If the square extends beyond the photograph, the
+            visible part is stretched.
+
+    Returns:
+        uint8 `[size, size, 3]`.
     """
     left, top, width, height = (int(value) for value in box)
     x, y, radius = int(left + width / 2), int(top + height / 2), int(max(width, height) * 0.75)
@@ -219,7 +229,7 @@ def _captions(path, names, classes):
         )
         if not file.is_file():
             raise FileNotFoundError(
-                f"each image needs its captions, one a line; there is no {file}"
+                f"each image needs a file of captions, one per line; there is no {file}"
             )
         captions.append([line.strip() for line in read_lines(file) if line.strip()])
     return captions

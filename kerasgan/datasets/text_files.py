@@ -64,7 +64,7 @@ def read_json_lines(path: str | os.PathLike) -> list[str]:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text can be written as UTF-8, that is, contains no lone surrogate."""
+    """Returns whether the text can be encoded as UTF-8, that is, contains no lone surrogate."""
     try:
         text.encode()
         return True

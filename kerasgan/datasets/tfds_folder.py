@@ -1,8 +1,12 @@
-"""Folders of TensorFlow Datasets, opened so that their description imports nothing and names no
-file elsewhere.
+"""Safe access to folders of TensorFlow Datasets.
+
+Opening a folder imports no class that its description names, and reads no file outside of it.
 """
 
+import os
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 from kerasgan.io.limits import MIB, LimitExceededError
 from kerasgan.io.reading import json_parts, read_json, reading
@@ -22,32 +26,77 @@ FEATURES = {
         "labeled_image.LabeledImage",
     )
 }
-RULE = "a prepared data set must be whole, or be deleted and prepared again"
-SIDES = 2**31  # of what a feature's description says
+RULE = "a prepared data set must be complete; delete it and prepare it again"
+SIDES = 2**31  # Upper limit of the sides of a feature.
 
 
-def builder_in(folder):
-    """TensorFlow Datasets' builder of a prepared folder, whose features are of `FEATURES`.
+def find_or_prepare(
+    name: str, title: str, url: str, folder: Path, otherwise: str, download: bool = False
+) -> Path:
+    """Returns the folder of the newest prepared version of a data set.
+
+    Args:
+        name: Name of the data set in TensorFlow Datasets.
+        title: Name of the data set in messages.
+        url: Source of the data for TensorFlow Datasets. It is tried first, since TensorFlow
+            Datasets retries for minutes without a network.
+        folder: Folder of TensorFlow Datasets.
+        otherwise: Alternative for users without the data, for messages.
+        download: If `True`, missing data are downloaded and prepared.
 
     Raises:
-        ValueError: one line that names the folder: a file of it is damaged, names another feature
-            or a file elsewhere.
+        OSError: The data are not prepared (`FileNotFoundError`) or cannot be downloaded.
+        ImportError: tensorflow-datasets is not installed.
+    """
+
+    def prepared():
+        return sorted(file.parent for file in folder.glob(f"{name}/*/dataset_info.json"))
+
+    if not prepared() and not download:
+        raise FileNotFoundError(
+            f"{title} is not prepared in {folder}; pass download=True, or {otherwise}"
+        )
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise ImportError(f"{title} needs the package tensorflow-datasets") from None
+    if not prepared():
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            urllib.request.urlopen(request, timeout=8).close()
+        except OSError as error:
+            raise OSError(
+                f"{title} is not prepared in {folder} and cannot be downloaded ({error}); "
+                f"{otherwise}"
+            ) from None
+        tfds.builder(name, data_dir=folder, try_gcs=False).download_and_prepare()
+    return prepared()[-1]
+
+
+def builder_in(folder: str | os.PathLike) -> Any:
+    """Returns the builder of TensorFlow Datasets for a prepared folder with features of `FEATURES`.
+
+    Raises:
+        ValueError: In one line that names the folder: a file is damaged, or refers to another
+            feature class or to a file outside of the folder.
     """
     import tensorflow_datasets as tfds
 
     folder = Path(folder)
     for name in ("features.json", "dataset_info.json"):
-        if (folder / name).is_file() and (folder / name).stat().st_size > 64 * MIB:
-            raise ValueError(f"{RULE}; received {folder / name}, of more than 64 MiB")
+        with reading(folder / name, RULE):
+            if (folder / name).stat().st_size > 64 * MIB:
+                raise LimitExceededError("it has more than 64 MiB")
+            content = read_json(folder / name, RULE, shape=dict)
+            if name == "features.json":
+                _check_features(content, folder)
     with reading(folder, RULE):
-        _check_features(read_json(folder / "features.json", RULE, shape=dict), folder)
-        read_json(folder / "dataset_info.json", RULE, shape=dict)
         try:
             builder = tfds.builder_from_directory(folder)
             for split in builder.info.splits.values():
                 for path in split.filepaths:
                     if Path(path).resolve().parent != folder.resolve():
-                        raise ValueError(f"it names a file elsewhere, {path}")
+                        raise ValueError(f"it refers to a file outside of its folder, {path}")
         except SystemExit as error:
             raise ValueError(str(error)) from None
         return builder
@@ -58,12 +107,12 @@ def _check_features(description, folder):
         if isinstance(part, dict):
             for key in ("pythonClassName", "type"):
                 if isinstance(part.get(key), str) and part[key] not in FEATURES:
-                    known = "plain features of TensorFlow Datasets"
                     raise ValueError(
-                        f"{folder / 'features.json'} must name {known}; it names {part[key][:60]}"
+                        f"{folder / 'features.json'} may contain plain features of TensorFlow "
+                        f"Datasets only; it contains {part[key][:60]}"
                     )
             for side in part.get("dimensions", []):
                 if not -1 <= int(side) < SIDES:
                     raise LimitExceededError(f"{folder / 'features.json'} has a side of {side}")
     if not isinstance(description.get("pythonClassName", description.get("type")), str):
-        raise ValueError(f"{folder / 'features.json'} must name its features")
+        raise ValueError(f"{folder / 'features.json'} must contain the class of its features")

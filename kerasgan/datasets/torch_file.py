@@ -1,26 +1,26 @@
-"""PyTorch's files of weights, read without torch, so that nothing in them runs: tensors as numpy
-arrays.
+"""Reads PyTorch's files of weights without torch, as NumPy arrays, and runs nothing in them.
 
-Both of its formats: since 1.6 a zip with a pickle and a file a storage, before that pickles
-followed by the storages' bytes (https://docs.pytorch.org/docs/stable/notes/serialization.html). A
-pickle is a program; its names are looked up in `NAMES`, which knows those few that weights need,
-and `kerasgan.io.pickle_reader` builds what they stand for.
+Both formats are supported: since PyTorch 1.6, a zip archive with a pickle and one file per storage;
+before, pickles followed by the bytes of the storages. See
+https://docs.pytorch.org/docs/stable/notes/serialization.html. Only the names in `NAMES` may occur
+in the pickles, and `kerasgan.io.pickle_reader` makes the objects.
 """
 
 import mmap
 import os
 import pickle
 import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasgan.io.limits import LimitExceededError, check_stored
 from kerasgan.io.paths import user_path
-from kerasgan.io.pickle_reader import DATA, Function, Name, UnsafePickleError, read_pickle
+from kerasgan.io.pickle_reader import UnsafePickleError, read_pickle
+from kerasgan.io.pickle_values import DATA, Function, Name
 from kerasgan.io.reading import one_line, reading, reason, short_path
 
-LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the first bytes of a file from before 1.6
+LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # The first bytes of a file of PyTorch < 1.6.
 DTYPES = {
     "Double": "f8",
     "Float": "f4",
@@ -37,11 +37,11 @@ DTYPES = {
 class _Storage(NamedTuple):
     key: str
     dtype: np.dtype
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
-    """A view of a storage that may not be read yet."""
+    """A view of a storage, which may not have been read yet."""
 
     storage: _Storage
     offset: int
@@ -55,13 +55,13 @@ def _rebuilt(storage, offset, shape, strides, *_):
         for part in (shape, strides)
     )
     if type(storage) is not _Storage or not whole or len(shape) != len(strides):
-        raise ValueError("a tensor must be of a storage, an offset, a shape and strides")
+        raise ValueError("a tensor must have a storage, an offset, a shape and strides")
     return _Tensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor, *_):
     if type(tensor) is not _Tensor:
-        raise ValueError("a parameter must be of a tensor")
+        raise ValueError("a parameter must be a tensor")
     return tensor
 
 
@@ -78,18 +78,19 @@ NAMES |= {
 
 def _storage(reference):
     if type(reference) is not tuple or len(reference) < 5:
-        raise ValueError("a storage must be named by its type, key, device and count")
+        raise ValueError("a storage must have a type, a key, a device and a count")
     kind, storage_type, key, _, count, *view = reference
     if kind != "storage" or any(view) or type(storage_type) is not Name or type(key) is not str:
-        raise ValueError(f"{kind} of {key} is no plain storage")
+        raise ValueError(f"{kind} of {key} is not a plain storage")
     if type(count) is not int or not 0 <= count < 2**60 or "/" in key:
-        raise ValueError(f"storage {key} must have a count of numbers, at least 0")
+        raise ValueError(f"storage {key} must have a count of at least 0")
     return _Storage(key, np.dtype(DTYPES[storage_type.name]), count)
 
 
 def _read(data, start=0, budget=None):
-    """One pickle of PyTorch's, and the place behind it. A state_dict carries its version as a
-    state: nobody asks.
+    """Reads one of PyTorch's pickles. Returns its content and the position after it.
+
+    The version that a state_dict carries as its state is ignored.
     """
     return read_pickle(
         data,
@@ -102,36 +103,36 @@ def _read(data, start=0, budget=None):
     )
 
 
-def load_torch_file(path):
-    """Read what `torch.save` wrote of tensors, numbers, text, lists, tuples and dictionaries, such
-    as a state_dict.
+def load_torch_file(path: str | os.PathLike) -> Any:
+    """Reads a file of `torch.save` with tensors, numbers, text, lists, tuples and dictionaries.
 
     Args:
-        path: the file, of either format; tensors of any of `DTYPES`, on whatever device they were.
+        path: Path of a file of either format. Tensors may have any type in `DTYPES` and any device.
 
     Returns:
-        What was saved, its tensors and parameters as numpy arrays.
+        The content of the file with NumPy arrays in place of tensors and parameters.
 
     Raises:
-        UnsafePickleError: a ValueError; the file asks for anything else, such as `posix.system`;
-            nothing of it was run.
-        ValueError: the file is cut short or is none of PyTorch's.
-        OSError: no such file.
+        UnsafePickleError: The file contains another object, such as `posix.system`. It was not
+            run. This is a `ValueError`.
+        ValueError: The file is damaged or not a file of PyTorch.
+        OSError: The file does not exist.
     """
     path = user_path(path)
-    with path.open("rb") as file, reading(path, "a PyTorch file must be whole"):
+    with path.open("rb") as file, reading(path, "a PyTorch file must be complete"):
         size = os.fstat(file.fileno()).st_size
         try:
             return (_legacy if file.peek(len(LEGACY)).startswith(LEGACY) else _zipped)(file, size)
         except UnsafePickleError as error:
             raise UnsafePickleError(
-                "a PyTorch file of weights may hold tensors, numbers, text and containers of "
-                "them; "
-                f"{short_path(path)} asks for {one_line(error, 80)}, and nothing of it was run"
+                "a PyTorch file of weights may contain tensors, numbers, text and containers of "
+                f"them; {short_path(path)} contains {one_line(error, 80)}; none of it was run"
             ) from None
-        except Exception as error:  # what a broken file raises depends on where it breaks
-            told = f"{short_path(path)} ({size:,} bytes) cannot be read: {reason(error)}"
-            raise ValueError(f"a PyTorch file must be whole; {told}") from None
+        except Exception as error:  # Damaged files raise many types of exceptions.
+            raise ValueError(
+                f"a PyTorch file must be complete; {short_path(path)} ({size:,} bytes) cannot be "
+                f"read: {reason(error)}"
+            ) from None
 
 
 def _zipped(file, size):
@@ -141,13 +142,13 @@ def _zipped(file, size):
             name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")
         )
         folder = record.removesuffix("data.pkl")
-        left = size  # PyTorch compresses nothing, and stores nothing twice
+        left = size  # PyTorch neither compresses data nor stores them twice.
 
         def stored(name):
             nonlocal left
             member = members[name]
             if member.compress_type != zipfile.ZIP_STORED:
-                raise LimitExceededError(f"{name} is compressed, which PyTorch's files are not")
+                raise LimitExceededError(f"{name} must not be compressed")
             check_stored(member.file_size, left, name)
             left -= member.file_size
             return archive.read(member)
@@ -156,10 +157,10 @@ def _zipped(file, size):
             raise ValueError("it was written on a big-endian machine")
 
         def read(storage):
-            name, needed = f"{folder}data/{storage.key}", storage.count * storage.dtype.itemsize
+            name, needed = f"{folder}data/{storage.key}", storage.length * storage.dtype.itemsize
             if members[name].file_size != needed:
                 raise ValueError(
-                    f"{name} must be of {needed} bytes, and has {members[name].file_size}"
+                    f"{name} must have {needed} bytes; it has {members[name].file_size}"
                 )
             return stored(name)
 
@@ -175,7 +176,7 @@ def _legacy(file, size):
             parts.append(part)
         _, _, system, content, keys = parts
         if type(system) is not dict or type(keys) is not list:
-            raise ValueError("it must hold a dictionary of the system and a list of storages")
+            raise ValueError("it must contain a dictionary of the system and a list of storages")
         if not system["little_endian"]:
             raise ValueError("it was written on a big-endian machine")
         found, storages = (
@@ -184,8 +185,8 @@ def _legacy(file, size):
         )
         for key in keys:
             count = int.from_bytes(data[place : place + 8], "little", signed=True)
-            if type(key) is not str or key not in storages or count != storages[key].count:
-                raise ValueError(f"storage {key} of {count} numbers is none of the tensors'")
+            if type(key) is not str or key not in storages or count != storages[key].length:
+                raise ValueError(f"storage {key} of {count} numbers does not belong to a tensor")
             place += 8
             needed = count * storages[key].dtype.itemsize
             check_stored(needed, size - place, f"storage {key}")
@@ -195,7 +196,7 @@ def _legacy(file, size):
 
 
 def _tensors(content, seen):
-    """The tensors in what was read; what is held twice is walked through once."""
+    """Yields the tensors in a content. Shared parts are visited once."""
     if type(content) is _Tensor:
         yield content
     elif type(content) in (dict, list, tuple) and id(content) not in seen:
@@ -205,27 +206,28 @@ def _tensors(content, seen):
 
 
 def _with_arrays(content, read, storages, done):
-    """`content` with its tensors as arrays; `storages` holds those that are read already, `done`
-    what is converted.
+    """Returns `content` with arrays in place of tensors.
+
+    `storages` caches the storages that were read, and `done` the containers that were converted.
     """
     if type(content) is _Storage:
-        raise ValueError("a storage must be a tensor's")
+        raise ValueError("a storage must belong to a tensor")
     if type(content) is _Tensor:
         storage, offset, shape, strides = content
         if storage not in storages:
-            storages[storage] = np.frombuffer(read(storage), storage.dtype, storage.count)
+            storages[storage] = np.frombuffer(read(storage), storage.dtype, storage.length)
         last = offset + sum(
             (length - 1) * stride for length, stride in zip(shape, strides, strict=True)
         )
         count = int(np.prod(shape, dtype=object))
-        # What lies outside the storage is other people's memory.
+        # The memory outside of the storage belongs to other objects.
         if (
             min(offset, *shape, *strides, 0) < 0
-            or count > storage.count
-            or (count and last >= storage.count)
+            or count > storage.length
+            or (count and last >= storage.length)
         ):
             raise ValueError(
-                f"a tensor of shape {list(shape)} reaches beyond its storage of {storage.count} "
+                f"a tensor of shape {list(shape)} extends beyond its storage of {storage.length} "
                 "numbers"
             )
         if not count:
@@ -236,7 +238,7 @@ def _with_arrays(content, read, storages, done):
         )
     if type(content) not in (dict, list, tuple):
         return content
-    if id(content) not in done:  # `content` lives on, and so its id is its own
+    if id(content) not in done:  # The id is unique while `content` exists.
         if type(content) is dict:
             made = {key: _with_arrays(item, read, storages, done) for key, item in content.items()}
         else:

@@ -34,12 +34,14 @@ from keras import layers, ops
 
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.datasets.epochs import EpochDataset
+from kerasgan.datasets.text_files import read_text
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # 70 characters; "-" occurs twice.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
@@ -240,8 +242,8 @@ class CaptionedPairs(EpochDataset):
 
 
 def joint_embedding_loss(
-    images: Any, texts: Any, labels: Any, margin: float = 1.0
-) -> tuple[Any, Any]:
+    images: Tensor, texts: Tensor, labels: Tensor, margin: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Symmetric structured joint embedding loss (section 3 of the paper).
 
     For each image, it is the hinge loss of its inner product with every text of another label
@@ -333,7 +335,7 @@ class JointEmbedding(AdversarialModel):
         )
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"T": self.text_encoder, "V": self.image_encoder}
+        return {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
 
     def save_to_preset(
         self, folder: str | os.PathLike, captions: Iterable[str] | None = None
@@ -344,7 +346,7 @@ class JointEmbedding(AdversarialModel):
             folder: Folder of the preset, created if necessary.
             captions: Training captions, whose words are saved as the vocabulary. `None` saves none.
         """
-        presets.save(self, folder, letters=("T", "V"))
+        presets.save(self, folder, networks=("text_encoder", "image_encoder"))
         if captions is not None:
             save_vocabulary(folder, captions)
 
@@ -497,7 +499,7 @@ def text_encoder(name_or_file: str | os.PathLike = "synthetic_birds_text") -> Te
     """
     path = _network_file(name_or_file, "T")
     vocabulary = path.with_name(VOCABULARY)
-    known = vocabulary.read_text(encoding="utf-8").split() if vocabulary.is_file() else None
+    known = read_text(vocabulary).split() if vocabulary.is_file() else None
     return TextEncoder(_load_network(path, "T"), known)
 
 

@@ -11,7 +11,6 @@ https://arxiv.org/abs/2001.03994).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
@@ -23,6 +22,7 @@ from kerasgan.losses.matching import damsm_loss
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 STEP = 1.25  # Step size as a multiple of the radius, as in "Fast is better than free".
 
@@ -91,7 +91,7 @@ class RobustImageEncoder(AdversarialModel):
         return cls(**config | {"image_encoder": encoder})
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"R": self.image_encoder}
+        return {"robust_image_encoder": self.image_encoder}
 
     def player_layers(self, player: str) -> list[keras.Layer]:
         return [self.image_encoder, self.heads]
@@ -106,8 +106,8 @@ class RobustImageEncoder(AdversarialModel):
         return DataSpec((Images(shape), labels, Numbers(dim, "embeddings")))
 
     def losses_of(
-        self, images: Any, labels: Any, embeddings: Any, training: bool = False
-    ) -> tuple[Any, tuple[Any, Any]]:
+        self, images: Tensor, labels: Tensor, embeddings: Tensor, training: bool = False
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Computes the loss of a batch.
 
         Args:
@@ -134,7 +134,7 @@ class RobustImageEncoder(AdversarialModel):
         match_loss = damsm_loss(features, embeddings)
         return label_loss + match_loss, (label_loss, match_loss)
 
-    def adversarial_examples(self, images: Any, labels: Any, embeddings: Any) -> Any:
+    def adversarial_examples(self, images: Tensor, labels: Tensor, embeddings: Tensor) -> Tensor:
         """Perturbs each image by at most `radius` (L2 norm) to increase its loss.
 
         Args:

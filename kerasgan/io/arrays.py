@@ -1,9 +1,12 @@
-"""Arrays in numpy's formats, .npy and .npz, whose headers are compared with the file before memory
-is asked for.
+"""Reads arrays in NumPy's formats .npy and .npz.
+
+Headers are checked against the size of the file before memory is allocated.
 """
 
 import os
 import zipfile
+from collections.abc import Collection
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -11,25 +14,27 @@ from kerasgan.io.limits import Budget, check_stored
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
 
-HEADER = 10_000  # bytes
-BLOCK = 2**24  # bytes that are read at once
+HEADER = 10_000  # Maximum length of a header in bytes.
+BLOCK = 2**24  # Number of bytes per read.
 
 
-def array_header(file, size, what="the array"):
-    """Reads numpy's header.
+def array_header(
+    file: IO[bytes], size: int, what: str = "the array"
+) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Reads and checks the header of an array in NumPy's format.
 
     Args:
-        file: binary, at the array's start.
-        size: bytes from there to its end.
-        what: the array, for messages.
+        file: Binary file, positioned at the start of the array.
+        size: Number of bytes from there to the end of the array.
+        what: Name of the array in messages.
 
     Returns:
-        `(shape, fortran, dtype)` of plain numbers or text; its data are behind the header, and
-        whole.
+        `(shape, fortran, dtype)`. The data type is a plain numeric, boolean or text type. The file
+        contains all data that the header declares, from its current position on.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{what} is of numpy's format {version}; 1 and 2 are read")
+        raise ValueError(f"{what} must have version 1 or 2 of NumPy's format; it has {version}")
     read = (
         np.lib.format.read_array_header_1_0
         if version == (1, 0)
@@ -43,53 +48,78 @@ def array_header(file, size, what="the array"):
         or dtype.kind not in "biufcSU"
         or not dtype.itemsize
     ):
-        raise ValueError(f"{what} must be of plain numbers or text")
+        raise ValueError(f"{what} must contain plain numbers or text; it contains {dtype}")
     count = dtype.itemsize
     for length in shape:
         if type(length) is not int or not 0 <= length < 2**62:
-            raise ValueError(f"{what} must have whole numbers, at least 0, for a shape")
+            raise ValueError(f"the shape of {what} must consist of integers of at least 0")
         count *= length
     check_stored(count, size - file.tell(), what)
     if len(shape) > 32 or (not count and max(shape) > 2**40):
-        raise ValueError(f"{what} has an absurd shape")
+        raise ValueError(f"{what} must have at most 32 dimensions and a plausible shape")
     return shape, fortran, dtype
 
 
-def read_array(file, size, what="the array"):
-    """Reads all of an array; `file`, `size` and `what` as in `array_header`."""
+def read_array(file: IO[bytes], size: int, what: str = "the array") -> np.ndarray:
+    """Reads a whole array. The arguments are those of `array_header`."""
     shape, fortran, dtype = array_header(file, size, what)
     data, left = bytearray(), int(np.prod(shape, dtype=object)) * dtype.itemsize
     while left:
         part = file.read(min(left, BLOCK))
         if not part:
-            raise EOFError(f"{what} is cut off")
+            raise EOFError(f"{what} is truncated")
         data += part
         left -= len(part)
-    file.read(1)  # of a zip's member: its checksum is compared at the end
+    file.read(1)  # At the end of a zip member, this verifies its checksum.
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def load_npy(path, rule="a file of an array must be whole", kind=ValueError):
-    """The array in a file *.npy; errors are one line that says the rule and names the file."""
+def load_npy(
+    path: str | os.PathLike,
+    rule: str = "an .npy file must be complete",
+    kind: type[ValueError] = ValueError,
+) -> np.ndarray:
+    """Loads the array of an .npy file.
+
+    Args:
+        path: Path of the file.
+        rule: Requirement on the file for error messages, see `reading`.
+        kind: Type of the exception, `ValueError` or a subclass.
+
+    Raises:
+        ValueError: The file is damaged. The exception has the type `kind`, and its message is one
+            line that names the file.
+        OSError: The file does not exist.
+    """
     path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
         return read_array(file, os.fstat(file.fileno()).st_size)
 
 
 class Arrays:
-    """The arrays in an open file *.npz: their names, and each by its name."""
+    """Reads the arrays of an .npz file one at a time, by name.
 
-    def __init__(self, file):  # a path, which the archive closes with its members, or an open file
-        size = os.fstat(file.fileno()).st_size if hasattr(file, "fileno") else os.path.getsize(file)
+    Args:
+        file: Path or open binary file.
+    """
+
+    def __init__(self, file: BinaryIO | str | os.PathLike):
+        # `zipfile` closes a file that it opened itself together with the last open member.
+        size: int = (
+            os.path.getsize(file)
+            if isinstance(file, (str, os.PathLike))
+            else os.fstat(file.fileno()).st_size
+        )
         self.budget = Budget(size)
         self.archive = zipfile.ZipFile(file)
         self.members = {
             m.filename[:-4]: m for m in self.archive.infolist() if m.filename.endswith(".npy")
         }
 
-    def open(self, name):
-        """An open member, and its size; what it may unpack to is in proportion to the file's
-        size.
+    def open(self, name: str) -> tuple[IO[bytes], int]:
+        """Opens an array. Returns the binary file and its size in bytes.
+
+        The caller limits how much of it is unpacked.
         """
         try:
             member = self.members[name]
@@ -100,16 +130,31 @@ class Arrays:
             self.archive.close()
             raise
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         file, size = self.open(name)
         self.budget.unpack(size, name)
         with file:
             return read_array(file, size, name)
 
 
-def load_npz(path, names=None, rule="a file of arrays must be whole", kind=ValueError):
-    """The arrays in a file *.npz: those of `names` that are there, or all. Errors as of
-    `load_npy`.
+def load_npz(
+    path: str | os.PathLike,
+    names: Collection[str] | None = None,
+    rule: str = "an .npz file must be complete",
+    kind: type[ValueError] = ValueError,
+) -> dict[str, np.ndarray]:
+    """Loads arrays of an .npz file.
+
+    Args:
+        path: Path of the file.
+        names: Names of the arrays to load. Names that the file lacks are ignored. `None` loads all.
+        rule: Requirement on the file for error messages, see `reading`.
+        kind: Type of the exception, `ValueError` or a subclass.
+
+    Raises:
+        ValueError: The file is damaged. The exception has the type `kind`, and its message is one
+            line that names the file.
+        OSError: The file does not exist.
     """
     path = user_path(path)
     with open(path, "rb") as file, reading(path, rule, kind):
@@ -117,10 +162,10 @@ def load_npz(path, names=None, rule="a file of arrays must be whole", kind=Value
         return {name: arrays[name] for name in arrays.members if names is None or name in names}
 
 
-def array_names(path):
-    """The names of the arrays in a file *.npz; none where it is another file or damaged."""
+def array_names(path: str | os.PathLike) -> set[str]:
+    """Returns the names of the arrays in an .npz file, or an empty set if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return set(Arrays(file).members)
-    except Exception:  # who reads it says what it is
+    except Exception:  # The reader of the arrays reports the damage.
         return set()

@@ -30,7 +30,7 @@ _KERAS = {
 
 
 def is_state(name: str) -> bool:
-    """Whether the array of that name in a resume file belongs to a callback."""
+    """Returns whether the array of that name in a resume file belongs to a callback."""
     return name.startswith(_PREFIX)
 
 
@@ -59,7 +59,8 @@ def restore(
     """Restores the states of callbacks, matched by class name and order.
 
     Returns:
-        One line for each callback whose saved state does not fit. These callbacks start anew.
+        One line for each callback whose saved state does not fit. Such a callback keeps its initial
+        state.
     """
     failures = []
     waiting = [(RENAMED_CALLBACKS.get(kind, kind), state) for kind, state in states]
@@ -80,7 +81,8 @@ def restore(
                         setattr(callback, name, state[name])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             failures.append(
-                f"{kind} begins anew: its saved state does not fit ({str(error).splitlines()[0]})"
+                f"{kind} starts without its saved state, which does not fit "
+                f"({str(error).splitlines()[0]})"
             )
     return failures
 
@@ -89,7 +91,7 @@ def pack(states: Iterable[tuple[str, dict]]) -> list[tuple[str, np.ndarray]]:
     """Converts states to named arrays, as checkpoints store them."""
     values = []
     for index, (kind, state) in enumerate(states):
-        arrays = []
+        arrays: list[np.ndarray] = []
 
         def plain(value, arrays=arrays):
             if isinstance(value, dict):

@@ -1,18 +1,22 @@
-"""Checkpoints: one HDF5 file a network, and beside them one file with the rest of what a resume
-needs.
+"""Checkpoints: one HDF5 file per network, and one resume file with all other state.
 
-A network file `<run>_<dataset>_<size>_G_epoch_<n>.h5` has root attributes `format`, `version`,
-`letter`, `epoch`, `network` and `model` (serialized Keras configurations, JSON), `info` (run,
-dataset, size, versions ..., JSON) and `sha256`, over all of the former and the weights. The weights
-are `weights/00000`, `weights/00001` ... in the order of `network.variables`, each with the
-variable's path as an attribute. Keras numbers names as it goes, so order and shape say which is
-which; the path is for people. The sibling `..._resume_epoch_<n>.h5` is such a file too: every
-variable of the model and its optimizers that no network file of that epoch holds, and in `info` the
-checksums of those files.
+A network file `<run>_<dataset>_<size>_G_epoch_<n>.h5` has these root attributes:
 
-Every file is written under a temporary name, flushed to the disk and renamed; the resume file comes
-last, so where it is, its epoch is whole. Everything read is verified before the first variable is
-assigned.
+- `format`, `version`, `letter` (the network's key), `epoch`.
+- `network` and `model`: serialized Keras configurations, JSON.
+- `info`: run, data set, size, versions and so on, JSON.
+- `sha256`: checksum of all other attributes and the weights.
+
+The weights are the datasets `weights/00000`, `weights/00001` and so on, in the order of
+`network.variables`. Each has the variable's path as an attribute, for people only: Keras numbers
+names within a process, so order and shape identify a variable.
+
+The resume file `..._resume_epoch_<n>.h5` has the same format. It contains every variable of the
+model and its optimizers that the network files of that epoch do not contain. Its `info` includes
+the checksums of those files.
+
+Files are written atomically and the resume file last, so its presence means that the epoch is
+complete. Everything is read and verified before the first variable is assigned.
 """
 
 import functools
@@ -26,6 +30,9 @@ import pkgutil
 import re
 import types
 import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,13 +42,14 @@ from kerasgan.io import callback_state, files, side_files
 from kerasgan.io.configs import check_config, limit_weights
 from kerasgan.io.dataset_names import with_current_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
+from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading, reason
 
-WHOLE = "a checkpoint must be whole and of this package"
+WHOLE = "a checkpoint must be a complete file of this package"
 FORMAT, VERSION = "kerasgan", 1
-RESUME = "resume"  # the "letter" of the sibling file
-PARTIAL = "partial"  # the "letter" of a file within an epoch
+RESUME = "resume"  # The "letter" of the resume file.
+PARTIAL = "partial"  # The "letter" of a file within an epoch.
 _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+)\.h5")
 
 
@@ -50,7 +58,7 @@ class CheckpointError(ValueError):
 
 
 def _in_one_line(function):
-    """Decorator for functions that read a file: errors become `CheckpointError`s of one line."""
+    """Decorator of functions that read a file. Turns errors into `CheckpointError`s of one line."""
 
     @functools.wraps(function)
     def read(path, *arguments, **options):
@@ -64,31 +72,35 @@ def _in_one_line(function):
 # === Names ===
 
 
-def file_name(run, dataset, size, letter, epoch):
+def file_name(run: str, dataset: str, size: int, letter: str, epoch: int) -> str:
     """Returns the name of a file, `<run>_<dataset>_<size>_<letter>_epoch_<epoch>.h5`.
 
     Args:
-        run, dataset: names of letters, digits, `_`, `.` and `-`.
-        size: side of the images in pixels.
-        letter: the network, such as `"G"` or `"D"`, or `"resume"`.
-        epoch: number of finished epochs.
+        run: Name of the run: letters, digits, `_`, `.` and `-`.
+        dataset: Name of the data set, of the same characters.
+        size: Height and width of the images in pixels.
+        letter: Letters of the network, such as `"G"` or `"D64"`, or `"resume"`.
+        epoch: Number of finished epochs.
     """
     for part in (run, dataset):
         if not re.fullmatch(r"[\w.-]+", str(part)) or str(part).startswith("."):
             raise ValueError(
-                f"run and dataset must be of letters, digits, '_', '.' and '-'; received {part!r}"
+                "run and dataset may consist of letters, digits, '_', '.' and '-'; "
+                f"received {part!r}"
             )
     return f"{run}_{dataset}_{int(size)}_{letter}_epoch_{int(epoch)}.h5"
 
 
-def latest(folder, letter="G", run=None):
-    """Returns the file of one network's newest epoch in a folder, or `None`."""
+def latest(folder: str | os.PathLike, letter: str = "G", run: str | None = None) -> Path | None:
+    """Returns the newest file of one network in a folder, or `None`."""
     found = _listed(folder, letter, run)
     return found[-1][1] if found else None
 
 
-def epochs(folder, letter, *, run, dataset, size):
-    """Returns the set of epochs for which a folder holds a network's file of a run."""
+def epochs(
+    folder: str | os.PathLike, letter: str, *, run: str, dataset: str, size: int
+) -> set[int]:
+    """Returns the epochs of a run for which a folder contains the file of a network."""
     prefix = f"{run}_{dataset}_{size}"
     found = (
         _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")
@@ -105,21 +117,21 @@ def _listed(folder, letter, run=None):
     prefixes = sorted({match["prefix"] for match, _ in found})
     if len(prefixes) > 1:
         raise CheckpointError(
-            f"name the run, since {folder} holds more than one: {', '.join(prefixes)}"
+            f"the run must be named because {folder} contains several: {', '.join(prefixes)}"
         )
     return sorted((int(match["epoch"]), path) for match, path in found)
 
 
-def sibling(path, letter):
-    """Returns the file of another network of the same epoch or preset."""
+def sibling(path: Path, letter: str) -> Path:
+    """Returns the path of another network of the same epoch or preset."""
     match = _NAME.fullmatch(path.name)
     return path.with_name(
         f"{match['prefix']}_{letter}_epoch_{match['epoch']}.h5" if match else f"{letter}.h5"
     )
 
 
-def check_folder(folder):
-    """Creates the folder. Raises `CheckpointError` if it is not writable."""
+def check_folder(folder: str | os.PathLike) -> None:
+    """Creates a folder if needed. Raises `CheckpointError` if it is not writable."""
     folder = user_path(folder)
     try:
         files.make_folder(folder)
@@ -136,28 +148,40 @@ def check_folder(folder):
 # === One network ===
 
 
-def save_network(path, network, *, epoch, model=None, letter="G", info=None, dtype="float32"):
-    """Writes one network to one file: its configuration, its weights and where they come from.
+def save_network(
+    path: str | os.PathLike,
+    network: keras.Model,
+    *,
+    epoch: int,
+    model: keras.Model | None = None,
+    letter: str = "G",
+    info: dict[str, Any] | None = None,
+    dtype: str = "float32",
+) -> str:
+    """Writes one network to a file: its configuration, its weights and their origin.
 
     Args:
-        path: the file; its folder must exist.
-        network: a built `keras.Model`.
-        epoch: number of finished epochs.
-        model: the `AdversarialModel` it belongs to; with its configuration the file alone is enough
-            to sample.
-        letter: the network's key in `model.checkpoint_networks()`.
-        info: a dictionary that JSON can hold: run, dataset, size, seed ...
-        dtype: `"float32"`, or `"float16"` for a file of half the size. Integers stay as they are.
+        path: Path of the file. Its folder must exist.
+        network: Built `keras.Model`.
+        epoch: Number of finished epochs.
+        model: `AdversarialModel` of the network. With its configuration, the file alone suffices to
+            sample.
+        letter: Letters of the network in file names, see `network_names.file_letter`.
+        info: Dict of JSON values: run, data set, size, seed and so on.
+        dtype: Data type of the stored weights, `"float32"`, or `"float16"` for half the size.
+            Integers keep their type.
 
     Returns:
-        The file's checksum. Raises `CheckpointError` if a weight is not finite or the file cannot
-        be written.
+        The checksum of the file.
+
+    Raises:
+        CheckpointError: A weight is not finite, or the file cannot be written.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}")
     if not network.built or not network.variables:
         raise CheckpointError(
-            f"a network must be built before it is saved; received {network.name}, which is not"
+            f"a network must be built before it is saved; {network.name} is not built"
         )
     header = dict(
         letter=letter,
@@ -170,8 +194,8 @@ def save_network(path, network, *, epoch, model=None, letter="G", info=None, dty
 
 
 @_in_one_line
-def load_network(path):
-    """Loads the network of a file. Returns `(network, info)`; see `read_info`."""
+def load_network(path: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
+    """Loads the network of a file. Returns `(network, info)`, see `read_info`."""
     header, values = _read(path)
     network = _rebuilt(path, header, "network", values)
     _check(path, values, network.variables, network.name)
@@ -180,74 +204,94 @@ def load_network(path):
 
 
 @_in_one_line
-def load_weights(path, network, letter=None):
-    """Loads the weights of a file into a built network. Checks `letter` if given. Returns the
-    info.
+def load_weights(
+    path: str | os.PathLike, network: keras.Model, letter: str | None = None
+) -> dict[str, Any]:
+    """Loads the weights of a file into a built network, and returns the info.
+
+    Args:
+        path: Path of the file.
+        network: Network with the variables of the file.
+        letter: Required letters of the network in the file. `None` accepts any.
     """
     header, values = _read(path)
     if letter is not None and header["letter"] != letter:
-        raise CheckpointError(f"{path} must hold the network {letter}; it holds {header['letter']}")
+        raise CheckpointError(
+            f"{path} must contain the network {letter}; it contains {header['letter']}"
+        )
     _check(path, values, network.variables, network.name)
     _assign(values, network.variables)
     return _info(header)
 
 
 @_in_one_line
-def load_model(*paths):
-    """Rebuilds the whole model from the network files of one save, the first of which is enough to
-    sample.
+def load_model(*paths: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
+    """Loads a whole model from network files of one epoch. The first file suffices to sample.
 
-    Every copy of a network (see `AdversarialModel.averages`) gets the weights of its file. The
-    networks whose files are not given have fresh weights, and their letters are the model's
-    `not_loaded` until it is trained, which warns of them. The model is not compiled. Returns
-    `(model, info)`.
+    Every copy of a network (see `AdversarialModel.copies_of`) gets the weights of its file.
+    Networks without a file keep their initial weights. Their keys are in `model.not_loaded`, and
+    `fit` warns about them. The model is not compiled.
+
+    Returns:
+        `(model, info)`, see `read_info`.
     """
-    paths = [user_path(path) for path in paths]
-    read = [(path, *_read(path)) for path in paths]
-    model = _rebuilt(paths[0], read[0][1], "model", read[0][2])
-    networks, pairs = model.checkpoint_networks(), []
+    read = [(path, *_read(path)) for path in map(user_path, paths)]
+    first = read[0][0]
+    model = _rebuilt(first, read[0][1], "model", read[0][2])
+    networks, pairs = networks_by_letter(model), []
     for path, header, values in read:
         network = networks.get(header["letter"])
         if network is None or header["model"] != read[0][1]["model"]:
             raise CheckpointError(
-                f"{path} must hold a network of {paths[0]}'s {type(model).__name__}; it does not"
+                f"{path} must contain a network of the same {type(model).__name__} as {first}; "
+                "it contains another one"
             )
         _check(path, values, network.variables, network.name)
         copies = model.copies_of(network) if hasattr(model, "copies_of") else [network]
         pairs += [(values, copy.variables) for copy in copies]
     for pair in pairs:
         _assign(*pair)
-    model.not_loaded = tuple(sorted(set(networks) - {header["letter"] for _, header, _ in read}))
+    letters = {header["letter"] for _, header, _ in read}
+    names = model.checkpoint_networks()
+    model.not_loaded = tuple(sorted(name for name in names if file_letter(name) not in letters))
     info = _info(read[0][1])
     if hasattr(model, "use_file_info"):
         model.use_file_info(info)
     return model, info
 
 
-def load_sampling_model(path, letters=None):
-    """Loads a model from one network's file and the other files that sampling needs.
+def load_sampling_model(
+    path: str | os.PathLike, networks: Iterable[str] | None = None
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Loads a model from the file of one network and the other files that sampling needs.
 
     Args:
-        path: a file of one network.
-        letters: The other networks to load. `None` loads those that `sample` needs.
+        path: Path of the file of one network.
+        networks: Names of the networks to load. `None` loads those that `sample` needs.
 
     Returns:
-        `(model, info)`, as `load_model` does. Raises `CheckpointError` where a file is missing.
+        `(model, info)`, see `load_model`.
+
+    Raises:
+        CheckpointError: A file is missing or damaged.
     """
     path = user_path(path)
     model, info = load_model(path)
-    wanted = letters or getattr(model, "sampling_letters", tuple)()
-    others = [sibling(path, letter) for letter in wanted if letter != info["letter"]]
+    if networks is None:
+        networks = getattr(model, "sampling_networks", ())
+    letters = [file_letter(name) for name in networks]
+    others = [sibling(path, letter) for letter in letters if letter != info["letter"]]
     missing = [other.name for other in others if not other.is_file()]
     if missing:
         raise CheckpointError(
-            f"a {type(model).__name__}'s file must have {missing[0]} beside it; {path} has not"
+            f"a {type(model).__name__} also needs the file {missing[0]}, which is missing in the "
+            f"folder of {path}"
         )
     return load_model(path, *others) if others else (model, info)
 
 
 @_in_one_line
-def read_info(path):
+def read_info(path: str | os.PathLike) -> dict[str, Any]:
     """Reads the information stored in a file, without its weights.
 
     Returns:
@@ -258,7 +302,7 @@ def read_info(path):
 
 
 @_in_one_line
-def verify(path):
+def verify(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a file completely and verifies its checksum. Returns the info."""
     return _info(_read(path)[0])
 
@@ -267,31 +311,43 @@ def verify(path):
 
 
 def save(
-    folder, model, *, run, dataset, size, epoch, history=None, info=None, keep=None, states=None
-):
-    """Writes all of an epoch: a file for each of `model.checkpoint_networks()`, then the resume
-    file.
+    folder: str | os.PathLike,
+    model: Any,
+    *,
+    run: str,
+    dataset: str,
+    size: int,
+    epoch: int,
+    history: dict[str, Any] | None = None,
+    info: dict[str, Any] | None = None,
+    keep: int | None = None,
+    states: Iterable[tuple[str, dict]] | None = None,
+) -> Path:
+    """Writes one file for each of `model.checkpoint_networks()`, then the resume file.
 
     Args:
-        folder: where the files go.
-        model: a compiled `AdversarialModel`, or anything with `checkpoint_networks()`, `variables`
+        folder: Existing folder.
+        model: Compiled `AdversarialModel`, or an object with `checkpoint_networks()`, `variables`
             and `optimizer`.
-        run, dataset, size: parts of the names, as in `file_name`.
-        epoch: number of finished epochs.
-        history, info: dictionaries that JSON can hold; the resume file keeps both, the network
-            files only `info`.
-        keep: number of resume files of this run to keep, this one included; None keeps all. Network
-            files always stay, since an earlier epoch may be the better one (training notes).
-        states: pairs of a callback's class name and what its `get_state` returned; the resume file
-            keeps them.
+        run: Name of the run, see `file_name`.
+        dataset: Name of the data set, see `file_name`.
+        size: Height and width of the images in pixels.
+        epoch: Number of finished epochs.
+        history: Dict of JSON values for the resume file.
+        info: Dict of JSON values for all files.
+        keep: Number of resume files of this run to keep, including this one. `None` keeps all.
+            Network files are kept, because an earlier epoch may be better (training notes).
+        states: Pairs of a callback's class name and its state, for the resume file.
 
     Returns:
-        The path of the resume file. Raises `CheckpointError`, before anything is written, if a
-        value is not finite.
+        The path of the resume file.
+
+    Raises:
+        CheckpointError: A value is not finite. No file is written then.
     """
     if keep is not None and keep < 1:
         raise ValueError(f"keep must be at least 1 (the epoch just saved) or None; received {keep}")
-    folder, networks = user_path(folder), model.checkpoint_networks()
+    folder, networks = user_path(folder), networks_by_letter(model)
     path = folder / file_name(run, dataset, size, RESUME, epoch)
     info = {"run": run, "dataset": dataset, "size": size, **(info or {})}
     rest = _values(_remaining(model, networks))
@@ -314,30 +370,28 @@ def save(
     )
     _write(path, header, rest + callback_state.pack(states or []))
     if keep is not None:
-        prefix = _NAME.fullmatch(path.name)["prefix"]
         older = [
-            file
-            for number, file in _listed(folder, RESUME, prefix[: -len(f"_{size}")])
-            if number < epoch
+            file for number, file in _listed(folder, RESUME, f"{run}_{dataset}") if number < epoch
         ]
         for file in older[: len(older) - (keep - 1)]:
             file.unlink(missing_ok=True)
     return path
 
 
-def resume(folder, model, run=None):
-    """Loads the newest epoch that is whole and intact into a compiled model; a broken one is
-    skipped with a warning.
+def resume(folder: str | os.PathLike, model: Any, run: str | None = None) -> int:
+    """Loads the newest intact epoch into a compiled model. Skips damaged epochs with a warning.
 
     Args:
-        folder: where `save` wrote.
-        model: the model as it was built and compiled for the run.
-        run: the run's name, needed where the folder holds several.
+        folder: Folder that `save` wrote to.
+        model: Model, built and compiled as for the run.
+        run: Name of the run. Required if the folder contains several.
 
     Returns:
-        The number of finished epochs, `fit`'s `initial_epoch`; 0 where nothing was saved. Raises
-        `CheckpointError` if the files are another model's, or if there are some and none is intact:
-        a fresh start would replace them.
+        The number of finished epochs, `initial_epoch` of `fit`. 0 if nothing was saved.
+
+    Raises:
+        CheckpointError: The files belong to another model, or none is intact. In the second case a
+            new run would overwrite them.
     """
     found = _listed(folder, RESUME, run)
     for epoch, path in reversed(_listed(folder, PARTIAL, run)):
@@ -352,14 +406,14 @@ def resume(folder, model, run=None):
         try:
             with reading(path, WHOLE, CheckpointError):
                 header, values = _read(path)
-                told, read = parse_json(header["info"]), {}
-                model_class = told["model_class"]
-                for letter, checksum in told["networks"].items():
+                info, read = parse_json(header["info"]), {}
+                model_class = info["model_class"]
+                for letter, checksum in info["networks"].items():
                     file = sibling(path, letter)
                     head, weights = _read(file)
                     if head["sha256"] != checksum:
                         raise CheckpointError(
-                            f"{file} is not the file that {path.name} was saved with"
+                            f"{file} does not belong to {path.name}: its checksum differs"
                         )
                     read[letter] = file, weights
                 values, states = callback_state.unpack(values)
@@ -367,20 +421,30 @@ def resume(folder, model, run=None):
             warnings.warn(f"epoch {epoch} is skipped: {error}", stacklevel=2)
             continue
         _restore(path, model_class, values, read, model)
-        model.resumed = types.SimpleNamespace(
-            epoch=epoch, states=states, batch=0, metrics=None
-        )  # `fit` gives these to the callbacks
+        # `fit` passes the states to the callbacks.
+        model.resumed = types.SimpleNamespace(epoch=epoch, states=states, batch=0, metrics=None)
         return epoch
     if found:
         raise CheckpointError(
-            f"{folder} holds {len(found)} resume files and none is intact; move them to start anew"
+            f"none of the {len(found)} resume files in {folder} is intact; move them to start "
+            "from epoch 0"
         )
     return 0
 
 
 def save_partial(
-    folder, model, *, run, dataset, size, epoch, batch, states=None, info=None, keep=None
-):
+    folder: str | os.PathLike,
+    model: Any,
+    *,
+    run: str,
+    dataset: str,
+    size: int,
+    epoch: int,
+    batch: int,
+    states: Any = None,
+    info: dict | None = None,
+    keep: int | None = None,
+) -> Path:
     """Writes one file from which `resume` continues within an epoch.
 
     Args:
@@ -409,7 +473,7 @@ def save_partial(
     return path
 
 
-def remove_partial(folder, *, run, dataset, size):
+def remove_partial(folder: str | os.PathLike, *, run: str, dataset: str, size: int) -> None:
     """Deletes the files of `save_partial`, which a finished epoch replaces."""
     for path in user_path(folder).glob(f"{run}_{dataset}_{size}_{PARTIAL}_epoch_*.h5"):
         path.unlink(missing_ok=True)
@@ -436,7 +500,9 @@ def _resume_partial(epoch, path, model):
     )
 
 
-def prune(folder, *, run, dataset, size, keep):
+def prune(
+    folder: str | os.PathLike, *, run: str, dataset: str, size: int, keep: Callable[[int], bool]
+) -> None:
     """Deletes the files of a run, except for epochs where `keep(epoch)` is true."""
     for path in user_path(folder).glob(f"{run}_{dataset}_{size}_*.h5"):
         match = _NAME.fullmatch(path.name)
@@ -444,19 +510,19 @@ def prune(folder, *, run, dataset, size, keep):
             path.unlink(missing_ok=True)
 
 
-def mark_best(folder, path, metric, value):
-    """Records the best network file so far, its metric and value in `best.json`."""
+def mark_best(
+    folder: str | os.PathLike, path: str | os.PathLike, metric: str, value: float
+) -> None:
+    """Records the best network file so far, with its metric and value, in `best.json`."""
     path = user_path(path)
-    note = dict(
-        file=path.name,
-        epoch=int(_NAME.fullmatch(path.name)["epoch"]),
-        metric=metric,
-        value=float(value),
-    )
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"path must be a network file of an epoch; received {path}")
+    note = dict(file=path.name, epoch=int(match["epoch"]), metric=metric, value=float(value))
     side_files.write_json(user_path(folder) / "best.json", note)
 
 
-def best(folder):
+def best(folder: str | os.PathLike) -> dict[str, Any] | None:
     """Returns the content of `best.json` (file, epoch, metric, value), or `None`."""
     return side_files.read_or_default(user_path(folder) / "best.json", _best)
 
@@ -469,20 +535,20 @@ def _best(path):
         or not isinstance(note.get("metric"), str)
         or int(match["epoch"]) != note.get("epoch")
     ):
-        raise ValueError("it must hold file, epoch, metric and value")
+        raise ValueError("it must contain file, epoch, metric and value")
     if isinstance(note.get("value"), bool) or not math.isfinite(note["value"]):
         raise ValueError(f"value must be a finite number; it is {note['value']!r}")
     return note
 
 
-# === Behind them ===
+# === Implementation ===
 
 
 def _remaining(model, networks):
     """Returns the variables of model and optimizers that are not in network files."""
     if model.optimizer is None:
         raise CheckpointError(
-            "a model must be compiled before it is saved or resumed; received one that is not"
+            "a model must be compiled before it is saved or resumed; this one is not compiled"
         )
     held = {id(v) for network in networks.values() for v in network.variables}
     unique = {id(v): v for v in [*model.variables, *model.optimizer.variables]}
@@ -490,11 +556,12 @@ def _remaining(model, networks):
 
 
 def _restore(path, model_class, values, files, model):
-    networks = model.checkpoint_networks()
-    if type(model).__name__ != model_class or set(files) != set(networks):
+    networks = networks_by_letter(model)
+    absent = set(networks) - set(files) - set(getattr(model, "networks_of_later_versions", ()))
+    if type(model).__name__ != model_class or absent or not set(files) <= set(networks):
         raise CheckpointError(
-            f"{path} must be of a {type(model).__name__} with the networks {', '.join(networks)}; "
-            f"it is of a {model_class} with {', '.join(files)}"
+            f"{path} must belong to a {type(model).__name__} with the networks "
+            f"{', '.join(networks)}; it belongs to a {model_class} with {', '.join(files)}"
         )
     rest = _remaining(model, networks)
     for letter, (file, weights) in files.items():
@@ -507,16 +574,15 @@ def _restore(path, model_class, values, files, model):
 
 
 def _values(variables, dtype="float32"):
-    """[(path, array)]: floats of 32 bits or fewer as `dtype` (bfloat16 has no place in HDF5), the
-    rest untouched.
+    """Returns `(path, array)` of each variable.
+
+    Floats of up to 32 bits have the type `dtype`, since HDF5 has no bfloat16. Other types are kept.
     """
     named = []
     for variable in variables:
         value = np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(variable)))
         if "float" in str(value.dtype) and value.dtype != np.float64:
-            with np.errstate(
-                over="ignore"
-            ):  # an infinity is reported with its name by _check_finite
+            with np.errstate(over="ignore"):  # `_check_finite` reports infinities.
                 value = value.astype(dtype)
         named.append((variable.path, value))
     return named
@@ -525,60 +591,53 @@ def _values(variables, dtype="float32"):
 def _check_finite(path, values):
     for name, value in values:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise CheckpointError(
-                f"only finite values are saved; {name} has some that are not, so no {path} is made"
-            )
+            raise CheckpointError(f"{path} is not saved: {name} has values that are not finite")
 
 
 def _check(path, values, variables, owner):
-    """Raises if values and variables differ in number, shape or kind, that is, if this is another
-    network's file.
-    """
+    """Raises if values and variables differ in number, shape or kind."""
     if len(values) != len(variables):
         raise CheckpointError(
-            f"{path} holds {len(values)} variables and {owner} has {len(variables)}: not its file"
+            f"{path} does not fit: it contains {len(values)} variables and {owner} has "
+            f"{len(variables)}"
         )
     for (name, value), variable in zip(values, variables, strict=True):
         if value.shape != tuple(variable.shape):
             raise CheckpointError(
-                f"{path} holds {name} of shape {value.shape} where {owner} has "
-                f"{tuple(variable.shape)}: not its file"
+                f"{path} does not fit: it contains {name} of shape {value.shape} where {owner} "
+                f"has {tuple(variable.shape)}"
             )
         if (value.dtype.kind == "f") != ("float" in str(variable.dtype)):
             raise CheckpointError(
-                f"{path} holds {name} of {value.dtype} where {owner} has {variable.dtype}: not "
-                "its file"
+                f"{path} does not fit: it contains {name} of {value.dtype} where {owner} has "
+                f"{variable.dtype}"
             )
 
 
 def _assign(values, variables):
     for (_, value), variable in zip(values, variables, strict=True):
-        # Integers differ in width between backends (an optimizer's count is int64 or int32): cast
-        # here, not there.
+        # The width of integers, such as an optimizer's count, differs between backends.
         variable.assign(value if value.dtype.kind == "f" else value.astype(variable.dtype))
 
 
 def _serialized(model):
-    """The JSON of a model's configuration; empty if there is no model or its class does not tell
-    its configuration.
-    """
+    """Returns the configuration of a model as JSON, or "" if its class has none or it is `None`."""
     if model is None:
         return ""
     try:
         config = keras.saving.serialize_keras_object(model)
-        config.pop("compile_config", None)  # losses and optimizers are the business of who trains
+        config.pop("compile_config", None)  # Losses and optimizers are not part of a checkpoint.
         return json.dumps(config)
     except (NotImplementedError, TypeError):
         return ""
 
 
 def _rebuilt(path, header, which, values):
-    """The network or the model of a file's configuration, which may be as large as the file's
-    `values` allow.
-    """
+    """Builds the network or model of a file's configuration. The file's `values` limit its size."""
     if not header[which]:
         raise CheckpointError(
-            f"{path} carries no configuration of a {which}: build it and use load_weights or resume"
+            f"{path} contains no configuration of a {which}: build it and use load_weights or "
+            "resume"
         )
     config = parse_json(header[which], "its configuration")
     name = config["class_name"]
@@ -592,23 +651,19 @@ def _rebuilt(path, header, which, values):
             return rebuilt
     except Exception as error:  # Constructors raise many types of exceptions.
         raise CheckpointError(
-            f"{path} holds a {name} that cannot be rebuilt: {reason(error)}"
+            f"{path} contains a {name} that cannot be rebuilt: {reason(error)}"
         ) from error
 
 
 def _import_modules(config):
-    """Imports those of our own modules that a configuration needs, so that what it names is
-    registered.
-    """
+    """Imports the modules of this package that a configuration needs, to register their objects."""
     if isinstance(config, dict):
         module = config.get("module")
         if config.get("class_name") == "function" and str(config.get("config")).startswith(
             "kerasgan>"
         ):
-            for package in (
-                losses,
-                operations,
-            ):  # a function's configuration does not name its module
+            # The configuration of a function does not name its module.
+            for package in (losses, operations):
                 for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
                     importlib.import_module(found.name)
         if isinstance(module, str) and module.split(".")[0] == "kerasgan":
@@ -676,7 +731,7 @@ def _write(path, header, values):
 
 
 def _read(path, weights=True):
-    """`(header, [(path, array)])` of a file whose format, version and checksum are right."""
+    """Reads a file. Returns `(header, [(path, array)])` after verifying version and checksum."""
     path = user_path(path)
     if not path.is_file():
         raise CheckpointError(f"a checkpoint must be an existing file; received {path}")
@@ -686,13 +741,14 @@ def _read(path, weights=True):
         with open_hdf5(path) as file:
             if not isinstance(file.attrs.get("format"), str) or file.attrs["format"] != FORMAT:
                 raise CheckpointError(
-                    f"a checkpoint must be a kerasgan file; received another HDF5 file, {path}"
+                    f"a checkpoint must be a file of kerasgan; received another HDF5 file, {path}"
                 )
             header = {key: file.attrs[key] for key in sorted(file.attrs)}
             header.update(version=int(header["version"]), epoch=int(header["epoch"]))
             if header["version"] > VERSION:
                 raise CheckpointError(
-                    f"{path} is of version {header['version']}; this kerasgan reads up to {VERSION}"
+                    f"{path} has version {header['version']} of the format; this kerasgan reads "
+                    f"versions up to {VERSION}"
                 )
             if not all(
                 isinstance(header[key], str)
@@ -710,9 +766,5 @@ def _read(path, weights=True):
 def _verified(path, header, values):
     checksum = header.pop("sha256", None)
     if values is not None and checksum != _checksum(header, values):
-        raise CheckpointError(f"{path} is damaged: its contents do not match its checksum")
+        raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
     return {**header, "sha256": checksum}, values
-
-
-def _line(error):
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

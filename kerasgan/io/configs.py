@@ -1,9 +1,9 @@
-"""Configurations that files hold, checked before Keras builds what they name.
+"""Checks configurations from files before Keras builds the objects that they describe.
 
-A configuration may name what this process has registered
-(`keras.saving.register_keras_serializable`: this package's classes and the user's own) and Keras'
-own layers, optimizers, losses and the like; nothing that runs code or reads files of the
-configuration's choice. While it is built, weights are counted before they are allocated.
+A configuration may contain objects that this process has registered
+(`keras.saving.register_keras_serializable`: the classes of this package and of the user) and
+Keras' own layers, optimizers, losses and so on. Objects that run code or read files are refused.
+While a configuration is built, its weights are counted before they are allocated.
 """
 
 import contextlib
@@ -11,16 +11,19 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
 from kerasgan.io.limits import SECONDS, LimitExceededError
 from kerasgan.io.reading import json_parts, one_line
 
-WEIGHTS = 2**26  # that any configuration may have
-TIMES = 16  # a model has more networks than the one in a file: so many times the file's weights
-VARIABLES = 2000  # and layers
-# Layers that run code, or read files that the configuration names.
+WEIGHTS = 2**26  # Number of weights that every configuration may have.
+# A model has more networks than the one in a file: it may have this many times the file's weights.
+TIMES = 16
+VARIABLES = 2000  # Number of variables, and of layers, that every configuration may have.
+# Layers that run code, or that read files named by the configuration.
 FORBIDDEN = {
     "Lambda",
     "TFSMLayer",
@@ -55,7 +58,7 @@ FUNCTIONS = {"builtins", *(f"keras.{place}" for place in ("activations", "ops", 
 
 
 class UnsafeConfigError(ValueError):
-    """A configuration names what no file may."""
+    """A configuration contains an object that files may not contain."""
 
 
 def _kinds():
@@ -76,9 +79,11 @@ def _kinds():
     )
 
 
-def check_config(config):
-    """Raises `UnsafeConfigError` if a configuration, as JSON gives it, names anything but
-    registered and Keras' own classes.
+def check_config(config: Any) -> None:
+    """Checks that a configuration, as parsed from JSON, contains only allowed objects.
+
+    Raises:
+        UnsafeConfigError: It contains an object that is neither registered nor one of Keras'.
     """
     for part in json_parts(config):
         if isinstance(part, dict):
@@ -89,7 +94,7 @@ def check_config(config):
             if isinstance(part.get("dtype"), str) and "value" in part:
                 _check_dtype(part["dtype"])
         elif isinstance(part, str) and part in ("__lambda__", "__typespec__"):
-            raise UnsafeConfigError(f"a configuration must name no {part}")
+            raise UnsafeConfigError(f"a configuration must not contain {part}")
 
 
 def _check_nodes(nodes):
@@ -110,24 +115,25 @@ def _check_name(part):
     for text in (name, module, registered):
         if text is not None and not isinstance(text, str):
             raise UnsafeConfigError(
-                f"a configuration must name classes by text; received {one_line(text, 40)}"
+                f"a class name in a configuration must be text; received {one_line(text, 40)}"
             )
-    told = one_line(f"{module}.{name}" if module else name, 80)
+    shown = one_line(f"{module}.{name}" if module else name, 80)
     if name in VALUES:
         if name in ("__tensor__", "__numpy__"):
             _check_dtype(part["config"]["dtype"])
         return
     if name in FORBIDDEN or (module or "").startswith("__"):
-        raise UnsafeConfigError(f"a configuration must name no {told}")
+        raise UnsafeConfigError(f"a configuration must not contain {shown}")
     if name == "function":
         function = part.get("config")
         if not isinstance(function, str):
             raise UnsafeConfigError(
-                f"a configuration must name functions by text; received {one_line(function, 40)}"
+                f"a function's name in a configuration must be text; received "
+                f"{one_line(function, 40)}"
             )
         if module not in (None, *FUNCTIONS) and not _registered(function):
             raise UnsafeConfigError(
-                f"a configuration must name registered and Keras' functions; received {told} "
+                f"a configuration may only use registered and Keras' functions; received {shown} "
                 f"{function[:60]}"
             )
         return
@@ -136,7 +142,7 @@ def _check_name(part):
     found = _keras_class(module, name)
     if not (isinstance(found, type) and issubclass(found, _kinds())) or found.__name__ in FORBIDDEN:
         raise UnsafeConfigError(
-            f"a configuration must name registered and Keras' own classes; received {told}"
+            f"a configuration may only use registered and Keras' own classes; received {shown}"
         )
 
 
@@ -145,7 +151,7 @@ def _registered(name):
 
 
 def _keras_class(module, name):
-    """Keras' class of that name; no module is imported for it."""
+    """Returns Keras' class of that name. Does not import a module for it."""
     if module is None:
         for place in PLACES:
             there = sys.modules.get(f"keras.{place}")
@@ -167,20 +173,23 @@ def _keras_class(module, name):
 def _check_dtype(dtype):
     if not isinstance(dtype, str) or not DTYPES.fullmatch(dtype):
         raise UnsafeConfigError(
-            f"a configuration must have plain numbers; received {one_line(dtype, 40)}"
+            f"a dtype in a configuration must be numeric; received {one_line(dtype, 40)}"
         )
 
 
 @contextlib.contextmanager
-def limit_weights(numbers, variables=0, seconds=SECONDS):
-    """While a configuration is built, raises `LimitExceededError` before more weights are made than
-    its file can be of.
+def limit_weights(numbers: int, variables: int = 0, seconds: float = SECONDS) -> Iterator[None]:
+    """Context manager that limits the weights, variables and layers of a configuration being built.
 
     Args:
-        numbers: how many the file holds. Its model has networks that are in other files, hence
-            `TIMES` as many may be.
-        variables: how many arrays they are in.
-        seconds: what building may take; looked at for every variable.
+        numbers: Number of values in the file. Since a model has networks that are stored in other
+            files, up to `TIMES` as many weights are allowed.
+        variables: Number of arrays in the file.
+        seconds: Limit of this thread's CPU time, checked at every variable.
+
+    Raises:
+        LimitExceededError: The configuration needs more than its file can contain. The exception is
+            raised before the weights are allocated.
     """
     most = [max(WEIGHTS, TIMES * numbers)] + 2 * [max(VARIABLES, TIMES * variables)]
     original, start, owner = (
@@ -188,11 +197,11 @@ def limit_weights(numbers, variables=0, seconds=SECONDS):
         keras.layers.Layer.__init__,
         threading.get_ident(),
     )
-    end, told = time.monotonic() + seconds, []
+    end, refused = time.thread_time() + seconds, []
 
     def refuse(text):
-        told.append(LimitExceededError(text))
-        raise told[0]
+        refused.append(LimitExceededError(text))
+        raise refused[0]
 
     def add_weight(layer, *arguments, **options):
         if threading.get_ident() == owner:
@@ -206,8 +215,8 @@ def limit_weights(numbers, variables=0, seconds=SECONDS):
                 count *= length or 1
             if count > most[0]:
                 refuse(
-                    f"its configuration has {count:,} weights in {layer.name}; its file holds "
-                    f"{numbers:,} in all"
+                    f"its configuration has {count:,} weights in {layer.name}; its file contains "
+                    f"{numbers:,} in total"
                 )
             most[0] -= count
             spend(1)
@@ -222,19 +231,16 @@ def limit_weights(numbers, variables=0, seconds=SECONDS):
         most[which] -= 1
         if most[which] < 0:
             what = "variables" if which == 1 else "layers"
-            refuse(
-                f"its configuration has more {what} than the {variables:,} variables of its file "
-                "allow"
-            )
-        if time.monotonic() > end:
+            refuse(f"its configuration has too many {what} for a file with {variables:,} variables")
+        if time.thread_time() > end:
             refuse("its configuration takes too long to build")
 
     keras.layers.Layer.add_weight, keras.layers.Layer.__init__ = add_weight, __init__
     try:
         yield
     except Exception:
-        if told:  # Keras puts words of its own around it
-            raise told[0] from None
+        if refused:  # Keras wraps it in an exception of its own.
+            raise refused[0] from None
         raise
     finally:
         keras.layers.Layer.add_weight, keras.layers.Layer.__init__ = original, start

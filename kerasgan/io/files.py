@@ -1,8 +1,8 @@
 """Atomic writing of files.
 
-A file is written under a temporary name in its folder, flushed to the disk and renamed. HDF5 files
-are made in memory first: HDF5 crashes the process when a disk is full while it writes.
-`tests/test_layout.py` forbids all other ways.
+A file is written under a temporary name in its folder, flushed to disk and renamed. HDF5 files are
+built in memory first, because HDF5 crashes the process if the disk becomes full while it writes.
+`tests/test_layout.py` forbids every other way of writing.
 """
 
 import contextlib
@@ -11,13 +11,20 @@ import io
 import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
 from kerasgan.io.paths import user_path
+
+Path = str | os.PathLike
+Content = bytes | str | memoryview | Callable[[BinaryIO], Any]
 
 _LEFT = re.compile(r"\..*\.(\d+)-\d+\.tmp")
 _count = itertools.count()
@@ -28,7 +35,7 @@ class WriteError(OSError):
 
 
 @contextlib.contextmanager
-def write_errors(path):
+def write_errors(path: Path) -> Iterator[None]:
     """Context manager that converts `OSError` to a `WriteError` that names `path`."""
     try:
         yield
@@ -39,7 +46,7 @@ def write_errors(path):
         raise WriteError(f"{path} could not be written: {reason}") from None
 
 
-def write_atomically(path, content):
+def write_atomically(path: Path, content: Content) -> None:
     """Writes a file under a temporary name, flushes it to disk and renames it.
 
     Args:
@@ -65,12 +72,7 @@ def write_atomically(path, content):
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                _sync(folder)  # the rename itself
-            finally:
-                os.close(folder)
+        _sync_folder(path.parent)
 
 
 def _fill(file, content):
@@ -83,30 +85,40 @@ def _fill(file, content):
         file.write(content)
 
 
+def _sync_folder(path):
+    """Makes a rename in a folder durable."""
+    if os.name == "posix":  # Other systems cannot open a folder.
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            _sync(folder)
+        finally:
+            os.close(folder)
+
+
 def _sync(descriptor):
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot sync
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system cannot sync.
             raise
 
 
-def write_json(path, values, indent=2):
+def write_json(path: Path, values: Any, indent: int | None = 2) -> None:
     """Writes a JSON file; see `write_atomically`."""
     write_atomically(path, json.dumps(values, indent=indent) + "\n")
 
 
-def write_npz(path, arrays, compressed=False):
+def write_npz(path: Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
     """Writes a dictionary of arrays to an .npz file; see `write_atomically`."""
     made = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(made, **arrays)
     write_atomically(path, made.getbuffer())
 
 
-def write_hdf5(path, fill):
+def write_hdf5(path: Path, fill: Callable[[h5py.File], Any]) -> None:
     """Writes an HDF5 file that `fill(file)` fills. The file is built in memory first."""
     path = user_path(path)
-    name = f"{path.name} {next(_count)}"  # HDF5 takes files in memory of one name for one file
+    name = f"{path.name} {next(_count)}"  # HDF5 treats files in memory with equal names as one.
     with h5py.File(name, "w", driver="core", backing_store=False, block_size=1 << 20) as file:
         fill(file)
         file.flush()
@@ -114,8 +126,8 @@ def write_hdf5(path, fill):
     write_atomically(path, made)
 
 
-def stream_hdf5(path, fill):
-    """Writes an HDF5 file that may exceed the memory.
+def stream_hdf5(path: Path, fill: Callable[[h5py.File], Iterator[Any]]) -> None:
+    """Writes an HDF5 file that may be larger than the memory.
 
     `fill(file)` is a generator function that yields after each part.
     """
@@ -135,7 +147,8 @@ class _Steady:
     """A file object that hides failures from HDF5, which may crash on them. `check` raises them."""
 
     def __init__(self, file):
-        self.file, self.failed = file.raw, None  # unbuffered: a failure shows at once
+        # Without a buffer, a failure is noticed immediately.
+        self.file, self.failed = file.raw, None
         self.position = self.end = 0
 
     def check(self):
@@ -147,7 +160,7 @@ class _Steady:
         size = len(rest)
         try:
             self.file.seek(self.position)
-            while len(rest) and not self.failed:  # a nearly full disk takes a part
+            while len(rest) and not self.failed:  # A nearly full disk accepts only a part.
                 rest = rest[self.file.write(rest) :]
         except OSError as error:
             self.failed = self.failed or error
@@ -190,7 +203,7 @@ class _Steady:
         pass
 
 
-def make_folder(path):
+def make_folder(path: Path) -> pathlib.Path:
     """Creates a folder and its parents if needed, and returns its path. Raises `WriteError`."""
     path = user_path(path)
     with write_errors(path):
@@ -198,7 +211,33 @@ def make_folder(path):
     return path
 
 
-def copy(source, target):
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[pathlib.Path]:
+    """Context manager that writes a folder atomically.
+
+    It gives a temporary folder, which is flushed to disk and renamed `path` after the block. The
+    temporary folder is deleted if the block fails, or if another process has made `path` meanwhile.
+
+    Raises:
+        WriteError: The folder cannot be written.
+    """
+    path = make_folder(user_path(path).parent) / user_path(path).name
+    with write_errors(path):
+        temporary = pathlib.Path(tempfile.mkdtemp(".tmp", f".{path.name[:60]}.", path.parent))
+    try:
+        yield temporary
+        with write_errors(path):
+            for file in temporary.iterdir():
+                with open(file, "rb") as opened:
+                    _sync(opened.fileno())
+            if not path.is_dir():
+                temporary.rename(path)
+            _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy(source: Path, target: Path) -> None:
     """Copies a file and its time stamp atomically.
 
     Raises:
@@ -211,7 +250,7 @@ def copy(source, target):
     shutil.copystat(source, target)
 
 
-def sweep(folder):
+def sweep(folder: Path) -> None:
     """Deletes temporary files of killed processes. No other process may write to the folder."""
     for path in user_path(folder).glob(".*.tmp"):
         match = _LEFT.fullmatch(path.name)

@@ -1,11 +1,11 @@
-"""HDF5 files read in Python, every address and length compared with the file before it is used.
+"""Reads HDF5 files in Python and checks every address and length before it is used.
 
-The HDF5 library trusts what it reads: of 2,000 damaged checkpoints, it hung in 60 and crashed in 2.
-So files that may come from anywhere are read here. Read is what h5py writes by default and what
-Keras and this package use of it: groups, hard links, attributes, datasets of plain numbers,
-booleans and text of fixed length, stored in one piece or in chunks, compressed by deflate or not.
-What else HDF5 can do (external and virtual data, soft links, other filters, the indexes of
-`libver="latest"`) is refused in one line.
+The HDF5 library trusts the content of a file: of 2,000 damaged checkpoints, 60 made it hang and 2
+made it crash. This reader is therefore used for files from untrusted sources. It supports what h5py
+writes by default and what Keras and this package use: groups, hard links, attributes, and datasets
+of plain numbers, booleans and fixed-length text, contiguous or in chunks, with or without deflate
+compression. Other features (external and virtual data, soft links, other filters, the indexes of
+`libver="latest"`) are refused in one line.
 
 Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html.
 """
@@ -17,6 +17,8 @@ import mmap
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -24,23 +26,24 @@ from kerasgan.io.limits import DEPTH, FLOOR, Budget, LimitExceededError, check_s
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
-CHUNK = FLOOR  # bytes of one chunk, decompressed
-FLOATS = {2: (10, 5, 0, 10, 15), 4: (23, 8, 0, 23, 127), 8: (52, 11, 0, 52, 1023)}  # IEEE's places
+CHUNK = FLOOR  # Maximum size of one decompressed chunk in bytes.
+# Bit positions and exponent bias of IEEE floats by their size in bytes.
+FLOATS = {2: (10, 5, 0, 10, 15), 4: (23, 8, 0, 23, 127), 8: (52, 11, 0, 52, 1023)}
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 
 
-def is_hdf5(path):
-    """Whether a file begins as HDF5 files do."""
+def is_hdf5(path: str | os.PathLike) -> bool:
+    """Returns whether a file starts with the signature of HDF5."""
     with open(path, "rb") as file:
         return file.read(8) == SIGNATURE
 
 
 @contextlib.contextmanager
-def open_hdf5(source):
-    """The root `Group` of a file, for as long as the context is open.
+def open_hdf5(source: str | os.PathLike | bytes) -> Iterator["Group"]:
+    """Context manager that opens a file and gives its root `Group`.
 
     Args:
-        source: a path, or the file's `bytes`.
+        source: Path of the file, or its content as `bytes`.
     """
     if isinstance(source, bytes):
         yield _File(source).root()
@@ -53,7 +56,7 @@ def open_hdf5(source):
 
 
 class _File:
-    """The bytes of a file, and what may be spent on them."""
+    """The bytes of a file and the budget for reading them."""
 
     def __init__(self, data):
         self.data = data
@@ -64,7 +67,7 @@ class _File:
     def at(self, place, count):
         if not 0 <= place <= self.size or not 0 <= count <= self.size - place:
             raise LimitExceededError(
-                f"it names {count:,} bytes at {place:,}, of {self.size:,} that it has"
+                f"it refers to {count:,} bytes at {place:,}, beyond its {self.size:,} bytes"
             )
         return self.data[place : place + count]
 
@@ -73,7 +76,7 @@ class _File:
 
     def root(self):
         if self.at(0, min(8, self.size)) != SIGNATURE:
-            raise ValueError("it is no HDF5 file")
+            raise ValueError("it is not an HDF5 file")
         version = self.at(8, 1)[0]
         if version in (0, 1):
             sizes, start = self.at(13, 2), 24 + 4 * version
@@ -82,18 +85,18 @@ class _File:
             sizes = self.at(9, 2)
             base, _, _, header = self.unpack("4Q", 12)
         else:
-            raise ValueError(f"its superblock is of version {version}; 0 to 3 are read")
+            raise ValueError(f"its superblock must have a version from 0 to 3; it has {version}")
         if sizes != b"\x08\x08" or base:
-            raise ValueError("its addresses must have 8 bytes and count from its start")
+            raise ValueError("its addresses must have 8 bytes and be relative to its start")
         return Group(self, header, 0)
 
     def messages(self, place):
-        """[(type, flags, bytes)] of an object header."""
+        """Returns `[(type, flags, bytes)]` of an object header."""
         found = []
         if self.at(place, 4) == b"OHDR":
             version, flags = self.at(place + 4, 2)
             if version != 2:
-                raise ValueError(f"an object header is of version {version}")
+                raise ValueError(f"an object header has the unknown version {version}")
             start = place + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
             width = 1 << (flags & 3)
             length = int.from_bytes(self.at(start, width), "little")
@@ -108,7 +111,7 @@ class _File:
         while blocks:
             start, length = blocks.pop(0)
             if start in seen:
-                raise ValueError("an object header continues in itself")
+                raise ValueError("an object header is its own continuation")
             seen.add(start)
             block, at = self.at(start, length), 0
             while at + head <= length:
@@ -119,7 +122,7 @@ class _File:
                     kind, size, flags = struct.unpack_from("<HHB", block, at)
                 at += head
                 if size > length - at:
-                    raise LimitExceededError("a message reaches beyond its object header")
+                    raise LimitExceededError("a message extends beyond its object header")
                 body = block[at : at + size]
                 at += size
                 if kind == 0x10:
@@ -133,7 +136,7 @@ class _File:
         return found
 
     def heap_object(self, address, index):
-        """An object of a global heap: text of no fixed length."""
+        """Returns an object of a global heap, which stores variable-length text."""
         if address not in self.heaps:
             if self.at(address, 4) != b"GCOL":
                 raise ValueError(f"there is no heap at {address:,}")
@@ -146,7 +149,7 @@ class _File:
                 if not number:
                     break
                 if size > end - place - 16:
-                    raise LimitExceededError("an object reaches beyond its heap")
+                    raise LimitExceededError("an object extends beyond its heap")
                 objects[number] = place + 16, size
                 place += 16 + (size + 7) // 8 * 8
             self.heaps[address] = objects
@@ -156,13 +159,14 @@ class _File:
 
 
 class _Type:
-    """What the elements of a dataset or an attribute are: `dtype`, or None for text of no fixed
-    length.
+    """The type of the elements of a dataset or attribute.
+
+    `dtype` is `None` for variable-length text.
     """
 
     def __init__(self, body):
         if len(body) < 8:
-            raise ValueError("a type is cut short")
+            raise ValueError("a type is truncated")
         kind, bits, self.size = (
             body[0] & 15,
             int.from_bytes(body[1:4], "little"),
@@ -178,7 +182,7 @@ class _Type:
             self.dtype = np.dtype(f"{order}{'i' if bits & 8 else 'u'}{self.size}")
         elif kind == 1 and self.size in FLOATS and not bits & 0x40 and len(body) >= 20:
             if struct.unpack_from("<HHBBBBI", body, 8) != (0, 8 * self.size, *FLOATS[self.size]):
-                raise ValueError("its floats are not IEEE's")
+                raise ValueError("its floats must have an IEEE format")
             self.dtype = np.dtype(f"{order}f{self.size}")
         elif kind == 3 and 1 <= self.size <= 2**20:
             self.dtype = np.dtype(f"S{self.size}")
@@ -192,21 +196,22 @@ class _Type:
             self.dtype = np.dtype(bool)
         elif not (kind == 9 and bits & 15 == 1 and self.size == 16):
             raise ValueError(
-                f"it holds data of HDF5's class {kind}, {self.size} bytes each, which is not read"
+                f"it contains data of HDF5's class {kind} with {self.size} bytes per element, "
+                "which is not supported"
             )
 
 
 def _shape(body):
-    """The shape that a dataspace tells, or None where there is nothing."""
+    """Returns the shape in a dataspace message, or `None` for an empty dataspace."""
     version, count, flags = body[:3]
     if version == 1:
         start, none = 8, False
     elif version == 2:
         start, none = 4, body[3] == 2
     else:
-        raise ValueError(f"a dataspace is of version {version}")
+        raise ValueError(f"a dataspace has the unknown version {version}")
     if count > 32 or len(body) < start + 8 * count:
-        raise ValueError("a dataspace is cut short")
+        raise ValueError("a dataspace is truncated")
     return None if none else struct.unpack_from(f"<{count}Q", body, start)
 
 
@@ -219,7 +224,7 @@ def _count(shape, size=1):
 class _Object:
     def __init__(self, file, place, depth):
         if depth > DEPTH:
-            raise LimitExceededError(f"its groups lie more than {DEPTH} deep in each other")
+            raise LimitExceededError(f"its groups must have at most {DEPTH} levels")
         self.file, self.depth = file, depth
         self.messages = file.messages(place)
         self._attributes = None
@@ -227,17 +232,17 @@ class _Object:
     def _one(self, kind):
         found = [body for k, flags, body in self.messages if k == kind]
         if any(flags & 2 for k, flags, _ in self.messages if k == kind):
-            raise ValueError("it shares a description between objects, which is not read")
+            raise ValueError("it shares a message between objects, which is not supported")
         return found[0] if found else None
 
     @property
-    def attrs(self):
-        """name -> value: `str`, a numpy scalar or a numpy array, as h5py gives them."""
+    def attrs(self) -> dict[str, Any]:
+        """Attributes by name: `str`, NumPy scalars or NumPy arrays, as h5py returns them."""
         if self._attributes is None:
             dense = self._one(0x15)
             if dense is not None and dense[2 + 2 * (dense[1] & 1) :][:8] not in (b"\xff" * 8, b""):
                 raise ValueError(
-                    "it indexes its attributes as libver='latest' does, which is not read"
+                    "its attributes are indexed as with libver='latest', which is not supported"
                 )
             self._attributes = dict(
                 self._attribute(body) for kind, flags, body in self.messages if kind == 0x0C
@@ -248,7 +253,7 @@ class _Object:
         version, flags, *sizes = struct.unpack_from("<BBHHH", body)
         place = 8 + (version == 3)
         if version not in (1, 2, 3) or (version > 1 and flags):
-            raise ValueError(f"an attribute is of version {version}")
+            raise ValueError(f"an attribute has the unknown version {version}")
         parts = []
         for size in sizes:
             parts.append(body[place : place + size])
@@ -275,33 +280,32 @@ class _Object:
 
 
 class Group(_Object):
-    """A group of a file: its members by name, and `attrs`."""
+    """A group of a file. It maps the names of its members to `Group`s and `Dataset`s."""
 
-    def __init__(self, file, place, depth):
+    def __init__(self, file: "_File", place: int, depth: int):
         super().__init__(file, place, depth)
         self._places = None
 
-    def keys(self):
-        """The members' names, sorted."""
+    def keys(self) -> list[str]:
+        """Returns the sorted names of the members."""
         return sorted(self._members())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._members())
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self._members()
 
-    def __getitem__(self, name):
-        """The member of that name, a `Group` or a `Dataset`."""
+    def __getitem__(self, name: str) -> "Group | Dataset":
+        """Returns the member of that name."""
         members = self._members()
         if name not in members:
             raise KeyError(f"there is no {name[:80]}")
-        self.file.budget.take(
-            100
-        )  # bytes that a member has at least: groups that hold each other cost so too
+        # A member has at least 100 bytes. Counting them ends groups that contain each other.
+        self.file.budget.take(100)
         member = Group(self.file, members[name], self.depth + 1)
         kinds = {kind for kind, _, _ in member.messages}
         if 0x08 in kinds or 0x03 in kinds:
@@ -316,7 +320,9 @@ class Group(_Object):
                 self._of_table(tree, heap)
             info = self._one(0x02)
             if info is not None and info[2 + 8 * (info[1] & 1) :][:8] != b"\xff" * 8:
-                raise ValueError("it indexes its groups as libver='latest' does, which is not read")
+                raise ValueError(
+                    "its groups are indexed as with libver='latest', which is not supported"
+                )
             for kind, _, body in self.messages:
                 if kind == 0x06:
                     self._link(body)
@@ -331,7 +337,7 @@ class Group(_Object):
         length = int.from_bytes(body[at : at + width], "little")
         name = body[at + width : at + width + length].decode("utf-8")
         if kind:
-            raise ValueError(f"{name[:80]} is a link out of its place, which is not read")
+            raise ValueError(f"{name[:80]} is a soft or external link, which is not supported")
         (self._places[name],) = struct.unpack_from("<Q", body, at + width + length)
 
     def _of_table(self, tree, heap):
@@ -350,15 +356,15 @@ class Group(_Object):
                 offset, address, cached = self.file.unpack("QQI", place + 8 + 40 * index)
                 end = names.find(b"\0", offset)
                 if offset >= size or end < 0:
-                    raise ValueError("a member's name lies outside the names")
+                    raise ValueError("the name of a member lies outside the heap of names")
                 name = names[offset:end].decode("utf-8")
                 if cached == 2 or address == UNDEFINED:
-                    raise ValueError(f"{name[:80]} is a link out of its place, which is not read")
+                    raise ValueError(f"{name[:80]} is a soft link, which is not supported")
                 self._places[name] = address
 
 
 def _leaves(file, place, kind, key):
-    """(key, address) of each child of the leaves of a B-tree of version 1."""
+    """Yields `(key, address)` of each child of the leaves of a version 1 B-tree."""
     seen, waiting = set(), [(place, None)]
     while waiting:
         place, above = waiting.pop()
@@ -369,7 +375,7 @@ def _leaves(file, place, kind, key):
         seen.add(place)
         node, level, count = file.unpack("BBH", place + 4)
         if node != kind or (above is not None and level != above - 1):
-            raise ValueError(f"the index at {place:,} is another one's")
+            raise ValueError(f"the index at {place:,} has another type or level")
         found = []
         for index in range(count):
             file.budget.take(1)
@@ -382,43 +388,44 @@ def _leaves(file, place, kind, key):
 
 
 class Dataset(_Object):
-    """A dataset of a file: `shape`, `dtype`, `nbytes`, `attrs`, and its numbers, all or by rows.
+    """A dataset of a file. `shape`, `dtype`, `ndim`, `nbytes` and `attrs` are those of h5py.
 
     Attributes:
-        stored: whether it is in one piece and not compressed, so that it needs the bytes that it
-            has in the file.
+        stored: `True` if the data are contiguous and uncompressed, so that reading them needs no
+            more memory than they take in the file.
     """
 
-    def __init__(self, file, place, depth):
+    def __init__(self, file: "_File", place: int, depth: int):
         super().__init__(file, place, depth)
         type_, space, layout = self._one(0x03), self._one(0x01), self._one(0x08)
         if type_ is None or space is None or layout is None:
-            raise ValueError("a dataset lacks its description")
+            raise ValueError("a dataset lacks its type, shape or layout")
         if self._one(0x07) is not None:
-            raise ValueError("a dataset lies in other files, which are not read")
+            raise ValueError("a dataset has external storage, which is not supported")
         kind = _Type(type_)
         self.text, self.dtype, self.shape = kind.dtype is None, kind.dtype, _shape(space)
         if self.shape is None:
-            raise ValueError("a dataset holds nothing")
+            raise ValueError("a dataset has no shape")
         self.itemsize = kind.size
         self.nbytes = _count(self.shape, kind.size)
         self.ndim = len(self.shape)
         if self.nbytes == 0 and max(self.shape) > 2**40:
-            raise LimitExceededError("a dataset's shape is absurd")
-        self.chunks = self._index = None
-        self._charged = set()  # Offsets of the chunks that are counted.
+            raise LimitExceededError("the shape of a dataset is not plausible")
+        self.chunks: tuple[int, ...] = ()  # Empty for contiguous data.
+        self._index: dict | None = None
+        self._charged: set[tuple] = set()  # Offsets of the chunks that are counted.
         self._layout(layout)
-        self.stored = self.chunks is None
+        self.stored = not self.chunks
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("a single number has no length")
+            raise TypeError("a scalar has no length")
         return self.shape[0]
 
     def _layout(self, body):
         version, kind = body[:2]
         if version not in (3, 4):
-            raise ValueError(f"a dataset is laid out as in version {version}, which is not read")
+            raise ValueError(f"a dataset has a layout of version {version}, which is not supported")
         if kind == 0:
             (size,) = struct.unpack_from("<H", body, 2)
             self._data = body[4 : 4 + size]
@@ -433,7 +440,7 @@ class Dataset(_Object):
         elif kind == 2:
             self._chunked(version, body)
         else:
-            raise ValueError("a dataset is made of others, which is not read")
+            raise ValueError("a dataset is virtual, which is not supported")
 
     def _chunked(self, version, body):
         if version == 3:
@@ -442,7 +449,7 @@ class Dataset(_Object):
         else:
             flags, count, width = body[2:5]
             if width not in (1, 2, 4, 8) or len(body) < 6 + count * width:
-                raise ValueError("a dataset's chunks are cut short")
+                raise ValueError("the chunks of a dataset are truncated")
             sides = tuple(
                 int.from_bytes(body[5 + i * width : 5 + (i + 1) * width], "little")
                 for i in range(count)
@@ -450,7 +457,8 @@ class Dataset(_Object):
             rest = body[5 + count * width :]
             if rest[0] != 1:
                 raise ValueError(
-                    "a dataset's chunks are indexed as libver='latest' does, which is not read"
+                    "the chunks of a dataset are indexed as with libver='latest', which is not "
+                    "supported"
                 )
             size, mask = struct.unpack_from("<QI", rest, 1) if flags & 2 else (_count(sides), 0)
             address = struct.unpack_from("<Q", rest, 13 if flags & 2 else 1)[0]
@@ -462,12 +470,12 @@ class Dataset(_Object):
             or sides[-1] != self.itemsize
             or self.text
         ):
-            raise ValueError("a dataset's chunks do not fit its shape")
+            raise ValueError("the chunks of a dataset do not fit its shape")
         self._chunk_bytes = _count(sides)
         if self._chunk_bytes > CHUNK:
             raise LimitExceededError(
-                f"a chunk of a dataset claims {self._chunk_bytes:,} bytes; at most {CHUNK:,} are "
-                "read"
+                f"a chunk of a dataset must have at most {CHUNK:,} bytes; it claims "
+                f"{self._chunk_bytes:,}"
             )
         self._filters = self._pipeline()
         if version == 4:
@@ -489,11 +497,11 @@ class Dataset(_Object):
             at += 4 * (version == 1 and values % 2)
             if number not in FILTERS:
                 raise ValueError(
-                    f"a dataset is compressed by HDF5's filter {number}; deflate is read"
+                    f"a dataset may be compressed with deflate only; it uses HDF5's filter {number}"
                 )
             found.append(number)
         if len(found) > len(FILTERS):
-            raise LimitExceededError("a dataset is compressed again and again")
+            raise LimitExceededError("a dataset has too many filters")
         return found
 
     def _places(self):
@@ -521,23 +529,23 @@ class Dataset(_Object):
             elif number == 1:
                 unpacker = zlib.decompressobj()
                 data = unpacker.decompress(data, self._chunk_bytes + 4)
-            elif len(data) == self._chunk_bytes:  # shuffle: first all first bytes
+            elif len(data) == self._chunk_bytes:  # Shuffle: the first bytes of all values first.
                 data = np.frombuffer(data, "u1").reshape(self.itemsize, -1).T.tobytes()
         if len(data) != self._chunk_bytes:
-            raise ValueError("a chunk of a dataset has another size than its shape")
+            raise ValueError("the size of a chunk does not fit its shape")
         return np.frombuffer(data, self.dtype).reshape(self.chunks)
 
-    def read(self):
-        """All of it, as an array; what is compressed may unpack to what the file's size allows."""
-        if self.stored:  # no two datasets share their bytes
+    def read(self) -> np.ndarray:
+        """Reads the whole dataset. The file's size limits what compressed data may unpack to."""
+        if self.stored:  # Datasets do not share bytes.
             check_stored(self.nbytes, self.file.left, "a dataset")
             self.file.left -= self.nbytes
         if not self.shape:
             return self._plain(0, self.nbytes).reshape(())[()]
         return self.rows(0, self.shape[0])
 
-    def rows(self, start, stop):
-        """The rows from `start` to `stop`, as an array."""
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Reads the rows from `start` to `stop`."""
         stop = min(stop, self.shape[0])
         row = _count(self.shape[1:], self.itemsize)
         if self.stored:
@@ -545,7 +553,9 @@ class Dataset(_Object):
                 stop - start, *self.shape[1:]
             )
         if (stop - start) * row > max(FLOOR, self.file.budget.unpacked):
-            raise LimitExceededError("a dataset's rows unpack to more than a file of its size may")
+            raise LimitExceededError(
+                "the rows of a dataset unpack to more than its file's size allows"
+            )
         made = np.empty((stop - start, *self.shape[1:]), self.dtype)
         steps = [range(start // self.chunks[0] * self.chunks[0], stop, self.chunks[0])]
         steps += [
@@ -567,7 +577,7 @@ class Dataset(_Object):
 
     def _plain(self, start, count):
         if self.text:
-            raise ValueError("a dataset of text is not read")
+            raise ValueError("datasets of variable-length text are not supported")
         if self._data is not None:
             data = self._data[start : start + count]
         else:
@@ -575,15 +585,13 @@ class Dataset(_Object):
         array = np.frombuffer(data, self.dtype if self.dtype != bool else "u1")
         if self.dtype == bool:
             if array.size and array.max() > 1:
-                raise ValueError("a dataset of booleans holds others")
+                raise ValueError("a dataset of booleans contains other values")
             array = array.astype(bool)
         return array.copy()
 
 
-def rewrite_hdf5(source):
-    """A file's bytes, written anew by h5py from what is read here: what the HDF5 library may be
-    given.
-    """
+def rewrite_hdf5(source: str | os.PathLike | bytes) -> bytes:
+    """Reads a file and writes its content anew with h5py, so that the HDF5 library may read it."""
     import h5py
 
     def copy(group, target):
@@ -606,8 +614,8 @@ def rewrite_hdf5(source):
     return buffer.getvalue()
 
 
-def count_values(source):
-    """How many numbers all datasets hold, and how many datasets there are."""
+def count_values(source: str | os.PathLike | bytes) -> tuple[int, int]:
+    """Returns the number of values in all datasets and the number of datasets."""
 
     def visit(group):
         found = [0, 0]

@@ -1,7 +1,6 @@
-"""Keras' own files of models, .keras and .h5, loaded so that neither their configuration nor their
-weights can harm.
-"""
+"""Safe loading of Keras' own model files, .keras and .h5, from untrusted sources."""
 
+import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -17,21 +16,22 @@ from kerasgan.io.reading import parse_json, reading
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 
-def load_keras_file(path):
-    """The model in a file of `model.save`, .keras or .h5; not compiled.
+def load_keras_file(path: str | os.PathLike) -> keras.Model:
+    """Loads the model in a file of `keras.Model.save`, .keras or .h5. The model is not compiled.
 
-    The weights are read here and written anew before the HDF5 library sees them.
+    The weights are read by `kerasgan.io.hdf5` and written anew, so that the HDF5 library only reads
+    files that this package wrote.
 
     Raises:
-        ValueError: the file is damaged, names what is neither registered nor Keras', or asks for
-            more than its size allows; one line with the file's name.
-        OSError: no such file.
+        ValueError: In one line that names the file. It is damaged, contains an object that is
+            neither registered nor one of Keras', or needs more memory than its size justifies.
+        OSError: The file does not exist.
     """
     path = user_path(path)
     with open(path, "rb"):
         pass
     with (
-        reading(path, "a model must be a whole .keras or .h5 file of Keras'"),
+        reading(path, "a model must be a complete .keras or .h5 file of Keras"),
         tempfile.TemporaryDirectory() as folder,
     ):
         if is_hdf5(path):
@@ -51,14 +51,14 @@ def load_keras_file(path):
                     archive.writestr(name, content)
         config = parse_json(config, "the configuration")
         if not isinstance(config, dict):
-            raise ValueError("its configuration is no dictionary")
+            raise ValueError("its configuration must be a JSON object")
         check_config(config)
         with limit_weights(*count_values(weights)):
             return keras.models.load_model(clean, compile=False, safe_mode=True)
 
 
 def _members(path):
-    """The three files in a .keras archive, name -> bytes; what else is in it is left out."""
+    """Returns the contents of the three files in a .keras archive by name. Others are left out."""
     budget, found = Budget(path.stat().st_size), {}
     with zipfile.ZipFile(path) as archive:
         for name in (CONFIG, METADATA, WEIGHTS):
@@ -66,8 +66,8 @@ def _members(path):
     return found
 
 
-def read_member(archive, name, budget):
-    """A file of a zip archive, which may unpack to what the budget has left."""
+def read_member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
+    """Reads a file of a zip archive, if the rest of the budget allows its unpacked size."""
     member = archive.getinfo(name)
     if member.compress_type == zipfile.ZIP_STORED:
         check_stored(member.file_size, budget.size, name)

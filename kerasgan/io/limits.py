@@ -5,12 +5,13 @@ size, so each limit is a function of the file size, with a minimum for small com
 """
 
 import time
+from typing import Any
 
 MIB = 2**20
-DEPTH = 64  # of containers in each other
-FLOOR = 256 * MIB  # what any file may unpack to
-RATIO = 100  # what compressed data may unpack to, in sizes of the file
-SECONDS = 60  # for any file; a second more for each MiB
+DEPTH = 64  # Maximum nesting depth of containers.
+FLOOR = 256 * MIB  # Unpacked size that every file may have.
+RATIO = 100  # Maximum ratio of unpacked size to file size.
+SECONDS = 60  # Time limit of every file, plus one second per MiB.
 
 
 class LimitExceededError(ValueError):
@@ -25,31 +26,31 @@ class Budget:
         seconds: Time limit. Defaults to `SECONDS` plus one second per MiB.
     """
 
-    def __init__(self, size, seconds=None):
+    def __init__(self, size: int, seconds: float | None = None):
         self.size = size
         self.unpacked = max(FLOOR, RATIO * size)
         self.items = 10**6 + size
         self.end = time.monotonic() + (SECONDS + size / MIB if seconds is None else seconds)
 
-    def unpack(self, count, what="the file"):
+    def unpack(self, count: int, what: str = "the file") -> None:
         """Spends `count` bytes of decompressed data."""
         if not 0 <= count <= self.unpacked:
             raise LimitExceededError(
-                f"{what} unpacks to {count:,} bytes, and a file of {self.size:,} may to "
+                f"{what} unpacks to {count:,} bytes; a file of {self.size:,} bytes may unpack to "
                 f"{self.unpacked:,}"
             )
         self.unpacked -= count
 
-    def take(self, count, what="the file"):
+    def take(self, count: int, what: str = "the file") -> None:
         """Spends `count` container items."""
         self.items -= count
         if self.items < 0:
             raise LimitExceededError(
-                f"{what} holds more items than a file of {self.size:,} bytes can"
+                f"{what} contains more items than a file of {self.size:,} bytes can"
             )
         self.tick(what)
 
-    def tick(self, what="the file"):
+    def tick(self, what: str = "the file") -> None:
         """Raises `LimitExceededError` if the time limit has passed."""
         if time.monotonic() > self.end:
             raise LimitExceededError(
@@ -57,23 +58,21 @@ class Budget:
             )
 
 
-def check_stored(claimed, there, what):
+def check_stored(claimed: int, there: int, what: str) -> None:
     """Raises if uncompressed data claims more bytes than the file contains (`there`)."""
     if not 0 <= claimed <= there:
         raise LimitExceededError(
-            f"{what} claims {claimed:,} bytes, and the file holds {there:,} of it"
+            f"{what} claims {claimed:,} bytes; the file contains {there:,} of them"
         )
 
 
-def check_depth(content, limit=DEPTH, what="the file"):
-    """Raises if the containers of a tree, such as parsed JSON, are nested more than `limit`
-    deep.
-    """
+def check_depth(content: Any, limit: int = DEPTH, what: str = "the file") -> None:
+    """Raises if the containers of a tree, such as parsed JSON, have more than `limit` levels."""
     level, depth = [content], 0
     while level:
         if depth > limit:
             raise LimitExceededError(
-                f"{what} holds containers more than {limit} deep in each other"
+                f"{what} must have at most {limit} levels of nested containers"
             )
         level = [
             item

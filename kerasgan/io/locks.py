@@ -1,8 +1,8 @@
-"""One writer a folder: a lock that names its owner and does not outlive it.
+"""Lock of a folder that allows one writing process, names it, and does not outlive it.
 
-The lock is the file `.lock` in the folder, with its owner's host, boot, process and the process'
-start, under `flock` where the file system has it. Without, the owner's record decides: of this
-host, whether that process still runs.
+The lock is the file `.lock` in the folder. It contains its owner's host, boot id, process id and
+start time of the process. The owner holds an `flock` on it if the file system supports that.
+Otherwise this record alone decides: a lock of this host is stale if its process no longer runs.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+from collections.abc import Iterator
 
 from kerasgan.io import files
 from kerasgan.io.paths import user_path
@@ -20,14 +21,15 @@ from kerasgan.io.reading import parse_json
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 NAME = ".lock"
-_held = {}  # real path of a folder -> [count, descriptor or None, process]
+# Real path of a folder -> [count, descriptor or None, process].
+_held: dict[str, list] = {}
 
 
 class LockedError(files.WriteError):
-    """A folder that another process writes to: one line with its host and process."""
+    """Another process writes to the folder. The message names its host and process id."""
 
 
 def _read(path):
@@ -38,11 +40,9 @@ def _read(path):
 
 
 def _started(process):
-    """When a process started, in the system's ticks since boot: a process of the same number is
-    another one.
-    """
-    told = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
-    return told[19] if len(told) > 19 and told[0] != "Z" else ""
+    """Returns when a process started, in ticks since boot. It tells apart processes of equal id."""
+    fields = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
 
 
 def _owner():
@@ -69,7 +69,7 @@ def _recorded(path):
 
 
 def _gone(owner):
-    """Whether the owner runs no more, for certain. Of another host nobody knows."""
+    """Returns whether the owner has certainly ended. A process of another host counts as alive."""
     here = _owner()
     if owner["host"] != here["host"]:
         return False
@@ -80,20 +80,21 @@ def _gone(owner):
     except (ProcessLookupError, OverflowError):
         return True
     except OSError:
-        pass  # it runs, as somebody else's
-    return bool(owner["started"]) and owner["started"] != _started(owner["pid"])  # also a zombie's
+        pass  # The process belongs to another user.
+    # A zombie has no start time, so its lock is stale too.
+    return bool(owner["started"]) and owner["started"] != _started(owner["pid"])
 
 
 def _refuse(folder, owner):
     who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
     raise LockedError(
-        f"{folder} is written to by {who}; wait for it or stop it (if it runs no more, delete "
+        f"{folder} is written to by {who}; wait for it or stop it (if it no longer runs, delete "
         f"{folder / NAME})"
     )
 
 
 def _flock(descriptor):
-    """True: locked; False: another has it; None: the file system has no such locks."""
+    """Returns `True` if locked, `False` if another process has it, `None` if not supported."""
     if fcntl is None:
         return None
     try:
@@ -103,13 +104,14 @@ def _flock(descriptor):
         return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
 
 
-def acquire(folder):
-    """Locks a folder, which is made if need be, for this process; each `acquire` wants its
-    `release`.
+def acquire(folder: str | os.PathLike) -> None:
+    """Locks a folder for this process. The folder is created if needed.
+
+    Each call needs a matching call of `release`.
 
     Raises:
-        LockedError: if another process has it.
-        WriteError: if the folder cannot be written to.
+        LockedError: Another process has the lock.
+        WriteError: The folder cannot be written to.
     """
     folder = files.make_folder(folder)
     key = os.path.realpath(folder)
@@ -138,7 +140,7 @@ def _has_flock(folder):
 
 
 def _take_by_flock(folder, path):
-    """(True, the descriptor that holds the lock), or (False, None): try again."""
+    """Returns `(True, descriptor that holds the lock)`, or `(False, None)` to try again."""
     with files.write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if _flock(descriptor):
@@ -146,13 +148,13 @@ def _take_by_flock(folder, path):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, json.dumps(_owner()).encode())
                 return True, descriptor
-            os.close(descriptor)  # its owner deleted it meanwhile
+            os.close(descriptor)  # Its owner deleted it in the meantime.
             return False, None
         os.close(descriptor)
     owner = _recorded(path)
     if owner is None or not _gone(owner):
         _refuse(folder, owner)
-    path.unlink(missing_ok=True)  # a child of the dead owner holds it still
+    path.unlink(missing_ok=True)  # A child process of the dead owner still holds it.
     return False, None
 
 
@@ -164,7 +166,7 @@ def _same(descriptor, path):
 
 
 def _take_by_record(folder, path):
-    """As `_take_by_flock`, on a file system without: who makes the file has the lock."""
+    """`_take_by_flock` for file systems without `flock`: who creates the file has the lock."""
     with files.write_errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -174,8 +176,8 @@ def _take_by_record(folder, path):
                 _refuse(folder, owner)
             stale = path.with_name(f"{NAME}.stale-{os.getpid()}")
             with contextlib.suppress(FileNotFoundError):
-                os.rename(path, stale)  # of several that see it stale, one
-                if _recorded(stale) != owner:  # another was faster, and this is its lock
+                os.rename(path, stale)  # Only one of several processes succeeds.
+                if _recorded(stale) != owner:  # This is the new lock of a faster process.
                     os.rename(stale, path)
                     _refuse(folder, _recorded(path))
                 stale.unlink()
@@ -185,11 +187,11 @@ def _take_by_record(folder, path):
     return True, None
 
 
-def release(folder):
-    """Gives back one `acquire`; the last one deletes the file."""
+def release(folder: str | os.PathLike) -> None:
+    """Undoes one `acquire`. The last one deletes the lock file."""
     key = os.path.realpath(user_path(folder))
     held = _held.get(key)
-    if held is None or held[2] != os.getpid():  # a child's copy of its parent's
+    if held is None or held[2] != os.getpid():  # A child process inherits its parent's table.
         return
     held[0] -= 1
     if held[0] == 0:
@@ -201,8 +203,8 @@ def release(folder):
 
 
 @contextlib.contextmanager
-def locked(folder):
-    """`acquire` and `release` around a block."""
+def locked(folder: str | os.PathLike) -> Iterator[None]:
+    """Context manager that calls `acquire` and `release`."""
     acquire(folder)
     try:
         yield

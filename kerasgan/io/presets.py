@@ -1,18 +1,27 @@
-"""Presets: trained models by name. A preset is a checkpoint without its resume sibling, and a card.
+"""Presets: trained models by name.
 
-A preset's folder holds one file a network, `G.h5` (see `checkpoints`: configuration, half-precision
-weights, checksum), and `card.md`: what it is, what it was trained on, its scores and its licence.
-Those that ship with the package are the folders of `kerasgan/io/presets/`. A text encoder's holds
-`T.h5` (and `V.h5`, the image encoder's) instead.
+A preset is a folder with one file per network, such as `G.h5` (see `kerasgan.io.checkpoints`:
+configuration, half-precision weights, checksum), and a model card `card.md`, which describes the
+model, its training data, its scores and its licence. The preset of a text encoder contains `T.h5`
+instead, and `V.h5` if there is an image encoder.
+
+The presets that ship with the package are the folders of `kerasgan/presets/`.
 """
 
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from kerasgan.io import checkpoints, files
+from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
+from kerasgan.io.reading import reading
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
-# Former name -> present name of a shipped preset.
+# Earlier name of a shipped preset -> its present name.
 ALIASES = {
     "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
     "drawn_birds_text": "synthetic_birds_text",
@@ -20,14 +29,12 @@ ALIASES = {
     "digit_judge": "digit_classifier",
     "bird_judge": "bird_attribute_classifier",
 }
-KINDS = (
-    "G",
-    "T",
-)  # the network that a preset cannot be without: one that samples, or one that encodes text
+# Every preset has one of these networks: a generator, or a text encoder.
+KINDS = ("G", "T")
 
 
-def names(kind="G"):
-    """The names of the presets of a kind that ship with the package, sorted."""
+def names(kind: str = "G") -> list[str]:
+    """Returns the sorted names of the shipped presets that have a network `kind`."""
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{kind}.h5"))
 
 
@@ -49,52 +56,62 @@ def descriptions(class_name: str | None = None) -> dict[str, str]:
     return found
 
 
-def load(name_or_folder, cls=None):
-    """The model of a preset, built and with its weights, ready to `sample`; not compiled.
+def load(name_or_folder: str | os.PathLike, cls: type | None = None) -> keras.Model:
+    """Loads the model of a preset. It is built, but not compiled.
 
     Args:
-        name_or_folder: a name of `names()` or `names("T")`, or a folder that `save` wrote.
-        cls: the class that the model must be of; None admits any.
+        name_or_folder: Name of a shipped preset, or a folder that `save` wrote.
+        cls: Required class of the model. `None` accepts any class.
 
     Raises:
-        ValueError: for an unknown preset; `CheckpointError`, one of those, for a damaged one or
-            another class.
+        ValueError: The preset does not exist.
+        CheckpointError: The preset is damaged or has another class. This is a `ValueError`.
     """
     folder = find(name_or_folder)
-    files = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
-    model = checkpoints.load_model(*files)[0]
+    networks = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
+    model = checkpoints.load_model(*networks)[0]
     if cls is not None and not isinstance(model, cls):
-        held = type(model).__name__
         raise checkpoints.CheckpointError(
-            f"the preset {name_or_folder} is of a {held}; asked for a {cls.__name__}"
+            f"the preset {name_or_folder} must be a {cls.__name__}; it is a {type(model).__name__}"
         )
     return model
 
 
-def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"):
-    """Writes a model's networks and a card to a folder, which is made if need be.
+def save(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    *,
+    networks: Sequence[str] = ("generator",),
+    card: str | None = None,
+    info: dict[str, Any] | None = None,
+    dtype: str = "float16",
+) -> None:
+    """Writes networks of a model and a model card to a folder. The folder is created if needed.
 
     Args:
-        model: an `AdversarialModel` that tells its configuration.
-        letters: which of `model.checkpoint_networks()` to keep; `G` alone is enough to sample, `T`
-            to encode text.
-        card: text of `card.md`; None writes a short one from `info`, and leaves one that is there
-            alone.
-        info: a dictionary that JSON can hold: dataset, size, epoch, scores ...
-        dtype: of the weights on the disk, `"float16"` or `"float32"`.
+        model: `AdversarialModel` with a `get_config` method.
+        networks: Names of the networks to save, keys of `model.checkpoint_networks()`.
+            `"generator"` suffices to sample, `"text_encoder"` to encode text.
+        card: Text of `card.md`. `None` keeps an existing card, or writes a short one from `info`.
+        info: Dict of JSON values: data set, size, epoch, scores and so on.
+        dtype: Data type of the stored weights, `"float16"` or `"float32"`.
     """
-    folder, networks, info = user_path(folder), model.checkpoint_networks(), dict(info or {})
-    kind = next(kind for kind in KINDS if kind in networks)
-    if kind not in letters or set(letters) - set(networks):
+    folder, info = user_path(folder), dict(info or {})
+    by_letter = networks_by_letter(model)
+    kind = next(kind for kind in KINDS if kind in by_letter)
+    letters = [file_letter(name) for name in networks]
+    if kind not in letters or set(letters) - set(by_letter):
+        known = list(model.checkpoint_networks())
+        needed = next(name for name in known if file_letter(name) == kind)
         raise ValueError(
-            f"letters must be of {', '.join(networks)}, {kind} among them; received "
-            f"{', '.join(letters)}"
+            f"networks must be among {', '.join(known)} and include {needed}; received "
+            f"{', '.join(networks)}"
         )
     checkpoints.check_folder(folder)
     for letter in letters:
         checkpoints.save_network(
             folder / f"{letter}.h5",
-            networks[letter],
+            by_letter[letter],
             model=model,
             letter=letter,
             epoch=info.get("epoch", 0),
@@ -111,19 +128,21 @@ def save(model, folder, *, letters=("G",), card=None, info=None, dtype="float16"
         files.write_atomically(folder / "card.md", text)
 
 
-def card(name_or_folder):
-    """The text of a preset's `card.md`."""
-    return (find(name_or_folder) / "card.md").read_text(encoding="utf-8")
+def card(name_or_folder: str | os.PathLike) -> str:
+    """Returns the text of a preset's `card.md`."""
+    path = find(name_or_folder) / "card.md"
+    with reading(path, "a model card must be text in UTF-8"):
+        return path.read_text(encoding="utf-8")
 
 
-def find(name_or_folder):
-    """The folder of a preset."""
+def find(name_or_folder: str | os.PathLike) -> pathlib.Path:
+    """Returns the folder of a preset. Raises `ValueError` if there is none."""
     name_or_folder = ALIASES.get(str(name_or_folder), name_or_folder)
     for folder in (SHIPPED / str(name_or_folder), user_path(name_or_folder)):
         if any((folder / f"{kind}.h5").is_file() for kind in KINDS):
             return folder
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(
-        f"a preset must be one of: {known}, or a folder that holds a G.h5; received "
+        f"a preset must be one of {known}, or a folder that contains G.h5 or T.h5; received "
         f"{name_or_folder!r}"
     )

@@ -2,7 +2,9 @@
 
 import codecs
 import contextlib
+import hashlib
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Any
 from kerasgan.io.limits import MIB, LimitExceededError, check_depth
 from kerasgan.io.paths import user_path
 
-LONGEST = 300  # characters of a message
-JSON_DEPTH = 200  # the configuration of a model of models is some 60 deep
-JSON_BYTES = 4096 * MIB  # COCO's largest annotations have 450 MiB
+LONGEST = 300  # Maximum length of a message in characters.
+JSON_DEPTH = 200  # The configuration of a model of models has about 60 levels.
+JSON_BYTES = 4096 * MIB  # COCO's largest annotations have 450 MiB.
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
@@ -30,17 +32,22 @@ def short_path(path: object, longest: int = 160) -> str:
 
 def reason(error: Exception, longest: int = LONGEST) -> str:
     """Returns the message of an exception in one line, without Keras' copy of the configuration."""
-    told = str(error).strip("'\" \n\t")
+    text = str(error).strip("'\" \n\t")
     for tail in (" Full object config", "\n\nconfig=", "Full config"):
-        told = told.split(tail)[0]
-    told = one_line(told, longest)
-    if isinstance(error, (KeyError, AttributeError, IndexError, TypeError)) or not told:
-        told = one_line(f"{type(error).__name__} {told}", longest)
-    return told
+        text = text.split(tail)[0]
+    text = one_line(text, longest)
+    if isinstance(error, (KeyError, AttributeError, IndexError, TypeError)) or not text:
+        text = one_line(f"{type(error).__name__} {text}", longest)
+    return text
 
 
 @contextlib.contextmanager
-def reading(path, rule, kind=ValueError, others=()):
+def reading(
+    path: str | os.PathLike,
+    rule: str,
+    kind: type[ValueError] = ValueError,
+    others: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
     """Context manager that converts exceptions to `<rule>; received <path> (<reason>)`.
 
     Exceptions of type `kind` that already name the file pass through, shortened to one line if
@@ -62,12 +69,11 @@ def reading(path, rule, kind=ValueError, others=()):
             )
             yield
     except Exception as error:  # Damaged files raise many types of exceptions.
-        name = Path(path).name
-        told = name in str(error)
+        named = Path(path).name in str(error)
         if (
             isinstance(error, kind)
-            and (told or kind is not ValueError)
-            or told
+            and (named or kind is not ValueError)
+            or named
             and isinstance(error, others)
         ):
             if len(str(error)) <= LONGEST and "\n" not in str(error):
@@ -76,7 +82,7 @@ def reading(path, rule, kind=ValueError, others=()):
         raise kind(refusal(rule, path, error)) from None
 
 
-def refusal(rule, path, error):
+def refusal(rule: str, path: str | os.PathLike, error: Exception) -> str:
     """Returns `<rule>; received <path> (<reason>)` in at most `LONGEST` characters."""
     place = short_path(path)
     if "{path}" in rule:
@@ -110,7 +116,7 @@ def parse_json(text: str | bytes, what: str = "the JSON") -> Any:
     """Parses JSON with limits of length and depth (`JSON_BYTES`, `JSON_DEPTH`).
 
     Args:
-        text: The JSON text.
+        text: JSON text.
         what: Name of the text in messages.
 
     Raises:
@@ -125,13 +131,24 @@ def parse_json(text: str | bytes, what: str = "the JSON") -> Any:
         content = json.loads(text)
     except RecursionError:
         raise LimitExceededError(
-            f"{what} holds containers more than {JSON_DEPTH} deep in each other"
+            f"{what} must have at most {JSON_DEPTH} levels of nested containers"
         ) from None
     check_depth(content, JSON_DEPTH, what)
     return content
 
 
-def read_json(path, rule, kind=ValueError, shape=object):
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(user_path(path), "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(
+    path: str | os.PathLike, rule: str, kind: type[ValueError] = ValueError, shape: type = object
+) -> Any:
     """Reads a JSON file in UTF-8, or in UTF-16 with a byte order mark.
 
     Args:
@@ -142,12 +159,13 @@ def read_json(path, rule, kind=ValueError, shape=object):
 
     Raises:
         OSError: The file does not exist.
-        ValueError: Of type `kind`. The content is not JSON, nested too deeply or not a `shape`.
+        ValueError: The content is not JSON, nested too deeply or not a `shape`. The exception has
+            the type `kind`.
     """
     data = user_path(path).read_bytes()
     with reading(path, rule, kind):
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         content = parse_json(data.decode("utf-16" if wide else "utf-8-sig"))
         if not isinstance(content, shape):
-            raise TypeError(f"it holds a {type(content).__name__}")
+            raise TypeError(f"it contains a {type(content).__name__}")
     return content

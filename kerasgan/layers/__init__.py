@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from kerasgan.layers.minibatch_discrimination import (
         MinibatchDiscrimination as MinibatchDiscrimination,
     )
+    from kerasgan.layers.mirror import (
+        Mirror as Mirror,
+    )
     from kerasgan.layers.modulated_conv import (
         ModulatedConv2D as ModulatedConv2D,
     )
@@ -59,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.layers.image_conv": ("ImageConv2D",),
         "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
         "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+        "kerasgan.layers.mirror": ("Mirror",),
         "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
         "kerasgan.layers.reflection_conv": (
             "ReflectionConv2D",

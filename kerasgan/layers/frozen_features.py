@@ -9,8 +9,8 @@ from kerasgan.layers.blur_pool import BlurMaxPooling2D
 def build_frozen_features(encoder: keras.Model, antialias: bool = True) -> keras.Model:
     """Builds a network that returns the map after each ReLU of a convolutional encoder.
 
-    The network shares the encoder's layers and runs them in inference mode. Nothing in it is
-    trainable.
+    The network shares the encoder's layers and runs them in inference mode. It has no trainable
+    weights.
 
     Args:
         encoder: Chain of layers from images `[N, H, W, 3]`, such as `build_image_encoder` builds.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         smoothed_class_discriminator_loss as smoothed_class_discriminator_loss,
     )
     from kerasgan.losses.distributions import (
+        class_divergence as class_divergence,
         kernel_distance as kernel_distance,
         moment_distance as moment_distance,
     )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         r1_penalty as r1_penalty,
         squared_gradient_norm as squared_gradient_norm,
         unit_gradient_norm as unit_gradient_norm,
+        unit_gradient_penalty as unit_gradient_penalty,
         wgan_gp_penalty as wgan_gp_penalty,
     )
     from kerasgan.losses.perceptual import (
@@ -70,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "smoothed_class_discriminator_loss",
         ),
         "kerasgan.losses.distributions": (
+            "class_divergence",
             "kernel_distance",
             "moment_distance",
         ),
@@ -83,6 +86,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "r1_penalty",
             "squared_gradient_norm",
             "unit_gradient_norm",
+            "unit_gradient_penalty",
             "wgan_gp_penalty",
         ),
         "kerasgan.losses.perceptual": (

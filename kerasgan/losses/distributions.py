@@ -1,4 +1,4 @@
-"""Differentiable distances between the distributions of two batches of vectors.
+"""Differentiable distances between distributions: of two batches of vectors, or of classes.
 
 Reference:
     Gretton et al., 2012, "A Kernel Two-Sample Test", JMLR 13, lemma 6.
@@ -52,6 +52,20 @@ def kernel_distance(x: Tensor, y: Tensor) -> Tensor:
         return (ops.sum(ops.exp(-_squares(x, x) / width)) - count) / pairs
 
     return within(x) + within(y) - 2.0 * ops.mean(ops.exp(-_squares(x, y) / width))
+
+
+def class_divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """KL divergence of the class distributions of two sets of logits.
+
+    Args:
+        logits: Logits `[N, K]` of the distribution p.
+        others: Logits `[N, K]` of the distribution q.
+
+    Returns:
+        KL(p || q), `[N]`.
+    """
+    p, q = (ops.log_softmax(ops.cast(each, "float32"), axis=-1) for each in (logits, others))
+    return ops.sum(ops.exp(p) * (p - q), axis=-1)
 
 
 def _squares(x: Tensor, y: Tensor) -> Tensor:

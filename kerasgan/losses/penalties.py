@@ -30,6 +30,14 @@ def r1_penalty(
 
 
 @keras.saving.register_keras_serializable("kerasgan")
+def unit_gradient_penalty(
+    critic: Critic, real: Tensor, fake: Tensor, seed: keras.random.SeedGenerator
+) -> Tensor:
+    """`unit_gradient_norm` at the real images, the penalty of the reproduction of StylEx."""
+    return unit_gradient_norm(_input_gradient(critic, real))
+
+
+@keras.saving.register_keras_serializable("kerasgan")
 def wgan_gp_penalty(
     critic: Critic, real: Tensor, fake: Tensor, seed: keras.random.SeedGenerator
 ) -> Tensor:

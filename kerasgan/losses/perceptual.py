@@ -31,7 +31,7 @@ from keras import layers, ops
 from kerasgan.datasets.torch_file import load_torch_file
 from kerasgan.io.arrays import load_npz
 from kerasgan.io.limits import check_stored
-from kerasgan.io.pickle_reader import make_array
+from kerasgan.io.pickle_values import make_array
 from kerasgan.io.reading import parse_json, reading
 from kerasgan.types import Shape, Tensor
 

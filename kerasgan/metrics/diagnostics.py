@@ -134,12 +134,12 @@ def diagnose(
         for row, distance, ratio in zip(rows, usual, ratios, strict=True):
             row |= {f"{prefix}usual_distance": distance, f"{prefix}diversity": ratio}
         known = {index: ratio for index, ratio in enumerate(ratios) if ratio is not None}
-        least = min(known, key=known.get, default=None)
+        least = min(known, key=known.__getitem__, default=None)
         numbers[f"{prefix}intra_class_diversity"] = (
             float(np.mean([*known.values()])) if known else None
         )
-        numbers[f"{prefix}least_intra_class_diversity"] = known.get(least)
-        numbers[f"{prefix}least_diverse_class"] = names[least] if known else None
+        numbers[f"{prefix}least_intra_class_diversity"] = None if least is None else known[least]
+        numbers[f"{prefix}least_diverse_class"] = None if least is None else names[least]
         numbers |= {prefix + name: value for name, value in beyond.items()}
         alike = [np.flatnonzero(classes[name] == least) for name in ("samples", "training")]
         pairs[space]["least_diverse"] = [

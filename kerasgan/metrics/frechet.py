@@ -20,7 +20,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Statistics(NamedTuple):
 
     mean: np.ndarray
     covariance: np.ndarray
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # Hides `tuple.count`.
     protocol: dict | None = None
     images: dict | None = None
 
@@ -69,7 +69,9 @@ def statistics(
         ValueError: If a shape is wrong, if there are fewer than 2 rows, or if a value is not
         finite.
     """
-    count, mean, scatter = 0, 0.0, 0.0
+    count = 0
+    mean: Any = 0.0
+    scatter: Any = 0.0
     for block in [features] if hasattr(features, "shape") else features:
         block = np.asarray(block)  # Reads a memmap block by block.
         if block.ndim != 2 or count and block.shape[1] != len(mean):
@@ -130,7 +132,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"The file name of statistics must end in .npz; received {path}")
-    known = {} if count is None else {"count": count}
+    known: dict[str, Any] = {} if count is None else {"count": count}
     known |= {
         name: json.dumps(d)
         for name, d in (("protocol", protocol), ("images", images))

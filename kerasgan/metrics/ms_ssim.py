@@ -64,7 +64,9 @@ def ms_ssim(one: np.ndarray, other: np.ndarray, scales: int = 5) -> np.ndarray:
         )
     blocks = [(one[i : i + BLOCK], other[i : i + BLOCK]) for i in range(0, len(one), BLOCK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy releases the GIL.
-        return np.concatenate(list(pool.map(lambda pair: _similarity(*pair, scales), blocks)))
+        return np.concatenate(
+            list(pool.map(lambda pair: _similarity(pair[0], pair[1], scales), blocks))
+        )
 
 
 def mean_ms_ssim(images: np.ndarray, pairs: int = 100, seed: int = 0, scales: int = 5) -> float:

@@ -81,7 +81,7 @@ def check_features(
     Args:
         metrics: Names from `METRICS`.
         protocol: Protocol of the samples' feature extractor.
-        logits: Boolean, whether the extractor returns logits.
+        logits: `True` if the extractor returns logits.
         reference: Reference; `None` if there is none or if it is not known yet.
 
     Raises:

@@ -87,21 +87,32 @@ def scores(
         ValueError: If a metric is unknown or not possible with these inputs, if the protocols of
             samples and reference differ, or if there are too few images.
     """
-    limits = dict(splits=splits, batch=batch, subset_size=subset_size, k=k, density_k=density_k)
-    check_counts(metrics, len(samples), count_images(reference), **limits)
+    check_counts(
+        metrics,
+        len(samples),
+        count_images(reference),
+        splits=splits,
+        batch=batch,
+        subset_size=subset_size,
+        k=k,
+        density_k=density_k,
+    )
     check_features(metrics, samples.protocol, samples.logits is not None, reference)
     names = NAMES[samples.protocol.get("network") == INCEPTION]
-    found, protocol = (
-        {},
-        {"features": samples.protocol, "images": "uint8, RGB", "samples": samples.images},
-    )
-    if any(name in WITH_REFERENCE for name in metrics):
-        of_statistics = isinstance(reference, Statistics)
+    found: dict[str, float] = {}
+    protocol: dict[str, Any] = {
+        "features": samples.protocol,
+        "images": "uint8, RGB",
+        "samples": samples.images,
+    }
+    if reference is not None and any(name in WITH_REFERENCE for name in metrics):
         warn_if_swapped(samples.images, reference.images or {})
         protocol["reference"] = (
-            {"statistics": True, "count": reference.count} if of_statistics else reference.images
+            {"statistics": True, "count": reference.count}
+            if isinstance(reference, Statistics)
+            else reference.images
         )
-    if "is" in metrics:
+    if "is" in metrics and samples.logits is not None:
         spread = inception_score(samples.logits, splits, shuffle_seed, batch)
         found |= _mean_and_std(names["is"], spread)
         used = len(samples) - (len(samples) % batch if batch else 0)
@@ -112,14 +123,14 @@ def scores(
             "remainder_dropped_of": batch,
             "classes": samples.logits.shape[1],
         }
-    if "fid" in metrics:
+    if "fid" in metrics and reference is not None:
         theirs = reference if isinstance(reference, Statistics) else _statistics(reference)
         found[names["fid"]] = frechet_distance(_statistics(samples), theirs)
-    if "kid" in metrics:
+    if "kid" in metrics and isinstance(reference, Features):
         spread = kernel_distance(samples.features, reference.features, subsets, subset_size, seed)
         found |= _mean_and_std(names["kid"], spread)
         protocol["kid"] = {"subsets": subsets, "subset_size": subset_size, "seed": seed}
-    if "prdc" in metrics:
+    if "prdc" in metrics and isinstance(reference, Features):
         near = precision_recall(reference.features, samples.features, k)
         total = near["precision"] + near["recall"]
         found |= near | {

@@ -160,20 +160,21 @@ def select_by_effect(
     if not max_effect > 0:
         raise ValueError(f"max_effect must be above 0; received {max_effect}")
     gains = np.maximum(effects, 0).reshape(len(effects), -1)
-    explained, selected = np.zeros(len(effects)), []
+    explained = np.zeros(len(effects))
+    selected: list[int] = []
     while len(selected) < count:
         pool = explained < max_effect
         means = gains[pool].mean(axis=0) if pool.any() else np.zeros(gains.shape[1])
         best = means.argmax()
         if means[best] > ROUNDING:
-            selected.append(best)
+            selected.append(int(best))
             explained += gains[:, best]
             gains[:, best] = 0
         elif pool.all():
             break
         else:
             explained[:] = 0
-    return [tuple(map(int, divmod(index, effects.shape[2]))) for index in selected]
+    return [divmod(index, effects.shape[2]) for index in selected]
 
 
 def select_by_count(
@@ -195,7 +196,7 @@ def select_by_count(
     changed = (effects > threshold).mean(axis=0).ravel()
     order = np.argsort(-changed, kind="stable")[:count]
     return [
-        tuple(map(int, divmod(index, effects.shape[2])))
+        divmod(int(index), effects.shape[2])
         for index in order
         if changed[index] >= max(share, 1e-9)
     ]
@@ -244,7 +245,7 @@ def attfind(
             more than 2. The authors' notebook uses 750 of 10,600 edits.
         min_discriminator_logit: Excludes images whose reconstruction has a lower discriminator
             logit. The reproduction uses 0.5. (Presets have no discriminator. Load it from a run
-            with `checkpoints.load_sampling_model(path, ("E", "C", "D"))`.)
+            with `checkpoints.load_sampling_model(path, model.checkpoint_networks())`.)
         max_discriminator_change: Excludes coordinates that, moved twice as far, change the
             discriminator logit of any of the first ten images by more than this. The authors'
             notebook uses 0.2.
@@ -334,7 +335,8 @@ def merge(
         List of `(score, direction, coordinate)` in descending order of score. Each coordinate
         occurs once.
     """
-    means, best = values.mean(axis=0), {}
+    means = values.mean(axis=0)
+    best: dict[int, tuple[float, int]] = {}
     for direction, coordinate in [*for_target, *((1 - d, j) for d, j in for_rest)]:
         score = float(means[direction, coordinate, 0] + means[1 - direction, coordinate, 1])
         best[coordinate] = max(best.get(coordinate, (-np.inf, 0)), (score, direction))
@@ -450,7 +452,8 @@ def subset(
         )
         odds = odds + np.where(positive, gains[images, best], 0)
         left[images, best] = -1
-    return tuple(np.stack(part, axis=1) for part in zip(*selected, strict=True))
+    coordinates, chosen = (np.stack(part, axis=1) for part in zip(*selected, strict=True))
+    return coordinates, chosen
 
 
 def _sign_of_flip(encoded, attributes):
@@ -538,12 +541,12 @@ def sufficiency(
     encoded = probe.encode(images)
     before = encoded.logits.argmax(axis=1)
     coordinates, directions = strategy(probe, encoded, attributes, k)
-    flipped = []
+    changes = []
     for count in range(1, coordinates.shape[1] + 1):
         styles = _apply(encoded, attributes, coordinates[:, :count], directions[:, :count])
         after = probe.synthesize(styles, encoded.rgb_styles)[1].argmax(axis=1)
-        flipped.append((after == attributes.target) != (before == attributes.target))
-    flipped = np.array(flipped)  # [k, N]
+        changes.append((after == attributes.target) != (before == attributes.target))
+    flipped = np.array(changes)  # [k, N]
     classes = [
         {
             "class": int(c),
@@ -596,7 +599,8 @@ def traversals(
             0, 1, steps, dtype="float32"
         )
         rows.append(_images_of_steps(probe, styles, encoded.rgb_styles, attributes.target))
-    return tuple(np.stack(part) for part in zip(*rows, strict=True))
+    traversed, probabilities = (np.stack(part) for part in zip(*rows, strict=True))
+    return traversed, probabilities
 
 
 def cumulative_counterfactuals(

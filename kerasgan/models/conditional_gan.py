@@ -34,6 +34,7 @@ from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, Critic
+from kerasgan.types import Tensor
 
 # === Networks ===
 
@@ -108,7 +109,7 @@ def build_discriminator(
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def normal_latents(shape: tuple, seed: Any) -> Any:
+def normal_latents(shape: tuple, seed: Any) -> Tensor:
     """Returns latents of the given shape from the standard normal distribution.
 
     Args:
@@ -198,7 +199,7 @@ class ConditionalGAN(AdversarialModel):
         "augment",
         "sample_latents",
     )
-    _values = (
+    _values: tuple[str, ...] = (
         "feature_matching_weight",
         "gradient_penalty_weight",
         "gradient_penalty_every",
@@ -249,11 +250,13 @@ class ConditionalGAN(AdversarialModel):
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.classes = classes
+        is_digits = self.image_shape == (28, 28, 1) and classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     @classmethod
     def for_images(
-        cls, classes: int = 10, size: int = 28, channels: int = 1, width: int = 32, **arguments
+        cls, classes: int = 10, size: int = 28, channels: int = 1, width: int = 32, **arguments: Any
     ) -> "ConditionalGAN":
         """Returns a model whose networks fit images of one size.
 
@@ -289,17 +292,18 @@ class ConditionalGAN(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
 
-    def discriminate(self, images: Any, labels: Any, training: bool) -> tuple[Any, Any]:
+    def discriminate(self, images: Tensor, labels: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """Applies the discriminator, after augmentation if `training`.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            training: Boolean, whether to augment and to use batch statistics.
+            training: If `True`, augments the images and uses batch statistics.
 
         Returns:
             Logits `[N, 1]` (or `[N, classes + 1]`, see `MnistGAN`) and features `[N, F]`.
@@ -311,7 +315,7 @@ class ConditionalGAN(AdversarialModel):
             self.discriminator([images, labels] if conditional else images, training=training)
         )
 
-    def generate(self, labels: Any, training: bool) -> Any:
+    def generate(self, labels: Tensor, training: bool) -> Tensor:
         """Generates images `[N, H, W, C]` of the labels `[N]` from new latents."""
         count = ops.shape(labels)[0] * replicas.count()
         latents = replicas.own(self.sample_latents((count, self.latent_dim), seed=self.seeds))
@@ -342,7 +346,7 @@ class ConditionalGAN(AdversarialModel):
             generator_objective, fake, "generator"
         )
         self.apply_gradients("generator", vjp_fn(gradient))
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         report = {"generator_loss": g_loss, "discriminator_loss": d_loss}
         if self.feature_matching_weight:
@@ -402,8 +406,8 @@ class ConditionalGAN(AdversarialModel):
         )
 
     def accuracies(
-        self, real_logits: Any, fake_logits: Any, generator_logits: Any, labels: Any
-    ) -> dict[str, Any]:
+        self, real_logits: Tensor, fake_logits: Tensor, generator_logits: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
         """Returns the accuracies of both players.
 
         Args:
@@ -438,7 +442,7 @@ class ConditionalGAN(AdversarialModel):
 
     # === Inference ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]` with the network that `sample` uses."""
         return (self.ema_generator or self.generator)(inputs, training=training)
 
@@ -473,10 +477,6 @@ class ConditionalGAN(AdversarialModel):
         network = self.ema_generator or self.generator
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self) -> DataSpec:
         steps = self.discriminator_steps

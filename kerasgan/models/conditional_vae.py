@@ -32,6 +32,7 @@ from kerasgan.losses.variational import (
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # === Networks ===
 
@@ -160,6 +161,8 @@ class ConditionalVAE(AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.decoder.inputs[0].shape[-1]
         self.image_shape = tuple(self.decoder.outputs[0].shape[1:])
+        is_digits = self.image_shape == (28, 28, 1) and classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     def get_config(self) -> dict:
@@ -175,17 +178,19 @@ class ConditionalVAE(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.decoder, "E": self.encoder}
+        return {"generator": self.decoder, "encoder": self.encoder}
 
     # === Training ===
 
-    def encode(self, images: Any, labels: Any, training: bool = False) -> tuple[Any, Any, Any]:
+    def encode(
+        self, images: Tensor, labels: Tensor, training: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Samples a latent vector for each image.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            training: Boolean, whether the encoder runs in training mode.
+            training: If `True`, the encoder runs in training mode.
 
         Returns:
             Latents, means and log variances, each `[N, latent_dim]`.
@@ -195,7 +200,9 @@ class ConditionalVAE(AdversarialModel):
         deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 
-    def _pass(self, images, labels, training):
+    def _pass(
+        self, images: Tensor, labels: Tensor, training: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss and the values to report."""
         latents, mean, log_variance = self.encode(images, labels, training)
         likelihood = bernoulli_log_likelihood(
@@ -215,11 +222,12 @@ class ConditionalVAE(AdversarialModel):
         return self.report(**report)
 
     def test_step(self, data: tuple) -> dict:
-        return self.report(**self._pass(*data, training=False)[1])
+        images, labels = data
+        return self.report(**self._pass(images, labels, training=False)[1])
 
     # === Inference ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]`, as `sample` does."""
         return _to_images(self.decoder(inputs, training=training))
 
@@ -276,10 +284,6 @@ class ConditionalVAE(AdversarialModel):
         inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(logits)))
-
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
 
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Labels(self.classes)))

@@ -42,6 +42,7 @@ from kerasgan.models.coopnet_sampling import CoopNetSampling
 from kerasgan.ops import replicas
 from kerasgan.ops.langevin import langevin, norms
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # Settings for `build`: the authors' code for scenes of 64 pixels and for digits, and the PyTorch
 # port's defaults and its settings for CIFAR-10.
@@ -196,7 +197,7 @@ def build(
     latent_steps: int = 0,
     clip: bool = False,
     seed: int | None = 0,
-    **compile_arguments,
+    **compile_arguments: Any,
 ) -> "CoopNet":
     """Builds and compiles a `CoopNet`.
 
@@ -208,7 +209,7 @@ def build(
         width: Base number of channels of both networks.
         latent_dim: Number of latent dimensions.
         latent_steps: Number of Langevin steps of the latents; see `CoopNet`.
-        clip: Boolean, whether to clip images to [-1, 1] after each Langevin step.
+        clip: If `True`, clips images to [-1, 1] after each Langevin step.
         seed: Integer seed of the training noise.
         **compile_arguments: Arguments of `compile`, such as `jit_compile`.
 
@@ -266,7 +267,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         latent_steps: Number of Langevin steps that infer latents from the revised images (paper). 0
             keeps the latents of the proposals (released code).
         latent_step_size: Step size of these steps.
-        clip: Boolean, whether to clip images to [-1, 1] after each Langevin step.
+        clip: If `True`, clips images to [-1, 1] after each Langevin step.
         seed: Integer seed of the training noise.
 
     Raises:
@@ -343,7 +344,8 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.latent_dim = self.generator.inputs[0].shape[-1]
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
-        self.descriptor_rate = None  # learning rate at `compile`
+        self.evaluation_protocol = "digits" if self.image_shape == (28, 28, 1) else None
+        self.descriptor_rate: float | None = None  # Learning rate at `compile`.
         self.sampler = functools.cache(self._sampler)  # compiled once per task
         self._check_networks()
         diagnostics.check_settings(self)
@@ -362,12 +364,13 @@ class CoopNet(CoopNetSampling, AdversarialModel):
                 "that has it"
             )
 
-    def compile(self, **arguments) -> None:
+    def compile(self, **arguments: Any) -> None:
         super().compile(**arguments)
-        generator_rate, self.descriptor_rate = (
+        generator_rate, descriptor_rate = (
             float(ops.convert_to_numpy(self.optimizer[p].learning_rate)) for p in self.players
         )
-        diagnostics.check_learning_rates(self, generator_rate, self.descriptor_rate)
+        self.descriptor_rate = descriptor_rate
+        diagnostics.check_learning_rates(self, generator_rate, descriptor_rate)
 
     def get_config(self) -> dict:
         numbers = (
@@ -398,23 +401,23 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         value = getattr(self, name)
         return value(self.optimizer["descriptor"].iterations) if callable(value) else value
 
-    def score(self, images: Any) -> Any:
+    def score(self, images: Tensor) -> Tensor:
         """Returns f of images `[N, H, W, C]`, `[N]`. Larger values are more likely."""
         return ops.sum(ops.cast(self.descriptor(images, training=True), "float32"), axis=-1)
 
-    def propose(self, latents: Any, training: bool = True) -> Any:
+    def propose(self, latents: Tensor, training: bool = True) -> Tensor:
         """Returns the generator's images `[N, H, W, C]` of latents `[N, latent_dim]`."""
         return ops.cast(self.generator(latents, training=training), "float32")
 
     def revise(
         self,
-        images: Any,
+        images: Tensor,
         *,
-        steps: Any,
-        step_size: Any,
-        noise: Any = 0.0,
-        known: tuple[Any, Any] | None = None,
-    ) -> tuple[Any, dict]:
+        steps: int | Tensor,
+        step_size: float | Tensor,
+        noise: float | Tensor = 0.0,
+        known: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, dict]:
         """Revises images by Langevin dynamics under the descriptor.
 
         Args:
@@ -445,14 +448,14 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     def infer_latents(
         self,
-        latents: Any,
-        images: Any,
+        latents: Tensor,
+        images: Tensor,
         *,
         steps: int,
-        noise: Any = 0.0,
-        mask: Any = None,
+        noise: float | Tensor = 0.0,
+        mask: Tensor | None = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         """Infers latents of images by Langevin dynamics under the generator's posterior.
 
         Args:
@@ -461,7 +464,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
             steps: Number of Langevin steps.
             noise: Scale of the Langevin noise.
             mask: Float `[N, H, W, 1]`. Pixels whose mask is 0 are ignored.
-            training: Boolean, whether the generator uses batch statistics.
+            training: If `True`, the generator uses batch statistics.
         """
         images = ops.convert_to_tensor(images)
 
@@ -475,13 +478,13 @@ class CoopNet(CoopNetSampling, AdversarialModel):
             log_likelihood, latents, steps=steps, step_size=step_size, noise=noise, seed=self.seeds
         )[0]
 
-    def descriptor_loss(self, revised: Any, real: Any) -> Any:
+    def descriptor_loss(self, revised: Tensor, real: Tensor) -> Tensor:
         """Mean f of revised images minus mean f of real images. Batch sizes may differ."""
         score = self.score(ops.concatenate([revised, real]))
         count = ops.shape(revised)[0]
         return ops.mean(score[:count]) - ops.mean(score[count:])
 
-    def generator_loss(self, proposals: Any, revised: Any) -> Any:
+    def generator_loss(self, proposals: Tensor, revised: Tensor) -> Tensor:
         """|revised - proposals|^2 / (2 s^2), summed over pixels and averaged over chains."""
         squares = ops.sum(ops.square(revised - proposals), axis=(1, 2, 3))
         return ops.mean(squares) / (2 * self.residual_std**2)
@@ -553,10 +556,6 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         losses = self.generator_loss(proposals, revised), self.descriptor_loss(revised, real)
         return self._report(*losses, proposals, revised, real, chains)
 
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) else None
-
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Ignored()), optional=1)
 
@@ -587,7 +586,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     # === Inference; see also `CoopNetSampling` ===
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         """Generates images from latents, as `sample(statistics="running")` does."""
         return self.generator(inputs, training=training)
 

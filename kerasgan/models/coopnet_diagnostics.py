@@ -14,6 +14,7 @@ from keras import ops
 
 from kerasgan.images import check_images
 from kerasgan.ops.langevin import norms, prior_rate
+from kerasgan.types import Tensor
 
 # The largest published values; of sigma the smallest.
 PUBLISHED = {"step_size": 0.002, "steps": 15, "sigma": 0.016, "learning_rate": 0.01}
@@ -91,7 +92,7 @@ def check_learning_rates(model: keras.Model, generator_rate: float, descriptor_r
 # === During training ===
 
 
-def impulse_noise(images: Any) -> Any:
+def impulse_noise(images: Tensor) -> Tensor:
     """Measures salt-and-pepper noise.
 
     Args:
@@ -179,7 +180,7 @@ def likely_causes(
     if learning_rate is not None:
         name = f"the descriptor's learning rate {learning_rate:g}"
         excess[name] = learning_rate / PUBLISHED["learning_rate"]
-    ranked = sorted(excess, key=excess.get, reverse=True)
+    ranked = sorted(excess, key=excess.__getitem__, reverse=True)
     causes = [f"{name} ({excess[name]:.2g} times the published limit)" for name in ranked]
     likely = excess[ranked[0]] > 1.2
     kind = "likely cause" if likely else "none is beyond what was published; possible cause"

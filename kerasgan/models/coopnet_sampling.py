@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.images import check_images
+from kerasgan.types import Tensor
 
 
 class Sampler(keras.Model):
@@ -27,7 +28,7 @@ class Sampler(keras.Model):
         super().__init__()
         self.generator, self.descriptor, self.fn, self.built = generator, descriptor, fn, True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         return self.fn(inputs)
 
 
@@ -37,6 +38,15 @@ class CoopNetSampling:
     In training the generator's batch normalization uses the statistics of `chains` images. Sampling
     does the same by default, so images are computed in blocks of exactly `chains`.
     """
+
+    # Attributes and methods of `CoopNet`.
+    generator: keras.Model
+    descriptor: keras.Model
+    optimizer: Any
+    compiled: bool
+    chains: int
+    latent_dim: int
+    image_shape: tuple[int, int, int]
 
     def final_value(self, name: str) -> float:
         """Returns a setting as a number.
@@ -147,7 +157,7 @@ class CoopNetSampling:
             )
         return self._in_blocks("_generate_block", by, statistics, steps, (), [latents], batch_size)
 
-    def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
+    def random_latents(self, n: int | None, seed: int | None = None) -> np.ndarray:
         """Returns float32 latents `[n, latent_dim]` from N(0, 1).
 
         Args:

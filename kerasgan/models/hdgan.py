@@ -22,19 +22,16 @@ training notes.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import numpy as np
-from keras import initializers, layers, ops
+from keras import ops
 
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
-from kerasgan.layers.batch_norm import BatchNormalization
-from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.losses.matching import (
     KINDS,
     LOSSES,
@@ -44,277 +41,24 @@ from kerasgan.losses.matching import (
     pair_term,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.models.hdgan_networks import (
+    CONDITION_DIM as CONDITION_DIM,
+    IMAGE_LOSSES as IMAGE_LOSSES,
+    LATENT_DIM as LATENT_DIM,
+    NORMS as NORMS,
+    SIZES as SIZES,
+    build_discriminator as build_discriminator,
+    build_generator as build_generator,
+    check_sizes as check_sizes,
+)
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
-
-SIZES = (64, 128, 256)
-LATENT_DIM = 100  # Section 4.1 of the paper's supplement; `noise_dim` in the code.
-CONDITION_DIM = 128
-
-# === Networks ===
+from kerasgan.types import Tensor
 
 
-def _norm(kind="batch", relu=False):
-    if kind == "layer":
-        return layers.LayerNormalization(epsilon=1e-5)
-    if kind == "none":
-        return layers.Identity()
-    # PyTorch's momentum and epsilon in Keras' convention. The code samples gamma from N(1, 0.02).
-    return BatchNormalization(
-        momentum=0.9,
-        epsilon=1e-5,
-        gamma_initializer=initializers.RandomNormal(1.0, 0.02),
-        relu=relu,
-    )
-
-
-def _weights():
-    return initializers.RandomNormal(0.0, 0.02)
-
-
-def _dense(x, units, activation=None):
-    """PyTorch's default linear layer: weights and bias are uniform within 1 / sqrt(inputs)."""
-    bound = x.shape[-1] ** -0.5
-    uniform = lambda: initializers.RandomUniform(-bound, bound)  # noqa: E731
-    return layers.Dense(
-        units, activation, kernel_initializer=uniform(), bias_initializer=uniform()
-    )(x)
-
-
-def _block(x, channels, relu=True, up=False):
-    kind = UpsampleConv2D if up else ReflectionConv2D
-    return _norm(relu=relu)(kind(channels, use_bias=False, kernel_initializer=_weights())(x))
-
-
-def _residual(x, up=False):
-    channels = x.shape[-1]
-    y = _block(_block(x, channels, up=up), channels, relu=False)
-    return layers.Add()([layers.UpSampling2D()(x) if up else x, y])
-
-
-def _leaky(x):
-    return layers.LeakyReLU(0.2)(x)
-
-
-def check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
-    """Checks image sizes and sorts them.
-
-    Args:
-        sizes: Different image sizes of the form `64 * 2**k`.
-
-    Returns:
-        The sizes in ascending order.
-
-    Raises:
-        ValueError: If there is no size, a repeated size or a size of another form.
-    """
-    sizes = tuple(sizes)
-    if (
-        not sizes
-        or len(set(sizes)) < len(sizes)
-        or any(s < 64 or s % 64 or s // 64 & (s // 64 - 1) for s in sizes)
-    ):
-        raise ValueError(
-            f"sizes must be distinct values out of 64, 128, 256, 512, ...; received {list(sizes)}"
-        )
-    return tuple(sorted(sizes))
-
-
-def build_generator(
-    sizes: Sequence[int] = SIZES,
-    width: int = 128,
-    *,
-    embedding_dim: int = 1024,
-    latent_dim: int = LATENT_DIM,
-    condition_dim: int = CONDITION_DIM,
-    residual_blocks: int = 1,
-    skip: bool = False,
-    conditioning_noise: float = 1.0,
-) -> keras.Model:
-    """Builds the generator, which outputs an image at every resolution in `sizes`.
-
-    The network is one stack from 4 x 4 pixels to the largest size ("plain", "gen_origin").
-
-    Inputs: caption embeddings `[N, embedding_dim]`, latents `[N, latent_dim]` and conditioning
-    noise `[N, condition_dim]`, both from N(0, 1). With zero noise the condition is its mean.
-
-    Outputs: a list of images `[N, s, s, 3]` in [-1, 1] for each size, smallest first, followed by
-    the mean and the log standard deviation of the condition, both `[N, condition_dim]`.
-
-    Args:
-        sizes: Image sizes. Fewer than three sizes give the training notes' "single_256",
-            "comb_64_256" and "comb_128_256".
-        width: One eighth of the channels at 4 x 4 pixels. 128 (paper) gives 41,378,496 parameters.
-        embedding_dim: Dimension of the caption embeddings.
-        latent_dim: Dimension of the latents.
-        condition_dim: Dimension of the condition.
-        residual_blocks: Residual blocks per scale: 1 in the released code, 2 in earlier runs.
-        skip: If `True`, adds the "upsampling skip connection" ("large multimodal path"): the
-            feature maps at 4, 8 and 16 pixels are upsampled by 8, with three convolutions, and
-            joined to those at 32, 64 and 128 pixels. `False` is "noupsample".
-        conditioning_noise: Scale of the conditioning augmentation noise. The paper uses 1. Smaller
-            values help short trainings, where this noise would otherwise dominate the caption.
-
-    Returns:
-        The generator.
-    """
-    sizes = check_sizes(sizes)
-    embeddings = keras.Input((embedding_dim,), name="embeddings")
-    latents = keras.Input((latent_dim,), name="latents")
-    noise = keras.Input((condition_dim,), name="noise")
-    # The code, too, applies the activation to the log standard deviation.
-    x = _leaky(_dense(embeddings, 2 * condition_dim))
-    mean, log_deviation = ops.split(x, 2, axis=-1)
-    condition = mean + conditioning_noise * ops.exp(log_deviation) * noise
-    x = _dense(layers.Concatenate()([condition, latents]), 4 * 4 * 8 * width)
-    x = layers.Reshape((4, 4, 8 * width))(_norm()(x))  # no activation
-    scale, channels, images, maps = 4, 8 * width, [], {}
-    while True:
-        halved = scale in (8, 32) or scale >= 128
-        if halved:
-            channels //= 2
-            x = _block(x, channels, up=True)
-        for index in range(residual_blocks):
-            up = scale > 4 and not halved and index == 0
-            x = _residual(x, up=up)  # [N, scale, scale, channels]
-        if skip and scale // 8 in maps:
-            x = _join_skip(x, maps[scale // 8])
-        maps[scale] = x
-        if scale in sizes:
-            rgb = ReflectionConv2D(
-                3, use_bias=False, kernel_initializer=_weights(), activation="tanh"
-            )
-            images.append(rgb(x))
-        if scale == sizes[-1]:
-            return keras.Model(
-                [embeddings, latents, noise], [*images, mean, log_deviation], name="generator"
-            )
-        scale *= 2
-
-
-def _join_skip(x, small):
-    if x.shape[1] > 128:  # The skip connection of the training notes ends at 128 pixels.
-        return x
-    channels = small.shape[-1]
-    for _ in range(3):
-        channels //= 2
-        small = _block(small, channels, up=True)
-    x = layers.Concatenate()([x, small])
-    return _norm()(
-        layers.Conv2D(x.shape[-1] - channels, 1, use_bias=False, kernel_initializer=_weights())(x)
-    )
-
-
-def build_discriminator(
-    size: int,
-    width: int = 128,
-    *,
-    embedding_dim: int = 1024,
-    text_dim: int = 128,
-    image_loss: str | None = "released",
-    extra_conv: bool = True,
-    norm: str = "batch",
-) -> keras.Model:
-    """Builds the discriminator of one resolution.
-
-    Inputs: images `[N, size, size, 3]` and caption embeddings `[N, embedding_dim]`.
-
-    Outputs: a list with the logits of the image-caption pair, `[N, 1]`, followed by the logits
-    `[N, h, w, 1]` of each head that scores the image alone.
-
-    Args:
-        size: Image size, `64 * 2**k`. The three full-width discriminators for 64, 128 and 256
-            pixels have 25,693,606 parameters together.
-        width: One quarter of the channels of the image features. 128 (paper) gives 512 channels.
-        embedding_dim: Dimension of the caption embeddings.
-        text_dim: Dimension of the text features. Each discriminator has its own projection.
-        image_loss: Heads that score the image alone.
-
-            - `"released"` (paper): a 4 x 4 convolution of the image features. It gives one logit
-              at 64 and 128 pixels and 5 x 5 patches at 256. This was accidental in the code
-              ("plain_gl_disc") and became the paper's local discriminator.
-            - `"global"`: one logit at each size ("fulglo", "disc_global", "disc_origin").
-            - `"local"`: one logit per position of the feature map, 4 x 4 at 128 and 8 x 8 at 256
-              pixels. At 64 pixels it is the global head ("disc_local": "64 never uses local").
-            - `"both"`: the global and the local head ("disc_both").
-            - `None`: no such head, pairs only ("disc_global_no_img", the best birds of the
-              training notes).
-        extra_conv: If `True` (paper), adds a 1 x 1 convolution of the joined image and text
-            features ("extra 1x1 to embed image feature", "revisedisc").
-        norm: Normalization: `"batch"` (paper), `"layer"` (over the channels of each position) or
-            `"none"` (with He initialization). Real, mismatched and fake pairs are separate
-            batches, so the statistics of batch norm reveal which batch is which. Narrow networks
-            then learn the statistics instead of the pairs. Layer norm removes the magnitude of
-            the features at each position.
-
-    Returns:
-        The discriminator.
-
-    Raises:
-        ValueError: If an option has an unknown value.
-    """
-    (size,) = check_sizes([size])
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}")
-    if image_loss not in IMAGE_LOSSES:
-        known = ", ".join(map(str, IMAGE_LOSSES))
-        raise ValueError(f"image_loss must be one of {known}; received {image_loss!r}")
-    code, weights = 4 * width, initializers.HeNormal if norm == "none" else _weights
-    images = keras.Input((size, size, 3), name="images")
-    embeddings = keras.Input((embedding_dim,), name="embeddings")
-
-    def conv(x, channels, kernel, stride=1, padding="same"):
-        return layers.Conv2D(
-            channels, kernel, stride, padding, use_bias=False, kernel_initializer=weights()
-        )(x)
-
-    halvings = size.bit_length() - 4
-    channels = [max(code >> n, 1) for n in reversed(range(halvings))]  # 256: 32, 64, 128, 256, 512
-    x = _leaky(conv(images, channels[0], 3, 2))
-    for maps in channels[1:]:
-        x = _leaky(_norm(norm)(conv(x, maps, 3, 2)))
-    # x is [N, 8, 8, 512]. At 64 and 128 pixels all heads use the reduced map; at 256 pixels only
-    # the pair's head does.
-    reduced = _leaky(_norm(norm)(conv(x, code, 5, padding="valid")))  # [N, 4, 4, 512]
-    x = reduced if size < 256 else x
-    text = _leaky(_dense(embeddings, text_dim))
-    tiled = layers.Reshape((4, 4, text_dim))(layers.RepeatVector(16)(text))
-    pair = layers.Concatenate()([reduced, tiled])  # [N, 4, 4, 640]
-    if extra_conv:
-        pair = _leaky(_norm(norm)(conv(pair, code, 1)))
-
-    def head(x, kernel):
-        return layers.Conv2D(
-            1, kernel, kernel_initializer=weights(), bias_initializer=_bias(x, kernel)
-        )(x)
-
-    heads = {
-        "released": lambda: head(x, 4),
-        "global": lambda: head(reduced, 4),
-        "local": lambda: head(x, 1),
-    }
-    kinds = {None: (), "both": ("global", "local")}.get(image_loss, (image_loss,))
-    if size == 64:
-        kinds = ("global",) if kinds else ()
-    logits = [layers.Flatten()(head(pair, 4)), *(heads[kind]() for kind in kinds)]
-    return keras.Model([images, embeddings], logits, name=f"discriminator_{size}")
-
-
-IMAGE_LOSSES = ("released", "global", "local", "both", None)
-NORMS = ("batch", "layer", "none")
-
-
-def _bias(x, kernel):
-    bound = (x.shape[-1] * kernel * kernel) ** -0.5  # PyTorch's default
-    return initializers.RandomUniform(-bound, bound)
-
-
-# === Model ===
-
-
-def conditioning_divergence(mean: Any, log_deviation: Any) -> Any:
+def conditioning_divergence(mean: Tensor, log_deviation: Tensor) -> Tensor:
     """KL divergence of the condition's distribution from N(0, 1).
 
     This is the regularization term of conditioning augmentation in StackGAN
@@ -347,7 +91,7 @@ class ExtraCriticSteps:
     def __init__(self, steps_per_epoch: int, epochs: int | None = 100):
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
 
-    def __call__(self, updates: Any) -> Any:
+    def __call__(self, updates: Tensor) -> Tensor:
         first = updates < self.steps_per_epoch
         often = ops.logical_and(first, (updates < 100) | ((updates < 1000) & (updates % 20 == 0)))
         steps = ops.where(often, 5, ops.where(updates % 50 == 0, 10, 1))
@@ -445,7 +189,7 @@ class HDGAN(TextToImageModel):
         loss: str = "least_squares",
         regenerate_fakes: bool = False,
         divergence_weight: float = 4.0,
-        critic_steps: Callable[[Any], Any] | None = None,
+        critic_steps: Callable[[Tensor], Tensor] | None = None,
         r1_weight: float = 0.0,
         r1_every: int = 4,
         ema_decay: float | None = None,
@@ -521,8 +265,10 @@ class HDGAN(TextToImageModel):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        networks = {"G": self.ema_generator or self.generator}
-        networks |= {f"D{size}": network for size, network in self.discriminators.items()}
+        networks = {"generator": self.ema_generator or self.generator}
+        networks |= {
+            f"discriminator_{size}": network for size, network in self.discriminators.items()
+        }
         return networks | self.text_checkpoint_networks()
 
     def get_config(self) -> dict:
@@ -605,7 +351,7 @@ class HDGAN(TextToImageModel):
 
     # === Training ===
 
-    def generate(self, embeddings: Any, training: bool = True) -> list[Any]:
+    def generate(self, embeddings: Tensor, training: bool = True) -> list[Tensor]:
         """Generates images from new latents and conditioning noise.
 
         Args:
@@ -622,12 +368,12 @@ class HDGAN(TextToImageModel):
         ]
         return full_precision(self.generator([embeddings, *noise], training=training))
 
-    def pyramid(self, images: Any) -> list[Any]:
+    def pyramid(self, images: Tensor) -> list[Tensor]:
         """Average-pools real images `[N, S, S, 3]` to each size, smallest first."""
         factors = [self.sizes[-1] // size for size in self.sizes[:-1]]
         return [*(_downsample(images, n) for n in factors), images]
 
-    def discriminate(self, images: list, embeddings: Any, training: bool = True) -> list[list]:
+    def discriminate(self, images: list, embeddings: Tensor, training: bool = True) -> list[list]:
         """Discriminator logits of images at all sizes.
 
         Args:
@@ -642,7 +388,7 @@ class HDGAN(TextToImageModel):
         return [logits for call in calls for logits in call()]
 
     def discriminator_calls(
-        self, images: list, embeddings: Any, training: bool = True
+        self, images: list, embeddings: Tensor, training: bool = True
     ) -> list[Callable[[], list[list]]]:
         """Splits `discriminate` into one call per network, to limit memory.
 
@@ -693,7 +439,7 @@ class HDGAN(TextToImageModel):
         return pair + image, (pair, image)
 
     def generator_loss(
-        self, fakes: list, logits: list, embeddings: Any, training: bool = True
+        self, fakes: list, logits: list, embeddings: Tensor, training: bool = True
     ) -> tuple:
         """Generator loss, summed over sizes.
 
@@ -717,7 +463,7 @@ class HDGAN(TextToImageModel):
         loss = self.divergence_weight * divergence + pair + image + self.damsm_weight * damsm
         return loss, (divergence, damsm)
 
-    def damsm_loss(self, images: list, embeddings: Any, training: bool = True) -> Any:
+    def damsm_loss(self, images: list, embeddings: Tensor, training: bool = True) -> Tensor:
         """Sum of the DAMSM losses of all sizes, without the weight; 0 without `damsm_encoder`.
 
         Args:
@@ -739,7 +485,7 @@ class HDGAN(TextToImageModel):
             for x in images
         )
 
-    def r1_penalty(self, images: list, embeddings: Any) -> Any:
+    def r1_penalty(self, images: list, embeddings: Tensor) -> Tensor:
         """R1 penalty of real images, multiplied by `r1_weight / 2` and by `r1_every`.
 
         The penalty differentiates the sum over heads of each head's mean logit.
@@ -764,24 +510,25 @@ class HDGAN(TextToImageModel):
         else:
             fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
 
+        def term(kind, call):
+            return self.discriminator_term(kind, call())
+
         # Separate calls keep the batch statistics of real, mismatched and fake images apart.
         calls = [
             self.discriminator_calls(images, embeddings)
             for images in (reals, mismatched, fakes[:-2])
         ]
-        terms = [
-            lambda kind=kind, call=call: self.discriminator_term(kind, call())
+        terms: list[Callable[[], tuple]] = [
+            functools.partial(term, kind, call)
             for group in zip(*calls, strict=True)
             for kind, call in zip(KINDS, group, strict=True)
         ]
         if self.r1_weight:
             penalty = lambda: self.r1_penalty(reals, embeddings)  # noqa: E731
-            terms.append(
-                lambda: (
-                    self.lazy_regularization(self.r1_every, "discriminator", penalty),
-                    (0.0, 0.0),
-                )
+            lazy = functools.partial(
+                self.lazy_regularization, self.r1_every, "discriminator", penalty
             )
+            terms.append(lambda: (lazy(), (0.0, 0.0)))
 
         def generator_objective(fakes):
             logits = self.frozen_moving_statistics(
@@ -799,7 +546,7 @@ class HDGAN(TextToImageModel):
         if self.damsm_queue:
             queue = ops.concatenate([replicas.gather(embeddings), self.caption_queue], axis=0)
             self.caption_queue.assign(queue[: self.damsm_queue])
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,

@@ -23,6 +23,7 @@ discrimination compares the images of a batch.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -111,8 +112,8 @@ def build_discriminator(
         dropout: Fraction of the feature maps dropped after each convolution. The training notes
             have this layer commented out.
         negative_slope: Negative slope of the leaky ReLUs.
-        reproduce_training_notes: Boolean, whether to compare groups of 16 that include the sample
-            itself, to ignore the last row and column, and to rescale images to [0, 1].
+        reproduce_training_notes: If `True`, compares groups of 16 that include the sample itself,
+            ignores the last row and column, and rescales images to [0, 1].
     """
     as_in_notes = reproduce_training_notes
     images = keras.Input((28, 28, 1), name="images")
@@ -152,8 +153,8 @@ class MnistGAN(ConditionalGAN):
     Args:
         generator: Model `[latents, labels] -> images`. Defaults to `build_generator()`.
         discriminator: Model `images -> [logits, features]`. Defaults to `build_discriminator()`.
-        reproduce_training_notes: Boolean, whether to use the network and the training step of the
-            training notes with all their errors; see the module docstring.
+        reproduce_training_notes: If `True`, uses the network and the training step of the training
+            notes with all their errors; see the module docstring.
         discriminator_loss: Callable `(real_logits, fake_logits, labels) -> scalar`. Defaults to
             cross-entropy over K + 1 classes with one-sided label smoothing.
         generator_loss: Callable `(fake_logits, labels) -> scalar`.
@@ -199,7 +200,7 @@ class MnistGAN(ConditionalGAN):
         ema_decay: float | None = None,
         discriminator_steps: int = 1,
         classes: int = 10,
-        **arguments,
+        **arguments: Any,
     ):
         if reproduce_training_notes and (gradient_penalty_weight or augment or ema_decay):
             raise ValueError(

@@ -23,6 +23,7 @@ Differences from the papers:
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,6 +36,7 @@ from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
+from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import project, spectral
 from kerasgan.losses.matching import damsm_loss
 from kerasgan.losses.paired import (
@@ -44,6 +46,7 @@ from kerasgan.losses.paired import (
     relativistic_matching_loss,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
@@ -84,12 +87,15 @@ def _stage(x, condition, image, size, width):
     channels, name = _channels(size, width), f"block_{size}"
     if x.shape[1] < size:
         x = _conv(_modulated(x, condition, f"{name}_in"), channels, f"{name}_in")
-        x = layers.UpSampling2D(name=f"{name}_up")(x)
+        x = layers.UpSampling2D(interpolation="bilinear", name=f"{name}_up")(x)
     y = _conv(_modulated(x, condition, f"{name}_out"), channels, f"{name}_out")
     x = layers.Add(name=f"features_{size}")([x, y])  # [N, size, size, channels]
     if size < 16:
         return x, None
-    rgb = layers.Conv2D(3, 3 if size >= 64 else 1, padding="same", name=f"rgb_{size}")(_leaky(x))
+    small = initializers.VarianceScaling(0.01)  # larger ones saturate tanh
+    rgb = layers.Conv2D(
+        3, 3 if size >= 64 else 1, padding="same", kernel_initializer=small, name=f"rgb_{size}"
+    )(_leaky(x))
     if image is not None:
         larger = layers.UpSampling2D(interpolation="bilinear", name=f"enlarged_{size}")(image)
         rgb = layers.Add(name=f"image_{size}")([larger, rgb])
@@ -103,6 +109,7 @@ def build_generator(
     embedding_dim: int = 1024,
     latent_dim: int = LATENT_DIM,
     condition_dim: int = 128,
+    mirror: bool = False,
 ) -> keras.Model:
     """Builds a generator with affine text conditioning before every convolution.
 
@@ -123,9 +130,11 @@ def build_generator(
     if size not in CHANNELS or size < 64:
         raise ValueError(f"size must be 64, 128, 256 or 512; received {size}")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    latents = keras.Input((latent_dim,), name="latents")
+    latents = keras.Input((latent_dim + mirror,), name="latents")
     sentence = layers.Dense(condition_dim, name="sentence")(embeddings)
-    joined = layers.Concatenate(name="latents_and_sentence")([latents, _leaky(sentence)])
+    joined = layers.Concatenate(name="latents_and_sentence")(
+        [latents[:, :latent_dim], _leaky(sentence)]
+    )
     mixed = _leaky(
         layers.Dense(condition_dim, kernel_initializer="he_normal", name="mixed")(joined)
     )
@@ -136,9 +145,19 @@ def build_generator(
     while scale <= size:
         x, image = _stage(x, condition, image, scale, width)
         scale *= 2
-    return keras.Model(
-        [embeddings, latents], layers.Activation("tanh", name="images")(image), name="generator"
-    )
+    return _generator([embeddings, latents], image, mirror)
+
+
+def _generator(inputs, image, mirror):
+    images = layers.Activation("tanh", name="images")(image)
+    if mirror:
+        images = Mirror(name="mirror")([images, inputs[1][:, -1:]])
+    return keras.Model(inputs, images, name="generator")
+
+
+def has_mirror(generator: keras.Model) -> bool:
+    """Whether the generator's last latent value decides the direction of its images."""
+    return any(isinstance(layer, Mirror) for layer in generator.layers)
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:
@@ -164,9 +183,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     x, condition = (generator.get_layer(name).output for name in (f"features_{small}", "condition"))
     image = generator.get_layer("images").input
     _, image = _stage(x, condition, image, size, width)
-    network = keras.Model(
-        generator.inputs, layers.Activation("tanh", name="images")(image), name="generator"
-    )
+    network = _generator(generator.inputs, image, has_mirror(generator))
     rgb = network.get_layer(f"rgb_{size}")
     for variable in rgb.variables:
         variable.assign(np.zeros(variable.shape))
@@ -266,7 +283,7 @@ def build_pixel_discriminator(
     """
     images = keras.Input((size, size, 3), name="images")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    start = {"kernel_initializer": "he_normal", "padding": "same"}
+    start: dict[str, Any] = {"kernel_initializer": "he_normal", "padding": "same"}
     x, channels = _leaky(ImageConv2D(width, 4, 2, **start)(images)), width
     while x.shape[1] > 4:
         y = _leaky(Conv3x3(channels, **start)(x))
@@ -275,6 +292,40 @@ def build_pixel_discriminator(
         x = _leaky(layers.Conv2D(channels, 4, 2, **start)(x))
     outputs = _projection(x, embeddings, text_dim, lambda layer: layer, layers.Conv2D(1, 4))
     return keras.Model([images, embeddings], outputs, name=name)
+
+
+def build_posterior(
+    features: keras.Model,
+    *,
+    embedding_dim: int = 1024,
+    latent_dim: int = LATENT_DIM,
+    width: int = 64,
+    name: str = "posterior",
+) -> keras.Model:
+    """Builds the network that infers an image's latents from its frozen features and its caption.
+
+    Args:
+        features: Frozen encoder; its maps of at most 8 x 8 are used.
+        embedding_dim: Number of values of a caption's embedding.
+        latent_dim: Number of latent values.
+        width: Channels of the convolutions.
+        name: Name of the network.
+
+    Returns:
+        Model of the maps and embeddings to means and log variances, `[N, 2 * latent_dim]`.
+    """
+    maps = [keras.Input(x.shape[1:], name=f"map_{x.shape[1]}") for x in features.outputs]
+    embeddings = keras.Input((embedding_dim,), name="embeddings")
+    codes = []
+    for x in (x for x in maps if x.shape[1] <= 8):
+        while x.shape[1] > 4:
+            x = _leaky(layers.Conv2D(width, 4, 2, padding="same")(x))
+        codes.append(x)
+    x = layers.Concatenate()(codes) if len(codes) > 1 else codes[0]
+    x = layers.Flatten()(_leaky(_conv(x, width, "joined")))
+    x = layers.Concatenate()([x, _leaky(layers.Dense(width)(embeddings))])
+    x = _leaky(layers.Dense(4 * width)(x))
+    return keras.Model([*maps, embeddings], layers.Dense(2 * latent_dim)(x), name=name)
 
 
 def _pairs(head):
@@ -305,7 +356,8 @@ class ProjectedTextGAN(TextToImageModel):
 
     Args:
         generator: Model built by `build_generator` or `extend_generator`.
-        encoder: Frozen image encoder whose feature maps are discriminated. It is not part of the
+        encoder: Frozen image encoder whose feature maps are discriminated: a chain of layers, or a
+            model of several maps, such as `build_part_encoder` builds. It is not part of the
             configuration: a loaded model samples without it and needs it again to train.
         discriminators: Dict from name to network. `"features"` and `"pixels"` see the whole image,
             `"crop_features"` and
@@ -321,6 +373,15 @@ class ProjectedTextGAN(TextToImageModel):
             discriminators at reals and fakes.
         penalty_every: Number of updates between two penalties (lazy regularization).
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
+        posterior: Network that infers an image's latents, from `build_posterior`. With it, a share
+            of the fakes must reconstruct the real images of their captions, as in a conditional
+            variational autoencoder (arXiv 1512.09300). It teaches shapes in minutes and keeps
+            latents different. Without discriminators the model is such an autoencoder.
+        posterior_share: Share of a batch whose latents are inferred, between 0 and 1. Without
+            discriminators it is 1.
+        reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
+            pixels, times 4, and of each frozen map.
+        kl_weight: Weight of the divergence of inferred latents from N(0, 1).
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
         text_encoder: Text encoder for `sample(captions=...)`: the name of a preset, a `TextEncoder`
             or another callable from a list of captions to embeddings. The configuration stores a
@@ -349,6 +410,8 @@ class ProjectedTextGAN(TextToImageModel):
         "match_loss",
         "penalty",
         "damsm_loss",
+        "reconstruction_loss",
+        "kl",
     )
 
     def __init__(
@@ -365,6 +428,10 @@ class ProjectedTextGAN(TextToImageModel):
         penalty_weight: float = 0.5,
         penalty_every: int = 8,
         damsm_weight: float = 0.0,
+        posterior: keras.Model | None = None,
+        posterior_share: float = 0.5,
+        reconstruction_weight: float = 1.0,
+        kl_weight: float = 0.01,
         ema_decay: float = 0.999,
         text_encoder: str | Callable[[list[str]], np.ndarray] | None = None,
         seed: int = 0,
@@ -373,18 +440,24 @@ class ProjectedTextGAN(TextToImageModel):
         super().__init__(name=name)
         self.generator = generator or build_generator()
         self.size = self.generator.output.shape[1]
-        self.sizes = (self.size,)
+        self.sizes, self.mirror = (self.size,), has_mirror(self.generator)
         if not 0 <= mismatch_weight <= 1:
             raise ValueError(f"mismatch_weight must be between 0 and 1; received {mismatch_weight}")
         self.encoder = encoder
-        self.features = None if encoder is None else build_frozen_features(encoder, antialias)
+        self.features = None if encoder is None else frozen_maps(encoder, antialias)
+        self.posterior = posterior
+        self.posterior_share, self.reconstruction_weight, self.kl_weight = (
+            posterior_share,
+            reconstruction_weight,
+            kl_weight,
+        )
         if encoder is not None:
             self._check_encoder()
         self.discriminators = (
             self._default_discriminators() if discriminators is None else dict(discriminators)
         )
         unknown = set(self.discriminators) - {"features", "pixels", "crop_features", "crop_pixels"}
-        if unknown or not self.discriminators:
+        if unknown or not (self.discriminators or posterior):
             raise ValueError(
                 "discriminators must be some of features, pixels, crop_features and crop_pixels; "
                 f"received {sorted(self.discriminators)}"
@@ -429,12 +502,15 @@ class ProjectedTextGAN(TextToImageModel):
             )
 
     def player_layers(self, player):
-        return [self.generator] if player == "generator" else list(self.discriminators.values())
+        if player == "discriminator":
+            return list(self.discriminators.values())
+        return [self.generator] + ([self.posterior] if self.posterior else [])
 
     def checkpoint_networks(self):
-        letters = {"features": "DF", "pixels": "DP", "crop_features": "DCF", "crop_pixels": "DCP"}
-        networks = {letters[name]: network for name, network in self.discriminators.items()}
-        return {"G": self.ema_generator} | networks | self.text_checkpoint_networks()
+        networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
+        if self.posterior:
+            networks["posterior"] = self.posterior
+        return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
     def get_config(self):
         nested = keras.saving.serialize_keras_object
@@ -447,6 +523,9 @@ class ProjectedTextGAN(TextToImageModel):
             "penalty_weight",
             "penalty_every",
             "damsm_weight",
+            "posterior_share",
+            "reconstruction_weight",
+            "kl_weight",
             "ema_decay",
             "seed",
             "name",
@@ -455,6 +534,7 @@ class ProjectedTextGAN(TextToImageModel):
         return {name: getattr(self, name) for name in names} | {
             "generator": nested(self.generator),
             "discriminators": networks,
+            "posterior": nested(self.posterior),
             "text_encoder": self.text_encoder_config(),
         }
 
@@ -462,15 +542,22 @@ class ProjectedTextGAN(TextToImageModel):
     def from_config(cls, config):
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
-        parts = {name: nested(config.get(name)) for name in ("generator", "text_encoder")}
+        names = ("generator", "text_encoder", "posterior")
+        parts = {name: nested(config.get(name)) for name in names}
         return cls(**config | parts | {"discriminators": networks})
 
     def start_from(self, other: "ProjectedTextGAN") -> None:
-        """Takes over the weights of another model's networks of the same shapes, such as the whole
-        image's
-        discriminators of the stage before. The generator's come through `extend_generator`."""
-        for name, network in self.discriminators.items():
-            theirs = other.discriminators.get(name)
+        """Takes over the weights of another model's networks of the same shapes, such as the
+        posterior and the whole image's discriminators of the stage before.
+
+        The generator's weights come through `extend_generator`.
+        """
+        pairs = [
+            (network, other.discriminators.get(n)) for n, network in self.discriminators.items()
+        ]
+        if self.posterior:
+            pairs.append((self.posterior, other.posterior))
+        for network, theirs in pairs:
             if theirs is None or [v.shape for v in theirs.variables] != [
                 v.shape for v in network.variables
             ]:
@@ -492,11 +579,11 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Training ===
 
-    def generate(self, embeddings, training=True):
-        """Images from fresh latents, `[N, S, S, 3]`."""
-        shape = (ops.shape(embeddings)[0], self.generator.inputs[1].shape[-1])
-        latents = replicas.normal(shape, self.seeds)
-        return full_precision(self.generator([embeddings, latents], training=training))
+    def random_latents(self, n):
+        """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
+        dim = self.generator.inputs[1].shape[-1] - self.mirror
+        latents = replicas.normal((n, dim), self.seeds)
+        return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
     def views(self, images):
         """What the discriminators see of images: the whole at the encoder's size and, of larger
@@ -521,7 +608,11 @@ class ProjectedTextGAN(TextToImageModel):
             }
         return seen
 
-    def heads(self, views, embeddings, kind):
+    def maps(self, views):
+        """Frozen features of each view."""
+        return {name: self.features(images, training=False) for name, images in views.items()}
+
+    def heads(self, views, embeddings, kind, maps=None):
         """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four
         outputs])`."""
         found = []
@@ -529,18 +620,22 @@ class ProjectedTextGAN(TextToImageModel):
             network = self.discriminators.get(prefix + kind)
             if network is None:
                 continue
-            inputs = self.features(images, training=False) if kind == "features" else [images]
+            inputs = (
+                [images]
+                if kind == "pixels"
+                else (maps[prefix] if maps else self.features(images, training=False))
+            )
             outputs = full_precision(network([*inputs, embeddings], training=False))
             found += [(not prefix, outputs[i : i + 4]) for i in range(0, len(outputs), 4)]
         return found
 
-    def discriminator_losses(self, real, fake, embeddings):
+    def discriminator_losses(self, real, fake, embeddings, maps=None):
         """Feature, pixel and matching losses of reals and fakes: dicts from view to images."""
         count = ops.shape(embeddings)[0]
         both = {name: ops.concatenate([real[name], fake[name]], axis=0) for name in real}
         twice = ops.concatenate([embeddings, embeddings], axis=0)
         feature, pixel, match = [], [], []
-        for whole, head in self.heads(both, twice, "features"):
+        for whole, head in self.heads(both, twice, "features", maps):
             reals, fakes = _split(head, count)
             loss = ops.mean(ops.relu(1.0 - reals[0])) + ops.mean(ops.relu(1.0 + fakes[0]))
             if whole:
@@ -581,10 +676,10 @@ class ProjectedTextGAN(TextToImageModel):
             total += sum(map(squared_gradient_norm, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
 
-    def generator_losses(self, real, fake, embeddings):
+    def generator_losses(self, real, fake, embeddings, maps=None):
         """Feature, pixel and matching losses that the generator minimizes."""
         feature, pixel, match = [], [], []
-        for whole, head in self.heads(fake, embeddings, "features"):
+        for whole, head in self.heads(fake, embeddings, "features", maps):
             loss = -ops.mean(head[0])
             if whole:
                 pairs = _pairs(head)
@@ -599,6 +694,12 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
+    def infer(self, maps, embeddings):
+        """Means and log variances of the latents of images, from their maps."""
+        values = full_precision(self.posterior([*maps, embeddings], training=True))
+        mean, log_variance = ops.split(values, 2, axis=-1)
+        return mean, ops.clip(log_variance, -10.0, 4.0)
+
     def train_step(self, data):
         if self.features is None:
             raise ValueError(
@@ -606,59 +707,111 @@ class ProjectedTextGAN(TextToImageModel):
                 "received a model without one"
             )
         real, embeddings = data
-        fake, pull = self.vjp("generator", lambda: self.generate(embeddings))
-        real_views, fake_views = self.views(real), self.views(fake)
+        real_views = self.views(real)
+        real_maps = self.maps(real_views)
+        count = ops.shape(embeddings)[0]
+        inferred = count  # images whose latents come from the posterior
+        if self.discriminators:
+            share = self.posterior_share
+            static = isinstance(count, int)
+            inferred = (
+                int(count * share)
+                if static
+                else ops.cast(share * ops.cast(count, "float32"), "int32")
+            )
+
+        def generated():
+            latents, nothing = self.random_latents(count), ops.zeros(())
+            if not self.posterior:
+                return self.generator([embeddings, latents], training=True), nothing, nothing
+            maps = [x[:inferred] for x in real_maps[""]]
+            mean, log_variance = self.infer(maps, embeddings[:inferred])
+            dim, own = mean.shape[-1], latents[:inferred]
+            own = ops.concatenate(
+                [mean + ops.exp(0.5 * log_variance) * own[:, :dim], own[:, dim:]], axis=-1
+            )
+            latents = ops.concatenate([own, latents[inferred:]], axis=0)
+            return self.generator([embeddings, latents], training=True), mean, log_variance
+
+        (fake, mean, log_variance), pull = self.vjp("generator", generated)
+        losses = {}
+        if self.discriminators:
+            losses = self.train_discriminators(real_views, real_maps, fake, embeddings)
+
+        def generator_objective(inputs):
+            fake, mean, log_variance = inputs
+            seen = self.views(fake)
+            maps = self.maps(seen)
+            loss, damsm, reconstruction, kl = (ops.zeros(()) for _ in range(4))
+            if self.discriminators:
+                feature, pixel, match = self.generator_losses(real_views, seen, embeddings, maps)
+                loss = feature + self.pixel_weight * pixel + self.contrastive_weight * match
+            if self.damsm_weight:
+                damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
+                loss += self.damsm_weight * damsm
+            if self.posterior:
+                pairs = [(fake, real), *zip(maps[""], real_maps[""], strict=True)]
+                errors = [ops.mean(ops.abs(x[:inferred] - y[:inferred])) for x, y in pairs]
+                reconstruction = 4.0 * errors[0] + sum(errors[1:])
+                kl = ops.mean(normal_kl_divergence(mean, log_variance))
+                loss += self.reconstruction_weight * reconstruction + self.kl_weight * kl
+            return loss, (damsm, reconstruction, kl)
+
+        (g_loss, (damsm, reconstruction, kl)), gradient = self.value_and_input_gradient(
+            generator_objective, [fake, mean, log_variance], "generator"
+        )
+        self.apply_gradients("generator", pull(tuple(gradient)))
+        self.update_ema(self.ema_generator, self.generator, self.ema_decay)
+        zero = ops.zeros(())
+        return self.report(
+            generator_loss=g_loss,
+            damsm_loss=damsm,
+            reconstruction_loss=reconstruction,
+            kl=kl,
+            **{name: losses.get(name, zero) for name in self.reports[1:6]},
+        )
+
+    def train_discriminators(self, real_views, real_maps, fake, embeddings):
+        """Updates the discriminators. Returns their losses."""
+        fake_views = self.views(fake)
+        maps = {
+            name: [
+                ops.concatenate(pair, axis=0) for pair in zip(real_maps[name], fakes, strict=True)
+            ]
+            for name, fakes in self.maps(fake_views).items()
+        }
         pixels = any(name.endswith("pixels") for name in self.discriminators)
 
-        def discriminator_objective():
-            feature, pixel, match = self.discriminator_losses(real_views, fake_views, embeddings)
+        def objective():
+            feature, pixel, match = self.discriminator_losses(
+                real_views, fake_views, embeddings, maps
+            )
             penalty = ops.zeros(())
             if pixels and self.penalty_weight:
                 due = lambda: self.penalty(real_views, fake_views, embeddings)  # noqa: E731
                 penalty = self.lazy_regularization(self.penalty_every, "discriminator", due)
             loss = feature + pixel + penalty + self.contrastive_weight * match
-            return loss, (feature, pixel, penalty, match)
+            return loss, (feature, pixel, match, penalty)
 
-        d_loss, (feature, pixel, penalty, match) = self.minimize(
-            "discriminator", discriminator_objective
-        )
+        loss, parts = self.minimize("discriminator", objective)
         for network in self.discriminators.values():
             project(network)
-
-        def generator_objective(fake):
-            seen = self.views(fake)
-            feature, pixel, match = self.generator_losses(real_views, seen, embeddings)
-            damsm = ops.zeros(())
-            if self.damsm_weight:
-                damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
-            loss = (
-                feature
-                + self.pixel_weight * pixel
-                + self.contrastive_weight * match
-                + self.damsm_weight * damsm
-            )
-            return loss, damsm
-
-        (g_loss, damsm), gradient = self.value_and_input_gradient(
-            generator_objective, fake, "generator"
-        )
-        self.apply_gradients("generator", pull(gradient))
-        self.update_ema(self.ema_generator, self.generator, self.ema_decay)
-        return self.report(
-            generator_loss=g_loss,
-            discriminator_loss=d_loss,
-            feature_loss=feature,
-            pixel_loss=pixel,
-            match_loss=match,
-            penalty=penalty,
-            damsm_loss=damsm,
-        )
+        return dict(zip(self.reports[1:6], (loss, *parts), strict=True))
 
     # === Use ===
 
     def call(self, inputs, training=False):
         """Images of `[embeddings, latents]`, by the network that `sample` uses."""
         return self.ema_generator(inputs, training=training)
+
+
+def frozen_maps(encoder: keras.Model, antialias: bool = True) -> keras.Model:
+    """Returns a frozen network of feature maps: the encoder itself if it has several outputs, else
+    `build_frozen_features` of it."""
+    if len(encoder.outputs) == 1:
+        return build_frozen_features(encoder, antialias)
+    encoder.trainable = False
+    return encoder
 
 
 def _mean(losses):

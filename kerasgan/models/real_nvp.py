@@ -40,6 +40,7 @@ from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 # Distance of pixel values from 0 and 1 before the logit: lambda in arXiv 1705.07057, appendix D.
 # The paper has alpha = 0.05 (section 4.1).
@@ -125,9 +126,9 @@ class Couplings(ExportableModel):
         self.size, self.channels, self.scales = size, channels, scales
         self.depth, self.width, self.classes = depth, width, classes
         self.latent_dim = size * size * channels
-        shape = (1, size, size, channels)
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.deviation = self.add_weight(shape, "ones", trainable=False, name="deviation")
+        image = (1, size, size, channels)
+        self.mean = self.add_weight(image, "zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight(image, "ones", trainable=False, name="deviation")
         self.couplings, self._masks = [], []
         for scale in range(1, scales + 1):
             shape = (size >> scale, size >> scale, channels << 2 * scale)
@@ -158,7 +159,7 @@ class Couplings(ExportableModel):
         self.mean.assign(np.mean(x, axis=0, keepdims=True))
         self.deviation.assign(np.std(x, axis=0, keepdims=True) + 1e-3)
 
-    def encode(self, x: Any, labels: Any) -> tuple[Any, Any]:
+    def encode(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Maps logits of pixels to latents.
 
         Args:
@@ -183,7 +184,7 @@ class Couplings(ExportableModel):
         latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32")
         return [latents, keras.InputSpec(shape=(None,), dtype="int32")]
 
-    def call(self, inputs: list) -> Any:
+    def call(self, inputs: list) -> Tensor:
         """Maps `[latents, labels]` to logits of pixels, `[N, H, W, C]`."""
         latents, labels = full_precision(inputs)  # Half precision would not invert `encode`.
         one_hot = ops.one_hot(labels, self.classes)
@@ -226,7 +227,7 @@ def mask(shape: tuple[int, int, int], index: int) -> np.ndarray:
     return (kept if index % 2 == 0 else 1 - kept)[None].astype("float32")
 
 
-def squeeze(x: Any) -> Any:
+def squeeze(x: Tensor) -> Tensor:
     """Moves the pixels of each 2 x 2 block to channels (section 3.6 of the paper).
 
     `[N, H, W, C]` becomes `[N, H / 2, W / 2, 4 * C]`.
@@ -238,7 +239,7 @@ def squeeze(x: Any) -> Any:
     )
 
 
-def unsqueeze(x: Any) -> Any:
+def unsqueeze(x: Tensor) -> Tensor:
     """Inverts `squeeze`: `[N, H, W, 4 * C]` becomes `[N, 2 * H, 2 * W, C]`."""
     _, height, width, channels = x.shape
     x = ops.reshape(x, (-1, height, width, 2, 2, channels // 4))
@@ -251,7 +252,7 @@ def unsqueeze(x: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-def normal_log_prob(latents: Any) -> Any:
+def normal_log_prob(latents: Tensor) -> Tensor:
     """Returns the log density of latents `[N, D]` under N(0, I), `[N]`."""
     latents = ops.cast(latents, "float32")
     return -(ops.sum(ops.square(latents), axis=-1) + latents.shape[-1] * math.log(2 * math.pi)) / 2
@@ -307,6 +308,8 @@ class RealNVP(AdversarialModel):
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.classes, self.latent_dim = self.flow.classes, self.flow.latent_dim
         self.image_shape = (self.flow.size, self.flow.size, self.flow.channels)
+        is_digits = self.image_shape == (28, 28, 1) and self.classes == 10
+        self.evaluation_protocol = "digits" if is_digits else None
         self.built = True
 
     def get_config(self) -> dict:
@@ -323,7 +326,7 @@ class RealNVP(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.flow}
+        return {"generator": self.flow}
 
     # === Training ===
 
@@ -361,7 +364,7 @@ class RealNVP(AdversarialModel):
 
     # === Inference ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]`, as `sample` does."""
         return _to_images(self.flow(inputs))
 
@@ -437,10 +440,6 @@ class RealNVP(AdversarialModel):
         x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(x)))
 
-    @property
-    def evaluation_protocol(self) -> str | None:
-        return "digits" if self.image_shape == (28, 28, 1) and self.classes == 10 else None
-
     def data_spec(self) -> DataSpec:
         return DataSpec((Images(self.image_shape), Labels(self.classes)))
 
@@ -457,7 +456,7 @@ def _dequantize(images, seed):
     return to_logits((levels + replicas.uniform(ops.shape(levels), seed)) / 256)
 
 
-def to_logits(ink: Any) -> tuple[Any, Any]:
+def to_logits(ink: Tensor) -> tuple[Tensor, Tensor]:
     """Maps pixel values to logits (section 4.1 of the paper).
 
     Args:

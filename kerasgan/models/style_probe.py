@@ -14,17 +14,18 @@ import numpy as np
 from keras import ops
 
 from kerasgan.images import check_images
+from kerasgan.types import Tensor
 
 
 class Synthesis(keras.Model):
     """Maps style vectors to images `[N, H, W, C]` in [-1, 1] and their logits `[N, K]`."""
 
-    def __init__(self, generator, head):
+    def __init__(self, generator: keras.Model, head: keras.Model):
         super().__init__(name="synthesis")
         self.generator, self.head = generator, head
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         images = self.generator.synthesize(inputs["styles"], inputs["rgb_styles"], inputs["noise"])
         images = ops.clip(images, -1.0, 1.0)
         return images, self.head(images, training=False)
@@ -33,12 +34,12 @@ class Synthesis(keras.Model):
 class LayerStates(keras.Model):
     """Maps style vectors of N images to the list of generator states before each style layer."""
 
-    def __init__(self, generator):
+    def __init__(self, generator: keras.Model):
         super().__init__(name="layer_states")
         self.generator = generator
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> list[Tensor]:
         styles = inputs["styles"]
         states = [self.generator.initial_state(ops.shape(styles[0])[0])]
         for index in range(len(styles) - 1):
@@ -58,12 +59,12 @@ class PartialSynthesis(keras.Model):
     images.
     """
 
-    def __init__(self, generator, head, first):
+    def __init__(self, generator: keras.Model, head: keras.Model, first: int):
         super().__init__(name=f"partial_synthesis_{first}")
         self.generator, self.head, self.first = generator, head, first
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> Tensor:
         first, image = self.first, inputs["image"]
 
         def per_edit(arrays):
@@ -85,12 +86,12 @@ class DiscriminatorHead(keras.Model):
     A conditional discriminator receives the classifier's probabilities of the same images.
     """
 
-    def __init__(self, discriminator, classifier):
+    def __init__(self, discriminator: keras.Model, classifier: keras.Model):
         super().__init__(name="discriminator_head")
         self.discriminator, self.classifier = discriminator, classifier
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if len(self.discriminator.inputs) == 1:
             return self.discriminator(images, training=training)
         conditions = ops.softmax(self.classifier(images, training=training))
@@ -153,7 +154,8 @@ class StyleProbe:
             )
         self._synthesis = Synthesis(self.generator, model.classifier)
         self._layer_states = LayerStates(self.generator)
-        self._heads, self._partial = {"classifier": model.classifier}, {}
+        self._heads: dict[str, keras.Model] = {"classifier": model.classifier}
+        self._partial: dict[tuple[str, int], PartialSynthesis] = {}
 
     @classmethod
     def of(cls, model: Any, batch_size: int = 64, progress: bool = True) -> "StyleProbe":
@@ -191,9 +193,10 @@ class StyleProbe:
                 "noise": self.noise,
             }
             parts.append([x[: len(rows)] for x in self._synthesis.predict_on_batch(inputs)])
-        return tuple(
+        images, logits = (
             np.concatenate(part).astype("float32", copy=False) for part in zip(*parts, strict=True)
         )
+        return images, logits
 
     def split(self, styles: np.ndarray) -> list[np.ndarray]:
         """Splits concatenated style vectors `[N, J]` into a list of `[N, C]`, one per layer."""
@@ -272,11 +275,11 @@ class StyleProbe:
     def _head(self, name):
         if name not in self._heads:
             discriminator = getattr(self.model, "discriminator", None)
-            if discriminator is None or "D" in getattr(self.model, "not_loaded", ()):
+            if discriminator is None or "discriminator" in getattr(self.model, "not_loaded", ()):
                 raise ValueError(
                     "discriminator logits need a model with a trained discriminator; received one "
                     "without. Load it from a checkpoint of a run with "
-                    'checkpoints.load_sampling_model(path, ("E", "C", "D"))'
+                    "checkpoints.load_sampling_model(path, model.checkpoint_networks())"
                 )
             self._heads[name] = DiscriminatorHead(discriminator, self.model.classifier)
         return self._heads[name]

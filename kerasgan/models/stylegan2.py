@@ -4,10 +4,7 @@ Karras et al., 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 https://arxiv.org/abs/1912.04958. "The reproduction" below is the FACT study of StylEx (Lang et al.,
 2021, "Explaining in Style", https://arxiv.org/abs/2104.13369), which is based on StyleGAN2.
 
-A mapping network turns latents into w. One affine layer per generator layer turns w into a *style
-vector*, which modulates a convolution. The style vectors together form the S space (StyleSpace).
-`Generator.synthesize` generates images from style vectors, so that single style coordinates can be
-edited. A residual discriminator scores the images.
+The networks are in `kerasgan.models.stylegan2_networks`.
 
 **Differences from the paper**
 
@@ -28,27 +25,33 @@ edited. A residual discriminator scores the images.
   of another batch.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
 from kerasgan.ema import ema_copy
-from kerasgan.io.export import ExportableModel
-from kerasgan.layers.conv3x3 import Conv3x3
-from kerasgan.layers.minibatch_deviation import MinibatchDeviation
-from kerasgan.layers.modulated_conv import ModulatedConv2D
 from kerasgan.losses import adversarial, penalties
+from kerasgan.models.stylegan2_networks import (
+    EqualDense as EqualDense,
+    Generator as Generator,
+    ResidualBlock as ResidualBlock,
+    StyleLayer as StyleLayer,
+    build_discriminator as build_discriminator,
+    build_mapping as build_mapping,
+    check_size as check_size,
+    kaiming as kaiming,
+    residual_trunk as residual_trunk,
+)
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
-from kerasgan.ops.resample import blur, upsample, upsample_blur
-from kerasgan.training import AdversarialModel
+from kerasgan.training import AdversarialModel, Critic
+from kerasgan.types import Tensor
 
 # Arguments in which the reproduction differs from the defaults of `StyleGAN2`, which are the
 # paper's. The reproduction applies penalties of weights 10 and 1 at every 4th and 32nd step without
@@ -56,442 +59,36 @@ from kerasgan.training import AdversarialModel
 REPRODUCTION = {
     "discriminator_loss": adversarial.hinge_discriminator_loss,
     "generator_loss": adversarial.hinge_generator_loss,
-    "penalty": penalties.unit_gradient_norm,
-    "penalty_weight": 10 / 4,
-    "penalty_every": 4,
+    "gradient_penalty": penalties.unit_gradient_penalty,
+    "gradient_penalty_weight": 10 / 4,
+    "gradient_penalty_every": 4,
     "path_weight": 1 / 32,
     "path_every": 32,
     "path_start": 5000,
     "ema_decay": 0.995,
 }
 
-# === Generator ===
+# Penalties of files in which they were functions of gradients: penalty of today, factor of weights.
+_EARLIER_PENALTIES = {
+    penalties.squared_gradient_norm: (penalties.r1_penalty, 2.0),
+    penalties.unit_gradient_norm: (penalties.unit_gradient_penalty, 1.0),
+}
 
 
-def kaiming() -> keras.initializers.Initializer:
-    """Kaiming initialization with a normal distribution that is not truncated, as in PyTorch."""
-    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+def deserialized(config: dict[str, Any]) -> dict[str, Any]:
+    """Deserializes the values of a `StyleGAN2` or `StylEx` configuration.
 
-
-@keras.saving.register_keras_serializable("kerasgan")
-class EqualDense(layers.Layer):
-    """Dense layer with an equalized learning rate.
-
-    The layer multiplies weights and biases by `rate` when it uses them. With Adam this multiplies
-    their learning rate by `rate`.
+    Gradient penalties of earlier files are replaced by their equivalents.
 
     Args:
-        units: Number of outputs.
-        rate: Learning rate multiplier: 0.01 in the paper, 0.1 in the reproduction.
-        gain: Initial standard deviation of the outputs for inputs of standard deviation 1,
-            independent of the number of inputs. `None` initializes the weights from N(0, 1), as in
-            the reproduction, so that outputs have `rate` times the norm of the inputs.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        config: Result of `get_config`.
     """
-
-    def __init__(self, units: int, rate: float = 0.1, gain: float | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.rate, self.gain = units, rate, gain
-
-    def build(self, input_shape):
-        normal = keras.initializers.RandomNormal(0.0, 1.0 / self.rate if self.gain else 1.0)
-        self.scale = self.rate * (self.gain / math.sqrt(input_shape[-1]) if self.gain else 1.0)
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], self.units), initializer=normal, name="kernel"
-        )
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-
-    def call(self, inputs):
-        return ops.matmul(inputs, self.kernel) * self.scale + self.bias * self.rate
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self) -> dict:
-        return super().get_config() | {"units": self.units, "rate": self.rate, "gain": self.gain}
-
-
-def build_mapping(
-    latent_dim: int = 512, depth: int = 8, form: str = "reproduction"
-) -> keras.Sequential:
-    """Builds the mapping network from latents `[N, latent_dim]` to w `[N, latent_dim]`.
-
-    The latents are normalized first, so only their direction matters.
-
-    Args:
-        latent_dim: Dimension of the latents and of w.
-        depth: Number of dense layers.
-        form: Initialization of the layers.
-
-            - `"paper"`: the root mean square of w starts at 1 for every `latent_dim` and `depth`.
-              Its standard deviation over latents is 0.5 (8 layers) to 0.7 (4 layers).
-            - `"reproduction"`: these two values are 2 and 1 for 512 dimensions and 8 layers, but
-              0.2 and 0.1 for 256 dimensions, and 0.04 and 0.03 for 128 dimensions and 4 layers.
-              With such small w, all samples look alike.
-
-    Returns:
-        The mapping network.
-
-    Raises:
-        ValueError: If `form` is unknown.
-    """
-    if form not in ("paper", "reproduction"):
-        raise ValueError(
-            f"the form of the mapping network must be paper or reproduction; received {form!r}"
-        )
-    rate = {"rate": 0.01, "gain": math.sqrt(2.0)} if form == "paper" else {}
-    unit = [
-        layers.UnitNormalization(),
-        *([layers.Rescaling(math.sqrt(latent_dim))] if rate else []),
-    ]
-    dense = [
-        layer
-        for _ in range(depth)
-        for layer in (EqualDense(latent_dim, **rate), layers.LeakyReLU(0.2))
-    ]
-    return keras.Sequential([keras.Input((latent_dim,)), *unit, *dense], name="mapping")
-
-
-@keras.saving.register_keras_serializable("kerasgan")
-class StyleLayer(layers.Layer):
-    """Modulated 3 x 3 convolution, noise, bias and leaky ReLU.
-
-    Inputs: feature maps `[N, H, W, channels_in]`, a style vector `[N, channels_in]` and noise
-    `[N, >= H, >= W, 1]`. Output: feature maps `[N, H, W, channels_out]`.
-
-    Args:
-        channels_in: Channels of the input.
-        channels_out: Channels of the output.
-        style_dim: Dimension of w.
-        **kwargs: Arguments of `keras.layers.Layer`.
-
-    Attributes:
-        affine: Dense layer from w to the style vector.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, style_dim: int, **kwargs):
-        super().__init__(**kwargs)
-        self.channels_in, self.channels_out, self.style_dim = channels_in, channels_out, style_dim
-        self.affine = build_affine(style_dim, channels_in)
-        self.convolution = ModulatedConv2D(channels_out)
-        self.convolution.build([(None, None, None, channels_in), (None, channels_in)])
-        self.noise_scale = self.add_weight(
-            shape=(channels_out,), initializer="zeros", name="noise_scale"
-        )
-        self.bias = self.add_weight(shape=(channels_out,), initializer="zeros", name="bias")
-        self.built = True
-
-    def call(self, maps, style, noise):
-        height, width = maps.shape[1:3]
-        x = self.convolution([maps, style])
-        return ops.leaky_relu(x + (noise[:, :height, :width] * self.noise_scale + self.bias), 0.2)
-
-    def get_config(self) -> dict:
-        own = ("channels_in", "channels_out", "style_dim")
-        return super().get_config() | {name: getattr(self, name) for name in own}
-
-
-def build_affine(style_dim: int, channels: int) -> layers.Dense:
-    """Builds the dense layer from w `[N, style_dim]` to a style vector `[N, channels]`."""
-    layer = layers.Dense(channels, kernel_initializer=kaiming())
-    layer.build((None, style_dim))
-    return layer
-
-
-@keras.saving.register_keras_serializable("kerasgan")
-class Generator(ExportableModel):
-    """Generator of StyleGAN2.
-
-    Inputs: `[w, noise]`, w `[N, blocks, style_dim]` and uniform noise in [0, 1) of shape
-    `[N, size, size, 1]`. Output: images `[N, size, size, channels]`, approximately in [-1, 1]
-    (there is no tanh).
-
-    Each block has two style layers and an RGB layer. The first block works at 4 x 4 pixels, and
-    each block doubles the resolution. The outputs of the RGB layers are upsampled and added.
-
-    Args:
-        size: Image size, a power of two and at least 8.
-        channels: Channels of the images.
-        capacity: Half of the channels of the last block. Each earlier block has twice the channels
-            of the next one.
-        max_channels: Maximum channels of a block.
-        latent_dim: Dimension of the latents, and of w without conditions.
-        depth: Dense layers of the mapping network.
-        mapping_form: Initialization of the mapping network; see `build_mapping`.
-        conditions: Dimension of the condition that is appended to w in each layer, such as the
-            number of classes of a one-hot label. 0 means unconditional.
-        name: Name of the model.
-
-    Attributes:
-        mapping: Mapping network from latents to w.
-        blocks: Number of blocks, `log2(size) - 1`. Each block has its own w.
-        style_dim: `latent_dim + conditions`.
-        style_sizes: List with the length of each style vector, two per block. The S space has
-            `sum(style_sizes)` coordinates.
-        style_names: List of layer names such as "8x8_2", the second layer at 8 x 8 pixels.
-    """
-
-    def __init__(
-        self,
-        size: int,
-        channels: int = 3,
-        *,
-        capacity: int = 16,
-        max_channels: int = 512,
-        latent_dim: int = 512,
-        depth: int = 8,
-        mapping_form: str = "reproduction",
-        conditions: int = 0,
-        name: str = "generator",
-    ):
-        super().__init__(name=name)
-        self.blocks = check_size(size) - 1
-        self.size, self.channels = size, channels
-        self.capacity, self.max_channels = capacity, max_channels
-        self.latent_dim, self.depth, self.mapping_form = latent_dim, depth, mapping_form
-        self.conditions, self.style_dim = conditions, latent_dim + conditions
-        widths = [min(capacity * 2 ** (i + 1), max_channels) for i in reversed(range(self.blocks))]
-        self.mapping = build_mapping(latent_dim, depth, mapping_form)
-        normal = keras.initializers.RandomNormal(0.0, 1.0)
-        self.constant = self.add_weight(
-            shape=(4, 4, widths[0]), initializer=normal, name="constant"
-        )
-        self.first = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer=kaiming())
-        self.first.build((None, 4, 4, widths[0]))
-        pairs = [
-            pair
-            for i, o in zip([widths[0], *widths], widths, strict=False)
-            for pair in ((i, o), (o, o))
-        ]
-        self.style_sizes = [channels_in for channels_in, _ in pairs]
-        self.style_names = [
-            f"{4 * 2**b}x{4 * 2**b}_{k}" for b in range(self.blocks) for k in (1, 2)
-        ]
-        self.style_layers = [StyleLayer(*pair, self.style_dim) for pair in pairs]
-        # Keras files name weights by these attributes, so they keep their names.
-        self.colour_affines = [build_affine(self.style_dim, width) for width in widths]
-        self.colour_layers = [ModulatedConv2D(channels, 1, demodulate=False) for _ in widths]
-        for layer, width in zip(self.colour_layers, widths, strict=True):
-            layer.build([(None, None, None, width), (None, width)])
-        self.built = True
-
-    def get_config(self) -> dict:
-        own = (
-            "size",
-            "channels",
-            "capacity",
-            "max_channels",
-            "latent_dim",
-            "depth",
-            "mapping_form",
-            "conditions",
-            "name",
-        )
-        return {name: getattr(self, name) for name in own}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Generator":
-        return cls(**config)
-
-    def call_inputs(self) -> list[keras.InputSpec]:
-        shapes = ((self.blocks, self.style_dim), (self.size, self.size, 1))
-        return [keras.InputSpec(shape=(None, *shape), dtype="float32") for shape in shapes]
-
-    def call(self, inputs):
-        w, noise = inputs
-        return self.synthesize(*self.styles(w), noise)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0][0], self.size, self.size, self.channels)
-
-    def styles(self, w: Any) -> tuple[list, list]:
-        """Maps w `[N, blocks, style_dim]` to style vectors.
-
-        Returns:
-            `(styles, rgb_styles)`: a list of two style vectors `[N, C]` per block, which form the
-            S space, and a list of one style vector per block for the RGB layers.
-        """
-        w = ops.unstack(w, self.blocks, axis=1)
-        styles = [layer.affine(w[index // 2]) for index, layer in enumerate(self.style_layers)]
-        return styles, [layer(each) for layer, each in zip(self.colour_affines, w, strict=True)]
-
-    def synthesize(
-        self, styles: list, rgb_styles: list, noise: Any, state: tuple | None = None, first: int = 0
-    ) -> Any:
-        """Generates images from style vectors.
-
-        If only the style vectors from layer `first` on differ from those of a previous call, the
-        computation can continue from the `state` before that layer.
-
-        Args:
-            styles: List of style vectors as from `styles`, possibly edited.
-            rgb_styles: List of style vectors of the RGB layers, as from `styles`.
-            noise: Uniform noise in [0, 1), `[N, size, size, 1]`.
-            state: State before layer `first`, from `initial_state` or `synthesis_step`. `None`
-                starts at the first layer.
-            first: Index of the first style layer to compute.
-
-        Returns:
-            Images `[N, size, size, channels]`.
-        """
-        state = self.initial_state(ops.shape(noise)[0]) if state is None else state
-        for index in range(first, len(styles)):
-            state = self.synthesis_step(state, index, styles, rgb_styles, noise)
-        return state[1]
-
-    def initial_state(self, count: int) -> tuple[Any, Any]:
-        """State before the first style layer.
-
-        Returns:
-            `(maps, image)`: feature maps `[count, 4, 4, C]` computed from the learned constant, and
-            an image of zeros `[count, 4, 4, channels]`.
-        """
-        maps = self.first(ops.expand_dims(self.constant, 0))
-        return ops.tile(maps, (count, 1, 1, 1)), ops.zeros((count, 4, 4, self.channels), maps.dtype)
-
-    def synthesis_step(
-        self, state: tuple, index: int, styles: list, rgb_styles: list, noise: Any
-    ) -> tuple[Any, Any]:
-        """Applies one style layer and, after the second layer of a block, the RGB layer.
-
-        Args:
-            state: `(maps, image)` before the layer.
-            index: Index of the style layer.
-            styles, rgb_styles, noise: See `synthesize`.
-
-        Returns:
-            `(maps, image)` after the layer.
-        """
-        maps, image = state
-        block, second = divmod(index, 2)
-        if block and not second:
-            maps = upsample(maps)
-        # [N, 4, 4, C], [N, 8, 8, C], ...
-        maps = self.style_layers[index](maps, styles[index], noise)
-        if second:
-            image = image + self.colour_layers[block]([maps, rgb_styles[block]])
-            if block + 1 < self.blocks:
-                image = upsample_blur(image)
-        return maps, image
-
-
-# === Discriminator ===
-
-
-@keras.saving.register_keras_serializable("kerasgan")
-class ResidualBlock(layers.Layer):
-    """Residual block of the discriminator.
-
-    Input: feature maps `[N, H, W, C]`. Output: `[N, H / 2, W / 2, channels]`, or
-    `[N, H, W, channels]` without downsampling. The main path has two convolutions, then a blur and
-    a convolution of stride 2. The skip path is a 1 x 1 convolution. Their sum is scaled to keep the
-    variance.
-
-    Args:
-        channels: Channels of the output.
-        down: If `True`, halves height and width.
-        **kwargs: Arguments of `keras.layers.Layer`.
-    """
-
-    def __init__(self, channels: int, down: bool = True, **kwargs):
-        super().__init__(**kwargs)
-        self.channels, self.down = channels, down
-        # Keras files name weights by these attributes, so they keep their names.
-        self.beside = layers.Conv2D(channels, 1, 2 if down else 1, kernel_initializer=kaiming())
-        self.one, self.other = (Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2))
-        self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
-
-    def build(self, input_shape):
-        self.beside.build(input_shape)
-        self.one.build(input_shape)
-        for layer in (self.other, self.halve) if self.down else (self.other,):
-            layer.build((*input_shape[:-1], self.channels))
-
-    def call(self, maps):
-        x = ops.leaky_relu(self.one(maps), 0.2)
-        x = ops.leaky_relu(self.other(x), 0.2)
-        if self.down:
-            # The margin replaces the padding of the convolution: "same" would pad one side only.
-            x = self.halve(blur(x, margin=1))
-        return (x + self.beside(maps)) * math.sqrt(0.5)
-
-    def compute_output_shape(self, input_shape):
-        sides = [side // 2 if self.down else side for side in input_shape[1:3]]
-        return (input_shape[0], *sides, self.channels)
-
-    def get_config(self) -> dict:
-        return super().get_config() | {"channels": self.channels, "down": self.down}
-
-
-def residual_trunk(
-    images: keras.KerasTensor, capacity: int = 16, max_channels: int = 512
-) -> keras.KerasTensor:
-    """Applies the layers that the discriminator and the encoder of StylEx have in common.
-
-    Args:
-        images: Symbolic images `[N, size, size, C]`.
-        capacity: The first block has 4 times as many channels, and each block has twice the
-            channels of the previous one.
-        max_channels: Maximum channels of a block.
-
-    Returns:
-        Symbolic features `[N, F]`, the input of the last layer.
-    """
-    blocks, x = check_size(images.shape[1]), images
-    for index in range(blocks):
-        channels = min(4 * capacity * 2**index, max_channels)
-        # [N, size / 2, size / 2, C], ..., [N, 2, 2, C], [N, 2, 2, C]
-        x = ResidualBlock(channels, down=index + 1 < blocks)(x)
-    return layers.Flatten()(
-        layers.Conv2D(channels, 3, padding="same", kernel_initializer=kaiming())(x)
-    )
-
-
-def build_discriminator(
-    size: int,
-    channels: int = 3,
-    *,
-    capacity: int = 16,
-    max_channels: int = 512,
-    conditions: int = 0,
-    group: int | None = None,
-) -> keras.Model:
-    """Builds the discriminator from images `[N, size, size, channels]` to logits `[N, 1]`.
-
-    High logits mean real. With conditions, the inputs are `[images, conditions]`, conditions
-    `[N, K]`. The network then computes one logit per condition, and the output is their sum
-    weighted by the conditions.
-
-    Args:
-        size: Image size, a power of two and at least 8.
-        channels: Channels of the images.
-        capacity, max_channels: See `residual_trunk`.
-        conditions: Dimension K of the condition. 0 means unconditional.
-        group: Group size of `MinibatchDeviation` before the last layer (4 in the paper). `None`
-            (reproduction) omits this layer.
-
-    Returns:
-        The discriminator.
-    """
-    images = keras.Input((size, size, channels), name="images")
-    features = residual_trunk(images, capacity, max_channels)
-    if group:
-        features = MinibatchDeviation(group)(features)
-    logits = layers.Dense(conditions or 1, kernel_initializer=kaiming())(features)
-    if not conditions:
-        return keras.Model(images, logits, name="discriminator")
-    weights = keras.Input((conditions,), name="conditions")
-    return keras.Model([images, weights], layers.Dot(1)([logits, weights]), name="discriminator")
-
-
-def check_size(size: int) -> int:
-    """Checks that an image size is a power of two and at least 8, and returns its log2."""
-    if size < 8 or size & (size - 1):
-        raise ValueError(f"size must be a power of two and at least 8; received {size}")
-    return size.bit_length() - 1
-
-
-# === Model ===
+    config = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+    penalty, factor = _EARLIER_PENALTIES.get(config.get("gradient_penalty"), (None, 1.0))
+    if penalty is not None:
+        config["gradient_penalty"] = penalty
+        config["gradient_penalty_weight"] *= factor
+    return config
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -507,11 +104,11 @@ class StyleGAN2(AdversarialModel):
         discriminator: Model built by `build_discriminator` with the same `conditions`.
         discriminator_loss: Function `(real_logits, fake_logits, labels) -> scalar`.
         generator_loss: Function `(fake_logits, labels) -> scalar`.
-        penalty: Gradient penalty, a function of the gradients of the discriminator at the real
-            images. `losses.penalties.squared_gradient_norm` (paper) is R1.
-        penalty_weight: Weight of the gradient penalty, gamma / 2 for R1. 5 in the paper. 0 disables
-            it.
-        penalty_every: Number of discriminator updates between gradient penalties (lazy
+        gradient_penalty: Function `(critic, real, fake, seed) -> scalar` of
+            `kerasgan.losses.penalties`, such as `r1_penalty` (paper) or `wgan_gp_penalty`.
+        gradient_penalty_weight: Weight of the gradient penalty: gamma, 10 in the paper, for
+            `r1_penalty`. 0 disables it.
+        gradient_penalty_every: Number of discriminator updates between gradient penalties (lazy
             regularization). The penalty is multiplied by this number.
         path_weight: Weight of the path length penalty. 0 disables it.
         path_every: Number of generator updates between path length penalties (lazy regularization).
@@ -539,7 +136,7 @@ class StyleGAN2(AdversarialModel):
         https://arxiv.org/abs/1912.04958
     """
 
-    reports = (
+    reports: tuple[str, ...] = (
         "generator_loss",
         "discriminator_loss",
         "penalty",
@@ -549,7 +146,12 @@ class StyleGAN2(AdversarialModel):
         "fake_accuracy",
     )
     ema_networks = {"ema_generator": "generator"}
-    renamed_arguments = {"average": "ema_decay"}
+    renamed_arguments = {
+        "average": "ema_decay",
+        "penalty": "gradient_penalty",
+        "penalty_weight": "gradient_penalty_weight",
+        "penalty_every": "gradient_penalty_every",
+    }
 
     def __init__(
         self,
@@ -558,9 +160,9 @@ class StyleGAN2(AdversarialModel):
         *,
         discriminator_loss: Callable = adversarial.logistic_discriminator_loss,
         generator_loss: Callable = adversarial.nonsaturating_generator_loss,
-        penalty: Callable = penalties.squared_gradient_norm,
-        penalty_weight: float = 5.0,
-        penalty_every: int = 16,
+        gradient_penalty: Callable = penalties.r1_penalty,
+        gradient_penalty_weight: float = 10.0,
+        gradient_penalty_every: int = 16,
         path_weight: float = 2.0,
         path_every: int = 4,
         path_start: int = 0,
@@ -573,14 +175,16 @@ class StyleGAN2(AdversarialModel):
         super().__init__(name=name)
         self.generator, self.discriminator = generator, discriminator
         self.discriminator_loss, self.generator_loss = discriminator_loss, generator_loss
-        self.penalty, self.penalty_weight = penalty, penalty_weight
-        self.penalty_every = penalty_every
+        self.gradient_penalty = gradient_penalty
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.gradient_penalty_every = gradient_penalty_every
         self.path_weight, self.path_every, self.path_start = path_weight, path_every, path_start
         self.mixing, self.augment, self.ema_decay = mixing, augment, ema_decay
         self.ema_generator = ema_copy(generator) if ema_decay else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
+        self.conditioning = "labels" if generator.conditions else None
         self.classes = generator.conditions or 1
         self.image_shape = (generator.size, generator.size, generator.channels)
         # Moving average of the path length; 0 before the first penalty.
@@ -598,7 +202,7 @@ class StyleGAN2(AdversarialModel):
                 f"discriminator must take the images and conditions of the generator, {needed}; "
                 f"received one that takes {found}"
             )
-        for name in ("penalty_every", "path_every"):
+        for name in ("gradient_penalty_every", "path_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; received {getattr(self, name)}")
         if not 0 <= self.mixing <= 1:
@@ -610,12 +214,12 @@ class StyleGAN2(AdversarialModel):
             "discriminator",
             "discriminator_loss",
             "generator_loss",
-            "penalty",
+            "gradient_penalty",
             "augment",
         )
         plain = (
-            "penalty_weight",
-            "penalty_every",
+            "gradient_penalty_weight",
+            "gradient_penalty_every",
             "path_weight",
             "path_every",
             "path_start",
@@ -629,32 +233,27 @@ class StyleGAN2(AdversarialModel):
 
     @classmethod
     def from_config(cls, config: dict) -> "StyleGAN2":
-        return cls(
-            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
-        )
-
-    @property
-    def conditioning(self) -> str | None:
-        return "labels" if self.conditions else None
+        return cls(**deserialized(config))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        return {"G": self.ema_generator or self.generator, "D": self.discriminator}
+        generator = self.ema_generator or self.generator
+        return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
 
-    def random_latents(self, count: int) -> Any:
+    def random_latents(self, count: int) -> Tensor:
         """Latents `[count, latent_dim]` from N(0, 1)."""
         return replicas.normal((count, self.latent_dim), self.seeds)
 
-    def random_noise(self, count: int) -> Any:
+    def random_noise(self, count: int) -> Tensor:
         """Noise maps `[count, H, W, 1]`, uniform in [0, 1)."""
         return replicas.uniform((count, *self.image_shape[:2], 1), self.seeds)
 
-    def random_directions(self, count: int) -> Any:
+    def random_directions(self, count: int) -> Tensor:
         """Directions `[count, H, W, C]` from N(0, 1), for path lengths."""
         return replicas.normal((count, *self.image_shape), self.seeds)
 
-    def random_crossovers(self, count: int) -> Any:
+    def random_crossovers(self, count: int) -> Tensor:
         """Block indices `[count]` from which a sample uses the w of its second latent.
 
         Samples without mixing have the index `blocks`. At index 0 all blocks use the second latent.
@@ -663,7 +262,7 @@ class StyleGAN2(AdversarialModel):
         mixed = replicas.uniform((count,), self.seeds) < self.mixing
         return ops.where(mixed, replicas.randint((count,), 0, blocks, self.seeds), blocks)
 
-    def random_styles(self, count: int, conditions: Any = None) -> Any:
+    def random_styles(self, count: int, conditions: Tensor | None = None) -> Tensor:
         """Samples w `[count, blocks, style_dim]` from new latents, with style mixing."""
         generator = self.generator
         if self.mixing:
@@ -679,7 +278,7 @@ class StyleGAN2(AdversarialModel):
             )
         return self.with_conditions(w, conditions)
 
-    def with_conditions(self, w: Any, conditions: Any) -> Any:
+    def with_conditions(self, w: Tensor, conditions: Tensor | None) -> Tensor:
         """Appends conditions `[N, K]`, if any, to w `[N, blocks, latent_dim]` in each block."""
         if conditions is None:
             return w
@@ -688,11 +287,13 @@ class StyleGAN2(AdversarialModel):
         )
         return ops.concatenate([w, conditions], axis=-1)
 
-    def label_conditions(self, labels: Any) -> Any:
+    def label_conditions(self, labels: Tensor) -> Tensor | None:
         """Conditions `[N, K]` of integer labels `[N]` (one-hot), or `None` without conditions."""
         return ops.one_hot(ops.cast(labels, "int32"), self.conditions) if self.conditions else None
 
-    def discriminate(self, images: Any, conditions: Any = None, training: bool = True) -> Any:
+    def discriminate(
+        self, images: Tensor, conditions: Tensor | None = None, training: bool = True
+    ) -> Tensor:
         """Discriminator logits `[N, 1]`, of augmented images in training."""
         if self.augment and training:
             images = self.augment(images, self.seeds)
@@ -701,13 +302,7 @@ class StyleGAN2(AdversarialModel):
         )
         return full_precision(logits)
 
-    def gradient_penalty(self, real: Any, conditions: Any = None) -> Any:
-        """Gradient penalty of the discriminator at real images, without its weight."""
-        return self.penalty(
-            self.input_gradient(lambda x: self.discriminate(x, conditions), real, "discriminator")
-        )
-
-    def path_penalty(self, w: Any, noise: Any) -> Any:
+    def path_penalty(self, w: Tensor, noise: Tensor) -> Tensor:
         """Mean squared difference of path lengths from their moving average, which it updates.
 
         The path length at w is `|d <images, y> / dw|` with y from N(0, 1), divided by the square
@@ -733,7 +328,7 @@ class StyleGAN2(AdversarialModel):
         self.path_mean.assign(ops.where(known, before + 0.01 * (now - before), now))
         return penalty
 
-    def lazy_path_penalty(self, styles: Callable[[], Any], noise: Any) -> Any:
+    def lazy_path_penalty(self, styles: Callable[[], Tensor], noise: Tensor) -> Tensor:
         """Path length penalty with the interval `path_every` and the start `path_start`.
 
         Args:
@@ -754,8 +349,12 @@ class StyleGAN2(AdversarialModel):
         )
 
     def update_discriminator(
-        self, real: Any, fake: Any, conditions: Any = None, labels: Any = None
-    ) -> dict[str, Any]:
+        self,
+        real: Tensor,
+        fake: Tensor,
+        conditions: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Updates the discriminator once.
 
         Args:
@@ -767,7 +366,11 @@ class StyleGAN2(AdversarialModel):
         Returns:
             Dict with the discriminator's values for `report`.
         """
-        weight = self.penalty_weight * self.penalty_every
+        weight = self.gradient_penalty_weight * self.gradient_penalty_every
+
+        def gradient_penalty():
+            critic = Critic(self, "discriminator", lambda x: self.discriminate(x, conditions))
+            return self.gradient_penalty(critic, real, fake, self.seeds)
 
         def objective():
             real_logits = self.discriminate(real, conditions)
@@ -775,9 +378,8 @@ class StyleGAN2(AdversarialModel):
             loss = self.discriminator_loss(real_logits, fake_logits, labels)
             penalty = ops.zeros((), "float32")
             if weight:
-                gradient_penalty = lambda: self.gradient_penalty(real, conditions)  # noqa: E731
                 penalty = weight * self.lazy_regularization(
-                    self.penalty_every, "discriminator", gradient_penalty
+                    self.gradient_penalty_every, "discriminator", gradient_penalty
                 )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
@@ -804,7 +406,7 @@ class StyleGAN2(AdversarialModel):
         self.apply_gradients(
             "generator", vjp_fn((gradient, ops.convert_to_tensor(path_weight, dtype="float32")))
         )
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
@@ -827,14 +429,14 @@ class StyleGAN2(AdversarialModel):
             **self.accuracies(real_logits, fake_logits),
         )
 
-    def accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+    def accuracies(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         """Shares of real and of fake images that the discriminator classifies correctly."""
         correct = {"real_accuracy": real_logits > 0, "fake_accuracy": fake_logits <= 0}
         return {name: ops.mean(ops.cast(value, "float32")) for name, value in correct.items()}
 
     # === Sampling ===
 
-    def call(self, inputs: list, training: bool = False) -> Any:
+    def call(self, inputs: list, training: bool = False) -> Tensor:
         """Images of `[w, noise]` by the network that `sample` uses, clipped to [-1, 1]."""
         return ops.clip(
             (self.ema_generator or self.generator)(inputs, training=training), -1.0, 1.0

@@ -44,75 +44,25 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgan import backend
-from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images
 from kerasgan.ema import ema_copy
 from kerasgan.images import check_images
-from kerasgan.losses import adversarial, distributions, penalties
+from kerasgan.losses import distributions
+from kerasgan.losses.distributions import class_divergence
 from kerasgan.losses.perceptual import ClassifierDistance
-from kerasgan.metrics.style_gap import style_gap
-from kerasgan.models import stylegan2
-from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator, residual_trunk
-
-# Settings of `build`: those of the reproduction's later trainer, and those of the paper and the
-# authors' answers. The authors' learning rate of the encoder and weight of the KL divergence are
-# not known; both use the neutral value 1.
-REPRODUCTION = stylegan2.REPRODUCTION | {
-    "mixing": 0.9,
-    "condition_on": "probabilities",
-    "alternation": "micro",
-    "rec_in_discriminator_phase": None,
-    "rec_weight": 1.0,
-    "perceptual_weight": 0.1,
-    "w_weight": 0.1,
-    "pixel_weight": 1.0,
-    "kl_weight": 1.0,
-    "reverse_kl": False,
-    "stretch": True,
-    "path_source": "both",
-    "w_match": None,
-    "w_match_weight": 1.0,
-    "learning_rate": 2e-4,
-    "encoder_rate": 0.05,
-    "discriminator_rate": 1.5,
-    "beta_1": 0.5,
-    "beta_2": 0.9,
-    "accumulate": 1,
-}
-AUTHORS = REPRODUCTION | {
-    "discriminator_loss": adversarial.logistic_discriminator_loss,
-    "generator_loss": adversarial.nonsaturating_generator_loss,
-    "penalty": penalties.squared_gradient_norm,
-    "penalty_weight": 5.0,
-    "penalty_every": 16,
-    "path_weight": 2.0,
-    "path_every": 4,
-    "path_start": 0,
-    "ema_decay": 0.998,
-    "stretch": False,
-    "learning_rate": 2e-3,
-    "encoder_rate": 1.0,
-    "discriminator_rate": 1.0,
-    "beta_1": 0.0,
-    "beta_2": 0.99,
-}
-# Settings of the optimizers. All other settings are arguments of `StylEx`.
-RATES = (
-    "learning_rate",
-    "encoder_rate",
-    "discriminator_rate",
-    "beta_1",
-    "beta_2",
-    "accumulate",
+from kerasgan.models.stylegan2 import StyleGAN2, deserialized
+from kerasgan.models.stylegan2_networks import Generator, build_discriminator, residual_trunk
+from kerasgan.models.stylex_reconstruction import StylExReconstruction
+from kerasgan.models.stylex_settings import (
+    AUTHORS as AUTHORS,
+    CHOICES as CHOICES,
+    RATES as RATES,
+    REPRODUCTION as REPRODUCTION,
+    adams as adams,
+    check_choices as check_choices,
 )
+from kerasgan.types import Tensor
 
-CHOICES = {
-    "condition_on": ("probabilities", "logits"),
-    "alternation": ("none", "step", "micro"),
-    "rec_in_discriminator_phase": (None, "accumulate", "extra_step", "second_step"),
-    "path_source": ("z", "encoder", "both"),
-    "w_match": (None, "moments", "mmd"),
-}
 W_DISTANCES = {"moments": distributions.moment_distance, "mmd": distributions.kernel_distance}
 # Values that measure a reconstruction.
 TERMS = ("pixel", "perceptual", "w", "kl", "agreement")
@@ -198,18 +148,6 @@ def check_classifier(classifier: Any) -> tuple[tuple[int, int, int], int]:
     return shape, outputs[0]
 
 
-def check_choices(settings: dict[str, Any]) -> None:
-    """Checks the settings that have a fixed set of values, `CHOICES`.
-
-    Raises:
-        ValueError: If a setting has an unknown value.
-    """
-    for name, choices in CHOICES.items():
-        if settings[name] not in choices:
-            known = ", ".join(map(str, choices))
-            raise ValueError(f"{name} must be one of {known}; received {settings[name]!r}")
-
-
 def build(
     classifier: keras.Model,
     *,
@@ -224,7 +162,7 @@ def build(
     augment: Callable | None = None,
     seed: int = 0,
     schedule: Callable | None = None,
-    **compile_arguments,
+    **compile_arguments: Any,
 ) -> "StylEx":
     """Builds and compiles a `StylEx` with Adam optimizers.
 
@@ -269,60 +207,10 @@ def build(
     return model
 
 
-def adams(
-    settings: dict[str, Any] = REPRODUCTION, schedule: Callable | None = None
-) -> dict[str, keras.optimizers.Adam]:
-    """Builds an Adam optimizer for each player of a `StylEx`.
-
-    Args:
-        settings, schedule: See `build`.
-
-    Returns:
-        Dict from player to optimizer, for `compile`.
-
-    Raises:
-        ValueError: If `accumulate` does not fit the other settings.
-    """
-    # Updates of generator and encoder in a batch of encoded images.
-    encoded = (
-        2.0 if settings["rec_in_discriminator_phase"] in ("extra_step", "second_step") else 1.0
-    )
-    # Every second batch is generated from latents, which does not update the encoder.
-    by_step = settings["alternation"] == "step"
-    count = settings["accumulate"]
-    if by_step and count > 1 and count % 2:
-        raise ValueError(
-            f"accumulate must be even if latents and encoder alternate by step; received {count}"
-        )
-    if encoded == 2.0 and count > 1:
-        raise ValueError(
-            "accumulate must be 1 if each batch has an extra step, whose gradients must not be "
-            f"summed; received {count}"
-        )
-    updates = {"generator": (1.0 + encoded) / 2.0, "encoder": encoded / 2.0} if by_step else {}
-    optimizers = {}
-    for player, ratio in {
-        "generator": 1.0,
-        "encoder": settings["encoder_rate"],
-        "discriminator": settings["discriminator_rate"],
-    }.items():
-        batches = count // 2 if player == "encoder" and by_step else count
-        rate = settings["learning_rate"] * ratio
-        if schedule:
-            rate = schedule(
-                rate, updates.get(player, 1.0 if player == "discriminator" else encoded)
-            )
-        betas = {"beta_1": settings["beta_1"], "beta_2": settings["beta_2"]}
-        optimizers[player] = keras.optimizers.Adam(
-            rate, **betas, gradient_accumulation_steps=batches if batches > 1 else None
-        )
-    return optimizers
-
-
 # === Parts of the loss ===
 
 
-def stretch_contrast(images: Any) -> Any:
+def stretch_contrast(images: Tensor) -> Tensor:
     """Scales each image `[N, H, W, C]` to the range [-1, 1]. Constant images are not changed."""
     low = ops.amin(images, axis=(1, 2, 3), keepdims=True)
     high = ops.amax(images, axis=(1, 2, 3), keepdims=True)
@@ -331,25 +219,11 @@ def stretch_contrast(images: Any) -> Any:
     return ops.where(varied, 2.0 * (images - low) / ops.where(varied, span, 1.0) - 1.0, images)
 
 
-def class_divergence(logits: Any, others: Any) -> Any:
-    """KL divergence of the class distributions of two sets of logits.
-
-    Args:
-        logits: Logits `[N, K]` of the distribution p.
-        others: Logits `[N, K]` of the distribution q.
-
-    Returns:
-        KL(p || q), `[N]`.
-    """
-    p, q = (ops.log_softmax(ops.cast(each, "float32"), axis=-1) for each in (logits, others))
-    return ops.sum(ops.exp(p) * (p - q), axis=-1)
-
-
 # === Model ===
 
 
 @keras.saving.register_keras_serializable("kerasgan")
-class StylEx(StyleGAN2):
+class StylEx(StylExReconstruction, StyleGAN2):
     """StyleGAN2 with an encoder whose reconstructions preserve a classifier's predictions.
 
     Training data: float images `[N, H, W, C]` in [-1, 1], or `(images, labels)`. The labels are
@@ -451,10 +325,10 @@ class StylEx(StyleGAN2):
         w_match: str | None = None,
         w_match_weight: float = 1.0,
         ema_decay: float | None = 0.998,
-        **gan,
+        **gan: Any,
     ):
         (size, _, channels), classes = check_classifier(classifier)
-        widths = {"capacity": capacity, "max_channels": max_channels}
+        widths: dict[str, Any] = {"capacity": capacity, "max_channels": max_channels}
         latent_dim = latent_dim if generator is None else generator.latent_dim
         super().__init__(
             generator
@@ -523,7 +397,7 @@ class StylEx(StyleGAN2):
             "w_match",
             "w_match_weight",
         )
-        perceptual = self.given_perceptual
+        perceptual: Any = self.given_perceptual
         if isinstance(perceptual, ClassifierDistance) and perceptual.classifier is self.classifier:
             # A nested copy of the classifier would lack weights: files hold the classifier once.
             perceptual = {"layers": list(perceptual.maps)}
@@ -535,40 +409,40 @@ class StylEx(StyleGAN2):
 
     @classmethod
     def from_config(cls, config: dict) -> "StylEx":
-        config = {
-            key: keras.saving.deserialize_keras_object(value) for key, value in config.items()
-        }
+        config = deserialized(config)
         if isinstance(config["perceptual"], dict):
             config["perceptual"] = ClassifierDistance(config["classifier"], **config["perceptual"])
         return cls(**config)
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
         return super().checkpoint_networks() | {
-            "E": self.ema_encoder or self.encoder,
-            "C": self.classifier,
+            "encoder": self.ema_encoder or self.encoder,
+            "classifier": self.classifier,
         }
 
     # === Training ===
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Tensor) -> Tensor:
         """Classifier logits `[N, K]` of images."""
         return ops.cast(self.classifier(images, training=False), "float32")
 
-    def condition(self, logits: Any) -> Any:
+    def condition(self, logits: Tensor) -> Tensor:
         """Condition `[N, K]` of the generator for classifier logits `[N, K]`."""
         return logits if self.condition_on == "logits" else ops.softmax(logits, axis=-1)
 
-    def label_conditions(self, labels: Any) -> Any:
+    def label_conditions(self, labels: Tensor) -> Tensor:
         """Condition `[N, K]` of the generator for integer labels `[N]`.
 
         With `condition_on="logits"`, these are the logits of a probability of about 0.99.
         """
-        one_hot = super().label_conditions(labels)
+        one_hot = ops.one_hot(ops.cast(labels, "int32"), self.conditions)
         if self.condition_on == "probabilities":
             return one_hot
         return ops.log(0.99 * one_hot + 0.01 / self.classes)
 
-    def batch_styles(self, real: Any, latent_halves: int, conditions: Any) -> tuple[Any, Any]:
+    def batch_styles(
+        self, real: Tensor, latent_halves: int, conditions: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """Samples w for the first part of a batch from latents and encodes the rest.
 
         Args:
@@ -588,8 +462,8 @@ class StylEx(StyleGAN2):
         return self.with_conditions(ops.concatenate(w), conditions), encoded
 
     def reconstruction_terms(
-        self, real: Any, fake: Any, logits: Any, encoded: Any
-    ) -> dict[str, Any]:
+        self, real: Tensor, fake: Tensor, logits: Tensor, encoded: Tensor
+    ) -> dict[str, Tensor]:
         """Distances of reconstructions from images, without weights.
 
         Distances that need a network pass are not computed if their weight is 0.
@@ -607,20 +481,22 @@ class StylEx(StyleGAN2):
         fake_logits, zero = self.logits(fake), ops.zeros((), "float32")
         pair = (stretch_contrast(real), stretch_contrast(fake)) if self.stretch else (real, fake)
         same = ops.equal(ops.argmax(logits, axis=-1), ops.argmax(fake_logits, axis=-1))
-        w = zero
+        w = perceptual = zero
+        if self.perceptual is not None and self.perceptual_weight:
+            perceptual = ops.mean(self.perceptual(*pair))
         if self.w_weight:
             difference = encoded - self.encoder(fake, training=True)
             w = ops.mean(ops.abs(ops.cast(difference, "float32")))
         order = (fake_logits, logits) if self.reverse_kl else (logits, fake_logits)
         return {
             "pixel": ops.mean(ops.abs(real - fake)) / 2.0,
-            "perceptual": ops.mean(self.perceptual(*pair)) if self.perceptual_weight else zero,
+            "perceptual": perceptual,
             "w": w,
             "kl": ops.mean(class_divergence(*order)),
             "agreement": ops.mean(ops.cast(same, "float32")),
         }
 
-    def reconstruction_loss(self, terms: dict[str, Any]) -> Any:
+    def reconstruction_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the pixel, perceptual and w distances in `terms`."""
         weighted = {
             name: getattr(self, f"{name}_weight") * terms[name]
@@ -629,8 +505,8 @@ class StylEx(StyleGAN2):
         return self.rec_weight * sum(weighted.values())
 
     def generate_batch(
-        self, real: Any, logits: Any, latent_halves: int, path: bool = True
-    ) -> tuple[Any, Any, Any]:
+        self, real: Tensor, logits: Tensor, latent_halves: int, path: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Generates a batch and computes the losses that do not need the discriminator.
 
         Args:
@@ -673,7 +549,7 @@ class StylEx(StyleGAN2):
             values += [terms[name] for name in TERMS]
         return fake, loss, ops.stop_gradient(ops.stack(values))
 
-    def update_players(self, real: Any, latent_halves: int) -> None:
+    def update_players(self, real: Tensor, latent_halves: int) -> None:
         """Updates all players with one batch.
 
         Args:
@@ -693,7 +569,8 @@ class StylEx(StyleGAN2):
             )
             return ops.softmax(logits, axis=-1), outputs, vjp_fn
 
-        def gradients(conditions, outputs, vjp_fn, with_adversarial=True):
+        def gradients(batch, with_adversarial=True):
+            conditions, outputs, vjp_fn = batch
             fake, loss, values = outputs
             g_loss, gradient = None, ops.zeros_like(fake)
             if with_adversarial:
@@ -708,16 +585,16 @@ class StylEx(StyleGAN2):
         path_penalty = batch[1][2][0]
         discriminator_values = self.update_discriminator(first, batch[1][0], batch[0])
         if phase:
-            _, before = gradients(*batch, with_adversarial=phase == "second_step")
+            _, before = gradients(batch, with_adversarial=phase == "second_step")
             if phase != "accumulate":
                 self.apply_gradients(players, before)
             # One path length penalty per batch: an extra update has already been counted.
             batch = forward(second, path=False)
-        g_loss, found = gradients(*batch)
+        g_loss, found = gradients(batch)
         if phase == "accumulate":
             found = [one + other for one, other in zip(before, found, strict=True)]
         self.apply_gradients(players, found)
-        if self.ema_generator:
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
             self.update_ema(self.ema_encoder, self.encoder, self.ema_decay)
         names = ("path_penalty", *TERMS)
@@ -762,7 +639,7 @@ class StylEx(StyleGAN2):
             **self.accuracies(real_logits, fake_logits),
         )
 
-    def fit(self, x: Any = None, y: Any = None, **arguments) -> keras.callbacks.History:
+    def fit(self, x: Any = None, y: Any = None, **arguments: Any) -> keras.callbacks.History:
         """Trains the model; see `AdversarialModel.fit`.
 
         A model that is not compiled is compiled first, with the optimizers of the reproduction
@@ -799,112 +676,3 @@ class StylEx(StyleGAN2):
             f"images must include each of the {self.classes} classes of the classifier; it assigns "
             f"none to class {min(missing)}"
         )
-
-    # === Inference ===
-
-    def _predict_batches(self, network, *arrays, size=100):
-        """Applies `network` to arrays of equal length in batches of `size`; numpy."""
-        parts = [
-            [a[start : start + size] for a in arrays] for start in range(0, len(arrays[0]), size)
-        ]
-        return np.concatenate(
-            [network.predict_on_batch(part if len(part) > 1 else part[0]) for part in parts]
-        )
-
-    def encode(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Encodes images `[N, H, W, C]` in [-1, 1] to w, float32 `[N, latent_dim]`."""
-        images = check_images(images, self.image_shape)
-        return self._predict_batches(self.ema_encoder or self.encoder, images, size=batch_size)
-
-    def image_conditions(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Condition of the generator for images `[N, H, W, C]`, float32 `[N, K]`."""
-        logits = self._predict_batches(
-            self.classifier, check_images(images, self.image_shape), size=batch_size
-        )
-        return np.array(ops.convert_to_numpy(self.condition(ops.cast(logits, "float32"))))
-
-    def image_styles(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Generator input w for images `[N, H, W, C]`, float32 `[N, blocks, style_dim]`."""
-        w = np.concatenate(
-            [self.encode(images, batch_size), self.image_conditions(images, batch_size)], axis=1
-        )
-        return np.repeat(w[:, None], self.generator.blocks, axis=1)
-
-    def styles(self, images: np.ndarray, batch_size: int = 100) -> tuple[list, list]:
-        """Style vectors of images `[N, H, W, C]`.
-
-        Returns:
-            `(styles, rgb_styles)`, lists of float32 arrays `[N, C]` for `generator.synthesize`.
-        """
-        found = (self.ema_generator or self.generator).styles(
-            ops.convert_to_tensor(self.image_styles(images, batch_size))
-        )
-        return tuple([np.array(ops.convert_to_numpy(style)) for style in part] for part in found)
-
-    def reconstruct(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Reconstructs images as G(E(x), C(x)) with one fixed noise map.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1].
-            batch_size: Images computed at a time.
-
-        Returns:
-            Float32 images `[N, H, W, C]`, clipped to [-1, 1].
-        """
-        w = self.image_styles(images, batch_size)
-        noise = np.repeat(self.noise, len(w), axis=0)
-        generator = self.ema_generator or self.generator
-        return np.clip(self._predict_batches(generator, w, noise, size=batch_size), -1.0, 1.0)
-
-    def reconstruction_scores(self, images: np.ndarray, batch_size: int = 100) -> dict[str, float]:
-        """Measures reconstructions x' of images x.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1], preferably held out from training.
-            batch_size: Images computed at a time.
-
-        Returns:
-            Dict of floats. `pixel`: mean absolute difference of x and x' in units of [0, 1].
-            `agreement`: share of x' that the classifier assigns to the class of x. `kl`:
-            KL(C(x) || C(x')). `perceptual`: perceptual distance, if the model has one.
-        """
-        real, fake = check_images(images, self.image_shape), self.reconstruct(images, batch_size)
-        logits, fake_logits = (
-            self._predict_batches(self.classifier, each, size=batch_size) for each in (real, fake)
-        )
-        scores = {
-            "pixel": np.abs(real - fake).mean() / 2,
-            "agreement": (logits.argmax(axis=1) == fake_logits.argmax(axis=1)).mean(),
-            "kl": ops.convert_to_numpy(ops.mean(class_divergence(logits, fake_logits))),
-        }
-        if self.perceptual is not None:
-            parts = [slice(start, start + batch_size) for start in range(0, len(real), batch_size)]
-            pairs = [[ops.convert_to_tensor(each[part]) for each in (real, fake)] for part in parts]
-            distances = [ops.convert_to_numpy(self.perceptual(*pair)) for pair in pairs]
-            scores["perceptual"] = np.concatenate(distances).mean()
-        return {name: float(value) for name, value in scores.items()}
-
-    def w_samples(self, images: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Samples w from latents and encodes images.
-
-        Args:
-            images: Float images `[N, H, W, C]` in [-1, 1].
-            seed: Integer seed of the latents.
-
-        Returns:
-            Two arrays `[N, latent_dim]`: w of N latents by the mapping network, and E(x).
-        """
-        encoded = self.encode(images)
-        latents = np.random.default_rng(check_seed(seed)).standard_normal(
-            (len(encoded), self.latent_dim), "float32"
-        )
-        mapping = (self.ema_generator or self.generator).mapping
-        return self._predict_batches(mapping, latents), encoded
-
-    def w_gap(self, images: np.ndarray, seed: int = 0) -> dict[str, float]:
-        """Difference between the distributions of w of latents and of images `[N, H, W, C]`.
-
-        Returns:
-            Result of `kerasgan.metrics.style_gap.style_gap`.
-        """
-        return style_gap(*self.w_samples(images, seed), seed=seed)

@@ -27,6 +27,9 @@ class TextToImageModel(AdversarialModel):
     """
 
     conditioning = "captions"
+    # Earlier versions did not save the text encoder with a run. A run that they saved resumes with
+    # the text encoder of the model.
+    networks_of_later_versions = ("T",)
 
     # === Text encoder ===
 
@@ -44,6 +47,8 @@ class TextToImageModel(AdversarialModel):
         self._text_encoder = None if isinstance(text_encoder, str) else text_encoder
         # Keras tracks the network, so that files of the whole model hold its weights.
         self.text_network = text_encoder.network if isinstance(text_encoder, TextEncoder) else None
+        if self.text_network is not None:
+            self.sampling_networks = ("generator", "text_encoder")
         self._check_text_encoder()
 
     def _check_text_encoder(self):
@@ -70,12 +75,7 @@ class TextToImageModel(AdversarialModel):
 
     def text_checkpoint_networks(self) -> dict[str, keras.Model]:
         """Returns the part of `checkpoint_networks()` that holds the text encoder."""
-        return {} if self.text_network is None else {"T": self.text_network}
-
-    @property
-    def sampling_networks(self) -> tuple[str, ...]:
-        contained = self.text_network is not None
-        return ("generator", "text_encoder") if contained else ("generator",)
+        return {} if self.text_network is None else {"text_encoder": self.text_network}
 
     def use_file_info(self, info: dict) -> None:
         """Takes the name of the text encoder from a file whose configuration lacks it.

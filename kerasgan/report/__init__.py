@@ -1,8 +1,8 @@
-"""HTML pages that need nothing but themselves: style, pictures and curves are inside, no request,
-and no script but the few lines behind a slider.
+"""Self-contained HTML pages: styles, images and charts are inside, nothing is loaded.
 
-`run_page` turns a run's folder into its index.html, `diagnostics_page` shows what
-`metrics.diagnostics` found, `attributes_page` what `models.attfind` did.
+`run_page` turns a run's folder into its `index.html`, `diagnostics_page` shows the results of
+`metrics.diagnostics`, and `attributes_page` those of `models.attfind`. The only script moves the
+sliders of `attributes_page`.
 """
 
 from kerasgan.report.attributes import attributes_page

@@ -1,10 +1,15 @@
-"""The page of a run: settings.json, versions.json, log.csv, grids/, history.gif, checkpoints/,
-scores.json, shipped/, each of which may be missing, as one index.html."""
+"""HTML page of a run.
+
+The page shows `settings.json`, `versions.json`, `log.csv`, `grids/`, `history.gif`,
+`checkpoints/`, `scores.json` and `shipped/`. Each of them may be missing.
+"""
 
 import base64
 import csv
 import io
 import math
+import os
+import pathlib
 import shlex
 
 import numpy as np
@@ -17,18 +22,26 @@ from kerasgan.io.paths import user_path
 from kerasgan.report import markup
 
 
-def run_page(folder):
-    """Writes `index.html` of a run's folder and returns its path.
+def run_page(folder: str | os.PathLike) -> pathlib.Path:
+    """Writes `index.html` of a run's folder.
 
-    `settings.json` may hold, beside settings, `title`, `description`, `recipe` (its module, such as
-    `zoo.mnist_gan`) and `command`. `scores.json` holds numbers by name; its texts and what is not a
-    number are shown as the protocol. `shipped` may hold what shipped presets draw of the same,
-    `<preset>.png`.
+    These files have entries with a meaning of their own:
+
+    - `settings.json`: besides settings, it may contain `title`, `description`, `recipe` (module
+      such as `zoo.mnist_gan`) and `command`.
+    - `scores.json`: numbers are shown as scores, other values as the protocol.
+    - `shipped/<preset>.png`: samples of a shipped preset of the same data, for comparison.
+
+    Args:
+        folder: Existing folder of the run.
+
+    Returns:
+        The path of the page.
     """
     folder = user_path(folder)
     if not folder.is_dir():
         raise ValueError(f"a run must be an existing folder; received {folder}")
-    notes = []  # what is damaged and left out
+    notes: list[str] = []  # Damaged files that are left out.
     names = ("settings", "versions", "scores")
     settings, versions, scores = (
         side_files.read_or_default(folder / f"{name}.json", side_files.json_object, {}, notes)
@@ -45,9 +58,11 @@ def run_page(folder):
     parts = [markup.header(title, description), _facts(log, scores)]
     if grids:
         parts.append(markup.card("Samples", _samples(folder, grids, notes)))
-    shipped = sorted((folder / "shipped").glob("*.png"))
-    shipped = [_picture(path, f"The preset {path.stem}.", notes, big=True) for path in shipped]
-    parts.append(markup.card("What a longer run gives", *shipped))
+    shipped = [
+        _picture(path, f"The preset {path.stem}.", notes, big=True)
+        for path in sorted((folder / "shipped").glob("*.png"))
+    ]
+    parts.append(markup.card("Samples of a longer run", *shipped))
     parts.append(markup.card("Scores", _scores(scores)))
     parts.append(markup.card("Curves", _curves(log)))
     parts.append(
@@ -58,8 +73,7 @@ def run_page(folder):
     )
     parts.append(markup.card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
     parts.append(markup.card("Commands", _commands(folder, command, recipe)))
-    told = "".join(f"<p>{markup.text(note)}</p>" for note in notes)
-    parts.append(markup.card("Damaged files", told))
+    parts.append(markup.card("Damaged files", *(f"<p>{markup.text(note)}</p>" for note in notes)))
     return markup.save(folder, title, parts)
 
 
@@ -77,8 +91,8 @@ def _facts(log, scores):
 
 
 def _samples(folder, grids, notes):
-    """Shows the last grid, the animation of all grids, and a strip of eight grids."""
-    note = f"Epoch {int(grids[-1].stem[6:])}, the same latents as in every grid of this run."
+    """Returns the last grid, the animation of all grids, and a strip of eight grids."""
+    note = f"Epoch {int(grids[-1].stem[6:])}. All grids of this run use the same latents."
     large, strip = _picture(grids[-1], note, notes, big=True), ""
     moving = side_files.read_or_default(folder / "history.gif", _gif, "", notes)
     if len(grids) > 1:
@@ -89,9 +103,7 @@ def _samples(folder, grids, notes):
         strip = "".join(
             _picture(path, f"epoch {int(path.stem[6:])}", notes, width=360) for path in chosen
         )
-        strip = (
-            f'<h2 style="margin-top:26px">From noise to now</h2><div class="strip">{strip}</div>'
-        )
+        strip = f'<h2 style="margin-top:26px">Samples by epoch</h2><div class="strip">{strip}</div>'
     return f'<div class="two top">{large}{moving}</div>{strip}'
 
 
@@ -103,7 +115,7 @@ def _gif(path):
             gif.load()
         size = gif.size
     uri = f"data:image/gif;base64,{base64.b64encode(data).decode()}"
-    return markup.figure(uri, size, "The whole history.", big=True)
+    return markup.figure(uri, size, "The grids of all epochs.", big=True)
 
 
 def _picture(path, caption, notes, big=False, width=None):
@@ -114,9 +126,7 @@ def _picture(path, caption, notes, big=False, width=None):
 
 def _shown(path, caption, big, width):
     with stored_image(path) as picture:
-        if (
-            width and picture.width > width
-        ):  # a strip of full-size grids would be a page of many megabytes
+        if width and picture.width > width:  # Full-size grids would make a page of many megabytes.
             picture = picture.resize(
                 (width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS
             )
@@ -142,7 +152,7 @@ def _scores(scores):
 
 
 def _curves(log):
-    """One chart for each group of numbers that share a scale, and one for each score."""
+    """Returns one chart for each group of values that share a scale, and one for each score."""
     names = [name for name in dict.fromkeys(n for row in log for n in row) if name != "epoch"]
     groups = {}
     for name in names:
@@ -179,12 +189,12 @@ def _checkpoints(folder, files):
         try:
             info = checkpoints.read_info(path)
             what = (
-                info["letter"]
+                f"network {info['letter']}"
                 if info["letter"] != checkpoints.RESUME
-                else "everything else a resume needs"
+                else "other state for resuming"
             )
             what, epoch = what + (" (best)" if path.name == best.get("file") else ""), info["epoch"]
-        except (ValueError, TypeError, KeyError, OSError):  # CheckpointError is a ValueError
+        except (ValueError, TypeError, KeyError, OSError):  # A `CheckpointError` is a `ValueError`.
             what, epoch = "damaged", ""
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         rows.append((epoch if epoch != "" else -1, path.name, what, epoch, size))
@@ -195,21 +205,28 @@ def _checkpoints(folder, files):
     ]
     if not rows:
         return ""
-    head = "<tr><th>file</th><th>holds</th><th class=n>epoch</th><th class=n>size</th></tr>"
+    head = "<tr><th>file</th><th>content</th><th class=n>epoch</th><th class=n>size</th></tr>"
     note = ""
     if best:
-        note = f"{markup.words(best['metric'])} is best at epoch {best['epoch']}: {markup.number(best['value'])}."
+        note = (
+            f"Best {markup.words(best['metric'])}: {markup.number(best['value'])} at epoch "
+            f"{best['epoch']}."
+        )
     shown, more = rows[:12], rows[12:]
     if more:
-        more = f"<details><summary class=note>{len(more)} more</summary><table>{''.join(more)}</table></details>"
+        more = (
+            f"<details><summary class=note>{len(more)} more</summary>"
+            f"<table>{''.join(more)}</table></details>"
+        )
     return (
         f'<table>{head}{"".join(shown)}</table>{more or ""}<p class="note">{markup.text(note)}</p>'
     )
 
 
 def _commands(folder, command, recipe):
-    """Commands for a shell. Words are quoted anew, so that pasting runs nothing that a
-    `settings.json` hides.
+    """Returns shell commands that use the run.
+
+    Words are quoted anew, so that pasting a command runs nothing that `settings.json` hides.
     """
     try:
         command = shlex.split(command or "")
@@ -226,23 +243,34 @@ def _commands(folder, command, recipe):
             networks, key=lambda name: int(name[:-3].rsplit("_", 1)[1]), default=None
         )
     if command:
-        commands.append(
-            ("Train it again, or go on where it stopped", [*command, f"--folder={folder}"])
-        )
+        commands.append(("Resume this run, or train it again", [*command, f"--folder={folder}"]))
     if newest:
         given = f"--checkpoint={folder / 'checkpoints' / newest}"
-        commands.append(("Sample from it", ["python", "-m", "zoo.sample", given]))
-        commands.append(("Score it", ["python", "-m", "zoo.evaluate", given]))
+        commands.append(("Generate samples", ["python", "-m", "zoo.sample", given]))
+        commands.append(("Evaluate", ["python", "-m", "zoo.evaluate", given]))
         if recipe == "zoo.stylex":
-            commands.append(
-                ("Find what the classifier looks at", ["python", "-m", "zoo.explain", given])
-            )
-    shown = [(markup.text(what), markup.text(shlex.join(words))) for what, words in commands]
+            commands.append(("Explain the classifier", ["python", "-m", "zoo.explain", given]))
+    shown = [
+        (markup.text(what), markup.text(" ".join(map(_quoted, words)))) for what, words in commands
+    ]
     return "".join(f"<span class=note>{what}</span><pre>{line}</pre>" for what, line in shown)
 
 
+def _quoted(word):
+    """Quotes a word for a shell. Bytes that are not UTF-8 need the form $'...' of bash and zsh."""
+    try:
+        word.encode()
+        return shlex.quote(word)
+    except UnicodeEncodeError:
+        name = os.fsencode(word)
+        escaped = "".join(
+            chr(c) if 32 <= c < 127 and c not in b"'\\" else f"\\x{c:02x}" for c in name
+        )
+        return f"$'{escaped}'"
+
+
 def _split(scores):
-    """Numbers, and all the rest, of a dictionary of scores."""
+    """Splits scores into numbers and all other values."""
     numbers = {
         n: v for n, v in scores.items() if isinstance(v, (int, float)) and not isinstance(v, bool)
     }
@@ -257,13 +285,13 @@ def _log(path):
     rows = []
     reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
     if "epoch" not in (reader.fieldnames or ()):
-        raise ValueError("it must have a column epoch")
+        raise ValueError("it must have a column named epoch")
     for row in reader:
         numbers = {}
         for name, value in row.items():
             try:
                 numbers[name] = float(value)
             except (TypeError, ValueError):
-                pass  # an empty cell: not measured in that epoch
+                pass  # An empty cell means that the value was not measured in that epoch.
         rows.append(numbers)
     return [row for row in rows if math.isfinite(row.get("epoch", math.nan))]

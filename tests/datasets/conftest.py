@@ -31,9 +31,9 @@ def prepare_tfds(tmp_path):
 
         made = {"_info": info, "_split_generators": splits, "_generate_examples": examples}
         made |= {"VERSION": tfds.core.Version(version), "__module__": __name__}
-        type(name, (tfds.core.GeneratorBasedBuilder,), made)(
-            data_dir=tmp_path
-        ).download_and_prepare()
+        # Not registered, since TensorFlow Datasets may have registered its own class of that name.
+        builder = type(name, (tfds.core.GeneratorBasedBuilder,), made, skip_registration=True)
+        builder(data_dir=tmp_path).download_and_prepare()
         return images
 
     return prepare

@@ -18,7 +18,7 @@ def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
     start = time.time()
     with pytest.raises(
         FileNotFoundError,
-        match="no prepared CIFAR-10 in .*; pass download=True, or run on a machine",
+        match="CIFAR-10 is not prepared in .*; pass download=True, or run on a machine",
     ) as told:
         load_cifar10(data_dir=tmp_path)
     assert "\n" not in str(told.value)
@@ -31,7 +31,8 @@ def test_what_is_missing_is_told_fast(tmp_path, monkeypatch):
     monkeypatch.setattr("kerasgan.datasets.cifar10.URL", "http://127.0.0.1:9/cifar10")
     pytest.importorskip("tensorflow_datasets")
     with pytest.raises(
-        OSError, match="CIFAR-10 cannot be downloaded .*; run on a machine with network access"
+        OSError,
+        match="CIFAR-10 is not prepared in .* cannot be downloaded .*; run on a machine with",
     ):
         load_cifar10(data_dir=tmp_path, download=True)
     assert time.time() - start < 20

@@ -93,7 +93,8 @@ def test_offline_it_fails_fast(tmp_path, monkeypatch, source):
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     start = time.perf_counter()
     with pytest.raises(
-        OSError, match=f"{SOURCES[source].dataset} is not in .*downloaded .no network.; drawn birds"
+        OSError,
+        match=f"{SOURCES[source].dataset} is not prepared .*downloaded .no network.; use the synth",
     ):
         class_captions(source, data_dir=tmp_path)
     assert time.perf_counter() - start < 5

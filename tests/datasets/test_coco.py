@@ -99,9 +99,9 @@ def test_what_is_missing_or_broken_is_named(coco):
     ):
         file.write_text(content)
         with pytest.raises(
-            ValueError, match="captions_train2014.json must be COCO's captions, whole: "
+            ValueError, match="captions_train2014.json must be a complete file of COCO captions: "
         ):
             coco_folder(coco, "train")
     file.write_text('{"images": [], "annotations": []}')
-    with pytest.raises(ValueError, match="captions_train2014.json must hold a caption"):
+    with pytest.raises(ValueError, match="captions_train2014.json must contain captions"):
         coco_folder(coco, "train")

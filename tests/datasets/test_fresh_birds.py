@@ -1,10 +1,10 @@
-"""Fresh birds: which pictures an epoch shows depends on (seed, epoch, place) alone, with and
-without workers."""
+"""Images of `FreshBirds` depend on (seed, epoch, index) only, with and without workers."""
 
 import numpy as np
 import pytest
 
 from kerasgan.datasets.fresh_birds import FreshBirds
+from kerasgan.datasets.synthetic_birds import draw_bird
 
 
 def encode(captions):
@@ -62,6 +62,18 @@ def test_captions_and_classes_stay():
     data.set_epoch(5)
     assert data.data.captions == captions
     assert (data.generations(5) == 5).all()
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_birds_face_right_if_they_are_not_mirrored(mirrored):
+    data = birds(mirrored=mirrored)
+    data.set_epoch(0)
+    expected = [
+        draw_bird(data.data.attributes[i], (0, 0, i, 0), data.side, mirrored=False)
+        for i in range(len(data.data))
+    ]
+    same = [np.array_equal(a, b) for a, b in zip(data.data.images, expected, strict=True)]
+    assert all(same) != mirrored and data.flip == mirrored
 
 
 def test_bad_arguments():

@@ -1,6 +1,4 @@
-"""Sources of images to be scored: the same batches from each, and one line that names the place of
-what is wrong.
-"""
+"""Image sources yield equal batches, and errors are one line that names the place."""
 
 import os
 import types
@@ -91,12 +89,12 @@ def test_key_of_a_file(tmp_path, sources):
     batches = read(image_source(tmp_path / "samples.h5", key="output_64"))
     np.testing.assert_array_equal(np.concatenate(batches), IMAGES[:, :2])
     with pytest.raises(
-        ValueError, match="must hold output_256; it holds classIDs, output_128, output_64"
+        ValueError, match="must contain output_256; it contains classIDs, output_128, output_64"
     ):
         image_source(tmp_path / "samples.h5", key="output_256")
     np.savez(tmp_path / "statistics.npz", mu=np.zeros(3), sigma=np.eye(3))
     with pytest.raises(
-        ValueError, match="must hold images, output_<size> or arr_0.*; it holds mu, sigma"
+        ValueError, match="must contain images, output_<size> or arr_0.*; it contains mu, sigma"
     ):
         image_source(tmp_path / "statistics.npz")
 
@@ -138,27 +136,29 @@ def test_a_model_draws_the_same_images_whatever_the_batch():
     assert (many[:5] != many[SAMPLES_PER_SEED:]).any() and (drawn(5, seed=1) != many[:5]).any()
     with pytest.raises(ValueError, match="count must be the number of images"):
         image_source(Draws())
-    with pytest.raises(ValueError, match="a model must draw by sample.*; received SimpleNamespace"):
+    with pytest.raises(
+        ValueError, match="a model must have a method sample.*; received SimpleNamespace"
+    ):
         image_source(types.SimpleNamespace(sample=lambda embeddings: None), count=2)
 
 
 def test_grey_and_transparent_only_on_request(tmp_path):
     for mode, words in [
-        ("L", "a.png is grey"),
-        ("LA", "is grey"),
+        ("L", "a.png is grayscale"),
+        ("LA", "is grayscale"),
         ("RGBA", "mode RGBA"),
         ("P", "mode P"),
     ]:
         Image.new(mode, (4, 4), 0).save(tmp_path / "a.png")
-        with pytest.raises(ValueError, match=f"images must be RGB, or convert=True; .*{words}"):
+        with pytest.raises(ValueError, match=f"images must be RGB unless convert=True; .*{words}"):
             read(image_source(tmp_path))
         assert read(image_source(tmp_path, convert=True))[0].shape == (1, 4, 4, 3)
     Image.fromarray(np.full((4, 4), 700, "uint16")).save(tmp_path / "a.png")
     assert (read(image_source(tmp_path, convert=True))[0] == 3).all()  # 700 of 65,535
-    for channels, kind in [(1, "grey"), (4, "RGBA")]:
+    for channels, kind in [(1, "grayscale"), (4, "RGBA")]:
         pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, channels), "uint8")
         with pytest.raises(
-            ValueError, match=f"images must be RGB, or convert=True; received {kind}"
+            ValueError, match=f"images must be RGB unless convert=True; received {kind}"
         ):
             read(image_source(pixels))
         rgb = read(image_source(pixels, convert=True))[0]
@@ -171,7 +171,7 @@ def test_sizes_are_mixed_only_on_request(tmp_path):
     for index, side in enumerate([4, 4, 5, 5, 5, 4]):
         Image.new("RGB", (side, 3), (index, 0, 0)).save(tmp_path / f"{index}.png")
     with pytest.raises(
-        ValueError, match=r"one size, or mixed_sizes=True; received 3 x 4, and 3 x 5 in .*2\.png"
+        ValueError, match=r"one size unless mixed_sizes=True; received 3 x 4 and 3 x 5 in .*2\.png"
     ):
         read(image_source(tmp_path))
     batches = read(image_source(tmp_path, mixed_sizes=True), batch_size=2)
@@ -222,18 +222,18 @@ def test_a_file_cut_in_half_is_named(tmp_path):
     [
         (
             IMAGES / 127.5 - 1,
-            r"must be uint8; kerasgan.images.to_uint8 rounds .*; received float64 in the ndarray",
+            r"must be uint8 .kerasgan.images.to_uint8 converts .*; received float64 in the ndarray",
         ),
         (IMAGES[0], r"must be \[N, H, W, 3\]; received \[6, 5, 3\]"),
         (IMAGES.transpose(0, 3, 1, 2), r"must be \[N, H, W, 3\]; received \[1, 3, 6, 5\]"),
-        (IMAGES[:0], "there must be images; received none in the ndarray"),
-        ([], "there must be images; received none in the list"),
-        (lambda: [], "there must be images; received none from the function's batches"),
+        (IMAGES[:0], "at least one image is needed; received none in the ndarray"),
+        ([], "at least one image is needed; received none in the list"),
+        (lambda: [], "at least one image is needed; received none from the function's batches"),
         (
             lambda: [IMAGES[:2], IMAGES[:2] / 255.0],
             "received float64 in the function's batches, from image 2",
         ),
-        ("nowhere", "in a folder or a file .npz.* that exists; received nowhere"),
+        ("nowhere", "an existing folder or .npz.* file; received nowhere"),
         (3, "images must be a folder, .*; received int"),
     ],
 )
@@ -243,13 +243,15 @@ def test_bad_sources(images, message):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match=r"the folder must hold images \(PNG, .*which has none"):
+    with pytest.raises(ValueError, match=r"the folder must contain images \(PNG, .*has none"):
         image_source(tmp_path)
     with pytest.raises(
-        ValueError, match="count must be at least 1 and at most 7, those of the ndarray; received 8"
+        ValueError, match="count must be at least 1 and at most the 7 of the ndarray; received 8"
     ):
         image_source(IMAGES, count=8)
-    with pytest.raises(ValueError, match="the function's batches must give 9 images; it gave 7"):
+    with pytest.raises(
+        ValueError, match="the function's batches must yield 9 images; it yielded 7"
+    ):
         read(image_source(lambda: [IMAGES], count=9))
     with pytest.raises(ValueError, match="batch_size must be at least 1; received 0"):
         read(image_source(IMAGES), batch_size=0)
@@ -260,7 +262,7 @@ def test_bad_arguments(tmp_path):
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file.attrs["format"] = "kerasgan"
     with pytest.raises(
-        ValueError, match="weights.h5 must hold images; it holds a network's weights"
+        ValueError, match="weights.h5 must contain images; it contains the weights of a network"
     ):
         image_source(tmp_path / "weights.h5")
 

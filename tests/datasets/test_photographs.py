@@ -1,6 +1,4 @@
-"""PlantVillage and CelebA, as TensorFlow Datasets prepares them; of neither are the photographs
-here.
-"""
+"""PlantVillage and CelebA, with small images in place of the photographs."""
 
 import sys
 
@@ -84,7 +82,7 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
         load("dev")
     with pytest.raises(
         FileNotFoundError,
-        match=f"no prepared {title} in .*; pass download=True, or run on a machine",
+        match=f"{title} is not prepared in .*; pass download=True, or run on a machine",
     ):
         load(data_dir=tmp_path)
     with (
@@ -96,6 +94,7 @@ def test_what_is_missing_is_told(load, title, tmp_path, monkeypatch):
     monkeypatch.setattr(f"{load.__module__}.URL", "http://127.0.0.1:9/none")
     pytest.importorskip("tensorflow_datasets")
     with pytest.raises(
-        OSError, match=f"{title} cannot be downloaded .*; run on a machine with network access"
+        OSError,
+        match=f"{title} is not prepared .* cannot be downloaded .*; run on a machine",
     ):
         load(data_dir=tmp_path, download=True)

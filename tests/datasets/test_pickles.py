@@ -75,7 +75,7 @@ def test_nothing_of_a_program_runs(tmp_path, protocol, function, name):
     argument = f"touch {trace}" if function is os.system else f"open({str(trace)!r}, 'w')"
     path = write(tmp_path, [ARRAY, Evil(function, argument)], protocol)
     with pytest.raises(
-        ValueError, match=f"data.pickle asks for .*{name}, and nothing of it was run"
+        ValueError, match=f"data.pickle contains .*{name}; none of it was run"
     ) as raised:
         load_pickle(path)
     assert "\n" not in str(raised.value) and not trace.exists()
@@ -91,13 +91,14 @@ def test_what_is_no_whole_pickle(tmp_path):
         b"version https://git-lfs",
     ):
         with pytest.raises(
-            ValueError, match=rf"be whole; .*data.pickle \({len(content)} bytes\) cannot be read: "
+            ValueError,
+            match=rf"be complete; .*data.pickle \({len(content)} bytes\) cannot be read: ",
         ):
             load_pickle(write(tmp_path, content))
     huge = pickle.dumps(Evil(np.empty(0).__reduce__()[0], np.ndarray, (10**14,), b"b"), 2)
     with pytest.raises(ValueError, match="cannot be read: "):
         load_pickle(write(tmp_path, huge))
-    with pytest.raises(ValueError, match="data.pickle must hold a dict; received list"):
+    with pytest.raises(ValueError, match="data.pickle must contain a dict; it contains a list"):
         load_pickle(write(tmp_path, [1]), dict)
     with pytest.raises(FileNotFoundError):
         load_pickle(tmp_path / "none.pickle")

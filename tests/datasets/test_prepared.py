@@ -1,6 +1,7 @@
 import dataclasses
 import fcntl
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_unreadable_images_stop_or_are_named_and_left_out(tmp_path):
     same(prepared.load_prepared("lazy", "train", tmp_path), CaptionedImages(**arrays, **lists))
     nothing = dataclasses.replace(data, images=LazyImages([0] * 5, read))
     with pytest.raises(
-        ValueError, match="train must have a readable image; all 5 are not: .*cut short"
+        ValueError, match="train must have a readable image; none of the 5 images is: .*cut short"
     ):
         prepared.prepare("nothing", {"train": nothing}, {}, tmp_path, corrupt="skip")
 
@@ -129,14 +130,14 @@ def test_a_stopped_preparation_leaves_nothing_and_is_begun_anew(tmp_path, error)
         pytest.raises(KeyboardInterrupt)
         if error is KeyboardInterrupt
         else pytest.raises(
-            OSError, match="cannot be written, and nothing of it is left: No space left on device"
+            OSError, match="could not be written and was removed: No space left on device"
         )
     )
     with stopped:
         prepared.prepare("birds", {"test": data, "train": lazy}, {}, tmp_path)
     assert files(tmp_path) == ["kerasgan_birds"]
     with pytest.raises(
-        FileNotFoundError, match="no prepared birds in .*: python -m zoo.prepare makes it"
+        FileNotFoundError, match="birds is not prepared in .*; run python -m zoo.prepare"
     ):
         prepared.load_prepared("birds", "test", tmp_path)
     prepared.prepare("birds", {"train": data}, {}, tmp_path)
@@ -155,9 +156,11 @@ def test_two_at_once(tmp_path):
 
 def test_bad_input(written, tmp_path):
     folder, splits = written
-    with pytest.raises(FileExistsError, match="some_birds.1.0.0 is there already"):
+    with pytest.raises(FileExistsError, match="some_birds.1.0.0 already exists"):
         prepared.prepare("some_birds", splits, {}, folder)
-    with pytest.raises(ValueError, match="small letters, digits and underscores; received '../x'"):
+    with pytest.raises(
+        ValueError, match="lower-case letters, digits and underscores; received '../x'"
+    ):
         prepared.prepare("../x", splits, {}, tmp_path)
     with pytest.raises(ValueError, match="corrupt must be refuse or skip; received 'ignore'"):
         prepared.prepare("x", splits, {}, tmp_path, corrupt="ignore")
@@ -165,15 +168,45 @@ def test_bad_input(written, tmp_path):
         prepared.load_prepared("some_birds", "val", folder)
 
 
-def test_a_shard_that_was_cut_short(tmp_path):
+def damage(path, way):
+    content = path.read_bytes()
+    if way == "missing":
+        path.unlink()
+        return
+    made = {
+        "empty": b"",
+        "truncated": content[: len(content) // 2],
+        "one byte less": content[:-1],
+        "zeros": bytes(len(content)),
+        "text": b"not this format\n" * 20,
+        "garbled": content[: len(content) // 3] + b"\xff" * 40 + content[len(content) // 3 + 40 :],
+    }
+    path.write_bytes(made[way])
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("name", ["features.json", "dataset_info.json", "tfrecord"])
+def test_a_damaged_file_is_one_line_with_its_name(tmp_path, name, in_memory):
+    prepared.prepare("birds", {"train": captioned(4)}, {}, tmp_path / "whole")
+    for way in ("missing", "empty", "truncated", "one byte less", "zeros", "text", "garbled"):
+        data_dir = tmp_path / way.replace(" ", "_")
+        shutil.copytree(tmp_path / "whole", data_dir)
+        (path,) = prepared.prepared_folder("birds", data_dir).glob(f"*{name}*")
+        damage(path, way)
+        with pytest.raises((ValueError, FileNotFoundError)) as raised:
+            data = prepared.load_prepared("birds", "train", data_dir, in_memory=in_memory)
+            for image in data.images:
+                assert image.shape
+        line = str(raised.value)
+        assert "\n" not in line and len(line) <= 320, (way, line)
+        missing_info = (name, way) == ("dataset_info.json", "missing")
+        assert path.name in line or missing_info and "is not prepared" in line, (way, line)
+
+
+def test_a_shard_without_its_last_records(tmp_path):
     prepared.prepare("birds", {"train": captioned(4)}, {}, tmp_path)
     (shard,) = prepared.prepared_folder("birds", tmp_path).glob("*.tfrecord*")
     whole = shard.read_bytes()
-    first = 16 + int.from_bytes(whole[:8], "little")
-    for length, message in (
-        (len(whole) - 5, "is cut short"),
-        (first, "must hold 4 images of train; received 1"),
-    ):
-        shard.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=message):
-            prepared.load_prepared("birds", "train", tmp_path)
+    shard.write_bytes(whole[: 16 + int.from_bytes(whole[:8], "little")])
+    with pytest.raises(ValueError, match="must contain 4 images of train; it contains 1"):
+        prepared.load_prepared("birds", "train", tmp_path)

@@ -116,7 +116,7 @@ def test_what_is_missing_is_listed(birds):
     for name in ("filenames", "class_info"):
         (birds / "train" / f"{name}.pickle").unlink()
     with pytest.raises(
-        FileNotFoundError, match="filenames.pickle, class_info.pickle missing in .*train; they come"
+        FileNotFoundError, match="filenames.pickle, class_info.pickle missing in .*train; StackGAN"
     ):
         stackgan_folder(birds, "train", SIZE)
     with pytest.raises(FileNotFoundError, match="embeddings.pickle missing in .*test;"):
@@ -124,11 +124,12 @@ def test_what_is_missing_is_listed(birds):
     put(birds / "train", names=NAMES, classes=[2, 7, 7])
     (birds / "text_c10" / f"{NAMES[2]}.txt").unlink()
     with pytest.raises(
-        FileNotFoundError, match=f"needs its captions, one a line; there is no .*{NAMES[2]}.txt"
+        FileNotFoundError,
+        match=f"needs a file of captions, one per line; there is no .*{NAMES[2]}.txt",
     ):
         stackgan_folder(birds, "train", SIZE)
     with pytest.raises(
-        FileNotFoundError, match="304images.pickle is missing .* so are 5 files .* CUB-200-2011's"
+        FileNotFoundError, match="304images.pickle is missing.* so are 5 files .* CUB-200-2011"
     ):
         stackgan_folder(birds, "train")
     cub = photographs(birds)
@@ -142,7 +143,7 @@ def test_what_is_missing_is_listed(birds):
     [
         (
             {"images": IMAGES[:2]},
-            r"one entry an image; in .*train, filenames.pickle has 3, .* 8images.pickle has 2",
+            r"one entry per image; in .*train, filenames.pickle has 3, .* 8images.pickle has 2",
         ),
         ({"classes": [1, 2, 3, 4]}, "class_info.pickle has 4"),
         (
@@ -152,11 +153,11 @@ def test_what_is_missing_is_listed(birds):
         ({"images": [*IMAGES[:2], "a"]}, r"8images.pickle has str \[\]"),
         (
             {"embeddings": [*EMBEDDINGS[:2], EMBEDDINGS[2][:5]]},
-            r"\[captions, numbers\] an image; .*\(10, 4\), \(5, 4\)",
+            r"\[captions, D\] of one shape, one per image; .*\(10, 4\), \(5, 4\)",
         ),
         ({"embeddings": []}, "embeddings.pickle has none"),
-        ({"names": []}, "a split must have an image; .*filenames.pickle names none"),
-        ({"classes": {1: 2}}, "class_info.pickle must hold a list; received dict"),
+        ({"names": []}, "a split must have an image; .*filenames.pickle is empty"),
+        ({"classes": {1: 2}}, "class_info.pickle must contain a list; it contains a dict"),
     ],
 )
 def test_files_that_do_not_fit(birds, content, message):
@@ -168,5 +169,5 @@ def test_files_that_do_not_fit(birds, content, message):
 def test_a_file_cut_short(birds):
     file = birds / "train" / "8images.pickle"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="a pickle must be whole; .*8images.pickle"):
+    with pytest.raises(ValueError, match="a pickle must be complete; .*8images.pickle"):
         stackgan_folder(birds, "train", SIZE)

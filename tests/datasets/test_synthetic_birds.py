@@ -250,17 +250,17 @@ def test_the_drawing_does_not_depend_on_the_resolution(seed):
         (
             lambda: draw_bird([0] * 6, 0),
             ValueError,
-            "attributes must be 7 places below .*; received",
+            "attributes must be 7 indices below .*; received",
         ),
         (
             lambda: draw_bird([8] + [0] * 6, 0),
             ValueError,
-            "attributes must be 7 places below .*; received",
+            "attributes must be 7 indices below .*; received",
         ),
         (
             lambda: generate_captions([0] * 6 + [-1], 0),
             ValueError,
-            "attributes must be 7 places below .*; received",
+            "attributes must be 7 indices below .*; received",
         ),
         (
             lambda: generate_captions([0] * 7, 0, 0),

@@ -153,7 +153,7 @@ def test_nothing_of_a_program_runs(tmp_path, writer, function):
     evil = {"weight": tensor("0", array), "evil": Call(Name(*function.rsplit(".", 1)), argument)}
     path = writer(tmp_path / "weights.pth", evil, [array])
     with pytest.raises(
-        ValueError, match=f"weights.pth asks for {function}, and nothing of it was run"
+        ValueError, match=f"weights.pth contains {function}; none of it was run"
     ) as raised:
         load_torch_file(path)
     assert "\n" not in str(raised.value) and not trace.exists()
@@ -180,7 +180,7 @@ def test_what_is_cut_or_foreign(tmp_path, legacy):
         path.write_bytes(content)
         with pytest.raises(
             ValueError,
-            match=rf"be whole; .*weights.pth \({len(content):,} bytes\) cannot be read: .",
+            match=rf"be complete; .*weights.pth \({len(content):,} bytes\) cannot be read: .",
         ):
             load_torch_file(path)
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""A resumed run's callbacks go on with what they knew: it equals the run that nobody stopped."""
+"""Callbacks of a resumed run have the state of those of an uninterrupted run."""
 
 import keras
 import numpy as np

@@ -1,6 +1,4 @@
-"""Files are whole or not there, whatever fails while they are written, and the error is one line
-with their name.
-"""
+"""Files are written completely or not at all, and errors are one line with their name."""
 
 import errno
 import json
@@ -144,3 +142,22 @@ def test_a_checkpoint_that_cannot_be_written_names_its_file(tmp_path, monkeypatc
         checkpoints.CheckpointError, match="absent/G.h5 could not be written: No such file"
     ):
         checkpoints.save_network(tmp_path / "absent" / "G.h5", Network(), epoch=1)
+
+
+def test_a_folder_is_written_completely_or_not_at_all(tmp_path):
+    with files.new_folder(tmp_path / "a" / "new") as folder:
+        (folder / "x").write_text("1")
+        assert not (tmp_path / "a" / "new").exists()
+    assert (tmp_path / "a" / "new" / "x").read_text() == "1"
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), files.new_folder(tmp_path / "a" / "other") as folder:
+            (folder / "x").write_text("2")
+            raise error
+    with files.new_folder(tmp_path / "a" / "new") as folder:  # Another process was faster.
+        (folder / "x").write_text("3")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
+    assert (tmp_path / "a" / "new" / "x").read_text() == "1"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(files.WriteError, match="could not be written"):
+        with files.new_folder(tmp_path / "file" / "new"):
+            pass

@@ -1,6 +1,4 @@
-"""Small files that ask for what no file may: each is refused in one line, at once, before memory is
-asked for.
-"""
+"""Small hostile files are refused in one line, quickly, before memory is allocated."""
 
 import json
 import os

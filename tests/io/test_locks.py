@@ -1,4 +1,4 @@
-"""One writer a folder: the message names the owner, and a dead owner's lock stops nobody."""
+"""Locks: one process writes to a folder, messages name it, and stale locks are ignored."""
 
 import json
 import os

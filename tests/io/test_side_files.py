@@ -1,4 +1,4 @@
-"""A damaged side file stops no run: its page is written without it, and says so."""
+"""A damaged auxiliary file does not stop a run: the page leaves it out with a note."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def test_the_page_is_written(whole, tmp_path, name, damage):
     )  # an object like any other
     harmless |= damage == "truncated" and name == "log.csv"  # its first epoch
     if not harmless and name not in ("index.html", "checkpoints/best.json"):
-        assert f"{name.rpartition('/')[2]} is left out, since it is damaged" in text
+        assert f"{name.rpartition('/')[2]} is left out because it is damaged" in text
 
 
 def test_a_whole_run_has_no_such_note(whole):

@@ -58,7 +58,7 @@ def test_shapes():
 
 def test_declarations():
     gan = small()
-    assert gan.conditioning == "labels" and gan.sampling_letters() == ("G",)
+    assert gan.conditioning == "labels" and gan.sampling_networks == ("generator",)
     assert gan.evaluation_protocol is None
     assert ConditionalGAN().evaluation_protocol == "digits"
 
@@ -133,7 +133,7 @@ def test_each_discriminator_step_has_its_part_of_the_batch_and_its_own_fakes(mon
 def test_discriminator_steps_errors():
     with pytest.raises(ValueError, match="discriminator_steps must be at least 1; received 0"):
         small(discriminator_steps=0)
-    message = "leave no batch under 10 .5 discriminator steps need at least 2 images each"
+    message = "must not leave a smaller batch .5 discriminator steps need at least 2 images each"
     with pytest.raises(ValueError, match=message):
         compiled(small(discriminator_steps=5)).fit(IMAGES, LABELS, batch_size=30, verbose=0)
 
@@ -145,7 +145,7 @@ def test_sample_uses_the_moving_average_of_the_generator():
         np.array_equal(a, b) for a, b in zip(start, gan.generator.get_weights(), strict=True)
     )
     fit(gan)
-    assert gan.checkpoint_networks()["G"] is gan.ema_generator
+    assert gan.checkpoint_networks()["generator"] is gan.ema_generator
     pairs = list(
         zip(start, gan.ema_generator.get_weights(), gan.generator.get_weights(), strict=True)
     )

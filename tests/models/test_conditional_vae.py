@@ -126,7 +126,10 @@ def test_sample_and_reconstruct():
             r"labels must be in 0\.\.2; received labels from 3 to 3",
         ),
         (lambda vae: vae.reconstruct(IMAGES[:, :4], LABELS), "images must be"),
-        (lambda vae: vae.fit(IMAGES, LABELS[:5]), "labels must be one an image, 32; received 5"),
+        (
+            lambda vae: vae.fit(IMAGES, LABELS[:5]),
+            "labels must have 32 entries, one per image; received 5",
+        ),
         (lambda vae: vae.fit(IMAGES, LABELS + 1), r"labels must be in 0\.\.2"),
         (lambda vae: build_decoder(size=30), "size must be a multiple of 4; received 30"),
     ],
@@ -150,4 +153,4 @@ def test_configuration_and_preset_round_trip(tmp_path):
     vae.save_to_preset(tmp_path / "mine")
     loaded = ConditionalVAE.from_preset(tmp_path / "mine")
     np.testing.assert_allclose(vae.sample(n=6, seed=0), loaded.sample(n=6, seed=0), atol=0.01)
-    assert set(vae.checkpoint_networks()) == {"G", "E"}
+    assert set(vae.checkpoint_networks()) == {"generator", "encoder"}

@@ -43,17 +43,23 @@ def text(norm, **changes):
     return hdgan.HDGAN(generator, {64: discriminator}, **changes), data
 
 
-def style(penalty):
+def style(gradient_penalty):
     generator = stylegan2.Generator(8, 3, capacity=2, latent_dim=4, depth=2)
     discriminator = stylegan2.build_discriminator(8, 3, capacity=2)
-    every = {"penalty_every": 1, "path_every": 1}
-    return stylegan2.StyleGAN2(generator, discriminator, penalty=penalty, **every), images(4, 8, 3)
+    gan = stylegan2.StyleGAN2(
+        generator,
+        discriminator,
+        gradient_penalty=gradient_penalty,
+        gradient_penalty_every=1,
+        path_every=1,
+    )
+    return gan, images(4, 8, 3)
 
 
 def explained():
     classifier = build_classifier(8, 1, 3, 2, 4)
     return stylex.StylEx(
-        classifier, capacity=2, latent_dim=4, depth=2, penalty_every=1, path_every=1
+        classifier, capacity=2, latent_dim=4, depth=2, gradient_penalty_every=1, path_every=1
     ), images(4, 8, 1)
 
 
@@ -91,8 +97,9 @@ CASES = {
     "ConditionalVAE": variational,
     "CoopNet": cooperative,
     "CoopNet latents": lambda: cooperative(2),
-    "StyleGAN2": lambda: style(penalties.squared_gradient_norm),
-    "StyleGAN2 unit": lambda: style(penalties.unit_gradient_norm),
+    "StyleGAN2": lambda: style(penalties.r1_penalty),
+    "StyleGAN2 unit": lambda: style(penalties.unit_gradient_penalty),
+    "StyleGAN2 WGAN-GP": lambda: style(penalties.wgan_gp_penalty),
     "StylEx": explained,
 }
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")

@@ -173,11 +173,11 @@ def test_sample_errors(arguments, message):
     ("images", "labels", "batch_size", "message"),
     [
         (IMAGES, LABELS, 1, "batch_size must be at least 2"),
-        (IMAGES[:17], LABELS[:17], 16, "must leave no batch under 2"),
+        (IMAGES[:17], LABELS[:17], 16, "must not leave a smaller batch"),
         (IMAGES, LABELS + 1, 16, r"labels must be in 0\.\.9; received labels from 1 to 10"),
         (IMAGES, LABELS.astype("float32"), 16, "labels must be a list of integers"),
-        (IMAGES, LABELS[:5], 16, "labels must be one an image, 32; received 5"),
-        (IMAGES, None, 16, "labels must be one an image, 32; received None"),
+        (IMAGES, LABELS[:5], 16, "labels must have 32 entries, one per image; received 5"),
+        (IMAGES, None, 16, "labels must have 32 entries, one per image; received None"),
         ((IMAGES + 1) * 127.5, LABELS, 16, r"\[-1, 1\]"),
         (IMAGES[:, :20], LABELS, 16, "28"),
         (IMAGES[..., 0], LABELS, 16, "28"),
@@ -195,7 +195,7 @@ def test_fit_rejects_bad_arrays(images, labels, batch_size, message):
 def test_batches_hold_a_group_of_the_training_notes():
     gan = compiled(small(reproduce=True))
     for batch_size in (8, 30):
-        with pytest.raises(ValueError, match="leave no batch under 16"):
+        with pytest.raises(ValueError, match="at least 16 and must not leave a smaller batch"):
             gan.fit(IMAGES, LABELS, batch_size=batch_size, verbose=0)
 
 
@@ -214,7 +214,7 @@ def test_configuration_round_trip():
 
 
 def test_unknown_preset():
-    with pytest.raises(ValueError, match="a preset must be one of: .*; received 'mnist_gan_dogs'"):
+    with pytest.raises(ValueError, match="a preset must be one of .*; received 'mnist_gan_dogs'"):
         MnistGAN.from_preset("mnist_gan_dogs")
 
 

@@ -11,6 +11,7 @@ from kerasgan.losses import penalties
 from kerasgan.models import stylegan2
 from kerasgan.models.stylegan2 import REPRODUCTION, Generator, StyleGAN2
 from kerasgan.ops.augment import translate
+from kerasgan.training import Critic
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
@@ -263,9 +264,14 @@ def check_gradient(fn, variables, own):
         )
 
 
-@pytest.mark.parametrize("form", [penalties.squared_gradient_norm, penalties.unit_gradient_norm])
+def gradient_penalty(gan, real, conditions=None):
+    critic = Critic(gan, "discriminator", lambda x: gan.discriminate(x, conditions))
+    return gan.gradient_penalty(critic, real, None, gan.seeds)
+
+
+@pytest.mark.parametrize("form", [penalties.r1_penalty, penalties.unit_gradient_penalty])
 def test_gradient_penalty(form, smooth):
-    gan = tiny(conditions=3, penalty=form)
+    gan = tiny(conditions=3, gradient_penalty=form)
     known_weights(gan)
     p = ops.convert_to_tensor(np.eye(3, dtype="float32")[LABELS])
     gradient = np.zeros_like(IMAGES)
@@ -277,11 +283,9 @@ def test_gradient_penalty(form, smooth):
             ends.append(array(gan.discriminate(ops.convert_to_tensor(changed), p)))
         gradient[(slice(None), *index)] = (ends[0] - ends[1]) / 2e-2
     norms = np.sqrt((gradient**2).sum((1, 2, 3)))
-    expected = (
-        (norms**2).mean() if form is penalties.squared_gradient_norm else ((norms - 1) ** 2).mean()
-    )
+    expected = (norms**2).mean() / 2 if form is penalties.r1_penalty else ((norms - 1) ** 2).mean()
     images = ops.convert_to_tensor(IMAGES)
-    assert float(array(gan.gradient_penalty(images, p))) == pytest.approx(expected, rel=0.03)
+    assert float(array(gradient_penalty(gan, images, p))) == pytest.approx(expected, rel=0.03)
 
 
 def test_gradients_of_the_gradient_penalty(smooth):
@@ -290,7 +294,7 @@ def test_gradients_of_the_gradient_penalty(smooth):
     images = ops.convert_to_tensor(IMAGES)
     kernels = [v for v in gan.discriminator.trainable_variables if len(v.shape) > 1]
     check_gradient(
-        lambda: gan.gradient_penalty(images), [kernels[0], kernels[5], kernels[-1]], own=0.1
+        lambda: gradient_penalty(gan, images), [kernels[0], kernels[5], kernels[-1]], own=0.1
     )
 
 
@@ -328,7 +332,7 @@ def test_path_penalty(monkeypatch, smooth):
 
 
 def test_intervals_of_lazy_penalties():
-    gan = compiled(tiny(penalty_every=3, path_every=2, path_start=3), run_eagerly=True)
+    gan = compiled(tiny(gradient_penalty_every=3, path_every=2, path_start=3), run_eagerly=True)
     due = []
     for _ in range(7):
         gan.reset_metrics()
@@ -375,7 +379,7 @@ AGREED = [1.58866e-4, 17.33012, 0.0360967, 0.2532599, 17.81067]
 
 @pytest.mark.backend
 def test_two_steps_with_both_penalties_agree_on_three_backends(monkeypatch):
-    always = {"penalty_every": 1, "path_every": 1, "path_start": 0}
+    always = {"gradient_penalty_every": 1, "path_every": 1, "path_start": 0}
     gan = compiled(tiny(conditions=3, **always), keras.optimizers.SGD, 1e-5)
     known_weights(gan)
     known_noise(gan, monkeypatch)
@@ -459,8 +463,8 @@ def test_configuration():
     gan = tiny(conditions=3, **REPRODUCTION, augment=translate, mixing=0.5)
     config = StyleGAN2.from_config(gan.get_config()).get_config()
     for name in (
-        "penalty_weight",
-        "penalty_every",
+        "gradient_penalty_weight",
+        "gradient_penalty_every",
         "path_weight",
         "path_start",
         "mixing",
@@ -468,7 +472,24 @@ def test_configuration():
         "seed",
     ):
         assert config[name] == gan.get_config()[name]
-    assert StyleGAN2.from_config(gan.get_config()).penalty is penalties.unit_gradient_norm
+    again = StyleGAN2.from_config(gan.get_config())
+    assert again.gradient_penalty is penalties.unit_gradient_penalty
+
+
+@pytest.mark.parametrize(
+    ("earlier", "present", "factor"),
+    [
+        (penalties.squared_gradient_norm, penalties.r1_penalty, 2.0),
+        (penalties.unit_gradient_norm, penalties.unit_gradient_penalty, 1.0),
+    ],
+)
+def test_configuration_with_the_earlier_penalty(earlier, present, factor):
+    config = tiny().get_config()
+    del config["gradient_penalty"], config["gradient_penalty_weight"]
+    config["penalty"] = keras.saving.serialize_keras_object(earlier)
+    config |= {"penalty_weight": 5.0, "penalty_every": config.pop("gradient_penalty_every")}
+    gan = StyleGAN2.from_config(config)
+    assert gan.gradient_penalty is present and gan.gradient_penalty_weight == 5.0 * factor
 
 
 @pytest.mark.parametrize(
@@ -478,7 +499,10 @@ def test_configuration():
             lambda: StyleGAN2(tiny().generator, stylegan2.build_discriminator(8, 3, **TINY)),
             "discriminator must take the images",
         ),
-        (lambda: tiny(penalty_every=0), "penalty_every must be at least 1; received 0"),
+        (
+            lambda: tiny(gradient_penalty_every=0),
+            "gradient_penalty_every must be at least 1; received 0",
+        ),
         (lambda: tiny(mixing=2.0), r"mixing must be in \[0, 1\]; received 2.0"),
         (
             lambda: tiny().sample(),
@@ -491,7 +515,7 @@ def test_configuration():
         (lambda: compiled(tiny()).fit(IMAGES * 2), r"images must be finite and in \[-1, 1\]"),
         (
             lambda: compiled(tiny(conditions=3)).fit(IMAGES),
-            "labels must be one an image, 8; received None",
+            "labels must have 8 entries, one per image; received None",
         ),
     ],
 )

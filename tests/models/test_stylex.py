@@ -302,7 +302,7 @@ PLAIN = {
     "kl_weight": 0.7,
     "path_weight": 0.0,
     "mixing": 0.0,
-    "penalty_weight": 0.0,
+    "gradient_penalty_weight": 0.0,
 }
 
 
@@ -350,7 +350,7 @@ def test_the_discriminator_receives_the_conditions_of_the_same_image(monkeypatch
         return calls.append((array(x), array(conditions))) or discriminate(x, conditions)
 
     monkeypatch.setattr(model, "discriminate", recorded)
-    model.penalty_weight = model.path_weight = 0
+    model.gradient_penalty_weight = model.path_weight = 0
     model.train_on_batch(IMAGES)
     expected = array(ops.softmax(model.logits(ops.convert_to_tensor(IMAGES)), axis=-1))
     np.testing.assert_array_equal(calls[0][0], IMAGES)
@@ -367,14 +367,16 @@ def test_the_discriminator_receives_the_conditions_of_the_same_image(monkeypatch
 def test_fit_changes_all_networks_but_the_classifier(alternation):
     """The compiled step contains the alternation, or penalties of second order."""
     weight = (
-        {"penalty_weight": 0.1, "path_weight": 0.1}
+        {"gradient_penalty_weight": 0.1, "path_weight": 0.1}
         if alternation == "micro"
         else {
-            "penalty_weight": 0.0,
+            "gradient_penalty_weight": 0.0,
             "path_weight": 0.0,
         }
     )
-    model = compiled(tiny(alternation=alternation, path_every=1, penalty_every=1, **weight))
+    model = compiled(
+        tiny(alternation=alternation, path_every=1, gradient_penalty_every=1, **weight)
+    )
     networks = model.generator, model.encoder, model.discriminator
     before, fixed = weights(*networks), weights(model.classifier)
     history = model.fit(IMAGES, batch_size=8, epochs=2, shuffle=False, verbose=0).history
@@ -399,7 +401,7 @@ def test_fit_changes_all_networks_but_the_classifier(alternation):
 
 def test_alternation_by_step():
     model = compiled(
-        tiny(alternation="step", path_weight=0.0, penalty_weight=0.0), run_eagerly=True
+        tiny(alternation="step", path_weight=0.0, gradient_penalty_weight=0.0), run_eagerly=True
     )
     # Adam's momentum does not change the encoder in a step from latents.
     for encoder_changes in (False, True, False, True):
@@ -425,7 +427,7 @@ def test_fit_compiles_the_model_and_learns_to_reconstruct(monkeypatch):
         alternation="none",
         ema_decay=0.5,
         path_weight=0.0,
-        penalty_weight=0.0,
+        gradient_penalty_weight=0.0,
     )
     before = model.reconstruction_scores(IMAGES)
     model.fit(
@@ -444,7 +446,8 @@ def test_fit_compiles_the_model_and_learns_to_reconstruct(monkeypatch):
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     def fresh():
         return compiled(
-            tiny(alternation="step", seed=3, path_weight=0.0, penalty_weight=0.0), run_eagerly=True
+            tiny(alternation="step", seed=3, path_weight=0.0, gradient_penalty_weight=0.0),
+            run_eagerly=True,
         )
 
     def data():
@@ -478,8 +481,8 @@ def test_discriminator_logits_need_a_trained_discriminator(tmp_path):
         ValueError, match="discriminator logits need a model with a trained discriminator; received"
     ):
         StyleProbe(without).discriminator_logits(IMAGES)
-    whole = checkpoints.load_sampling_model(path, ("E", "C", "D"))[0]
-    assert without.not_loaded == ("D",) and whole.not_loaded == ()
+    whole = checkpoints.load_sampling_model(path, ("encoder", "classifier", "discriminator"))[0]
+    assert without.not_loaded == ("discriminator",) and whole.not_loaded == ()
     np.testing.assert_allclose(
         StyleProbe(whole).discriminator_logits(IMAGES),
         StyleProbe(model).discriminator_logits(IMAGES),
@@ -492,7 +495,7 @@ def test_gradient_accumulation():
         "accumulate": 4,
         "alternation": "step",
         "path_weight": 0.0,
-        "penalty_weight": 0.0,
+        "gradient_penalty_weight": 0.0,
     }
     model = stylex.build(classifier(), settings=settings, **TINY, run_eagerly=True)
     before = weights(model.generator), weights(model.encoder)
@@ -615,7 +618,7 @@ def test_build_applies_settings():
     rates = [float(array(other.optimizer[player].learning_rate)) for player in other.players]
     assert (
         rates == pytest.approx([2e-4, 1e-5, 3e-4])
-        and other.penalty is penalties.unit_gradient_norm
+        and other.gradient_penalty is penalties.unit_gradient_penalty
         and other.stretch
     )
     with pytest.raises(

@@ -1,8 +1,12 @@
-"""Pages: one file with everything inside, whatever of a run is there."""
+"""Pages are self-contained files, for complete and incomplete runs."""
 
+import html
 import html.parser
 import json
+import os
 import re
+import shlex
+import subprocess
 
 import numpy as np
 import pytest
@@ -113,7 +117,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="a run must be an existing folder; received"):
         report.run_page(tmp_path / "absent")
     (tmp_path / "scores.json").write_text('{"a": ')
-    assert "scores.json is left out, since it is damaged" in report.run_page(tmp_path).read_text()
+    assert "scores.json is left out because it is damaged" in report.run_page(tmp_path).read_text()
 
 
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e-9, 1e9], [0.1, 0.2, 0.3], [-3.0, -1.0]])
@@ -205,7 +209,7 @@ def test_many_classes_are_cut_to_those_that_differ_most(diagnosed, tmp_path):
         "kind 70<" in text
         and "kind 79<" not in text
         and "50 of 80 classes" in text
-        and "too few samples" in text
+        and "Too few samples" in text
     )
 
 
@@ -315,6 +319,20 @@ def test_attributes_of_large_colour_pictures_are_shrunk(explained, tmp_path):
         encoding="utf-8"
     )
     uri = images.png_data_uri(report.markup.shrunk(row["pictures"][0, 0], 128))
-    assert uri in text and len(explained["attributes"]) == 2 and "Once more" not in text
+    assert uri in text and len(explained["attributes"]) == 2 and "<h2>Command" not in text
     with pytest.raises(ValueError, match="a page must go into an existing folder; received"):
         report.attributes_page(tmp_path / "absent", explained)
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"o_\xe9 b'x\\", b"plain"])
+def test_commands_of_a_folder_that_is_not_utf_8_name_it(name, tmp_path):
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    given = shlex.join(["python", "-m", "zoo.mnist_gan", f"--folder={folder}"])
+    (folder / "settings.json").write_text(json.dumps({"recipe": "zoo.toy", "command": given}))
+    text = report.run_page(folder).read_text(encoding="utf-8")
+    line = html.unescape(re.search("<pre>(python -m zoo.mnist_gan.*)</pre>", text)[1])
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True
+    ).stdout.split(b"\0")
+    assert words[3:-1] == [b"--folder=" + os.fsencode(folder)] * len(words[3:-1]) and words[3:-1]

@@ -16,6 +16,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.reproduction.claims import rules
 from benchmarks.reproduction.recorded import recorded_settings
 
 FAMILIES = ("metrics", "mnist", "gan", "vae", "flow", "coopnet", "hdgan", "stylex")
@@ -77,10 +78,10 @@ class Claim:
         id: Identifier of the row.
         variants: Dict from name to `Variant`. The others are compared with the first one.
         rule: Rule from `rules`.
-        description: What is measured, on which data, by which classifier, and what the budget
-            leaves open.
+        description: Measures, data, classifier, and questions that the budget leaves open.
         labels: Dict from the name of a variant to a phrase for sentences, such as "with hard
             labels". The default phrase is "with" and the name.
+        seeds: Largest number of seeds, where more would not mean anything.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Claim:
     rule: Any
     description: str
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    seeds: int = 9
 
     def at(self, budget: int | None) -> "Claim":
         """Return the claim with another number of epochs in all its variants."""
@@ -106,7 +108,18 @@ class Claim:
 
     def evaluate(self, runs: dict[str, list[dict]]) -> tuple[str, str]:
         """Return the outcome and the finding, in sentences, of runs (variant -> one per seed)."""
-        return self.rule.evaluate(runs, self.labels)
+        outcome, finding = self.rule.evaluate(runs, self.labels)
+        if outcome == rules.OPEN:
+            seeds = self.rule.planned_seeds(runs, max(len(self.rule.comparisons(runs)), 1))
+            if seeds:
+                finding += f" {self.plan(seeds)}"
+        return outcome, finding
+
+    def plan(self, seeds: int) -> str:
+        """Return a sentence on the budget that would decide the claim."""
+        hours = self.minutes(seeds) / 60
+        time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+        return f"About {seeds} seeds would decide this: {time} on two CPU cores."
 
     def statement(self) -> str:
         """Return the rule in words."""

@@ -1,4 +1,4 @@
-"""Measures of digit images: stroke width and power of fine patterns."""
+"""Measures of images: stroke width, power of fine patterns, sharpness."""
 
 import numpy as np
 
@@ -33,3 +33,10 @@ def fine_power(images: np.ndarray, frequency: float = 0.25) -> float:
     rows, columns = (np.abs(np.fft.fftfreq(side)) for side in power.shape)
     fine = np.maximum(rows[:, None], columns) >= frequency
     return float(power[fine].sum() / max(power.sum(), 1e-12))
+
+
+def sharpness(images: np.ndarray) -> float:
+    """Return the mean square of the discrete Laplacian of images `[N, H, W, C]`."""
+    x = np.asarray(images, "float64")
+    neighbors = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]
+    return float(np.mean(np.square(neighbors - 4 * x[:, 1:-1, 1:-1])))

@@ -1,12 +1,9 @@
 """Rules that turn the measures of all seeds into an outcome.
 
-Outcomes are "holds", "does not hold" and "not decided"; for an open question of the training notes,
-"answered". A difference of two variants counts if it exceeds `K` standard errors, estimated from
-the spread over the seeds. With three seeds and no true difference, this happens in a given
-direction in one of seventeen comparisons. If both variants of a seed share a training run or
-images, the spread of the per-seed differences is used (`paired=True`; one in eleven). Distances and
-times are compared by their logarithms, because the distance of a collapsed run is a hundred times
-that of a good one.
+Outcomes are "holds", "does not hold", "not decided", "answered" for an open question of the
+training notes, and "holds exactly" for what a calculation or a count settles (`Exactly`). The
+other rules compare seeds by the sequential rule in `decisions`. Distances and times are compared by
+their logarithms, because the distance of a collapsed run is a hundred times that of a good one.
 """
 
 import dataclasses
@@ -14,48 +11,73 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
-K = 2.0
+from benchmarks.reproduction.claims import decisions
+from benchmarks.reproduction.claims.decisions import Effect
+
 HOLDS, FAILS, OPEN, ANSWERED = "holds", "does not hold", "not decided", "answered"
-SPREAD = f"by more than {K:g} standard errors over the seeds"
-MARGIN = f"with a margin of {K:g} standard errors over the seeds"
+EXACT = "holds exactly"
+SPREAD = "by the sequential test"
+# An undecided claim is planned for a difference of this ratio, if it has not shown a larger one.
+RELEVANT = 1.25
 # Measure -> phrase for sentences.
 PHRASES = {
     "attribute_accuracy": "attribute accuracy",
     "best_is_last": "share of runs whose last checkpoint is the best",
+    "best_variance": "best variance",
+    "best_variance_with_sigma": "best variance with sigma in place of the variance",
+    "bird_attributes_256": "share of correct attributes",
     "bird_classifier_score": "classifier score",
+    "bird_classifier_score_256": "classifier score at 256 pixels",
     "bird_frechet_distance": "Fréchet distance",
     "bird_frechet_distance_128": "Fréchet distance at 128 pixels",
+    "change_at_drops": "change of the logarithmic distance at sudden drops",
+    "checkpoint_gap": "relative gap between successive checkpoints",
     "descriptor_digit_frechet_distance": "Fréchet distance of the descriptor",
     "digit_classifier_score": "classifier score",
     "digit_frechet_distance": "Fréchet distance",
     "drift": "relative gradient term",
+    "excess_over_evidence": "largest excess of the ELBO over the evidence",
+    "explained_by_signs": "share of the first features that signs explain",
     "exploded": "share of exploded runs",
+    "feature_correlation": "correlation of the first features of two samples",
+    "final_rate": "learning rate",
     "fine_power": "relative fine-pattern power",
     "first_layer_gradient_norm": "gradient norm of the first layer",
     "first_lead": "early lead of the discriminator",
     "gain_with_size": "gain of the classifier score with image size",
+    "gap_at_posterior": "distance of the ELBO from the evidence",
     "generator_accuracy": "generator accuracy",
     "generator_digit_frechet_distance": "Fréchet distance of the generator",
     "heldout_agreement": "classifier agreement on reconstructions",
     "heldout_pixel": "reconstruction error",
     "impulse": "relative impulse noise",
+    "interaction": "interaction of image and caption",
+    "intra_class_diversity": "relative diversity within a class",
     "inverse_error": "error of the inverse",
     "late_spread": "spread of the last checkpoints",
     "log_determinant_error": "error of the log-determinant",
+    "loss_gradient": "gradient",
     "milliseconds": "step time in milliseconds",
     "ms_ssim": "MS-SSIM of sample pairs",
+    "named_attributes": "share of named attributes",
+    "push_back": "slope of the discriminator's loss",
     "rank_correlation": "rank correlation",
     "recognised_diversity": "relative diversity of recognized samples",
     "recovered": "recovery of the generator",
+    "relative_distance": "relative distance from the equilibrium",
     "setback": "largest setback",
     "sharpness": "relative sharpness",
+    "small_digit_frechet_distance": "Fréchet distance",
     "spikes": "number of reconstruction spikes",
+    "step_difference": "relative difference of the trained weights",
     "stroke_width": "relative stroke width",
     "test_bits_per_dimension": "number of bits per dimension",
     "test_elbo": "test ELBO",
     "w_frechet": "Fréchet distance between the distributions of w",
     "warned": "share of runs with a warning",
+    "weight_difference": "largest change of a generator weight by feature matching",
 }
 
 
@@ -85,37 +107,20 @@ def number(run: dict, measure: str) -> float:
     return float(value)
 
 
-def measures(rule) -> list[str]:
+def measures(rule: Any) -> list[str]:
     """Return the names of the measures that a rule uses."""
     parts = getattr(rule, "rules", (rule,))
     return [*dict.fromkeys(part.measure.partition("@")[0] for part in parts)]
 
 
-def difference(
-    one: Sequence[float], other: Sequence[float], paired: bool = False
-) -> tuple[float, float]:
-    """Return the difference of two means and its standard error, infinite for a single seed."""
-    error = math.inf
-    if paired and len(one) > 1:
-        error = math.sqrt(
-            statistics.variance([a - b for a, b in zip(one, other, strict=True)]) / len(one)
-        )
-    elif min(len(one), len(other)) > 1:
-        error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (one, other)))
-    return statistics.mean(one) - statistics.mean(other), error
-
-
-def decided(gap: float, error: float) -> str:
-    """Return the outcome of the hypothesis `gap > 0` with the standard error `error`.
-
-    A gap of 0 is not decided, also where all values are equal.
-    """
-    return HOLDS if gap > K * error else FAILS if gap < -K * error else OPEN
+def decided(effect: Effect, comparisons: int = 1) -> str:
+    """Return the outcome of the hypothesis that an effect is positive."""
+    return {1: HOLDS, -1: FAILS, 0: OPEN}[decisions.sign(effect, comparisons)]
 
 
 def joined(outcomes: Sequence[str]) -> str:
     """Return the outcome of a conjunction."""
-    return FAILS if FAILS in outcomes else OPEN if OPEN in outcomes else HOLDS
+    return next((x for x in (FAILS, OPEN, EXACT) if x in outcomes), HOLDS)
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -137,10 +142,11 @@ def _values(runs, measure, variants, log=False):
     return {name: [math.log(max(v, 1e-12)) for v in values] for name, values in found.items()}
 
 
-def _phrase(measure):
+def phrase(measure: str) -> str:
+    """Return the phrase of a measure for sentences."""
     name, at, share = measure.partition("@")
-    phrase = PHRASES.get(name, name.replace("_", " "))
-    return phrase + (f" after {share[:-1]} % of the training" if at else "")
+    text = PHRASES.get(name, name.replace("_", " "))
+    return text + (f" after {share[:-1]} % of the training" if at else "")
 
 
 def _label(name, labels):
@@ -152,6 +158,27 @@ def _sentence(text):
 
 
 class _Rule:
+    """Base of the rules: `comparisons` are the effects that must be positive."""
+
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return the effects of the rule: variant -> effect."""
+        return {}
+
+    def planned_seeds(self, runs: dict, total: int) -> int:
+        """Return the number of seeds that would decide the undecided comparisons."""
+        least = math.log(RELEVANT) if getattr(self, "log", False) else 0.0
+        open_ones = [e for e in self.comparisons(runs).values() if decided(e, total) == OPEN]
+        return max(
+            (
+                decisions.planned_seeds(
+                    e.error * math.sqrt(e.seeds / 2), max(abs(e.estimate), least), total
+                )
+                for e in open_ones
+                if math.isfinite(e.error)
+            ),
+            default=0,
+        )
+
     def _reader(self, runs, labels):
         """Function of a variant's name: its phrase, with the measured value."""
 
@@ -160,6 +187,17 @@ class _Rule:
             return f"{_label(name, labels)} ({mean_and_deviation(values)})"
 
         return read
+
+
+def _size(effect, log):
+    """Effect with its 95 % interval, as a phrase in parentheses; empty for a single seed."""
+    if math.isinf(effect.error):
+        return ""
+    values = (effect.estimate, *effect.interval())
+    if log:
+        values = [math.exp(min(value, 50)) for value in values]
+    estimate, low, high = (significant(value, 3) for value in values)
+    return f"; {'ratio' if log else 'difference'} {estimate}, 95 % interval {low} to {high}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,35 +236,49 @@ class Better(_Rule):
         others = " and ".join(_label(name, labels) for name in self.others)
         paired = " of the paired differences" if self.paired else ""
         text = (
-            f"the {_phrase(self.measure)} {self._comparison(_label(self.variant, labels), others)}"
+            f"the {phrase(self.measure)} {self._comparison(_label(self.variant, labels), others)}"
         )
         return _sentence(f"{text}, {SPREAD}{paired}")
 
-    def evaluate(self, runs: dict, labels: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the outcome and the finding of `runs` (variant -> records of the seeds)."""
-        values = _values(runs, self.measure, (self.variant, *self.others), self.log)
-        sign, read, phrase = (
-            1 if self.higher else -1,
-            self._reader(runs, labels),
-            _phrase(self.measure),
-        )
+    def _difference(self, runs, other):
+        values = _values(runs, self.measure, (self.variant, other), self.log)
+        return decisions.difference(values[self.variant], values[other], self.paired)
+
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return the effects of the rule: variant -> effect."""
+        effects = {other: self._difference(runs, other) for other in self.others}
+        return {
+            other: (effect if self.higher else effect.negated()).shifted(-math.log(self.times))
+            for other, effect in effects.items()
+        }
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding of `runs` (variant -> records of the seeds).
+
+        Args:
+            runs: Dict from variant to the records of its seeds.
+            labels: See `Claim`.
+            total: Number of comparisons of the claim. Defaults to those of this rule.
+        """
+        read, measure = self._reader(runs, labels), phrase(self.measure)
         outcomes, sentences = [], []
-        for other in self.others:
-            gap, error = difference(values[self.variant], values[other], self.paired)
-            outcome = decided(sign * gap - math.log(self.times), error)
+        for other, effect in self.comparisons(runs).items():
+            outcome = decided(effect, total or len(self.others))
             one, two = read(self.variant), read(other)
             if outcome == HOLDS:
-                text = f"the {phrase} {self._comparison(one, two)}"
+                text = f"the {measure} {self._comparison(one, two)}"
             elif self.times == 1 and outcome == FAILS:
-                text = f"the {phrase} is {'lower' if self.higher else 'higher'} {one} than {two}"
+                text = f"the {measure} is {'lower' if self.higher else 'higher'} {one} than {two}"
             elif self.times == 1:
-                text = f"the {phrase} {one} is within the seed-to-seed spread of that {two}"
+                text = f"the {measure} {one} is within the seed-to-seed spread of that {two}"
             elif outcome == FAILS:
-                text = f"it is not the case that the {phrase} {self._comparison(one, two)}"
+                text = f"it is not the case that the {measure} {self._comparison(one, two)}"
             else:
-                text = f"the seeds do not show whether the {phrase} {self._comparison(one, two)}"
+                text = f"the seeds do not show whether the {measure} {self._comparison(one, two)}"
             outcomes.append(outcome)
-            sentences.append(_sentence(text))
+            sentences.append(_sentence(text + _size(self._difference(runs, other), self.log)))
         return joined(outcomes), " ".join(sentences)
 
 
@@ -258,33 +310,44 @@ class Alike(_Rule):
         first, *others = (_label(name, labels) for name in self.variants)
         paired = " of the paired differences" if self.paired else ""
         return _sentence(
-            f"the {_phrase(self.measure)} {' and '.join(others)} differs by less than "
-            f"{self._margin()} from that {first}, {MARGIN}{paired}"
+            f"the {phrase(self.measure)} {' and '.join(others)} differs by less than "
+            f"{self._margin()} from that {first}, {SPREAD}{paired}"
         )
 
-    def evaluate(self, runs: dict, labels: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the outcome and the finding of `runs` (variant -> records of the seeds)."""
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return the margin minus the size of each difference: variant -> effect."""
         values = _values(runs, self.measure, self.variants, self.log)
-        read, phrase = self._reader(runs, labels), _phrase(self.measure)
         first, *others = self.variants
-        margin = (
-            math.log(1 + self.share)
-            if self.log
-            else self.share * abs(statistics.mean(values[first]))
-        )
+        margin = self.share * abs(statistics.mean(values[first]))
+        margin = math.log(1 + self.share) if self.log else margin
+        effects = {
+            other: decisions.difference(values[other], values[first], self.paired)
+            for other in others
+        }
+        return {
+            other: dataclasses.replace(effect, estimate=margin - abs(effect.estimate))
+            for other, effect in effects.items()
+        }
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding; see `Better.evaluate`."""
+        read, measure, first = self._reader(runs, labels), phrase(self.measure), self.variants[0]
         words = {HOLDS: "differs by less", FAILS: "differs by more"}
         outcomes, sentences = [], []
-        for other in others:
-            gap, error = difference(values[other], values[first], self.paired)
-            outcome = decided(margin - abs(gap), error) if margin != abs(gap) or error else HOLDS
+        for other, effect in self.comparisons(runs).items():
+            outcome = decided(effect, total or len(self.variants) - 1)
+            if outcome == OPEN and not effect.error and not effect.estimate:
+                outcome = HOLDS  # All values are equal, and no margin was asked for.
             if outcome == OPEN:
                 text = (
-                    f"the seeds do not show whether the {phrase} {read(other)} differs by less "
+                    f"the seeds do not show whether the {measure} {read(other)} differs by less "
                     f"than {self._margin()} from that {read(first)}"
                 )
             else:
                 text = (
-                    f"the {phrase} {read(other)} {words[outcome]} than {self._margin()} from that "
+                    f"the {measure} {read(other)} {words[outcome]} than {self._margin()} from that "
                     f"{read(first)}"
                 )
             outcomes.append(outcome)
@@ -301,12 +364,14 @@ class Within(_Rule):
         variant: Name of the variant.
         low: Lower bound.
         high: Upper bound.
+        log: If `True`, logarithms are compared.
     """
 
     measure: str
     variant: str
     low: float = -math.inf
     high: float = math.inf
+    log: bool = False
 
     def _limits(self):
         if not math.isfinite(self.low):
@@ -318,21 +383,89 @@ class Within(_Rule):
     def statement(self, labels: dict[str, str] | None = None) -> str:
         """Return the rule in words."""
         label = _label(self.variant, labels)
-        return _sentence(f"the {_phrase(self.measure)} {label} is {self._limits()}, {MARGIN}")
+        return _sentence(f"the {phrase(self.measure)} {label} is {self._limits()}, {SPREAD}")
 
-    def evaluate(self, runs: dict, labels: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the outcome and the finding of `runs` (variant -> records of the seeds)."""
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return the distance of the mean from the nearer bound: variant -> effect."""
+        values = _values(runs, self.measure, [self.variant], self.log)[self.variant]
+        effect, low, high = decisions.mean_effect(values), self.low, self.high
+        if self.log:
+            low, high = (math.log(max(bound, 1e-12)) for bound in (low, high))
+        room = min(effect.estimate - low, high - effect.estimate)
+        return {self.variant: dataclasses.replace(effect, estimate=room)}
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding; see `Better.evaluate`."""
+        effect = self.comparisons(runs)[self.variant]
+        certain = not effect.error and not effect.estimate  # All values equal the bound.
+        outcome = HOLDS if certain else decided(effect, total or 1)
+        return outcome, self._finding(runs, labels)
+
+    def _finding(self, runs, labels):
         values = _values(runs, self.measure, [self.variant])[self.variant]
-        mean = statistics.mean(values)
-        error = (
-            math.sqrt(statistics.variance(values) / len(values)) if len(values) > 1 else math.inf
-        )
-        room = min(mean - self.low, self.high - mean)
-        outcome = decided(room, error) if room or error else HOLDS
-        return outcome, _sentence(
-            f"the {_phrase(self.measure)} {_label(self.variant, labels)} is "
+        return _sentence(
+            f"the {phrase(self.measure)} {_label(self.variant, labels)} is "
             f"{mean_and_deviation(values)} (expected: {self._limits()})"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Exactly(Within):
+    """A calculation or a count lies between two numbers, in every run: no statistics are needed.
+
+    The bounds allow for rounding. Seeds are random inputs of the calculation.
+    """
+
+    def statement(self, labels: dict[str, str] | None = None) -> str:
+        """Return the rule in words."""
+        label = _label(self.variant, labels)
+        return _sentence(f"the {phrase(self.measure)} {label} is {self._limits()}, exactly")
+
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return nothing: the rule has no statistical comparison."""
+        return {}
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding; see `Better.evaluate`."""
+        values = _values(runs, self.measure, [self.variant])[self.variant]
+        inside = all(self.low <= value <= self.high for value in values)
+        return EXACT if inside else FAILS, self._finding(runs, labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reached(Within):
+    """One run is enough: a claim that something works, or that something cannot work.
+
+    Attributes:
+        refutes: If `True`, a run within the bounds refutes the claim.
+    """
+
+    refutes: bool = False
+
+    def statement(self, labels: dict[str, str] | None = None) -> str:
+        """Return the rule in words."""
+        label = _label(self.variant, labels)
+        end = " refutes the claim" if self.refutes else " shows the claim"
+        return _sentence(f"one run whose {phrase(self.measure)} {label} is {self._limits()}{end}")
+
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return nothing: the rule has no statistical comparison."""
+        return {}
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding; see `Better.evaluate`."""
+        values = _values(runs, self.measure, [self.variant])[self.variant]
+        reached = [value for value in values if self.low <= value <= self.high]
+        outcome = (FAILS if self.refutes else HOLDS) if reached else OPEN
+        text = f"the {phrase(self.measure)} {_label(self.variant, labels)} is "
+        text += f"{self._limits()} in {len(reached)} of {len(values)} runs "
+        return outcome, _sentence(text + f"({mean_and_deviation(values)})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,35 +488,46 @@ class Best(_Rule):
         """Return the question in words."""
         extreme = "highest" if self.higher else "lowest"
         return (
-            f"Which variant has the {extreme} {_phrase(self.measure)}, {SPREAD}? The training "
+            f"Which variant has the {extreme} {phrase(self.measure)}, {SPREAD}? The training "
             "notes name no direction."
         )
 
-    def evaluate(self, runs: dict, labels: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the outcome and the finding of `runs` (variant -> records of the seeds)."""
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the finding; see `Better.evaluate`."""
         values, sign = (
             _values(runs, self.measure, self.variants, self.log),
             1 if self.higher else -1,
         )
         best = max(self.variants, key=lambda name: sign * statistics.mean(values[name]))
-        gaps = {
-            name: difference(values[best], values[name]) for name in self.variants if name != best
+        effects = {
+            name: decisions.difference(values[best], values[name])
+            for name in self.variants
+            if name != best
         }
-        level = [name for name, (gap, error) in gaps.items() if decided(sign * gap, error) != HOLDS]
-        worse = [name for name in gaps if name not in level]
-        read, phrase = self._reader(runs, labels), _phrase(self.measure)
-        sentences = []
-        if worse:
-            others = " and ".join(map(read, worse))
-            order = "higher" if self.higher else "lower"
-            sentences.append(_sentence(f"the {phrase} is {order} {read(best)} than {others}"))
+        oriented = {
+            name: effect if self.higher else effect.negated() for name, effect in effects.items()
+        }
+        level = [name for name, e in oriented.items() if decided(e) != HOLDS]
+        read, measure = self._reader(runs, labels), phrase(self.measure)
+        order = "higher" if self.higher else "lower"
+        sentences = [
+            _sentence(
+                f"the {measure} is {order} {read(best)} than {read(name)}"
+                + _size(effects[name], self.log)
+            )
+            for name in effects
+            if name not in level
+        ]
         sentences += [
             _sentence(
-                f"the {phrase} {read(name)} is within the seed-to-seed spread of that {read(best)}"
+                f"the {measure} {read(name)} is within the seed-to-seed spread of that {read(best)}"
+                + _size(effects[name], self.log)
             )
             for name in level
         ]
-        single = any(math.isinf(error) for _, error in gaps.values())
+        single = any(math.isinf(effect.error) for effect in effects.values())
         return OPEN if single else ANSWERED, " ".join(sentences)
 
 
@@ -397,17 +541,33 @@ class All:
 
     rules: tuple
 
-    def __init__(self, *rules):
+    def __init__(self, *rules: Any):
         object.__setattr__(self, "rules", rules)
 
     def statement(self, labels: dict[str, str] | None = None) -> str:
         """Return the rules in words."""
         return " ".join(rule.statement(labels) for rule in self.rules)
 
-    def evaluate(self, runs: dict, labels: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the outcome and the findings of `runs` (variant -> records of the seeds)."""
-        outcomes, findings = zip(*(rule.evaluate(runs, labels) for rule in self.rules), strict=True)
-        outcomes = [outcome for outcome in outcomes if outcome != ANSWERED] or [ANSWERED]
+    def planned_seeds(self, runs: dict, total: int) -> int:
+        """Return the number of seeds that would decide the undecided comparisons."""
+        return max(rule.planned_seeds(runs, total) for rule in self.rules)
+
+    def comparisons(self, runs: dict) -> dict[str, Effect]:
+        """Return the effects of all rules."""
+        return {
+            f"{index}: {name}": effect
+            for index, rule in enumerate(self.rules)
+            for name, effect in rule.comparisons(runs).items()
+        }
+
+    def evaluate(
+        self, runs: dict, labels: dict[str, str] | None = None, total: int | None = None
+    ) -> tuple[str, str]:
+        """Return the outcome and the findings; see `Better.evaluate`."""
+        total = max(len(self.comparisons(runs)), 1)
+        found = [rule.evaluate(runs, labels, total) for rule in self.rules]
+        findings = [finding for _, finding in found]
+        outcomes = [outcome for outcome, _ in found if outcome != ANSWERED] or [ANSWERED]
         outcome = joined(outcomes) if outcomes != [ANSWERED] else ANSWERED
         sentences = re.split(r"(?<=\.) (?=[A-Z])", " ".join(findings))
         return outcome, " ".join(dict.fromkeys(sentences))

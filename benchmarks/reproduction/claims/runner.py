@@ -9,7 +9,9 @@ checkpoint. The result of a claim is written when its last run is finished.
 import contextlib
 import dataclasses
 import json
+import math
 import pathlib
+import statistics
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -19,14 +21,14 @@ import keras
 from absl import logging
 
 from benchmarks.provenance import provenance
-from benchmarks.reproduction.claims import Claim, Variant, claims, noted, rules
+from benchmarks.reproduction.claims import Claim, Variant, claims, decisions, noted, rules
 from benchmarks.reproduction.recorded import current
 from kerasgan.io import files
 from zoo import recipe
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results" / "claims"
 RUNS = pathlib.Path("runs") / "claims"
-OUTCOMES = (rules.HOLDS, rules.FAILS, rules.OPEN, rules.ANSWERED)
+OUTCOMES = (rules.EXACT, rules.HOLDS, rules.FAILS, rules.ANSWERED, rules.OPEN)
 DIGITS = 5  # Significant digits of the numbers in result files.
 
 
@@ -108,13 +110,17 @@ def _recorded_seeds(path):
 def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]) -> dict:
     """Run what is missing of a claim and return its result.
 
+    After each look of the sequential rule (see `decisions`), a decided claim ends.
+
     Args:
         claim: The claim.
-        seeds: Number of seeds.
+        seeds: Largest number of seeds.
         runs: Folder of the runs.
         known: Finished runs, key -> record. New runs are added.
     """
-    found = {name: [] for name in claim.variants}
+    found: dict[str, list[dict]] = {name: [] for name in claim.variants}
+    seeds = min(seeds, claim.seeds)
+    outcome = finding = ""
     for seed in range(seeds):
         for name, variant in claim.variants.items():
             key = variant.key(seed)
@@ -122,7 +128,10 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
                 title = f"{claim.id}, {name}, seed {seed}"
                 known[key] = record(variant, seed, runs / key, title)
             found[name].append(known[key])
-    outcome, finding = claim.evaluate(found)
+        if seed + 1 == seeds or seed + 1 in decisions.SPENT:
+            outcome, finding = claim.evaluate(found)
+            if outcome != rules.OPEN:
+                break
     return {
         "claim": claim.id,
         "outcome": outcome,
@@ -130,7 +139,7 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
         "rule": claim.statement(),
         "description": claim.description,
         "measures": rules.measures(claim.rule),
-        "seeds": seeds,
+        "seeds": seed + 1,
         "minutes": round(sum(run["seconds"] for runs in found.values() for run in runs) / 60, 1),
         "variants": {
             name: {"settings": claim.variants[name].settings, "runs": runs}
@@ -185,7 +194,7 @@ def quiet() -> Iterator[None]:
 
 def finished(results: pathlib.Path) -> dict[str, dict]:
     """Return the runs in the result files: key -> record. Broken files are reported and skipped."""
-    known = {}
+    known: dict[str, dict] = {}
     for path in sorted(results.glob("*.json")):
         try:
             found = read(path)
@@ -257,11 +266,23 @@ class State:
         claim: The `Claim`, or `None` if it has no experiment.
         result: The result, or `None`.
         broken: Error message of a broken result file, or `None`.
+        plan: Sentences on the budget of a claim without a result.
     """
 
     claim: Claim | None
     result: dict | None = None
     broken: str | None = None
+
+    plan: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """Outcome of the claim; "not decided" without a result."""
+        return self.result["outcome"] if self.result else rules.OPEN
+
+    def finding(self) -> str:
+        """Return the finding, or, without a result, the budget that would decide the claim."""
+        return self.result["finding"] if self.result else self.plan
 
     def needs(self, seeds: int = 3) -> str:
         """Return the time that the experiment takes."""
@@ -288,13 +309,14 @@ class State:
 def reworded(claim: Claim | None, result: dict) -> dict:
     """Return a result with the sentences of the current experiment.
 
-    Result files keep the sentences of their time. The outcome is never changed.
+    Result files keep the sentences and the outcome of their time; the current rule decides.
     """
     if claim is None or not claim.variants.keys() <= result["variants"].keys():
         return result
     runs = {name: part["runs"] for name, part in result["variants"].items()}
-    _, finding = claim.evaluate(runs)
+    outcome, finding = claim.evaluate(runs)
     return result | {
+        "outcome": outcome,
         "finding": finding,
         "rule": claim.statement(),
         "description": claim.description,
@@ -312,4 +334,52 @@ def states(results: str | pathlib.Path = RESULTS) -> dict[str, State]:
             except ValueError as error:
                 broken = str(error)
         found[name] = State(ready.get(name), result, broken)
-    return found
+    runs = [run for s in found.values() if s.result for run in _runs(s.result)]
+    return {
+        name: state
+        if state.result or state.claim is None
+        else dataclasses.replace(state, plan=planned(state.claim, runs))
+        for name, state in found.items()
+    }
+
+
+def _runs(result):
+    """Runs of a result, each with the name of its group: equal variants of all seeds."""
+    return [
+        run | {"group": part["runs"][0]["key"]}
+        for part in result["variants"].values()
+        for run in part["runs"]
+    ]
+
+
+def planned(claim: Claim, runs: list[dict]) -> str:
+    """Return the budget that would decide a claim without a result.
+
+    Args:
+        claim: The claim.
+        runs: Finished runs of all claims. Those of the same experiment give the spread over seeds.
+    """
+    measure = rules.measures(claim.rule)[0]
+    experiments = {variant.experiment.name for variant in claim.variants.values()}
+    groups = {}
+    for run in runs:
+        value = run["measures"].get(measure) or 0
+        if value > 0 and any(run["key"].startswith(name) for name in experiments):
+            groups.setdefault(run["group"], {})[run["key"]] = math.log(value)
+    spreads = [statistics.stdev(g.values()) for g in groups.values() if len(g) > 1]
+    if not spreads:
+        return f"Not run yet. The first look takes {_time(claim.minutes(3))} on two CPU cores."
+    # The median is robust against variants that collapse with some seeds.
+    spread, count = statistics.median(spreads), max(len(claim.variants) - 1, 1)
+    seeds = decisions.planned_seeds(spread, math.log(rules.RELEVANT), count)
+    return (
+        f"Not run yet. The {rules.phrase(measure)} of this experiment has a spread of "
+        f"{100 * spread:.0f} % between seeds, so a difference of "
+        f"{100 * (rules.RELEVANT - 1):.0f} % needs about {seeds} seeds: "
+        f"{_time(claim.minutes(seeds))} on two CPU cores. The first look, with three seeds, takes "
+        f"{_time(claim.minutes(3))}."
+    )
+
+
+def _time(minutes):
+    return f"{max(minutes, 1):.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

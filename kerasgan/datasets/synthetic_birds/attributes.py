@@ -33,7 +33,7 @@ def species() -> np.ndarray:
 
     No two species share all three colours. The last 50 species belong to the test split.
     """
-    # Of 20,000 seeds, this one distributes the colours most evenly over the parts in both splits.
+    # Among 20,000 seeds, this one distributes colours most evenly over the parts in both splits.
     random = np.random.default_rng(12675)
     colours = np.stack(np.unravel_index(random.permutation(8**3)[:200], (8, 8, 8)), axis=1)
     others = [
@@ -57,12 +57,12 @@ def species_name(index: int) -> str:
 def random_for(seed: int | Sequence[int], use: str) -> np.random.Generator:
     """Returns an independent random generator for each use of a seed.
 
-    Captions and drawings of one seed are thus uncorrelated.
+    The captions and the image of one seed are thus uncorrelated.
     """
     return np.random.default_rng([*np.atleast_1d(seed).tolist(), *use.encode()])
 
 
-def attribute_words(attributes: Sequence[int]) -> dict[str, str]:
+def attribute_words(attributes: Sequence[int] | np.ndarray) -> dict[str, str]:
     """Converts attributes, int `[7]`, to words such as `{"crown": "red", ...}`.
 
     Raises:
@@ -74,7 +74,7 @@ def attribute_words(attributes: Sequence[int]) -> dict[str, str]:
         0 <= a < n for a, n in zip(attributes, limits, strict=True)
     ):
         raise ValueError(
-            f"attributes must be 7 places below {limits}; received {attributes.tolist()}"
+            f"attributes must be 7 indices below {limits}; received {attributes.tolist()}"
         )
     return {
         name: values[int(i)]

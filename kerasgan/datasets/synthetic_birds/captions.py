@@ -14,7 +14,7 @@ from kerasgan.datasets.synthetic_birds.attributes import (
 
 
 def generate_captions(
-    attributes: Sequence[int], seed: int | Sequence[int], count: int = 10
+    attributes: Sequence[int] | np.ndarray, seed: int | Sequence[int], count: int = 10
 ) -> list[str]:
     """Describes a bird.
 
@@ -191,17 +191,18 @@ def parse_caption(caption: str) -> np.ndarray:
     """
     if not isinstance(caption, str):
         raise TypeError(f"a caption must be a str; received {caption!r}")
-    said, scene = {}, {}
-    waiting = []  # Adjectives that precede the next noun.
-    nouns = []  # Nouns that a following "is" describes.
-    last = []  # Adjectives of the last noun.
+    stated: dict[tuple[str, str], str | None] = {}
+    scene: dict[str, str] = {}
+    waiting: list[tuple[str, str]] = []  # Adjectives that precede the next noun.
+    nouns: list[str] = []  # Nouns that a following "is" describes.
+    last: list[tuple[str, str]] = []  # Adjectives of the last noun.
     joined, predicate, described, mark = False, False, False, 0
 
     def describe(noun, adjectives):
         for kind in {"bird": ("colour", "size"), "bill": ("bill",)}.get(noun, ("colour",)):
             values = {value for k, value in adjectives if k == kind}
             if values:
-                said[noun, kind] = values.pop() if len(values) == 1 else None
+                stated[noun, kind] = values.pop() if len(values) == 1 else None
 
     for word in re.findall(r"[a-z]+|,", caption.lower()):
         if word in SCENES:
@@ -232,9 +233,9 @@ def parse_caption(caption: str) -> np.ndarray:
         elif word not in FILLERS:
             waiting, nouns, last, mark = [], [], [], 0
             joined = predicate = described = False
-    whole = said.get(("bird", "colour"))
-    found = {"bill": said.get(("bill", "bill")), "size": said.get(("bird", "size")), **scene}
-    found |= {name: said.get((name, "colour"), whole) for name in ("crown", "wing", "belly")}
+    whole = stated.get(("bird", "colour"))
+    found = {"bill": stated.get(("bill", "bill")), "size": stated.get(("bird", "size")), **scene}
+    found |= {name: stated.get((name, "colour"), whole) for name in ("crown", "wing", "belly")}
     places = [
         values.index(found[name]) if found.get(name) else -1 for name, values in ATTRIBUTES.items()
     ]

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import warnings
 from collections import Counter
@@ -26,9 +25,11 @@ from kerasgan.datasets.image_source import image_source
 from kerasgan.images import from_uint8
 from kerasgan.io import files
 from kerasgan.io.arrays import array_header
-from kerasgan.io.reading import read_json, reading
+from kerasgan.io.reading import read_json, reading, sha256
 
 UNKNOWN = {"network": "a function of the caller"}
+ARRAYS = ("features.npy", "logits.npy")  # Files of a cached folder, besides about.json.
+RULE = "a cached folder of features must be complete; delete it if it is damaged"
 
 
 def features_and_logits(
@@ -48,10 +49,11 @@ def features_and_logits(
     network = _with_features(classifier)
     starts = range(0, len(images), batch_size)
     batches = [network(images[start : start + batch_size], training=False) for start in starts]
-    return tuple(
+    features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts])
         for parts in zip(*batches, strict=True)
     )
+    return features, logits
 
 
 def filled(images: np.ndarray, largest: int) -> np.ndarray:
@@ -107,7 +109,7 @@ class ClassifierFeatures:
         }
         self.protocol = UNKNOWN | dict(info or {}) | about
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         height, width, channels = self.shape
         if images.shape[1:3] != (height, width) and None not in (height, width):
             if not self.resize:
@@ -202,43 +204,43 @@ def extract(
     content = json.dumps([fingerprint, protocol], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(content.encode()).hexdigest()
     if not folder.is_dir():
-        files.make_folder(folder.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}.tmp-", dir=folder.parent))
-        names = iter(("features.npy", "logits.npy"))
-        try:
-            made = _stream(
+        names = iter(ARRAYS)
+        with files.new_folder(folder) as temporary:
+            images = _stream(
                 source,
                 extractor,
                 protocol,
                 batch_size,
                 progress,
                 lambda: open(temporary / next(names), "wb+"),
-            )
-            files.write_json(
-                temporary / "about.json", {"protocol": protocol, "images": made.images}
-            )
-            del made  # Some systems do not rename mapped files.
-            if not folder.is_dir():  # Another process may have been faster.
-                temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    rule = "a cached folder of features must be complete; delete it if it is damaged"
-    about = read_json(folder / "about.json", rule, shape=dict)
-    with reading(folder, rule):
-        about["images"]["source"] = source.name
-        return Features(
-            *(_mapped(folder / name) for name in ("features.npy", "logits.npy")), **about
-        )
+            ).images  # Some systems do not rename mapped files, so the arrays are not kept.
+            sums = {name: sha256(temporary / name) for name in _present(temporary)}
+            about = {"protocol": protocol, "images": images, "sha256": sums}
+            files.write_json(temporary / "about.json", about)
+    about = read_json(folder / "about.json", RULE, shape=dict)
+    with reading(folder / "about.json", RULE):
+        images, count = about["images"] | {"source": source.name}, int(about["images"]["count"])
+        sums = dict(about.get("sha256") or dict.fromkeys(_present(folder)))  # None: not checked.
+        if ARRAYS[0] not in sums or set(sums) - set(ARRAYS):
+            raise ValueError(f"it must list {' and '.join(ARRAYS)}")
+        protocol = dict(about["protocol"])
+    arrays = {name: _mapped(folder / name, count, sums[name]) for name in ARRAYS if name in sums}
+    features, logits = arrays[ARRAYS[0]], arrays.get(ARRAYS[1])
+    return Features(features, logits, protocol=protocol, images=images)
 
 
-def _mapped(path):
-    """Memory-mapped array of a file, or `None` if there is no file."""
-    if not path.exists():
-        return None
-    with open(path, "rb") as file:
+def _present(folder):
+    return [name for name in ARRAYS if (folder / name).exists()]
+
+
+def _mapped(path, count, checksum):
+    """Memory-mapped array of `count` rows. `checksum` is the SHA-256 of the file, if known."""
+    with reading(path, RULE), open(path, "rb") as file:
         shape, fortran, dtype = array_header(file, path.stat().st_size, path.name)
-        if len(shape) != 2 or fortran or dtype != "<f4":
-            raise ValueError(f"{path.name} must be float32 [N, F]")
+        if len(shape) != 2 or shape[0] != count or fortran or dtype != "<f4":
+            raise ValueError(f"it must contain float32 [{count}, F]")
+        if checksum is not None and sha256(path) != checksum:
+            raise ValueError("its content does not match its checksum")
         return np.memmap(path, dtype, "r", file.tell(), shape)
 
 

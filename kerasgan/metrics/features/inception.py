@@ -29,7 +29,7 @@ import os
 import tarfile
 import urllib.request
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -41,6 +41,7 @@ from kerasgan.io.hdf5 import open_hdf5
 from kerasgan.io.limits import Budget
 from kerasgan.io.reading import reading
 from kerasgan.metrics.features.extract import filled
+from kerasgan.types import Shape, Tensor
 
 NETWORK = "Inception-2015-12-05"
 SIZE = 299
@@ -212,11 +213,11 @@ class Resize(keras.layers.Layer):
         size: Side of the resized images in pixels.
     """
 
-    def __init__(self, size=SIZE, **layer):
+    def __init__(self, size: int = SIZE, **layer: Any):
         super().__init__(dtype="float32", **layer)
         self.size = size
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         return self._along(1, self._along(2, ops.cast(images, "float32")))
 
     def _along(self, axis, images):
@@ -232,7 +233,7 @@ class Resize(keras.layers.Layer):
         )
         return before + (after - before) * share
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         return (shape[0], self.size, self.size, shape[-1])
 
 
@@ -432,7 +433,7 @@ def fingerprint(weights: dict[str, np.ndarray]) -> str:
     """Return the SHA-256 of the weights, independent of their file."""
     digest = hashlib.sha256()
     for name in TENSORS:
-        digest.update(np.ascontiguousarray(weights[name], "<f4"))
+        digest.update(np.asarray(weights[name], "<f4").tobytes())
     return digest.hexdigest()
 
 

@@ -214,10 +214,9 @@ def folded(network: keras.Model, width: float = 1.0) -> keras.Model:
     """Convert a network with batch norm, built with this width, to a network for scoring."""
     scorer = build_slim_inception(network.outputs[1].shape[1], network.input_shape[1], width)
     for scope in scopes():
-        gamma, *others = network.get_layer(norm_of(scope)).get_weights()
-        scorer.get_layer(scope).set_weights(
-            fold(*network.get_layer(scope).get_weights(), *others, gamma)
-        )
+        (kernel,) = network.get_layer(scope).get_weights()
+        gamma, beta, mean, variance = network.get_layer(norm_of(scope)).get_weights()
+        scorer.get_layer(scope).set_weights(fold(kernel, beta, mean, variance, gamma))
     scorer.get_layer("logits").set_weights(network.get_layer("logits").get_weights())
     return scorer
 

@@ -47,7 +47,7 @@ def attribute_accuracy(
         CheckpointError: If the shipped classifier is missing.
     """
     attributes = check_attributes(attributes, len(images))
-    info = {}
+    info: dict[str, Any] = {}
     if classifier is None:
         classifier, info = load_bird_attribute_classifier()
     _, predicted = predict_attributes(classifier, images)

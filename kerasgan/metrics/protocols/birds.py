@@ -68,7 +68,7 @@ def score_birds(
     """
     if not 200 <= samples <= 10 * BIRDS:
         raise ValueError(f"samples must be between 200 and {10 * BIRDS}; received {samples}")
-    info = {}
+    info: dict[str, Any] = {}
     if classifier is None:
         classifier, info = bird_attributes.load_bird_attribute_classifier()
     match_text, match_image = matching_encoders or (None, None)
@@ -109,7 +109,7 @@ def score_birds(
             "bird_frechet_floor": floor,
             "bird_frechet_ratio": distance / floor,
         }
-    if matching_encoders:
+    if match_text is not None:
         texts, classes = match_text(captions), birds.classes[bird]
         mean, deviation = r_precision(fakes["embeddings"], texts, classes)
         scores |= {"r_precision": mean, "r_precision_deviation": deviation}
@@ -172,7 +172,8 @@ def _measure(classifier, image_encoder, blocks: Iterable[dict[int, np.ndarray]])
         Dict with `attributes` (size to integers `[N, 7]`) and, for the largest size, `features`
         `[N, F]` and `embeddings` `[N, E]`.
     """
-    attributes, features, embeddings = {}, [], []
+    attributes: dict[int, list[np.ndarray]] = {}
+    features, embeddings = [], []
     for images in blocks:
         for size in sorted(images):
             of_size, predicted = bird_attributes.predict_attributes(classifier, images[size])

@@ -97,4 +97,4 @@ def test_numbers_and_images_are_recorded(monkeypatch, tmp_path):
     monkeypatch.setattr(attributes, "RECORD", pathlib.Path(tmp_path / "attributes.json"))
     table = tables.stylex()
     assert "| `tiny` | 1 | 3 | 90.0% | 98.5% | 0.030 | 90.0% | 80% | 1 | 1.0 GiB |" in table
-    assert f"| the same for all | {record['sufficiency'][0]['all'][0]:.0%} |" in table
+    assert f"| same attributes for all images | {record['sufficiency'][0]['all'][0]:.0%} |" in table
