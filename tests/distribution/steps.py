@@ -63,7 +63,7 @@ MODELS = (
 
 
 class Random(keras.utils.PyDataset):
-    """Three random batches of the shapes and kinds that a model expects."""
+    """Random batches of the shapes and kinds that a model expects."""
 
     num_batches = 3
 
@@ -98,7 +98,10 @@ def run(folder: Path, name: str) -> None:
     # SGD shows a wrong scale of the gradients, which Adam would hide.
     optimizers = {player: keras.optimizers.SGD(0.01) for player in model.players}
     model.compile(**optimizers, jit_compile=keras.backend.backend() == "jax")
-    history = model.fit(Random(model), epochs=1, verbose=0).history
+    data = Random(model)
+    if name == "birds":
+        data.num_batches = 1  # batch norm of a single channel amplifies rounding in each step
+    history = model.fit(data, epochs=1, verbose=0).history
     optimizer = model.optimizer.variables
     arrays = {
         f"{index}:{v.path}": keras.ops.convert_to_numpy(v.value)
