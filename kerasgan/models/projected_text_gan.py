@@ -38,7 +38,7 @@ from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import project, spectral
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.paired import (
     contrastive_matching_loss,
     matching_hinge_loss,
