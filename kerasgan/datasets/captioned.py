@@ -126,8 +126,9 @@ class CaptionedBatches(EpochDataset):
         repeats: Number of passes over the images in one epoch, each in its own order.
 
     Raises:
-        ValueError: The images are smaller than `size`, there are no or too few embeddings, there
-            is only one class, or the batch size does not fit.
+        ValueError: The images are smaller than `size`, an image has fewer than `captions`
+            embeddings, there is only one class, the batch size is below 2 or above the number of
+            images, or `repeats` is below 1.
     """
 
     def __init__(

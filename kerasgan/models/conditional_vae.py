@@ -111,7 +111,7 @@ class ConditionalVAE(AdversarialModel):
 
     Training data: `(images, labels)`, float images `[N, H, W, C]` in [-1, 1] and integers `[N]`.
 
-    The reports `elbo`, `log_likelihood` and `divergence` are means over images in nats. They do not
+    The metrics `elbo`, `log_likelihood` and `divergence` are means over images in nats. They do not
     depend on the arguments `divergence` and `objective`.
 
     Args:

@@ -345,7 +345,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.evaluation_protocol = "digits" if self.image_shape == (28, 28, 1) else None
         self.descriptor_rate: float | None = None  # Learning rate at `compile`.
-        self.sampler = functools.cache(self._sampler)  # compiled once per task
+        self.sampler = functools.cache(self._sampler)  # One compiled model per set of arguments.
         self._check_networks()
         diagnostics.check_settings(self)
         self.built = True

@@ -362,7 +362,7 @@ class StyleGAN2(AdversarialModel):
             labels: Integer labels `[N]` for the loss function, or `None`.
 
         Returns:
-            Dict with the discriminator's values for `report`.
+            Dict of scalars: the discriminator's metrics, as arguments of `report`.
         """
         weight = self.gradient_penalty_weight * self.gradient_penalty_every
 
