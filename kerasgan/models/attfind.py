@@ -57,16 +57,16 @@ ROUNDING = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class Attributes:
-    """Attributes that separate one class, the target, from the rest, in descending order of score.
+    """Attributes that separate a target class from all others, in descending order of score.
 
     Attributes:
         coordinates: Index of each attribute in the concatenated style vectors, int `[A]`.
         directions: End of the range that favors the target, int `[A]`: 0 for the minimum, 1 for the
             maximum.
         scores: Scores that determine the order, float `[A]`.
-        effects: Mean effects, float `[A, 2]`: on the target's logit of moving to that end, for
-            images of other classes; on the logit of the rest of moving to the opposite end, for
-            images of the target class.
+        effects: Mean effects, float `[A, 2]`. Column 0: effect of this end on the target's logit,
+            for images of other classes. Column 1: effect of the opposite end on the logit of the
+            other classes, for images of the target class.
         bounds: Minimum and maximum of each style coordinate, float32 `[2, J]`.
         shift_size: Fraction of the distance to the end of the range.
         target: Index of the target class.

@@ -169,9 +169,9 @@ def build(
     Args:
         classifier: Classifier to explain; see `StylEx`.
         settings: Dict with the keys of `REPRODUCTION`, such as
-            `AUTHORS | {"alternation": "step"}`. `learning_rate` belongs to the
-            generator; `encoder_rate` and `discriminator_rate` are multiples of it. `accumulate` is the number of
-            batches whose gradients are summed before an optimizer step, which needs less memory
+            `AUTHORS | {"alternation": "step"}`. `learning_rate` belongs to the generator;
+            `encoder_rate` and `discriminator_rate` are multiples of it. `accumulate` is the number
+            of batches whose gradients are summed before an optimizer step, which needs less memory
             than one large batch.
         capacity, max_channels, latent_dim, depth, mapping_form, encoder_gain, perceptual, augment,
         seed: Arguments of `StylEx`.
