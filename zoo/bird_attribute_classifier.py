@@ -53,11 +53,16 @@ class Settings(Checked):
         least=0,
     )
     light: float = setting(
-        0.06, "Largest relative change of contrast and of each color.", group="data", least=0
+        0.06,
+        "Largest relative change of the contrast and of each color channel.",
+        group="data",
+        least=0,
     )
     augment: str = fields.augment()
     width: int = fields.width(16, "Channels of the first convolution.")
-    features: int = fields.width(128, "Units of the layer whose statistics are compared.")
+    features: int = fields.width(
+        128, "Units of the feature layer, from which the Fréchet distance is computed."
+    )
     learning_rate: float = fields.cosine_rate(2e-3)
 
 

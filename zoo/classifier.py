@@ -41,10 +41,9 @@ DATA_HELP = (
 )
 CLASSES_HELP = (
     "Classes. Digits: such as 8,9 or 8,rest. Birds: an attribute, such as size or "
-    "belly:yellow,blue. "
-    "CelebA: an attribute."
+    "belly:yellow,blue. CelebA: an attribute."
 )
-SIZE_HELP = "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin."
+SIZE_HELP = "Side of the images in pixels, a power of two. Digits (28 pixels) are padded."
 NUM_IMAGES_HELP = "Number of synthetic birds, before those with other values are left out."
 # Largest affine maps of digits. Each epoch uses new random maps.
 WARPING = digit_classifier.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)
@@ -60,7 +59,7 @@ class Settings(Checked):
     epochs: int = fields.network_epochs(40)
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
-        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
+        0, "Passes over the images per epoch. 0: 1, or more for a folder of few images.", least=0
     )
     seed: int = fields.seed("Seed of the weights, the order and the augmentation.")
     data: str = fields.data("digits", DATA_HELP)

@@ -44,8 +44,7 @@ class Settings(recipe.Settings):
     data: str = fields.data(
         "digits",
         "Data: digits (4,000, offline), synthetic_birds, mnist or cifar10 (TensorFlow Datasets), "
-        "or a "
-        "folder of images.",
+        "or a folder of images.",
     )
     size: int = setting(
         28,
@@ -56,7 +55,9 @@ class Settings(recipe.Settings):
     channels: int = fields.channels(1)
     num_images: int = fields.num_images(4000)
     width: int = fields.width(
-        64, "Channels of the descriptor's first and the generator's last but one feature map."
+        64,
+        "Channels of the descriptor's first feature map and of the generator's map before the "
+        "image.",
     )
     latent_dim: int = fields.latent_dim(100, least=2)
     negative_slope: float = setting(
@@ -64,30 +65,32 @@ class Settings(recipe.Settings):
     )
     small_weights: bool = setting(
         True,
-        "Initialize with the small normal weights of the authors, otherwise like torch.",
+        "Initialize with the authors' small normal weights instead of PyTorch's defaults.",
         group="networks",
     )
     chains: int = setting(
         144,
         "Number of Langevin chains per step, independent of the batch size. Samples are generated "
-        "in "
-        "blocks of this size.",
+        "in blocks of this size.",
         group="losses",
         least=2,
     )
     steps: int = setting(
         15,
-        "Langevin steps on images. Many steps add salt-and-pepper noise.",
+        "Number of Langevin steps on images. Many steps add salt-and-pepper noise.",
         group="losses",
         least=1,
     )
     step_size: float = setting(
-        0.002, "Langevin step size on images. Large ones distort.", group="losses", above=0
+        0.002,
+        "Langevin step size on images. Large steps distort the images.",
+        group="losses",
+        above=0,
     )
     sigma: float = setting(
         0.016,
-        "Standard deviation of the Gaussian reference distribution of images. Small values "
-        "diverge.",
+        "Standard deviation of the Gaussian reference distribution of images. With small values "
+        "the training diverges.",
         group="losses",
         above=0,
     )
@@ -98,28 +101,31 @@ class Settings(recipe.Settings):
         least=0,
     )
     noise_until: int = setting(
-        100, "Number of epochs with Langevin noise. 0: all.", group="losses", least=0
+        100,
+        "Number of epochs with Langevin noise, from the first. 0: all epochs.",
+        group="losses",
+        least=0,
     )
     latent_steps: int = setting(
         0,
-        "Langevin steps on latents, as in the paper. 0 keeps the latents, as all released code "
-        "does.",
+        "Number of Langevin steps on latents, as in the paper. 0 keeps the latents, as all "
+        "released code does.",
         group="losses",
         least=0,
     )
     clip: bool = setting(False, "Clip images to [-1, 1] after each Langevin step.", group="losses")
     descriptor_rate: float = fields.learning_rate(
         0.007,
-        "Learning rate of the descriptor. Too low: squares instead of digits. Too high: "
-        "divergence.",
+        "Learning rate of the descriptor. If it is too low, samples are squares instead of digits; "
+        "if it is too high, the training diverges.",
     )
     generator_rate: float = fields.learning_rate(
         1e-4, "Learning rate of the generator, usually 1/30 to 1/100 of the descriptor's."
     )
     decay: float = setting(
         1.0,
-        "Factor of the descriptor's learning rate per epoch without noise. Values below 1 end "
-        "smoothly.",
+        "Factor that multiplies the descriptor's learning rate in each epoch after noise_until. 1 "
+        "keeps the rate.",
         group="optimizers",
         above=0,
         most=1,

@@ -40,11 +40,15 @@ class Settings(Checked):
     zoom: float = setting(
         0.12, "Largest relative change of size, for each axis.", group="data", least=0, below=1
     )
-    shear: float = setting(0.15, "Largest shear.", group="data", least=0)
+    shear: float = setting(
+        0.15, "Largest shear: horizontal shift per unit of height.", group="data", least=0
+    )
     shift: float = setting(2.0, "Largest shift in pixels.", group="data", least=0)
     augment: str = fields.augment()
     width: int = fields.width(24, "Channels of the first convolution.")
-    features: int = fields.width(64, "Units of the layer whose statistics are compared.")
+    features: int = fields.width(
+        64, "Units of the feature layer, from which the Fréchet distance is computed."
+    )
     learning_rate: float = fields.cosine_rate(1.5e-3)
 
 

@@ -68,12 +68,12 @@ class Options(Checked):
     )
     metrics: str | None = setting(
         None,
-        "Metrics, of is,fid,kid,prdc,ms_ssim. Default: is,fid,kid,prdc, and only is without a "
-        "reference.",
+        "Comma-separated metrics out of is,fid,kid,prdc,ms_ssim. Default: is,fid,kid,prdc; without "
+        "a reference: is.",
     )
     out: str | None = setting(None, "JSON file for the scores and their protocol.")
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
-    batch_size: int = setting(32, "Images computed at a time.", least=1)
+    batch_size: int = setting(32, "Number of images per forward pass.", least=1)
     features: str | None = setting(
         None,
         "Feature extractor: inception, slim, digit_classifier, bird_attribute_classifier, or the "
@@ -83,8 +83,7 @@ class Options(Checked):
     inception: str | None = setting(
         None,
         "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5), or the prefix of "
-        "StackGAN's "
-        "checkpoint for --features=slim.",
+        "StackGAN's checkpoint for --features=slim.",
         group="networks",
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
@@ -96,16 +95,19 @@ class Options(Checked):
     )
     count: int | None = _images(
         None,
-        "Use only the first images. A checkpoint generates 10,000 by default.",
+        "Number of images to use, from the first. A checkpoint generates 10,000 by default.",
         least=2,
         most=MOST,
     )
     key: str | None = _images(
-        None, "Name of the samples in their file. Default: images, or the largest output_<size>."
+        None,
+        "Name of the array of samples in its file. Default: images, or the largest output_<size>.",
     )
-    reference_key: str | None = _images(None, "Name of the reference images in their file.")
+    reference_key: str | None = _images(None, "Name of the array of reference images in its file.")
     convert: bool = _images(
-        False, "Convert gray images to RGB and drop transparency. Otherwise they are refused."
+        False,
+        "Convert gray images to RGB and composite transparent ones over white. Otherwise they are "
+        "refused.",
     )
     mixed_sizes: bool = _images(
         False, "Allow images of different sizes. Otherwise they are refused."
@@ -113,10 +115,10 @@ class Options(Checked):
     data_dir: str | None = _images(
         None, "Folder of the prepared data set whose captions a checkpoint uses."
     )
-    cache: str | None = _images(None, "Folder in which features are kept for the next time.")
+    cache: str | None = _images(None, "Folder that caches features for later evaluations.")
     save_statistics: str | None = _images(
         None,
-        "Write the statistics of the reference (or, without one, of the samples) to this .npz.",
+        "File (.npz) for the statistics of the reference, or of the samples without a reference.",
     )
     splits: int = _metric(10, "Number of splits of the Inception Score.", least=1, most=10_000)
     shuffle_seed: int | None = _metric(
@@ -128,16 +130,20 @@ class Options(Checked):
     )
     drop_remainder: int | None = _metric(
         None,
-        "Batch size whose last incomplete batch is left out. Default: 64 for slim, otherwise none.",
+        "Batch size. Samples that do not fill the last batch of this size are left out. Default: "
+        "64 for slim, otherwise none.",
         least=1,
     )
     subsets: int = _metric(100, "Number of subsets of the kernel distance.", least=1, most=10_000)
     subset_size: int = _metric(1000, "Images per subset of the kernel distance.", least=2)
-    k: int = _metric(3, "Nearest neighbor of precision and recall.", least=1)
-    density_k: int = _metric(5, "Nearest neighbor of density and coverage.", least=1)
-    pairs: int = _metric(100, "Number of pairs of MS-SSIM.", least=1)
+    k: int = _metric(3, "Number k of nearest neighbors for precision and recall.", least=1)
+    density_k: int = _metric(5, "Number k of nearest neighbors for density and coverage.", least=1)
+    pairs: int = _metric(100, "Number of image pairs for MS-SSIM.", least=1)
     scales: int = _metric(
-        5, "Number of scales of MS-SSIM. Five need sides of 176 pixels.", least=1, most=5
+        5,
+        "Number of scales for MS-SSIM. Five scales need images of at least 176 pixels.",
+        least=1,
+        most=5,
     )
 
 

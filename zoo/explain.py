@@ -48,7 +48,7 @@ class Options(Checked):
     k: int = setting(
         10, "Number of attributes to find and to apply together.", least=1, most=10_000
     )
-    batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
+    batch_size: int = setting(64, "Number of edited images per forward pass.", least=1)
     seed: int = fields.seed("Seed of the split of a folder of images.")
     data: str | None = setting(
         None, "Data as for zoo.classifier. Default: the checkpoint's.", group="data"
@@ -57,7 +57,9 @@ class Options(Checked):
         None, "Classes as for zoo.classifier. Default: the checkpoint's.", group="data"
     )
     images: str | None = setting(
-        None, "Folder of images instead; half of them are used to find attributes.", group="data"
+        None,
+        "Folder of images that replaces --data. Half of them are used to find attributes.",
+        group="data",
     )
     names: tuple[str, ...] = setting(
         (), "Names of the classes, such as healthy,sick. Default: those of the data.", group="data"
@@ -76,25 +78,30 @@ class Options(Checked):
     )
     selector: str = setting(
         "effect",
-        "Select attributes by their mean effect, or by the number of images they change.",
+        "Criterion that selects attributes: their mean effect (effect), or the number of images "
+        "that they change (often).",
         group="method",
         choices=("effect", "often"),
     )
     max_effect: float | None = setting(
         None,
-        "Total effect from which an image counts as explained, with --selector=effect. Default: 1.",
+        "With --selector=effect: sum of effects at which an image counts as explained and no "
+        "longer influences the selection. Default: 1.",
         group="method",
         above=0,
     )
     same_class: bool = setting(
-        False, "Explain images of a class by that class, as the reproduction does.", group="method"
+        False,
+        "Measure the effects on the logit of a class with images of this class, as the "
+        "reproduction does, instead of images of the other classes.",
+        group="method",
     )
     probabilities: bool = setting(
         False, "Measure effects on probabilities instead of logits.", group="method"
     )
     shift_size: float = setting(
         1.0,
-        "Distance that a coordinate moves, as a fraction of the way to the end of its range.",
+        "Length of each edit, as a fraction of the distance to the end of the coordinate's range.",
         group="method",
         above=0,
     )

@@ -34,12 +34,15 @@ class Settings(recipe.Settings):
         choices=("digits", "mnist"),
     )
     scales: int = setting(
-        2, "Number of times that the feature maps are halved.", group="networks", least=1
+        2,
+        "Number of times that height and width of the feature maps are halved.",
+        group="networks",
+        least=1,
     )
     depth: int = setting(
         4, "Number of couplings after each halving.", group="networks", least=4, multiple_of=4
     )
-    width: int = fields.width(64, "Channels of the couplings' networks.")
+    width: int = fields.width(64, "Channels of the networks inside the couplings.")
     learning_rate: float = fields.learning_rate(
         1e-3, "Learning rate of Adam. It falls to 1/20 over the second half of the training."
     )

@@ -48,7 +48,7 @@ class Settings(recipe.Settings):
     latent_dim: int = fields.latent_dim(64, least=2)
     r1_weight: float = setting(
         0.0,
-        "Weight of the R1 gradient penalty. 0 chooses: 1, and more for few images.",
+        "Weight of the R1 gradient penalty. 0 chooses 1, or more for few images.",
         group="losses",
         least=0,
     )
@@ -61,7 +61,10 @@ class Settings(recipe.Settings):
         group="optimizers",
     )
     score_every: int = setting(
-        0, "Unused: no evaluation classifier knows your images.", group="logging", least=0
+        0,
+        "Not used, because no evaluation classifier exists for a folder of images.",
+        group="logging",
+        least=0,
     )
 
 

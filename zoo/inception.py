@@ -67,7 +67,9 @@ class Settings(Checked):
         group="data",
     )
     split: str = setting(
-        "test", "Split whose classes it learns, the classes of generated images.", group="data"
+        "test",
+        "Split whose classes the network learns: the split of the generated images.",
+        group="data",
     )
     data_dir: str = fields.data_dir()
     images: int = fields.num_images(1000)
@@ -80,7 +82,7 @@ class Settings(Checked):
     )
     smallest: float = setting(
         0.7,
-        "Smallest side of the random crops, relative to the image's.",
+        "Smallest side of the random crops, as a fraction of the image's side.",
         group="data",
         above=0,
         most=1,
@@ -96,7 +98,8 @@ class Settings(Checked):
     )
     width: float = setting(
         1.0,
-        "Width of all convolutions; 1 with --weights. 0.25 needs 1/16 of the computation.",
+        "Multiplier of the channels of all convolutions; 1 with --weights. 0.25 needs 1/16 of the "
+        "computation.",
         group="networks",
         above=0,
     )

@@ -50,13 +50,14 @@ class Settings(recipe.Settings):
 
     epochs: int = fields.epochs(30)
     batch_size: int = fields.batch_size(
-        32, "Images per discriminator update. 4,000 digits in batches of 128 are few steps."
+        32,
+        "Images per discriminator update. Large batches give few steps per epoch with 4,000 "
+        "digits.",
     )
     model: str = setting(
         "corrected",
-        "Model: MnistGAN as in the training notes or with their errors corrected, or "
-        "ConditionalGAN "
-        "with (best) or without (plain) regularization and averaging.",
+        "Model: MnistGAN as in the training notes (training_notes) or without their errors "
+        "(corrected), or ConditionalGAN with (best) or without (plain) regularization and EMA.",
         group="networks",
         choices=MODELS,
     )
@@ -66,27 +67,27 @@ class Settings(recipe.Settings):
     )
     size: int = setting(
         28,
-        "Side of a folder's images in pixels. For the models best and plain.",
+        "Side of a folder's images in pixels. Only for the models best and plain.",
         group="data",
         least=4,
         multiple_of=4,
     )
     channels: int = fields.channels(
-        1, "Channels of a folder's images. For the models best and plain."
+        1, "Channels of a folder's images. Only for the models best and plain."
     )
     width: int = fields.width(
-        0, "Channels of the generator's last feature map. 0: the model's own number.", least=0
+        0, "Channels of the generator's last feature map. 0: the default of the model.", least=0
     )
     loss: str = setting(
         "",
-        "Adversarial loss of the models best and plain; soft and noisy are kinds of labels. Empty: "
-        "nonsaturating.",
+        "Adversarial loss of the models best and plain. soft and noisy are the nonsaturating loss "
+        "with soft or noisy labels. Empty: nonsaturating.",
         group="losses",
         choices=("", *LOSSES),
     )
     penalty: str = setting(
         "",
-        "Gradient penalty of the models best and plain. Empty: the model's own.",
+        "Gradient penalty of the models best and plain. Empty: the default of the model.",
         group="losses",
         choices=("", *PENALTIES),
     )

@@ -46,7 +46,7 @@ class Options(Checked):
     """Flags of the tool."""
 
     run: str | None = setting(None, "Folder of a finished run.")
-    out: str | None = setting(None, "Folder of the preset. Its name is the preset's.")
+    out: str | None = setting(None, "Folder to write. Its name becomes the name of the preset.")
 
 
 def sampling_of(model: Any) -> str:

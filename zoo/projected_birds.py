@@ -29,24 +29,26 @@ robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """Settings of the recipe. Defaults: those of the 64 pixel stage."""
+    """Settings of the recipe. The defaults are the settings of the 64 pixel stage."""
 
     epochs: int = fields.epochs(20)
     batch_size: int = fields.batch_size(32, least=2)
-    size: int = setting(64, "Side of the images.", group="data", choices=(64, 128, 256))
+    size: int = setting(64, "Side of the images in pixels.", group="data", choices=(64, 128, 256))
     num_images: int = fields.num_images(4096, "Number of birds in an epoch.")
     lifetime: int = setting(
         4,
-        "Number of epochs for which an image is kept. 1 replaces all in each epoch, 0 none ever.",
+        "Number of epochs for which an image is used before it is replaced. 1: all images are new "
+        "in each epoch. 0: images are never replaced.",
         group="data",
         least=0,
     )
     processes: int = setting(
-        1, "Number of worker processes that draw birds.", group="data", least=0
+        1, "Number of worker processes that generate birds.", group="data", least=0
     )
     captions: int = setting(
         1,
-        "Number of captions of an image whose embeddings are averaged, chosen anew each time.",
+        "Number of captions per image whose embeddings are averaged. Each step chooses them at "
+        "random.",
         group="data",
         least=1,
     )
@@ -66,23 +68,26 @@ class Settings(recipe.Settings):
         group="networks",
     )
     posterior_width: int = fields.width(
-        64, "Width of the posterior. 0 leaves it out, and the reconstruction with it.", least=0
+        64,
+        "Channels that scale the network that infers latents from images. 0: no such network and "
+        "no reconstruction loss.",
+        least=0,
     )
     head_width: int = fields.width(
-        48, "Channels of the heads on the frozen features. 0 leaves them out.", least=0
+        48, "Channels of the discriminator heads on the frozen features. 0: no heads.", least=0
     )
     pixel_width: int = fields.width(
-        16, "Width of the pixel discriminator. 0 leaves it out.", least=0
+        16, "Channels that scale the pixel discriminator. 0: no pixel discriminator.", least=0
     )
     spectral_norm: bool = setting(
-        True, "Apply spectral normalization to the heads.", group="networks"
+        True, "Apply spectral normalization to the discriminator heads.", group="networks"
     )
     antialias: bool = setting(
         True, "Blur before subsampling in the frozen encoder.", group="networks"
     )
     translation: int = setting(
         0,
-        "Maximum random shift of the discriminators' images, in pixels.",
+        "Maximum random shift of the discriminators' input images in pixels.",
         group="losses",
         least=0,
     )
@@ -107,7 +112,8 @@ class Settings(recipe.Settings):
     )
     posterior_share: float = setting(
         0.5,
-        "Share of a batch whose latents are inferred from the images. 1 without discriminators.",
+        "Share of a batch whose latents are inferred from the images. Without discriminators, all "
+        "latents are inferred.",
         group="losses",
         above=0,
         most=1,
@@ -132,15 +138,15 @@ class Settings(recipe.Settings):
         group="optimizers",
         above=0,
     )
-    beta_1: float = setting(
-        0.0, "Decay of Adam's mean of the gradients.", group="optimizers", least=0, below=1
-    )
+    beta_1: float = setting(0.0, "beta_1 of Adam.", group="optimizers", least=0, below=1)
     beta_2: float = fields.beta_2(0.99)
     decay: bool = fields.decay()
-    start: str = setting(
-        "", "Folder of a run of half the size, or of the same size, to start from."
+    start: str = setting("", "Folder of a run to start from, of the same image size or half of it.")
+    frozen: bool = setting(
+        True,
+        "Freeze the layers of the smaller generator that the run starts from.",
+        group="networks",
     )
-    frozen: bool = setting(True, "Freeze the generator of the smaller size.", group="networks")
 
 
 # === Data ===

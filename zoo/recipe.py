@@ -47,12 +47,13 @@ class Settings(Checked):
     epochs: int = fields.epochs(1)
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
-        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
+        0, "Passes over the images per epoch. 0: 1, or more for a folder of few images.", least=0
     )
     seed: int = fields.seed()
     jit_compile: bool = setting(
         False,
-        "Compile with XLA. JAX always does; on CPUs it is slower than TensorFlow's graphs.",
+        "Compile the training step with XLA. JAX always does this. On CPUs, XLA is slower than "
+        "TensorFlow's graphs.",
     )
     grid_every: int = setting(
         1, "Number of epochs between two sample images.", group="logging", least=1
@@ -82,7 +83,8 @@ class RunOptions(Checked):
         "resumed.",
     )
     dry_run: bool = setting(
-        False, "Print the settings, the parameter counts and what is missing, and stop."
+        False,
+        "Print the settings, the parameter counts, the number of steps and missing data, and stop.",
     )
     time_step: bool = setting(
         False, "With --dry_run: also measure the time of a training step, which may take minutes."

@@ -47,7 +47,7 @@ class Settings(Checked):
     images: int = fields.num_images(4500, "Number of birds to train on.")
     text_encoder: str = setting(
         text_encoder.NAME,
-        "Text encoder with whose embeddings it learns to agree: a preset or checkpoint.",
+        "Text encoder whose embeddings the image encoder learns to match: a preset or checkpoint.",
         group="networks",
     )
     width: int = fields.width(16, "Channels of the first convolution.")

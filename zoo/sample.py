@@ -44,7 +44,8 @@ class Options(Checked):
     out: str = setting("samples.png", "Output file: a grid (.png), or the images as HDF5 (.h5).")
     n: int | None = setting(
         None,
-        "Number of images (default 100) of labels in turn, or of each caption (default 1).",
+        "Number of images in total (default 100), or per caption (default 1). Several labels "
+        "alternate.",
         least=1,
     )
     seed: int = fields.seed("Seed of the latents.")
@@ -53,7 +54,7 @@ class Options(Checked):
         (), "Class labels of the images, such as 0,1,2.", group="conditions"
     )
     caption: tuple[str, ...] = setting(
-        (), "Caption of an image in words.", group="conditions", repeated=True
+        (), "Caption to generate images of.", group="conditions", repeated=True
     )
     data: str | None = setting(
         None,

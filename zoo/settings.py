@@ -288,7 +288,8 @@ def decay() -> Any:
 def ema_decay(default: float) -> Any:
     """Decay of the exponential moving average of the weights."""
     text = (
-        "Decay of the exponential moving average of the generator that samples use. 0 disables it."
+        "Decay of the generator's exponential moving average, which generates the samples. 0 "
+        "disables it."
     )
     return setting(default, text, group="optimizers", least=0, below=1)
 
@@ -322,8 +323,8 @@ def mapping_depth() -> Any:
 def mapping_form(default: str) -> Any:
     """Initialization of StyleGAN2's mapping network."""
     text = (
-        "Initialization of the mapping network. With `reproduction`, w is small below 512 "
-        "dimensions."
+        "Initialization of the mapping network. With `reproduction` and fewer than 512 dimensions, "
+        "w is so small that samples look alike."
     )
     return setting(default, text, group="networks", choices=("paper", "reproduction"))
 
@@ -362,7 +363,6 @@ def augment() -> Any:
     """Augmentation with keras-cv."""
     text = (
         "Augmentation of the training images with keras-cv: none, or a comma-separated list of "
-        "flip "
-        "(RandomFlip), cutout (RandomCutout) and randaugment (RandAugment)."
+        "flip (RandomFlip), cutout (RandomCutout) and randaugment (RandAugment)."
     )
     return setting("none", text, group="data")

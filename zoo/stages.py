@@ -114,9 +114,11 @@ def run(
 class Options(Checked):
     """Flags of a schedule."""
 
-    preset: str = setting("full", "Schedule.", choices=tuple(SCHEDULES))
+    preset: str = setting("full", "Training schedule.", choices=tuple(SCHEDULES))
     folder: str | None = setting(
-        None, "Folder of the schedule. Default: runs/<recipe>_<preset>. A schedule in it resumes."
+        None,
+        "Folder of the runs. Default: runs/<recipe>_<preset>. An interrupted schedule in it is "
+        "resumed.",
     )
     seed: int = fields.seed()
 

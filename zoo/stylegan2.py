@@ -39,7 +39,7 @@ class Settings(recipe.Settings):
     )
     size: int = setting(
         32,
-        "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin.",
+        "Side of the images in pixels, a power of two. Digits (28 pixels) are padded.",
         group="data",
         least=1,
     )

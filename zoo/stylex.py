@@ -73,12 +73,14 @@ class Settings(recipe.Settings):
     alternation: str = _loss(
         "micro",
         "Source of w: always the encoder (none), latents and encoder in alternate steps (step), or "
-        "half of each batch (micro).",
+        "both, for one half of each batch each (micro).",
         choices=("none", "step", "micro"),
     )
     rec_in_discriminator_phase: str = _loss(
         "",
-        "Use the reconstruction loss in the discriminator's phase. `second_step` is the control.",
+        "Reconstruction loss in the discriminator phase: none (empty), added to the generator "
+        "update (accumulate), in an update of its own (extra_step), or as a control in an update "
+        "that also includes the adversarial loss (second_step).",
         choices=("", "accumulate", "extra_step", "second_step"),
     )
     rec_weight: float = _loss(1.0, "Weight of the reconstruction loss.", least=0)
@@ -92,13 +94,15 @@ class Settings(recipe.Settings):
         least=0,
     )
     kl_weight: float = _loss(
-        1.0, "Weight of the KL divergence between the classifier's predictions.", least=0
+        1.0, "Weight of the KL divergence of predictions on reconstructions and images.", least=0
     )
     reverse_kl: bool = _loss(
-        False, "Use the KL divergence of the images' predictions from the reconstructions'."
+        False, "Use KL(C(x') || C(x)) instead of KL(C(x) || C(x')), for the reconstruction x' of x."
     )
     lpips: str = _loss(
-        "", "File of AlexNet's weights, for LPIPS in place of the classifier's features."
+        "",
+        "File of AlexNet's weights. The perceptual distance is then LPIPS instead of a distance of "
+        "the classifier's features.",
     )
     stretch: bool = _loss(
         True, "Stretch each image to [-1, 1] before the perceptual distance is computed."

@@ -48,7 +48,8 @@ class Settings(recipe.Settings):
     num_images: int = fields.num_images(2000, "Number of synthetic birds to train on.")
     captions: int = setting(
         4,
-        "Number of captions of an image whose embeddings are averaged, chosen anew each time.",
+        "Number of captions per image whose embeddings are averaged. Each step chooses them at "
+        "random.",
         group="data",
         least=1,
     )
@@ -71,8 +72,8 @@ class Settings(recipe.Settings):
     )
     extra_conv: bool = setting(
         True,
-        "Apply one more 1 x 1 convolution to image code and text in the discriminators' pair "
-        "branch.",
+        "Apply one more 1 x 1 convolution to the joined image and text features of the "
+        "discriminators.",
         group="networks",
     )
     norm: str = setting(
@@ -84,8 +85,7 @@ class Settings(recipe.Settings):
     )
     conditioning_noise: float = setting(
         1.0,
-        "Scale of the conditioning augmentation noise. The paper uses 1. Short trainings need "
-        "less.",
+        "Scale of the conditioning augmentation noise. The paper uses 1. Short runs need less.",
         group="networks",
         least=0,
     )
@@ -97,9 +97,8 @@ class Settings(recipe.Settings):
     )
     image_loss: str = setting(
         "released",
-        "Image loss beside the loss on image-caption pairs: that of the released code, of the "
-        "whole "
-        "image, of patches, of both, or none.",
+        "Loss on images without captions: as in the released code (released), on whole images "
+        "(global), on patches (local), on both, or none.",
         group="losses",
         choices=("released", "global", "local", "both", "none"),
     )
@@ -153,7 +152,8 @@ class Settings(recipe.Settings):
     )
     critic_epoch_steps: int = setting(
         0,
-        "Generator updates per epoch for the critic schedule. 0: the real epoch length.",
+        "Generator updates that count as one epoch in the schedule of critic_epochs. 0: those of "
+        "an epoch of this run.",
         group="optimizers",
         least=0,
     )
@@ -167,7 +167,9 @@ class Settings(recipe.Settings):
     )
     ema_decay: float = fields.ema_decay(0.0)
     start: str = setting(
-        "", "Folder of a run whose last networks this run starts from. Its sizes may be smaller."
+        "",
+        "Folder of a run whose latest networks this run starts from. It may have fewer image "
+        "sizes.",
     )
     score_every: int = setting(
         0,

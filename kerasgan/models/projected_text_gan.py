@@ -377,7 +377,7 @@ class ProjectedTextGAN(TextToImageModel):
             variational autoencoder (arXiv 1512.09300). The generator then learns shapes in minutes
             and keeps using its latents. Without discriminators the model is such an autoencoder.
         posterior_share: Share of a batch whose latents are inferred, between 0 and 1. Without
-            discriminators it is 1.
+            discriminators all latents are inferred.
         reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
             pixels, times 4, and of each frozen map.
         kl_weight: Weight of the divergence of inferred latents from N(0, 1).

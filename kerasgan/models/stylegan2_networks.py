@@ -31,8 +31,8 @@ def kaiming() -> keras.initializers.Initializer:
 class EqualDense(layers.Layer):
     """Dense layer with an equalized learning rate.
 
-    The layer stores weights and biases divided by `rate` and multiplies them by `rate` in each
-    call. With Adam, this multiplies their learning rate by `rate`.
+    Each call multiplies the stored weights and biases by `rate`. With Adam, this multiplies their
+    effective learning rate by `rate`.
 
     Args:
         units: Number of outputs.
