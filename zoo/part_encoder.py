@@ -46,7 +46,7 @@ class Settings(Checked):
     batch_size: int = fields.batch_size(64)
     seed: int = fields.seed("Seed of the birds, the weights, the order and the crops.")
     images: int = fields.num_images(6144, "Number of birds to train on.")
-    width: int = fields.width(16, "Channels of the feature map at half the image size.")
+    width: int = fields.width(16, "Channels at half the size.")
     learning_rate: float = fields.cosine_rate(2e-3)
 
 

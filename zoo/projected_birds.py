@@ -1,7 +1,12 @@
 """Birds from captions with a frozen-feature discriminator: one stage, at 64, 128 or 256 pixels.
 
-python -m zoo.projected_birds                    64 pixels, 10 minutes on two cores
-python -m zoo.birds_256 --preset=full            all stages
+    python -m zoo.projected_birds
+
+Presets:
+
+- `quick`: 64 pixels; 10 minutes on two cores.
+
+`python -m zoo.birds_256 --preset=full` trains all stages.
 """
 
 import dataclasses
@@ -29,26 +34,25 @@ robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 @dataclasses.dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """Settings of the recipe. The defaults are the settings of the 64 pixel stage."""
+    """Settings of the recipe. Defaults: those of the 64 pixel stage."""
 
     epochs: int = fields.epochs(20)
     batch_size: int = fields.batch_size(32, least=2)
     size: int = setting(64, "Side of the images in pixels.", group="data", choices=(64, 128, 256))
-    num_images: int = fields.num_images(4096, "Number of birds in an epoch.")
+    num_images: int = fields.num_images(4096, "Number of synthetic birds per epoch.")
     lifetime: int = setting(
         4,
-        "Number of epochs for which an image is used before it is replaced. 1: all images are new "
-        "in each epoch. 0: images are never replaced.",
+        "Number of epochs after which an image is replaced by a new one. 0: never.",
         group="data",
         least=0,
     )
     processes: int = setting(
-        1, "Number of worker processes that generate birds.", group="data", least=0
+        1, "Number of worker processes that create birds.", group="data", least=0
     )
     captions: int = setting(
         1,
-        "Number of captions per image whose embeddings are averaged. Each step chooses them at "
-        "random.",
+        "Number of captions per image. They are chosen at random in each step, and their "
+        "embeddings are averaged.",
         group="data",
         least=1,
     )
@@ -61,33 +65,32 @@ class Settings(recipe.Settings):
         "zoo.robust_image_encoder.",
         group="networks",
     )
-    width: int = fields.width(24, "Multiplier of the generator's channels.")
+    width: int = fields.width(24, "Base number of channels of the generator.")
     mirror: bool = setting(
         False,
-        "Train on birds that face right; a random half of the samples is mirrored.",
+        "Train on birds that face right, and mirror a random half of the samples.",
         group="networks",
     )
     posterior_width: int = fields.width(
         64,
-        "Channels that scale the network that infers latents from images. 0: no such network and "
-        "no reconstruction loss.",
+        "Base number of channels of the posterior. 0: no posterior and no reconstruction.",
         least=0,
     )
     head_width: int = fields.width(
-        48, "Channels of the discriminator heads on the frozen features. 0: no heads.", least=0
+        48, "Channels of the discriminator heads on the frozen features. 0: no such heads.", least=0
     )
     pixel_width: int = fields.width(
-        16, "Channels that scale the pixel discriminator. 0: no pixel discriminator.", least=0
+        16, "Base number of channels of the pixel discriminator. 0: none.", least=0
     )
     spectral_norm: bool = setting(
         True, "Apply spectral normalization to the discriminator heads.", group="networks"
     )
     antialias: bool = setting(
-        True, "Blur before subsampling in the frozen encoder.", group="networks"
+        True, "Blur feature maps before the frozen encoder subsamples them.", group="networks"
     )
     translation: int = setting(
         0,
-        "Maximum random shift of the discriminators' input images in pixels.",
+        "Maximum random shift of the discriminators' input images, in pixels.",
         group="losses",
         least=0,
     )
@@ -99,7 +102,10 @@ class Settings(recipe.Settings):
         most=1,
     )
     contrastive_weight: float = setting(
-        2.0, "Weight of the contrastive matching loss of the heads.", group="losses", least=0
+        2.0,
+        "Weight of the contrastive image-text matching loss of the heads.",
+        group="losses",
+        least=0,
     )
     pixel_weight: float = setting(
         1.0,
@@ -108,12 +114,14 @@ class Settings(recipe.Settings):
         least=0,
     )
     penalty_weight: float = setting(
-        0.5, "Weight (gamma) of the R1 and R2 gradient penalties.", group="losses", least=0
+        0.5,
+        "Weight of the R1 and R2 gradient penalties (at real and generated images).",
+        group="losses",
+        least=0,
     )
     posterior_share: float = setting(
         0.5,
-        "Share of a batch whose latents are inferred from the images. Without discriminators, all "
-        "latents are inferred.",
+        "Share of a batch whose latents are inferred from the images. 1 without discriminators.",
         group="losses",
         above=0,
         most=1,
@@ -138,14 +146,18 @@ class Settings(recipe.Settings):
         group="optimizers",
         above=0,
     )
-    beta_1: float = setting(0.0, "beta_1 of Adam.", group="optimizers", least=0, below=1)
+    beta_1: float = setting(
+        0.0, "Decay of Adam's mean of the gradients.", group="optimizers", least=0, below=1
+    )
     beta_2: float = fields.beta_2(0.99)
     decay: bool = fields.decay()
-    start: str = setting("", "Folder of a run to start from, of the same image size or half of it.")
+    start: str = setting(
+        "",
+        "Folder of an earlier run of the same or half the image size. Training starts from its "
+        "last networks.",
+    )
     frozen: bool = setting(
-        True,
-        "Freeze the layers of the smaller generator that the run starts from.",
-        group="networks",
+        True, "Freeze the layers that come from a --start of half the size.", group="networks"
     )
 
 
@@ -186,7 +198,7 @@ def frozen_encoder(name: str) -> Any:
 
 
 def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
-    """Returns a new generator, or one that extends or continues that of the stage before."""
+    """Returns a new generator, or one that extends or continues the generator of `start`."""
     if before is None:
         return gans.build_generator(
             settings.size, settings.width, embedding_dim=embedding_dim, mirror=settings.mirror
@@ -198,7 +210,7 @@ def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
 
 
 def discriminators_of(settings: Settings, encoder: Any, embedding_dim: int) -> dict:
-    """Returns networks on the whole image, and on a crop if it is larger than the encoder's."""
+    """Returns the encoders of the whole image and, if it is larger than their input, of a crop."""
     features = gans.frozen_maps(encoder, settings.antialias)
     side, networks = encoder.input_shape[1], {}
     for prefix in ("", "crop_") if settings.size > side else ("",):
@@ -288,7 +300,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
 
 @functools.cache
 def _test(size, text_encoder, count=200):
-    """Test birds with the embeddings of their captions, and as float images of a size."""
+    """Returns test birds with caption embeddings, and their images as float arrays of a size."""
     birds = synthetic.synthetic_birds("test", count, size=size * 19 // 16)
     birds = birds.embed(text_gan.encoder(text_encoder))
     edge = (birds.images.shape[1] - size) // 2
@@ -296,9 +308,10 @@ def _test(size, text_encoder, count=200):
 
 
 def sample_grid(settings: Settings) -> Callable:
-    """Returns a function of the model: captions of unseen species, each beside its image.
+    """Returns a function of the model: captions of unseen species, each with its image.
 
-    Sixteen captions have one image each; below them, eight have eight images of other latents.
+    The first sixteen captions have one image each. The next eight have eight images each, from
+    different latents.
     """
 
     def sheets(model):

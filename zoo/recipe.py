@@ -5,6 +5,7 @@ presets that list only what differs from its defaults, and functions of the sett
 data and the compiled model.
 """
 
+import copy
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -37,7 +38,6 @@ presets = lazy.module("kerasgan.io.presets")
 side_files = lazy.module("kerasgan.io.side_files")
 
 RUNS = pathlib.Path("runs")
-start = cli.start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,25 +47,26 @@ class Settings(Checked):
     epochs: int = fields.epochs(1)
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
-        0, "Passes over the images per epoch. 0: 1, or more for a folder of few images.", least=0
+        0,
+        "Passes over the images per epoch. 0 chooses: one, or more if your own data set is small.",
+        least=0,
     )
     seed: int = fields.seed()
     jit_compile: bool = setting(
         False,
-        "Compile the training step with XLA. JAX always does this. On CPUs, XLA is slower than "
-        "TensorFlow's graphs.",
+        "Compile the training step with XLA. JAX always does; TensorFlow on a CPU gets slower.",
     )
     grid_every: int = setting(
-        1, "Number of epochs between two sample images.", group="logging", least=1
+        1, "Number of epochs from one grid of samples to the next.", group="logging", least=1
     )
     score_every: int = setting(
         10,
-        "Number of epochs between two evaluations on few samples. 0: never.",
+        "Number of epochs from one evaluation (on 2,000 samples) to the next. 0: only at the end.",
         group="logging",
         least=0,
     )
     checkpoint_every: int = setting(
-        10, "Number of epochs between two checkpoints.", group="logging", least=1
+        10, "Number of epochs from one checkpoint to the next.", group="logging", least=1
     )
     tensorboard: bool = setting(
         False, "Also write a TensorBoard log to <folder>/tensorboard.", group="logging"
@@ -76,15 +77,16 @@ class Settings(Checked):
 class RunOptions(Checked):
     """Flags of every recipe that are not settings of its training."""
 
-    preset: str | None = setting(None, "Preset: the settings to start from.")
+    preset: str | None = setting(
+        None, "Named settings, see above. Further flags change single settings of the preset."
+    )
     folder: str | None = setting(
         None,
-        "Folder of the run. Default: runs/<recipe>_<preset>. If it holds a run, that run is "
-        "resumed.",
+        "Folder of the run. A run in this folder is resumed. Default: runs/<recipe>_<preset>, or "
+        "runs/<recipe>_<preset>_seed<seed> if the seed is not 0.",
     )
     dry_run: bool = setting(
-        False,
-        "Print the settings, the parameter counts, the number of steps and missing data, and stop.",
+        False, "Print the settings, the parameter counts and missing data, without training."
     )
     time_step: bool = setting(
         False, "With --dry_run: also measure the time of a training step, which may take minutes."
@@ -112,13 +114,14 @@ class Recipe:
             nothing evaluates the data.
         monitor: Name of the score that selects the best checkpoint.
         mode: `"min"` or `"max"`: which `monitor` is better.
-        callbacks: Function `(settings, checkpoint folder) -> callbacks` that run before all others.
+        callbacks: Function `(settings, checkpoint folder) -> callbacks`, which run before others.
         shipped: Name of the shipped preset whose samples are shown on the page of runs on the same
             data.
         shape: Function from settings to the `scale.DataShape` of the data without reading them.
         choose: Function that completes the settings from the data. Defaults to `scale.fit_to_data`.
         doc: Docstring of the recipe's module, for `--help`.
         former_presets: Dictionary from former names of presets to their names.
+        schedules: Names of further values of `--preset`, which `zoo.stages` trains.
     """
 
     name: str
@@ -139,6 +142,12 @@ class Recipe:
     choose: Callable | None = None
     doc: str = ""
     former_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    schedules: tuple[str, ...] = ()
+
+    @property
+    def preset_names(self) -> list[str]:
+        """Current values of `--preset`, the default first."""
+        return [*self.presets, *self.schedules]
 
 
 def preset_name(recipe: Recipe, name: str | None = None) -> str:
@@ -146,11 +155,12 @@ def preset_name(recipe: Recipe, name: str | None = None) -> str:
     name = name or next(iter(recipe.presets))
     name = recipe.former_presets.get(name, name)
     if name not in recipe.presets:
-        raise ValueError(f"preset must be one of {', '.join(recipe.presets)}; received {name!r}")
+        names = ", ".join(recipe.preset_names)
+        raise ValueError(f"preset must be one of {names}; received {name!r}")
     return name
 
 
-def settings_of(recipe: Recipe, preset: str | None = None, **changes) -> Any:
+def settings_of(recipe: Recipe, preset: str | None = None, **changes: Any) -> Any:
     """Returns the settings of a preset with some changes.
 
     Args:
@@ -280,7 +290,7 @@ def _tensorboard(folder):
 
 
 def _keep_settings(recipe, settings, folder, command):
-    """Writes settings and versions. Refuses a folder that holds a run with other settings."""
+    """Writes settings and versions. Raises ValueError if the folder holds another run."""
     new, path = dataclasses.asdict(settings), folder / "settings.json"
     old = side_files.read_or_default(path, side_files.json_object)
     newest = checkpoints.latest(folder / "checkpoints", checkpoints.RESUME)
@@ -311,7 +321,7 @@ def _keep_settings(recipe, settings, folder, command):
 
 
 def _keep_versions(folder):
-    """Writes versions, machine and the peak memory over all parts of a run."""
+    """Writes versions, machine, and the peak memory of the run, including earlier processes."""
     path = folder / "versions.json"
     before = side_files.read_or_default(path, _peak, 0)
     side_files.write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
@@ -322,7 +332,7 @@ def _peak(path):
 
 
 def versions() -> dict:
-    """Returns what the numbers of a run depend on besides its settings."""
+    """Returns the package versions and the machine, on which the numbers of a run also depend."""
     packages = ("keras", keras.backend.backend(), "numpy", "h5py", "mlxtend")
     found = {"kerasgan": kerasgan.__version__, "python": platform.python_version()}
     for package in packages:
@@ -376,7 +386,7 @@ def _build_without_data(recipe, settings):
 def _missing(settings):
     notes = [scale.missing_data(settings)] if hasattr(settings, "data") else []
     if getattr(settings, "start", "") and not pathlib.Path(settings.start).is_dir():
-        notes.append(f"missing: the run {settings.start}, from whose networks this one starts")
+        notes.append(f"missing: the run {settings.start}, from which this run starts")
     return filter(None, notes)
 
 
@@ -439,7 +449,7 @@ def _train(recipe, settings, preset, folder):
 
 
 def _ordered(settings):
-    """Fields of a settings class, the most used ones first."""
+    """Returns the fields of a settings class, the most used ones first."""
     first = ("epochs", "batch_size", "seed")
     declared = {field.name: field for field in dataclasses.fields(settings)}
     rest = [name for name in declared if name not in first]
@@ -450,9 +460,12 @@ def _help(recipe, arguments, flags):
     named = re.search(r"--?preset[= ](\w+)", " ".join(arguments))
     shown = recipe.former_presets.get(named[1], named[1]) if named else None
     shown = shown if shown in recipe.presets else next(iter(recipe.presets))
-    default = next(iter(recipe.presets))
-    names = ", ".join(f"{n} (default)" if n == default else n for n in recipe.presets)
-    description = f"{(recipe.doc or recipe.description).strip()}\n\nPresets: {names}"
+    preset = copy.copy(next(field for field in flags if field.name == "preset"))
+    preset.default = recipe.preset_names[0]
+    preset.metadata = preset.metadata | {"choices": recipe.preset_names}
     return cli.help_text(
-        f"python -m zoo.{recipe.name}", description, flags, preset=(shown, recipe.presets[shown])
+        f"python -m zoo.{recipe.name}",
+        recipe.doc or recipe.description,
+        [preset if field.name == "preset" else field for field in flags],
+        preset=(shown, recipe.presets[shown]),
     )

@@ -2,12 +2,12 @@
 
     python -m zoo.robust_image_encoder
 
-It learns the attributes of synthetic birds, and to agree with the caption embeddings of a fixed
-text encoder, on images with one-step L2 adversarial perturbations (see
+It learns the attributes of synthetic birds, and to match the caption embeddings of a fixed text
+encoder, on images with one-step L2 adversarial perturbations (see
 `kerasgan.encoders.robust_image_encoder`). It trains on birds of the 150 training species. The
 weights after the last epoch are kept; test data is not used for selection.
 
-About 6 minutes on one core (TensorFlow).
+The training takes about 6 minutes on one core (TensorFlow).
 """
 
 import dataclasses
@@ -40,11 +40,11 @@ SIZE = text_encoder.SIZE
 class Settings(Checked):
     """Settings of the recipe."""
 
-    output_dir: str = fields.output_dir(str(FOLDER))
+    output_dir: str = fields.output_dir(str(FOLDER), fields.REPLACES_SHIPPED)
     epochs: int = fields.network_epochs(20)
     batch_size: int = fields.batch_size(64)
-    seed: int = fields.seed("Seed of the birds, the weights, the order and the crops.")
-    images: int = fields.num_images(4500, "Number of birds to train on.")
+    seed: int = fields.seed("Seed of the birds, the initial weights, the order and the crops.")
+    images: int = fields.num_images(4500, "Number of synthetic birds to train on.")
     text_encoder: str = setting(
         text_encoder.NAME,
         "Text encoder whose embeddings the image encoder learns to match: a preset or checkpoint.",
@@ -164,7 +164,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("robust_image_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.robust_image_encoder", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Schedules that train a text-to-image model in stages of growing size, each in its own folder.
 
-    python -m zoo.birds_256 --preset=full     64, 128 and 256 pixels in turn, 1.5 hours on a core
-    python -m zoo.birds_256 --preset=fast     64 pixels, 10 minutes on two cores
+    python -m zoo.birds_256 --preset=full
+    python -m zoo.birds_256 --preset=fast
 
-A schedule resumes where it stopped: finished stages are skipped, the one in progress goes on after
-its last epoch.
+The schedule `full` trains at 64, 128 and 256 pixels in turn, 1.5 hours on a core; `fast` trains at
+64 pixels only, 10 minutes on two cores. A schedule resumes where it stopped:
+finished stages are skipped, and the stage in progress continues after its last epoch.
 """
 
 import dataclasses
@@ -70,8 +71,7 @@ SCHEDULES = {"full": FULL, "fast": QUICK}
 def settings_of(
     stages: Sequence[Stage], folder: pathlib.Path, changes: Mapping | None = None
 ) -> list:
-    """The settings of each stage; each one after the first starts from the folder of the one
-    before."""
+    """Returns the settings of each stage. Each stage starts from the run of the one before."""
     found, start = [], ""
     for stage in stages:
         settings = projected_birds.Settings(**{**stage.settings, "start": start, **(changes or {})})
@@ -110,15 +110,28 @@ def run(
     return scores
 
 
+def dry_run(stages: Sequence[Stage], changes: Mapping | None = None) -> None:
+    """Prints settings, parameter counts and steps of each stage, see `recipe.dry_run`."""
+    for stage in stages:
+        print(f"stage {stage.name}:")
+        settings = projected_birds.Settings(**{**stage.settings, **(changes or {})})
+        recipe.dry_run(projected_birds.RECIPE, settings)
+        print()
+
+
 @dataclasses.dataclass(frozen=True)
 class Options(Checked):
     """Flags of a schedule."""
 
-    preset: str = setting("full", "Training schedule.", choices=tuple(SCHEDULES))
+    preset: str = setting("full", "Name of the schedule.", choices=tuple(SCHEDULES))
     folder: str | None = setting(
         None,
-        "Folder of the runs. Default: runs/<recipe>_<preset>. An interrupted schedule in it is "
-        "resumed.",
+        "Folder of the schedule, with one folder per stage. A schedule in this folder is resumed. "
+        "Default: runs/<recipe>_<preset>, or runs/<recipe>_<preset>_seed<seed> if the seed is not "
+        "0.",
+    )
+    dry_run: bool = setting(
+        False, "Print the settings and parameter counts of each stage, without training."
     )
     seed: int = fields.seed()
 
@@ -133,6 +146,8 @@ def main(base: recipe.Recipe) -> None:
         folder = options.folder or recipe.RUNS / recipe.folder_name(
             base.name, options.preset, options.seed
         )
+        if options.dry_run:
+            return dry_run(SCHEDULES[options.preset], {"seed": options.seed})
         line = shell_command(f"zoo.{base.name}", without=("folder",))
         try:
             scores = run(SCHEDULES[options.preset], folder, line, {"seed": options.seed})
@@ -143,10 +158,10 @@ def main(base: recipe.Recipe) -> None:
             if isinstance(value, (int, float)):
                 print(f"{name:26} {value:.4g}")
 
-    cli.main(base.name, Options, command, description=base.doc)
+    cli.main(f"zoo.{base.name}", Options, command, description=base.doc)
 
 
 def _preset(arguments):
-    """The value of the last `--preset=name` or `--preset name`, or `None`."""
+    """Returns the value of the last `--preset=name` or `--preset name`, or `None`."""
     found = re.findall(r"(?<!\S)--?preset[= ](\S+)", " ".join(arguments))
     return found[-1] if found else None

@@ -31,7 +31,7 @@ class WarpedBatches(Batches):
         **options: Arguments of `Batches`.
     """
 
-    def __init__(self, warping: Any, *args, **options):
+    def __init__(self, warping: Any, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.warping = warping
 
@@ -90,7 +90,7 @@ class DegradedBirds(CaptionedPairs):
 
 
 def degrade(images: np.ndarray, settings: Any, random: np.random.Generator) -> np.ndarray:
-    """Blurs half of the images, adds noise to half of them, and varies the light of all.
+    """Blurs half of the images, adds noise to half of them, and varies the light of all images.
 
     Args:
         images: uint8 images `[B, S, S, 3]`.

@@ -485,7 +485,8 @@ def _remaining(model, networks):
 
 def _restore(path, model_class, values, files, model):
     networks = networks_by_letter(model)
-    if type(model).__name__ != model_class or set(files) != set(networks):
+    absent = set(networks) - set(files) - set(getattr(model, "networks_of_later_versions", ()))
+    if type(model).__name__ != model_class or absent or not set(files) <= set(networks):
         raise CheckpointError(
             f"{path} must belong to a {type(model).__name__} with the networks "
             f"{', '.join(networks)}; it belongs to a {model_class} with {', '.join(files)}"

@@ -27,6 +27,9 @@ class TextToImageModel(AdversarialModel):
     """
 
     conditioning = "captions"
+    # Earlier versions did not save the text encoder with a run. A run that they saved resumes with
+    # the text encoder of the model.
+    networks_of_later_versions = ("T",)
 
     # === Text encoder ===
 

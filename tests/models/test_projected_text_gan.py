@@ -22,7 +22,7 @@ from kerasgan.models.projected_text_gan import (
     has_mirror,
 )
 
-# They pass on JAX, but one by one its operations take minutes on a CPU.
+# They pass on JAX, but take minutes there, because each operation is compiled separately.
 pytestmark = [pytest.mark.nightly] if keras.backend.backend() == "jax" else []
 
 DIM = 6
@@ -51,7 +51,7 @@ def tiny(size=64, rate=1e-2, eager=True, **arguments):
         generator, encoder, arguments.pop("discriminators", discriminators), **arguments
     )
     optimizers = {player: keras.optimizers.Adam(rate, beta_1=0.0) for player in gan.players}
-    gan.compile(**optimizers, run_eagerly=eager)  # tracing takes longer than a few steps
+    gan.compile(**optimizers, run_eagerly=eager)  # Tracing takes longer than a few steps.
     return gan
 
 
@@ -88,7 +88,7 @@ def values(network):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("size", [64, 128])
-def test_a_step_moves_both_players_and_never_the_encoder(size):
+def test_a_step_trains_both_players_but_not_the_encoder(size):
     gan = tiny(size, eager=False, translation=1, damsm_weight=0.1, contrastive_weight=0.5)
     owned = {player: gan.player_variables(player) for player in gan.players}
     before = {
@@ -177,7 +177,7 @@ def test_a_larger_stage_starts_from_the_enlarged_image_of_the_smaller():
     shrunk = images[1].reshape(3, 64, 2, 64, 2, 3).mean(axis=(2, 4))
     assert np.abs(shrunk - images[0]).mean() < 0.1 * np.abs(images[0]).mean()
     names = {v.path for v in large.trainable_variables}
-    assert names and all("128" in name for name in names)  # the smaller one is frozen
+    assert names and all("128" in name for name in names)  # The smaller generator is frozen.
 
 
 def test_a_trainable_stage_continues_the_smaller_layers():
@@ -186,7 +186,7 @@ def test_a_trainable_stage_continues_the_smaller_layers():
     assert len(large.trainable_variables) > len(small.trainable_variables)
 
 
-def test_the_next_stage_takes_over_the_discriminators_of_the_whole_image():
+def test_the_next_stage_continues_the_discriminators_of_the_whole_image():
     before, after = tiny(), tiny(128)
     before.train_on_batch(*batch())
     after.start_from(before)
@@ -218,7 +218,7 @@ def test_either_discriminator_trains_alone(kept):
     assert (float(logs["penalty"]) > 0) == (kept == ("pixels",))
 
 
-def test_bad_arguments_are_told_in_one_line():
+def test_bad_arguments_raise_one_line():
     generator, encoder = networks()
     with pytest.raises(ValueError, match="size must be 64"):
         build_generator(96)

@@ -1,5 +1,4 @@
-"""A schedule: its stages follow one another, finished ones are skipped, and the last one is a
-preset."""
+"""Schedules: order of the stages, skipping of finished stages, and the preset of the last one."""
 
 import dataclasses
 import json
@@ -34,7 +33,7 @@ def test_each_stage_starts_from_the_one_before():
         assert {each.seed for each in found} == {3}
 
 
-def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
+def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
     trained = []
     quick = projected_birds.RECIPE
     changes = {
@@ -44,7 +43,7 @@ def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
     monkeypatch.setattr(projected_birds, "RECIPE", dataclasses.replace(quick, **changes))
     fit = ProjectedTextGAN.fit
 
-    def eager_fit(self, *arguments, **options):  # tracing takes longer than two steps
+    def eager_fit(self, *arguments, **options):  # Tracing takes longer than two steps.
         trained.append(self.size)
         self.run_eagerly = True
         return fit(self, *arguments, **options)
@@ -84,7 +83,7 @@ def test_a_preset_of_birds_256_names_a_schedule(words, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("words", [[], ["--preset=quick"], ["--folder=full"]])
-def test_other_presets_of_birds_256_are_the_recipes(words, monkeypatch):
+def test_other_presets_of_birds_256_run_the_recipe(words, monkeypatch):
     ran = []
     monkeypatch.setattr(recipe, "main", ran.append)
     monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
