@@ -35,6 +35,7 @@ from keras import layers, ops
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.datasets.text_files import read_text
+from kerasgan.encoders.clip import PREFIX, ClipTextEncoder
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
@@ -182,6 +183,7 @@ class CaptionedPairs(EpochDataset):
             `"instance"` means its own image only.
         seed: Integer seed.
         workers: Number of workers of the `PyDataset`.
+        flip: Whether to mirror images with probability 1/2.
 
     Raises:
         ValueError: If `match` is unknown, the images are smaller than `size`, or `batch_size` is
@@ -196,6 +198,7 @@ class CaptionedPairs(EpochDataset):
         match: str = "instance",
         seed: int = 0,
         workers: int = 1,
+        flip: bool = True,
     ):
         super().__init__(workers=workers)
         if match not in ("class", "instance"):
@@ -210,6 +213,7 @@ class CaptionedPairs(EpochDataset):
                 f"images must be at least {size} pixels high and wide; received {height} x {width}"
             )
         self.data, self.batch_size, self.size, self.seed = data, batch_size, size, seed
+        self.flip = flip
         self.labels = np.asarray(data.classes) if match == "class" else np.arange(len(data))
         if match == "instance" and data.attributes is not None:
             rows = np.concatenate([np.asarray(data.classes)[:, None], data.attributes], axis=1)
@@ -238,7 +242,7 @@ class CaptionedPairs(EpochDataset):
     def _crop(self, image, random):
         top, left = random.integers(0, np.array(image.shape[:2]) - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
-        return crop[:, ::-1] if random.random() < 0.5 else crop
+        return crop[:, ::-1] if random.random() < 0.5 and self.flip else crop
 
 
 def joint_embedding_loss(
@@ -490,13 +494,18 @@ def _in_batches(network, inputs, batch_size):
     return np.concatenate(parts) if parts else np.zeros((0, network.output_shape[-1]), "float32")
 
 
-def text_encoder(name_or_file: str | os.PathLike = "synthetic_birds_text") -> TextEncoder:
+def text_encoder(
+    name_or_file: str | os.PathLike = "synthetic_birds_text",
+) -> TextEncoder | ClipTextEncoder:
     """Loads a trained text encoder, with its vocabulary if there is one.
 
     Args:
         name_or_file: Name or folder of a preset, or a checkpoint file `..._T_epoch_n.h5`. A file
-            `vocabulary.txt` beside the network file holds the vocabulary.
+            `vocabulary.txt` beside the network file holds the vocabulary. `"clip:FOLDER"` loads a
+            preset of keras-hub's CLIP.
     """
+    if str(name_or_file).startswith(PREFIX):
+        return ClipTextEncoder(str(name_or_file).removeprefix(PREFIX))
     path = _network_file(name_or_file, "T")
     vocabulary = path.with_name(VOCABULARY)
     known = read_text(vocabulary).split() if vocabulary.is_file() else None
