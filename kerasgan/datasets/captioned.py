@@ -125,10 +125,11 @@ class CaptionedImages:
 
 
 def caption_classes(captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Groups images that share a caption: another image's caption is wrong only if it differs.
+    """Groups images into classes, so that captions of other classes are mismatched.
 
-    If this joins all images, as a caption that every image has would, a class consists of the
-    images with the same captions instead.
+    Images that share a caption belong to one class. If this puts all images into one class, for
+    example because every image has the same caption, a class consists of the images whose captions
+    are all the same.
 
     Args:
         captions: List of N lists of captions.

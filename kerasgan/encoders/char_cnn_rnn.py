@@ -183,7 +183,7 @@ class CaptionedPairs(EpochDataset):
             `"instance"` means its own image only.
         seed: Integer seed.
         workers: Number of workers of the `PyDataset`.
-        flip: Whether to mirror images with probability 1/2.
+        flip: If `True`, images are mirrored with probability 1/2.
 
     Raises:
         ValueError: If `match` is unknown, the images are smaller than `size`, or `batch_size` is

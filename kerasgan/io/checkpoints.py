@@ -103,7 +103,7 @@ def epochs(
 
     Args:
         folder: Folder of the checkpoints.
-        letter: See `file_name`; so are `run`, `dataset` and `size`.
+        letter, run, dataset, size: Arguments of `file_name`.
     """
     prefix = f"{run}_{dataset}_{size}"
     found = (

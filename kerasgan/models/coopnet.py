@@ -401,7 +401,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         return value(self.optimizer["descriptor"].iterations) if callable(value) else value
 
     def score(self, images: Tensor) -> Tensor:
-        """Returns f of images `[N, H, W, C]`, `[N]`. Larger values are more likely."""
+        """Returns f(images) `[N]` for images `[N, H, W, C]`. Larger values are more likely."""
         return ops.sum(ops.cast(self.descriptor(images, training=True), "float32"), axis=-1)
 
     def propose(self, latents: Tensor, training: bool = True) -> Tensor:

@@ -115,7 +115,7 @@ def build_generator(
     Args:
         size: Side of the images: 64, 128, 256 or 512.
         width: Multiplier of the channels: 8 times this at 4 x 4, once this at 64 x 64.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
 
@@ -166,9 +166,9 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     new scale adds starts at zero.
 
     Args:
-        generator: From `build_generator` or this function.
+        generator: Model built by `build_generator` or this function.
         width: Multiplier of the new layers' channels.
-        frozen: Whether the shared layers stop training (StyleGAN-XL). Otherwise they continue.
+        frozen: If `True`, the shared layers are not trained further (StyleGAN-XL).
 
     Returns:
         Model of the same inputs to images of twice the side.
@@ -194,7 +194,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator with its weights, such as of an earlier stage's."""
+    """Builds a trainable copy of a generator, with its weights."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -202,8 +202,7 @@ def build_generator_like(generator: keras.Model) -> keras.Model:
 
 
 def _projection(x, embeddings, text_dim, wrap, image_logits):
-    """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the
-    text's code."""
+    """Outputs of a head: image logits [N, P], image code [N, text_dim], bias [N, 1], text code."""
     both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)
     code, bias = ops.split(layers.Flatten()(both), [text_dim], axis=-1)
     text = wrap(layers.Dense(text_dim))(embeddings)
@@ -224,17 +223,16 @@ def build_feature_discriminator(
 
     Args:
         features: From `build_frozen_features`; only the shapes of its maps are used.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         width: Channels of the heads.
-        text_dim: Length of the codes whose product scores an image with a caption.
-        spectral_norm: Whether the layers are spectrally normalized.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
+        spectral_norm: If `True`, the layers use spectral normalization.
         mixing_seed: Seed of the fixed random 1 x 1 convolutions.
         name: Name of the network.
 
     Returns:
-        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]`, image
-        codes
-        `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
+        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]` of P
+        patches, image codes `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
     """
     wrap = spectral if spectral_norm else lambda layer: layer
     maps = [keras.Input(x.shape[1:], name=f"map_{x.shape[1]}") for x in features.outputs]
@@ -267,14 +265,16 @@ def build_pixel_discriminator(
     text_dim: int = 64,
     name: str = "pixel_discriminator",
 ) -> keras.Model:
-    """Builds a narrow discriminator on pixels, without normalization, for the frozen encoder's
-    blind spots.
+    """Builds a narrow discriminator on pixels, without normalization.
+
+    It detects errors that do not change the features of the frozen encoder.
 
     Args:
-        size: Side of its images, a power of two of at least 16.
-        width: Channels at half the size; they double at each halving, up to 8 times this.
-        embedding_dim: Number of values of a caption's embedding.
-        text_dim: Length of the codes whose product scores an image with a caption.
+        size: Side of the input images in pixels, a power of two of at least 16.
+        width: Channels of the feature map at half the size. Each smaller map has twice as many, up
+            to `8 * width`.
+        embedding_dim: Dimension of the caption embeddings.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
         name: Name of the network.
 
     Returns:
@@ -306,7 +306,7 @@ def build_posterior(
 
     Args:
         features: Frozen encoder; its maps of at most 8 x 8 are used.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         width: Channels of the convolutions.
         name: Name of the network.

@@ -385,7 +385,7 @@ class RealNVP(AdversarialModel):
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
             seed: Integer seed of the dequantization noise.
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Float32 array `[N]`, one number per image.
@@ -422,7 +422,7 @@ class RealNVP(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
             temperature: Standard deviation of the latents. Values below 1 give more likely, less
                 diverse images.
 

@@ -125,7 +125,7 @@ class StyleProbe:
         model: Trained `StylEx`, or an object with its attributes `generator`, `ema_generator`,
             `classifier`, `noise` and `styles(images)` and, for discriminator logits,
             `discriminator`.
-        batch_size: Edits or images computed at a time. It changes the results only by rounding.
+        batch_size: Number of images or edits per forward pass. It changes results by rounding only.
         progress: If `True`, shows a progress bar for more than 1,000 edits.
 
     Attributes:

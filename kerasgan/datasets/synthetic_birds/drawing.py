@@ -32,8 +32,8 @@ def draw_bird(
             position, direction, shades, proportions, leaves.
         size: Height and width of the image in pixels, at least 16. The bird is the same at any
             resolution.
-        mirrored: Whether half of the birds face left. Otherwise all face right.
-        parts: Whether to return a map of the bird's parts as well.
+        mirrored: If `True`, half of the birds face left, otherwise all face right.
+        parts: If `True`, also returns a map of the bird's parts.
 
     Returns:
         uint8 `[size, size, 3]`. With `parts`, a tuple of it and of uint8 `[size, size]`: the index
