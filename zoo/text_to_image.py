@@ -281,7 +281,7 @@ def _reasons(train, made, given):
         f"steps: {', '.join(listed)}": "as given"
         if given
         else "grow with the square root of the number of images",
-        f"shifts of up to {shift} pixels": "the discriminators then learn few images by heart later"
+        f"shifts of up to {shift} pixels": "the discriminators memorize few images later"
         if shift
         else "enough images",
         **(

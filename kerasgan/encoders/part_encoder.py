@@ -1,10 +1,10 @@
 """Image encoder that finds the parts of objects at every scale, as the frozen encoder of a GAN.
 
-A discriminator on frozen features judges only what the features show. A classifier may ignore
-small parts, such as bills and eyes. This encoder learns to mark the part at each pixel, to remove
-noise from the image and to name its attributes. Its maps therefore hold outlines, colours and small
-parts. They are those of a U-Net (Ronneberger et al., arXiv 1505.04597): at 1/2, 1/4 and 1/8 of the
-image's size those of the expanding path, which know the surroundings, and the smallest map.
+A discriminator on frozen features detects only errors that change the features. The features of a
+classifier may ignore small parts, such as bills and eyes. This encoder learns to segment the parts,
+to denoise the image and to predict its attributes. Its maps therefore hold outlines, colors and
+small parts. The network is a U-Net (Ronneberger et al., arXiv 1505.04597). Its outputs are the maps
+of the expanding path at 1/2, 1/4 and 1/8 of the image's size, and the smallest map.
 
 It trains on noisy images, so that its features also describe images that a generator has not
 finished.

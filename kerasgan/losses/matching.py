@@ -50,8 +50,8 @@ def matching_aware_loss(
 ) -> Tensor:
     """Discriminator loss of image-text pairs.
 
-    The target of real images with their captions is real. The target of the other two kinds is
-    fake; these two terms share one weight. The logits may have any shape.
+    Real images with their captions have the target real and the weight 1. Mismatched pairs and
+    fakes have the target fake and the weight 1/2 each. The logits may have any shape.
 
     Args:
         real: Logits of real images with their captions.
@@ -73,8 +73,8 @@ def unconditional_loss(
 ) -> Tensor:
     """Discriminator loss of images without captions.
 
-    The target of both batches of real images is real; these two terms share one weight. The target
-    of fakes is fake.
+    Both batches of real images have the target real and the weight 1/2 each. Fakes have the target
+    fake and the weight 1.
 
     Args:
         real: Logits of real images.
