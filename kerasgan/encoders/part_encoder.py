@@ -124,23 +124,23 @@ class PartEncoder(AdversarialModel):
         self.image_head.build(large.shape)
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict:
         names = ("part_weights", "label_sizes", "noise", "seed", "name")
         encoder = keras.saving.serialize_keras_object(self.encoder)
         return {"encoder": encoder} | {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "PartEncoder":
         encoder = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(**config | {"encoder": encoder})
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         return {"part_encoder": self.encoder}
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.Layer]:
         return [self.encoder, self.part_head, self.image_head, self.label_head]
 
-    def data_spec(self):
+    def data_spec(self) -> DataSpec:
         shape = tuple(self.encoder.input_shape[1:])
         most = tuple(values - 1 for values in self.label_sizes)
         parts = Numbers(
@@ -151,7 +151,8 @@ class PartEncoder(AdversarialModel):
 
     def noisy(self, images: Tensor) -> Tensor:
         """Adds fine noise and noise of 1/4 of the resolution, of random strengths."""
-        count, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+        count = ops.shape(images)[0]
+        height, width, channels = images.shape[1:]
         strengths = self.noise * ops.square(
             keras.random.uniform((2, count, 1, 1, 1), seed=self.seeds)
         )
@@ -171,7 +172,7 @@ class PartEncoder(AdversarialModel):
             full_precision(self.label_head(maps[-1])),
         )
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         images, parts, labels = data
         noisy = self.noisy(images)
         weights = ops.take(ops.convert_to_tensor(self.part_weights, "float32"), parts)

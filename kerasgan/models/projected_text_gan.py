@@ -22,6 +22,7 @@ Differences from the papers:
   (`layers.spectral_norm`).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import project, spectral
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.paired import (
     contrastive_matching_loss,
     matching_hinge_loss,
@@ -50,6 +51,7 @@ from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
+from kerasgan.types import Tensor
 
 LATENT_DIM = 64
 # Channels at each size, as a multiple of `width`. Large maps take most of the time.
@@ -443,8 +445,8 @@ class ProjectedTextGAN(TextToImageModel):
         if not 0 <= mismatch_weight <= 1:
             raise ValueError(f"mismatch_weight must be between 0 and 1; received {mismatch_weight}")
         self.encoder = encoder
-        self.features = None if encoder is None else frozen_maps(encoder, antialias)
-        self.posterior = posterior
+        self.features: Any = None if encoder is None else frozen_maps(encoder, antialias)
+        self.posterior: Any = posterior
         self.posterior_share, self.reconstruction_weight, self.kl_weight = (
             posterior_share,
             reconstruction_weight,
@@ -500,18 +502,18 @@ class ProjectedTextGAN(TextToImageModel):
                 f"received one of side {side}"
             )
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.Layer]:
         if player == "discriminator":
             return list(self.discriminators.values())
         return [self.generator] + ([self.posterior] if self.posterior else [])
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
         if self.posterior:
             networks["posterior"] = self.posterior
         return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
-    def get_config(self):
+    def get_config(self) -> dict:
         nested = keras.saving.serialize_keras_object
         names = (
             "antialias",
@@ -538,7 +540,7 @@ class ProjectedTextGAN(TextToImageModel):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "ProjectedTextGAN":
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
         names = ("generator", "text_encoder", "posterior")
@@ -568,7 +570,7 @@ class ProjectedTextGAN(TextToImageModel):
             for network in (self.generator, self.ema_generator):
                 network.set_weights(other.ema_generator.get_weights())
 
-    def data_spec(self):
+    def data_spec(self) -> DataSpec:
         shape, dim = (self.size, self.size, 3), self.generator.inputs[0].shape[-1]
         return DataSpec(
             (Images(shape), Numbers((dim,), "embeddings")),
@@ -578,13 +580,13 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Training ===
 
-    def random_latents(self, n):
+    def random_latents(self, n: int | Tensor) -> Tensor:
         """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
         dim = self.generator.inputs[1].shape[-1] - self.mirror
         latents = keras.random.normal((n, dim), seed=self.seeds)
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
-    def views(self, images):
+    def views(self, images: Tensor) -> dict[str, Tensor]:
         """Returns the inputs of the discriminators: whole images and, if larger, a random crop.
 
         Returns:
@@ -606,11 +608,17 @@ class ProjectedTextGAN(TextToImageModel):
             }
         return seen
 
-    def maps(self, views):
+    def maps(self, views: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Frozen features of each view."""
         return {name: self.features(images, training=False) for name, images in views.items()}
 
-    def heads(self, views, embeddings, kind, maps=None):
+    def heads(
+        self,
+        views: dict[str, Tensor],
+        embeddings: Tensor,
+        kind: str,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> list[tuple[bool, list[Tensor]]]:
         """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four
         outputs])`."""
         found = []
@@ -627,7 +635,13 @@ class ProjectedTextGAN(TextToImageModel):
             found += [(not prefix, outputs[i : i + 4]) for i in range(0, len(outputs), 4)]
         return found
 
-    def discriminator_losses(self, real, fake, embeddings, maps=None):
+    def discriminator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses of reals and fakes: dicts from view to images."""
         count = ops.shape(embeddings)[0]
         both = {name: ops.concatenate([real[name], fake[name]], axis=0) for name in real}
@@ -653,10 +667,13 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def penalty(self, real, fake, embeddings):
+    def penalty(
+        self, real: dict[str, Tensor], fake: dict[str, Tensor], embeddings: Tensor
+    ) -> Tensor:
         """R1 + R2 of the pixel discriminators, for as many updates as lie between two."""
 
-        def score(views):
+        def score(names, images):
+            views = dict(zip(names, images, strict=True))
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
             return images + sum(
@@ -665,16 +682,19 @@ class ProjectedTextGAN(TextToImageModel):
 
         total = 0.0
         for views in (real, fake):
-            names = list(views)
             gradients = self.input_gradient(
-                lambda xs, names=names: score(dict(zip(names, xs, strict=True))),
-                list(views.values()),
-                "discriminator",
+                functools.partial(score, list(views)), list(views.values()), "discriminator"
             )
             total += sum(map(squared_gradient_norm, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
 
-    def generator_losses(self, real, fake, embeddings, maps=None):
+    def generator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses that the generator minimizes."""
         feature, pixel, match = [], [], []
         for whole, head in self.heads(fake, embeddings, "features", maps):
@@ -692,13 +712,13 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def infer(self, maps, embeddings):
+    def infer(self, maps: list[Tensor], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the latents of images, from their maps."""
         values = full_precision(self.posterior([*maps, embeddings], training=True))
         mean, log_variance = ops.split(values, 2, axis=-1)
         return mean, ops.clip(log_variance, -10.0, 4.0)
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         if self.features is None:
             raise ValueError(
                 "training needs the encoder: pass it to the constructor; "
@@ -769,7 +789,13 @@ class ProjectedTextGAN(TextToImageModel):
             **{name: losses.get(name, zero) for name in self.reports[1:6]},
         )
 
-    def train_discriminators(self, real_views, real_maps, fake, embeddings):
+    def train_discriminators(
+        self,
+        real_views: dict[str, Tensor],
+        real_maps: dict[str, list[Tensor]],
+        fake: Tensor,
+        embeddings: Tensor,
+    ) -> dict[str, Tensor]:
         """Updates the discriminators. Returns their losses."""
         fake_views = self.views(fake)
         maps = {
@@ -798,7 +824,7 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Use ===
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: list[Tensor], training: bool = False) -> Tensor:
         """Images of `[embeddings, latents]`, by the network that `sample` uses."""
         return self.ema_generator(inputs, training=training)
 

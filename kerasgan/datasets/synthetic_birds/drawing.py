@@ -6,6 +6,7 @@ and a sum moves them.
 
 import functools
 from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +17,24 @@ OVERSAMPLING = 4
 PARTS = ("background", "branch", "leg", "water", "tail", "body", "head", "bill", "eye", "wing")
 
 
+@overload
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[False] = ...,
+) -> np.ndarray: ...
+@overload
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[True],
+) -> tuple[np.ndarray, np.ndarray]: ...
 def draw_bird(
     attributes: Sequence[int] | np.ndarray,
     seed: int | Sequence[int],
@@ -51,7 +70,7 @@ def draw_bird(
     if random.random() < 0.5 and mirrored:
         layers = [layer[:, ::-1] for layer in layers]
     layers = [np.ascontiguousarray(layer) for layer in layers]
-    return tuple(layers) if parts else layers[0]
+    return (layers[0], layers[1]) if parts else layers[0]
 
 
 def _uint8(colour):
