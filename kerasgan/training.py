@@ -784,7 +784,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 raise
 
     def direction(self, name: str) -> str | None:
-        """Returns "min" or "max", the better direction of a reported name; `None` if unknown."""
+        """Returns `"min"` or `"max"`, the direction in which a metric improves, or `None`."""
         name = name.removeprefix("val_")
         if name not in self._reported:
             return None

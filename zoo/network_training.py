@@ -24,6 +24,11 @@ def adam(learning_rate: float, steps: int) -> keras.optimizers.Adam:
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
 
 
+def verbosity(epochs: int) -> int:
+    """Returns `verbose` of `fit`: one line per epoch, or none if there are many short ones."""
+    return 2 if epochs <= 50 else 0
+
+
 def fit(
     network: keras.Model,
     data: Any,

@@ -17,7 +17,7 @@ import pathlib
 import time
 from typing import Any
 
-from zoo import cli, lazy, settings as fields, text_encoder
+from zoo import cli, lazy, own_captions, settings as fields, text_encoder
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
@@ -41,6 +41,9 @@ class Settings(Checked):
     """Settings of the recipe."""
 
     output_dir: str = fields.output_dir(str(FOLDER), fields.REPLACES_SHIPPED)
+    data: str = fields.data(
+        own_captions.BIRDS, "Data set: synthetic_birds, or a folder of images with captions."
+    )
     epochs: int = fields.network_epochs(20)
     batch_size: int = fields.batch_size(64)
     seed: int = fields.seed("Seed of the birds, the initial weights, the order and the crops.")
@@ -66,29 +69,36 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
 
     Args:
         settings: The recipe's settings.
-        train: `CaptionedImages` with attributes. Defaults to birds of 76 pixels.
-        test: `CaptionedImages` with attributes. Defaults to birds of 64 pixels.
+        train: `CaptionedImages`, 76 pixels. Defaults to those of `settings.data`.
+        test: `CaptionedImages`. Defaults to those of `settings.data`; birds have 64 pixels.
     """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
     encode = char_cnn_rnn.text_encoder(settings.text_encoder)
-    train, test = text_encoder.bird_splits(settings, train, test)
+    train, test = text_encoder.data_splits(settings, train, test)
     batches = training_data.EmbeddingBatches(
-        train.embed(encode), settings.batch_size, SIZE, seed=settings.seed
+        train.embed(encode),
+        settings.batch_size,
+        SIZE,
+        seed=settings.seed,
+        flip=train.attributes is not None or not own_captions.names_sides(train),
     )
     encoder = char_cnn_rnn.build_image_encoder(SIZE, settings.width, encode.dim)
-    sizes = [len(values) for values in synthetic.ATTRIBUTES.values()]
+    sizes = [1]  # one attribute of unknown value
+    if train.attributes is not None:
+        sizes = [len(values) for values in synthetic.ATTRIBUTES.values()]
     model = robust.RobustImageEncoder(sizes, encoder, settings.radius, settings.seed)
     steps = settings.epochs * batches.num_batches
     model.compile(encoder=network_training.adam(settings.learning_rate, steps))
     model.fit(
         network_training.augmented(batches, settings.augment, settings.seed),
         epochs=settings.epochs,
-        verbose=2,
+        verbose=network_training.verbosity(settings.epochs),
     )
+    measured = score(encoder, encode, train, test) if train.attributes is not None else {}
     numbers = {
-        **score(encoder, encode, train, test),
+        **measured,
         "train_images": len(train),
         "test_images": len(test),
         "parameters": encoder.count_params(),
@@ -99,11 +109,11 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
         encoder,
         log,
         name="robust_image_encoder",
-        dataset="synthetic_birds",
+        dataset=own_captions.name_of(settings.data),
         size=SIZE,
         epochs=settings.epochs,
         letter="R",
-        info={name: log[name] for name in ("command", "probe_accuracy", "r_precision")},
+        info={"command": log["command"]} | measured,
     )
     return log
 

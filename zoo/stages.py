@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import cli, lazy, projected_birds, recipe, settings as fields, text_gan
+from zoo import cli, lazy, preset, projected_birds, recipe, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
@@ -69,12 +69,15 @@ SCHEDULES = {"full": FULL, "fast": QUICK}
 
 
 def settings_of(
-    stages: Sequence[Stage], folder: pathlib.Path, changes: Mapping | None = None
+    stages: Sequence[Stage],
+    folder: pathlib.Path,
+    changes: Mapping | None = None,
+    kind: type = projected_birds.Settings,
 ) -> list:
     """Returns the settings of each stage. Each stage starts from the run of the one before."""
     found, start = [], ""
     for stage in stages:
-        settings = projected_birds.Settings(**{**stage.settings, "start": start, **(changes or {})})
+        settings = kind(**{**stage.settings, "start": start, **(changes or {})})
         found.append(settings)
         start = str(folder / stage.name)
     return found
@@ -85,28 +88,31 @@ def run(
     folder: str | os.PathLike,
     command: str | None = None,
     changes: Mapping | None = None,
+    base: recipe.Recipe | None = None,
 ) -> dict:
     """Trains all stages that are not finished, and writes the last one's generator as a preset.
 
     Args:
         stages: Stages, smallest first.
-        folder: Folder of the schedule. `folder / stage.name` is a run of `zoo.projected_birds`.
+        folder: Folder of the schedule. `folder / stage.name` is a run of the recipe.
         command: Shell command that started it, for the pages.
         changes: Settings that are changed in every stage, such as `seed`.
+        base: Recipe of the stages. Defaults to that of `zoo.projected_birds`.
 
     Returns:
         The last stage's scores.
     """
-    folder, scores = pathlib.Path(folder), {}
-    for stage, settings in zip(stages, settings_of(stages, folder, changes), strict=True):
+    folder, scores, base = pathlib.Path(folder), {}, base or projected_birds.RECIPE
+    each = settings_of(stages, folder, changes, base.settings)
+    for stage, settings in zip(stages, each, strict=True):
         done = folder / stage.name / "finished.json"
         if done.exists():
             scores = side_files.json_object(done)
             continue
         print(f"stage {stage.name}: {settings.size} pixels, {settings.epochs} epochs")
-        scores = recipe.run(projected_birds.RECIPE, settings, folder / stage.name, command)
+        scores = recipe.run(base, settings, folder / stage.name, command)
         side_files.write_json(done, scores)
-    text_gan.last_of(folder / stages[-1].name).save_to_preset(folder / "preset")
+    preset.write(folder / stages[-1].name, folder / "preset")
     return scores
 
 

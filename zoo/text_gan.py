@@ -20,6 +20,7 @@ captioned = lazy.module("kerasgan.datasets.captioned")
 prepared = lazy.module("kerasgan.datasets.prepared")
 synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
 char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
+clip = lazy.module("kerasgan.encoders.clip")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 presets = lazy.module("kerasgan.io.presets")
 bird_attributes = lazy.module("kerasgan.metrics.protocols.bird_attributes")
@@ -394,12 +395,12 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
 
 
 def referenced_encoder(name: str) -> Any:
-    """Returns a text encoder as an argument of `HDGAN`: a preset's name, or the loaded encoder.
+    """Returns a text encoder as an argument of a model: a preset's name, or the loaded encoder.
 
-    A model saves the name of a shipped preset. It saves other encoders with their network, so that
-    its own preset is complete.
+    A model saves the name of a shipped preset or of a CLIP. It saves other encoders with their
+    network, so that its own preset is complete.
     """
-    if not name or name in (*presets.names("T"), *presets.ALIASES):
+    if not name or name.startswith(clip.PREFIX) or name in (*presets.names("T"), *presets.ALIASES):
         return name or None
     return encoder(name)
 

@@ -125,13 +125,18 @@ class AttributeBatches(CaptionedPairs):
 
 
 class EmbeddingBatches(CaptionedPairs):
-    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each."""
+    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each.
+
+    Images without attributes have one attribute of unknown value, -1.
+    """
 
     def __getitem__(self, index):
         chosen = self.batch_indices(index)
         random = np.random.default_rng((self.seed, self.epoch, index, 1))
         captions = random.integers(self.data.embeddings.shape[1], size=len(chosen))
-        attributes = self.data.attributes[chosen].astype("int32")
+        attributes = np.full((len(chosen), 1), -1, "int32")
+        if self.data.attributes is not None:
+            attributes = self.data.attributes[chosen].astype("int32")
         return super().__getitem__(index)[0], attributes, self.data.embeddings[chosen, captions]
 
 

@@ -4,8 +4,11 @@ Worker processes generate the images. Species, scene and captions at an index of
 change, so captions are embedded once. No image is shown for more than a few epochs.
 """
 
-import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
+import os
+import threading
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +24,7 @@ class FreshBirds(CaptionedBatches):
 
     A batch is `(images, embeddings)`, float32 `[B, size, size, 3]` in [-1, 1] and `[B, D]`.
 
-    Each epoch replaces one in `lifetime` images, so an image is shown in `lifetime` epochs, each
+    Each epoch replaces one in `lifetime` images, so an image occurs in `lifetime` epochs, each
     time with another crop and a random flip. Images depend on (seed, epoch, index) only, so a
     resumed run gets the same batches as an uninterrupted one. Worker processes generate the images
     of the next epoch during the current one.
@@ -36,8 +39,8 @@ class FreshBirds(CaptionedBatches):
         lifetime: Number of epochs for which an image is kept.
         seed: Integer seed.
         processes: Number of worker processes. With 0, the training process generates the images.
-        mirrored: Whether half of the birds face left, chosen anew each time. Otherwise all face
-            right.
+        mirrored: If `True`, a random half of the birds faces left, another half in each epoch.
+            Otherwise all face right.
 
     Example:
         ```python
@@ -97,7 +100,9 @@ class FreshBirds(CaptionedBatches):
         if self.processes and self._pool is None:
             # The training process has threads, which must not be forked.
             context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(self.processes, context)
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self.processes, context, _end_with_parent
+            )
         if self._pool is not None and epoch not in self._waiting:
             tasks = [
                 (chosen, wanted, self._pool.submit(_render, *task))
@@ -109,8 +114,18 @@ class FreshBirds(CaptionedBatches):
         """Waits for the images of an epoch, and submits those of the next one."""
         super().set_epoch(epoch)
         self._prepare(epoch)
-        for chosen, wanted, pictures in self._waiting.pop(epoch, []):
-            self._images[chosen], self._held[chosen] = pictures.result(), wanted
+        try:
+            for chosen, wanted, pictures in self._waiting.pop(epoch, []):
+                self._images[chosen], self._held[chosen] = pictures.result(), wanted
+        except concurrent.futures.process.BrokenProcessPool:
+            warnings.warn(
+                "FreshBirds draws in the training process now: its worker processes ended. A "
+                "script that trains with worker processes must keep its own code under "
+                "`if __name__ == '__main__':`, because each worker imports it",
+                stacklevel=2,
+            )
+            self.close()
+            self.processes = 0
         for chosen, wanted, task in self._tasks(epoch):  # Without worker processes.
             self._images[chosen], self._held[chosen] = _render(*task), wanted
         self._prepare(epoch + 1)
@@ -126,6 +141,16 @@ class FreshBirds(CaptionedBatches):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._waiting = None, {}
+
+
+def _end_with_parent():
+    """Ends a worker process when the training process is gone, even if that was killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _render(attributes, seeds, side, mirrored):

@@ -18,7 +18,7 @@ from keras import ops
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel

@@ -100,7 +100,12 @@ def latest(folder: str | os.PathLike, letter: str = "G", run: str | None = None)
 def epochs(
     folder: str | os.PathLike, letter: str, *, run: str, dataset: str, size: int
 ) -> set[int]:
-    """Returns the epochs of a run for which a folder contains the file of a network."""
+    """Returns the epochs of all checkpoints of one network of a run in a folder.
+
+    Args:
+        folder: Folder of the checkpoints.
+        letter, run, dataset, size: Arguments of `file_name`.
+    """
     prefix = f"{run}_{dataset}_{size}"
     found = (
         _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")

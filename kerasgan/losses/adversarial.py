@@ -90,8 +90,8 @@ class NoisyLabels(keras.layers.Layer):
 def minmax_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Minimax generator loss, log(1 - D(fake)) (arXiv 1406.2661, equation 1).
 
-    It is the discriminator's loss with the opposite sign. Its gradient vanishes where the
-    discriminator wins. Returns a scalar.
+    It is the discriminator's loss on fakes with the opposite sign. Its gradient vanishes where the
+    discriminator rejects fakes with certainty. Returns a scalar.
     """
     return -ops.mean(ops.softplus(ops.cast(fake_logits, "float32")))
 
@@ -100,7 +100,8 @@ def minmax_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> 
 def nonsaturating_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Non-saturating generator loss, -log D(fake) (arXiv 1406.2661, section 3).
 
-    It does not saturate where the discriminator wins. Returns a scalar.
+    Its gradient does not vanish where the discriminator rejects fakes with certainty. Returns a
+    scalar.
     """
     return ops.mean(ops.softplus(-ops.cast(fake_logits, "float32")))
 

@@ -463,7 +463,7 @@ class ConditionalGAN(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].

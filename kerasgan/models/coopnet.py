@@ -346,7 +346,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.evaluation_protocol = "digits" if self.image_shape == (28, 28, 1) else None
         self.descriptor_rate: float | None = None  # Learning rate at `compile`.
-        self.sampler = functools.cache(self._sampler)  # compiled once per task
+        self.sampler = functools.cache(self._sampler)  # One compiled model per set of arguments.
         self._check_networks()
         diagnostics.check_settings(self)
         self.built = True
@@ -402,7 +402,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         return value(self.optimizer["descriptor"].iterations) if callable(value) else value
 
     def score(self, images: Tensor) -> Tensor:
-        """Returns f of images `[N, H, W, C]`, `[N]`. Larger values are more likely."""
+        """Returns f(images) `[N]` for images `[N, H, W, C]`. Larger values are more likely."""
         return ops.sum(ops.cast(self.descriptor(images, training=True), "float32"), axis=-1)
 
     def propose(self, latents: Tensor, training: bool = True) -> Tensor:

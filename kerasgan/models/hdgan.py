@@ -32,11 +32,11 @@ from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.matching import (
     KINDS,
     LOSSES,
     adversarial_loss,
-    damsm_loss,
     image_term,
     pair_term,
 )

@@ -72,7 +72,7 @@ def build_coupling(shape: tuple[int, int, int], width: int, classes: int) -> ker
 def build_dense_coupling(shape: tuple[int, int, int], width: int, classes: int) -> keras.Model:
     """Builds the dense network of a coupling, whose outputs depend on the whole image.
 
-    Args, inputs and output are those of `build_coupling`.
+    Arguments, inputs and output are the same as in `build_coupling`.
     """
     maps, one_hot = keras.Input(shape), keras.Input((classes,))
     x = layers.Concatenate()([layers.Flatten()(maps), one_hot])
@@ -267,7 +267,7 @@ class RealNVP(AdversarialModel):
     in each step (dequantization). The mean log density is then a lower bound of the log probability
     of the level (Theis et al., 2016, https://arxiv.org/abs/1511.01844, section 3.1).
 
-    The report `bits_per_dimension` is the mean number of bits that encode one value of an image, 8
+    The metric `bits_per_dimension` is the mean number of bits that encode one value of an image, 8
     for uniform noise. It does not depend on the argument `prior`.
 
     Args:
@@ -331,7 +331,9 @@ class RealNVP(AdversarialModel):
     # === Training ===
 
     def adapt(self, images: np.ndarray) -> None:
-        """Normalizes each pixel by the data. Call it once before training.
+        """Sets the mean and the standard deviation that normalize each pixel.
+
+        It must be called once before training.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
@@ -384,7 +386,7 @@ class RealNVP(AdversarialModel):
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
             seed: Integer seed of the dequantization noise.
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Float32 array `[N]`, one number per image.
@@ -421,7 +423,7 @@ class RealNVP(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
             temperature: Standard deviation of the latents. Values below 1 give more likely, less
                 diverse images.
 

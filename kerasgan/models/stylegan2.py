@@ -68,7 +68,7 @@ REPRODUCTION = {
     "ema_decay": 0.995,
 }
 
-# Penalties of files in which they were functions of gradients: penalty of today, factor of weights.
+# Earlier penalties, functions of gradients -> (current penalty, factor of its weight).
 _EARLIER_PENALTIES = {
     penalties.squared_gradient_norm: (penalties.r1_penalty, 2.0),
     penalties.unit_gradient_norm: (penalties.unit_gradient_penalty, 1.0),
@@ -364,7 +364,7 @@ class StyleGAN2(AdversarialModel):
             labels: Integer labels `[N]` for the loss function, or `None`.
 
         Returns:
-            Dict with the discriminator's values for `report`.
+            Dict of scalars: the discriminator's metrics, as arguments of `report`.
         """
         weight = self.gradient_penalty_weight * self.gradient_penalty_every
 
@@ -477,7 +477,7 @@ class StyleGAN2(AdversarialModel):
                 `None` gives new images at each call.
             truncation: Truncation psi. w is replaced by m + psi (w - m) with the mean m of w.
                 Smaller values give less variety and fewer failures. 1 disables truncation.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, H, W, C]`, clipped to [-1, 1].

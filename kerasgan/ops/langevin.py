@@ -125,7 +125,7 @@ def langevin(
 
 
 def norms(x: Tensor) -> Tensor:
-    """Returns the Euclidean norm of each sample of x `[N, ...]`, `[N]`."""
+    """Returns the Euclidean norms `[N]` of the samples of x `[N, ...]`."""
     return ops.sqrt(ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape)))))
 
 

@@ -23,6 +23,7 @@ RECIPES = (
     "coco_64",
     "image_folder",
     "projected_birds",
+    "text_to_image",
 )
 OPTIONS = ("sample", "evaluate", "explain", "diagnose", "prepare", "preset")
 TOOLS = (
