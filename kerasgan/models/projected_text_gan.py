@@ -611,7 +611,10 @@ class ProjectedTextGAN(TextToImageModel):
 
     def maps(self, views: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Frozen features of each view."""
-        return {name: self.features(images, training=False) for name, images in views.items()}
+        return {
+            name: full_precision(self.features(images, training=False))
+            for name, images in views.items()
+        }
 
     def heads(
         self,
@@ -739,10 +742,13 @@ class ProjectedTextGAN(TextToImageModel):
                 else ops.cast(share * ops.cast(count, "float32"), "int32")
             )
 
+        def images_of(latents):
+            return full_precision(self.generator([embeddings, latents], training=True))
+
         def generated():
             latents, nothing = self.random_latents(count), ops.zeros(())
             if not self.posterior:
-                return self.generator([embeddings, latents], training=True), nothing, nothing
+                return images_of(latents), nothing, nothing
             maps = [x[:inferred] for x in real_maps[""]]
             mean, log_variance = self.infer(maps, embeddings[:inferred])
             dim, own = mean.shape[-1], latents[:inferred]
@@ -750,7 +756,7 @@ class ProjectedTextGAN(TextToImageModel):
                 [mean + ops.exp(0.5 * log_variance) * own[:, :dim], own[:, dim:]], axis=-1
             )
             latents = ops.concatenate([own, latents[inferred:]], axis=0)
-            return self.generator([embeddings, latents], training=True), mean, log_variance
+            return images_of(latents), mean, log_variance
 
         (fake, mean, log_variance), pull = self.vjp("generator", generated)
         losses = {}
