@@ -20,6 +20,7 @@ LEVELS = [
     {"callbacks"},
     {"models", "encoders"},
     {"training", "ema", "layers", "losses"},
+    {"distribution"},
     {"ops"},
     {"backend"},
 ]

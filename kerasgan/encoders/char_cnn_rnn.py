@@ -39,6 +39,7 @@ from kerasgan.encoders.clip import PREFIX, ClipTextEncoder
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -366,7 +367,7 @@ class JointEmbedding(AdversarialModel):
         images, indices, labels = data
         images = self.image_encoder(images, training=training)
         texts = self.text_encoder(indices, training=training)
-        images, texts = full_precision((images, texts))
+        images, texts, labels = map(replicas.gather, (*full_precision((images, texts)), labels))
         return joint_embedding_loss(images, texts, labels, self.margin)
 
     def train_step(self, data: tuple) -> dict:

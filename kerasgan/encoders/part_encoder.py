@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -154,10 +155,10 @@ class PartEncoder(AdversarialModel):
         count = ops.shape(images)[0]
         height, width, channels = images.shape[1:]
         strengths = self.noise * ops.square(
-            keras.random.uniform((2, count, 1, 1, 1), seed=self.seeds)
+            replicas.uniform((2, count, 1, 1, 1), self.seeds, axis=1)
         )
-        fine = keras.random.normal((count, height, width, channels), seed=self.seeds)
-        coarse = keras.random.normal((count, height // 4, width // 4, channels), seed=self.seeds)
+        fine = replicas.normal((count, height, width, channels), self.seeds)
+        coarse = replicas.normal((count, height // 4, width // 4, channels), self.seeds)
         coarse = ops.image.resize(coarse, (height, width), data_format="channels_last")
         return images + strengths[0] * fine + strengths[1] * coarse
 

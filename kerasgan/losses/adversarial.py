@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -78,7 +79,7 @@ class NoisyLabels(keras.layers.Layer):
 
     def _loss(self, logits: Tensor) -> Tensor:
         """Noisy loss of logits that are high where the discriminator is correct."""
-        flipped = keras.random.uniform(ops.shape(logits), seed=self.seeds) < self.share
+        flipped = replicas.uniform(ops.shape(logits), self.seeds) < self.share
         return ops.mean(ops.softplus(ops.where(flipped, logits, -logits)))
 
     def get_config(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Reference:
 
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -29,6 +30,7 @@ def damsm_loss(
     Returns:
         A scalar.
     """
+    images, texts = map(replicas.gather, (images, texts))
     images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
     scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
     matching, per_image = ops.diagonal(scores), scores

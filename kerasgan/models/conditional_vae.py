@@ -29,6 +29,7 @@ from kerasgan.losses.variational import (
     negative_elbo,
     normal_kl_divergence,
 )
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -195,7 +196,7 @@ class ConditionalVAE(AdversarialModel):
             Latents, means and log variances, each `[N, latent_dim]`.
         """
         mean, log_variance = full_precision(self.encoder([images, labels], training=training))
-        noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
+        noise = replicas.normal(ops.shape(mean), self.seeds)
         deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 

@@ -31,6 +31,7 @@ from keras import layers, ops
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.convolution import conv2d_transpose
+from kerasgan.layers.dropout import SpatialDropout2D
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes as class_losses
 from kerasgan.losses.features import feature_matching
@@ -121,10 +122,10 @@ def build_discriminator(
     # [N, 28, 28, width]. Without padding, as in the training notes: [N, 27, 27, width]. The next
     # shapes of this second case are given in parentheses.
     x = layers.Conv2D(width, 2, padding="valid" if as_in_notes else "same")(x)
-    x = layers.SpatialDropout2D(dropout, seed=1)(x) if dropout else x
+    x = SpatialDropout2D(dropout, seed=1)(x) if dropout else x
     x = layers.LeakyReLU(negative_slope)(x)
     x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2] (13 x 13)
-    x = layers.SpatialDropout2D(dropout, seed=2)(x) if dropout else x
+    x = SpatialDropout2D(dropout, seed=2)(x) if dropout else x
     features = layers.Flatten()(layers.LeakyReLU(negative_slope)(x))  # [N, 392] (338)
     x = features
     if kernels:

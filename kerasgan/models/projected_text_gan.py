@@ -49,6 +49,7 @@ from kerasgan.losses.paired import (
 from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models.text_to_image import TextToImageModel
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Tensor
@@ -332,7 +333,7 @@ def build_posterior(
 
 def _pairs(head):
     """Logits of every image with every caption [N, N], from one head's four outputs."""
-    _, code, bias, text = head
+    _, code, bias, text = map(replicas.gather, head)
     return bias + ops.matmul(code, ops.transpose(text)) * code.shape[-1] ** -0.5
 
 
@@ -583,7 +584,7 @@ class ProjectedTextGAN(TextToImageModel):
     def random_latents(self, n: int | Tensor) -> Tensor:
         """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
         dim = self.generator.inputs[1].shape[-1] - self.mirror
-        latents = keras.random.normal((n, dim), seed=self.seeds)
+        latents = replicas.normal((n, dim), self.seeds)
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
@@ -680,7 +681,7 @@ class ProjectedTextGAN(TextToImageModel):
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
             return images + sum(
-                ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole
+                ops.sum(replicas.own(ops.diagonal(_pairs(head)))) for whole, head in heads if whole
             )
 
         total = 0.0

@@ -37,6 +37,7 @@ from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
 from kerasgan.io.export import ExportableModel
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -454,7 +455,7 @@ def _to_images(x):
 def _dequantize(images, seed):
     """Rounds images to 8 bits, adds uniform noise of one level and returns `to_logits`."""
     levels = ops.round((ops.convert_to_tensor(images) + 1.0) * 127.5)
-    return to_logits((levels + keras.random.uniform(ops.shape(levels), seed=seed)) / 256)
+    return to_logits((levels + replicas.uniform(ops.shape(levels), seed)) / 256)
 
 
 def to_logits(ink: Tensor) -> tuple[Tensor, Tensor]:
