@@ -48,6 +48,7 @@ nightly: $(VENV)/.test
 lint: docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 style: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -64,7 +65,7 @@ bench: $(VENV)/.test
 
 # Keeps runs/, which holds trained models.
 clean:
-	rm -rf $(VENV) build dist site docs/images *.egg-info .pytest_cache .ruff_cache .cache
+	rm -rf $(VENV) build dist site docs/images *.egg-info .pytest_cache .ruff_cache .mypy_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One virtual environment per checkout. Stamp files record what is installed; changed dependencies renew them.

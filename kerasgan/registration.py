@@ -19,6 +19,7 @@ CLASSES = {
     "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
     "kerasgan.layers.conv3x3": ("Conv3x3",),
     "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
+    "kerasgan.layers.dropout": ("SpatialDropout2D",),
     "kerasgan.layers.image_conv": ("ImageConv2D",),
     "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
     "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),

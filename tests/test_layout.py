@@ -20,6 +20,7 @@ LEVELS = [
     {"callbacks"},
     {"models", "encoders"},
     {"training", "ema", "layers", "losses"},
+    {"distribution"},
     {"ops"},
     {"backend"},
 ]
@@ -271,7 +272,32 @@ def own_readers_of_images(path):
             yield f"{name(path)}:{node.lineno} {called}"
 
 
+def missing_hints(path):
+    """Yields public functions and methods with a parameter or a result without a type hint."""
+
+    def walk(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            public = not getattr(child, "name", "_").startswith("_")
+            if isinstance(child, ast.ClassDef) and public:
+                yield from walk(child, f"{prefix}{child.name}.")
+            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if public or child.name in ("__init__", "__call__"):
+                    yield f"{prefix}{child.name}", child
+
+    for called, node in walk(ast.parse(path.read_text()), ""):
+        every = node.args
+        parameters = [*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg]
+        bare = [
+            each.arg
+            for each in filter(None, parameters)
+            if each.annotation is None and each.arg not in ("self", "cls")
+        ]
+        if bare or node.returns is None and node.name != "__init__":
+            yield f"{name(path)}:{node.lineno} {called}"
+
+
 RULES = [
+    missing_hints,
     own_readers_of_images,
     wrong_directions,
     wrong_frameworks,
@@ -304,6 +330,9 @@ def test_source_tree_follows_the_rule(rule):
         (own_readers_of_images, "zoo/x.py", "from PIL import Image\nImage.open('x')"),
         (own_readers_of_images, "zoo/x.py", "Path('x').rglob('*.png')"),
         (own_readers_of_images, "kerasgan/datasets/x.py", "file.read_text('utf-8', 'replace')"),
+        (missing_hints, "zoo/x.py", "def f(a: int, b) -> int:\n    return a"),
+        (missing_hints, "kerasgan/x.py", "class A:\n    def f(self):\n        return 1"),
+        (missing_hints, "kerasgan/x.py", "def f(*values) -> None:\n    pass"),
         (unsafe_writes, "zoo/x.py", "open(path, 'w')"),
         (unsafe_writes, "zoo/x.py", "h5py.File(path, mode='a')"),
         (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),

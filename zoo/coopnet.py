@@ -128,7 +128,7 @@ class Settings(recipe.Settings):
     )
     decay: float = setting(
         1.0,
-        "Factor by which the descriptor's learning rate changes in each epoch without noise.",
+        "Factor that multiplies the descriptor's learning rate in each epoch after --noise_until.",
         group="optimizers",
         above=0,
         most=1,

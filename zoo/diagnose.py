@@ -50,7 +50,7 @@ class Options(Checked):
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     classes: str = setting(
         "belly",
-        "Attribute of synthetic birds whose values are the classes.",
+        "Attribute of synthetic birds that defines the classes of the page.",
         choices=("crown", "wing", "belly", "bill", "size", "pose", "background"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP)

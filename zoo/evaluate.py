@@ -112,7 +112,8 @@ class Options(Checked):
     )
     convert: bool = _images(
         False,
-        "Convert gray images to RGB and remove transparency. By default such images are an error.",
+        "Convert gray images to RGB and composite transparent ones over white. By default such "
+        "images are an error.",
     )
     mixed_sizes: bool = _images(
         False, "Allow images of different sizes. By default they are an error."
@@ -137,8 +138,8 @@ class Options(Checked):
     )
     drop_remainder: int | None = _metric(
         None,
-        "Batch size whose last incomplete batch is left out of the Inception Score. Default: 64 "
-        "for slim, otherwise all images are used.",
+        "Number n: the Inception Score uses the largest multiple of n images. Default: 64 for "
+        "slim, otherwise all images are used.",
         least=1,
     )
     subsets: int = _metric(

@@ -45,7 +45,7 @@ class Options(Checked):
     )
     out: str | None = setting(None, "Folder of the page. Default: runs/explain_<checkpoint>.")
     k: int = setting(10, "Number of attributes to find.", least=1, most=10_000)
-    batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
+    batch_size: int = setting(64, "Number of edited images per forward pass.", least=1)
     seed: int = fields.seed("Seed that splits the images of --images into two parts.")
     data: str | None = setting(
         None,
@@ -99,8 +99,8 @@ class Options(Checked):
     )
     same_class: bool = setting(
         False,
-        "Use effects on the logit of an image's own class, as the reproduction does. By default "
-        "those on the other class are used.",
+        "Use the effects on the logit of an image's own class, as the reproduction does, instead "
+        "of the other class.",
         group="method",
     )
     probabilities: bool = setting(

@@ -98,7 +98,8 @@ class Settings(Checked):
     )
     width: float = setting(
         1.0,
-        "Width of all convolutions. --weights needs 1. 0.25 needs 1/16 of the computation.",
+        "Factor of the channels of all convolutions. 0.25 needs 1/16 of the computation. Must be 1 "
+        "with --weights.",
         group="networks",
         above=0,
     )

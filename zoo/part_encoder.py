@@ -41,12 +41,12 @@ PART_WEIGHTS = (0.5, 2.0, 2.0, 0.5, 2.0, 1.5, 2.0, 4.0, 4.0, 1.0)
 class Settings(Checked):
     """Settings of the recipe."""
 
-    output_dir: str = fields.output_dir(str(FOLDER))
+    output_dir: str = fields.output_dir(str(FOLDER), fields.REPLACES_SHIPPED)
     epochs: int = fields.network_epochs(20)
     batch_size: int = fields.batch_size(64)
-    seed: int = fields.seed("Seed of the birds, the weights, the order and the crops.")
-    images: int = fields.num_images(6144, "Number of birds to train on.")
-    width: int = fields.width(16, "Channels at half the size.")
+    seed: int = fields.seed("Seed of the birds, the initial weights, the order and the crops.")
+    images: int = fields.num_images(6144, "Number of synthetic birds to train on.")
+    width: int = fields.width(16, "Channels of the feature map at half the image size.")
     learning_rate: float = fields.cosine_rate(2e-3)
 
 

@@ -73,7 +73,8 @@ class Settings(recipe.Settings):
     )
     posterior_width: int = fields.width(
         64,
-        "Base number of channels of the posterior. 0: no posterior and no reconstruction.",
+        "Base number of channels of the posterior, the network that infers latents from images. "
+        "0: no posterior and no reconstruction loss.",
         least=0,
     )
     head_width: int = fields.width(
@@ -121,17 +122,21 @@ class Settings(recipe.Settings):
     )
     posterior_share: float = setting(
         0.5,
-        "Share of a batch whose latents are inferred from the images. 1 without discriminators.",
+        "Share of a batch whose latents are inferred from the images. Without discriminators, all "
+        "are inferred.",
         group="losses",
         above=0,
         most=1,
     )
     reconstruction_weight: float = setting(
-        0.5, "Weight of the reconstruction from inferred latents.", group="losses", least=0
+        0.5,
+        "Weight of the reconstruction loss of images from their inferred latents.",
+        group="losses",
+        least=0,
     )
     kl_weight: float = setting(
         0.004,
-        "Weight of the divergence of the inferred latents from N(0, 1).",
+        "Weight of the KL divergence of the inferred latents from N(0, 1).",
         group="losses",
         least=0,
     )
@@ -146,9 +151,7 @@ class Settings(recipe.Settings):
         group="optimizers",
         above=0,
     )
-    beta_1: float = setting(
-        0.0, "Decay of Adam's mean of the gradients.", group="optimizers", least=0, below=1
-    )
+    beta_1: float = fields.beta_1(0.0)
     beta_2: float = fields.beta_2(0.99)
     decay: bool = fields.decay()
     start: str = setting(

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo import cli, lazy, scale, settings as fields
+from zoo import cli, launch, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
 from zoo.settings import Checked, current_names, setting
@@ -27,6 +27,7 @@ from zoo.settings import Checked, current_names, setting
 keras = lazy.module("keras")
 kerasgan = lazy.module("kerasgan")
 callbacks = lazy.module("kerasgan.callbacks")
+distribution = lazy.module("kerasgan.distribution")
 images = lazy.module("kerasgan.images")
 report = lazy.module("kerasgan.report")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
@@ -68,6 +69,12 @@ class Settings(Checked):
     checkpoint_every: int = setting(
         10, "Number of epochs from one checkpoint to the next.", group="logging", least=1
     )
+    checkpoint_minutes: int = setting(
+        0,
+        "Number of minutes between two checkpoints within an epoch. 0: none.",
+        group="logging",
+        least=0,
+    )
     tensorboard: bool = setting(
         False, "Also write a TensorBoard log to <folder>/tensorboard.", group="logging"
     )
@@ -84,6 +91,12 @@ class RunOptions(Checked):
         None,
         "Folder of the run. A run in this folder is resumed. Default: runs/<recipe>_<preset>, or "
         "runs/<recipe>_<preset>_seed<seed> if the seed is not 0.",
+    )
+    devices: int = setting(
+        1,
+        "Number of devices of this machine. The results equal those of one device. For several "
+        "machines, use the framework's launcher; see the guide 'Several devices'.",
+        least=1,
     )
     dry_run: bool = setting(
         False, "Print the settings, the parameter counts and missing data, without training."
@@ -206,25 +219,33 @@ def run(
     keras.utils.set_random_seed(settings.seed)
     # Settings that cannot be built must not leave a folder behind.
     data, model = recipe.data(settings), recipe.build(settings)
+    if not distribution.is_chief():  # Only the first process writes files.
+        return _run(recipe, settings, folder, command, data, model)
     checkpoints.check_folder(folder / "checkpoints")
     with locks.locked(folder):
         return _run(recipe, settings, folder, command, data, model)
 
 
 def _run(recipe, settings, folder, command, data, model):
-    _keep_settings(recipe, settings, folder, command)
+    if distribution.is_chief():
+        _keep_settings(recipe, settings, folder, command)
     epoch = checkpoints.resume(folder / "checkpoints", model)
-    if epoch:
-        print(f"resuming {folder} after epoch {epoch} of {settings.epochs}")
+    batches = model.resumed.batch if model.resumed else 0
+    if epoch or batches:
+        within = f" and {batches} batches" if batches else ""
+        print(f"resuming {folder} after epoch {epoch}{within} of {settings.epochs}")
     score = recipe.score(settings)
     if epoch < settings.epochs:
         try:
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
-        except (KeyboardInterrupt, callbacks.NonFiniteLossError):
-            report.run_page(folder)
+        except (KeyboardInterrupt, callbacks.NonFiniteLossError, callbacks.Preempted):
+            if distribution.is_chief():
+                report.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
+    if not distribution.is_chief():
+        return scores
     side_files.write_json(folder / "scores.json", scores)
     _keep_versions(folder)
     _sample_shipped(recipe, settings, folder)
@@ -273,6 +294,7 @@ def _callbacks(recipe, settings, folder, model, score):
         monitor=recipe.monitor if score and settings.score_every else None,
         mode=recipe.mode,
         info=dataclasses.asdict(settings),
+        minutes=settings.checkpoint_minutes or None,
     )
     return [*used, saved]
 
@@ -298,7 +320,7 @@ def _keep_settings(recipe, settings, folder, command):
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         old = current_names(dataset_names.with_current_names(old), recipe.name)
-        ignored = ("epochs", "tensorboard")
+        ignored = ("epochs", "tensorboard", "checkpoint_minutes")
         other = [
             f"{name} {old[name]}"
             for name in new
@@ -428,6 +450,9 @@ def main(recipe: Recipe) -> None:
         made = settings_of(recipe, preset, **values)
         if chosen.dry_run:
             return dry_run(recipe, made, chosen.time_step)
+        if launch.needed(chosen.devices):
+            sys.exit(launch.run(chosen.devices))
+        distribution.start(chosen.devices)
         with cli.tracked():
             _train(recipe, made, preset, chosen.folder)
 
@@ -442,6 +467,10 @@ def _train(recipe, settings, preset, folder):
     except KeyboardInterrupt:
         console.print_error(f"stopped; the same command resumes {folder} after its last checkpoint")
         sys.exit(130)
+    except callbacks.Preempted as error:
+        if distribution.is_chief():
+            console.print_error(f"{error}; the same command resumes {folder}")
+        sys.exit(launch.PREEMPTED)
     for name, value in scores.items():
         if isinstance(value, (int, float)):
             print(f"{name:26} {value:.4g}")

@@ -344,8 +344,8 @@ def mapping_depth() -> Any:
 def mapping_form(default: str) -> Any:
     """Initialization of StyleGAN2's mapping network."""
     text = (
-        "Initialization of the mapping network. With `reproduction`, w is small if --latent_dim is "
-        "below 512."
+        "Initialization of the mapping network. With `reproduction` and a --latent_dim below 512, "
+        "w is so small that samples look alike."
     )
     return setting(default, text, group="networks", choices=("paper", "reproduction"))
 

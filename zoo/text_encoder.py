@@ -62,12 +62,14 @@ class Settings(Checked):
     epochs: int = setting(10, "Number of epochs that train on image-caption pairs.", least=1)
     image_epochs: int = setting(
         12,
-        "Number of epochs before these, in which the image encoder learns the attributes.",
+        "Number of epochs, before those of --epochs, in which the image encoder learns the "
+        "attributes.",
         least=0,
     )
     caption_epochs: int = setting(
         4,
-        "Number of epochs before these, in which the text encoder learns the attributes.",
+        "Number of epochs, before those of --epochs, in which the text encoder learns the "
+        "attributes.",
         least=0,
     )
     batch_size: int = fields.batch_size(64, "Number of image-caption pairs per training step.")

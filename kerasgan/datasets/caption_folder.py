@@ -26,7 +26,7 @@ from kerasgan.datasets.text_files import is_unicode, read_json_lines, read_lines
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading
 
-LEAST = 10  # images that a training needs
+LEAST = 10  # Minimum number of training images.
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
 
 

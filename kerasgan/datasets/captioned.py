@@ -125,10 +125,11 @@ class CaptionedImages:
 
 
 def caption_classes(captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Groups images that share a caption: another image's caption is wrong only if it differs.
+    """Groups images into classes, so that captions of other classes are mismatched.
 
-    If this joins all images, as a caption that every image has would, a class consists of the
-    images with the same captions instead.
+    Images that share a caption belong to one class. If this puts all images into one class, for
+    example because every image has the same caption, a class consists of the images whose captions
+    are all the same.
 
     Args:
         captions: List of N lists of captions.
@@ -178,12 +179,13 @@ class CaptionedBatches(EpochDataset):
             mirrored and the first captions are used.
         workers: Number of threads that prepare batches.
         repeats: Number of passes over the images in one epoch, each in its own order.
-        mismatched: Whether batches contain mismatched images, as `HDGAN` needs them. If `False`,
-            they are `(real, embeddings)`, as `ProjectedTextGAN` needs them.
+        mismatched: If `True`, batches contain mismatched images, which `HDGAN` needs. If `False`,
+            batches are `(real, embeddings)`, which `ProjectedTextGAN` needs.
 
     Raises:
-        ValueError: The images are smaller than `size`, there are no or too few embeddings, there
-            is only one class (with `mismatched`), or the batch size does not fit.
+        ValueError: The images are smaller than `size`, an image has fewer than `captions`
+            embeddings, there is only one class (with `mismatched`), the batch size is below 2 or
+            above the number of images, or `repeats` is below 1.
     """
 
     def __init__(

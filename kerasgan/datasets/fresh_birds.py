@@ -24,7 +24,7 @@ class FreshBirds(CaptionedBatches):
 
     A batch is `(images, embeddings)`, float32 `[B, size, size, 3]` in [-1, 1] and `[B, D]`.
 
-    Each epoch replaces one in `lifetime` images, so an image is shown in `lifetime` epochs, each
+    Each epoch replaces one in `lifetime` images, so an image occurs in `lifetime` epochs, each
     time with another crop and a random flip. Images depend on (seed, epoch, index) only, so a
     resumed run gets the same batches as an uninterrupted one. Worker processes generate the images
     of the next epoch during the current one.
@@ -39,8 +39,8 @@ class FreshBirds(CaptionedBatches):
         lifetime: Number of epochs for which an image is kept.
         seed: Integer seed.
         processes: Number of worker processes. With 0, the training process generates the images.
-        mirrored: Whether half of the birds face left, chosen anew each time. Otherwise all face
-            right.
+        mirrored: If `True`, a random half of the birds faces left, another half in each epoch.
+            Otherwise all face right.
 
     Example:
         ```python

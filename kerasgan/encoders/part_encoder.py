@@ -1,10 +1,10 @@
 """Image encoder that finds the parts of objects at every scale, as the frozen encoder of a GAN.
 
-A discriminator on frozen features judges only what the features show. A classifier may ignore
-small parts, such as bills and eyes. This encoder learns to mark the part at each pixel, to remove
-noise from the image and to name its attributes. Its maps therefore hold outlines, colours and small
-parts. They are those of a U-Net (Ronneberger et al., arXiv 1505.04597): at 1/2, 1/4 and 1/8 of the
-image's size those of the expanding path, which know the surroundings, and the smallest map.
+A discriminator on frozen features detects only errors that change the features. The features of a
+classifier may ignore small parts, such as bills and eyes. This encoder learns to segment the parts,
+to denoise the image and to predict its attributes. Its maps therefore hold outlines, colors and
+small parts. The network is a U-Net (Ronneberger et al., arXiv 1505.04597). Its outputs are the maps
+of the expanding path at 1/2, 1/4 and 1/8 of the image's size, and the smallest map.
 
 It trains on noisy images, so that its features also describe images that a generator has not
 finished.
@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -124,23 +125,23 @@ class PartEncoder(AdversarialModel):
         self.image_head.build(large.shape)
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict:
         names = ("part_weights", "label_sizes", "noise", "seed", "name")
         encoder = keras.saving.serialize_keras_object(self.encoder)
         return {"encoder": encoder} | {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "PartEncoder":
         encoder = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(**config | {"encoder": encoder})
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         return {"part_encoder": self.encoder}
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.Layer]:
         return [self.encoder, self.part_head, self.image_head, self.label_head]
 
-    def data_spec(self):
+    def data_spec(self) -> DataSpec:
         shape = tuple(self.encoder.input_shape[1:])
         most = tuple(values - 1 for values in self.label_sizes)
         parts = Numbers(
@@ -151,12 +152,13 @@ class PartEncoder(AdversarialModel):
 
     def noisy(self, images: Tensor) -> Tensor:
         """Adds fine noise and noise of 1/4 of the resolution, of random strengths."""
-        count, height, width, channels = ops.shape(images)[0], *images.shape[1:]
+        count = ops.shape(images)[0]
+        height, width, channels = images.shape[1:]
         strengths = self.noise * ops.square(
-            keras.random.uniform((2, count, 1, 1, 1), seed=self.seeds)
+            replicas.uniform((2, count, 1, 1, 1), self.seeds, axis=1)
         )
-        fine = keras.random.normal((count, height, width, channels), seed=self.seeds)
-        coarse = keras.random.normal((count, height // 4, width // 4, channels), seed=self.seeds)
+        fine = replicas.normal((count, height, width, channels), self.seeds)
+        coarse = replicas.normal((count, height // 4, width // 4, channels), self.seeds)
         coarse = ops.image.resize(coarse, (height, width), data_format="channels_last")
         return images + strengths[0] * fine + strengths[1] * coarse
 
@@ -171,7 +173,7 @@ class PartEncoder(AdversarialModel):
             full_precision(self.label_head(maps[-1])),
         )
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         images, parts, labels = data
         noisy = self.noisy(images)
         weights = ops.take(ops.convert_to_tensor(self.part_weights, "float32"), parts)

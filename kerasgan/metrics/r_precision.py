@@ -19,7 +19,7 @@ def r_precision(
     splits: int = 10,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Compute the share of images whose own caption ranks first by cosine similarity.
+    """Computes the share of images whose own caption ranks first by cosine similarity.
 
     Args:
         images: Embeddings `[N, D]` of (generated) images.

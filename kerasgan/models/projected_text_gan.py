@@ -22,6 +22,7 @@ Differences from the papers:
   (`layers.spectral_norm`).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
 from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import project, spectral
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.paired import (
     contrastive_matching_loss,
     matching_hinge_loss,
@@ -48,8 +49,10 @@ from kerasgan.losses.paired import (
 from kerasgan.losses.penalties import squared_gradient_norm
 from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models.text_to_image import TextToImageModel
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
+from kerasgan.types import Tensor
 
 LATENT_DIM = 64
 # Channels at each size, as a multiple of `width`. Large maps take most of the time.
@@ -115,7 +118,7 @@ def build_generator(
     Args:
         size: Side of the images: 64, 128, 256 or 512.
         width: Multiplier of the channels: 8 times this at 4 x 4, once this at 64 x 64.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
 
@@ -155,19 +158,20 @@ def _generator(inputs, image, mirror):
 
 
 def has_mirror(generator: keras.Model) -> bool:
-    """Whether the generator's last latent value decides the direction of its images."""
+    """Returns `True` if the last latent value of a generator mirrors its images."""
     return any(isinstance(layer, Mirror) for layer in generator.layers)
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:
     """Builds a generator of twice the size on top of a trained one, whose layers it shares.
 
-    At first its images are the smaller one's, enlarged: the new scale's image starts at zero.
+    Its initial images are the enlarged images of the smaller generator, because the image that the
+    new scale adds starts at zero.
 
     Args:
-        generator: From `build_generator` or this function.
+        generator: Model built by `build_generator` or this function.
         width: Multiplier of the new layers' channels.
-        frozen: Whether the shared layers stop training (StyleGAN-XL). Otherwise they continue.
+        frozen: If `True`, the shared layers are not trained further (StyleGAN-XL).
 
     Returns:
         Model of the same inputs to images of twice the side.
@@ -193,7 +197,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator with its weights, such as of an earlier stage's."""
+    """Builds a trainable copy of a generator, with its weights."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -201,8 +205,7 @@ def build_generator_like(generator: keras.Model) -> keras.Model:
 
 
 def _projection(x, embeddings, text_dim, wrap, image_logits):
-    """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the
-    text's code."""
+    """Outputs of a head: image logits [N, P], image code [N, text_dim], bias [N, 1], text code."""
     both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)
     code, bias = ops.split(layers.Flatten()(both), [text_dim], axis=-1)
     text = wrap(layers.Dense(text_dim))(embeddings)
@@ -223,17 +226,16 @@ def build_feature_discriminator(
 
     Args:
         features: From `build_frozen_features`; only the shapes of its maps are used.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         width: Channels of the heads.
-        text_dim: Length of the codes whose product scores an image with a caption.
-        spectral_norm: Whether the layers are spectrally normalized.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
+        spectral_norm: If `True`, the layers use spectral normalization.
         mixing_seed: Seed of the fixed random 1 x 1 convolutions.
         name: Name of the network.
 
     Returns:
-        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]`, image
-        codes
-        `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
+        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]` of P
+        patches, image codes `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
     """
     wrap = spectral if spectral_norm else lambda layer: layer
     maps = [keras.Input(x.shape[1:], name=f"map_{x.shape[1]}") for x in features.outputs]
@@ -266,14 +268,16 @@ def build_pixel_discriminator(
     text_dim: int = 64,
     name: str = "pixel_discriminator",
 ) -> keras.Model:
-    """Builds a narrow discriminator on pixels, without normalization, for the frozen encoder's
-    blind spots.
+    """Builds a narrow discriminator on pixels, without normalization.
+
+    It detects errors that do not change the features of the frozen encoder.
 
     Args:
-        size: Side of its images, a power of two of at least 16.
-        width: Channels at half the size; they double at each halving, up to 8 times this.
-        embedding_dim: Number of values of a caption's embedding.
-        text_dim: Length of the codes whose product scores an image with a caption.
+        size: Side of the input images in pixels, a power of two of at least 16.
+        width: Channels of the feature map at half the size. Each smaller map has twice as many, up
+            to `8 * width`.
+        embedding_dim: Dimension of the caption embeddings.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
         name: Name of the network.
 
     Returns:
@@ -305,7 +309,7 @@ def build_posterior(
 
     Args:
         features: Frozen encoder; its maps of at most 8 x 8 are used.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         width: Channels of the convolutions.
         name: Name of the network.
@@ -329,7 +333,7 @@ def build_posterior(
 
 def _pairs(head):
     """Logits of every image with every caption [N, N], from one head's four outputs."""
-    _, code, bias, text = head
+    _, code, bias, text = map(replicas.gather, head)
     return bias + ops.matmul(code, ops.transpose(text)) * code.shape[-1] ** -0.5
 
 
@@ -344,29 +348,28 @@ def _split(head, count):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ProjectedTextGAN(TextToImageModel):
-    """Generates images from caption embeddings; discriminates them in the feature space of a frozen
-    encoder.
+    """Text-to-image GAN with discriminators on the features of a frozen encoder.
 
     Training data: `(images, embeddings)`, float images `[N, S, S, 3]` in [-1, 1] and embeddings
-    `[N, D]` of their captions. N is at least 2: other images' captions are the mismatched ones.
+    `[N, D]` of their captions. N is at least 2, because mismatched pairs combine an image with the
+    caption of another image of the batch.
 
-    The discriminators see images of the encoder's size: the whole image, averaged down, and for
-    larger generators a random crop as well. The crop's heads score the image alone.
+    The inputs of the discriminators have the encoder's size: the whole image, average-pooled, and
+    for larger generators a random crop as well. The heads for crops do not use the caption.
 
     Args:
         generator: Model built by `build_generator` or `extend_generator`.
         encoder: Frozen image encoder whose feature maps are discriminated: a chain of layers, or a
             model of several maps, such as `build_part_encoder` builds. It is not part of the
             configuration: a loaded model samples without it and needs it again to train.
-        discriminators: Dict from name to network. `"features"` and `"pixels"` see the whole image,
-            `"crop_features"` and
-            `"crop_pixels"` a crop. Any may be missing. Defaults to `"features"` and `"pixels"`, and
-            both of the crop where the generator is larger than the encoder.
-        antialias: Whether the encoder's max pooling is replaced by `BlurMaxPooling2D`.
-        translation: Largest random shift, in pixels, of what the discriminators see.
+        discriminators: Dict from name to network. `"features"` and `"pixels"` take the whole image,
+            `"crop_features"` and `"crop_pixels"` a crop. Any may be missing. Defaults to all four
+            if the generator's images are larger than the encoder's, otherwise to the first two.
+        antialias: If `True`, `BlurMaxPooling2D` replaces the encoder's max pooling.
+        translation: Largest random shift of the discriminators' inputs in pixels.
         mismatch_weight: Share of mismatched pairs among the negative pairs, between 0 and 1.
-        contrastive_weight: Weight of `contrastive_matching_loss` of the heads' pairs: real ones for
-            the discriminators, fake ones for the generator.
+        contrastive_weight: Weight of `contrastive_matching_loss` of the heads, on real pairs for
+            the discriminators and on fake pairs for the generator.
         pixel_weight: Weight of the pixel discriminators in the generator's loss.
         penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel
             discriminators at reals and fakes.
@@ -374,10 +377,10 @@ class ProjectedTextGAN(TextToImageModel):
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
         posterior: Network that infers an image's latents, from `build_posterior`. With it, a share
             of the fakes must reconstruct the real images of their captions, as in a conditional
-            variational autoencoder (arXiv 1512.09300). It teaches shapes in minutes and keeps
-            latents different. Without discriminators the model is such an autoencoder.
+            variational autoencoder (arXiv 1512.09300). The generator then learns shapes in minutes
+            and keeps using its latents. Without discriminators the model is such an autoencoder.
         posterior_share: Share of a batch whose latents are inferred, between 0 and 1. Without
-            discriminators it is 1.
+            discriminators all latents are inferred.
         reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
             pixels, times 4, and of each frozen map.
         kl_weight: Weight of the divergence of inferred latents from N(0, 1).
@@ -443,8 +446,8 @@ class ProjectedTextGAN(TextToImageModel):
         if not 0 <= mismatch_weight <= 1:
             raise ValueError(f"mismatch_weight must be between 0 and 1; received {mismatch_weight}")
         self.encoder = encoder
-        self.features = None if encoder is None else frozen_maps(encoder, antialias)
-        self.posterior = posterior
+        self.features: Any = None if encoder is None else frozen_maps(encoder, antialias)
+        self.posterior: Any = posterior
         self.posterior_share, self.reconstruction_weight, self.kl_weight = (
             posterior_share,
             reconstruction_weight,
@@ -500,18 +503,18 @@ class ProjectedTextGAN(TextToImageModel):
                 f"received one of side {side}"
             )
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.Layer]:
         if player == "discriminator":
             return list(self.discriminators.values())
         return [self.generator] + ([self.posterior] if self.posterior else [])
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
         if self.posterior:
             networks["posterior"] = self.posterior
         return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
-    def get_config(self):
+    def get_config(self) -> dict:
         nested = keras.saving.serialize_keras_object
         names = (
             "antialias",
@@ -538,7 +541,7 @@ class ProjectedTextGAN(TextToImageModel):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "ProjectedTextGAN":
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
         names = ("generator", "text_encoder", "posterior")
@@ -568,7 +571,7 @@ class ProjectedTextGAN(TextToImageModel):
             for network in (self.generator, self.ema_generator):
                 network.set_weights(other.ema_generator.get_weights())
 
-    def data_spec(self):
+    def data_spec(self) -> DataSpec:
         shape, dim = (self.size, self.size, 3), self.generator.inputs[0].shape[-1]
         return DataSpec(
             (Images(shape), Numbers((dim,), "embeddings")),
@@ -578,15 +581,14 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Training ===
 
-    def random_latents(self, n):
+    def random_latents(self, n: int | Tensor) -> Tensor:
         """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
         dim = self.generator.inputs[1].shape[-1] - self.mirror
-        latents = keras.random.normal((n, dim), seed=self.seeds)
+        latents = replicas.normal((n, dim), self.seeds)
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
-    def views(self, images):
-        """What the discriminators see of images: the whole at the encoder's size and, of larger
-        images, a crop.
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        """Returns the inputs of the discriminators: whole images and, if larger, a random crop.
 
         Returns:
             Dict from `""` (whole) and `"crop_"` to images `[N, s, s, 3]`.
@@ -607,11 +609,20 @@ class ProjectedTextGAN(TextToImageModel):
             }
         return seen
 
-    def maps(self, views):
+    def maps(self, views: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Frozen features of each view."""
-        return {name: self.features(images, training=False) for name, images in views.items()}
+        return {
+            name: full_precision(self.features(images, training=False))
+            for name, images in views.items()
+        }
 
-    def heads(self, views, embeddings, kind, maps=None):
+    def heads(
+        self,
+        views: dict[str, Tensor],
+        embeddings: Tensor,
+        kind: str,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> list[tuple[bool, list[Tensor]]]:
         """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four
         outputs])`."""
         found = []
@@ -628,7 +639,13 @@ class ProjectedTextGAN(TextToImageModel):
             found += [(not prefix, outputs[i : i + 4]) for i in range(0, len(outputs), 4)]
         return found
 
-    def discriminator_losses(self, real, fake, embeddings, maps=None):
+    def discriminator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses of reals and fakes: dicts from view to images."""
         count = ops.shape(embeddings)[0]
         both = {name: ops.concatenate([real[name], fake[name]], axis=0) for name in real}
@@ -654,28 +671,34 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def penalty(self, real, fake, embeddings):
+    def penalty(
+        self, real: dict[str, Tensor], fake: dict[str, Tensor], embeddings: Tensor
+    ) -> Tensor:
         """R1 + R2 of the pixel discriminators, for as many updates as lie between two."""
 
-        def score(views):
+        def score(names, images):
+            views = dict(zip(names, images, strict=True))
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
             return images + sum(
-                ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole
+                ops.sum(replicas.own(ops.diagonal(_pairs(head)))) for whole, head in heads if whole
             )
 
         total = 0.0
         for views in (real, fake):
-            names = list(views)
             gradients = self.input_gradient(
-                lambda xs, names=names: score(dict(zip(names, xs, strict=True))),
-                list(views.values()),
-                "discriminator",
+                functools.partial(score, list(views)), list(views.values()), "discriminator"
             )
             total += sum(map(squared_gradient_norm, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
 
-    def generator_losses(self, real, fake, embeddings, maps=None):
+    def generator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses that the generator minimizes."""
         feature, pixel, match = [], [], []
         for whole, head in self.heads(fake, embeddings, "features", maps):
@@ -693,13 +716,13 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def infer(self, maps, embeddings):
+    def infer(self, maps: list[Tensor], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the latents of images, from their maps."""
         values = full_precision(self.posterior([*maps, embeddings], training=True))
         mean, log_variance = ops.split(values, 2, axis=-1)
         return mean, ops.clip(log_variance, -10.0, 4.0)
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         if self.features is None:
             raise ValueError(
                 "training needs the encoder: pass it to the constructor; "
@@ -719,10 +742,13 @@ class ProjectedTextGAN(TextToImageModel):
                 else ops.cast(share * ops.cast(count, "float32"), "int32")
             )
 
+        def images_of(latents):
+            return full_precision(self.generator([embeddings, latents], training=True))
+
         def generated():
             latents, nothing = self.random_latents(count), ops.zeros(())
             if not self.posterior:
-                return self.generator([embeddings, latents], training=True), nothing, nothing
+                return images_of(latents), nothing, nothing
             maps = [x[:inferred] for x in real_maps[""]]
             mean, log_variance = self.infer(maps, embeddings[:inferred])
             dim, own = mean.shape[-1], latents[:inferred]
@@ -730,7 +756,7 @@ class ProjectedTextGAN(TextToImageModel):
                 [mean + ops.exp(0.5 * log_variance) * own[:, :dim], own[:, dim:]], axis=-1
             )
             latents = ops.concatenate([own, latents[inferred:]], axis=0)
-            return self.generator([embeddings, latents], training=True), mean, log_variance
+            return images_of(latents), mean, log_variance
 
         (fake, mean, log_variance), pull = self.vjp("generator", generated)
         losses = {}
@@ -770,7 +796,13 @@ class ProjectedTextGAN(TextToImageModel):
             **{name: losses.get(name, zero) for name in self.reports[1:6]},
         )
 
-    def train_discriminators(self, real_views, real_maps, fake, embeddings):
+    def train_discriminators(
+        self,
+        real_views: dict[str, Tensor],
+        real_maps: dict[str, list[Tensor]],
+        fake: Tensor,
+        embeddings: Tensor,
+    ) -> dict[str, Tensor]:
         """Updates the discriminators. Returns their losses."""
         fake_views = self.views(fake)
         maps = {
@@ -799,14 +831,17 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Use ===
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: list[Tensor], training: bool = False) -> Tensor:
         """Images of `[embeddings, latents]`, by the network that `sample` uses."""
         return self.ema_generator(inputs, training=training)
 
 
 def frozen_maps(encoder: keras.Model, antialias: bool = True) -> keras.Model:
-    """Returns a frozen network of feature maps: the encoder itself if it has several outputs, else
-    `build_frozen_features` of it."""
+    """Returns a frozen network of feature maps.
+
+    An encoder with several outputs is this network. From any other, `build_frozen_features` builds
+    it.
+    """
     if len(encoder.outputs) == 1:
         return build_frozen_features(encoder, antialias)
     encoder.trainable = False

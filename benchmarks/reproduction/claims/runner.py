@@ -361,7 +361,7 @@ def planned(claim: Claim, runs: list[dict]) -> str:
     """
     measure = rules.measures(claim.rule)[0]
     experiments = {variant.experiment.name for variant in claim.variants.values()}
-    groups = {}
+    groups: dict = {}
     for run in runs:
         value = run["measures"].get(measure) or 0
         if value > 0 and any(run["key"].startswith(name) for name in experiments):

@@ -2,7 +2,7 @@
 
 This data set needs no download. Image and captions are generated from the same attributes. There
 are 200 species, 150 for training and 50 for testing (a zero-shot split as of CUB in Reed et al.,
-arXiv 1605.05395). The splits share all colours, bills and sizes, but no combination of colours.
+arXiv 1605.05395). The splits share all colors, bills and sizes, but no combination of colors.
 Light falls from above and captions do not mention left or right, so images may be mirrored.
 
 Scores on this data set must not be compared with scores on CUB.

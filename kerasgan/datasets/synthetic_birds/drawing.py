@@ -6,6 +6,7 @@ and a sum moves them.
 
 import functools
 from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +17,24 @@ OVERSAMPLING = 4
 PARTS = ("background", "branch", "leg", "water", "tail", "body", "head", "bill", "eye", "wing")
 
 
+@overload
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[False] = ...,
+) -> np.ndarray: ...
+@overload
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[True],
+) -> tuple[np.ndarray, np.ndarray]: ...
 def draw_bird(
     attributes: Sequence[int] | np.ndarray,
     seed: int | Sequence[int],
@@ -32,8 +51,8 @@ def draw_bird(
             position, direction, shades, proportions, leaves.
         size: Height and width of the image in pixels, at least 16. The bird is the same at any
             resolution.
-        mirrored: Whether half of the birds face left. Otherwise all face right.
-        parts: Whether to return a map of the bird's parts as well.
+        mirrored: If `True`, half of the birds face left, otherwise all face right.
+        parts: If `True`, also returns a map of the bird's parts.
 
     Returns:
         uint8 `[size, size, 3]`. With `parts`, a tuple of it and of uint8 `[size, size]`: the index
@@ -51,7 +70,7 @@ def draw_bird(
     if random.random() < 0.5 and mirrored:
         layers = [layer[:, ::-1] for layer in layers]
     layers = [np.ascontiguousarray(layer) for layer in layers]
-    return tuple(layers) if parts else layers[0]
+    return (layers[0], layers[1]) if parts else layers[0]
 
 
 def _uint8(colour):
@@ -139,7 +158,7 @@ def _mix(colour, other, share):
 
 
 def _darker(colour, share=0.3):
-    """Returns a darker and purer shade, or a lighter one if the colour is nearly black."""
+    """Returns a darker and purer shade, or a lighter one if the color is nearly black."""
     light = np.asarray(colour) / 255
     if light.sum() < 0.6:
         return _mix(colour, (150, 155, 175), 0.8 * share)
@@ -163,7 +182,7 @@ class _Bird:
         tilt = {"perched": -0.6, "flying": -0.15, "swimming": -0.06}[self.pose]
         self.turn = np.exp(1j * random.normal(tilt, 0.06))
         self.plump = random.normal(1, 0.05)
-        self.layers = []  # (outlines, colour, shade, opacity, part), back to front.
+        self.layers = []  # (outlines, color, shade, opacity, part), back to front.
         self.part = "background"  # that the next layers show
         if self.pose == "flying":
             self.raised_wing(_mix(self.wing, _darker(self.wing), 0.8), turn=0.5, zoom=0.85)
@@ -407,7 +426,7 @@ class _Bird:
             _waterline(picture, left, right, zoom)
 
 
-HORIZONS = {  # Colours at the top and at the bottom.
+HORIZONS = {  # Colors at the top and at the bottom.
     "sky": ((106, 168, 226), (208, 230, 243)),
     "forest": ((62, 92, 58), (112, 138, 92)),
     "water": ((96, 160, 178), (44, 108, 136)),
