@@ -66,7 +66,8 @@ def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sa
         for key, value in scores.items()
         if isinstance(value, (int, float))
     ]
-    data = DATA.get(settings.get("data", settings.get("recipe", "")), "Trained on images of the preset's author.")
+    kind = settings.get("data", settings.get("recipe", ""))
+    data = DATA.get(kind, "Trained on images of the preset's author.")
     classes = f" Classes: {settings['classes']}." if settings.get("classes") else ""
     table = "\n".join(["| score | value |", "|---|---|", *numbers])
     protocol = [f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()]
