@@ -153,7 +153,7 @@ def build_generator(
 def _generator(inputs, image, mirror):
     images = layers.Activation("tanh", name="images")(image)
     if mirror:
-        images = Mirror(name="mirror")([images, inputs[1][:, -1:]])
+        images = Mirror(name="mirror")([images, inputs[1]])
     return keras.Model(inputs, images, name="generator")
 
 
