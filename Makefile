@@ -1,4 +1,4 @@
-# Everything here works from a clean clone with python3, its venv module and pip; the first call installs into .venv.
+# All targets work from a clean clone with python3, its venv module and pip. The first call installs into .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -6,28 +6,28 @@ BIN = $(VENV)/bin
 .PHONY: mnist_gan birds_256 coopnet stylex test test_tensorflow test_jax test_torch nightly lint style docs bench clean
 .DELETE_ON_ERROR:
 
-# Watch a conditional GAN learn handwritten digits, and make the page of its run.
+# Train a conditional GAN on handwritten digits and write the page of the run.
 mnist_gan: $(VENV)/.digits
 	$(BIN)/python -m zoo.mnist_gan --preset=quick
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
-# Watch a text-conditioned GAN learn drawn birds at 64, 128 and 256 pixels from their captions.
+# Train a text-conditioned GAN on synthetic birds with captions at 64, 128 and 256 pixels.
 birds_256: $(VENV)/.digits
 	$(BIN)/python -m zoo.birds_256 --preset=quick
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
-# Watch a descriptor and a generator teach each other to draw handwritten digits, side by side.
+# Train a CoopNet on handwritten digits.
 coopnet: $(VENV)/.digits
 	$(BIN)/python -m zoo.coopnet --preset=quick
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
-# Watch a generator learn what a classifier of eights and nines looks at, and make the page of the attributes.
+# Train a StylEx on a classifier of eights and nines, and write the page of the attributes that the classifier uses.
 stylex: $(VENV)/.digits
 	$(BIN)/python -m zoo.stylex --preset=quick
 	$(BIN)/python -m zoo.explain --checkpoint="$$(ls -t runs/*/checkpoints/stylex_*_G_epoch_*.h5 | head -n 1)"
 	@echo "Open this page: $$(ls -t "$(CURDIR)"/runs/*/index.html | head -n 1)"
 
-# Everything on TensorFlow, then the contracts that hold on every backend on JAX and torch.
+# All tests on TensorFlow, then the tests marked `backend` on JAX and PyTorch.
 test: lint test_tensorflow test_jax test_torch
 
 test_tensorflow: $(VENV)/.test
@@ -48,6 +48,7 @@ nightly: $(VENV)/.test
 lint: docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 style: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -62,22 +63,22 @@ docs: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.speed
 
-# Not the runs: they are somebody's pictures.
+# Keeps runs/, which holds trained models.
 clean:
-	rm -rf $(VENV) build dist site docs/images *.egg-info .pytest_cache .ruff_cache .cache
+	rm -rf $(VENV) build dist site docs/images *.egg-info .pytest_cache .ruff_cache .mypy_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One virtual environment a checkout; a stamp for each thing installed into it, renewed when the dependencies change.
+# One virtual environment per checkout. Stamp files record what is installed; changed dependencies renew them.
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.digits: $(VENV)/.made setup.cfg pyproject.toml
-	@echo "Installing kerasgan and what it needs into $(VENV): once, a few minutes."
+	@echo "Installing kerasgan and its dependencies into $(VENV). This takes a few minutes, once."
 	$(BIN)/python -m pip install --quiet --editable ".[digits]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made setup.cfg pyproject.toml
-	@echo "Installing kerasgan and what its tests need into $(VENV): once, a few minutes."
+	@echo "Installing kerasgan and the dependencies of its tests into $(VENV). This takes a few minutes, once."
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	@touch $@ $(VENV)/.digits

@@ -1,15 +1,15 @@
 """Lists what can be reproduced, the results so far, and what is missing for the rest.
 
-    python -m benchmarks                    this list
-    python -m benchmarks scores [ID ...]    scores of the training notes
-    python -m benchmarks claims [ID ...]    claims of the training notes, as experiments
+    python -m benchmarks                          this list
+    python -m benchmarks scores [ID ...]          scores of the training notes
+    python -m benchmarks claims [ID ...]          claims of the training notes, as experiments
     python -m benchmarks quality [RECIPE ...]     presets trained with several seeds
     python -m benchmarks explosions [CAUSE ...]   exploding trainings of CoopNet
-    python -m benchmarks attributes         attributes that AttFind finds in StylEx
-    python -m benchmarks augmentation       effect of --augment on a small classifier
-    python -m benchmarks speed [CASE ...]   training steps and metrics against their baselines
-    python -m benchmarks report             one HTML page of all results
-    python -m benchmarks tables             tables of README.md and benchmarks/README.md
+    python -m benchmarks attributes               attributes that AttFind finds in StylEx
+    python -m benchmarks augmentation             effect of --augment on a small classifier
+    python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
+    python -m benchmarks report                   one HTML page of all results
+    python -m benchmarks tables                   tables of README.md and benchmarks/README.md
 
 Each command has --help.
 """
@@ -18,6 +18,8 @@ import json
 import pathlib
 import runpy
 import sys
+
+from zoo import cli
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 # Command -> module.
@@ -39,11 +41,14 @@ def main() -> None:
         module = COMMANDS[sys.argv.pop(1)]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         return
-    if len(sys.argv) > 1 and sys.argv[1] not in ("--help", "-h"):
-        raise SystemExit(
-            f"error: unknown command {sys.argv[1]!r}; expected one of {', '.join(COMMANDS)}"
-        )
-    print("\n".join([__doc__, *lines()]))
+    arguments = sys.argv[1:]
+    if cli.wants_help(arguments):
+        cli.show(__doc__ or "")
+    elif arguments:
+        known = f"the commands are {', '.join(COMMANDS)}"
+        cli.fail(f"unknown command {cli.with_nearest(arguments[0], COMMANDS, known)}")
+    else:
+        cli.show("\n".join([__doc__ or "", *lines()]))
 
 
 def lines() -> list[str]:

@@ -114,7 +114,7 @@ def plots() -> dict[pathlib.Path, str]:
     return {
         PLOTS / f"{name}.svg": plot(state.result, state.claim)
         for name, state in runner.states().items()
-        if state.result
+        if state.result and state.claim
     }
 
 

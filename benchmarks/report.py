@@ -3,23 +3,26 @@
 python -m benchmarks report --out=runs/report.html
 """
 
+import dataclasses
 import html
 import pathlib
 import re
 import statistics
 
-import numpy as np
-from absl import flags
-
-from benchmarks import tables
 from benchmarks.reproduction import claims
-from benchmarks.reproduction.claims import rules, runner
-from kerasgan import images, report
-from kerasgan.datasets.image_files import stored_image
-from kerasgan.io import files
-from zoo import recipe
+from benchmarks.reproduction.claims import rules
+from zoo import cli, lazy
+from zoo.settings import Checked, setting
 
-FLAGS = flags.FLAGS
+np = lazy.module("numpy")
+tables = lazy.module("benchmarks.tables")
+runner = lazy.module("benchmarks.reproduction.claims.runner")
+images = lazy.module("kerasgan.images")
+report = lazy.module("kerasgan.report")
+image_files = lazy.module("kerasgan.datasets.image_files")
+files = lazy.module("kerasgan.io.files")
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "claims"
 STYLE = """
 <style>.outcome { font-size: .8rem; font-weight: 600; border-radius: 6px; padding: 2px 9px;
 margin-left: 8px;
@@ -33,7 +36,7 @@ td code { font-size: .82rem; } .card h3 { font-size: .95rem; margin: 18px 0 6px;
 MAX_CURVES = 14  # In one chart.
 
 
-def body(results: pathlib.Path = runner.RESULTS) -> str:
+def body(results: pathlib.Path = RESULTS) -> str:
     """Return the content of the page."""
     states, noted = runner.states(results), claims.noted()
     done = {name: state.result for name, state in states.items() if state.result}
@@ -153,7 +156,7 @@ def _samples(variants, pictures):
     for name, found in variants.items():
         path = pictures / f"{found['runs'][0]['key']}.png"
         if path.exists():
-            with stored_image(path) as picture:
+            with image_files.stored_image(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             uri, (height, width) = images.png_data_uri(pixels), pixels.shape[:2]
             figures.append(
@@ -203,7 +206,7 @@ def _text(value):
     return html.escape(str(value))
 
 
-def write(path: str | pathlib.Path, results: str | pathlib.Path = runner.RESULTS) -> pathlib.Path:
+def write(path: str | pathlib.Path, results: str | pathlib.Path = RESULTS) -> pathlib.Path:
     """Write the page and return its path.
 
     Raises:
@@ -216,11 +219,22 @@ def write(path: str | pathlib.Path, results: str | pathlib.Path = runner.RESULTS
     return path
 
 
-def shell(arguments: list[str]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    out: str = setting("runs/report.html", "File of the report.")
+
+
+def command(options: Options) -> None:
+    """Writes the report."""
     pathlib.Path("runs").mkdir(exist_ok=True)
-    print(f"Report: {write(FLAGS.out)}")
+    print(f"Report: {write(options.out)}")
+
+
+def main() -> None:
+    cli.main("benchmarks report", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("out", "runs/report.html", "File of the report.")
-    recipe.start(shell)
+    main()

@@ -1,18 +1,16 @@
 """Creates the tables of README.md, docs/ and benchmarks/README.md from the result files.
 
-python -m benchmarks.tables            writes the tables between their markers
-python -m benchmarks.tables --check    checks that the tables are up to date, without changes
+python -m benchmarks tables            writes the tables between their markers
+python -m benchmarks tables --check    checks that the tables are up to date, without changes
 """
 
+import dataclasses
 import json
 import pathlib
 import re
 import statistics
 from collections.abc import Sequence
 
-from absl import flags
-
-from benchmarks import claim_page
 from benchmarks.reproduction import (
     attributes as attribute_records,
     augmentation as augmentation_records,
@@ -21,14 +19,17 @@ from benchmarks.reproduction import (
     noted_scores as reported,
     quality,
     scores as reproduced,
-    small_scale,
 )
-from benchmarks.reproduction.claims import runner
 from benchmarks.reproduction.claims.rules import OPEN
-from benchmarks.speed import suite
-from kerasgan.io import files
-from kerasgan.report.attributes import STRATEGIES
-from zoo import recipe
+from zoo import cli, lazy
+from zoo.settings import Checked, setting
+
+claim_page = lazy.module("benchmarks.claim_page")
+files = lazy.module("kerasgan.io.files")
+attribute_pages = lazy.module("kerasgan.report.attributes")
+runner = lazy.module("benchmarks.reproduction.claims.runner")
+small_scale = lazy.module("benchmarks.reproduction.small_scale")
+suite = lazy.module("benchmarks.speed.suite")
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
@@ -199,7 +200,9 @@ def stylex() -> str:
         lines += ["", " | ".join(heads) + " |", "|---" * (most + 1) + "|"]
         for row in record["sufficiency"]:
             cells = [f"{share:.0%}" for share in row["all"]]
-            lines.append(f"| {STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |")
+            lines.append(
+                f"| {attribute_pages.STRATEGIES[row['strategy']]} | " + " | ".join(cells) + " |"
+            )
         lines.append(
             f"\nShare of {record['sufficiency'][0]['images']} held-out images whose predicted "
             f"class changes. Command: `{record['command']}`, recorded by `python -m benchmarks "
@@ -215,7 +218,7 @@ def augmentation() -> str:
         return NOT_RUN
     names = list(records[0]["accuracy"])
     lines = [
-        f"| `--augment` | seeds | {' | '.join(names)} | processor seconds |",
+        f"| augmentation | seeds | {' | '.join(names)} | processor seconds |",
         "|---" * (len(names) + 3) + "|",
     ]
     for arm in augmentation_records.ARMS:
@@ -521,12 +524,10 @@ def filled(text: str, names: Sequence[str] = PAGES[README]) -> str:
         ValueError: If a marker is missing.
     """
     for name in names:
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
+        found = re.search(rf"<!-- table: {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+        if found is None:
             raise ValueError(f"The page has no marker <!-- table: {name} -->.")
-        text = pattern.sub(
-            lambda match, table=TABLES[name]: match[1] + table() + "\n" + match[2], text
-        )
+        text = f"{text[: found.start(1)]}{TABLES[name]()}\n{text[found.end(1) :]}"
     return text
 
 
@@ -537,15 +538,26 @@ def pages() -> dict[pathlib.Path, str]:
     } | claim_page.plots()
 
 
-def shell(arguments: list[str]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    check: bool = setting(False, "Check that the tables are up to date, without changes.")
+
+
+def command(options: Options) -> None:
+    """Writes or checks all generated files."""
     for page, text in pages().items():
-        if not flags.FLAGS.check:
+        if not options.check:
             files.make_folder(page.parent)
             files.write_atomically(page, text)
         elif not page.exists() or page.read_text() != text:
-            raise ValueError(f"{page} is out of date. Run: python -m benchmarks.tables")
+            raise ValueError(f"{page} is out of date. Run: python -m benchmarks tables")
+
+
+def main() -> None:
+    cli.main("benchmarks tables", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("check", False, "Check that the tables are up to date, without changes.")
-    recipe.start(shell)
+    main()

@@ -22,11 +22,11 @@ def check_labels(labels: Any, classes: int | None = None, count: int | None = No
 
     Args:
         labels: Integers `[N]` from 0 to `classes` - 1.
-        classes: Number of classes. `None` accepts any integer from 0.
+        classes: Number of classes. `None` accepts any non-negative integer.
         count: Expected N, the number of images. `None` accepts any.
 
     Raises:
-        ValueError: The labels do not fit.
+        ValueError: The labels have another shape, type, count or range.
     """
     if count is not None and (labels is None or np.ndim(labels) == 0 or len(labels) != count):
         received = (
@@ -84,7 +84,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """Integers `[N]` from 0 to `classes` - 1, or any from 0 if `classes` is `None`."""
+    """Integers `[N]` from 0 to `classes` - 1, or any non-negative integers if it is `None`."""
 
     classes: int | None = None
     name: str = "labels"
@@ -169,7 +169,7 @@ class DataSpec:
         """Returns the data with float32 images and int32 labels.
 
         Raises:
-            ValueError: The data do not fit.
+            ValueError: The data do not have the declared parts, shapes, types or ranges.
         """
         self._refuse_mappings(data)
         leaves = keras.tree.flatten(data)
@@ -214,18 +214,21 @@ class DataSpec:
             self.check_size(size)
 
     def check_size(self, size: int) -> None:
-        """Refuses a training batch that is too small."""
+        """Raises a `ValueError` if a training batch of `size` images is too small."""
         if size < self.smallest:
             raise ValueError(
                 f"batch_size must be at least {self.smallest}{self._why()}; received {size}"
             )
 
     def check_split(self, count: int, batch_size: int | None) -> None:
-        """Refuses a batch size that leaves a batch too small for training.
+        """Checks that no batch of an epoch is too small for training.
 
         Args:
             count: Number of images.
             batch_size: Number of images per batch. `None` means Keras' default of 32.
+
+        Raises:
+            ValueError: If the batch size, or the size of the last batch, is too small.
         """
         batch_size = batch_size or 32
         last = count % batch_size or batch_size

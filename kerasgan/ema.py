@@ -1,8 +1,8 @@
 """Exponential moving averages (EMA) of network weights, as used for sampling by most GANs.
 
 A model keeps a second copy of its generator, made by `ema_copy`, and calls `update_ema` after each
-generator update. The weights of the trained network oscillate; those of the copy do not, so its
-samples are better.
+generator update. The weights of the trained network oscillate; the weights of the copy do not, so
+its samples are better.
 
 Reference:
     Yazici et al., 2019, "The Unusual Effectiveness of Averaging in GAN Training",

@@ -24,7 +24,7 @@ def check_images(
         name: Name of the images in messages.
 
     Raises:
-        ValueError: The images do not fit.
+        ValueError: The images have another shape, type or range.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not np.issubdtype(images.dtype, np.floating):

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec, ema
+from kerasgan import backend, data_spec, distribution, ema
 from kerasgan.arguments import check_count
 from kerasgan.compatibility import (
     RenamedArguments,
@@ -33,8 +33,10 @@ from kerasgan.compatibility import (
     forget_earlier_attributes,
 )
 from kerasgan.datasets.checked import Checked
+from kerasgan.datasets.remaining import RemainingBatches
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel, SamplingModel
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Tensor
 
@@ -187,6 +189,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     ema_networks: Mapping[str, str] = {}
     renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
     not_loaded: tuple[str, ...] = ()
+    resumed: Any = None
     reports: tuple[str, ...] | None = None
     higher_is_better: tuple[str, ...] = ()
 
@@ -368,7 +371,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             player: Name of a player, or a tuple of names that share the loss. Each uses its own
                 optimizer.
             loss_fn: Function without arguments that returns a scalar loss, or a tuple `(loss,
-                extras)`.
+                extras)`. On several devices, the mean of their losses is minimized.
 
         Returns:
             The result of `loss_fn()`.
@@ -449,7 +452,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             gradients: List of gradients.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
-        gradients = list(gradients)
+        gradients = replicas.mean(list(gradients))
         for name in names:
             variables = self.player_variables(name)
             if not variables:
@@ -548,6 +551,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
     def report(self, **values: Any) -> dict[str, Tensor]:
         """Adds scalars to the running means of the epoch and returns the means as logs.
 
+        On several devices, the scalars are averaged over the devices first.
+
         `train_step` and `test_step` return the result.
         """
         unknown = set(values) - set(self._reported)
@@ -556,7 +561,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 f"report takes the names in `reports`, {list(self._reported)}; received "
                 f"{sorted(unknown)}"
             )
-        for name, value in values.items():
+        means = replicas.mean([ops.cast(value, "float32") for value in values.values()])
+        for name, value in zip(values, means, strict=True):
             self._reported[name].update_state(value)
         return {name: self._reported[name].result() for name in values}
 
@@ -593,6 +599,9 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
         Data are checked before the first step. A data set with a method `set_epoch` gets the number
         of each epoch, so that a resumed run sees the same batches as an uninterrupted one.
+
+        Raises:
+            ConnectionError: If another process of the same training ended.
         """
         self._refuse_weights("fit", arguments)
         batch_size = arguments.get("batch_size")
@@ -608,28 +617,71 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             callbacks = [told, *keras.tree.flatten(callbacks or [])]
         siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
         checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
+        resumed, start = self.resumed, 0
+        if resumed is not None and resumed.epoch == arguments.get("initial_epoch", 0):
+            start = resumed.batch
         for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
             checkpoint.siblings, checkpoint.initial_epoch = (
                 siblings,
                 arguments.get("initial_epoch", 0),
             )
+            checkpoint.within_epochs = (
+                isinstance(x, keras.utils.PyDataset) and x.num_batches is not None
+            )
         try:
-            return self._fit_checked(x, y, callbacks, **arguments)
+            return self._fit_checked(x, y, callbacks, start, **arguments)
+        except Exception as error:
+            if distribution.processes()[1] > 1 and backend.lost_connection(error):
+                raise ConnectionError(
+                    "the connection to another process was lost; training can resume after the "
+                    "last checkpoint"
+                ) from None
+            raise
         finally:
             self.resumed = None
             for checkpoint in checkpoints:
                 checkpoint.release()
 
-    def _fit_checked(self, x, y, callbacks, **arguments):
+    def _fit_checked(self, x, y, callbacks, start, **arguments):
         with self._checked_data() as checked:
             held = arguments.get("validation_data")
             if held is not None:
                 arguments["validation_data"] = (
-                    checked(*held) if isinstance(held, (tuple, list)) else checked(held)[0]
+                    checked(*held)
+                    if isinstance(held, (tuple, list))
+                    else distribution.shard(checked(held)[0])
                 )
             split = arguments.get("validation_split", 0.0) if held is None else 0.0
             x, y = checked(x, y, training=True, batches=(arguments.get("batch_size"), split))
-            return super().fit(x, y, callbacks=callbacks, **arguments)
+            x = distribution.shard(x)
+            distribution.synchronize(self)
+            if not start:
+                return super().fit(x, y, callbacks=callbacks, **arguments)
+            # Keras cannot start within an epoch: one `fit` for the rest of it, one for the others.
+            epoch, epochs = arguments.pop("initial_epoch", 0), arguments.pop("epochs", 1)
+            callbacks = _JoinedCallbacks(
+                callbacks,
+                add_history=True,
+                add_progbar=arguments.get("verbose", "auto") != 0,
+                model=self,
+                verbose=arguments.get("verbose", "auto"),
+                epochs=epochs,
+                steps=x.num_batches,
+            )
+            rest = RemainingBatches(x, start)
+            callbacks.last = epoch + 1 == epochs
+            history = super().fit(
+                rest, y, callbacks=callbacks, initial_epoch=epoch, epochs=epoch + 1, **arguments
+            )
+            if callbacks.last:
+                return history
+            callbacks.last = True
+            if self.stop_training:
+                callbacks.on_train_end()
+                return history
+            return super().fit(
+                x, y, callbacks=callbacks, initial_epoch=epoch + 1, epochs=epochs, **arguments
+            )
 
     def evaluate(
         self,
@@ -648,6 +700,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         self._refuse_weights("evaluate", arguments)
         with self._checked_data() as checked:
             x, y, *third = checked(x, y, *third)
+            x = distribution.shard(x)
             if third:
                 arguments["sample_weight"] = third[0]
             return super().evaluate(x, y, **arguments)
@@ -731,7 +784,7 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 raise
 
     def direction(self, name: str) -> str | None:
-        """Returns "min" or "max", the better direction of a reported name; `None` if unknown."""
+        """Returns `"min"` or `"max"`, the direction in which a metric improves, or `None`."""
         name = name.removeprefix("val_")
         if name not in self._reported:
             return None
@@ -827,6 +880,26 @@ class Critic:
     def input_gradient(self, x: Tensor) -> Tensor:
         """Returns the differentiable gradient d sum(fn(x)) / dx."""
         return self.model.input_gradient(self.fn, x, self.player)
+
+
+class _JoinedCallbacks(keras.callbacks.CallbackList):
+    """Callbacks of two `fit` calls that are one training.
+
+    Attributes:
+        last: Whether the running `fit` is the last one, after which the training ends.
+    """
+
+    last = False
+    _begun = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if not self._begun:
+            self._begun = True
+            super().on_train_begin(logs)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self.last:
+            super().on_train_end(logs)
 
 
 def _array_of_numbers(x):

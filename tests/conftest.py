@@ -1,6 +1,4 @@
-"""One Keras backend for the whole test run, chosen before Keras is imported; the same randomness
-for every test.
-"""
+"""Sets the Keras backend before Keras is imported, and the same seed before every test."""
 
 import os
 

@@ -40,7 +40,7 @@ def test_the_interface_lists_all_functions():
         {"weight_decay": 0.1},
     ],
 )
-def test_apply_is_the_optimizers_own(arguments):
+def test_apply_equals_the_optimizer(arguments):
     """TensorFlow uses a fused kernel for plain Adam, and Keras' optimizer for other options."""
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype("float32") for shape in [(3, 2), (4,)]]

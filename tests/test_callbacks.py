@@ -1,6 +1,4 @@
-"""Callbacks in a real `fit`: files, order, resume, and what stops a training that has gone
-wrong.
-"""
+"""Callbacks in a real `fit`: files, order, resuming, and stops of failed trainings."""
 
 import csv
 
@@ -31,14 +29,14 @@ class Dots(AdversarialModel):
     def train_step(self, data):
         latents = keras.random.normal((ops.shape(data)[0], 3), seed=self.noise)
 
-        def judged():
+        def fake_logits():
             return self.discriminator(self.generator(latents))
 
         def discriminator_loss():
-            return ops.mean(ops.softplus(-self.discriminator(data)) + ops.softplus(judged()))
+            return ops.mean(ops.softplus(-self.discriminator(data)) + ops.softplus(fake_logits()))
 
         d_loss = self.minimize("discriminator", discriminator_loss)
-        g_loss = self.minimize("generator", lambda: ops.mean(ops.softplus(-judged())))
+        g_loss = self.minimize("generator", lambda: ops.mean(ops.softplus(-fake_logits())))
         if self.break_at is not None:
             late = ops.greater_equal(self.optimizer["generator"].iterations, self.break_at)
             g_loss = ops.where(late, float("nan"), g_loss)
@@ -91,7 +89,7 @@ def of_run(folder, scores=None):
 
 
 @pytest.mark.backend
-def test_a_run_and_its_resume_leave_what_one_run_leaves(tmp_path):
+def test_an_interrupted_and_resumed_run_leaves_the_files_of_one_run(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
@@ -100,7 +98,7 @@ def test_a_run_and_its_resume_leave_what_one_run_leaves(tmp_path):
     fit(dots(), of_run(parts), epochs=3)
     checkpoints.latest(
         parts / "checkpoints", "resume"
-    ).unlink()  # killed between the log and the checkpoint
+    ).unlink()  # The run was killed between the log and the checkpoint.
     model = dots()
     epoch = checkpoints.resume(parts / "checkpoints", model)
     assert epoch == 2
@@ -124,7 +122,7 @@ def test_a_run_and_its_resume_leave_what_one_run_leaves(tmp_path):
         "G",
         "D",
         "resume",
-    ):  # bit for bit; only the names of layers differ, which Keras numbers as it goes
+    ):  # Equal bits. Only the names of layers differ, because Keras numbers them.
         one, other = (stored(checkpoints.latest(f / "checkpoints", letter)) for f in (whole, parts))
         assert one and one == other
 
@@ -136,7 +134,7 @@ def test_scores_reach_the_log_the_history_and_the_best(tmp_path):
         3.0,
         1.0,
         2.0,
-    ]  # epochs 2, 4, and 5 because it is the last
+    ]  # Epochs 2 and 4, and 5 because it is the last.
     rows = table(tmp_path / "log.csv")
     assert [row["distance"] for row in rows] == ["", "3.0", "", "1.0", "2.0"]
     best = checkpoints.best(tmp_path / "checkpoints")
@@ -145,7 +143,7 @@ def test_scores_reach_the_log_the_history_and_the_best(tmp_path):
     assert len(list((tmp_path / "checkpoints").glob("*_G_*"))) == 5
 
 
-def test_the_best_epoch_is_saved_and_outlives_a_resume(tmp_path):
+def test_the_best_epoch_is_saved_and_kept_after_a_resume(tmp_path):
     def run(values, **arguments):
         values = iter(values)
         saver = callbacks.Checkpoint(tmp_path, **NAME, every=10, monitor="score", mode="max")
@@ -157,11 +155,11 @@ def test_the_best_epoch_is_saved_and_outlives_a_resume(tmp_path):
     ]
     run([2.5], epochs=4, initial_epoch=3)
     assert checkpoints.best(tmp_path)["epoch"] == 2
-    run([0.5], epochs=2, initial_epoch=1)  # epoch 2 is made anew: its old score is void
+    run([0.5], epochs=2, initial_epoch=1)  # Epoch 2 is repeated, so its old score is discarded.
     assert checkpoints.best(tmp_path)["epoch"] == 2 and checkpoints.best(tmp_path)["value"] == 0.5
 
 
-def test_every_epoch_can_be_resumed_and_few_stay(tmp_path):
+def test_every_epoch_can_be_resumed_and_few_checkpoints_are_kept(tmp_path):
     fit(dots(), [callbacks.Checkpoint(tmp_path, **NAME, every=3)], epochs=7)
     epochs = {
         letter: checkpoints.epochs(tmp_path, letter, **NAME) for letter in ("G", "D", "resume")
@@ -170,7 +168,7 @@ def test_every_epoch_can_be_resumed_and_few_stay(tmp_path):
     assert checkpoints.resume(tmp_path, dots()) == 7
 
 
-def test_a_monitor_that_never_came_is_said(tmp_path):
+def test_a_missing_monitor_is_reported(tmp_path):
     with pytest.warns(
         UserWarning, match="the logs never had 'typo'; they have discriminator_loss, generator_loss"
     ):
@@ -178,13 +176,13 @@ def test_a_monitor_that_never_came_is_said(tmp_path):
 
 
 @pytest.mark.backend
-def test_guard_stops_and_the_broken_epoch_is_not_saved(tmp_path):
+def test_guard_stops_and_does_not_save_the_broken_epoch(tmp_path):
     with pytest.raises(
         callbacks.NonFiniteLossError, match="generator_loss is nan .*toy_dots_2_resume_epoch_2.h5"
     ):
         fit(
             dots(break_at=5), of_run(tmp_path), epochs=9
-        )  # two updates an epoch: the fifth is in epoch 3
+        )  # Two updates per epoch: the fifth is in epoch 3.
     assert sorted(p.name for p in (tmp_path / "checkpoints").glob("*_epoch_3.h5")) == []
     assert checkpoints.resume(tmp_path / "checkpoints", dots()) == 2
     assert len(table(tmp_path / "log.csv")) == 2

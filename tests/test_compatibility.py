@@ -111,7 +111,7 @@ def test_renamed_arguments_apply_to_any_serializable_class():
     assert Schedule.from_config({"steps": 3}).steps == 3
 
 
-def test_unknown_arguments_are_still_refused():
+def test_unknown_arguments_still_raise():
     with pytest.raises(TypeError):
         Smaller.from_config({"averages": 0.9})
 

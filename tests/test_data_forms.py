@@ -1,4 +1,4 @@
-"""Data in forms that users try: each trains, or is refused in one line that names the rule."""
+"""Forms of data that users try: each one trains, or raises one line that names the rule."""
 
 import keras
 import numpy as np
@@ -42,7 +42,7 @@ REFUSED = {
 
 @pytest.mark.backend
 @pytest.mark.parametrize("form", list(REFUSED))
-def test_other_forms_are_refused_in_one_line(form):
+def test_other_forms_raise_one_line(form):
     x, y, message = REFUSED[form]
     with pytest.raises(ValueError, match=message) as raised:
         gan().fit(x, y, batch_size=4, verbose=0)
@@ -50,7 +50,7 @@ def test_other_forms_are_refused_in_one_line(form):
 
 
 @pytest.mark.backend
-def test_a_data_set_of_dictionaries_is_refused_in_one_line():
+def test_a_data_set_of_dictionaries_raises_one_line():
     with pytest.raises(ValueError, match="received a dictionary with \\['x', 'y'\\]"):
         gan().fit(Batches(X, Y, as_dictionary=True), verbose=0)
 
@@ -65,7 +65,7 @@ def test_labels_may_be_a_list_or_a_tuple():
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="data sets of tf.data")
 @pytest.mark.parametrize("wrong", ["column", "channels_first", "squeezed"])
-def test_a_second_fit_refuses_what_the_first_would(wrong):
+def test_a_second_fit_applies_the_same_rules(wrong):
     import tensorflow as tf
 
     x = {"channels_first": X.transpose(0, 3, 1, 2), "squeezed": X[..., 0]}.get(wrong, X)

@@ -1,17 +1,149 @@
-"""A step on several TensorFlow devices equals the step of one device on the same batch."""
+"""A training on two devices equals the training on one device, for every model."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
+from zoo import launch
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = keras.backend.backend()
+COMMAND = [sys.executable, str(ROOT / "tests" / "distribution" / "steps.py")]
+FEW = ["conditional", "cooperative"]
+REST = [
+    "training_notes",
+    "birds",
+    "style",
+    "style_classes",
+    "explainer",
+    "explainer_distance",
+    "alternating",
+    "matching",
+    "inferring",
+    "variational",
+    "flow",
+    "projected",
+    "joint",
+    "guide",
+]
+
+
+def environment(**changes):
+    own = {"KERAS_BACKEND": NAME, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return os.environ | own | changes
+
+
+def trained(folder, devices, models):
+    """Trains models on one or two devices. Returns a dict of arrays for each model and process."""
+    folder.mkdir()
+    places, count = [{}], 1
+    if devices > 1 and NAME == "jax":
+        places, count = [{"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}], 2
+    elif devices > 1:
+        places = launch.environments(devices)
+    processes = [
+        subprocess.Popen(
+            [*COMMAND, str(folder), str(count), *models],
+            env=environment(**place),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in places
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=1200)
+        assert process.returncode == 0, errors[-2000:]
+    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
+
+
+def compare(folder, models):
+    """Compares weights, moving averages, optimizer states, seeds, queues and logs."""
+    one = trained(folder / "one", 1, models)
+    two = trained(folder / "two", 2, models)
+    assert len(one) == len(models)
+    assert len(two) == len(models) * (1 if NAME == "jax" else 2)
+    for name, found in two.items():
+        expected = one[name.rpartition("_")[0] + "_0"]
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            relative = 1e-4 if key.startswith("log:") else 1e-5  # losses add up many terms
+            np.testing.assert_allclose(
+                found[key], value, rtol=relative, atol=1e-5, err_msg=f"{name}: {key}"
+            )
+
+
+@pytest.mark.backend
+def test_two_devices_equal_one(tmp_path):
+    compare(tmp_path, FEW[:1] if NAME == "jax" else FEW)
+
+
+@pytest.mark.backend
+@pytest.mark.nightly
+def test_two_devices_equal_one_for_every_model(tmp_path):
+    compare(tmp_path, FEW + REST)
+
+
+# === The command line ===
+
+SMALL = ["--preset=quick", "--batch_size=16", "--width=2", "--score_every=0"]
+
+
+def start(folder, *flags):
+    # A file takes the output, since a killed launcher's children keep a pipe open.
+    command = [sys.executable, "-m", "zoo.mnist_gan", f"--folder={folder}/run", *SMALL, *flags]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+
+
+def children(process):
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(each) for each in listed.split()]
+
+
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+@pytest.mark.backend
+@pytest.mark.nightly
+@pytest.mark.skipif(NAME == "jax", reason="one process")
+def test_a_killed_process_ends_all_and_the_run_resumes(tmp_path):
+    process = start(tmp_path, "--epochs=500", "--devices=2")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    wait_for(lambda: list(checkpoints.glob("*_resume_epoch_1.h5")))
+    workers = children(process)
+    assert len(workers) == 2
+    os.kill(workers[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "process 1 of 2 ended with SIGKILL" in errors
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    again = start(tmp_path, "--epochs=500", "--devices=1")  # from two devices to one
+    wait_for(lambda: list(checkpoints.glob("*_resume_epoch_3.h5")))
+    again.send_signal(signal.SIGTERM)
+    _, errors = again.communicate(timeout=60)
+    assert again.returncode == launch.PREEMPTED and "resumes" in errors
+    assert list(checkpoints.glob("*_partial_epoch_*.h5"))
+
+
+# === tf.distribute ===
+
 STEPS = """
-import sys
 import keras, numpy as np, tensorflow as tf
 from keras import layers, ops
+from kerasgan.layers import BatchNormalization
 from kerasgan.training import AdversarialModel
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -21,42 +153,46 @@ x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
 class Fits(AdversarialModel):
     players = ("critic",)
 
-    def __init__(self):
+    def __init__(self, layer):
         super().__init__()
-        critic = [keras.Input((3,)), layers.Dense(2, "tanh"), layers.Dense(1)]
+        critic = [keras.Input((3,)), layers.Dense(2, "tanh"), layer(), layers.Dense(1)]
         self.critic = keras.Sequential(critic)
         self.built = True
 
     def train_step(self, data):
-        loss = self.minimize("critic", lambda: ops.mean(ops.square(self.critic(data) - 1.0)))
+        loss = self.minimize(
+            "critic", lambda: ops.mean(ops.square(self.critic(data, training=True) - 1.0))
+        )
         return self.report(critic_loss=loss)
 
-def moved(strategy, optimizer):
+def moved(strategy, optimizer, layer):
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        model = Fits()
+        model = Fits(layer)
         model.compile(critic=optimizer())
-    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), epochs=1, verbose=0)
-    return np.concatenate([w.ravel() for w in model.get_weights()])
+    data = tf.data.Dataset.from_tensor_slices(x).batch(8)
+    loss = model.fit(data, epochs=2, verbose=0).history["critic_loss"]
+    return np.concatenate([loss, *(w.ravel() for w in model.get_weights())])
 
 def scaled():
     return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5))
 
-for optimizer in (lambda: keras.optimizers.SGD(0.5, clipnorm=0.1), scaled):
-    one = moved(tf.distribute.get_strategy(), optimizer)
-    two = moved(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), optimizer)
+def clipped():
+    return keras.optimizers.SGD(0.5, clipnorm=0.1)
+
+for optimizer, layer in ((clipped, BatchNormalization), (scaled, layers.ReLU)):
+    one = moved(tf.distribute.get_strategy(), optimizer, layer)
+    two = moved(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), optimizer, layer)
     np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 print("equal")
 """
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of tf.distribute")
-def test_two_replicas_equal_one_device():
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": root}
+@pytest.mark.skipif(NAME != "tensorflow", reason="of tf.distribute")
+def test_a_mirrored_strategy_equals_one_device():
     done = subprocess.run(
         [sys.executable, "-c", STEPS],
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=300,

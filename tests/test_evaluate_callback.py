@@ -1,6 +1,4 @@
-"""Scores during a real `fit`: in the logs, from the same latents, and only of pictures generated in
-inference mode.
-"""
+"""Scores during a real `fit`: in the logs, from the same latents, in inference mode only."""
 
 import keras
 import numpy as np
@@ -19,7 +17,7 @@ REAL = np.random.default_rng(1).integers(0, 256, (25, 2, 2, 3), "uint8")
 
 
 class Dots(AdversarialModel):
-    """A generator with batch norm that learns to be bright: one player is enough here."""
+    """A generator with batch norm, the only player, that learns to generate bright images."""
 
     players = ("generator",)
 
@@ -45,12 +43,12 @@ class Dots(AdversarialModel):
         return {"generator": self.generator}
 
 
-def draw(training):
-    def drawn(model, latents):
+def sampler(training):
+    def sample(model, latents):
         images = ops.convert_to_numpy(ops.tanh(model.generator(latents, training=training)))
         return np.rint((images + 1) * 127.5).astype("uint8")
 
-    return drawn
+    return sample
 
 
 def extractor(images):
@@ -67,26 +65,28 @@ def fit(used, epochs=4):
 
 @pytest.mark.backend
 def test_scores_are_in_the_logs_and_name_the_best_epoch(tmp_path):
-    seen = []
+    received = []
 
     def watched(images):
-        seen.append(len(images))
+        received.append(len(images))
         return extractor(images)
 
-    latents = LATENTS, np.arange(30)  # noise and what goes with it
-    drawing = lambda model, parts: draw(False)(model, parts[0])  # noqa: E731
+    latents = LATENTS, np.arange(30)  # Noise and conditions.
+    generate = lambda model, parts: sampler(False)(model, parts[0])  # noqa: E731
     evaluate = callbacks.Evaluate(
-        drawing, latents, watched, REAL, ("fid", "prdc"), every=2, batch_size=8
+        generate, latents, watched, REAL, ("fid", "prdc"), every=2, batch_size=8
     )
     saved = callbacks.Checkpoint(
         tmp_path, run="toy", dataset="dots", size=2, monitor="frechet_distance"
     )
     model, history = fit([evaluate, saved])
     assert len(history["frechet_distance"]) == len(history["coverage"]) == 2
-    assert sum(seen) == 25 + 2 * 30  # the reference once
-    drawn = draw(False)(model, LATENTS)
+    assert sum(received) == 25 + 2 * 30  # The reference is computed once.
+    sample = sampler(False)(model, LATENTS)
     expected = scores(
-        extract(drawn, extractor, progress=False), extract(REAL, extractor, progress=False), ["fid"]
+        extract(sample, extractor, progress=False),
+        extract(REAL, extractor, progress=False),
+        ["fid"],
     )
     assert history["frechet_distance"][-1] == pytest.approx(expected["frechet_distance"], rel=1e-3)
     assert evaluate.protocol["samples"]["count"] == 30
@@ -98,19 +98,22 @@ def test_scores_are_in_the_logs_and_name_the_best_epoch(tmp_path):
 def test_training_mode_is_an_error(batch_size):
     def in_batches(model, latents):
         parts = (latents[i : i + batch_size] for i in range(0, len(latents), batch_size))
-        return np.concatenate([draw(True)(model, part) for part in parts])
+        return np.concatenate([sampler(True)(model, part) for part in parts])
 
     with pytest.raises(ValueError, match=r"generated in inference mode \(training=False\)"):
         fit([callbacks.Evaluate(in_batches, LATENTS, extractor, REAL)], epochs=1)
 
 
-def test_a_model_that_samples_by_its_batch_says_so():
+def test_the_protocol_records_sampling_with_batch_statistics():
     class InBlocks(Dots):
         def sampling_protocol(self):
             return {"statistics": "batch of 30 chains"}
 
     def score(training):
-        model, evaluate = InBlocks(), callbacks.Evaluate(draw(training), LATENTS, extractor, REAL)
+        model, evaluate = (
+            InBlocks(),
+            callbacks.Evaluate(sampler(training), LATENTS, extractor, REAL),
+        )
         model.compile(generator=keras.optimizers.Adam(0.1))
         model.fit(LATENTS, batch_size=10, verbose=0, callbacks=[evaluate])
         return evaluate.protocol["mode"]
@@ -119,15 +122,15 @@ def test_a_model_that_samples_by_its_batch_says_so():
     assert score(False) == "inference mode"
 
 
-def test_chance_in_drawing_is_an_error():
-    def by_chance(model, latents):
+def test_unseeded_sampling_raises():
+    def unseeded(model, latents):
         return np.random.randint(0, 256, (len(latents), 2, 2, 3), "uint8")
 
     with pytest.raises(ValueError, match="generated in inference mode"):
-        fit([callbacks.Evaluate(by_chance, LATENTS, extractor, REAL)], epochs=1)
+        fit([callbacks.Evaluate(unseeded, LATENTS, extractor, REAL)], epochs=1)
 
 
-def test_what_cannot_be_scored_is_told_before_training():
+def test_invalid_scores_raise_before_training():
     for arguments, words in [
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
         (
@@ -147,11 +150,11 @@ def test_what_cannot_be_scored_is_told_before_training():
     ]:
         model = Dots()
         model.compile(generator=keras.optimizers.Adam(0.1))
-        evaluate = callbacks.Evaluate(draw(False), LATENTS, extractor, *arguments)
+        evaluate = callbacks.Evaluate(sampler(False), LATENTS, extractor, *arguments)
         with pytest.raises(ValueError, match=words):
             model.fit(LATENTS, verbose=0, callbacks=[evaluate])
         assert int(model.optimizer.iterations) == 0
     with pytest.raises(
         ValueError, match="latents must be at least 2, as many in each part; received \\[2, 30\\]"
     ):
-        callbacks.Evaluate(draw(False), (LATENTS, np.zeros(2)), extractor)
+        callbacks.Evaluate(sampler(False), (LATENTS, np.zeros(2)), extractor)

@@ -19,7 +19,7 @@ from kerasgan.images import (
 LEVELS = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
 
 
-def test_all_256_levels_survive_the_way_there_and_back():
+def test_all_256_levels_survive_a_round_trip():
     assert from_uint8(LEVELS).dtype == np.float32
     assert (from_uint8(LEVELS).min(), from_uint8(LEVELS).max()) == (-1, 1)
     np.testing.assert_array_equal(to_uint8(from_uint8(LEVELS)), LEVELS)
@@ -47,7 +47,7 @@ def test_to_uint8_rounds_to_the_nearest_level():
         (np.zeros((2, 4, 4, 3)), r"images must be \[N, 4, 4, 1\]; received \[2, 4, 4, 3\]"),
     ],
 )
-def test_check_images_says_what_is_wrong(images, message):
+def test_check_images_names_the_broken_rule(images, message):
     with pytest.raises(ValueError, match=message):
         check_images(images, shape=(4, 4, 1))
 
@@ -56,7 +56,7 @@ def test_check_images_gives_float32():
     assert check_images(np.zeros((1, 2, 2, 3)), shape=(2, 2, 3)).dtype == np.float32
 
 
-def test_grid_lays_out_row_by_row_and_leaves_white():
+def test_grid_is_filled_row_by_row_and_padded_with_white():
     tiles = np.arange(5, dtype="uint8").reshape(5, 1, 1, 1) * np.ones((1, 2, 3, 1), "uint8")
     sheet = grid(tiles, columns=3)
     assert sheet.shape == (4, 9, 1)
@@ -67,7 +67,7 @@ def test_grid_lays_out_row_by_row_and_leaves_white():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_holds_the_very_bytes(tmp_path, channels):
+def test_png_is_lossless(tmp_path, channels):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), "uint8")
     save_png(tmp_path / "image.png", image)
     uri = png_data_uri(image)
@@ -77,7 +77,7 @@ def test_png_holds_the_very_bytes(tmp_path, channels):
             np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)
 
 
-def test_gif_holds_every_frame_and_its_time(tmp_path):
+def test_gif_has_every_frame_and_its_duration(tmp_path):
     frames = [np.full((4, 4, 1), level, "uint8") for level in (0, 100, 200)]
     save_gif(tmp_path / "history.gif", frames, ms=120)
     with Image.open(tmp_path / "history.gif") as gif:
@@ -87,7 +87,7 @@ def test_gif_holds_every_frame_and_its_time(tmp_path):
             assert (np.asarray(gif.convert("L")) == frame[..., 0]).all()
 
 
-def test_captioned_sheet_lays_each_caption_beside_its_pictures():
+def test_captioned_sheet_shows_each_caption_next_to_its_images():
     shades = np.array([10, 20, 30], "uint8")
     pictures = {
         size: np.broadcast_to(shades[:, None, None, None], (3, size, size, 3)) for size in (8, 24)
@@ -99,15 +99,15 @@ def test_captioned_sheet_lays_each_caption_beside_its_pictures():
         row, column = divmod(index, 2)
         cell = sheet[30 * row : 30 * (row + 1), width * column : width * (column + 1)]
         assert (cell[:, 50:] == shade).all(axis=-1).sum() == 8 * 8 + 24 * 24
-        assert (cell[:, :50] < 128).any()  # the caption
+        assert (cell[:, :50] < 128).any()  # The caption.
     assert (sheet[30:, width:] == 255).all()
     long = captioned_sheet(["a caption of four lines"] * 3, pictures, text_width=50)
     assert (
         long.shape[0] > 3 * 60 and (long[:2] == 255).all()
-    )  # lines of one caption do not reach the next
+    )  # Lines of one caption do not reach the next caption.
 
 
-def test_files_refuse_what_they_cannot_hold(tmp_path):
+def test_invalid_images_for_files_raise(tmp_path):
     with pytest.raises(ValueError, match="received float32"):
         save_png(tmp_path / "image.png", np.zeros((2, 2, 1), "float32"))
     with pytest.raises(ValueError, match=r"uint8 \[H, W, 1 or 3\]; received uint8 \[2, 2, 4\]"):

@@ -1,6 +1,4 @@
-"""The rules of the tree: which way imports go, who may import a framework, names, and that
-TensorFlow is optional.
-"""
+"""Rules of the source tree: direction of imports, use of frameworks, names, optional TensorFlow."""
 
 import ast
 import os
@@ -22,28 +20,30 @@ LEVELS = [
     {"callbacks"},
     {"models", "encoders"},
     {"training", "ema", "layers", "losses"},
+    {"distribution"},
     {"ops"},
     {"backend"},
 ]
 MODEL_FREE = {"datasets", "metrics", "io", "report", "images"}
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
-# Built on TensorFlow: they may be imported where TensorFlow may be.
+# Packages that import TensorFlow. They may be imported wherever TensorFlow may be.
 ON_TENSORFLOW = {"tensorflow_datasets", "keras_cv", "tensorboard"}
-# folder -> frameworks it may import inside the function that needs them.
+# Folder -> frameworks that it may import inside functions.
 INSIDE_FUNCTIONS = {
     "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
     "kerasgan/metrics": {"tensorflow"},
     "zoo": {"keras_cv"},
+    "benchmarks/reproduction/claims": {"torch"},  # Times programs of the training notes.
 }
-# folder -> frameworks it may import anywhere.
+# Folder -> frameworks that it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
-# Take free keywords and raise on a name they do not know; `**` handed on to a constructor or
-# `compile` needs no entry.
+# Functions that accept any keyword and raise for unknown names. Functions that pass `**` on to a
+# constructor or to `compile` need no entry.
 FREE_KEYWORDS = {
-    "kerasgan/training.py:compile": "one optimizer a player; raises on a name that is no player's",
-    "kerasgan/training.py:report": "the names of the losses are the model's own",
-    "zoo/recipe.py:settings_of": "the settings are the recipe's own; raises on a name that is none of them",  # noqa: E501
+    "kerasgan/training.py:compile": "one optimizer per player; raises for other names",
+    "kerasgan/training.py:report": "the model defines the names of the losses",
+    "zoo/recipe.py:settings_of": "the recipe defines the settings; raises for other names",
 }
 
 
@@ -52,9 +52,7 @@ def name(path):
 
 
 def part(module):
-    """The piece of the tree a module belongs to: `kerasgan.models.mnist_gan` -> `models`,
-    `zoo.recipe` -> `zoo`.
-    """
+    """Returns the part of a module, such as `models` for `kerasgan.models.mnist_gan`."""
     package, _, rest = module.partition(".")
     return rest.partition(".")[0] if package == "kerasgan" else package
 
@@ -65,7 +63,7 @@ def module_of(path):
 
 
 def imports(path):
-    """Every module that a file imports: (its full name, whether inside a function)."""
+    """Returns the imports of a file: (full name of the module, whether inside a function)."""
     found = []
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
 
@@ -125,7 +123,8 @@ def wrong_frameworks(path):
 
 
 def swallowed_keywords(path):
-    """Public functions whose `**keywords` are not handed on to someone who knows the names."""
+    """Yields public functions whose `**keywords` are not passed on to a function that checks
+    them."""
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.args.kwarg:
             continue
@@ -218,7 +217,7 @@ def matches(called, names):
 
 
 def unsafe_writes(path):
-    """Files that are written, renamed or deleted in another way than by `kerasgan.io.files`."""
+    """Yields code that writes, renames or deletes files without `kerasgan.io.files`."""
     if name(path) in WRITERS or name(path).startswith("benchmarks/speed/baselines"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
@@ -255,8 +254,8 @@ def unsafe_reads(path):
 
 
 def own_readers_of_images(path):
-    """Folders searched and images opened past `kerasgan.datasets.image_files`, or without the
-    formats that may be.
+    """Yields code that searches folders or opens images without `kerasgan.datasets.image_files`, or
+    without the allowed formats.
     """
     for node in ast.walk(ast.parse(path.read_text())):
         if name(path) == "kerasgan/datasets/image_files.py" or not isinstance(node, ast.Call):
@@ -273,7 +272,32 @@ def own_readers_of_images(path):
             yield f"{name(path)}:{node.lineno} {called}"
 
 
+def missing_hints(path):
+    """Yields public functions and methods with a parameter or a result without a type hint."""
+
+    def walk(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            public = not getattr(child, "name", "_").startswith("_")
+            if isinstance(child, ast.ClassDef) and public:
+                yield from walk(child, f"{prefix}{child.name}.")
+            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if public or child.name in ("__init__", "__call__"):
+                    yield f"{prefix}{child.name}", child
+
+    for called, node in walk(ast.parse(path.read_text()), ""):
+        every = node.args
+        parameters = [*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg]
+        bare = [
+            each.arg
+            for each in filter(None, parameters)
+            if each.annotation is None and each.arg not in ("self", "cls")
+        ]
+        if bare or node.returns is None and node.name != "__init__":
+            yield f"{name(path)}:{node.lineno} {called}"
+
+
 RULES = [
+    missing_hints,
     own_readers_of_images,
     wrong_directions,
     wrong_frameworks,
@@ -284,9 +308,9 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_tree_keeps_the_rule(rule):
+def test_source_tree_follows_the_rule(rule):
     assert FILES
-    assert [breach for path in FILES for breach in rule(path)] == []
+    assert [violation for path in FILES for violation in rule(path)] == []
 
 
 @pytest.mark.parametrize(
@@ -306,6 +330,9 @@ def test_tree_keeps_the_rule(rule):
         (own_readers_of_images, "zoo/x.py", "from PIL import Image\nImage.open('x')"),
         (own_readers_of_images, "zoo/x.py", "Path('x').rglob('*.png')"),
         (own_readers_of_images, "kerasgan/datasets/x.py", "file.read_text('utf-8', 'replace')"),
+        (missing_hints, "zoo/x.py", "def f(a: int, b) -> int:\n    return a"),
+        (missing_hints, "kerasgan/x.py", "class A:\n    def f(self):\n        return 1"),
+        (missing_hints, "kerasgan/x.py", "def f(*values) -> None:\n    pass"),
         (unsafe_writes, "zoo/x.py", "open(path, 'w')"),
         (unsafe_writes, "zoo/x.py", "h5py.File(path, mode='a')"),
         (unsafe_writes, "kerasgan/x.py", "(folder / 'a').write_text('b')"),
@@ -323,7 +350,7 @@ def test_tree_keeps_the_rule(rule):
         (unsafe_reads, "kerasgan/x.py", "keras.models.load_model(path)"),
     ],
 )
-def test_rule_sees_a_breach(rule, file, source, tmp_path, monkeypatch):
+def test_rule_finds_a_violation(rule, file, source, tmp_path, monkeypatch):
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
     path = tmp_path / file
     path.parent.mkdir(parents=True)
@@ -339,7 +366,7 @@ def test_no_grab_bag_modules():
     ] == []
 
 
-def test_every_module_says_what_it_is():
+def test_every_module_has_a_docstring():
     sources = {path: path.read_text() for path in FILES}
     assert [
         name(path)
@@ -351,11 +378,11 @@ def test_every_module_says_what_it_is():
 def test_no_two_test_files_share_a_name():
     names = sorted(
         path.name for path in (ROOT / "tests").rglob("test_*.py")
-    )  # pytest imports them by that name alone
+    )  # pytest imports them by this name only.
     assert names == sorted(set(names))
 
 
-def test_readme_test_command_is_the_makefiles():
+def test_readme_test_command_is_a_make_target():
     block = re.search(
         r"^<!-- test command -->\n+```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S
     )

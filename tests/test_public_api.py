@@ -1,4 +1,4 @@
-"""The public names: explicit, lazy, visible to editors, and documented on one screen."""
+"""Public names: explicit, lazy, visible to editors, and documented on one screen."""
 
 import ast
 import importlib
@@ -38,23 +38,23 @@ def test_each_exported_name_exists_and_is_listed(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_editors_see_the_names_that_exist(package):
-    """The imports that type checkers read name the same objects as the lazy ones."""
+def test_editors_find_the_existing_names(package):
+    """The imports for type checkers name the same objects as the lazy ones."""
     module = importlib.import_module(f"kerasgan{package}")
     tree = ast.parse(Path(module.__file__).read_text())
-    seen = {
+    imported = {
         alias.asname: node.module
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.asname and not alias.asname.startswith("_")
     }
-    assert sorted(seen) == sorted(module.__all__)
-    for name, source in seen.items():
+    assert sorted(imported) == sorted(module.__all__)
+    for name, source in imported.items():
         assert getattr(importlib.import_module(source), name) is getattr(module, name), name
 
 
-def test_wrong_names_are_refused():
+def test_wrong_names_raise():
     for module in (kerasgan, kerasgan.models):
         with pytest.raises(AttributeError, match="has no attribute 'HDGEN'"):
             getattr(module, "HDGEN")  # noqa: B009
@@ -97,7 +97,7 @@ def test_import_loads_no_model():
 
 
 def test_every_module_is_imported_alone():
-    """No module depends on another one having been imported before it: cycles show up here."""
+    """Each module can be imported first. Cyclic imports fail here."""
     modules = sorted(
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in (ROOT / "kerasgan").rglob("*.py")

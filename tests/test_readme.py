@@ -1,4 +1,4 @@
-"""The README is true: its code runs, its tables come from result files, its links exist."""
+"""README: its code runs, its tables equal the result files, and its links exist."""
 
 import importlib
 import pathlib

@@ -1,6 +1,4 @@
-"""The contract of `AdversarialModel`, the same on TensorFlow, JAX and torch: a GAN as a user writes
-it.
-"""
+"""The contract of `AdversarialModel` on every backend, with a GAN as users write it."""
 
 import functools
 
@@ -21,7 +19,7 @@ from kerasgan.training import AdversarialModel
 
 pytestmark = pytest.mark.backend
 NAME = keras.backend.backend()
-REPORTS = {"generator_loss", "discriminator_loss"}  # by default: the players' losses
+REPORTS = {"generator_loss", "discriminator_loss"}  # By default, the players' losses.
 DATA = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
 
 
@@ -39,9 +37,7 @@ def generator(width=5):
 
 
 def discriminator(width=6):
-    dropout = layers.Dropout(
-        0.3, seed=1
-    )  # torch draws an unseeded one from its own global generator
+    dropout = layers.Dropout(0.3, seed=1)  # Without a seed, torch would use its global generator.
     return keras.Sequential(
         [keras.Input((4,)), layers.Dense(width, "tanh"), dropout, layers.Dense(1)],
         name="discriminator",
@@ -67,7 +63,7 @@ class Tiny(AdversarialModel):
     def call(self, inputs, training=False):
         return self.generator(inputs, training=training)
 
-    def draw(self, real):
+    def fakes_for(self, real):
         return self.generator(
             keras.random.normal((ops.shape(real)[0], 3), seed=self.noise), training=True
         )
@@ -77,7 +73,7 @@ class Tiny(AdversarialModel):
 
     def train_step(self, data):
         real = data[0] if isinstance(data, tuple) else data
-        fake, pull = self.vjp("generator", lambda: self.draw(real))
+        fake, vjp_fn = self.vjp("generator", lambda: self.fakes_for(real))
 
         def discriminator_loss():
             return ops.mean(
@@ -85,10 +81,10 @@ class Tiny(AdversarialModel):
             )
 
         d_loss = self.minimize("discriminator", discriminator_loss)
-        g_loss, slope = self.value_and_input_gradient(
+        g_loss, gradient = self.value_and_input_gradient(
             lambda x: ops.mean(ops.softplus(-self.discriminate(x))), fake
         )
-        self.apply_gradients("generator", pull(slope))
+        self.apply_gradients("generator", vjp_fn(gradient))
         self.update_ema(self.ema_generator, self.generator, 0.9)
         return self.report(generator_loss=g_loss, discriminator_loss=d_loss)
 
@@ -117,7 +113,7 @@ def fit(model, epochs=1, **arguments):
 
 @functools.cache
 def one_epoch():
-    """What an epoch of `tiny()` reports and leaves, for what should be the same."""
+    """Returns the history and the variables of `tiny()` after one epoch, for comparisons."""
     model = tiny()
     return fit(model), everything(model)
 
@@ -131,7 +127,7 @@ def numbers(variables):
 
 
 def everything(model):
-    """Every variable that training moves, the epoch's running means aside."""
+    """Returns all variables that training changes, without the running means of metrics."""
     return numbers([*model.variables, *model.optimizer.variables])
 
 
@@ -148,7 +144,7 @@ def moved(before, after):
 # === fit ===
 
 
-def test_fit_moves_all_that_it_should():
+def test_fit_changes_all_expected_variables():
     model = tiny()
     groups = {
         "generator": model.generator.trainable_variables,
@@ -203,7 +199,7 @@ def test_train_on_batch_evaluate_and_predict():
     assert same(before, everything(model))
 
 
-def test_evaluate_without_a_test_step_says_what_is_missing():
+def test_evaluate_without_a_test_step_raises():
     class Trains(AdversarialModel):
         players = ("critic",)
 
@@ -228,7 +224,7 @@ def test_validation_in_fit():
 
 
 @pytest.mark.skipif(NAME != "tensorflow", reason="of tf.data")
-def test_no_epoch_waits_for_the_thread_that_tunes_the_data(monkeypatch):
+def test_no_epoch_waits_for_autotuning_of_the_data(monkeypatch):
     import tensorflow as tf
 
     tuned = []
@@ -265,7 +261,7 @@ def test_gradient_accumulation():
         assert all(moved(before, numbers(model.player_variables(player))))
 
 
-def test_an_optimizers_own_average_ends_in_the_weights():
+def test_the_ema_of_an_optimizer_is_copied_to_the_weights():
     model = tiny(optimizer=keras.optimizers.SGD, options={"use_ema": True, "ema_momentum": 0.5})
     before = [numbers(model.player_variables(player)) for player in model.players]
     fit(model)
@@ -291,8 +287,8 @@ def test_mixed_precision(policy):
         assert scaled == (policy == "mixed_float16")
 
 
-def test_loss_scale_leaves_the_step_as_it_is():
-    """Powers of two go in before the backward pass and come out again after it."""
+def test_loss_scaling_does_not_change_the_step():
+    """Losses are scaled by powers of two before the backward pass, and gradients are unscaled."""
 
     def scaled(rate):
         return keras.optimizers.LossScaleOptimizer(
@@ -301,26 +297,28 @@ def test_loss_scale_leaves_the_step_as_it_is():
 
     models = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=scaled)
     for model in models:
-        fake, pull = model.vjp("generator", lambda model=model: model.draw(DATA))
-        model.apply_gradients("generator", pull(ops.ones_like(fake)))
-        judged = lambda model=model: ops.mean(model.discriminate(model.draw(DATA)))  # noqa: E731
-        model.minimize("discriminator", judged), model.minimize(model.players, judged)
+        fake, vjp_fn = model.vjp("generator", lambda model=model: model.fakes_for(DATA))
+        model.apply_gradients("generator", vjp_fn(ops.ones_like(fake)))
+        extra = lambda model=model: ops.mean(model.discriminate(model.fakes_for(DATA)))  # noqa: E731
+        model.minimize("discriminator", extra), model.minimize(model.players, extra)
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-# === minimize, trace, input_gradient, every ===
+# === minimize, vjp, input_gradient, lazy_regularization ===
 
 
 @pytest.mark.parametrize(
     ("player", "other"), [("generator", "discriminator"), ("discriminator", "generator")]
 )
-def test_minimize_moves_its_player_alone(player, other):
+def test_minimize_changes_only_its_player(player, other):
     model = tiny()
     own, others = model.player_variables(player), model.player_variables(other)
     before, before_others = numbers(own), numbers(others)
     state = numbers(model.optimizer[other].variables)
-    model.minimize(player, lambda: ops.mean(ops.softplus(-model.discriminate(model.draw(DATA)))))
+    model.minimize(
+        player, lambda: ops.mean(ops.softplus(-model.discriminate(model.fakes_for(DATA))))
+    )
     assert all(moved(before, numbers(own)))
     assert same(before_others, numbers(others)) and same(
         state, numbers(model.optimizer[other].variables)
@@ -328,15 +326,15 @@ def test_minimize_moves_its_player_alone(player, other):
     assert int(number(model.optimizer[player].iterations)) == 1
 
 
-def test_a_sum_of_losses_is_their_sum():
-    """Whatever each of them moves; seeds and averages go through them in turn."""
+def test_minimize_sum_minimizes_the_sum_of_the_losses():
+    """Each loss may update seeds and moving averages; they are evaluated in order."""
 
     def losses(model):
         first, second = model.discriminator.trainable_variables[:2]
         return [
-            lambda: (ops.mean(ops.softplus(-model.discriminate(model.draw(DATA)))), "judged"),
+            lambda: (ops.mean(ops.softplus(-model.discriminate(model.fakes_for(DATA)))), "extra"),
             lambda: ops.sum(ops.square(first)),
-            lambda: ops.sum(second) * ops.mean(model.discriminate(model.draw(DATA))),
+            lambda: ops.sum(second) * ops.mean(model.discriminate(model.fakes_for(DATA))),
         ]
 
     one, other = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=keras.optimizers.SGD)
@@ -348,12 +346,12 @@ def test_a_sum_of_losses_is_their_sum():
 
     expected = number(other.minimize("discriminator", total))
     np.testing.assert_allclose(number(value + second + third), expected, rtol=1e-5)
-    assert word == "judged" and int(number(one.optimizer["discriminator"].iterations)) == 1
+    assert word == "extra" and int(number(one.optimizer["discriminator"].iterations)) == 1
     for a, b in zip(one.variables, other.variables, strict=True):
         np.testing.assert_allclose(number(a), number(b), rtol=1e-5, atol=1e-6)
 
 
-def test_players_that_share_a_loss_move_together():
+def test_players_with_a_common_loss_are_updated_together():
     def loss(model):
         return lambda: (
             ops.mean(ops.square(model.generator(DATA[:, :3]))) + ops.mean(model.discriminator(DATA))
@@ -366,31 +364,31 @@ def test_players_that_share_a_loss_move_together():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_trace_and_pull_are_minimize():
+def test_vjp_and_apply_gradients_equal_minimize():
     def loss(model, fake):
         return ops.mean(ops.softplus(-model.discriminator(fake, training=False)))
 
     direct, traced = tiny(optimizer=keras.optimizers.SGD), tiny(optimizer=keras.optimizers.SGD)
-    value = direct.minimize("generator", lambda: loss(direct, direct.draw(DATA)))
-    fake, pull = traced.vjp("generator", lambda: traced.draw(DATA))
-    traced_value, slope = traced.value_and_input_gradient(lambda x: loss(traced, x), fake)
+    value = direct.minimize("generator", lambda: loss(direct, direct.fakes_for(DATA)))
+    fake, vjp_fn = traced.vjp("generator", lambda: traced.fakes_for(DATA))
+    traced_value, gradient = traced.value_and_input_gradient(lambda x: loss(traced, x), fake)
     before = traced.get_weights()
-    traced.apply_gradients("generator", pull(slope))
+    traced.apply_gradients("generator", vjp_fn(gradient))
     np.testing.assert_allclose(number(value), number(traced_value), rtol=1e-6)
     for a, b in zip(direct.get_weights(), traced.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     assert any(
         moved(before, traced.get_weights())
-    )  # batch-norm averages and seeds moved too, in the trace itself
+    )  # The forward pass also updates batch norm averages and seeds.
 
 
-def test_what_takes_no_part_has_no_gradient():
+def test_unused_variables_have_a_zero_gradient():
     model = tiny()
     constant = ops.convert_to_tensor(DATA)
-    slope = model.input_gradient(lambda x: ops.sum(constant), DATA)
-    np.testing.assert_array_equal(number(slope), np.zeros_like(DATA))
-    _, pull = model.vjp("generator", lambda: constant * 2.0)
-    gradients = pull(constant)
+    gradient = model.input_gradient(lambda x: ops.sum(constant), DATA)
+    np.testing.assert_array_equal(number(gradient), np.zeros_like(DATA))
+    _, vjp_fn = model.vjp("generator", lambda: constant * 2.0)
+    gradients = vjp_fn(constant)
     assert [g.shape for g in numbers(gradients)] == [
         tuple(v.shape) for v in model.player_variables("generator")
     ]
@@ -402,7 +400,7 @@ def test_what_takes_no_part_has_no_gradient():
 
 @keras.saving.register_keras_serializable("test_training")
 class Bowl(layers.Layer):
-    """E(x) = k / 2 ||x||^2 of each sample: [N, F] -> [N]."""
+    """Energy k / 2 ||x||^2 of each sample: [N, F] -> [N]."""
 
     def build(self, shape):
         self.stiffness = self.add_weight(
@@ -414,7 +412,7 @@ class Bowl(layers.Layer):
 
 
 class Descriptor(AdversarialModel):
-    """One player, an energy, with Langevin dynamics in its step."""
+    """Model with an energy as its only player and Langevin dynamics in its step."""
 
     players = ("descriptor",)
     reports = ("descriptor_loss", "penalty")
@@ -456,7 +454,7 @@ class Descriptor(AdversarialModel):
 
 
 @pytest.mark.parametrize("loop", ["unrolled", "fori_loop"])
-def test_langevin_in_the_step_is_the_closed_form(loop):
+def test_langevin_in_the_step_equals_the_closed_form(loop):
     model = Descriptor(loop=loop)
     model.compile(descriptor=keras.optimizers.SGD(0.0))
     model.fit(DATA[:8], batch_size=8, epochs=1, shuffle=False, verbose=0)
@@ -469,19 +467,19 @@ def test_langevin_in_the_step_is_the_closed_form(loop):
     np.testing.assert_array_equal(number(model.noise.state), number(seeds.state))
 
 
-def test_second_order_penalty_is_the_closed_form():
+def test_second_order_penalty_equals_the_closed_form():
     model = Descriptor(steps=1)
     model.compile(descriptor=keras.optimizers.SGD(0.1))
     history = model.fit(DATA[:8], batch_size=8, epochs=1, verbose=0).history
     squares = (DATA[:8] ** 2).sum(-1).mean()
-    # the slope is k x: the penalty k^2 mean ||x||^2, and its derivative by k twice k mean ||x||^2
+    # The gradient is k x, the penalty k^2 mean ||x||^2, and its derivative by k 2 k mean ||x||^2.
     np.testing.assert_allclose(history["descriptor_loss"][0], 0.5**2 * squares, rtol=1e-5)
     np.testing.assert_allclose(
         number(model.descriptor.variables[0]), 0.5 - 0.1 * 2 * 0.5 * squares, rtol=1e-5
     )
 
 
-def test_every_is_each_kth_update_the_first_included():
+def test_lazy_regularization_runs_in_every_kth_update_from_the_first():
     class Lazy(AdversarialModel):
         players = ("critic",)
         reports = ("critic_loss", "due")
@@ -503,33 +501,31 @@ def test_every_is_each_kth_update_the_first_included():
 
     model = Lazy()
     model.compile(critic="sgd")
-    fired, draws = [], []
+    fired, states = [], []
     for _ in range(7):
         model.reset_metrics()
         fired.append(float(model.train_on_batch(DATA[:8], return_dict=True)["due"]))
-        draws.append(int(number(model.noise.state)[1]))
+        states.append(int(number(model.noise.state)[1]))
     assert fired == [1, 0, 0, 1, 0, 0, 1]
-    assert draws == [1, 1, 1, 2, 2, 2, 3]  # what the branch moves, moves only where it is taken
+    assert states == [1, 1, 1, 2, 2, 2, 3]  # The branch changes state only in steps that run it.
 
 
-def test_frozen_averages_keep_averages_and_move_seeds():
+def test_frozen_moving_statistics_keep_averages_and_advance_seeds():
     model = tiny()
     averages, seed = numbers(model.generator.non_trainable_variables), number(model.noise.state)
-    frozen = model.frozen_moving_statistics(lambda: model.draw(DATA))
+    frozen = model.frozen_moving_statistics(lambda: model.fakes_for(DATA))
     assert same(averages, numbers(model.generator.non_trainable_variables))
     assert not np.array_equal(seed, number(model.noise.state))
     model.noise.state.assign(seed)
-    np.testing.assert_allclose(number(frozen), number(model.draw(DATA)), atol=1e-6)
+    np.testing.assert_allclose(number(frozen), number(model.fakes_for(DATA)), atol=1e-6)
     assert all(moved(averages, numbers(model.generator.non_trainable_variables)))
 
 
-# === The same numbers on every backend, as plain numpy has them ===
+# === Results equal to plain NumPy on every backend ===
 
 
 class Given(AdversarialModel):
-    """Reals and noise come as data; batch norm, R1, Adam for one player and momentum for the
-    other.
-    """
+    """GAN with batch norm, R1, Adam and momentum, whose real images and noise come as data."""
 
     def __init__(self):
         super().__init__()
@@ -568,8 +564,8 @@ class Given(AdversarialModel):
         )
 
 
-def slope(fn, x, step=1e-5):
-    """Central differences of a scalar function by each entry of x, in float64."""
+def gradient_of(fn, x, step=1e-5):
+    """Returns the gradient of a scalar function by central differences in float64."""
     gradient = np.zeros_like(x)
     for i in np.ndindex(x.shape):
         up, down = x.copy(), x.copy()
@@ -579,15 +575,15 @@ def slope(fn, x, step=1e-5):
     return gradient
 
 
-def slopes(fn, weights):
-    """The same by each array of a list."""
+def numeric_gradients(fn, weights):
+    """Returns the gradients with respect to each array of a list."""
     return [
-        slope(lambda w, i=i: fn([*weights[:i], w, *weights[i + 1 :]]), weights[i])
+        gradient_of(lambda w, i=i: fn([*weights[:i], w, *weights[i + 1 :]]), weights[i])
         for i in range(len(weights))
     ]
 
 
-def test_three_steps_are_those_of_plain_numpy():
+def test_three_steps_equal_plain_numpy():
     rng = np.random.default_rng(7)
     shapes = {"generator": [(2, 3), (3,), (3,), (3, 2)], "discriminator": [(2, 3), (3,), (3, 1)]}
     weights = {player: [rng.normal(size=shape) for shape in s] for player, s in shapes.items()}
@@ -614,32 +610,32 @@ def test_three_steps_are_those_of_plain_numpy():
         x = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3) * g[1] + g[2]
         return np.tanh(x) @ g[3]
 
-    def judge(d, x):
+    def discriminate_array(d, x):
         return np.tanh(x @ d[0] + d[1]) @ d[2]
 
-    def input_slope(d, x):  # of tanh(x w + b) v
+    def input_gradient_of(d, x):  # For tanh(x w + b) v.
         return ((1 - np.tanh(x @ d[0] + d[1]) ** 2) * d[2][:, 0]) @ d[0].T
 
     def d_loss(g, d, real, noise):
         logistic = (
-            np.logaddexp(0, -judge(d, real)).mean()
-            + np.logaddexp(0, judge(d, generate(g, noise))).mean()
+            np.logaddexp(0, -discriminate_array(d, real)).mean()
+            + np.logaddexp(0, discriminate_array(d, generate(g, noise))).mean()
         )
-        return logistic + 0.5 * (input_slope(d, real) ** 2).sum(-1).mean()
+        return logistic + 0.5 * (input_gradient_of(d, real) ** 2).sum(-1).mean()
 
     def g_loss(g, d, noise):
-        return np.logaddexp(0, -judge(d, generate(g, noise))).mean()
+        return np.logaddexp(0, -discriminate_array(d, generate(g, noise))).mean()
 
     g, d = weights["generator"], weights["discriminator"]
     speed, first, second = [0.0] * 3, [0.0] * 4, [0.0] * 4
     expected = []
     for t, (real, noise) in enumerate(zip(reals, noises, strict=True), 1):
         losses = [d_loss(g, d, real, noise)]
-        grads = slopes(functools.partial(d_loss, g, real=real, noise=noise), d)
+        grads = numeric_gradients(functools.partial(d_loss, g, real=real, noise=noise), d)
         speed = [0.9 * s - 0.1 * gradient for s, gradient in zip(speed, grads, strict=True)]
         d = [w + s for w, s in zip(d, speed, strict=True)]
         losses.append(g_loss(g, d, noise))
-        grads = slopes(functools.partial(g_loss, d=d, noise=noise), g)
+        grads = numeric_gradients(functools.partial(g_loss, d=d, noise=noise), g)
         first = [0.5 * m + 0.5 * gradient for m, gradient in zip(first, grads, strict=True)]
         second = [
             0.999 * v + 0.001 * gradient**2 for v, gradient in zip(second, grads, strict=True)
@@ -656,7 +652,7 @@ def test_three_steps_are_those_of_plain_numpy():
 @pytest.mark.skipif(
     NAME != "tensorflow", reason="JAX always compiles; torch.compile needs a compiler"
 )
-def test_xla_equals_the_plain_graph():
+def test_xla_equals_the_graph_without_xla():
     reals, noises = DATA[:, :2], DATA[:, 2:]
     losses = []
     for jit_compile in (False, True):
@@ -706,7 +702,7 @@ def test_unknown_names():
 @pytest.mark.skipif(
     NAME != "jax", reason="elsewhere variables are changed in place, whoever holds them"
 )
-def test_a_variable_that_the_model_does_not_hold():
+def test_a_variable_outside_the_model_raises():
     stray = [keras.Variable(0.0, name="counter")]
 
     class Strays(Tiny):
@@ -727,7 +723,7 @@ class Pictures(Tiny):
 
 
 def run(model, epochs, **arguments):
-    """The generator's losses of a `fit` whose batches are others in each epoch."""
+    """Returns the generator's losses of a `fit` whose batches differ in each epoch."""
     batches = Batches(np.tanh(DATA).reshape(24, 2, 2, 1), np.arange(24) % 3, 8, seed=1)
     return model.fit(batches, epochs=epochs, verbose=0, **arguments).history["generator_loss"]
 
@@ -738,7 +734,7 @@ def uninterrupted():
     return run(model, 3), everything(model)
 
 
-def test_keras_rate_scheduler_says_what_to_use():
+def test_the_scheduler_of_keras_raises_and_names_ours():
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
     with pytest.raises(
         ValueError, match=r"belongs to a player, .*callbacks.LearningRateScheduler\("
@@ -749,7 +745,7 @@ def test_keras_rate_scheduler_says_what_to_use():
         tiny().optimizer.learning_rate = 0.1
 
 
-def test_our_rate_scheduler_moves_its_player():
+def test_our_scheduler_changes_the_rate_of_its_player():
     model = tiny()
     halved = kerasgan.callbacks.LearningRateScheduler("generator", lambda epoch, rate: rate / 2)
     fit(model, epochs=2, callbacks=[halved])
@@ -757,7 +753,7 @@ def test_our_rate_scheduler_moves_its_player():
     np.testing.assert_allclose(rates, [0.0025, 0.02], rtol=1e-6)
 
 
-def test_backup_and_restore_goes_on_where_it_stopped(tmp_path):
+def test_backup_and_restore_continues_an_interrupted_fit(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
@@ -821,11 +817,11 @@ def test_weights_file_holds_each_variable_once(tmp_path):
     assert same(everything(model), everything(fresh))
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     half = tiny(Pictures)
     first = run(half, 2)
     checkpoints.save(tmp_path, half, run="tiny", dataset="dots", size=2, epoch=2)
-    keras.utils.set_random_seed(99)  # nothing may hang on Keras', numpy's or Python's generators
+    keras.utils.set_random_seed(99)  # No result may depend on global random generators.
     resumed = Pictures()
     resumed.compile(
         generator=keras.optimizers.Adam(0.01), discriminator=keras.optimizers.Adam(0.02)

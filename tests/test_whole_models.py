@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from kerasgan import registration, schedules
-from kerasgan.encoders import char_cnn_rnn, robust_image_encoder
+from kerasgan.encoders import char_cnn_rnn, part_encoder, robust_image_encoder
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -131,7 +131,10 @@ ENCODERS = {
         char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
         char_cnn_rnn.build_image_encoder(16, 2, dim=4),
     ),
-    "guide": lambda: robust_image_encoder.RobustImageEncoder(
+    "parts": lambda: part_encoder.PartEncoder(
+        (0.5, 1.0), (2, 3), part_encoder.build_part_encoder(16, 2)
+    ),
+    "robust_encoder": lambda: robust_image_encoder.RobustImageEncoder(
         (2, 3), char_cnn_rnn.build_image_encoder(16, 2, dim=4)
     ),
 }
@@ -322,7 +325,7 @@ def test_call_uses_the_network_that_sample_uses():
     for make in (conditional, birds, style):
         model = make()
         for variable in model.generator.trainable_variables:
-            variable.assign(variable + 1.0)  # As after training, the EMA copy differs.
+            variable.assign(variable + 1.0)  # The EMA copy differs, as it does after training.
         inputs = [
             random.normal(size=(2, *spec.shape[1:])).astype("float32")
             for spec in model.call_inputs()

@@ -1,11 +1,10 @@
 """`python -m zoo` and `kerasgan`: lists the recipes and tools, or runs one.
 
 python -m zoo                              lists recipes and tools
-kerasgan birds_256 --preset=quick          the same as python -m zoo.birds_256 --preset=quick
+kerasgan birds_256 --preset=quick          runs python -m zoo.birds_256 --preset=quick
 """
 
 import ast
-import difflib
 import importlib
 import pathlib
 import sys
@@ -25,6 +24,7 @@ TOOLS = (
     "bird_attribute_classifier",
     "text_encoder",
     "robust_image_encoder",
+    "part_encoder",
     "inception",
 )
 
@@ -48,7 +48,7 @@ def listing() -> str:
         found = importlib.import_module(f"zoo.{name}").RECIPE
         lines += [
             f"  {name:26} {found.description}",
-            f"  {'':26} presets: {', '.join(found.presets)}",
+            f"  {'':26} presets: {', '.join(found.preset_names)}",
         ]
     lines += ["", "Tools: kerasgan <tool> --help, or python -m zoo.<tool> --help", ""]
     return "\n".join([*lines, *(f"  {name:26} {summary(name)}" for name in TOOLS)])
@@ -62,10 +62,8 @@ def main() -> None:
         return
     name, known = arguments[0].removeprefix("zoo."), [*recipe_names(), *TOOLS]
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else "kerasgan --help lists them"
-        print(f"error: unknown recipe or tool {name!r}; {hint}", file=sys.stderr)
-        sys.exit(1)
+        found = cli.with_nearest(name, known, "kerasgan --help lists them")
+        cli.fail(f"unknown recipe or tool {found}")
     sys.argv = [f"{sys.argv[0]} {name}", *arguments[1:]]
     importlib.import_module(f"zoo.{name}").main()
 

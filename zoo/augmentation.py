@@ -1,13 +1,14 @@
 """Augmentation of training images with keras-cv: random flips, random cutout and RandAugment.
 
-keras-cv is imported only when an augmentation is used. Its layers run on TensorFlow, whatever
-Keras' backend is; the augmented batches are NumPy arrays.
+keras-cv is imported only when an augmentation is used. Its layers run on TensorFlow with every
+Keras backend; the augmented batches are NumPy arrays.
 
 Reference:
     Cubuk et al., 2019, "RandAugment: Practical automated data augmentation with a reduced search
     space", https://arxiv.org/abs/1909.13719
 """
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ class AugmentedBatches(keras.utils.PyDataset):
     """Batches of another data set with augmented images.
 
     The augmentation of a batch depends on (seed, epoch, index) only, so that a resumed training
-    sees the same images.
+    uses the same images.
 
     Args:
         batches: `PyDataset` of tuples whose first element is images `[B, H, W, C]` in [-1, 1]. It
@@ -82,13 +83,13 @@ class AugmentedBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         images, *targets = self.batches[index]
-        random = np.random.default_rng((self.seed, self.batches.epoch, index, 2))
-        return augment_images(images, self.layers, int(random.integers(2**31))), *targets
+        generator = np.random.default_rng((self.seed, self.batches.epoch, index, 2))
+        return augment_images(images, self.layers, int(generator.integers(2**31))), *targets
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.batches.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.batches.on_epoch_end()
 
 
@@ -96,9 +97,8 @@ def augment_images(images: np.ndarray, layers: Sequence, seed: int) -> np.ndarra
     """Applies keras-cv layers to images `[B, H, W, C]` in [-1, 1], reproducibly by seed."""
     colored = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
     x = ((colored + 1.0) * 127.5).astype("float32")
-    keras.utils.set_random_seed(
-        seed
-    )  # also sets the seed of TensorFlow, whose random operations keras-cv uses
+    if any(type(layer).__name__ != "RandomFlip" for layer in layers):
+        _seed_tensorflow(seed)
     for place, layer in enumerate(layers):
         # Layers without a seed of their own share TensorFlow's global generator.
         layer._random_generator.reset_from_seed(seed + place)
@@ -106,3 +106,14 @@ def augment_images(images: np.ndarray, layers: Sequence, seed: int) -> np.ndarra
     x = np.clip(np.asarray(keras.ops.convert_to_numpy(x)) / 127.5 - 1.0, -1.0, 1.0)
     x = x.mean(axis=-1, keepdims=True) if images.shape[-1] == 1 else x
     return x.astype("float32")
+
+
+def _seed_tensorflow(seed):
+    """Sets TensorFlow's global seed, which RandomCutout and RandAugment use.
+
+    This clears TensorFlow's kernel cache and takes milliseconds. RandomFlip does not need it.
+    """
+    states = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    random.setstate(states[0])
+    np.random.set_state(states[1])

@@ -3,11 +3,11 @@
     python -m zoo.bird_attribute_classifier
 
 It trains on birds with random attributes, except for the color combinations of the 50 test species.
-(Trained on the 150 training species alone, it learns which bill goes with which colors, and half of
-the bills of other species are wrong.) The images are degraded in each epoch anew: downscaled and
-upscaled, because it classifies 64 pixels as well as 256; with noise and in varied light, because it
-classifies generated images. The weights after the last epoch are kept; test data is not used for
-selection.
+(If it is trained on the 150 training species alone, it learns which bill goes with which colors,
+and classifies half of the bills of other species wrongly.) The images are degraded anew in each
+epoch. They are downscaled and upscaled, because it classifies images of 64 pixels as well as of
+256. They get noise and varied light, because it classifies generated images. The weights after the
+last epoch are kept; test data is not used for selection.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ networks = lazy.module("kerasgan.models.classifier")
 network_training = lazy.module("zoo.network_training")
 training_data = lazy.module("zoo.training_data")
 
-SIZE = 128  # side of the classifier's images
+SIZE = 128  # Side of the classifier's images.
 TEST_SIZES = (64, 128, 256)
 
 
@@ -38,13 +38,17 @@ TEST_SIZES = (64, 128, 256)
 class Settings(Checked):
     """Settings of the recipe."""
 
-    output_dir: str = fields.output_dir(str(SHIPPED / "bird_attribute_classifier"))
+    output_dir: str = fields.output_dir(
+        str(SHIPPED / "bird_attribute_classifier"), fields.REPLACES_SHIPPED
+    )
     epochs: int = fields.network_epochs(9)
     batch_size: int = fields.batch_size(50)
-    seed: int = fields.seed("Seed of the birds, the weights, the order and the degradation.")
-    images: int = fields.num_images(8000, "Number of birds to train on.")
+    seed: int = fields.seed(
+        "Seed of the birds, the initial weights, the order and the degradation."
+    )
+    images: int = fields.num_images(8000, "Number of synthetic birds to train on.")
     smallest: int = setting(
-        60, "Smallest side in pixels to which an image is downscaled.", group="data", least=1
+        60, "Minimum side in pixels to which images are downscaled.", group="data", least=1
     )
     noise: float = setting(
         0.1,
@@ -57,12 +61,14 @@ class Settings(Checked):
     )
     augment: str = fields.augment()
     width: int = fields.width(16, "Channels of the first convolution.")
-    features: int = fields.width(128, "Units of the layer whose statistics are compared.")
+    features: int = fields.width(
+        128, "Number of features, whose statistics are compared by the Fréchet distance."
+    )
     learning_rate: float = fields.cosine_rate(2e-3)
 
 
 def any_birds(count: int, seed: int, size: int) -> Any:
-    """Returns birds with random attributes, but not with the three colors of a test species."""
+    """Returns birds with random attributes, without the color combinations of the test species."""
     random = np.random.default_rng(seed)
     colors = synthetic.synthetic_birds("test", 50, size=16).attributes[:, :3]
     unseen = {tuple(each) for each in colors.tolist()}
@@ -159,7 +165,7 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
 
 
 def accuracies(classifier: Any, birds: Any, size: int) -> dict:
-    """Returns the accuracy of each attribute, and of all, on images downscaled to `size`.
+    """Returns the accuracy of each attribute and their mean, on images downscaled to `size`.
 
     The images are the central 256 of 304 pixels, or the same share of other sizes.
     """
@@ -179,7 +185,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("bird_attribute_classifier", Settings, command, description=__doc__)
+    cli.main("zoo.bird_attribute_classifier", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """Birds at 64 and 128 pixels from captions (HDGAN).
 
-python -m zoo.birds_128                 synthetic birds, minutes on a CPU
-python -m zoo.birds_128 --preset=paper  the paper's training, after `python -m zoo.prepare birds`
+    python -m zoo.birds_128
+
+Presets:
+
+- `quick`: synthetic birds; minutes on a CPU.
+- `paper`: the paper's settings and data (CUB). First `python -m zoo.prepare birds --source=FOLDER`.
+- `training_notes`: the same data, with the settings of the training notes.
 """
 
 from zoo import recipe, text_gan

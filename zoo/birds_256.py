@@ -1,9 +1,17 @@
 """Birds at 64, 128 and 256 pixels from captions (HDGAN).
 
-python -m zoo.birds_256                  synthetic birds, minutes on a CPU
-python -m zoo.birds_256 --preset=stage4  hours on a CPU, after stages 1 to 3 of zoo.birds_64
-python -m zoo.birds_256 --preset=full    ProjectedTextGAN instead, in stages: see zoo.stages
-python -m zoo.birds_256 --preset=paper   the paper's, after `python -m zoo.prepare birds`
+    python -m zoo.birds_256
+    python -m zoo.birds_256 --preset=full
+
+Presets:
+
+- `quick`: synthetic birds; minutes on a CPU.
+- `full`: a ProjectedTextGAN on synthetic birds instead, trained in stages of growing size; 1.5
+  hours on a core. Its flags are those of `--preset=full --help`.
+- `fast`: the same at 64 pixels only; 10 minutes on two cores.
+- `stage4`: synthetic birds; hours on a CPU. It starts from the run of `stage3` of `zoo.birds_64`.
+- `paper`: the paper's settings and data (CUB). First `python -m zoo.prepare birds --source=FOLDER`.
+- `training_notes`: the same data, with the settings of the training notes.
 """
 
 from zoo import stages, text_gan
@@ -25,6 +33,7 @@ RECIPE = text_gan.text_recipe(
         "training_notes": text_gan.TRAINING_NOTES | text_gan.BIRDS,
     },
     doc=__doc__,
+    schedules=tuple(stages.SCHEDULES),
     former_presets={"long": "stage4", "noted": "training_notes"},
 )
 

@@ -1,10 +1,16 @@
-"""Birds at 64 pixels from captions: HDGAN's first scale, and small models of the training notes.
+"""Birds at 64 pixels from captions: the first resolution of HDGAN, and small models.
 
-python -m zoo.birds_64                       synthetic birds, minutes on a CPU
-python -m zoo.birds_64 --preset=stage1       hours on a CPU; then stage2 and stage3, each of which
-                                             starts from the one before
-python -m zoo.birds_64 --preset=small_skip   learning rate 0.006 with the skip connection
-python -m zoo.birds_64 --preset=small_plain  learning rate 0.002 without it
+    python -m zoo.birds_64
+    python -m zoo.birds_64 --preset=stage1
+
+Presets:
+
+- `quick`: synthetic birds; minutes on a CPU.
+- `stage1`, `stage2`, `stage3`: synthetic birds; hours on a CPU. `stage2` starts from the run of
+  `stage1`, and `stage3` from that of `stage2`.
+- `paper`: the paper's settings and data (CUB). First `python -m zoo.prepare birds --source=FOLDER`.
+- `small_skip`, `small_plain`: small models of the training notes on the paper's data, with and
+  without the skip connection, at learning rates of 0.006 and 0.002.
 """
 
 from zoo import recipe, text_gan

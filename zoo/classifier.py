@@ -40,12 +40,11 @@ DATA_HELP = (
     "folders."
 )
 CLASSES_HELP = (
-    "Classes. Digits: such as 8,9 or 8,rest. Birds: an attribute, such as size or "
-    "belly:yellow,blue. "
-    "CelebA: an attribute."
+    "Classes. For digits 8,9 or 8,rest, for example. For birds an attribute, such as size or "
+    "belly:yellow,blue. For CelebA the name of an attribute."
 )
-SIZE_HELP = "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin."
-NUM_IMAGES_HELP = "Number of synthetic birds, before those with other values are left out."
+SIZE_HELP = "Side of the images in pixels, a power of two. Digits need 32: 28 pixels and a margin."
+NUM_IMAGES_HELP = "Number of synthetic birds, including those that belong to none of the classes."
 # Largest affine maps of digits. Each epoch uses new random maps.
 WARPING = digit_classifier.Settings(degrees=8.0, zoom=0.08, shear=0.1, shift=1.0)
 TASK = ("data", "classes", "size", "channels", "num_images")
@@ -60,9 +59,13 @@ class Settings(Checked):
     epochs: int = fields.network_epochs(40)
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
-        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
+        0,
+        "Passes over the images per epoch. 0 chooses: one, or more if your own data set is small.",
+        least=0,
     )
-    seed: int = fields.seed("Seed of the weights, the order and the augmentation.")
+    seed: int = fields.seed(
+        "Seed of the initial weights, the order of the images and their augmentation."
+    )
     data: str = fields.data("digits", DATA_HELP)
     classes: str = setting("8,9", CLASSES_HELP, group="data")
     size: int = setting(32, SIZE_HELP, group="data", least=1)
@@ -215,7 +218,7 @@ def count_training_images(settings: Any) -> int | None:
     return count if named or count is None else max(count - held_out(count), 0)
 
 
-def fitted(**given) -> Settings:
+def fitted(**given: Any) -> Settings:
     """Returns settings with a batch size and passes per epoch that suit the data."""
     settings = Settings(**given)
     return scale.fit_to_data(settings, Settings(), set(given), count_training_images)
@@ -292,7 +295,7 @@ def command(settings: Settings) -> None:
 
 def main() -> None:
     cli.main(
-        "classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
+        "zoo.classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
     )
 
 

@@ -42,8 +42,8 @@ def parse(fields: Iterable[dataclasses.Field], arguments: list[str]) -> tuple[di
         ValueError: In one line, with the nearest flag if a flag is unknown.
     """
     declared = flags.FlagValues()
-    fields = {field.name: field for field in fields}
-    for name, field in fields.items():
+    known = {field.name: field for field in fields}
+    for name, field in known.items():
         kind, _ = kind_of(field)
         if kind is bool:
             flags.DEFINE_bool(name, None, "", flag_values=declared)
@@ -54,15 +54,15 @@ def parse(fields: Iterable[dataclasses.Field], arguments: list[str]) -> tuple[di
     try:
         positional = declared(["", *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise ValueError(unknown_flag(error.flagname, fields)) from None
+        raise ValueError(unknown_flag(error.flagname, known)) from None
     except flags.Error as error:
         raise ValueError(_plain_error(str(error))) from None
-    given = {name: declared[name].value for name in fields if declared[name].value is not None}
-    return {name: _convert(fields[name], text) for name, text in given.items()}, positional
+    given = {name: declared[name].value for name in known if declared[name].value is not None}
+    return {name: _convert(known[name], text) for name, text in given.items()}, positional
 
 
 def unknown_flag(name: str, known: Iterable[str]) -> str:
-    """Returns the error line for an unknown flag, with the flag that was probably meant."""
+    """Returns the error line for an unknown flag, with the nearest known flag."""
     known = list(known)
     plain = name.removeprefix("no")
     renamed = RENAMED.get(name) or RENAMED.get(plain)
@@ -72,6 +72,12 @@ def unknown_flag(name: str, known: Iterable[str]) -> str:
     near = near or [other for other in known if other.startswith(name) or name in other][:1]
     hint = f"did you mean --{near[0]}?" if near else "--help lists the flags"
     return f"unknown flag --{name}; {hint}"
+
+
+def with_nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Returns a name with the nearest known name, for errors, or with another hint."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"{name!r}; {f'did you mean {near[0]}?' if near else otherwise}"
 
 
 def _plain_error(text: str) -> str:
@@ -124,7 +130,7 @@ def help_text(
         description: One or more paragraphs.
         fields: Fields declared by `setting`. Each is a flag.
         usage: Positional arguments, for the usage line.
-        preset: Name and settings of the default preset, which are shown beside the defaults.
+        preset: Name and settings of a preset. They are shown next to the defaults.
     """
     groups: dict[str, list] = {}
     for field in fields:
@@ -184,7 +190,7 @@ def wants_help(arguments: list[str]) -> bool:
 
 
 def show(text: str) -> None:
-    """Prints a text. A reader that stops early, such as `head`, is no error."""
+    """Prints a text. A closed pipe, such as that of `head`, is not an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -217,45 +223,15 @@ def guarded(function: Callable[[], None]) -> None:
             fail(f"{memory}{error}")
 
 
-def start(command: Callable[[list[str]], None], description: str = "") -> None:
-    """Runs a command whose flags are defined with `absl.flags`, as `benchmarks` does.
-
-    Args:
-        command: Function of the list of positional arguments, the program's name first.
-        description: Text of `--help`.
-    """
-    own = flags.FLAGS.flags_by_module_dict().get("__main__", [])
-    if wants_help(sys.argv[1:]):
-        lines = [f"  --{flag.name}: {flag.help} (default: {flag.value})" for flag in own]
-        show("\n".join([description.strip(), "", *lines]))
-        return
-
-    def run():
-        try:
-            arguments = flags.FLAGS(sys.argv)
-        except flags.UnrecognizedFlagError as error:
-            raise ValueError(unknown_flag(error.flagname, [flag.name for flag in own])) from None
-        except flags.Error as error:
-            raise ValueError(_plain_error(str(error))) from None
-        for name in flags.FLAGS:
-            flag = flags.FLAGS[name]
-            if isinstance(flag.value, str):
-                flag.value = _expand(flag.value)
-        with tracked():
-            command(arguments)
-
-    guarded(run)
-
-
 def _expected(error: Exception) -> bool:
-    """Returns whether an error is the user's to solve. All others keep their traceback."""
+    """Returns whether the user can solve an error. All other errors keep their traceback."""
     if isinstance(error, (ValueError, OSError, ImportError, MemoryError)):
         return True
     return type(error).__name__ == "NonFiniteLossError"
 
 
 def main(
-    name: str,
+    program: str,
     settings: type[Checked],
     command: Callable[..., None],
     *,
@@ -266,7 +242,7 @@ def main(
     """Runs a tool: parses the command line into its settings and calls `command`.
 
     Args:
-        name: Name of the tool's module in `zoo/`.
+        program: Name of the program after `python -m`, such as `"zoo.sample"`.
         settings: Dataclass whose fields are the flags.
         command: Function of the settings. With `usage`, also of the list of positional arguments.
         description: Text of `--help`, the module's docstring.
@@ -276,7 +252,7 @@ def main(
     arguments = sys.argv[1:]
     if wants_help(arguments):
         fields = dataclasses.fields(settings)
-        show(help_text(f"python -m zoo.{name}", description or "", fields, usage=usage))
+        show(help_text(f"python -m {program}", description or "", fields, usage=usage))
         return
 
     def run():

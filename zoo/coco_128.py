@@ -1,7 +1,12 @@
 """COCO at 64 and 128 pixels from captions (HDGAN).
 
-python -m zoo.coco_128                   after `python -m zoo.prepare coco --source=FOLDER`
-python -m zoo.coco_128 --preset=small    networks for small machines
+    python -m zoo.prepare coco --source=FOLDER
+    python -m zoo.coco_128
+
+Presets:
+
+- `paper`: the settings of the paper's released code.
+- `small`: narrow networks for small machines.
 """
 
 from zoo import recipe, text_gan

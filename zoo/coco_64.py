@@ -1,7 +1,12 @@
 """COCO at 64 pixels from captions (HDGAN).
 
-python -m zoo.coco_64                   after `python -m zoo.prepare coco --source=FOLDER`
-python -m zoo.coco_64 --preset=small    networks for small machines
+    python -m zoo.prepare coco --source=FOLDER
+    python -m zoo.coco_64
+
+Presets:
+
+- `paper`: the settings of the paper's released code.
+- `small`: narrow networks for small machines.
 """
 
 from zoo import recipe, text_gan

@@ -4,16 +4,14 @@ import shlex
 import sys
 from collections.abc import Collection
 
-from absl import flags
-
 
 def shell_command(module: str, without: Collection[str] = ()) -> str:
     """Returns `python -m <module>` with this process' arguments, quoted for a POSIX shell.
 
     Args:
         module: Module, such as `"zoo.mnist_gan"`.
-        without: Names of flags to leave out, with their values, in every form: `--name=value`,
-            `--name value`, `-name value`, and for switches `--name` and `--noname`.
+        without: Names of flags to leave out, with their values: `--name=value`, `--name value` or
+            `-name value`.
     """
     return shlex.join(["python", "-m", module, *_kept(sys.argv[1:], without)])
 
@@ -24,26 +22,14 @@ def _kept(words, without):
         word = left.pop(0)
         if word == "--":
             return [*kept, word, *left]
-        name, value = _flag(word), []
-        if name and left and "=" not in word and _takes_a_value(name, without):
-            value = [left.pop(0)]
-        if name is None or _plain(name, without) not in without:
-            kept += [word, *value]
+        if _flag(word) not in without:
+            kept.append(word)
+        elif "=" not in word and left:
+            left.pop(0)  # the value
     return kept
 
 
 def _flag(word):
+    """Returns the name of a flag, or `None` for other words."""
     dashes = len(word) - len(word.lstrip("-"))
     return word.lstrip("-").partition("=")[0] if dashes in (1, 2) and len(word) > dashes else None
-
-
-def _plain(name, without):
-    """Returns the flag that `--noname` refers to."""
-    negated = name[:2] == "no" and name not in flags.FLAGS and name[2:] in without
-    return name[2:] if negated else name
-
-
-def _takes_a_value(name, without):
-    if name in flags.FLAGS:
-        return not flags.FLAGS[name].boolean
-    return name in without  # The flags of this process are not in `flags.FLAGS`.

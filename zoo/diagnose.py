@@ -1,13 +1,13 @@
 """Shows what a score hides: missing classes, copies of training images, outliers, duplicates.
 
     python -m zoo.diagnose --checkpoint=mnist_gan_digits
-    python -m zoo.diagnose --checkpoint=hdgan_synthetic_birds_256 --classes=crown --samples=200
+    python -m zoo.diagnose --checkpoint=.../birds_64_..._G_epoch_5.h5 --classes=crown --samples=200
 
-Writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
+It writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
 classifier, synthetic birds with the bird attribute classifier. Birds are generated from captions of
-other birds of the training species, which also serve as held-out images: a model can only copy what
-it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose` and
-`kerasgan.report.diagnostics_page` in Python.
+other birds of the training species. These birds also serve as held-out images, because a model can
+only copy what it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose`
+and `kerasgan.report.diagnostics_page` in Python.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class Options(Checked):
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     classes: str = setting(
         "belly",
-        "Attribute of synthetic birds whose values are the classes.",
+        "Attribute of synthetic birds that defines the classes of the page.",
         choices=("crown", "wing", "belly", "bill", "size", "pose", "background"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP)
@@ -106,7 +106,7 @@ def run(
 
 
 def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, dict]:
-    """Returns the function that generates what is diagnosed, and the checkpoint's information.
+    """Returns the function that generates the images, and the checkpoint's information.
 
     Raises:
         ValueError: If no evaluation classifier knows the data.
@@ -166,7 +166,7 @@ def generate_birds(
         "heldout": heldout.images,
         "labels": training.attributes[:, place].astype("int64"),
         "names": known[classes],
-        "extractor": of_attribute(extractor, place),
+        "extractor": OneAttribute(extractor, place),
     }
 
 
@@ -185,7 +185,7 @@ def check_birds(about: dict, classes: str, text_encoder: str | None) -> str:
 
 
 def _generate(model, encode, captions, count, seed, size):
-    """Images of some captions, block by block, resized to `size`."""
+    """Returns images of captions, generated block by block and resized to `size`."""
     captions, noise, made = birds_protocol.pick(captions, count), model.noise(count, seed), []
     block = birds_protocol.BLOCK
     for start in range(0, count, block):
@@ -200,24 +200,30 @@ def _generate(model, encode, captions, count, seed, size):
 
 
 def birds(count: int, seed: int, size: int) -> Any:
-    """Returns birds of the training species: the center of the images that training crops from."""
+    """Returns birds of the training species, cropped to the center."""
     made = synthetic.synthetic_birds("train", count, seed, size * 19 // 16)
     edge = (made.images.shape[1] - size) // 2
     made.images = made.images[:, edge : edge + size, edge : edge + size]
     return made
 
 
-def of_attribute(extractor: Callable, place: int) -> Callable:
-    """Returns an extractor with the logits of one attribute only."""
-    first, last = np.cumsum([0, *bird_attributes.VALUES])[place : place + 2]
+class OneAttribute:
+    """Extractor with the logits of one attribute only.
 
-    def extract_one(images):
-        features, logits = extractor(images)
-        return features, logits[:, first:last]
+    Args:
+        extractor: Extractor with the logits of all attributes.
+        place: Index of the attribute.
+    """
 
-    name = list(synthetic.ATTRIBUTES)[place]
-    extract_one.protocol = extractor.protocol | {"logits": f"those of the {name}"}
-    return extract_one
+    def __init__(self, extractor: Any, place: int):
+        self.extractor = extractor
+        self.first, self.last = np.cumsum([0, *bird_attributes.VALUES])[place : place + 2]
+        name = list(synthetic.ATTRIBUTES)[place]
+        self.protocol = extractor.protocol | {"logits": f"those of the {name}"}
+
+    def __call__(self, images: Any) -> tuple[Any, Any]:
+        features, logits = self.extractor(images)
+        return features, logits[:, self.first : self.last]
 
 
 def classifier_info(name: str, info: dict) -> dict:
@@ -257,7 +263,7 @@ def command(options: Options) -> None:
 
 
 def main() -> None:
-    cli.main("diagnose", Options, command, description=__doc__)
+    cli.main("zoo.diagnose", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m zoo.digit_classifier
 
-About 3 minutes of processor time (TensorFlow); 98.8 % of the 1,000 test digits are right. It trains
-on the 4,000 training digits only, with new affine maps in each epoch. The weights after the last
-epoch are kept; test data is not used for selection.
+It trains on the 4,000 training digits only, with new affine maps in each epoch. The weights after
+the last epoch are kept; test data is not used for selection. The training takes about 3 minutes of
+processor time (TensorFlow). The classifier is right on 98.8 % of the 1,000 test digits.
 """
 
 import dataclasses
@@ -32,19 +32,28 @@ SHIPPED = pathlib.Path(__file__).parents[1] / "kerasgan" / "presets"
 class Settings(Checked):
     """Settings of the recipe."""
 
-    output_dir: str = fields.output_dir(str(SHIPPED / "digit_classifier"))
+    output_dir: str = fields.output_dir(str(SHIPPED / "digit_classifier"), fields.REPLACES_SHIPPED)
     epochs: int = fields.network_epochs(60)
     batch_size: int = fields.batch_size(64)
-    seed: int = fields.seed("Seed of the weights, the order and the augmentation.")
+    seed: int = fields.seed(
+        "Seed of the initial weights, the order of the images and their augmentation."
+    )
     degrees: float = setting(12.0, "Largest rotation in degrees.", group="data", least=0)
     zoom: float = setting(
-        0.12, "Largest relative change of size, for each axis.", group="data", least=0, below=1
+        0.12, "Largest relative change of height and width.", group="data", least=0, below=1
     )
-    shear: float = setting(0.15, "Largest shear.", group="data", least=0)
+    shear: float = setting(
+        0.15,
+        "Largest shear: shift of a pixel, relative to its distance from the center.",
+        group="data",
+        least=0,
+    )
     shift: float = setting(2.0, "Largest shift in pixels.", group="data", least=0)
     augment: str = fields.augment()
     width: int = fields.width(24, "Channels of the first convolution.")
-    features: int = fields.width(64, "Units of the layer whose statistics are compared.")
+    features: int = fields.width(
+        64, "Number of features, whose statistics are compared by the Fréchet distance."
+    )
     learning_rate: float = fields.cosine_rate(1.5e-3)
 
 
@@ -108,7 +117,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("digit_classifier", Settings, command, description=__doc__)
+    cli.main("zoo.digit_classifier", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

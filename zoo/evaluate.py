@@ -1,17 +1,20 @@
 """Scores images or a checkpoint: IS, FID, KID, precision, recall, or evaluation classifiers.
 
-    python -m zoo.evaluate --checkpoint=mnist_gan_digits
-    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --metrics=is,fid,kid,prdc
-    python -m zoo.evaluate --samples=samples.h5 --reference=statistics.npz --metrics=fid
-    python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
-    python -m zoo.evaluate --samples=birds.h5 --features=slim --inception=birds_valid299/model.ckpt
+A checkpoint or preset of digits or synthetic birds, by the evaluation classifiers of the package:
 
-The first command uses the evaluation classifiers of the package: of digits, or of synthetic birds
-with R-precision. For a StylEx it scores the reconstructions of the held-out images of its run. The
-scores come with their protocol. With the Inception of 2015-12-05, the names of the scores are those
-of torch-fidelity; other names leave out the word Inception. With `--features=slim` it computes
-StackGAN's Inception Score: the samples are shuffled, and the last incomplete batch of 64 is left
-out.
+    python -m zoo.evaluate --checkpoint=mnist_gan_digits
+
+Images against reference images or their statistics, by features of Inception or of a classifier:
+
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --out=scores.json
+    python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
+    python -m zoo.evaluate --samples=a.h5 --features=slim --inception=birds_valid299/model.ckpt
+    python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
+
+A StylEx is scored by its reconstructions of the held-out images of its run. All scores come with
+their protocol. With the Inception of 2015-12-05, they have the names that torch-fidelity uses; with
+other features, the names omit the word Inception. `--features=slim` computes StackGAN's Inception
+Score: it shuffles the samples and leaves out the last incomplete batch of 64.
 """
 
 import dataclasses
@@ -61,19 +64,19 @@ class Options(Checked):
 
     checkpoint: str | None = setting(None, sample.CHECKPOINT_HELP)
     samples: str | None = setting(
-        None, f"Images to score: {ONE}. With --checkpoint: the number of images to generate."
+        None, f"Images to score: {ONE}. With --checkpoint instead: number of images to generate."
     )
     reference: str | None = setting(
-        None, f"Images to compare with: {ONE}. For fid also statistics (.npz)."
+        None, f"Images to compare with: {ONE}. For fid also a file of --save_statistics."
     )
     metrics: str | None = setting(
         None,
-        "Metrics, of is,fid,kid,prdc,ms_ssim. Default: is,fid,kid,prdc, and only is without a "
-        "reference.",
+        "Comma-separated list of is, fid, kid, prdc (precision, recall, density, coverage) and "
+        "ms_ssim. Default: is,fid,kid,prdc with --reference, else is.",
     )
-    out: str | None = setting(None, "JSON file for the scores and their protocol.")
+    out: str | None = setting(None, "JSON file to which the scores and their protocol are written.")
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
-    batch_size: int = setting(32, "Images computed at a time.", least=1)
+    batch_size: int = setting(32, "Number of images per batch.", least=1)
     features: str | None = setting(
         None,
         "Feature extractor: inception, slim, digit_classifier, bird_attribute_classifier, or the "
@@ -82,62 +85,72 @@ class Options(Checked):
     )
     inception: str | None = setting(
         None,
-        "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5), or the prefix of "
-        "StackGAN's "
-        "checkpoint for --features=slim.",
+        "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5). For --features=slim: the "
+        "prefix of StackGAN's checkpoint, or a file of zoo.inception.",
         group="networks",
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
     by: str | None = setting(
         None,
-        "Network of a CoopNet that generates. Default: generator.",
+        "Network of a CoopNet that generates the images. Default: generator.",
         group="networks",
         choices=("generator", "descriptor"),
     )
     count: int | None = _images(
         None,
-        "Use only the first images. A checkpoint generates 10,000 by default.",
+        "Number of images to use. Default: all images, or 10,000 generated ones.",
         least=2,
         most=MOST,
     )
     key: str | None = _images(
-        None, "Name of the samples in their file. Default: images, or the largest output_<size>."
+        None,
+        "Name of the array of samples in an .npz or .h5 file. Default: images, or the largest "
+        "output_<size>.",
     )
-    reference_key: str | None = _images(None, "Name of the reference images in their file.")
+    reference_key: str | None = _images(
+        None, "Name of the array of reference images in their file."
+    )
     convert: bool = _images(
-        False, "Convert gray images to RGB and drop transparency. Otherwise they are refused."
+        False,
+        "Convert gray images to RGB and composite transparent ones over white. By default such "
+        "images are an error.",
     )
     mixed_sizes: bool = _images(
-        False, "Allow images of different sizes. Otherwise they are refused."
+        False, "Allow images of different sizes. By default they are an error."
     )
     data_dir: str | None = _images(
-        None, "Folder of the prepared data set whose captions a checkpoint uses."
+        None,
+        "Folder of the data set whose captions a checkpoint uses, see --data_dir of zoo.sample.",
     )
-    cache: str | None = _images(None, "Folder in which features are kept for the next time.")
+    cache: str | None = _images(None, "Folder in which features are cached.")
     save_statistics: str | None = _images(
         None,
-        "Write the statistics of the reference (or, without one, of the samples) to this .npz.",
+        "File .npz to which the feature statistics of the reference (without one: of the samples) "
+        "are written.",
     )
     splits: int = _metric(10, "Number of splits of the Inception Score.", least=1, most=10_000)
     shuffle_seed: int | None = _metric(
         None,
-        "Seed to shuffle the samples before splitting. torch-fidelity: 2020. Default: 0 for slim, "
-        "otherwise no shuffling.",
+        "Seed that shuffles the samples before they are split for the Inception Score. "
+        "torch-fidelity uses 2020. Default: 0 for slim, otherwise no shuffling.",
         least=0,
         below=2**32,
     )
     drop_remainder: int | None = _metric(
         None,
-        "Batch size whose last incomplete batch is left out. Default: 64 for slim, otherwise none.",
+        "Number n: the Inception Score uses the largest multiple of n images. Default: 64 for "
+        "slim, otherwise all images are used.",
         least=1,
     )
-    subsets: int = _metric(100, "Number of subsets of the kernel distance.", least=1, most=10_000)
-    subset_size: int = _metric(1000, "Images per subset of the kernel distance.", least=2)
-    k: int = _metric(3, "Nearest neighbor of precision and recall.", least=1)
-    density_k: int = _metric(5, "Nearest neighbor of density and coverage.", least=1)
-    pairs: int = _metric(100, "Number of pairs of MS-SSIM.", least=1)
+    subsets: int = _metric(
+        100, "Number of subsets of the kernel distance (KID).", least=1, most=10_000
+    )
+    subset_size: int = _metric(1000, "Number of images per subset of the kernel distance.", least=2)
+    k: int = _metric(3, "Number of nearest neighbors for precision and recall.", least=1)
+    density_k: int = _metric(5, "Number of nearest neighbors for density and coverage.", least=1)
+    pairs: int = _metric(100, "Number of image pairs for MS-SSIM.", least=1)
     scales: int = _metric(
-        5, "Number of scales of MS-SSIM. Five need sides of 176 pixels.", least=1, most=5
+        5, "Number of scales of MS-SSIM. Five need images of at least 176 pixels.", least=1, most=5
     )
 
 
@@ -212,18 +225,20 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
     """
     if not sample.can_sample(model):
         return None
-    told = run_settings(checkpoint)
-    name = str(told.get("recipe") or told.get("run") or "").removeprefix("zoo.")
+    saved = run_settings(checkpoint)
+    name = str(saved.get("recipe") or saved.get("run") or "").removeprefix("zoo.")
     if name == "" or not (pathlib.Path(__file__).parent / f"{name}.py").is_file():
         return None
     used = getattr(importlib.import_module(f"zoo.{name}"), "RECIPE", None)
     if used is None:
         return None
-    if "data" not in told:
+    if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, told))
+    found = used.score(recipe.settings_from(used, saved))
     if found is None:
-        raise ValueError(f"no evaluation classifier knows the data of {checkpoint}, {told['data']}")
+        raise ValueError(
+            f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"
+        )
     return found
 
 
@@ -251,7 +266,7 @@ def evaluate(
     cache: str | None = None,
     save: str | None = None,
     progress: bool = True,
-    **options,
+    **options: Any,
 ) -> dict:
     """Returns scores of images by a feature extractor, and their protocol.
 
@@ -278,7 +293,7 @@ def evaluate(
     ours = extract.extract(samples, by, **run) if metrics or reference is None else None
     if save:
         kept = theirs or ours
-        if not isinstance(kept, tuple):
+        if kept is not None and not isinstance(kept, tuple):
             kept = frechet.statistics(kept.features, kept.protocol, kept.images)
         frechet.save_statistics(save, kept)
     if not metrics:
@@ -287,7 +302,7 @@ def evaluate(
 
 
 def _check(metrics, samples, reference, theirs, by, options):
-    """Refuses what cannot be scored before the features are computed."""
+    """Raises ValueError for images that cannot be scored, before features are computed."""
     count = 0 if reference is None else reference.count if theirs is None else theirs.count
     limits = {name: options[name] for name in score_checks.LIMITS if name in options}
     score_checks.check_counts(metrics, samples.count, count, **limits)
@@ -369,7 +384,7 @@ def _score_by_features(options):
         score_checks.check_counts(metrics, None, None if options.reference else 0)
     features = options.features or "inception"
     if metrics == ["ms_ssim"] and not save:
-        by = evaluation_images.no_network
+        by = evaluation_images.NoNetwork()
     else:
         by = evaluation_images.extractor(features, options.inception)
     images, reference = _sources(options, by)
@@ -390,7 +405,7 @@ def _score_by_features(options):
         batch=batch,
         **{name: getattr(options, name) for name in names},
     )
-    # Which of the published files it was. The features of all of them are comparable.
+    # The published file that was used. The features of all of them are comparable.
     if checksum := getattr(by, "file_sha256", None):
         found["protocol"]["weights_file_sha256"] = checksum
     if save:
@@ -400,7 +415,7 @@ def _score_by_features(options):
 
 
 def _sources(options, by):
-    """The images to score, and the reference: an `ImageSource`, the path of statistics, or None."""
+    """Returns the images to score and the reference: `ImageSource`, path of statistics, or None."""
     gray = getattr(by, "shape", (0, 0, 3))[2] == 1  # Networks for gray images are given RGB.
     allowed = dict(convert=options.convert or gray, mixed_sizes=options.mixed_sizes)
     count = options.count
@@ -423,7 +438,7 @@ def _sources(options, by):
 
 
 def print_scores(found: dict) -> None:
-    """Prints the scores, each mean with its standard deviation, and the protocol below."""
+    """Prints the scores, each mean with its standard deviation, then the protocol."""
     for name, value in found.items():
         deviation = None
         if name.endswith("_mean"):
@@ -437,7 +452,7 @@ def print_scores(found: dict) -> None:
 
 
 def main() -> None:
-    cli.main("evaluate", Options, command, description=__doc__)
+    cli.main("zoo.evaluate", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

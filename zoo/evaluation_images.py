@@ -24,7 +24,7 @@ from kerasgan.metrics.score_checks import check_inference_mode
 from zoo import sample, text_gan
 
 FEATURES = ("inception", "slim", "digit_classifier", "bird_attribute_classifier")
-BLOCK = 64  # images of captions generated at a time
+BLOCK = 64  # Number of images of captions that are generated at a time.
 
 # === Feature extractors ===
 
@@ -57,7 +57,7 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
     if name == "bird_attribute_classifier":
         network, info = bird_attributes.load_bird_attribute_classifier()
         about = {"network": "the bird attribute classifier", "weights_sha256": info["sha256"]}
-        # Its logits are of seven attributes, so they are not the logits of one classification.
+        # The logits belong to seven attributes, so the Inception Score cannot use them.
         return ClassifierFeatures(network, about, resize=True, logits=False)
     path = pathlib.Path(name)
     if path.suffix not in (".keras", ".h5") or not path.is_file():
@@ -72,12 +72,13 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
         return ClassifierFeatures(network, about)
 
 
-def no_network(images: np.ndarray) -> np.ndarray:
-    """Stands for an extractor if MS-SSIM, which compares pixels, is the only metric."""
-    return images.mean(axis=(1, 2))
+class NoNetwork:
+    """Placeholder for an extractor if MS-SSIM, which compares pixels, is the only metric."""
 
+    protocol = {"network": "none"}
 
-no_network.protocol = {"network": "none"}
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return images.mean(axis=(1, 2))
 
 
 # === Images ===
@@ -100,8 +101,8 @@ def source(
     Args:
         name: A folder, a file, `"digits"` (the 4,000 training digits), a checkpoint or a preset. A
             checkpoint generates in inference mode (checked), with labels or captions of the test
-            data in turn. A CoopNet generates as in training, in blocks of its chains with their
-            batch statistics, which its protocol says.
+            data in turn. A CoopNet generates as in training, in blocks of `chains` images with
+            their batch statistics. The protocol records this.
         count: Number of images to use. Defaults to all, or 10,000 of a checkpoint.
         seed: Seed of a checkpoint's latents.
         text_encoder: Text encoder of a checkpoint. Defaults to the one that it names.
@@ -133,7 +134,7 @@ def source(
 
 
 def _generated(model, name, about, count, seed, by, text_encoder, data_dir):
-    """Returns what `image_source` takes for a model's images, and how they are generated."""
+    """Returns the argument of `image_source` for a model's images, and their protocol."""
     latents = f"latents of seed {seed}"
     if "by" in model.sample_options:
         mode = ", ".join(f"{key} {value}" for key, value in model.sampling_protocol(by).items())
@@ -161,7 +162,7 @@ def check_text_encoder(
         checkpoint: The checkpoint, for the error message.
         about: Its information.
         name: Name of another encoder, or `None`.
-        own: Whether `""`, the embeddings of the data set, is allowed.
+        own: If `True`, `""` (the embeddings of the data set) is allowed.
     """
     encoder = about.get("text_encoder") if name is None else name
     if encoder is None or not (encoder or own):
@@ -173,7 +174,7 @@ def check_text_encoder(
 
 
 def _blocks(model, by, count, seed):
-    """A function that yields a CoopNet's images in blocks of its chains, as `model.sample` does."""
+    """Returns a function that yields a CoopNet's images in blocks, as `model.sample` does."""
 
     def batches():
         latents = model.random_latents(count, seed)
@@ -184,13 +185,13 @@ def _blocks(model, by, count, seed):
 
 
 def _embeddings(data, data_dir, encoder):
-    """Embeddings [N, C, D] of the captions that are not trained on."""
+    """Returns embeddings `[N, C, D]` of captions that are not used for training."""
     split = "val" if data.startswith("coco") else "test"
     return text_gan.load(data, split, data_dir, 1000, 64, encoder, in_memory=False).embeddings
 
 
 def _captions(model, embeddings, count, seed):
-    """A function that yields batches of a model's largest images for embeddings [N, C, D]."""
+    """Returns a function that yields a model's largest images for embeddings `[N, C, D]`."""
     few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
@@ -204,7 +205,7 @@ def _captions(model, embeddings, count, seed):
         for start in range(0, count, BLOCK):
             rows = np.arange(start, min(start + BLOCK, count))
             turn, image = np.divmod(rows, len(embeddings))
-            # Every caption of an image is used before one is used again.
+            # All captions of an image are used once before one is used again.
             chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
             rows_noise = tuple(part[rows] for part in noise)
             yield to_uint8(model.sample(embeddings=chosen, noise=rows_noise))

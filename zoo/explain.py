@@ -1,12 +1,11 @@
 """Finds the attributes that a classifier uses, with a StylEx, and writes a page about them.
 
     python -m zoo.explain --checkpoint=stylex_digits_8_9
-    python -m zoo.explain --checkpoint=runs/stylex_quick/checkpoints/..._G_epoch_60.h5
-    python -m zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --out=explained
+    python -m zoo.explain --checkpoint=FOLDER --images=FOLDER --names=healthy,sick --k=10
 
-Writes attributes.npz (read by `kerasgan.models.attfind.Attributes.load`), the same numbers with
+It writes attributes.npz (read by `kerasgan.models.attfind.Attributes.load`), the same numbers with
 their protocol in attributes.json, and a page, index.html. Attributes are found in the images that
-the checkpoint was trained on; their sufficiency (the share of images whose prediction they change)
+the checkpoint was trained on. Their sufficiency (the share of images whose prediction they change)
 is measured on held-out images. With `--images`, one part of the folder is used to find attributes,
 and the other to measure their sufficiency.
 """
@@ -42,57 +41,74 @@ class Options(Checked):
     """Flags of the tool."""
 
     checkpoint: str | None = setting(
-        None, "Checkpoint file ..._G_epoch_n.h5 or preset of a StylEx."
+        None, "StylEx: a checkpoint file ..._G_epoch_n.h5, or the name or folder of a preset."
     )
     out: str | None = setting(None, "Folder of the page. Default: runs/explain_<checkpoint>.")
-    k: int = setting(10, "Number of attributes to find and to apply together.", least=1)
-    batch_size: int = setting(64, "Number of changed images computed at a time.", least=1)
-    seed: int = fields.seed("Seed of the split of a folder of images.")
+    k: int = setting(10, "Number of attributes to find.", least=1, most=10_000)
+    batch_size: int = setting(64, "Number of edited images per forward pass.", least=1)
+    seed: int = fields.seed("Seed that splits the images of --images into two parts.")
     data: str | None = setting(
-        None, "Data as for zoo.classifier. Default: the checkpoint's.", group="data"
+        None,
+        "Data, see --data of zoo.classifier. Default: the data of the checkpoint's run.",
+        group="data",
     )
     classes: str | None = setting(
-        None, "Classes as for zoo.classifier. Default: the checkpoint's.", group="data"
+        None,
+        "Classes, see --classes of zoo.classifier. Default: those of the checkpoint's run.",
+        group="data",
     )
     images: str | None = setting(
-        None, "Folder of images instead; half of them are used to find attributes.", group="data"
+        None,
+        "Folder of images to use instead of --data. Attributes are found in one half.",
+        group="data",
     )
     names: tuple[str, ...] = setting(
-        (), "Names of the classes, such as healthy,sick. Default: those of the data.", group="data"
+        (),
+        "Names of the classes for the page, such as healthy,sick. Default: those of the data.",
+        group="data",
     )
     count: int = setting(
-        250, "Number of images to find attributes in.", group="data", least=MIN_IMAGES
+        250, "Number of images in which attributes are searched.", group="data", least=MIN_IMAGES
     )
     heldout: int = setting(
-        1000, "Maximum number of held-out images.", group="data", least=MIN_IMAGES
+        1000,
+        "Maximum number of held-out images, on which sufficiency is measured.",
+        group="data",
+        least=MIN_IMAGES,
     )
-    target: int = setting(0, "Index of the class that is explained.", group="method", least=0)
+    target: int = setting(0, "Index of the class to explain.", group="method", least=0)
     strategies: tuple[str, ...] = setting(
         ("shared",),
-        f"Strategies to apply attributes: {', '.join(STRATEGIES)}. The last two are much slower.",
+        "Strategies that apply the attributes to held-out images: "
+        f"{', '.join(STRATEGIES)}. The last two are much slower.",
         group="method",
     )
     selector: str = setting(
         "effect",
-        "Select attributes by their mean effect, or by the number of images they change.",
+        "Criterion that selects attributes: mean effect on the images, or number of images that "
+        "they change (often).",
         group="method",
         choices=("effect", "often"),
     )
     max_effect: float | None = setting(
         None,
-        "Total effect from which an image counts as explained, with --selector=effect. Default: 1.",
+        "With --selector=effect: total effect of the attributes found so far at which an image is "
+        "left out of the search for further attributes. Default: 1.",
         group="method",
         above=0,
     )
     same_class: bool = setting(
-        False, "Explain images of a class by that class, as the reproduction does.", group="method"
+        False,
+        "Use the effects on the logit of an image's own class, as the reproduction does, instead "
+        "of the other class.",
+        group="method",
     )
     probabilities: bool = setting(
-        False, "Measure effects on probabilities instead of logits.", group="method"
+        False, "Use effects on probabilities instead of logits.", group="method"
     )
     shift_size: float = setting(
         1.0,
-        "Distance that a coordinate moves, as a fraction of the way to the end of its range.",
+        "Size of the change of a style coordinate. 1 moves it to the end of its range.",
         group="method",
         above=0,
     )
@@ -113,7 +129,7 @@ def run(
     batch_size: int = 64,
     about: dict | None = None,
     command: str | None = None,
-    **options,
+    **options: Any,
 ) -> tuple[Any, list]:
     """Finds attributes, measures their sufficiency, and writes both to a folder.
 
@@ -184,8 +200,8 @@ def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_siz
     target = found["classes"].index(found["target"])
     encoded = probe.encode(heldout)
     parts = style_probe.batches(heldout, batch_size)
-    seen = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
-    agree = encoded.logits.argmax(1) == seen.argmax(1)
+    predictions = np.concatenate([model.classifier.predict_on_batch(part) for part in parts])
+    agree = encoded.logits.argmax(1) == predictions.argmax(1)
     found["protocol"] = {
         **(about or {}),
         **attributes.protocol,
@@ -202,7 +218,7 @@ def _write(folder, model, probe, attributes, heldout, found, k, shown, batch_siz
         for row, pictures, chances in zip(attributes.rows(), *traversals, strict=True)
     ]
     pictures, chances = attfind.cumulative_counterfactuals(probe, examples, attributes, k)
-    before = style_probe.softmax(seen[chosen])[:, target : target + 1]
+    before = style_probe.softmax(predictions[chosen])[:, target : target + 1]
     originals = image_values.to_uint8(examples)[:, None]
     together = {
         "pictures": np.concatenate([originals, pictures], axis=1),
@@ -359,7 +375,7 @@ def print_attributes(attributes: Any, sufficiencies: list) -> None:
 
 
 def main() -> None:
-    cli.main("explain", Options, command, description=__doc__)
+    cli.main("zoo.explain", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

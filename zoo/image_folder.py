@@ -3,9 +3,14 @@
     python -m zoo.image_folder --data=~/flowers
     python -m zoo.image_folder --data=~/flowers --size=64 --folder=runs/flowers
 
-The folder holds one sub-folder of images per class, or images only (one class). Batch size, passes
-per epoch, network width and the strength of the regularization are chosen from the number and the
-size of the images unless they are given.
+The folder holds one sub-folder of images per class, or images only (one class). Batch size, epochs,
+passes per epoch, network width and the strength of the regularization are chosen from the number
+and the size of the images unless they are given.
+
+Presets:
+
+- `auto`: all settings are chosen.
+- `quick`: 5 epochs, to see whether the images are read correctly.
 """
 
 import dataclasses
@@ -20,7 +25,7 @@ images = lazy.module("kerasgan.images")
 folder = lazy.module("kerasgan.datasets.folder")
 conditional_gan = lazy.module("kerasgan.models.conditional_gan")
 
-STEPS = 2_000  # default number of training steps per 1,000 images, within the limits below
+STEPS = 2_000  # Default number of training steps per 1,000 images, within the limits below.
 LEAST_STEPS, MOST_STEPS = 2_000, 20_000
 STEPS_PER_EPOCH = 100  # at least
 
@@ -29,9 +34,11 @@ STEPS_PER_EPOCH = 100  # at least
 class Settings(recipe.Settings):
     """Settings of the recipe."""
 
-    epochs: int = setting(0, "Total number of epochs. 0 chooses by the number of images.", least=0)
+    epochs: int = setting(
+        0, "Total number of epochs. 0 chooses from the number of images.", least=0
+    )
     batch_size: int = fields.batch_size(
-        0, "Images per training step. 0 chooses by the number of images, at most 64.", least=0
+        0, "Images per training step. 0 chooses from the number of images, at most 64.", least=0
     )
     data: str = fields.data("", "Folder of your images: one sub-folder per class, or images only.")
     size: int = setting(
@@ -43,12 +50,12 @@ class Settings(recipe.Settings):
     )
     channels: int = fields.channels(3)
     width: int = fields.width(
-        0, "Channels of the generator's last feature map. 0 chooses by the image size.", least=0
+        0, "Channels of the generator's last feature map. 0 chooses from the image size.", least=0
     )
     latent_dim: int = fields.latent_dim(64, least=2)
     r1_weight: float = setting(
         0.0,
-        "Weight of the R1 gradient penalty. 0 chooses: 1, and more for few images.",
+        "Weight of the R1 gradient penalty at real images. 0 chooses: 1, or more for few images.",
         group="losses",
         least=0,
     )
@@ -61,7 +68,10 @@ class Settings(recipe.Settings):
         group="optimizers",
     )
     score_every: int = setting(
-        0, "Unused: no evaluation classifier knows your images.", group="logging", least=0
+        0,
+        "Not used, because no evaluation classifier exists for your images.",
+        group="logging",
+        least=0,
     )
 
 
@@ -69,7 +79,7 @@ PRESETS = {"auto": {}, "quick": {"epochs": 5}}
 
 
 def chosen(settings: Settings, report: bool = False) -> Settings:
-    """Replaces zeros by values that suit the number and size of the folder's images.
+    """Replaces settings of 0 by values that suit the number and size of the folder's images.
 
     - Batch size: a power of two, at most 64 and at most half of the images.
     - An epoch has at least 100 steps: small folders are passed over several times.
@@ -101,7 +111,7 @@ def chosen(settings: Settings, report: bool = False) -> Settings:
     steps = min(max(STEPS * count // 1_000, LEAST_STEPS), MOST_STEPS)
     width = 32 if settings.size <= 32 else 24 if settings.size <= 64 else 16
     r1_weight = 1.0 if count >= 2_000 else 2.0 if count >= 500 else 5.0
-    values = {
+    values: dict[str, Any] = {
         "epochs": settings.epochs or max(round(steps / per_epoch), 1),
         "batch_size": batch,
         "repeats": repeats,

@@ -2,23 +2,24 @@
 
     python -m zoo.inception --dataset=birds --weights=inception-2015-12-05.pth
     python -m zoo.inception --dataset=synthetic_birds --size=107 --width=0.25
-    python -m zoo.evaluate --features=slim --inception=runs/inception_birds/..._C_epoch_30.h5 ...
 
-StackGAN's authors published fine-tuned networks of 50 classes of birds and 20 of flowers, which are
-no longer available to everyone. This recipe makes another one in the same way: it learns the
-classes of the *test* split from their real images, as theirs did, because images are generated for
-these classes. (Nothing of it may reach the generator.) Its Inception Scores are never comparable
-with published ones, nor with those of another such network: two fine-tunings score the same images
-differently. The protocol of a score says what the network was trained on.
+`zoo.evaluate --features=slim --inception=FILE` then uses the file that it writes.
+
+StackGAN's authors published networks that were fine-tuned on 50 classes of birds and on 20 of
+flowers. They are no longer available to everyone. This recipe makes another one in the same way: it
+learns the classes of the *test* split from their real images, because images are generated for
+these classes. (Do not train a generator on these images.) Its Inception Scores are not comparable
+with published ones, nor with those of another such network: two fine-tuned networks give the same
+images different scores. The protocol of a score names the data that the network was trained on.
 
 Differences from the authors' fine-tuning, of which only the result and its graph are known:
 
 - It starts from the Inception of 2015-12-05 (`--weights`), whose last block uses max pooling where
-  this one uses average pooling, or from random weights. Log, card and protocol record it. Theirs
-  started from a training of 2016.
-- Adam with a cosine decay and the weights after the last epoch. Theirs: moving averages of the
-  weights.
-- No logit for the background, which no image shows, and no auxiliary classifier.
+  this network uses average pooling, or from random weights. Log, card and protocol record which.
+  The authors started from a network of 2016.
+- It uses Adam with a cosine decay and keeps the weights after the last epoch. The authors kept
+  moving averages of the weights.
+- It has no logit for the background, which no image shows, and no auxiliary classifier.
 - A tenth of the images is held out to measure the accuracy.
 """
 
@@ -56,18 +57,19 @@ class Settings(Checked):
     """Settings of the recipe."""
 
     output_dir: str = fields.output_dir(
-        "", "Folder of the network, its card and its log. Empty: runs/inception_<dataset>."
+        "", "Folder of the network, its card and its log. Default: runs/inception_<dataset>."
     )
     epochs: int = fields.network_epochs(30)
     batch_size: int = fields.batch_size(32, least=2)
     seed: int = fields.seed("Seed of the weights, the order, the crops and the held-out part.")
     dataset: str = setting(
         "synthetic_birds",
-        "Data set: synthetic_birds, a folder of class folders, or the name of a prepared data set.",
+        "Data set: synthetic_birds, a folder of class folders, or the name of one that "
+        "zoo.prepare made.",
         group="data",
     )
     split: str = setting(
-        "test", "Split whose classes it learns, the classes of generated images.", group="data"
+        "test", "Split of the data set. Images are generated for the classes of test.", group="data"
     )
     data_dir: str = fields.data_dir()
     images: int = fields.num_images(1000)
@@ -80,7 +82,7 @@ class Settings(Checked):
     )
     smallest: float = setting(
         0.7,
-        "Smallest side of the random crops, relative to the image's.",
+        "Minimum side of the random crops, as a fraction of the image.",
         group="data",
         above=0,
         most=1,
@@ -88,32 +90,37 @@ class Settings(Checked):
     augment: str = fields.augment()
     weights: str = setting(
         "",
-        "File of the Inception of 2015-12-05 to start from. Empty: random weights.",
+        "File of the Inception of 2015-12-05 to start from. By default the weights are random.",
         group="networks",
     )
     size: int = setting(
-        299, "Side of the input images in pixels; 299 with --weights.", group="networks", least=75
+        299, "Side of the input images in pixels. --weights needs 299.", group="networks", least=75
     )
     width: float = setting(
         1.0,
-        "Width of all convolutions; 1 with --weights. 0.25 needs 1/16 of the computation.",
+        "Factor of the channels of all convolutions. 0.25 needs 1/16 of the computation. Must be 1 "
+        "with --weights.",
         group="networks",
         above=0,
     )
     dropout: float = setting(
         0.2,
-        "Dropout rate before the logits, as in inception/slim.",
+        "Dropout rate before the logits. The default is that of inception/slim.",
         group="losses",
         least=0,
         below=1,
     )
     label_smoothing: float = setting(
-        0.1, "Label smoothing, as in inception/slim.", group="losses", least=0, below=1
+        0.1,
+        "Label smoothing. The default is that of inception/slim.",
+        group="losses",
+        least=0,
+        below=1,
     )
     learning_rate: float = fields.learning_rate(
         0.0,
-        "Initial learning rate of Adam. It falls to 0 along a cosine. 0: 1e-4 with --weights, "
-        "else 2e-3.",
+        "Initial learning rate of Adam, which falls to 0 along a cosine. 0 chooses: 1e-4 with "
+        "--weights, else 2e-3.",
         zero=True,
     )
 
@@ -220,7 +227,7 @@ def _fit(settings, folder, network, batches):
             state = np.array([settings.seed, epoch], "uint32")
             model.layers[-2].seed_generator.state.assign(state)
 
-    # Other settings in the same folder start anew.
+    # A training with other settings in the same folder starts anew.
     own = json.dumps(network_training.own_settings(settings))
     backup = folder / f"backup_{hashlib.sha256(own.encode()).hexdigest()[:8]}"
     network_training.fit(
@@ -277,7 +284,7 @@ def _save(settings, folder, network, log):
 
 
 def start_of(settings: Settings) -> str:
-    """Returns in words where the weights started."""
+    """Returns the origin of the initial weights, in words."""
     name = pathlib.Path(settings.weights).name
     return f"the Inception of 2015-12-05 in {name}" if name else "random weights"
 
@@ -290,7 +297,7 @@ def set_weights(network: Any, weights: dict) -> None:
         weights: Dictionary of arrays.
     """
     names = [name.removesuffix(".conv.weight") for name in weights if name.endswith(".conv.weight")]
-    # Both list the stem first, then branch by branch.
+    # Both lists hold the stem first, then the branches.
     for scope, name in zip(slim_inception.scopes(), names, strict=True):
         network.get_layer(scope).set_weights([weights[f"{name}.conv.weight"].transpose(2, 3, 1, 0)])
         parts = ("weight", "bias", "running_mean", "running_var")
@@ -334,7 +341,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("inception", Settings, command, description=__doc__)
+    cli.main("zoo.inception", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

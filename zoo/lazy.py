@@ -1,4 +1,4 @@
-"""Lazy imports: `--help`, `--dry_run` errors and the list of recipes must not wait for Keras.
+"""Lazy imports, so that `--help`, error messages and the list of recipes do not wait for Keras.
 
 Importing Keras takes several seconds. Recipes and tools therefore import Keras, NumPy and kerasgan
 like this:

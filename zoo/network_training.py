@@ -1,6 +1,6 @@
 """Shared part of the recipes that train one network: classifiers, encoders and Inception.
 
-These recipes keep the weights after the last epoch, never those that test data would select. This
+These recipes keep the weights after the last epoch; test data is not used for selection. This
 module imports Keras; recipes import it lazily.
 """
 
@@ -22,6 +22,11 @@ from zoo.command import shell_command
 def adam(learning_rate: float, steps: int) -> keras.optimizers.Adam:
     """Returns Adam with a learning rate that falls to 0 along a cosine."""
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+
+
+def verbosity(epochs: int) -> int:
+    """Returns `verbose` of `fit`: one line per epoch, or none if there are many short ones."""
+    return 2 if epochs <= 50 else 0
 
 
 def fit(
@@ -81,7 +86,7 @@ def augmented(data: Any, augment: str, seed: int) -> Any:
 
 
 def own_settings(settings: Any) -> dict:
-    """Returns the settings that a result depends on: all but the output folder."""
+    """Returns all settings except the output folder, as a dictionary for logs and files."""
     values = dataclasses.asdict(settings)
     return {name: value for name, value in values.items() if name != "output_dir"}
 

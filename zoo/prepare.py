@@ -5,9 +5,11 @@
     python -m zoo.prepare folder --source=~/my_images --name=mine
     python -m zoo.prepare inception --weights=inception-2015-12-05.tgz
 
-All images are checked first; then the complete data set is written, or nothing. `inception` checks
-the weights of the networks behind IS, FID and KID and writes them where `zoo.evaluate` finds them,
-readable without TensorFlow and torch.
+The first argument is the source: synthetic_birds, birds, flowers, coco, folder, or another one that
+the error message for an unknown source lists. All images are checked before the data set is
+written. If one is damaged, nothing is written. The source `inception` checks the weights of the
+networks for IS, FID and KID, and writes them to the folder in which `zoo.evaluate` looks for them,
+in a format that needs neither TensorFlow nor torch.
 """
 
 import dataclasses
@@ -49,31 +51,34 @@ class Options(Checked):
     name: str | None = setting(None, "Name of the data set. Default: the source's name.")
     data_dir: str | None = setting(
         None,
-        "Folder of the prepared data sets. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+        "Folder to which data sets are written. Default: $TFDS_DATA_DIR, or else "
+        "~/tensorflow_datasets.",
     )
     size: int | None = setting(
         None, "Side of the images in pixels. Default: 304, or 256 for coco.", group="data", least=1
     )
     count: int | None = setting(
         None,
-        "Number of synthetic birds to train on. A third as many are made for testing.",
+        "Number of synthetic birds of the training split. The test split has a third as many.",
         group="data",
         least=1,
     )
     corrupt: str = setting(
         "refuse",
-        "Unreadable images: stop with an error (refuse), or list them and leave them out (skip).",
+        "Treatment of unreadable images: an error (refuse), or they are listed and left out "
+        "(skip).",
         group="data",
         choices=("refuse", "skip"),
     )
     text_encoder: str | None = setting(
         None,
-        "Text encoder, a preset or file, whose embeddings replace those of the source.",
+        "Text encoder (a preset or checkpoint) whose embeddings replace those of the source.",
         group="networks",
     )
     weights: str | None = setting(
         None,
-        "For the source inception: .pb, .tgz, .pth, .h5, or a prefix of StackGAN's checkpoint.",
+        "For the source inception: file of the weights (.pb, .tgz, .pth, .h5), or prefix of "
+        "StackGAN's checkpoint.",
         group="networks",
     )
 
@@ -98,7 +103,7 @@ def read(
         path: Folder of the source, if it has one.
         size: Side of the images in pixels. Defaults to 304, or 256 for COCO.
         count: Number of synthetic birds to train on. A third as many are made for testing.
-        ready: If `True`, reads embeddings that come with the source.
+        ready: If `True`, also reads the embeddings that come with the source.
         data_dir: Folder of TensorFlow Datasets, for its sources.
     """
     if source not in sources():
@@ -118,8 +123,9 @@ def read(
     if not path or not pathlib.Path(path).is_dir():
         raise ValueError(f"{source} needs --source=FOLDER, {FOLDERS[source]}; received {path}")
     if source == "folder":
-        parts = {split: pathlib.Path(path) / split for split in ("train", "test")}
-        found = {split: part for split, part in parts.items() if part.is_dir()} or {"train": path}
+        root = pathlib.Path(path)
+        parts = {split: root / split for split in ("train", "test")}
+        found = {split: part for split, part in parts.items() if part.is_dir()} or {"train": root}
         return {
             split: caption_folder.caption_folder(part, **sized) for split, part in found.items()
         }
@@ -169,7 +175,7 @@ def command(options: Options, positional: list[str]) -> None:
         raise ValueError(
             f"name one source, of {', '.join(sources())} and inception; received {received}"
         )
-    absl_logging.set_verbosity(absl_logging.WARNING)  # TensorFlow Datasets logs each file.
+    absl_logging.set_verbosity(absl_logging.WARNING)  # TensorFlow Datasets logs a line per file.
     source = positional[0]
     name = options.name or data_set(source)
     folder = prepared.prepared_folder(name, options.data_dir)
@@ -219,7 +225,7 @@ def _prepare(source, name, origin, options):
 
 
 def print_summary(name: str, folder: pathlib.Path, data_dir: str | None) -> None:
-    """Prints the splits of a prepared data set, and how to load it."""
+    """Prints the splits of a prepared data set, and the code that loads it."""
     splits = [
         split for split in ("train", "test", "val") if next(folder.glob(f"*-{split}.*"), None)
     ]
@@ -238,7 +244,7 @@ def print_summary(name: str, folder: pathlib.Path, data_dir: str | None) -> None
 
 
 def main() -> None:
-    cli.main("prepare", Options, command, description=__doc__, usage="SOURCE ")
+    cli.main("zoo.prepare", Options, command, description=__doc__, usage="SOURCE ")
 
 
 if __name__ == "__main__":

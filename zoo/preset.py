@@ -31,7 +31,7 @@ CARD = """# {name}
 
 {protocol}
 
-The settings and the log of the run lie beside this card.
+`settings.json` and `log.csv` are the settings and the log of the run.
 """
 
 DATA = {
@@ -46,11 +46,13 @@ class Options(Checked):
     """Flags of the tool."""
 
     run: str | None = setting(None, "Folder of a finished run.")
-    out: str | None = setting(None, "Folder of the preset. Its name is the preset's.")
+    out: str | None = setting(
+        None, "Folder of the preset. The name of the folder is the name of the preset."
+    )
 
 
 def sampling_of(model: Any) -> str:
-    """Returns in words how the preset samples, for its card."""
+    """Returns a description of the preset's sampling, for its card."""
     if protocol := model.sampling_protocol():
         return "; ".join(f"{name} {value}" for name, value in protocol.items())
     return "inference mode, with the EMA generator if the model has one"
@@ -63,7 +65,7 @@ def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sa
         for key, value in scores.items()
         if isinstance(value, (int, float))
     ]
-    data = DATA.get(settings.get("data"), "Trained on images of the preset's author.")
+    data = DATA.get(settings.get("data", ""), "Trained on images of the preset's author.")
     classes = f" Classes: {settings['classes']}." if settings.get("classes") else ""
     table = "\n".join(["| score | value |", "|---|---|", *numbers])
     protocol = [f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()]
@@ -100,8 +102,9 @@ def write(run: pathlib.Path, out: pathlib.Path) -> None:
     """Writes the preset of a run to `out`."""
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
-    names = ("settings", "versions", "scores")
-    settings, versions, scores = (side_files.json_object(run / f"{name}.json") for name in names)
+    settings, versions, scores = (
+        side_files.json_object(run / f"{name}.json") for name in ("settings", "versions", "scores")
+    )
     settings = current_names(settings)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
@@ -116,7 +119,7 @@ def write(run: pathlib.Path, out: pathlib.Path) -> None:
 
 
 def main() -> None:
-    cli.main("preset", Options, command, description=__doc__)
+    cli.main("zoo.preset", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

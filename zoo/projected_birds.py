@@ -1,11 +1,17 @@
 """Birds from captions with a frozen-feature discriminator: one stage, at 64, 128 or 256 pixels.
 
-python -m zoo.projected_birds                    64 pixels, 10 minutes on two cores
-python -m zoo.projected_birds --preset=stage_64  the first stage of zoo.birds_256 --preset=full
+    python -m zoo.projected_birds
+
+Presets:
+
+- `quick`: 64 pixels; 10 minutes on two cores.
+
+`python -m zoo.birds_256 --preset=full` trains all stages.
 """
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +27,8 @@ image_statistics = lazy.module("kerasgan.metrics.image_statistics")
 birds_protocol = lazy.module("kerasgan.metrics.protocols.birds")
 gans = lazy.module("kerasgan.models.projected_text_gan")
 schedules = lazy.module("kerasgan.schedules")
+checkpoints = lazy.module("kerasgan.io.checkpoints")
+part_encoder = lazy.module("zoo.part_encoder")
 robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 
@@ -30,20 +38,21 @@ class Settings(recipe.Settings):
 
     epochs: int = fields.epochs(20)
     batch_size: int = fields.batch_size(32, least=2)
-    size: int = setting(64, "Side of the images.", group="data", choices=(64, 128, 256))
-    num_images: int = fields.num_images(4096, "Number of birds in an epoch.")
+    size: int = setting(64, "Side of the images in pixels.", group="data", choices=(64, 128, 256))
+    num_images: int = fields.num_images(4096, "Number of synthetic birds per epoch.")
     lifetime: int = setting(
         4,
-        "Number of epochs for which an image is kept. 1 replaces all in each epoch, 0 none ever.",
+        "Number of epochs after which an image is replaced by a new one. 0: never.",
         group="data",
         least=0,
     )
     processes: int = setting(
-        1, "Number of worker processes that draw birds.", group="data", least=0
+        1, "Number of worker processes that create birds.", group="data", least=0
     )
     captions: int = setting(
         1,
-        "Number of captions of an image whose embeddings are averaged, chosen anew each time.",
+        "Number of captions per image. They are chosen at random in each step, and their "
+        "embeddings are averaged.",
         group="data",
         least=1,
     )
@@ -51,26 +60,38 @@ class Settings(recipe.Settings):
         "synthetic_birds_text", "Text encoder: a preset or checkpoint.", group="networks"
     )
     image_encoder: str = setting(
-        "synthetic_birds_image_encoder",
-        "Frozen image encoder: a preset or checkpoint of zoo.robust_image_encoder.",
+        "synthetic_birds_part_encoder",
+        "Frozen image encoder: a preset or checkpoint of zoo.part_encoder or "
+        "zoo.robust_image_encoder.",
         group="networks",
     )
-    width: int = fields.width(16, "Multiplier of the generator's channels.")
+    width: int = fields.width(24, "Base number of channels of the generator.")
+    mirror: bool = setting(
+        False,
+        "Train on birds that face right, and mirror a random half of the samples.",
+        group="networks",
+    )
+    posterior_width: int = fields.width(
+        64,
+        "Base number of channels of the posterior, the network that infers latents from images. "
+        "0: no posterior and no reconstruction loss.",
+        least=0,
+    )
     head_width: int = fields.width(
-        48, "Channels of the heads on the frozen features. 0 leaves them out.", least=0
+        48, "Channels of the discriminator heads on the frozen features. 0: no such heads.", least=0
     )
     pixel_width: int = fields.width(
-        16, "Width of the pixel discriminator. 0 leaves it out.", least=0
+        16, "Base number of channels of the pixel discriminator. 0: none.", least=0
     )
     spectral_norm: bool = setting(
-        True, "Apply spectral normalization to the heads.", group="networks"
+        True, "Apply spectral normalization to the discriminator heads.", group="networks"
     )
     antialias: bool = setting(
-        True, "Blur before subsampling in the frozen encoder.", group="networks"
+        True, "Blur feature maps before the frozen encoder subsamples them.", group="networks"
     )
     translation: int = setting(
         0,
-        "Maximum random shift of the discriminators' images, in pixels.",
+        "Maximum random shift of the discriminators' input images, in pixels.",
         group="losses",
         least=0,
     )
@@ -82,7 +103,10 @@ class Settings(recipe.Settings):
         most=1,
     )
     contrastive_weight: float = setting(
-        1.0, "Weight of the contrastive matching loss of the heads.", group="losses", least=0
+        2.0,
+        "Weight of the contrastive image-text matching loss of the heads.",
+        group="losses",
+        least=0,
     )
     pixel_weight: float = setting(
         1.0,
@@ -91,25 +115,53 @@ class Settings(recipe.Settings):
         least=0,
     )
     penalty_weight: float = setting(
-        0.5, "Weight (gamma) of the R1 and R2 gradient penalties.", group="losses", least=0
+        0.5,
+        "Weight of the R1 and R2 gradient penalties (at real and generated images).",
+        group="losses",
+        least=0,
+    )
+    posterior_share: float = setting(
+        0.5,
+        "Share of a batch whose latents are inferred from the images. Without discriminators, all "
+        "are inferred.",
+        group="losses",
+        above=0,
+        most=1,
+    )
+    reconstruction_weight: float = setting(
+        0.5,
+        "Weight of the reconstruction loss of images from their inferred latents.",
+        group="losses",
+        least=0,
+    )
+    kl_weight: float = setting(
+        0.004,
+        "Weight of the KL divergence of the inferred latents from N(0, 1).",
+        group="losses",
+        least=0,
     )
     damsm_weight: float = setting(
         0.0, "Weight of the DAMSM loss. 0 disables it.", group="losses", least=0
     )
-    ema_decay: float = fields.ema_decay(0.999)
-    learning_rate: float = fields.learning_rate(5e-4, "Learning rate of the generator's Adam.")
+    ema_decay: float = fields.ema_decay(0.998)
+    learning_rate: float = fields.learning_rate(7e-4, "Learning rate of the generator's Adam.")
     discriminator_rate: float = setting(
         1.0,
         "Learning rate of the discriminators, relative to the generator's.",
         group="optimizers",
         above=0,
     )
+    beta_1: float = fields.beta_1(0.0)
     beta_2: float = fields.beta_2(0.99)
     decay: bool = fields.decay()
     start: str = setting(
-        "", "Folder of a run of half the size, or of the same size, to start from."
+        "",
+        "Folder of an earlier run of the same or half the image size. Training starts from its "
+        "last networks.",
     )
-    frozen: bool = setting(True, "Freeze the generator of the smaller size.", group="networks")
+    frozen: bool = setting(
+        True, "Freeze the layers that come from a --start of half the size.", group="networks"
+    )
 
 
 # === Data ===
@@ -126,6 +178,7 @@ def data(settings: Settings) -> Any:
         settings.lifetime or settings.epochs + 1,
         settings.seed,
         settings.processes if settings.lifetime else 0,
+        not settings.mirror,
     )
 
 
@@ -139,10 +192,20 @@ def expected_shape(settings: Settings) -> scale.DataShape:
 # === Model ===
 
 
+def frozen_encoder(name: str) -> Any:
+    """Returns the encoder of that preset or checkpoint, of either recipe."""
+    path = pathlib.Path(name)
+    if name == part_encoder.NAME or checkpoints.latest(path, letter="P") or "_P_epoch" in path.name:
+        return part_encoder.network(name)
+    return robust_image_encoder.network(name)
+
+
 def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
-    """Returns a new generator, or one that extends or continues that of the stage before."""
+    """Returns a new generator, or one that extends or continues the generator of `start`."""
     if before is None:
-        return gans.build_generator(settings.size, settings.width, embedding_dim=embedding_dim)
+        return gans.build_generator(
+            settings.size, settings.width, embedding_dim=embedding_dim, mirror=settings.mirror
+        )
     network = gans.build_generator_like(before.ema_generator)
     while network.output.shape[1] < settings.size:
         network = gans.extend_generator(network, settings.width, settings.frozen)
@@ -150,8 +213,8 @@ def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
 
 
 def discriminators_of(settings: Settings, encoder: Any, embedding_dim: int) -> dict:
-    """Returns networks on the whole image, and on a crop if it is larger than the encoder's."""
-    features = gans.build_frozen_features(encoder, settings.antialias)
+    """Returns the encoders of the whole image and, if it is larger than their input, of a crop."""
+    features = gans.frozen_maps(encoder, settings.antialias)
     side, networks = encoder.input_shape[1], {}
     for prefix in ("", "crop_") if settings.size > side else ("",):
         if settings.head_width:
@@ -189,7 +252,14 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
             f"start must be a run of at most {settings.size} pixels; received {settings.start} of "
             f"{before.size}"
         )
-    encoder = robust_image_encoder.network(settings.image_encoder)
+    encoder = frozen_encoder(settings.image_encoder)
+    posterior = None
+    if settings.posterior_width:
+        posterior = gans.build_posterior(
+            gans.frozen_maps(encoder, settings.antialias),
+            embedding_dim=dim,
+            width=settings.posterior_width,
+        )
     names = (
         "antialias",
         "translation",
@@ -197,6 +267,9 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         "contrastive_weight",
         "pixel_weight",
         "penalty_weight",
+        "posterior_share",
+        "reconstruction_weight",
+        "kl_weight",
         "damsm_weight",
         "ema_decay",
         "seed",
@@ -205,6 +278,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         generator_of(settings, before, dim),
         encoder,
         discriminators_of(settings, encoder, dim),
+        posterior=posterior,
         text_encoder=text_gan.referenced_encoder(settings.text_encoder),
         **{name: getattr(settings, name) for name in names},
     )
@@ -214,7 +288,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     def adam(rate):
         if settings.decay:
             rate = schedules.FlatThenLinear(rate, settings.epochs * shape.num_batches)
-        return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=settings.beta_2)
+        return keras.optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=settings.beta_2)
 
     gan.compile(
         generator=adam(settings.learning_rate),
@@ -229,7 +303,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
 
 @functools.cache
 def _test(size, text_encoder, count=200):
-    """Test birds with the embeddings of their captions, and as float images of a size."""
+    """Returns test birds with caption embeddings, and their images as float arrays of a size."""
     birds = synthetic.synthetic_birds("test", count, size=size * 19 // 16)
     birds = birds.embed(text_gan.encoder(text_encoder))
     edge = (birds.images.shape[1] - size) // 2
@@ -237,9 +311,10 @@ def _test(size, text_encoder, count=200):
 
 
 def sample_grid(settings: Settings) -> Callable:
-    """Returns a function of the model: captions of unseen species, each beside its image.
+    """Returns a function of the model: captions of unseen species, each with its image.
 
-    Sixteen captions have one image each; below them, eight have eight images of other latents.
+    The first sixteen captions have one image each. The next eight have eight images each, from
+    different latents.
     """
 
     def sheets(model):
@@ -287,8 +362,7 @@ RECIPE = recipe.Recipe(
     description="Birds from captions with a frozen-feature discriminator, one stage.",
     settings=Settings,
     presets={
-        "quick": {"decay": True},
-        "stage_64": {"epochs": 280, "decay": True, "score_every": 40},
+        "quick": {"decay": True, "mirror": True},
     },
     data=data,
     build=build,

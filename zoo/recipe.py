@@ -5,6 +5,7 @@ presets that list only what differs from its defaults, and functions of the sett
 data and the compiled model.
 """
 
+import copy
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo import cli, lazy, scale, settings as fields
+from zoo import cli, launch, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
 from zoo.settings import Checked, current_names, setting
@@ -26,6 +27,7 @@ from zoo.settings import Checked, current_names, setting
 keras = lazy.module("keras")
 kerasgan = lazy.module("kerasgan")
 callbacks = lazy.module("kerasgan.callbacks")
+distribution = lazy.module("kerasgan.distribution")
 images = lazy.module("kerasgan.images")
 report = lazy.module("kerasgan.report")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
@@ -37,7 +39,6 @@ presets = lazy.module("kerasgan.io.presets")
 side_files = lazy.module("kerasgan.io.side_files")
 
 RUNS = pathlib.Path("runs")
-start = cli.start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +48,32 @@ class Settings(Checked):
     epochs: int = fields.epochs(1)
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
-        0, "Passes over the images per epoch. 0: 1, or more for few images of your own.", least=0
+        0,
+        "Passes over the images per epoch. 0 chooses: one, or more if your own data set is small.",
+        least=0,
     )
     seed: int = fields.seed()
     jit_compile: bool = setting(
         False,
-        "Compile with XLA. JAX always does; on CPUs it is slower than TensorFlow's graphs.",
+        "Compile the training step with XLA. JAX always does; TensorFlow on a CPU gets slower.",
     )
     grid_every: int = setting(
-        1, "Number of epochs between two sample images.", group="logging", least=1
+        1, "Number of epochs from one grid of samples to the next.", group="logging", least=1
     )
     score_every: int = setting(
         10,
-        "Number of epochs between two evaluations on few samples. 0: never.",
+        "Number of epochs from one evaluation (on 2,000 samples) to the next. 0: only at the end.",
         group="logging",
         least=0,
     )
     checkpoint_every: int = setting(
-        10, "Number of epochs between two checkpoints.", group="logging", least=1
+        10, "Number of epochs from one checkpoint to the next.", group="logging", least=1
+    )
+    checkpoint_minutes: int = setting(
+        0,
+        "Number of minutes between two checkpoints within an epoch. 0: none.",
+        group="logging",
+        least=0,
     )
     tensorboard: bool = setting(
         False, "Also write a TensorBoard log to <folder>/tensorboard.", group="logging"
@@ -75,14 +84,22 @@ class Settings(Checked):
 class RunOptions(Checked):
     """Flags of every recipe that are not settings of its training."""
 
-    preset: str | None = setting(None, "Preset: the settings to start from.")
+    preset: str | None = setting(
+        None, "Named settings, see above. Further flags change single settings of the preset."
+    )
     folder: str | None = setting(
         None,
-        "Folder of the run. Default: runs/<recipe>_<preset>. If it holds a run, that run is "
-        "resumed.",
+        "Folder of the run. A run in this folder is resumed. Default: runs/<recipe>_<preset>, or "
+        "runs/<recipe>_<preset>_seed<seed> if the seed is not 0.",
+    )
+    devices: int = setting(
+        1,
+        "Number of devices of this machine. The results equal those of one device. For several "
+        "machines, use the framework's launcher; see the guide 'Several devices'.",
+        least=1,
     )
     dry_run: bool = setting(
-        False, "Print the settings, the parameter counts and what is missing, and stop."
+        False, "Print the settings, the parameter counts and missing data, without training."
     )
     time_step: bool = setting(
         False, "With --dry_run: also measure the time of a training step, which may take minutes."
@@ -110,13 +127,14 @@ class Recipe:
             nothing evaluates the data.
         monitor: Name of the score that selects the best checkpoint.
         mode: `"min"` or `"max"`: which `monitor` is better.
-        callbacks: Function `(settings, checkpoint folder) -> callbacks` that run before all others.
+        callbacks: Function `(settings, checkpoint folder) -> callbacks`, which run before others.
         shipped: Name of the shipped preset whose samples are shown on the page of runs on the same
             data.
         shape: Function from settings to the `scale.DataShape` of the data without reading them.
         choose: Function that completes the settings from the data. Defaults to `scale.fit_to_data`.
         doc: Docstring of the recipe's module, for `--help`.
         former_presets: Dictionary from former names of presets to their names.
+        schedules: Names of further values of `--preset`, which `zoo.stages` trains.
     """
 
     name: str
@@ -137,6 +155,12 @@ class Recipe:
     choose: Callable | None = None
     doc: str = ""
     former_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    schedules: tuple[str, ...] = ()
+
+    @property
+    def preset_names(self) -> list[str]:
+        """Current values of `--preset`, the default first."""
+        return [*self.presets, *self.schedules]
 
 
 def preset_name(recipe: Recipe, name: str | None = None) -> str:
@@ -144,11 +168,12 @@ def preset_name(recipe: Recipe, name: str | None = None) -> str:
     name = name or next(iter(recipe.presets))
     name = recipe.former_presets.get(name, name)
     if name not in recipe.presets:
-        raise ValueError(f"preset must be one of {', '.join(recipe.presets)}; received {name!r}")
+        names = ", ".join(recipe.preset_names)
+        raise ValueError(f"preset must be one of {names}; received {name!r}")
     return name
 
 
-def settings_of(recipe: Recipe, preset: str | None = None, **changes) -> Any:
+def settings_of(recipe: Recipe, preset: str | None = None, **changes: Any) -> Any:
     """Returns the settings of a preset with some changes.
 
     Args:
@@ -194,25 +219,33 @@ def run(
     keras.utils.set_random_seed(settings.seed)
     # Settings that cannot be built must not leave a folder behind.
     data, model = recipe.data(settings), recipe.build(settings)
+    if not distribution.is_chief():  # Only the first process writes files.
+        return _run(recipe, settings, folder, command, data, model)
     checkpoints.check_folder(folder / "checkpoints")
     with locks.locked(folder):
         return _run(recipe, settings, folder, command, data, model)
 
 
 def _run(recipe, settings, folder, command, data, model):
-    _keep_settings(recipe, settings, folder, command)
+    if distribution.is_chief():
+        _keep_settings(recipe, settings, folder, command)
     epoch = checkpoints.resume(folder / "checkpoints", model)
-    if epoch:
-        print(f"resuming {folder} after epoch {epoch} of {settings.epochs}")
+    batches = model.resumed.batch if model.resumed else 0
+    if epoch or batches:
+        within = f" and {batches} batches" if batches else ""
+        print(f"resuming {folder} after epoch {epoch}{within} of {settings.epochs}")
     score = recipe.score(settings)
     if epoch < settings.epochs:
         try:
             used = _callbacks(recipe, settings, folder, model, score)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
-        except (KeyboardInterrupt, callbacks.NonFiniteLossError):
-            report.run_page(folder)
+        except (KeyboardInterrupt, callbacks.NonFiniteLossError, callbacks.Preempted):
+            if distribution.is_chief():
+                report.run_page(folder)
             raise
     scores = score(model, 10_000) if score else {}
+    if not distribution.is_chief():
+        return scores
     side_files.write_json(folder / "scores.json", scores)
     _keep_versions(folder)
     _sample_shipped(recipe, settings, folder)
@@ -261,6 +294,7 @@ def _callbacks(recipe, settings, folder, model, score):
         monitor=recipe.monitor if score and settings.score_every else None,
         mode=recipe.mode,
         info=dataclasses.asdict(settings),
+        minutes=settings.checkpoint_minutes or None,
     )
     return [*used, saved]
 
@@ -278,7 +312,7 @@ def _tensorboard(folder):
 
 
 def _keep_settings(recipe, settings, folder, command):
-    """Writes settings and versions. Refuses a folder that holds a run with other settings."""
+    """Writes settings and versions. Raises ValueError if the folder holds another run."""
     new, path = dataclasses.asdict(settings), folder / "settings.json"
     old = side_files.read_or_default(path, side_files.json_object)
     newest = checkpoints.latest(folder / "checkpoints", checkpoints.RESUME)
@@ -286,7 +320,7 @@ def _keep_settings(recipe, settings, folder, command):
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         old = current_names(dataset_names.with_current_names(old), recipe.name)
-        ignored = ("epochs", "tensorboard")
+        ignored = ("epochs", "tensorboard", "checkpoint_minutes")
         other = [
             f"{name} {old[name]}"
             for name in new
@@ -309,7 +343,7 @@ def _keep_settings(recipe, settings, folder, command):
 
 
 def _keep_versions(folder):
-    """Writes versions, machine and the peak memory over all parts of a run."""
+    """Writes versions, machine, and the peak memory of the run, including earlier processes."""
     path = folder / "versions.json"
     before = side_files.read_or_default(path, _peak, 0)
     side_files.write_json(path, versions() | {"peak_memory_mib": max(before, round(peak_mib()))})
@@ -320,7 +354,7 @@ def _peak(path):
 
 
 def versions() -> dict:
-    """Returns what the numbers of a run depend on besides its settings."""
+    """Returns the package versions and the machine, on which the numbers of a run also depend."""
     packages = ("keras", keras.backend.backend(), "numpy", "h5py", "mlxtend")
     found = {"kerasgan": kerasgan.__version__, "python": platform.python_version()}
     for package in packages:
@@ -374,7 +408,7 @@ def _build_without_data(recipe, settings):
 def _missing(settings):
     notes = [scale.missing_data(settings)] if hasattr(settings, "data") else []
     if getattr(settings, "start", "") and not pathlib.Path(settings.start).is_dir():
-        notes.append(f"missing: the run {settings.start}, from whose networks this one starts")
+        notes.append(f"missing: the run {settings.start}, from which this run starts")
     return filter(None, notes)
 
 
@@ -416,6 +450,9 @@ def main(recipe: Recipe) -> None:
         made = settings_of(recipe, preset, **values)
         if chosen.dry_run:
             return dry_run(recipe, made, chosen.time_step)
+        if launch.needed(chosen.devices):
+            sys.exit(launch.run(chosen.devices))
+        distribution.start(chosen.devices)
         with cli.tracked():
             _train(recipe, made, preset, chosen.folder)
 
@@ -430,6 +467,10 @@ def _train(recipe, settings, preset, folder):
     except KeyboardInterrupt:
         console.print_error(f"stopped; the same command resumes {folder} after its last checkpoint")
         sys.exit(130)
+    except callbacks.Preempted as error:
+        if distribution.is_chief():
+            console.print_error(f"{error}; the same command resumes {folder}")
+        sys.exit(launch.PREEMPTED)
     for name, value in scores.items():
         if isinstance(value, (int, float)):
             print(f"{name:26} {value:.4g}")
@@ -437,7 +478,7 @@ def _train(recipe, settings, preset, folder):
 
 
 def _ordered(settings):
-    """Fields of a settings class, the most used ones first."""
+    """Returns the fields of a settings class, the most used ones first."""
     first = ("epochs", "batch_size", "seed")
     declared = {field.name: field for field in dataclasses.fields(settings)}
     rest = [name for name in declared if name not in first]
@@ -448,9 +489,12 @@ def _help(recipe, arguments, flags):
     named = re.search(r"--?preset[= ](\w+)", " ".join(arguments))
     shown = recipe.former_presets.get(named[1], named[1]) if named else None
     shown = shown if shown in recipe.presets else next(iter(recipe.presets))
-    default = next(iter(recipe.presets))
-    names = ", ".join(f"{n} (default)" if n == default else n for n in recipe.presets)
-    description = f"{(recipe.doc or recipe.description).strip()}\n\nPresets: {names}"
+    preset = copy.copy(next(field for field in flags if field.name == "preset"))
+    preset.default = recipe.preset_names[0]
+    preset.metadata = preset.metadata | {"choices": recipe.preset_names}
     return cli.help_text(
-        f"python -m zoo.{recipe.name}", description, flags, preset=(shown, recipe.presets[shown])
+        f"python -m zoo.{recipe.name}",
+        recipe.doc or recipe.description,
+        [preset if field.name == "preset" else field for field in flags],
+        preset=(shown, recipe.presets[shown]),
     )

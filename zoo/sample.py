@@ -5,9 +5,9 @@
     python -m zoo.sample --checkpoint=coopnet_digits --n=64 --by=descriptor
     python -m zoo.sample --checkpoint=..._G_epoch_600.h5 --data=birds --n=10 --out=samples.h5
 
-As in the training notes, the last command generates n images for the first caption of every image
-of the test split, and writes the HDF5 file of the notes: `output_64`, `output_128`, `output_256`
-(uint8), `saveIDs`, `classIDs`, `embedding` and `captions`.
+The last command generates n images for the first caption of every image of the test split. The HDF5
+file has the layout of the training notes: `output_64`, `output_128`, `output_256` (uint8),
+`saveIDs`, `classIDs`, `embedding` and `captions`.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ files = lazy.module("kerasgan.io.files")
 presets = lazy.module("kerasgan.io.presets")
 text_gan = lazy.module("zoo.text_gan")
 
-BLOCK = 64  # images computed and written at a time
+BLOCK = 64  # Number of images that are computed and written at a time.
 CHECKPOINT_HELP = (
     "Checkpoint file ..._G_epoch_n.h5, name of a shipped preset, or folder of a preset."
 )
@@ -44,48 +44,51 @@ class Options(Checked):
     out: str = setting("samples.png", "Output file: a grid (.png), or the images as HDF5 (.h5).")
     n: int | None = setting(
         None,
-        "Number of images (default 100) of labels in turn, or of each caption (default 1).",
+        "Number of images in all (default 100), or for each caption (default 1).",
         least=1,
     )
     seed: int = fields.seed("Seed of the latents.")
-    columns: int = setting(10, "Images per row of the grid.", least=1)
+    columns: int = setting(10, "Number of images per row of the grid.", least=1)
     labels: tuple[str, ...] = setting(
         (), "Class labels of the images, such as 0,1,2.", group="conditions"
     )
     caption: tuple[str, ...] = setting(
-        (), "Caption of an image in words.", group="conditions", repeated=True
+        (), 'Caption of an image, such as "a small red bird".', group="conditions", repeated=True
     )
     data: str | None = setting(
         None,
-        "Data set whose captions are used: synthetic_birds, or one prepared by zoo.prepare.",
+        "Data set whose captions are used: synthetic_birds, or the name of one that zoo.prepare "
+        "made.",
         group="data",
     )
-    split: str = setting("test", "Split of the data set.", group="data")
+    split: str = setting("test", "Split of the data set: train, test or val.", group="data")
     data_dir: str = fields.data_dir()
     num_images: int = fields.num_images(1000)
     text_encoder: str | None = setting(None, TEXT_ENCODER_HELP, group="networks")
     by: str | None = setting(
         None,
-        "Network of a CoopNet that generates. Default: generator.",
+        "Network of a CoopNet that generates the images. Default: generator.",
         group="networks",
         choices=("generator", "descriptor"),
     )
     statistics: str | None = setting(
         None,
-        "Batch normalization statistics of a CoopNet. Default: batch, as in training.",
+        "Batch normalization statistics of a CoopNet: of the batch (default, as in training) or "
+        "running averages.",
         group="networks",
         choices=("batch", "running"),
     )
     steps: int | None = setting(
         None,
-        "Langevin steps of a CoopNet's descriptor. Default: as in training.",
+        "Number of Langevin steps of a CoopNet with --by=descriptor. Default: as in training.",
         group="networks",
         least=1,
+        most=100_000,
     )
 
 
 def load(name: str | os.PathLike) -> Any:
-    """Returns the model of a checkpoint file or a preset, with all networks that sampling needs."""
+    """Returns the model of a checkpoint file or a preset, with its sampling networks."""
     if str(name).endswith(".h5"):
         return checkpoints.load_sampling_model(name)[0]
     return presets.load(name)
@@ -126,7 +129,7 @@ def check_checkpoint(name: str | None) -> str:
 
 def command(options: Options) -> None:
     """Writes the images."""
-    check_checkpoint(options.checkpoint)
+    checkpoint = check_checkpoint(options.checkpoint)
     out = pathlib.Path(options.out)
     if out.suffix not in (".png", ".h5"):
         raise ValueError(
@@ -134,7 +137,7 @@ def command(options: Options) -> None:
         )
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
-    model = load(options.checkpoint)
+    model = load(checkpoint)
     if not can_sample(model):
         raise ValueError(
             f"--checkpoint must generate images; {options.checkpoint} is a {type(model).__name__}"
@@ -146,7 +149,7 @@ def command(options: Options) -> None:
 
 
 def sample_options(model: Any, options: Any) -> dict:
-    """Returns the given options of `model.sample`. Refuses those that the model does not have."""
+    """Returns the given options of `model.sample`. Raises ValueError for unsupported ones."""
     known = ("by", "statistics", "steps")
     given = {name: getattr(options, name, None) for name in known}
     given = {name: value for name, value in given.items() if value is not None}
@@ -288,7 +291,8 @@ def given_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
     """Returns the first caption of each image of a split, embeddings `[N, D]` and classes."""
-    encoder = options.text_encoder or about(options.checkpoint, model).get("text_encoder") or ""
+    saved = about(check_checkpoint(options.checkpoint), model).get("text_encoder")
+    encoder = options.text_encoder or saved or ""
     data = text_gan.load(
         options.data, options.split, options.data_dir, options.num_images, 64, encoder
     )
@@ -297,7 +301,7 @@ def split_captions(model: Any, options: Options) -> tuple[list[str], Any, Any]:
 
 
 def main() -> None:
-    cli.main("sample", Options, command, description=__doc__)
+    cli.main("zoo.sample", Options, command, description=__doc__)
 
 
 if __name__ == "__main__":

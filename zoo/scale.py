@@ -1,4 +1,4 @@
-"""Facts about data that are not read: the number of images, their shape, what is missing.
+"""Number and shape of the training images, and missing data, without reading the images.
 
 `fit_to_data` uses them to adapt a preset to data of another size: a batch size that the images
 fill, and epochs with as many steps as those of the preset.
@@ -17,7 +17,7 @@ folder = lazy.module("kerasgan.datasets.folder")
 prepared = lazy.module("kerasgan.datasets.prepared")
 
 COUNTS = {"digits": 4_000, "mnist": 60_000, "cifar10": 50_000}
-TFDS = ("mnist", "cifar10", "plants", "celeba")  # data sets that TensorFlow Datasets downloads
+TFDS = ("mnist", "cifar10", "plants", "celeba")  # Data sets that TensorFlow Datasets downloads.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +121,10 @@ def fit_to_data(
         return settings
     if images < 2:
         raise ValueError(f"training needs at least 2 images; {settings.data} has {images}")
-    parts = getattr(settings, "discriminator_steps", 1)  # batches that one step takes
+    parts = getattr(settings, "discriminator_steps", 1)  # Number of batches per step.
     batch = settings.batch_size
     while "batch_size" not in given and batch > 2 and 2 * batch * parts > images:
-        batch = 1 << (batch - 1).bit_length() - 1  # the next smaller power of two
+        batch = 1 << (batch - 1).bit_length() - 1  # The next smaller power of two.
     if batch != settings.batch_size:
         chosen["batch_size"] = batch
     steps = max(images // (batch * parts), 1)

@@ -9,6 +9,7 @@ import math
 import numbers
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 GROUPS = ("run", "data", "networks", "losses", "optimizers", "logging")
@@ -26,8 +27,7 @@ RENAMED = {
     "ratio": "discriminator_rate",
     "pretrained": "pretraining_epochs",
 }
-# Former names of settings that mean different things in different recipes: (recipe, former name) ->
-# name.
+# Former names that depend on the recipe: (recipe, former name) -> name.
 RENAMED_IN = {
     **{
         (recipe, "penalty"): "r1_weight"
@@ -140,7 +140,7 @@ _KINDS = {
 }
 
 
-def kind_of(field: dataclasses.Field) -> tuple[type, bool]:
+def kind_of(field: dataclasses.Field) -> tuple[Any, bool]:
     """Returns the type of a field, such as `int` or `tuple`, and whether it may be `None`."""
     if isinstance(field.type, types.UnionType):
         (kind,) = [part for part in typing.get_args(field.type) if part is not types.NoneType]
@@ -156,7 +156,7 @@ def bounds_text(rules: dict) -> str:
     return " and ".join(words)
 
 
-def broken_rule(kind: type, value: Any, rules: dict) -> str | None:
+def broken_rule(kind: type, value: Any, rules: Mapping) -> str | None:
     """Returns the rule that a value breaks, in words, or `None` if the value is allowed."""
     if kind is bool:
         return None if isinstance(value, bool) else "true or false"
@@ -203,7 +203,7 @@ class Checked:
 
 
 def shorten(value: Any) -> str:
-    """Returns a value for an error message: texts in quotes, cut after 80 characters."""
+    """Formats a value for an error message: strings in quotes, at most 80 characters."""
     plain = not isinstance(value, str) and isinstance(value, numbers.Number)
     text = str(value) if plain else repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
@@ -214,13 +214,13 @@ def shorten(value: Any) -> str:
 
 def epochs(default: int) -> Any:
     """Total number of epochs of a recipe that resumes."""
-    text = "Total number of epochs, including the epochs before a resume."
+    text = "Total number of epochs, including those before an interruption."
     return setting(default, text, least=1)
 
 
 def network_epochs(default: int) -> Any:
     """Number of epochs of a recipe that trains one network and keeps its last weights."""
-    return setting(default, "Number of epochs. The weights after the last one are kept.", least=1)
+    return setting(default, "Number of epochs. The weights after the last epoch are kept.", least=1)
 
 
 def batch_size(default: int, text: str = "Images per training step.", least: int = 1) -> Any:
@@ -240,11 +240,16 @@ def data(default: str, text: str, choices: tuple | None = None) -> Any:
 
 def data_dir() -> Any:
     """Folder of prepared data sets."""
-    text = "Folder of the prepared data sets. Empty: $TFDS_DATA_DIR or ~/tensorflow_datasets."
+    text = (
+        "Folder of the data sets that zoo.prepare made. Default: $TFDS_DATA_DIR, or else "
+        "~/tensorflow_datasets."
+    )
     return setting("", text, group="data")
 
 
-def channels(default: int, text: str = "Channels of the images of a folder.") -> Any:
+def channels(
+    default: int, text: str = "Channels of the images of a folder: 1 (gray) or 3 (RGB)."
+) -> Any:
     """Number of image channels."""
     return setting(default, text, group="data", choices=(1, 3))
 
@@ -254,6 +259,9 @@ def num_images(default: int, text: str = "Number of synthetic birds.") -> Any:
     return setting(default, text, group="data", least=1)
 
 
+REPLACES_SHIPPED = "Folder of the network and its log. The default replaces the shipped network."
+
+
 def output_dir(default: str, text: str = "Folder of the network and its log.") -> Any:
     """Output folder of a recipe that trains one network."""
     return setting(default, text)
@@ -261,22 +269,35 @@ def output_dir(default: str, text: str = "Folder of the network and its log.") -
 
 def learning_rate(default: float, text: str = "Learning rate of Adam.", zero: bool = False) -> Any:
     """Learning rate. `zero` allows 0, which then has a meaning of its own."""
-    return setting(default, text, group="optimizers", **{"least" if zero else "above": 0})
+    bounds: dict[str, Any] = {"least" if zero else "above": 0}
+    return setting(default, text, group="optimizers", **bounds)
 
 
 def cosine_rate(default: float) -> Any:
     """Learning rate of a recipe that trains one network."""
-    return learning_rate(default, "Initial learning rate of Adam. It falls to 0 along a cosine.")
+    return learning_rate(default, "Initial learning rate of Adam, which falls to 0 along a cosine.")
 
 
 def beta_1(default: float) -> Any:
     """Decay of Adam's first moment."""
-    return setting(default, "beta_1 of Adam.", group="optimizers", least=0, below=1)
+    return setting(
+        default,
+        "beta_1 of Adam: decay of the mean of the gradients.",
+        group="optimizers",
+        least=0,
+        below=1,
+    )
 
 
 def beta_2(default: float) -> Any:
     """Decay of Adam's second moment."""
-    return setting(default, "beta_2 of Adam.", group="optimizers", least=0, below=1)
+    return setting(
+        default,
+        "beta_2 of Adam: decay of the mean of the squared gradients.",
+        group="optimizers",
+        least=0,
+        below=1,
+    )
 
 
 def decay() -> Any:
@@ -288,7 +309,8 @@ def decay() -> Any:
 def ema_decay(default: float) -> Any:
     """Decay of the exponential moving average of the weights."""
     text = (
-        "Decay of the exponential moving average of the generator that samples use. 0 disables it."
+        "Decay of the exponential moving average (EMA) of the weights that generate samples. "
+        "0 disables the EMA."
     )
     return setting(default, text, group="optimizers", least=0, below=1)
 
@@ -305,7 +327,7 @@ def latent_dim(default: int, text: str = "Dimension of the latent vectors.", lea
 
 def capacity() -> Any:
     """Width of StyleGAN2's networks."""
-    text = "Half the number of channels of the generator's last block."
+    text = "Base number of channels. The generator's last block has twice as many."
     return setting(16, text, group="networks", least=1)
 
 
@@ -322,21 +344,21 @@ def mapping_depth() -> Any:
 def mapping_form(default: str) -> Any:
     """Initialization of StyleGAN2's mapping network."""
     text = (
-        "Initialization of the mapping network. With `reproduction`, w is small below 512 "
-        "dimensions."
+        "Initialization of the mapping network. With `reproduction` and a --latent_dim below 512, "
+        "w is so small that samples look alike."
     )
     return setting(default, text, group="networks", choices=("paper", "reproduction"))
 
 
 def mixing() -> Any:
     """Style mixing."""
-    text = "Share of the generated images that mix the styles of two latent vectors."
+    text = "Share of the generated images that mix the styles of two latent vectors (style mixing)."
     return setting(0.9, text, group="losses", least=0, most=1)
 
 
 def shift() -> Any:
     """Translation of the discriminator's input."""
-    text = "Translate the discriminator's input images randomly by up to 2 pixels."
+    text = "Shift the discriminator's input images randomly by up to 2 pixels."
     return setting(False, text, group="losses")
 
 
@@ -348,7 +370,7 @@ def path_weight(default: float) -> Any:
 
 def path_every(default: int) -> Any:
     """Interval of path length regularization."""
-    text = "Number of steps between two path length regularizations."
+    text = "Number of steps from one path length regularization to the next."
     return setting(default, text, group="losses", least=1)
 
 
@@ -362,7 +384,6 @@ def augment() -> Any:
     """Augmentation with keras-cv."""
     text = (
         "Augmentation of the training images with keras-cv: none, or a comma-separated list of "
-        "flip "
-        "(RandomFlip), cutout (RandomCutout) and randaugment (RandAugment)."
+        "flip, cutout and randaugment."
     )
     return setting("none", text, group="data")

@@ -1,9 +1,16 @@
 """StyleGAN2, the generator that StylEx builds on.
 
-    python -m zoo.stylegan2 --preset=quick
+    python -m zoo.stylegan2
 
-Trains on 4,000 real MNIST digits, on synthetic birds, or on a folder of your own images, with or
+It trains on 4,000 real MNIST digits, on synthetic birds, or on a folder of your own images, with or
 without their classes.
+
+Presets:
+
+- `quick`: small networks on digits; minutes on two CPU cores.
+- `birds_32`, `birds_64`: small networks on synthetic birds of 32 and 64 pixels.
+- `paper`: the paper's losses and learning rates, on digits.
+- `reproduction`: losses and learning rates of the PyTorch reproduction of StylEx, on digits.
 """
 
 import dataclasses
@@ -35,11 +42,12 @@ class Settings(recipe.Settings):
     batch_size: int = fields.batch_size(32)
     data: str = fields.data(
         "digits",
-        "Data: digits (4,000, offline), mnist (TensorFlow Datasets), synthetic_birds, or a folder.",
+        "Data: digits (4,000, offline), mnist (TensorFlow Datasets), synthetic_birds, or a folder "
+        "of images.",
     )
     size: int = setting(
         32,
-        "Side of the images in pixels, a power of two. Digits have 28 pixels and a margin.",
+        "Side of the images in pixels, a power of two. Digits need 32: 28 pixels and a margin.",
         group="data",
         least=1,
     )
@@ -63,12 +71,15 @@ class Settings(recipe.Settings):
     )
     form: str = setting(
         "paper",
-        "Losses and regularization. `reproduction` replaces r1_gamma, path_* and ema_decay.",
+        "Losses and regularization. `reproduction` ignores --r1_gamma, --path_* and --ema_decay.",
         group="losses",
         choices=("paper", "reproduction"),
     )
     r1_gamma: float = setting(
-        10.0, "Gamma of the R1 penalty at real images. 0 disables it.", group="losses", least=0
+        10.0,
+        "Weight gamma of the R1 gradient penalty at real images, as in the paper. 0 disables it.",
+        group="losses",
+        least=0,
     )
     path_weight: float = fields.path_weight(2.0)
     path_every: int = fields.path_every(4)
@@ -88,9 +99,9 @@ class Settings(recipe.Settings):
     decay: bool = fields.decay()
 
 
-# Small enough for two CPU cores. Path length regularization makes a step about twice as long, so it
-# is rare here. Learning rate and betas suit weights that are not equalized: with the paper's, the
-# networks of StylEx diverged.
+# Small networks for two CPU cores. Path length regularization makes a step about twice as long, so
+# it is applied rarely. Learning rate and betas suit networks without equalized learning rates; with
+# those of the paper, the networks of StylEx diverged.
 SMALL = {
     "capacity": 4,
     "max_channels": 128,

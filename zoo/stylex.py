@@ -1,13 +1,25 @@
-"""StylEx: reconstructs images as a classifier sees them, to explain the classifier.
+"""StylEx: an encoder and a StyleGAN2 that explain a classifier.
 
-    python -m zoo.stylex --preset=quick
-    python -m zoo.stylex --preset=digits_8_9 --classifier=runs/classifier/..._C_epoch_40.h5
+    python -m zoo.stylex
+    python -m zoo.stylex --preset=digits_8_9 --classifier=classifier_digits_8_9_32_C_epoch_40.h5
 
-Trains on real handwritten eights and nines, on an eight or any other digit, on synthetic birds by
-one attribute, on PlantVillage's leaves, on CelebA's faces, or on a folder of class folders. The
-classifier is a file of `zoo.classifier`; without one, a classifier is trained first. On two CPU
-cores, small networks run fastest with one thread per operation: set TF_NUM_INTRAOP_THREADS=1 in the
-environment.
+The generator reconstructs images such that the classifier's predictions stay the same.
+`zoo.explain` then finds the attributes that change these predictions. The classifier is a file of
+`zoo.classifier`. Without one, a classifier is trained first. On two CPU cores, small networks run
+fastest with one thread per operation: set TF_NUM_INTRAOP_THREADS=1 in the environment.
+
+Presets:
+
+- `quick`: eights and nines; minutes on two CPU cores.
+- `digits_8_9`: eights and nines, with more epochs. The shipped preset was trained with it.
+- `digits_8_rest`: eights and all other digits.
+- `birds_64`: synthetic birds with yellow and with blue bellies.
+- `plants`: healthy and sick leaves of PlantVillage.
+- `celeba`: faces of CelebA.
+- `ffhq`: a folder of class folders, given by `--data`.
+- `reproduction`: MNIST's eights and all other digits, with the settings of the PyTorch
+  reproduction.
+- `authors`: the same digits, with the settings of the authors' code.
 """
 
 import dataclasses
@@ -46,16 +58,20 @@ class Settings(recipe.Settings):
     channels: int = fields.channels(3)
     num_images: int = fields.num_images(4000, classifier.NUM_IMAGES_HELP)
     classifier: str = setting(
-        "", "Classifier, a file of zoo.classifier. Empty: one is trained first.", group="networks"
+        "",
+        "Classifier: a file of zoo.classifier. By default one is trained first.",
+        group="networks",
     )
     capacity: int = fields.capacity()
     max_channels: int = fields.max_channels()
-    latent_dim: int = fields.latent_dim(512, "Dimension of the style w.")
+    latent_dim: int = fields.latent_dim(
+        512, "Dimension of w, the output of the mapping network and the encoder."
+    )
     depth: int = fields.mapping_depth()
     mapping_form: str = fields.mapping_form("reproduction")
     encoder_gain: float = setting(
         1.0,
-        "Scale of the initial weights of the encoder's last layer, relative to Kaiming's.",
+        "Scale of the initial weights of the encoder's last layer. 1 is Kaiming initialization.",
         group="networks",
         least=0,
     )
@@ -72,33 +88,45 @@ class Settings(recipe.Settings):
     )
     alternation: str = _loss(
         "micro",
-        "Source of w: always the encoder (none), latents and encoder in alternate steps (step), or "
-        "half of each batch (micro).",
+        "Source of w: the encoder in all steps (none), latents and the encoder in alternate steps "
+        "(step), or each for half of every batch (micro).",
         choices=("none", "step", "micro"),
     )
     rec_in_discriminator_phase: str = _loss(
         "",
-        "Use the reconstruction loss in the discriminator's phase. `second_step` is the control.",
+        "Apply a reconstruction loss in the discriminator's phase, too: within the generator's "
+        "update (accumulate) or in an update of its own (extra_step). second_step is a control "
+        "with the adversarial loss as well.",
         choices=("", "accumulate", "extra_step", "second_step"),
     )
-    rec_weight: float = _loss(1.0, "Weight of the reconstruction loss.", least=0)
-    perceptual_weight: float = _loss(
-        0.1, "Weight of the perceptual distance in the reconstruction loss.", least=0
+    rec_weight: float = _loss(
+        1.0,
+        "Weight of the reconstruction loss, the weighted sum of perceptual, w and pixel distance.",
+        least=0,
     )
-    w_weight: float = _loss(0.1, "Weight of the distance of w in the reconstruction loss.", least=0)
+    perceptual_weight: float = _loss(
+        0.1, "Weight of the perceptual distance of image and reconstruction.", least=0
+    )
+    w_weight: float = _loss(
+        0.1, "Weight of the distance of the w of image and reconstruction.", least=0
+    )
     pixel_weight: float = _loss(
         1.0,
-        "Weight of the pixel distance, in units of [0, 1], in the reconstruction loss.",
+        "Weight of the mean absolute difference of the pixels, in units of [0, 1].",
         least=0,
     )
     kl_weight: float = _loss(
-        1.0, "Weight of the KL divergence between the classifier's predictions.", least=0
+        1.0,
+        "Weight of the KL divergence of the classifier's predictions for image and reconstruction.",
+        least=0,
     )
     reverse_kl: bool = _loss(
-        False, "Use the KL divergence of the images' predictions from the reconstructions'."
+        False, "Use KL(reconstruction || image) instead of KL(image || reconstruction)."
     )
     lpips: str = _loss(
-        "", "File of AlexNet's weights, for LPIPS in place of the classifier's features."
+        "",
+        "File of AlexNet's weights. With it, the perceptual distance is LPIPS. By default it "
+        "compares features of the classifier.",
     )
     stretch: bool = _loss(
         True, "Stretch each image to [-1, 1] before the perceptual distance is computed."
@@ -107,22 +135,23 @@ class Settings(recipe.Settings):
         2.5, "Weight of the gradient penalty; gamma of R1. 0 disables it.", least=0
     )
     gradient_penalty_every: int = _loss(
-        4, "Number of steps between two gradient penalties.", least=1
+        4, "Number of steps from one gradient penalty to the next.", least=1
     )
     path_weight: float = fields.path_weight(1 / 32)
     path_every: int = fields.path_every(32)
     path_start: int = fields.path_start(5000)
     path_source: str = _loss(
         "both",
-        "Styles at which path lengths are computed: of latents (z), of the encoder, or both.",
+        "Source of w for path length regularization: latents (z), the encoder, or both.",
         choices=("z", "encoder", "both"),
     )
     w_match: str = _loss(
         "",
-        "Match the distribution of the encoder's w to that of latents by moments or by MMD.",
+        "Experimental loss that matches the w of the encoder to those of latents: by means and "
+        "deviations (moments) or by MMD.",
         choices=("", "moments", "mmd"),
     )
-    w_match_weight: float = _loss(1.0, "Weight of the distribution matching.", least=0)
+    w_match_weight: float = _loss(1.0, "Weight of the loss of --w_match.", least=0)
     mixing: float = fields.mixing()
     shift: bool = fields.shift()
     ema_decay: float = fields.ema_decay(0.995)
@@ -137,7 +166,7 @@ class Settings(recipe.Settings):
     beta_2: float = fields.beta_2(0.9)
     accumulate: int = setting(
         1,
-        "Number of batches whose gradients are accumulated for one step. Saves memory.",
+        "Number of batches whose gradients are accumulated for one update. Saves memory.",
         group="optimizers",
         least=1,
     )
@@ -145,7 +174,7 @@ class Settings(recipe.Settings):
 
 
 # Settings of the authors' code that differ from the reproduction, as in `kerasgan.models.stylex` (a
-# test compares).
+# test compares them).
 AUTHORS = {
     "gradient_penalty_weight": 10.0,
     "gradient_penalty_every": 16,
@@ -162,13 +191,13 @@ AUTHORS = {
     "form": "authors",
     "mapping_form": "paper",
 }
-# Small enough for two CPU cores. A learning rate of 0.001 diverges within 600 steps, with an
-# encoder as fast as the generator within 300. With the authors' betas, with which Adam takes ten
-# times larger steps after a sudden gradient, 0.0002 diverges, too. Fewer channels make each style
-# coordinate matter more: with twice as many, reconstructions were sharper but few single attributes
-# changed the prediction. A small initial encoder gave plainer first attributes. With the
-# reproduction's mapping network, whose w are small at 256 dimensions, all samples from latents were
-# alike.
+# Small networks for two CPU cores. With a learning rate of 0.001, training diverges within 600
+# steps, or within 300 if the encoder has the generator's rate. With the authors' betas, Adam takes
+# ten times larger steps after a sudden large gradient, and 0.0002 diverges, too. Fewer channels
+# make each style coordinate matter more: with twice as many, reconstructions were sharper but few
+# single attributes changed the prediction. With smaller initial weights of the encoder, the first
+# attributes were easier to recognize. The reproduction's mapping network has small w at 256
+# dimensions; with it, all samples from latents looked alike.
 SMALL = AUTHORS | {
     "capacity": 3,
     "max_channels": 96,
@@ -207,7 +236,7 @@ PRESETS = {
     },
     "plants": PHOTOGRAPHS | {"data": "plants", "epochs": 50},
     "celeba": PHOTOGRAPHS | {"data": "celeba", "classes": "Male", "epochs": 20},
-    # Give a folder of class folders by --data.
+    # --data must name a folder of class folders.
     "ffhq": PHOTOGRAPHS | {"data": "ffhq", "epochs": 40},
     # On all of MNIST. The authors trained on photographs of 64 and 256 pixels, and the reproduction
     # on 8 and the rest.
@@ -322,9 +351,8 @@ def score(settings: Settings) -> Callable:
     """Returns the scoring function.
 
     It scores reconstructions of held-out images, the gap between w of latents and of the encoder,
-    and samples from
-    latents: their diversity within a class relative to the images', and how often the classifier
-        sees their class.
+    and samples from latents: their diversity within a class, relative to that of the images, and
+    the share of samples that the classifier assigns to their class.
     """
     (train, classes), (pictures, labels), _ = loaded(settings)
     classes = classes[:1000]
@@ -337,12 +365,12 @@ def score(settings: Settings) -> Callable:
         found = model.reconstruction_scores(pictures[chosen])
         found = {f"heldout_{name}": value for name, value in found.items()}
         found |= model.w_gap(pictures[chosen])
-        asked = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
-        generated = model.sample(labels=asked, seed=0)
-        agrees = model.image_conditions(generated).argmax(axis=1) == asked
+        conditions = np.arange(max(len(chosen), 2 * model.classes)) % model.classes
+        generated = model.sample(labels=conditions, seed=0)
+        agrees = model.image_conditions(generated).argmax(axis=1) == conditions
         found["sample_agreement"] = float(agrees.mean())
         found["sample_diversity"] = (
-            diversity.intra_class_diversity(generated, asked) / real_diversity
+            diversity.intra_class_diversity(generated, conditions) / real_diversity
         )
         about = {
             "images": len(chosen),

@@ -20,6 +20,7 @@ captioned = lazy.module("kerasgan.datasets.captioned")
 prepared = lazy.module("kerasgan.datasets.prepared")
 synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
 char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
+clip = lazy.module("kerasgan.encoders.clip")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 presets = lazy.module("kerasgan.io.presets")
 bird_attributes = lazy.module("kerasgan.metrics.protocols.bird_attributes")
@@ -36,56 +37,61 @@ class Settings(recipe.Settings):
     epochs: int = fields.epochs(600)
     batch_size: int = fields.batch_size(
         10,
-        "Images per step. The training notes use 16 and report that small batches fail.",
+        "Images per training step. The training notes use 16 and report that small batches fail.",
         least=2,
     )
     data: str = fields.data(
         "synthetic_birds",
-        "Data set: synthetic_birds, or the name of one prepared by zoo.prepare, such as birds or "
-        "coco.",
+        "Data set: synthetic_birds, or the name of one that zoo.prepare made, such as birds.",
     )
     data_dir: str = fields.data_dir()
     num_images: int = fields.num_images(2000, "Number of synthetic birds to train on.")
     captions: int = setting(
         4,
-        "Number of captions of an image whose embeddings are averaged, chosen anew each time.",
+        "Number of captions per image. They are chosen at random in each step, and their "
+        "embeddings are averaged.",
         group="data",
         least=1,
     )
     text_encoder: str = setting(
         "synthetic_birds_text",
-        "Text encoder: a preset or checkpoint. Empty: the embeddings that come with the data set.",
+        "Text encoder: a preset or checkpoint. --text_encoder= (empty) uses the embeddings that "
+        "come with the data set.",
         group="networks",
     )
     sizes: str = setting(
-        "64,128,256", "Image sizes, smallest first: 64 or 64,128 or 64,128,256.", group="networks"
+        "64,128,256",
+        "Sides of the generated images in pixels: 64 or 64,128 or 64,128,256.",
+        group="networks",
     )
     width: int = fields.width(
-        128, "Channels that scale all networks. The paper uses 128; 16 and 32 suit small machines."
+        128,
+        "Base number of channels of all networks. The paper uses 128; 16 and 32 suit small "
+        "machines.",
     )
     discriminator_width: int = fields.width(
-        0, "Channels that scale the discriminators. 0: the same as --width.", least=0
+        0, "Base number of channels of the discriminators. 0: the same as --width.", least=0
     )
     skip: bool = setting(
         False, "Add the upsampling skip connection of the training notes.", group="networks"
     )
     extra_conv: bool = setting(
         True,
-        "Apply one more 1 x 1 convolution to image code and text in the discriminators' pair "
-        "branch.",
+        "Apply one more 1 x 1 convolution after image features and text are joined in the "
+        "discriminators.",
         group="networks",
     )
     norm: str = setting(
         "batch",
-        "Normalization of the discriminators. `batch` reveals which batch is mismatched, so small "
-        "models should use `layer` or `none`.",
+        "Normalization of the discriminators. With `batch`, its statistics reveal which batch is "
+        "mismatched, so small models should use `layer` or `none`.",
         group="networks",
         choices=("batch", "layer", "none"),
     )
     conditioning_noise: float = setting(
         1.0,
-        "Scale of the conditioning augmentation noise. The paper uses 1. Short trainings need "
-        "less.",
+        "Scale of the noise of the conditioning augmentation. The paper uses 1. Short trainings "
+        "need less.",
         group="networks",
         least=0,
     )
@@ -97,9 +103,8 @@ class Settings(recipe.Settings):
     )
     image_loss: str = setting(
         "released",
-        "Image loss beside the loss on image-caption pairs: that of the released code, of the "
-        "whole "
-        "image, of patches, of both, or none.",
+        "Discriminator heads that score the image without its caption: as in the released code, "
+        "on the whole image (global), on patches (local), both, or none.",
         group="losses",
         choices=("released", "global", "local", "both", "none"),
     )
@@ -111,49 +116,52 @@ class Settings(recipe.Settings):
     )
     r1_weight: float = setting(
         0.0,
-        "Weight (gamma) of the R1 gradient penalty at real images. 0 disables it.",
+        "Weight of the R1 gradient penalty at real images. 0 disables it.",
         group="losses",
         least=0,
     )
     damsm_weight: float = setting(
-        0.0, "Weight of the DAMSM loss at each resolution. 0 disables it.", group="losses", least=0
+        0.0,
+        "Weight of the DAMSM loss (image-text matching) at each resolution. 0 disables it.",
+        group="losses",
+        least=0,
     )
     damsm_encoder: str = setting(
         "",
         "Image encoder of the DAMSM loss: a preset or checkpoint of zoo.robust_image_encoder. "
-        "Empty: "
-        "the image encoder that was trained with --text_encoder.",
+        "Default: the image encoder that was trained with --text_encoder.",
         group="losses",
     )
     damsm_crop: float = setting(
         1.0,
         "Minimum side of the random crops given to the DAMSM encoder, as a fraction of the image. "
-        "1 "
-        "disables cropping.",
+        "1 disables cropping.",
         group="losses",
         above=0,
         most=1,
     )
     damsm_queue: int = setting(
         0,
-        "Number of captions of past steps that the DAMSM loss contrasts with those of the batch.",
+        "Number of captions of past steps that serve as further negatives in the DAMSM loss.",
         group="losses",
         least=0,
     )
     regenerate_fakes: bool = setting(
         False,
-        "Generate new fakes for the generator's update, as the code of the training notes does.",
+        "Generate new fakes for the generator's update, as in the code of the training notes. By "
+        "default both players share the fakes of a step.",
         group="losses",
     )
     critic_epochs: int = setting(
         0,
-        "Number of epochs with the extra discriminator updates of the training notes. -1: all.",
+        "Number of epochs that use the training notes' extra discriminator updates. -1: all.",
         group="optimizers",
         least=-1,
     )
     critic_epoch_steps: int = setting(
         0,
-        "Generator updates per epoch for the critic schedule. 0: the real epoch length.",
+        "Number of generator updates that --critic_epochs counts as an epoch. 0: those of an "
+        "actual epoch.",
         group="optimizers",
         least=0,
     )
@@ -161,17 +169,19 @@ class Settings(recipe.Settings):
     beta_1: float = fields.beta_1(0.5)
     halve_every: int = setting(
         100,
-        "Number of epochs after which the learning rates are halved.",
+        "The learning rates are halved each time after this number of epochs.",
         group="optimizers",
         least=1,
     )
     ema_decay: float = fields.ema_decay(0.0)
     start: str = setting(
-        "", "Folder of a run whose last networks this run starts from. Its sizes may be smaller."
+        "",
+        "Folder of an earlier run. Training starts from its last networks, which may generate "
+        "smaller sizes.",
     )
     score_every: int = setting(
         0,
-        "Number of epochs between two evaluations on few samples. 0: never.",
+        "Number of epochs from one evaluation (on few samples) to the next. 0: only at the end.",
         group="logging",
         least=0,
     )
@@ -193,11 +203,11 @@ COCO = {
     "divergence_weight": 2.0,
     "halve_every": 50,
 }
-# Small enough for two CPU cores. Narrow discriminators soon win over narrow generators. R1 keeps
-# their gradients useful, and layer normalization makes them score each pair by itself. From pairs
-# alone they learn backgrounds, sizes and wings long before crowns and bellies; the DAMSM loss
-# teaches those. The conditioning noise is small, because in a short training it would otherwise
-# dominate the caption.
+# Small networks for two CPU cores. Narrow discriminators soon dominate narrow generators. R1 keeps
+# their gradients useful, and with layer normalization the score of a pair does not depend on the
+# other pairs of the batch. From pairs alone, the networks learn backgrounds, sizes and wings long
+# before crowns and bellies; the DAMSM loss teaches crowns and bellies. The conditioning noise is
+# small, because in a short training it would otherwise dominate the caption.
 SMALL = {
     "width": 16,
     "batch_size": 16,
@@ -213,13 +223,13 @@ SMALL = {
 }
 # For data sets with embeddings of their own, for which there is no image encoder.
 OWN_EMBEDDINGS = {"text_encoder": "", "damsm_weight": 0.0}
-# Hours on two CPU cores. Two captions per image: four name nearly all attributes, but users write
-# one. Twice the generator width was hardly better after as many steps, and a step took more than
-# twice as long. With layer normalization and least squares, the discriminators did not separate
-# fakes from birds, and the DAMSM loss alone led to one shapeless image per caption. Without
-# normalization, with twice the generator's width and the logistic loss, they teach shapes. The
-# accuracy of an ordinary image encoder soon has little to do with what people see; the robust image
-# encoder remains useful for longer, with many captions to contrast.
+# Hours on two CPU cores. Two captions per image are used, because four name nearly all attributes,
+# but users write one. A generator of twice the width was hardly better after as many steps, and its
+# steps took more than twice as long. With layer normalization and least squares, the discriminators
+# did not separate fakes from birds, and the DAMSM loss alone led to one shapeless image per
+# caption. Without normalization, with twice the generator's width and the logistic loss, they also
+# improve shapes. The accuracy measured by an ordinary image encoder soon differs from what people
+# see. The robust image encoder remains useful for longer, with many captions to contrast.
 STAGES = SMALL | {
     "damsm_encoder": "synthetic_birds_image_encoder",
     "damsm_queue": 1024,
@@ -265,7 +275,7 @@ def load(
 
 
 def _source_size(size):
-    """Size of the images that are cropped to `size`: 304 for 256, as in the paper."""
+    """Returns the size of the images that are cropped to `size`: 304 for 256, as in the paper."""
     return size * 19 // 16
 
 
@@ -385,12 +395,12 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
 
 
 def referenced_encoder(name: str) -> Any:
-    """Returns a text encoder as an argument of `HDGAN`: a preset's name, or the loaded encoder.
+    """Returns a text encoder as an argument of a model: a preset's name, or the loaded encoder.
 
-    A model saves the name of a shipped preset. It saves other encoders with their network, so that
-    its own preset is complete.
+    A model saves the name of a shipped preset or of a CLIP. It saves other encoders with their
+    network, so that its own preset is complete.
     """
-    if not name or name in (*presets.names("T"), *presets.ALIASES):
+    if not name or name.startswith(clip.PREFIX) or name in (*presets.names("T"), *presets.ALIASES):
         return name or None
     return encoder(name)
 
@@ -431,7 +441,7 @@ def image_encoder(name: str) -> Any:
 
 
 def sample_grid(settings: Settings, count: int = 8) -> Callable:
-    """Returns a function of the model: captions of unseen classes, each beside its images.
+    """Returns a function of the model: captions of unseen classes, each with its images.
 
     The latents are the same each time.
     """
@@ -443,7 +453,7 @@ def sample_grid(settings: Settings, count: int = 8) -> Callable:
     )
 
 
-PAIR = "synthetic_birds_text"  # encoders that measure R-precision of every model
+PAIR = "synthetic_birds_text"  # Encoders that measure the R-precision of every model.
 
 
 def score(settings: Settings) -> Callable | None:
@@ -461,7 +471,8 @@ def score(settings: Settings) -> Callable | None:
 def damsm_encoder_of(about: dict) -> str | None:
     """Returns the DAMSM encoder of a run's settings.
 
-    `""` is the image encoder beside the text encoder. `None` means that the run had no DAMSM loss.
+    `""` is the image encoder that was trained with the text encoder. `None` means that the run had
+    no DAMSM loss.
     """
     about = current_names(about)
     encoder = about.get("damsm_encoder", about.get("image_encoder", ""))  # `zoo.projected_birds`
@@ -508,6 +519,7 @@ def text_recipe(
     presets: dict,
     doc: str = "",
     former_presets: dict | None = None,
+    schedules: tuple[str, ...] = (),
 ) -> recipe.Recipe:
     """Returns a recipe of this module's settings and functions. The first preset is the default."""
     return recipe.Recipe(
@@ -527,4 +539,5 @@ def text_recipe(
         shape=expected_shape,
         doc=doc,
         former_presets=former_presets or {},
+        schedules=schedules,
     )

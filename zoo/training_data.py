@@ -31,7 +31,7 @@ class WarpedBatches(Batches):
         **options: Arguments of `Batches`.
     """
 
-    def __init__(self, warping: Any, *args, **options):
+    def __init__(self, warping: Any, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.warping = warping
 
@@ -90,7 +90,7 @@ class DegradedBirds(CaptionedPairs):
 
 
 def degrade(images: np.ndarray, settings: Any, random: np.random.Generator) -> np.ndarray:
-    """Blurs half of the images, adds noise to half of them, and varies the light of all.
+    """Blurs half of the images, adds noise to half of them, and varies the light of all images.
 
     Args:
         images: uint8 images `[B, S, S, 3]`.
@@ -125,14 +125,61 @@ class AttributeBatches(CaptionedPairs):
 
 
 class EmbeddingBatches(CaptionedPairs):
-    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each."""
+    """Batches for `RobustImageEncoder.fit`: images, attributes, and one caption embedding each.
+
+    Images without attributes have one attribute of unknown value, -1.
+    """
 
     def __getitem__(self, index):
         chosen = self.batch_indices(index)
         random = np.random.default_rng((self.seed, self.epoch, index, 1))
         captions = random.integers(self.data.embeddings.shape[1], size=len(chosen))
-        attributes = self.data.attributes[chosen].astype("int32")
+        attributes = np.full((len(chosen), 1), -1, "int32")
+        if self.data.attributes is not None:
+            attributes = self.data.attributes[chosen].astype("int32")
         return super().__getitem__(index)[0], attributes, self.data.embeddings[chosen, captions]
+
+
+class PartBatches(EpochDataset):
+    """Batches for `PartEncoder.fit`: random crops, half of them mirrored, parts and attributes.
+
+    Args:
+        images: uint8 `[N, H, W, 3]`.
+        parts: uint8 `[N, H, W]`, the part at each pixel.
+        attributes: Integers `[N, L]`.
+        batch_size: Number of images in a batch.
+        size: Side of the crops.
+        seed: Integer seed of the order, the crops and the mirroring.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        parts: np.ndarray,
+        attributes: np.ndarray,
+        batch_size: int,
+        size: int,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.images, self.parts, self.attributes = images, parts, attributes.astype("int32")
+        self.batch_size, self.size, self.seed = batch_size, size, seed
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches per epoch."""
+        return len(self.images) // self.batch_size
+
+    def __getitem__(self, index):
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        top, left = random.integers(self.images.shape[1] - self.size + 1, size=2)
+        window = np.s_[:, top : top + self.size, left : left + self.size]
+        images, parts = self.images[chosen][window], self.parts[chosen][window]
+        mirrored = random.random(len(chosen)) < 0.5
+        images[mirrored], parts[mirrored] = images[mirrored, :, ::-1], parts[mirrored, :, ::-1]
+        return from_uint8(images), parts.astype("int32"), self.attributes[chosen]
 
 
 # === Crops for Inception ===

@@ -1,27 +1,29 @@
 """Records what AttFind finds in a StylEx model, and how often its attributes flip the classifier.
 
     python -m benchmarks attributes
-    python -m benchmarks attributes --checkpoint=runs/stylex/checkpoints/..._G_epoch_300.h5
+    python -m benchmarks attributes --checkpoint=stylex_digits_G_epoch_300.h5
 
-The run takes about ten minutes on two cores. It writes benchmarks/results/attributes.json, and
-images of the first attributes and of digits whose prediction flips beside it. The HTML page of
+The run takes about ten minutes on two cores. It writes attributes.json and two images to
+benchmarks/results: the first attributes, and digits whose prediction flips. The HTML page of
 `zoo.explain` is written to --out.
 """
 
+import dataclasses
 import json
 import pathlib
 import subprocess
 import sys
 from typing import Any
 
-import numpy as np
-from absl import flags
-
 from benchmarks.provenance import provenance
-from kerasgan import images
-from kerasgan.io import files
-from kerasgan.models import attfind, style_probe
-from zoo import explain, recipe, sample
+from zoo import cli, explain, lazy, sample
+from zoo.settings import Checked, setting
+
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+files = lazy.module("kerasgan.io.files")
+attfind = lazy.module("kerasgan.models.attfind")
+style_probe = lazy.module("kerasgan.models.style_probe")
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 RECORD = RESULTS / "attributes.json"
@@ -51,21 +53,19 @@ def run(checkpoint: str, out: str | pathlib.Path, results: pathlib.Path = RESULT
     kept = {
         name: found[name] for name in ("target", "rest", "attributes", "sufficiency", "protocol")
     }
-    command = " ".join(["python", *command])
-    files.write_json(results / RECORD.name, provenance() | {"command": command} | kept)
-    model, about = sample.load(checkpoint), sample.about(checkpoint)
+    about = provenance() | {"command": " ".join(["python", *command])}
+    files.write_json(results / RECORD.name, about | kept)
+    model, info = sample.load(checkpoint), sample.about(checkpoint)
     size, _, channels = model.image_shape
     attributes = attfind.Attributes.load(pathlib.Path(out) / "attributes.npz")
-    first, flips = draw(model, explain.load(about, size, channels)[1], attributes)
+    first, flips = grids(model, explain.load(info, size, channels)[1], attributes)
     images.save_png(results / "attributes.png", first)
     images.save_png(results / "attributes_flips.png", flips)
     return found
 
 
-def draw(
-    model: Any, heldout: np.ndarray, attributes: attfind.Attributes
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw two grids, uint8 `[H, W, C]`.
+def grids(model: Any, heldout: Any, attributes: Any) -> tuple[Any, Any]:
+    """Return two grids of images, uint8 `[H, W, C]`.
 
     Returns:
         Traversals of the first attributes, and the cumulative effect of all attributes.
@@ -83,13 +83,24 @@ def draw(
     )
 
 
-def shell(arguments: list[str]) -> None:
-    found = run(flags.FLAGS.checkpoint, flags.FLAGS.out)
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    checkpoint: str = setting(PRESET, "Checkpoint or preset of a StylEx model.")
+    out: str = setting("runs/attributes", "Folder of the HTML page.")
+
+
+def command(options: Options) -> None:
+    """Explains the model and prints the sufficiency of the attributes."""
+    found = run(options.checkpoint, options.out)
     for row in found["sufficiency"]:
         print(row["strategy"], " ".join(f"{share:.1%}" for share in row["all"]))
 
 
+def main() -> None:
+    cli.main("benchmarks attributes", Options, command, description=__doc__)
+
+
 if __name__ == "__main__":
-    flags.DEFINE_string("checkpoint", PRESET, "Checkpoint or preset of a StylEx model.")
-    flags.DEFINE_string("out", "runs/attributes", "Folder of the HTML page.")
-    recipe.start(shell)
+    main()

@@ -9,19 +9,21 @@ were chosen before the runs. All runs take about ten minutes on one core. Record
 benchmarks/results/augmentation.json.
 """
 
+import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
-
-import keras
-import numpy as np
-from absl import flags
+from typing import Any
 
 from benchmarks.provenance import provenance
 from benchmarks.reproduction import records
-from kerasgan import images
-from kerasgan.datasets.synthetic_birds import ATTRIBUTES, synthetic_birds
-from zoo import augmentation, classifier, recipe
+from zoo import classifier, cli, lazy
+from zoo.settings import Checked, setting
+
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+images = lazy.module("kerasgan.images")
+birds = lazy.module("kerasgan.datasets.synthetic_birds")
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "augmentation.json"
 BASE = {
@@ -32,7 +34,7 @@ BASE = {
     "batch_size": 32,
     "epochs": 12,
 }
-ARMS = ("none", *augmentation.NAMES)
+ARMS = ("none", "flip", "cutout", "randaugment")
 HELD_OUT = 1000
 
 
@@ -65,11 +67,11 @@ SHIFTS = {
 }
 
 
-def held_out(size: int, count: int = HELD_OUT) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def held_out(size: int, count: int = HELD_OUT) -> dict[str, tuple[Any, Any]]:
     """Return images and labels of unseen species, clean and after each shift."""
-    birds = synthetic_birds("test", count, size=size)
-    labels = birds.attributes[:, list(ATTRIBUTES).index("pose")].astype("int32")
-    clean = images.from_uint8(birds.images)
+    data = birds.synthetic_birds("test", count, size=size)
+    labels = data.attributes[:, list(birds.ATTRIBUTES).index("pose")].astype("int32")
+    clean = images.from_uint8(data.images)
     shifted = {
         name: np.clip(shift(clean, np.random.default_rng(0)), -1.0, 1.0)
         for name, shift in SHIFTS.items()
@@ -129,16 +131,32 @@ def run(
     )
 
 
-def shell(arguments: list[str]) -> None:
-    arms = arguments[1:] or list(ARMS)
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    seeds: tuple[str, ...] = setting(("0", "1", "2"), "Seeds of each augmentation.")
+
+
+def command(options: Options, arms: list[str]) -> None:
+    """Trains the runs that have no record, and prints all records."""
     for arm in arms:
         if arm not in ARMS:
             raise ValueError(f"Unknown augmentation {arm}. Expected one of {', '.join(ARMS)}.")
-    run(arms, [int(seed) for seed in flags.FLAGS.seeds])
+    run(arms or list(ARMS), records.numbers("seeds", options.seeds))
     for r in read():
         print(f"{r['augment']}, seed {r['seed']}: {r['accuracy']}")
 
 
+def main() -> None:
+    cli.main(
+        "benchmarks augmentation",
+        Options,
+        command,
+        description=__doc__,
+        usage="[AUGMENTATION ...] ",
+    )
+
+
 if __name__ == "__main__":
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of each augmentation.")
-    recipe.start(shell)
+    main()

@@ -8,17 +8,18 @@ width 16, in a folder below --runs. An interrupted run continues from its checkp
 is not repeated. Records are written to benchmarks/results/explosions.json.
 """
 
+import dataclasses
 import pathlib
 import warnings
 from collections.abc import Sequence
 
-from absl import flags
-
 from benchmarks.provenance import provenance
 from benchmarks.reproduction import records
-from benchmarks.reproduction.claims.training import curve, numbers, score_last
-from kerasgan import callbacks
-from zoo import coopnet, recipe
+from zoo import cli, coopnet, lazy, recipe
+from zoo.settings import Checked, setting
+
+callbacks = lazy.module("kerasgan.callbacks")
+training = lazy.module("benchmarks.reproduction.claims.training")
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "explosions.json"
 BASE = {
@@ -32,7 +33,7 @@ BASE = {
 # Cause -> changed settings, and the beginning of the cause's name in `CoopNet.causes`. The preset
 # has a descriptor rate of 0.007, a step size of 0.002, 10 steps and a sigma of 0.016. The defaults
 # run for 2,046 steps.
-CAUSES = {
+CAUSES: dict[str, tuple[dict, str]] = {
     "defaults": ({"epochs": 33, "noise_until": 11}, ""),
     "descriptor rate x 10": ({"descriptor_rate": 0.07}, "the descriptor's learning rate"),
     "descriptor rate x 30": ({"descriptor_rate": 0.21}, "the descriptor's learning rate"),
@@ -85,17 +86,21 @@ def record(cause: str, seed: int, folder: pathlib.Path, changes: dict | None = N
         "expected": CAUSES[cause][1],
         "command": command,
         "settings": chosen,
-        "curve": curve(folder),
+        "curve": training.curve(folder),
         **provenance(),
     }
 
 
 def _trained(settings, folder):
     try:
-        scores = numbers(recipe.run(coopnet.RECIPE, settings, folder))
-        return {"scores": scores, "rollbacks": int(curve(folder)[-1]["rollbacks"])}
+        scores = training.numbers(recipe.run(coopnet.RECIPE, settings, folder))
+        return {"scores": scores, "rollbacks": int(training.curve(folder)[-1]["rollbacks"])}
     except callbacks.NonFiniteLossError as error:
-        scores = numbers(score_last(coopnet.RECIPE, settings, folder)) if curve(folder) else {}
+        scores = (
+            training.numbers(training.score_last(coopnet.RECIPE, settings, folder))
+            if training.curve(folder)
+            else {}
+        )
         return {
             "stopped": str(error),
             "scores": scores,
@@ -147,12 +152,20 @@ def correctly_named(record: dict) -> bool | None:
     return (record["named"] or "").startswith(record["expected"])
 
 
-def shell(arguments: list[str]) -> None:
-    causes = arguments[1:] or list(CAUSES)
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    seeds: tuple[str, ...] = setting(("0", "1", "2"), "Seeds of each cause.")
+    runs: str = setting("runs/explosions", "Folder of the runs.")
+
+
+def command(options: Options, causes: list[str]) -> None:
+    """Trains the runs that have no record, and prints all records."""
     for cause in causes:
         if cause not in CAUSES:
             raise ValueError(f"Unknown cause {cause}. Expected one of {', '.join(CAUSES)}.")
-    run(causes, [int(seed) for seed in flags.FLAGS.seeds], flags.FLAGS.runs)
+    run(causes or list(CAUSES), records.numbers("seeds", options.seeds), options.runs)
     for r in read():
         events = (
             "rejected"
@@ -168,7 +181,9 @@ def shell(arguments: list[str]) -> None:
         )
 
 
+def main() -> None:
+    cli.main("benchmarks explosions", Options, command, description=__doc__, usage="[CAUSE ...] ")
+
+
 if __name__ == "__main__":
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of each cause.")
-    flags.DEFINE_string("runs", "runs/explosions", "Folder of the runs.")
-    recipe.start(shell)
+    main()

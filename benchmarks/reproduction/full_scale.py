@@ -15,13 +15,12 @@ import numpy as np
 from keras import ops
 
 from benchmarks.reproduction.claims import runner
-from benchmarks.reproduction.noted_scores import SAME, Row
+from benchmarks.reproduction.noted_scores import RUNS, SAME, Row
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
 from zoo import evaluate, evaluation_images, recipe, text_gan
 
-RUNS = pathlib.Path("runs") / "scores"
 BATCH = 16  # Batch size of sampling. In training mode, samples depend on it.
 
 
@@ -68,7 +67,7 @@ def reproduce(
 
     fine_tuned = row.dataset != "coco"
     extractor = evaluation_images.extractor("slim" if fine_tuned else "inception", weights)
-    options = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
+    options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = evaluate.evaluate(
         image_source(batches, count=len(embeddings) // BATCH * BATCH),
         None,
@@ -109,8 +108,9 @@ def trained(
     with runner.quiet():
         recipe.run(kind, recipe.settings_of(kind, preset, **changes, epochs=epoch), folder)
     path = checkpoints.latest(folder / "checkpoints")
-    if not path.stem.endswith(f"_{epoch}"):
-        raise ValueError(f"{folder} has passed epoch {epoch}; its newest checkpoint is {path.name}")
+    if path is None or not path.stem.endswith(f"_{epoch}"):
+        newest = "none" if path is None else path.name
+        raise ValueError(f"{folder} has passed epoch {epoch}; its newest checkpoint is {newest}")
     kept.mkdir(exist_ok=True)
     files.copy(path, kept / path.name)
     return kept / path.name

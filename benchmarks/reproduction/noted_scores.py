@@ -5,9 +5,12 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
-from kerasgan.datasets.prepared import prepared_folder
-from kerasgan.metrics.features import inception
+from zoo import lazy
+
+prepared = lazy.module("kerasgan.datasets.prepared")
+inception = lazy.module("kerasgan.metrics.features.inception")
 
 NOTED = pathlib.Path(__file__).parent / "noted_scores.csv"
 # Samples per test image of rows that do not give the total.
@@ -15,10 +18,11 @@ SAMPLES_PER_IMAGE = {"birds": 10, "flowers": 26, "coco": 1}
 # Number of images of the test splits.
 TEST_IMAGES = {"birds": 2933, "flowers": 1155, "coco": 40504}
 
+RUNS = pathlib.Path("runs") / "scores"  # Folder of the trainings.
 NEVER, ALWAYS = {"critic_epochs": 0}, {"critic_epochs": -1}
-# Run -> settings that differ from the preset: `noted` of zoo.birds_256 and zoo.flowers_256, `paper`
-# of zoo.coco_64 and zoo.coco_128.
-CHANGES = {
+# Run -> settings that differ from the preset: `training_notes` of zoo.birds_256 and
+# zoo.flowers_256, `paper` of zoo.coco_64 and zoo.coco_128.
+CHANGES: dict[str, dict[str, Any]] = {
     "zz_mmgan_plain_gl_disc_birds_256": {},
     "eval_bs_1testing_num_11": {},
     "zz_mmgan_plain_gl_disc_ncric_fulglo_256_birds_256": {"image_loss": "global"},
@@ -36,7 +40,7 @@ CHANGES = {
     "gen_origin_disc_origin_coco_[64]": {"image_loss": "global"},
     "gen_origin_disc_origin_coco_[64, 128]": {"image_loss": "global"},
 }
-# Run -> another name of the same training.
+# Run -> other name of the same training.
 SAME = {"eval_bs_1testing_num_11": "zz_mmgan_plain_gl_disc_birds_256"}
 
 
@@ -92,7 +96,7 @@ class Row:
 
     @property
     def training_mode(self) -> bool:
-        """Whether the score was taken with batch norm in training mode."""
+        """`True` if the score was measured with batch norm in training mode."""
         return self.status == "withdrawn"
 
     def recipe(self) -> tuple[str, str]:
@@ -151,9 +155,9 @@ def missing(row: Row, weights: str | None = None, data_dir: str | None = None) -
     """
     if row.status == "reference":
         return "a reference score of StackGAN, which is not part of this project"
-    folder = prepared_folder(row.dataset, data_dir)
+    folder = prepared.prepared_folder(row.dataset, data_dir)
     if not (folder / "dataset_info.json").exists():
-        return f"the {row.dataset} data: python -m zoo.prepare {row.dataset} --source=DIR"
+        return f"the {row.dataset} data: python -m zoo.prepare {row.dataset} --source=FOLDER"
     if row.dataset == "coco":
         found = weights or any(
             (inception.home() / name).is_file() for name in (inception.CONVERTED, inception.GRAPH)

@@ -1,16 +1,17 @@
 """Trains presets with several seeds and records their scores, for the tables of trained models.
 
-    python -m benchmarks quality                              zoo.mnist_gan: best, corrected, noted
-    python -m benchmarks quality birds_64 birds_256           the long runs on synthetic birds
+    python -m benchmarks quality                              presets of zoo.mnist_gan
+    python -m benchmarks quality birds_64 birds_256           stages on synthetic birds, hours
     python -m benchmarks quality mnist_gan --presets=best --seeds=0
 
 Each run is `python -m zoo.RECIPE --preset=... --seed=...` in a folder below --runs. The folder of
 seed 0 is the default folder of that command. An interrupted run continues from its checkpoint; a
 finished run is not repeated. Records are written to benchmarks/results/RECIPE.json with command,
-commit, machine, versions and curve, and a grid of samples of seed 0 beside it.
+commit, machine, versions and curve. A grid of samples of seed 0 is saved next to them.
 """
 
 import csv
+import dataclasses
 import json
 import pathlib
 import statistics
@@ -18,12 +19,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
 from benchmarks.provenance import provenance
 from benchmarks.reproduction import records
-from kerasgan.io import files
-from zoo import recipe
+from zoo import cli, lazy, recipe
+from zoo.settings import Checked, setting
+
+files = lazy.module("kerasgan.io.files")
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 # Default presets and seeds of each recipe.
@@ -78,7 +79,7 @@ def summary(runs: list[dict]) -> dict[str, dict[str, tuple[float, float, int]]]:
     Returns:
         Preset -> score -> (mean, standard deviation, number of seeds).
     """
-    found = {}
+    found: dict[str, dict] = {}
     for preset in dict.fromkeys(r["preset"] for r in runs):
         chosen = [r for r in runs if r["preset"] == preset]
         found[preset] = {}
@@ -125,14 +126,31 @@ def run(
     records.complete(results / f"{name}.json", wanted, make)
 
 
-def shell(arguments: list[str]) -> None:
-    names = arguments[1:] or ["mnist_gan"]
+def _defaults(part):
+    """Default presets (0) or seeds (1) of all recipes, for the help text."""
+    return "; ".join(
+        f"{','.join(map(str, default[part]))} ({name})" for name, default in RUNS.items()
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    presets: tuple[str, ...] = setting((), f"Presets to train. Default: {_defaults(0)}.")
+    seeds: tuple[str, ...] = setting((), f"Seeds of each preset. Default: {_defaults(1)}.")
+    runs: str = setting("runs", "Folder of the runs.")
+
+
+def command(options: Options, names: list[str]) -> None:
+    """Trains the runs that have no record, and prints means and deviations."""
+    names = names or ["mnist_gan"]
     for name in names:
         if name not in RUNS:
             raise ValueError(f"Unknown recipe {name}. Expected one of {', '.join(RUNS)}.")
     for name in names:
-        presets, seeds = flags.FLAGS.presets or RUNS[name][0], flags.FLAGS.seeds or RUNS[name][1]
-        run(name, presets, [int(seed) for seed in seeds], flags.FLAGS.runs)
+        seeds = records.numbers("seeds", options.seeds) or RUNS[name][1]
+        run(name, options.presets or RUNS[name][0], seeds, options.runs)
         for preset, scores in summary(read(name)).items():
             print(
                 preset,
@@ -143,8 +161,9 @@ def shell(arguments: list[str]) -> None:
             )
 
 
+def main() -> None:
+    cli.main("benchmarks quality", Options, command, description=__doc__, usage="[RECIPE ...] ")
+
+
 if __name__ == "__main__":
-    flags.DEFINE_list("presets", [], "Presets. The default depends on the recipe.")
-    flags.DEFINE_list("seeds", [], "Seeds of each preset. The default depends on the recipe.")
-    flags.DEFINE_string("runs", "runs", "Folder of the runs.")
-    recipe.start(shell)
+    main()

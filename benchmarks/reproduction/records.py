@@ -1,11 +1,13 @@
 """Files with one record per finished run, and the runs that are still missing."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.reproduction.recorded import current
-from kerasgan.io import files
+from zoo import lazy
+
+files = lazy.module("kerasgan.io.files")
 
 
 def read(path: Path) -> list[dict]:
@@ -49,3 +51,17 @@ def complete(path: Path, wanted: Iterable[dict], make: Callable[..., dict]) -> N
         made = make(**fields)
         others = [record for record in _read(path) if not fields.items() <= record.items()]
         files.write_json(path, [*others, fields | made])
+
+
+def numbers(flag: str, words: Sequence[str]) -> list[int]:
+    """Return the integers of a flag with a comma-separated list.
+
+    Raises:
+        ValueError: If a word is no integer.
+    """
+    try:
+        return [int(word) for word in words]
+    except ValueError:
+        raise ValueError(
+            f"--{flag} must be whole numbers, such as 0,1,2; received {','.join(words)}"
+        ) from None

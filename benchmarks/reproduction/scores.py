@@ -1,30 +1,33 @@
 """Reproduces the scores of the training notes: trains or loads a model, samples and scores it.
 
-    python -m benchmarks scores                      all rows: reported and reproduced scores
-    python -m benchmarks scores --scale=small        small models on synthetic birds
+    python -m benchmarks scores                    all rows
+    python -m benchmarks scores --scale=small      small models on synthetic birds
     python -m benchmarks scores birds-256-noimg-597 --inception=birds_valid299/model.ckpt
     python -m benchmarks scores birds-256-noimg-597 --checkpoint=FILE --inception=PREFIX
-    python -m benchmarks scores birds-256-gl-ncric500 --mode=training    as the withdrawn rows
+    python -m benchmarks scores birds-256-gl-ncric500 --mode=training
 
-`full_scale` describes the protocol of the training notes, `small_scale` the small counterpart. A
-row whose data or weights are missing gets no score; the command prints what is missing.
+`full_scale` describes the protocol of the training notes, `small_scale` the small counterpart. The
+last command samples with batch norm in training mode, like the withdrawn rows. A row whose data or
+weights are missing gets no score; the command prints what is missing.
 """
 
+import dataclasses
 import json
 import pathlib
 import statistics
 from collections.abc import Sequence
 
-from absl import flags
-
 from benchmarks.provenance import provenance
-from benchmarks.reproduction import full_scale, small_scale
-from benchmarks.reproduction.claims import rules, runner
-from benchmarks.reproduction.noted_scores import Row, chosen, missing
+from benchmarks.reproduction.claims import rules
+from benchmarks.reproduction.noted_scores import RUNS, Row, chosen, missing
 from benchmarks.reproduction.recorded import current
-from zoo import recipe
+from zoo import cli, lazy, recipe
+from zoo.settings import Checked, setting
 
-FLAGS = flags.FLAGS
+full_scale = lazy.module("benchmarks.reproduction.full_scale")
+small_scale = lazy.module("benchmarks.reproduction.small_scale")
+runner = lazy.module("benchmarks.reproduction.claims.runner")
+
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "scores.json"
 MODES = ("inference", "training")
 
@@ -37,7 +40,7 @@ def run(
     weights: str | None = None,
     checkpoint: str | None = None,
     mode: str | None = None,
-    runs: str | pathlib.Path = full_scale.RUNS,
+    runs: str | pathlib.Path = RUNS,
     data_dir: str | None = None,
     results: pathlib.Path = RESULTS,
 ) -> None:
@@ -76,8 +79,11 @@ def run(
         key = f"{scale}, {'training' if training else 'inference'} mode"
         kept = records.setdefault(row.id, {}).setdefault(key, {"runs": []})
         for seed in range(seeds):
-            about = {"seed": seed, "epochs": epochs if scale == "small" else row.epoch}
-            about["checkpoint"] = pathlib.Path(checkpoint).name if checkpoint else None
+            about = {
+                "seed": seed,
+                "epochs": epochs if scale == "small" else row.epoch,
+                "checkpoint": pathlib.Path(checkpoint).name if checkpoint else None,
+            }
             # To score a run again, delete it from the file.
             if any(about.items() <= ({"checkpoint": None} | run).items() for run in kept["runs"]):
                 continue
@@ -151,48 +157,56 @@ def summary(runs: list[dict], names: Sequence[str] | None = None) -> str:
     return ", ".join(parts)
 
 
-def shell(arguments: list[str]) -> None:
-    run(
-        arguments[1:],
-        FLAGS.scale,
-        FLAGS.seeds,
-        FLAGS.epochs,
-        FLAGS.inception,
-        FLAGS.checkpoint,
-        FLAGS.mode,
-        FLAGS.runs,
-        FLAGS.data_dir,
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    scale: str = setting(
+        "full",
+        "`full`: protocol of the training notes. `small`: small models on synthetic birds.",
+        choices=("full", "small"),
     )
+    seeds: int = setting(1, "Number of trainings per row.", least=1)
+    epochs: int = setting(
+        6, "Epochs of a small run, which correspond to 600 of the training notes.", least=1
+    )
+    inception: str | None = setting(
+        None,
+        "Weights of Inception: the prefix of StackGAN's checkpoint. For COCO, see --inception of "
+        "zoo.evaluate.",
+    )
+    checkpoint: str | None = setting(
+        None, "File of a generator to score instead of a training. It needs exactly one row."
+    )
+    mode: str | None = setting(
+        None,
+        "Mode of batch normalization while sampling. Default: that of the reported score.",
+        choices=MODES,
+    )
+    runs: str = setting(str(RUNS), "Folder of the trainings.")
+    data_dir: str | None = setting(
+        None, "Folder of the data sets. Default: $TFDS_DATA_DIR, or else ~/tensorflow_datasets."
+    )
+
+
+def command(options: Options, ids: list[str]) -> None:
+    """Scores the rows."""
+    run(
+        ids,
+        options.scale,
+        options.seeds,
+        options.epochs,
+        options.inception,
+        options.checkpoint,
+        options.mode,
+        options.runs,
+        options.data_dir,
+    )
+
+
+def main() -> None:
+    cli.main("benchmarks scores", Options, command, description=__doc__, usage="[ID ...] ")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_enum(
-        "scale",
-        "full",
-        ["full", "small"],
-        "`full`: protocol of the training notes. `small`: small models on synthetic birds.",
-    )
-    flags.DEFINE_integer("seeds", 1, "Number of trainings per row.", lower_bound=1)
-    flags.DEFINE_integer(
-        "epochs",
-        6,
-        "Epochs of a small run, which correspond to 600 of the training notes.",
-        lower_bound=1,
-    )
-    flags.DEFINE_string(
-        "inception",
-        None,
-        "Weights of Inception: the prefix of StackGAN's checkpoint; for COCO see zoo.evaluate.",
-    )
-    flags.DEFINE_string(
-        "checkpoint", None, "File of a generator, instead of a training. Requires one row."
-    )
-    flags.DEFINE_enum(
-        "mode",
-        None,
-        [*MODES],
-        "Mode of batch norm. By default that of the reported score.",
-    )
-    flags.DEFINE_string("runs", str(full_scale.RUNS), "Folder of the trainings.")
-    flags.DEFINE_string("data_dir", None, "Folder of TensorFlow Datasets.")
-    recipe.start(shell)
+    main()

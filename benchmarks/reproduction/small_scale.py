@@ -1,8 +1,7 @@
 """Small counterpart of the scores: the same settings at width 8, trained on synthetic birds.
 
-The bird attribute classifier scores the samples. These scores compare with each other and with
-nothing else. Whether they have the order of the scores in the training notes is tested by
-`orderings`.
+The bird attribute classifier scores the samples. These scores can be compared with each
+other only. `orderings` tests whether they have the order of the scores in the training notes.
 """
 
 import dataclasses
@@ -15,13 +14,12 @@ import numpy as np
 from benchmarks.reproduction.claims import rules
 from benchmarks.reproduction.full_scale import (
     BATCH,
-    RUNS,
     folder_name,
     latents_seed,
     sample,
     trained,
 )
-from benchmarks.reproduction.noted_scores import Row, rows
+from benchmarks.reproduction.noted_scores import RUNS, Row, rows
 from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints
@@ -36,9 +34,9 @@ SCORES = ("attribute_accuracy", "bird_frechet_distance")
 BIRDS = 512  # Number of samples, and of real test birds.
 # Last epochs of the training notes. They correspond to the last epoch of a small run.
 LAST_EPOCHS = {"birds": 600, "flowers": 600, "coco": 261}
-SMALL = {
+SMALL: dict[str, Any] = {
     "width": 8,
-    "drawn": 1000,
+    "num_images": 1000,
     "batch_size": 16,
     "data": "synthetic_birds",
     "text_encoder": "synthetic_birds_text",
@@ -79,14 +77,14 @@ def reproduce(
     changes = (
         {"image_loss": "released", "norm": "batch", "damsm_weight": 0.0} | row.settings | SMALL
     )
-    changes |= {"sizes": sizes, "seed": seed, "redraw": True}
+    changes |= {"sizes": sizes, "seed": seed, "regenerate_fakes": True}
     # Extra discriminator steps take the same share of the run as in the training notes. The default
-    # is that of the presets `noted` and, for COCO, `paper`.
+    # is that of the presets `training_notes` and, for COCO, `paper`.
     usual = 100 if row.dataset == "birds" else 0
-    updates = epochs * SMALL["drawn"] // SMALL["batch_size"]
+    updates = epochs * SMALL["num_images"] // SMALL["batch_size"]
     changes |= {
         "critic_epochs": row.settings.get("critic_epochs", usual),
-        "critic_epoch": max(1, updates // 600),
+        "critic_epoch_steps": max(1, updates // 600),
     }
     epoch = max(1, round(epochs * row.epoch / LAST_EPOCHS[row.dataset]))
     folder = pathlib.Path(runs) / "small" / folder_name(row.run, seed, epochs)
@@ -103,7 +101,7 @@ def reproduce(
 @functools.cache
 def small_recipe() -> Any:
     """Return the recipe of the small runs and of the claims about HDGAN."""
-    small = text_gan.SMALL | {"sizes": "64", "drawn": 2000}
+    small = text_gan.SMALL | {"sizes": "64", "num_images": 2000}
     return text_gan.text_recipe("small_hdgan", "Small HDGAN on synthetic birds.", {"small": small})
 
 
@@ -131,7 +129,8 @@ def evaluate(
     wanted = np.stack([*map(parse_caption, captions)])
     embeddings = text_gan.encoder(text_encoder)(captions)
     batches = [*sample(model, embeddings, model.noise(count, seed), training)]
-    found, smallest, largest = {}, min(model.sizes), max(model.sizes)
+    smallest, largest = min(model.sizes), max(model.sizes)
+    found: dict[str, Any] = {}
     for size in model.sizes:
         images = np.concatenate([batch[size] for batch in batches])
         features, heads = bird_attributes.features_and_heads(classifier, images)

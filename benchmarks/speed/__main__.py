@@ -1,8 +1,8 @@
 """Measures training steps and metrics against their baselines.
 
-    python -m benchmarks.speed                       every case, 12 timed steps, 2 threads
-    python -m benchmarks.speed --steps=40 mnist_gan_noted
-    python -m benchmarks.speed mnist_gan_by_batch    step time at several sizes; see `suite.SCALES`
+    python -m benchmarks speed                       every case, 12 timed steps, 2 threads
+    python -m benchmarks speed --steps=40 mnist_gan_noted
+    python -m benchmarks speed mnist_gan_by_batch    step time at several sizes; see `suite.SCALES`
 
 Results are written to benchmarks/results/speed.json, one record per case with its command, commit,
 machine and package versions. The benchmark needs the `torch` extra and an otherwise idle machine.
@@ -14,32 +14,36 @@ Cases whose names end in `_lean` compare with the fastest eager program that we 
 the same name without the ending compares with a program that follows the published code.
 """
 
-from absl import app, flags
+import dataclasses
 
-from benchmarks.speed import suite
+from zoo import cli, lazy
+from zoo.settings import Checked, setting
 
-STEPS = flags.DEFINE_integer("steps", 12, "Timed steps of each program.", lower_bound=10)
-BLOCK = flags.DEFINE_integer(
-    "block", 2, "Consecutive timed steps of one program before the other one runs.", lower_bound=1
-)
-THREADS = flags.DEFINE_integer("threads", 2, "Threads of each program.", lower_bound=1)
-BACKEND = flags.DEFINE_enum(
-    "backend", "tensorflow", ["tensorflow", "jax", "torch"], "Keras backend of kerasgan."
-)
+suite = lazy.module("benchmarks.speed.suite")
 
 
-def shell(arguments: list[str]) -> None:
-    settings = {
-        "steps": STEPS.value,
-        "block": BLOCK.value,
-        "threads": THREADS.value,
-        "backend": BACKEND.value,
-    }
-    try:
-        suite.main(arguments[1:], **settings)
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from None
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    steps: int = setting(12, "Number of timed steps of each program.", least=10)
+    block: int = setting(
+        2, "Number of consecutive timed steps of one program before the other one runs.", least=1
+    )
+    threads: int = setting(2, "Number of threads of each program.", least=1)
+    backend: str = setting(
+        "tensorflow", "Keras backend of kerasgan.", choices=("tensorflow", "jax", "torch")
+    )
+
+
+def command(options: Options, cases: list[str]) -> None:
+    """Measures the cases."""
+    suite.main(cases, **dataclasses.asdict(options))
+
+
+def main() -> None:
+    cli.main("benchmarks speed", Options, command, description=__doc__, usage="[CASE ...] ")
 
 
 if __name__ == "__main__":
-    app.run(shell)
+    main()

@@ -48,7 +48,7 @@ def batches() -> Callable:
     images = random.integers(0, 256, [count, 304, 304, 3], dtype="uint8")
     embeddings = random.normal(size=[count, 10, 1024]).astype("float32")
     names, captions = [str(i) for i in range(count)], [["a bird"] * 10] * count
-    data = CaptionedImages(images, np.arange(count) % 50, captions, names, embeddings)
+    data = CaptionedImages(list(images), np.arange(count) % 50, captions, names, embeddings)
     loader = CaptionedBatches(data, BATCH_SIZE)
     indices = itertools.cycle(range(loader.num_batches))
     return lambda: loader[next(indices)]

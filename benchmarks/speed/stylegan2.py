@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 BATCH_SIZE = 32
 # Widths of the preset `quick` of `zoo.stylegan2`. Latents have 128 dimensions, the mapping 4
@@ -25,7 +26,7 @@ def step(penalty: bool = False, path: bool = False) -> Callable:
     from kerasgan.ops.augment import translate
 
     keras.utils.set_random_seed(0)
-    networks = {"channels": 1, "conditions": 10} | NETWORKS
+    networks: dict[str, Any] = {"channels": 1, "conditions": 10} | NETWORKS
     gan = stylegan2.StyleGAN2(
         stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
         stylegan2.build_discriminator(32, group=4, **networks),

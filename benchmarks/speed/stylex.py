@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 BATCH_SIZE = 8
-NETWORKS = {"capacity": 8, "max_channels": 256}
+NETWORKS: dict[str, Any] = {"capacity": 8, "max_channels": 256}
 # Name of a training step -> arguments of its baseline.
 STEPS = {
     "encoder": {},

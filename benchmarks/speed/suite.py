@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.speed import (
     coopnet,
@@ -47,7 +48,7 @@ BATCH_SIZES = {
     "VAE and flow": likelihood_models.BATCH_SIZE,
     "Inception": metrics.INCEPTION_IMAGES,
 }
-# Cases that are no training step, or whose many small operations make the count meaningless.
+# Cases that are not training steps, or whose many small operations make the count meaningless.
 WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS}
 
 
@@ -127,7 +128,7 @@ def table(records: dict[str, dict]) -> list[str]:
     return lines
 
 
-def main(cases: Sequence[str], *, results: Path = RESULTS, **settings) -> None:
+def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> None:
     """Measure cases and write their records to the result file.
 
     Args:

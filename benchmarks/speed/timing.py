@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 from benchmarks.provenance import ROOT, provenance
 from zoo.memory import peak_mib
@@ -60,6 +61,8 @@ class Contestant:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.process.stdin and self.process.stdout  # Both are pipes.
+        self.questions, self.answers = self.process.stdin, self.process.stdout
 
     def times(self, steps: int) -> tuple[list[float], float]:
         """Run one untimed and `steps` timed steps.
@@ -71,8 +74,8 @@ class Contestant:
             RuntimeError: If the process has ended.
         """
         with contextlib.suppress(BrokenPipeError):  # Reported below, as a missing answer.
-            print(steps, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
+            print(steps, file=self.questions, flush=True)
+        answer = self.answers.readline()
         if not answer:
             raise RuntimeError(
                 f"{self.name} ended with exit code {self.process.wait()} before it had timed its "
@@ -84,9 +87,9 @@ class Contestant:
     def close(self) -> None:
         """End the process."""
         with contextlib.suppress(BrokenPipeError):  # The process has already ended.
-            self.process.stdin.close()
+            self.questions.close()
         self.process.wait()
-        self.process.stdout.close()
+        self.answers.close()
 
 
 def compare(
@@ -132,7 +135,8 @@ def compare(
     load = os.getloadavg()[0]
     contestants = [Contestant(module, case, name, threads, backend) for name in names]
     try:
-        seconds, peaks = {name: [] for name in names}, {}
+        seconds: dict[str, list[list[float]]] = {name: [] for name in names}
+        peaks = {}
         for contestant in contestants:
             contestant.times(warmup)
         for _ in range(-(-steps // block)):
@@ -143,7 +147,7 @@ def compare(
     finally:
         for contestant in contestants:
             contestant.close()
-    record = {
+    record: dict[str, Any] = {
         "case": case,
         "contestants": {name: summary(seconds[name], peaks[name]) for name in names},
         "ratios": {},

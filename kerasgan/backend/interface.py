@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import keras
+import numpy as np
 
 from kerasgan.types import Tensor
 
@@ -77,6 +78,37 @@ class Backend(Protocol):
 
     def frozen_moving_statistics(self, fn: Callable[[], Any]) -> Any:
         """Returns `fn()` and discards its updates of floating-point variables."""
+
+    # === Replicas: the devices that share the batches of a training ===
+
+    def join_processes(self) -> None:
+        """Connects this process with the others that its launcher started, if any."""
+
+    def processes(self) -> tuple[int, int]:
+        """Returns the index of this process and the number of connected processes."""
+
+    def lost_connection(self, error: Exception) -> bool:
+        """Returns whether an error of a collective operation means that another process ended."""
+
+    def process_sum(self, x: np.ndarray) -> np.ndarray:
+        """Returns the sum of arrays of one shape over all processes, outside of steps."""
+
+    def rows(self, index: int, count: int, size: int) -> slice:
+        """Returns the rows of a batch that process `index` of `count` reads, `size` rows."""
+
+    def replica(self) -> tuple[Any, int]:
+        """Returns the index of the running replica and the number of replicas.
+
+        A replica executes a step on its part of the batch only. JAX has one replica, because its
+        compiler divides a step on the whole batch among the devices.
+        """
+
+    def all_sum(self, x: Tensor) -> Tensor:
+        """Returns the sum of `x` over all replicas. It is differentiable any number of times.
+
+        The gradient is the sum of the replicas' gradients, so that the objective that all replicas
+        differentiate together is the sum of their objectives.
+        """
 
     # === Kernels ===
 

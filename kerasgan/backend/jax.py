@@ -7,23 +7,32 @@ scope.
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
 from kerasgan.types import Tensor
 
 __all__ = [
+    "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
+    "join_processes",
+    "lost_connection",
+    "processes",
+    "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -203,6 +212,46 @@ def batch_norm(
     scale = gamma * jax.lax.rsqrt(variance + epsilon)
     y = (x - mean) * scale + beta
     return jax.nn.relu(y) if relu else y, mean, variance
+
+
+def join_processes() -> None:
+    # Keras reads KERAS_DISTRIBUTION_*; JAX reads its own variables, Slurm's and those of clusters.
+    if any(
+        name in os.environ for name in ("KERAS_DISTRIBUTION_NUM_PROCESSES", "JAX_NUM_PROCESSES")
+    ):
+        keras.distribution.initialize()
+
+
+def processes() -> tuple[int, int]:
+    return jax.process_index(), jax.process_count()
+
+
+def lost_connection(error: Exception) -> bool:
+    return isinstance(error, jax.errors.JaxRuntimeError) and (
+        "UNAVAILABLE" in str(error) or "Gloo" in str(error)
+    )
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils  # noqa: PLC0415
+
+    # Float64 would become float32: two float32 hold its high and low parts.
+    high = x.astype("float32")
+    low = (x - high).astype("float32")
+    parts = multihost_utils.process_allgather(np.stack([high, low]))
+    return parts.astype("float64").sum(axis=(0, 1))
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index * size, (index + 1) * size)  # as JAX joins the arrays of the processes
+
+
+def replica() -> tuple[Any, int]:
+    return 0, 1
+
+
+def all_sum(x: Tensor) -> Tensor:
+    return x
 
 
 def without_autotune(strategy: Any) -> Any:

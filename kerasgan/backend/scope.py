@@ -1,6 +1,8 @@
 """A nestable stateless scope, and small functions that all backends share."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -50,6 +52,28 @@ def frozen_moving_statistics(fn: Callable[[], Any]) -> Any:
         if "int" in variable.dtype:
             variable.assign(scope.get_current_value(variable))
     return result
+
+
+_local = threading.local()
+
+
+@contextlib.contextmanager
+def marked_step() -> Iterator[None]:
+    """Context in which `in_step()` is `True` for this thread."""
+    before = in_step()
+    _local.in_step = True
+    try:
+        yield
+    finally:
+        _local.in_step = before
+
+
+def in_step() -> bool:
+    """Returns whether this thread executes a `train_step` or `test_step`.
+
+    Only there do all processes compute the same, so that they can exchange tensors.
+    """
+    return getattr(_local, "in_step", False)
 
 
 def first(outputs: Any) -> Tensor:

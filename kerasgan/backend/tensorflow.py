@@ -2,24 +2,40 @@
 
 import contextlib
 import functools
+import itertools
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasgan.backend.interface import Objective, T
-from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
+from kerasgan.backend.scope import (
+    first,
+    frozen_moving_statistics,
+    in_step,
+    marked_step,
+    plain_data,
+)
 from kerasgan.types import Tensor
 
 __all__ = [
+    "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
+    "join_processes",
+    "lost_connection",
+    "processes",
+    "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -41,7 +57,8 @@ tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, data):
-        return fn(self, plain_data(data))
+        with marked_step():
+            return fn(self, plain_data(data))
 
     return wrapped
 
@@ -111,9 +128,8 @@ def apply(
     gradients: Sequence[Tensor],
     variables: Sequence[keras.Variable],
 ) -> None:
-    replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
-        return _apply_mean(replica, optimizer, gradients, variables)
+    if replica()[1] > 1 and tf.distribute.has_strategy():
+        return _apply_equal(optimizer, gradients, variables)
     sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
     if sparse or not _is_plain_adam(optimizer):
         return optimizer.apply(gradients, variables)
@@ -138,12 +154,8 @@ def apply(
     optimizer.iterations.assign_add(1)
 
 
-def _apply_mean(replica, optimizer, gradients, variables):
-    """Performs a step with the mean of the replicas' gradients.
-
-    The loss of each replica is a mean over its part of the batch.
-    """
-    gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+def _apply_equal(optimizer, gradients, variables):
+    """Performs a step with gradients that are equal on all replicas of a strategy."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     # Keras sums the gradients over replicas, after clipping. They are equal on all replicas here,
     # so the sum is disabled. Replicas run in threads that share the optimizer, so it is not
@@ -337,6 +349,80 @@ class _Untuned:
 
 
 ONE_DEVICE = tf.distribute.get_strategy()  # TensorFlow's default strategy
+
+
+# The cluster of this process. Each process has one device, and builds its model outside the
+# strategy: its steps are those of a single device, whose collective operations are explicit.
+_cluster: list[tf.distribute.Strategy] = []
+
+
+def join_processes() -> None:
+    if "TF_CONFIG" in os.environ and not _cluster:
+        _cluster.append(tf.distribute.MultiWorkerMirroredStrategy())
+
+
+def processes() -> tuple[int, int]:
+    if not _cluster:
+        return 0, 1
+    resolver = _cluster[0].cluster_resolver
+    return int(resolver.task_id), _cluster[0].num_replicas_in_sync
+
+
+def lost_connection(error: Exception) -> bool:
+    kinds = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+    return isinstance(error, kinds)
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    return _process_sum(tf.constant(x)).numpy()
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+
+
+def replica() -> tuple[Any, int]:
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        return context.replica_id_in_sync_group, context.num_replicas_in_sync
+    return processes() if in_step() else (0, 1)
+
+
+GROUP_KEY = 7919  # any number that TensorFlow's strategies do not use
+# All processes trace the same operations in the same order, and so count alike.
+_instance_keys = itertools.count(1)
+
+
+def all_sum(x: Tensor) -> Tensor:
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        return _strategy_sum(context, x)
+    return _process_sum(tf.convert_to_tensor(x))
+
+
+@tf.custom_gradient
+def _process_sum(x):
+    total = tf.raw_ops.CollectiveReduceV2(
+        input=x,
+        group_size=processes()[1],
+        group_key=GROUP_KEY,
+        instance_key=next(_instance_keys),
+        ordering_token=[],
+        merge_op="Add",
+        final_op="Id",
+        communication_hint="auto",
+        timeout_seconds=0,
+    )
+    return total, _process_sum
+
+
+def _strategy_sum(context, x):
+    if getattr(tf.compat.v1.get_default_graph(), "is_control_flow_graph", False):
+        raise NotImplementedError(
+            "tf.distribute strategies cannot synchronize replicas inside a branch or loop, which "
+            "this model needs; use one process per device instead (--devices or TF_CONFIG)"
+        )
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
 def without_autotune(strategy: Any) -> Any:

@@ -4,26 +4,43 @@
 """
 
 import contextlib
+import datetime
 import functools
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 import torch
+import torch.distributed as dist
 from keras.src.backend.torch.core import get_device
 
 from kerasgan.backend.interface import Objective, T
-from kerasgan.backend.scope import first, frozen_moving_statistics, plain_data
+from kerasgan.backend.scope import (
+    first,
+    frozen_moving_statistics,
+    in_step,
+    marked_step,
+    plain_data,
+)
 from kerasgan.types import Tensor
 
 __all__ = [
+    "all_sum",
     "apply",
     "batch_norm",
+    "process_sum",
     "cond",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
+    "join_processes",
+    "lost_connection",
+    "processes",
+    "replica",
+    "rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -36,11 +53,17 @@ __all__ = [
     "value_and_input_gradient",
 ]
 
+# A process that waits longer than this for another one fails.
+TIMEOUT = datetime.timedelta(minutes=10)
+
 
 def step(fn: Callable) -> Callable:
     @functools.wraps(fn)
     def wrapped(self, data):
-        with torch.no_grad():  # `_gradients` callers record the graph where they need it
+        with (
+            marked_step(),
+            torch.no_grad(),
+        ):  # `_gradients` callers record the graph where they need it
             return fn(self, plain_data(data))
 
     return wrapped
@@ -162,6 +185,53 @@ def batch_norm(
     )
     y = torch.relu(y) if relu else y
     return y.movedim(1, -1), mean, variance * (count - 1) / count
+
+
+def join_processes() -> None:
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():  # set by torchrun
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+
+
+def processes() -> tuple[int, int]:
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def lost_connection(error: Exception) -> bool:
+    gloo = isinstance(error, RuntimeError) and "onnection" in str(error)
+    return gloo or isinstance(error, dist.DistError)
+
+
+def process_sum(x: np.ndarray) -> np.ndarray:
+    values = torch.tensor(x, device=get_device())
+    dist.all_reduce(values)
+    return values.cpu().numpy()
+
+
+def rows(index: int, count: int, size: int) -> slice:
+    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+
+
+def replica() -> tuple[Any, int]:
+    return processes() if in_step() else (0, 1)
+
+
+class _AllSum(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        total = x.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context, cotangent):
+        return _AllSum.apply(cotangent)
+
+
+def all_sum(x: Tensor) -> Tensor:
+    return _AllSum.apply(x)
 
 
 def without_autotune(strategy: Any) -> Any:

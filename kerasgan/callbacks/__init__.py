@@ -13,7 +13,7 @@ Epoch numbers in logs and file names count from 1: epoch 3 is the state after th
 own `TensorBoard` callback works too (see `tensorboard_supports_players`).
 """
 
-from kerasgan.callbacks.checkpointing import Checkpoint
+from kerasgan.callbacks.checkpointing import Checkpoint, Preempted
 from kerasgan.callbacks.evaluation import Evaluate, Scores
 from kerasgan.callbacks.guards import (
     DropDetector,
@@ -40,6 +40,7 @@ __all__ = [
     "LearningRateScheduler",
     "NonFiniteGuard",
     "NonFiniteLossError",
+    "Preempted",
     "ProgressBar",
     "SampleGrid",
     "Scores",

@@ -2,15 +2,23 @@
 
 import math
 import os
+import signal
+import threading
+import time
 import warnings
 from typing import Any
 
 import keras
 
+from kerasgan import distribution
 from kerasgan.callbacks.intervals import check_interval, is_due
 from kerasgan.io import callback_state, checkpoints, locks
 from kerasgan.io.paths import user_path
 from kerasgan.types import Logs
+
+
+class Preempted(Exception):
+    """Training stopped on SIGTERM, after writing a file to resume from."""
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -36,8 +44,15 @@ class Checkpoint(keras.callbacks.Callback):
         mode: `"min"` if lower values of `monitor` are better, `"max"` if higher values are.
         keep: Number of resume files to keep, at least 1. With 2, the run survives a damaged file.
         info: Dictionary of JSON values stored in each file, such as the seed or preset.
+        minutes: Number of minutes between two saves within an epoch, or `None`. Such a save is one
+            file, which replaces the one before.
+
+    On SIGTERM, which schedulers send before they stop a job, training finishes the step, saves
+    within the epoch and raises `Preempted`. A `fit` that resumes from a save within an epoch equals
+    an uninterrupted one. Its data must be a `keras.utils.PyDataset`.
 
     Raises:
+        Preempted: On SIGTERM.
         CheckpointError: The folder cannot be written. Raised before training.
         LockedError: Another process writes to the folder. Raised before training.
     """
@@ -55,6 +70,7 @@ class Checkpoint(keras.callbacks.Callback):
         mode: str = "min",
         keep: int = 2,
         info: dict | None = None,
+        minutes: float | None = None,
     ):
         super().__init__()
         if mode not in ("min", "max"):
@@ -70,18 +86,28 @@ class Checkpoint(keras.callbacks.Callback):
         self.siblings: list[keras.callbacks.Callback] = []
         self.initial_epoch = 0
         self.locked = False
+        self.within_epochs = False  # Set by `fit`: its data can start at any batch.
+        self.minutes, self._stop = minutes, False
+        self._handler: Any = None
         checkpoints.file_name(run, dataset, size, "G", 0)  # Raises for invalid names.
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        checkpoints.check_folder(self.folder)
-        if not self.locked:
+        if distribution.is_chief():
+            checkpoints.check_folder(self.folder)
+        if distribution.is_chief() and not self.locked:
             locks.acquire(self.folder)
             self.locked = True
-        self.started, self.best_record = False, None
+        self.started, self.best_record, self._stop = False, None, False
+        self.first_batch, self.saved_at = 0, time.monotonic()
+        if self.within_epochs and threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         resumed = getattr(self.model, "resumed", None)
         if resumed is not None and resumed.epoch == self.initial_epoch:
             for line in callback_state.restore(self.siblings, resumed.states):
                 print(f"note: {line}")
+
+    def _on_sigterm(self, number, frame):
+        self._stop = True
 
     def get_state(self) -> dict:
         return {"best": self.best_record}
@@ -91,17 +117,61 @@ class Checkpoint(keras.callbacks.Callback):
 
     def release(self) -> None:
         """Releases the lock of the folder. `fit` calls this when it ends, also after an error."""
+        if self._handler is not None:
+            signal.signal(signal.SIGTERM, self._handler)
+            self._handler = None
         if self.locked:
             self.locked = False
             locks.release(self.folder)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        if self.started:
+        self.epoch, self.first_batch = epoch, 0
+        if distribution.any_process(self._stop):
+            self._save_within(0)
+            raise Preempted(f"stopped after epoch {epoch}")
+        resumed = getattr(self.model, "resumed", None)
+        if resumed is not None and resumed.epoch == epoch and resumed.metrics is not None:
+            # Keras has just reset the means of the epoch.
+            for variable, value in zip(self.model.metrics_variables, resumed.metrics, strict=True):
+                variable.assign(value)
+            self.first_batch = resumed.batch
+        if not self.started:
+            self._find_best(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        # The processes agree in the same step. They ask seldom, since it takes a millisecond.
+        several = distribution.processes()[1] > 1
+        if not self.within_epochs or (several and batch % 8):
             return
+        due = self.minutes and time.monotonic() - self.saved_at >= 60 * self.minutes
+        stop, due = distribution.any_process(self._stop), distribution.any_process(bool(due))
+        done = self.first_batch + batch + 1
+        if (stop or due) and done < self.params["steps"]:
+            self._save_within(done)
+            if stop:
+                raise Preempted(f"stopped after epoch {self.epoch} and {done} batches")
+
+    def _save_within(self, batch):
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        self.saved_at = time.monotonic()
+        if distribution.is_chief():
+            states = callback_state.get_states(self.siblings)
+            checkpoints.save_partial(
+                self.folder,
+                self.model,
+                epoch=self.epoch,
+                batch=batch,
+                states=states,
+                **self.arguments,
+            )
+
+    def _find_best(self, epoch):
         self.started, record = True, checkpoints.best(self.folder)
         saved = self.best_record
         if record is None and saved and (self.folder / saved["file"]).is_file():
-            checkpoints.mark_best(self.folder, saved["file"], saved["metric"], saved["value"])
+            if distribution.is_chief():
+                checkpoints.mark_best(self.folder, saved["file"], saved["metric"], saved["value"])
             record = saved
         if record and record["metric"] == self.monitor and record["epoch"] <= epoch:
             self.best, self.best_record = record["value"], record
@@ -123,10 +193,13 @@ class Checkpoint(keras.callbacks.Callback):
                 "metric": self.monitor,
                 "value": float(value),
             }
+        if not distribution.is_chief():
+            return
         states = callback_state.get_states(self.siblings)
         checkpoints.save(
             self.folder, self.model, epoch=epoch + 1, history=logs, states=states, **self.arguments
         )
+        checkpoints.remove_partial(self.folder, **names)
         if better and self.monitor is not None:
             checkpoints.mark_best(self.folder, file, self.monitor, value)
         best = (checkpoints.best(self.folder) or {}).get("epoch")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasgan import distribution
 from kerasgan.callbacks.intervals import check_interval
 from kerasgan.callbacks.logging import read_log
 from kerasgan.io import checkpoints, files
@@ -324,7 +325,8 @@ class DropDetector(keras.callbacks.Callback):
         dropped = full and value < self.share * float(np.median(self.seen))
         self.seen.append(value)
         logs[f"{self.name}_drop"] = float(dropped)
-        newest = checkpoints.latest(self.folder, checkpoints.RESUME) if dropped else None
+        saves = dropped and distribution.is_chief()
+        newest = checkpoints.latest(self.folder, checkpoints.RESUME) if saves else None
         if newest:
             kept = files.make_folder(self.folder / "before_drop")
             for path in self.folder.glob("*_epoch_" + newest.stem.rpartition("_")[2] + ".h5"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from kerasgan import distribution
 from kerasgan.io import side_files
 from kerasgan.io.paths import user_path
 from kerasgan.types import Logs
@@ -108,7 +109,8 @@ class CSVLog(keras.callbacks.Callback):
         if self.rows is None:  # First epoch of this `fit`: keep the rows of earlier epochs.
             self.rows = read_log(self.path, epoch)
             if self.rows is None:  # Damaged: keep the file under another name.
-                side_files.set_aside(self.path)
+                if distribution.is_chief():
+                    side_files.set_aside(self.path)
                 self.rows = []
         self.started = time.perf_counter()
 
@@ -121,7 +123,8 @@ class CSVLog(keras.callbacks.Callback):
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-        side_files.write(self.path, text.getvalue())
+        if distribution.is_chief():
+            side_files.write(self.path, text.getvalue())
 
 
 def read_log(path: str | os.PathLike, epochs: int) -> list[dict] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasgan import images
+from kerasgan import distribution, images
 from kerasgan.callbacks.intervals import check_interval, is_due
 from kerasgan.datasets.image_files import stored_image
 from kerasgan.io import files, side_files
@@ -57,11 +57,13 @@ class SampleGrid(keras.callbacks.Callback):
         self.epoch: int | None = None  # Number of finished epochs of this `fit`.
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        files.make_folder(side_files.clear_path(self.folder / "grids", folder=True))
+        if distribution.is_chief():
+            files.make_folder(side_files.clear_path(self.folder / "grids", folder=True))
         self.epoch = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        if self.epoch is None and epoch == 0:
+        resumed = getattr(self.model, "resumed", None)  # Within epoch 0, if not `None`.
+        if self.epoch is None and epoch == 0 and resumed is None:
             self._save(0)
         self.epoch = epoch
 
@@ -71,7 +73,7 @@ class SampleGrid(keras.callbacks.Callback):
             self._save(epoch + 1)
 
     def on_train_end(self, logs: Logs = None) -> None:
-        if self.epoch is None:
+        if self.epoch is None or not distribution.is_chief():
             return
         paths = [path for n, path in grids(self.folder) if n <= self.epoch]
         first = next(
@@ -88,7 +90,9 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _save(self, epoch):
         path = self.folder / "grids" / f"epoch_{epoch:04d}.png"
-        images.save_png(side_files.clear_path(path), self.sample(self.model))
+        samples = self.sample(self.model)  # On JAX, all processes compute them together.
+        if distribution.is_chief():
+            images.save_png(side_files.clear_path(path), samples)
 
 
 def _read_png(path):

@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from kerasgan.datasets.caption_folder import caption_folder as caption_folder
+from kerasgan.datasets.caption_folder import (
+    caption_folder as caption_folder,
+    caption_splits as caption_splits,
+)
 from kerasgan.datasets.class_captions import class_captions as class_captions
 from kerasgan.datasets.image_source import ImageSource as ImageSource, image_source as image_source
 from kerasgan.datasets.synthetic_birds import synthetic_birds as synthetic_birds
@@ -74,6 +77,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
 )
 __all__ += [
     "caption_folder",
+    "caption_splits",
     "class_captions",
     "ImageSource",
     "image_source",

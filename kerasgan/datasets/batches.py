@@ -23,7 +23,7 @@ class Batches(EpochDataset):
         repeats: Number of passes over the images in one epoch, each in its own order.
 
     Attributes:
-        epoch: Epoch whose order is served, counted from 0.
+        epoch: Number of the current epoch, counted from 0. It determines the order.
     """
 
     def __init__(

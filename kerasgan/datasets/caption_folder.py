@@ -26,6 +26,7 @@ from kerasgan.datasets.text_files import is_unicode, read_json_lines, read_lines
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading
 
+LEAST = 10  # Minimum number of training images.
 RULE = '{"file": "x.jpg", "captions": ["..."]}, with "class" in every line or in none'
 
 
@@ -83,6 +84,53 @@ def caption_folder(path: str | os.PathLike, size: int = 304) -> CaptionedImages:
         [captions for _, captions, _ in rows],
         [name for name, _, _ in rows],
     )
+
+
+def caption_splits(
+    path: str | os.PathLike, size: int = 304, seed: int = 0
+) -> dict[str, CaptionedImages]:
+    """Reads a folder of images and captions as the splits `"train"` and `"test"`.
+
+    If the folder has sub-folders `train` and `test` and no `captions.jsonl` of its own, these are
+    the splits. Otherwise test images are chosen at random: one in five of fewer than 500 images,
+    one in ten of more.
+
+    Args:
+        path: Path of the folder.
+        size: Height and width of the images in pixels.
+        seed: Integer seed of the choice.
+
+    Returns:
+        Dict from split to `CaptionedImages` without embeddings.
+
+    Raises:
+        FileNotFoundError: As in `caption_folder`.
+        ValueError: As in `caption_folder`, or if there are fewer than 10 images, or if all captions
+            are the same.
+    """
+    path = user_path(path)
+    given = {split: path / split for split in ("train", "test")}
+    one = (path / "captions.jsonl").exists()
+    if not one and all(part.is_dir() for part in given.values()):
+        splits = {split: caption_folder(part, size) for split, part in given.items()}
+    else:
+        data = caption_folder(path, size)
+        order = np.random.default_rng(seed).permutation(len(data))
+        held = max(len(data) // (5 if len(data) < 500 else 10), 1)
+        parts = {"train": np.sort(order[held:]), "test": np.sort(order[:held])}
+        splits = {split: data.subset(part) for split, part in parts.items() if len(part)}
+    count = sum(map(len, splits.values()))
+    if count < LEAST:
+        raise ValueError(
+            f"training needs at least {LEAST} images with captions; {path} has {count}"
+        )
+    captions = {text for data in splits.values() for each in data.captions for text in each}
+    if len(captions) < 2:
+        raise ValueError(
+            f"captions must differ between images; all {count} images of {path} have "
+            f"{captions.pop()[:60]!r}"
+        )
+    return splits
 
 
 def _first_repeated(files):

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kerasgan.datasets.epochs import EpochDataset
+from kerasgan.datasets.lazy_images import LazyImages
 from kerasgan.images import from_uint8
 
 
@@ -99,9 +100,63 @@ class CaptionedImages:
     def _without_caption(self):
         return next(i for i, captions in enumerate(self.captions) if not captions)
 
+    def subset(self, indices: np.ndarray) -> "CaptionedImages":
+        """Returns the images of some indices, int `[M]`, with all that belongs to them."""
+        indices = np.asarray(indices)
+
+        def chosen(values):
+            if values is None or isinstance(values, np.ndarray):
+                return None if values is None else values[indices]
+            return [values[int(i)] for i in indices]
+
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        images = fields.pop("images")
+        parts = {name: chosen(values) for name, values in fields.items()}
+        if isinstance(images, LazyImages):
+            parts["images"] = LazyImages(chosen(images.items), images.read)
+        else:
+            parts["images"] = chosen(images)
+        return CaptionedImages(**parts)
+
+    def in_memory(self) -> "CaptionedImages":
+        """Returns a copy whose images are one array, uint8 `[N, H, W, 3]`."""
+        images = np.stack([self.images[i] for i in range(len(self))])
+        return dataclasses.replace(self, images=images)
+
+
+def caption_classes(captions: Sequence[Sequence[str]]) -> np.ndarray:
+    """Groups images into classes, so that captions of other classes are mismatched.
+
+    Images that share a caption belong to one class. If this puts all images into one class, for
+    example because every image has the same caption, a class consists of the images whose captions
+    are all the same.
+
+    Args:
+        captions: List of N lists of captions.
+
+    Returns:
+        int32 `[N]`, classes counted from 0.
+    """
+    texts = [sorted({" ".join(text.lower().split()) for text in each}) for each in captions]
+    parent = list(range(len(texts)))
+
+    def root(i):
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    first: dict[str, int] = {}
+    for i, each in enumerate(texts):
+        for text in each:
+            parent[root(i)] = root(first.setdefault(text, i))
+    groups = [root(i) for i in range(len(texts))]
+    if len(set(groups)) == 1:
+        groups = [texts.index(each) for each in texts]
+    return np.unique(groups, return_inverse=True)[1].reshape(-1).astype("int32")
+
 
 class CaptionedBatches(EpochDataset):
-    """Feeds `fit` with `(real, mismatched, embeddings)`.
+    """Feeds `fit` with `(real, mismatched, embeddings)`, or with `(real, embeddings)`.
 
     `real` and `mismatched` are float32 `[B, size, size, 3]` in [-1, 1]; `embeddings` are float32
     `[B, D]`. The mismatched image of a pair belongs to another class.
@@ -124,10 +179,13 @@ class CaptionedBatches(EpochDataset):
             mirrored and the first captions are used.
         workers: Number of threads that prepare batches.
         repeats: Number of passes over the images in one epoch, each in its own order.
+        mismatched: If `True`, batches contain mismatched images, which `HDGAN` needs. If `False`,
+            batches are `(real, embeddings)`, which `ProjectedTextGAN` needs.
 
     Raises:
-        ValueError: The images are smaller than `size`, there are no or too few embeddings, there
-            is only one class, or the batch size does not fit.
+        ValueError: The images are smaller than `size`, an image has fewer than `captions`
+            embeddings, there is only one class (with `mismatched`), the batch size is below 2 or
+            above the number of images, or `repeats` is below 1.
     """
 
     def __init__(
@@ -141,6 +199,7 @@ class CaptionedBatches(EpochDataset):
         shuffle: bool = True,
         workers: int = 1,
         repeats: int = 1,
+        mismatched: bool = True,
     ):
         super().__init__(workers=workers)
         if batch_size < 2:
@@ -162,7 +221,7 @@ class CaptionedBatches(EpochDataset):
             raise ValueError(
                 f"batch_size must be at most the {len(data)} images; received {batch_size}"
             )
-        if len(np.unique(data.classes)) < 2:
+        if mismatched and len(np.unique(data.classes)) < 2:
             raise ValueError(
                 "mismatched images come from another class, so two classes are needed; received one"
             )
@@ -176,6 +235,7 @@ class CaptionedBatches(EpochDataset):
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1; received {repeats}")
         self.seed, self.flip, self.shuffle, self.repeats = seed, flip, shuffle, repeats
+        self.mismatched = mismatched
         # Sorted by class, the images of all other classes are everything outside one interval.
         self._by_class = np.argsort(data.classes, kind="stable")
         ordered = data.classes[self._by_class]
@@ -197,6 +257,8 @@ class CaptionedBatches(EpochDataset):
             else np.arange(count)
         )
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        if not self.mismatched:
+            return self._crops(chosen, random), self._embeddings(chosen, random)
         first, last = self._first[chosen], self._last[chosen]
         place = random.integers(0, count - (last - first))
         mismatched = self._by_class[place + (place >= first) * (last - first)]

@@ -16,7 +16,7 @@ class EpochDataset(keras.utils.PyDataset):
     random generator.
 
     Attributes:
-        epoch: Epoch whose batches are served, counted from 0. It increases after each epoch.
+        epoch: Number of the current epoch, counted from 0. It increases after each epoch.
     """
 
     def __init__(self, **kwargs: Any):

@@ -4,8 +4,11 @@ Worker processes generate the images. Species, scene and captions at an index of
 change, so captions are embedded once. No image is shown for more than a few epochs.
 """
 
-import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
+import os
+import threading
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +24,7 @@ class FreshBirds(CaptionedBatches):
 
     A batch is `(images, embeddings)`, float32 `[B, size, size, 3]` in [-1, 1] and `[B, D]`.
 
-    Each epoch replaces one in `lifetime` images, so an image is shown in `lifetime` epochs, each
+    Each epoch replaces one in `lifetime` images, so an image occurs in `lifetime` epochs, each
     time with another crop and a random flip. Images depend on (seed, epoch, index) only, so a
     resumed run gets the same batches as an uninterrupted one. Worker processes generate the images
     of the next epoch during the current one.
@@ -36,6 +39,8 @@ class FreshBirds(CaptionedBatches):
         lifetime: Number of epochs for which an image is kept.
         seed: Integer seed.
         processes: Number of worker processes. With 0, the training process generates the images.
+        mirrored: If `True`, a random half of the birds faces left, another half in each epoch.
+            Otherwise all face right.
 
     Example:
         ```python
@@ -54,19 +59,21 @@ class FreshBirds(CaptionedBatches):
         lifetime: int = 4,
         seed: int = 0,
         processes: int = 1,
+        mirrored: bool = True,
     ):
         if lifetime < 1:
             raise ValueError(f"lifetime must be at least 1; received {lifetime}")
         if processes < 0:
             raise ValueError(f"processes must be at least 0; received {processes}")
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
+        self.mirrored = mirrored
         # Scenes and captions only: the small images are not used.
         known = synthetic_birds("train", count, seed=seed, size=16)
         self._images = np.zeros((count, self.side, self.side, 3), "uint8")
         known = CaptionedImages(
             self._images, known.classes, known.captions, known.names, None, known.attributes
         )
-        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed)
+        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed, mirrored)
         self._held = np.full(count, -1)  # Generation of each image in memory.
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._waiting: dict[int, list] = {}  # Epoch -> submitted tasks.
@@ -82,14 +89,20 @@ class FreshBirds(CaptionedBatches):
         for start in range(0, len(places), CHUNK):
             chosen = places[start : start + CHUNK]
             seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
-            yield chosen, wanted[chosen], (self.data.attributes[chosen], seeds, self.side)
+            yield (
+                chosen,
+                wanted[chosen],
+                (self.data.attributes[chosen], seeds, self.side, self.mirrored),
+            )
 
     def _prepare(self, epoch):
         """Submits the images that an epoch needs to the worker processes."""
         if self.processes and self._pool is None:
             # The training process has threads, which must not be forked.
             context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(self.processes, context)
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self.processes, context, _end_with_parent
+            )
         if self._pool is not None and epoch not in self._waiting:
             tasks = [
                 (chosen, wanted, self._pool.submit(_render, *task))
@@ -101,8 +114,18 @@ class FreshBirds(CaptionedBatches):
         """Waits for the images of an epoch, and submits those of the next one."""
         super().set_epoch(epoch)
         self._prepare(epoch)
-        for chosen, wanted, pictures in self._waiting.pop(epoch, []):
-            self._images[chosen], self._held[chosen] = pictures.result(), wanted
+        try:
+            for chosen, wanted, pictures in self._waiting.pop(epoch, []):
+                self._images[chosen], self._held[chosen] = pictures.result(), wanted
+        except concurrent.futures.process.BrokenProcessPool:
+            warnings.warn(
+                "FreshBirds draws in the training process now: its worker processes ended. A "
+                "script that trains with worker processes must keep its own code under "
+                "`if __name__ == '__main__':`, because each worker imports it",
+                stacklevel=2,
+            )
+            self.close()
+            self.processes = 0
         for chosen, wanted, task in self._tasks(epoch):  # Without worker processes.
             self._images[chosen], self._held[chosen] = _render(*task), wanted
         self._prepare(epoch + 1)
@@ -120,7 +143,20 @@ class FreshBirds(CaptionedBatches):
         self._pool, self._waiting = None, {}
 
 
-def _render(attributes, seeds, side):
+def _end_with_parent():
+    """Ends a worker process when the training process is gone, even if that was killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _render(attributes, seeds, side, mirrored):
     return np.stack(
-        [draw_bird(each, (*seed, 0), side) for each, seed in zip(attributes, seeds, strict=True)]
+        [
+            draw_bird(each, (*seed, 0), side, mirrored=mirrored)
+            for each, seed in zip(attributes, seeds, strict=True)
+        ]
     )

@@ -10,7 +10,7 @@ image:
 - Images are rotated according to their EXIF orientation. Transparent parts are composited over
   `BACKGROUND`. The first frame of an animation is read.
 - Grayscale images of 16 bits (Pillow's modes I;16 and I) are divided by 257, so that white stays
-  white. Colour images of 16 bits keep their upper 8 bits. Floating-point images (mode F) are
+  white. Color images of 16 bits keep their upper 8 bits. Floating-point images (mode F) are
   refused, because their range is unknown.
 - Pillow may only use the formats in `FORMATS`. Otherwise it would choose the decoder by content,
   and a PostScript file named `x.png` would start Ghostscript.
@@ -37,7 +37,7 @@ from kerasgan.io.reading import one_line, short_path
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 KINDS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
-BACKGROUND = (255, 255, 255)  # Colour behind transparent parts.
+BACKGROUND = (255, 255, 255)  # Color behind transparent parts.
 GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
 MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485, Pillow's own limit for decompression bombs.
 # System files of macOS, Windows and Synology.
@@ -223,19 +223,19 @@ def open_rgb(file: ImageFile) -> Image.Image:
 
 
 def stored_image(file: ImageFile) -> Image.Image:
-    """Loads the first frame of an image without any conversion. Raises as Pillow does."""
+    """Loads the first frame of an image without any conversion. Errors of Pillow are passed on."""
     with _opened(file) as image:
         image.load()
         return image.copy()
 
 
 def open_frames(file: ImageFile) -> Image.Image:
-    """Opens an animation without decoding it. Raises as Pillow does."""
+    """Opens an animation without decoding it. Errors of Pillow are passed on."""
     return _opened(file)
 
 
 def stored_size(file: ImageFile) -> tuple[int, int]:
-    """Reads width and height from the header. Raises as Pillow does."""
+    """Reads width and height from the header. Errors of Pillow are passed on."""
     with _opened(file) as image:
         return image.size
 

@@ -55,8 +55,8 @@ class ImageSource:
 
     Attributes:
         name: Name of the source in messages and protocols.
-        blocks: Function that returns an iterator over `(place, array)`: a name of the place for
-            messages or `None`, and uint8 `[n, H, W, C]`.
+        blocks: Function that returns an iterator over `(origin, images)`: the source of the images
+            for error messages, such as a file, or `None`; and uint8 `[n, H, W, C]`.
         count: Number of images, or `None` if it is unknown.
         convert: See `image_source`.
         mixed_sizes: See `image_source`.
@@ -173,7 +173,7 @@ def image_source(
         ValueError: The input has another type, does not exist, or has no images or fewer than
             `count`. While streaming: a file cannot be read (`UnreadableImage`, a `ValueError`), or
             an image has another dtype, number of channels or size. The message is one line that
-            names the place.
+            names the file or array.
     """
     if isinstance(images, ImageSource):
         found = images  # Only `count` may change.

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
         joint_embedding_loss as joint_embedding_loss,
         text_encoder as text_encoder,
     )
+    from kerasgan.encoders.clip import ClipTextEncoder as ClipTextEncoder
+    from kerasgan.encoders.part_encoder import (
+        PartEncoder as PartEncoder,
+        build_part_encoder as build_part_encoder,
+    )
     from kerasgan.encoders.robust_image_encoder import (
         RobustImageEncoder as RobustImageEncoder,
     )
@@ -37,6 +42,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "joint_embedding_loss",
             "text_encoder",
         ),
+        "kerasgan.encoders.clip": ("ClipTextEncoder",),
+        "kerasgan.encoders.part_encoder": ("PartEncoder", "build_part_encoder"),
         "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     },
 )

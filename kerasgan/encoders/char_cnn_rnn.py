@@ -4,14 +4,14 @@ Reed, Akata, Lee and Schiele, 2016, "Learning Deep Representations of Fine-Grain
 Descriptions", https://arxiv.org/abs/1605.05395.
 
 The characters of a caption pass through three temporal convolutions and a recurrent layer. The mean
-of the recurrent states gives the embedding of the caption. Training makes the inner product of an
-image's embedding with that of its own caption larger than with those of other captions, by a
-margin, and vice versa.
+of the recurrent states gives the embedding of the caption. Training makes the inner product of the
+embeddings of an image and its own caption larger, by a margin, than the inner products of the image
+with other captions and of the caption with other images.
 
 **Differences from the paper and its code**
 
 - Captions are converted to lower case. In the code, capitals are unknown characters.
-- The recurrent layers are those of Keras: one bias instead of two, and orthogonal initialization of
+- The recurrent layers are Keras layers: one bias instead of two, and orthogonal initialization of
   the recurrent weights.
 - The image encoder is a small convolutional network, trained jointly with the text encoder or
   before it (then frozen with `trainable = False`, as in `zoo/text_encoder.py`). The paper uses
@@ -35,9 +35,11 @@ from keras import layers, ops
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.datasets.text_files import read_text
+from kerasgan.encoders.clip import PREFIX, ClipTextEncoder
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
 from kerasgan.layers.batch_norm import BatchNormalization
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -46,7 +48,7 @@ from kerasgan.types import Tensor
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
 LENGTH = 201  # Characters per caption.
 VOCABULARY = "vocabulary.txt"  # File beside a text encoder: the words of its training captions.
-# Index of each character. "-" has that of its second occurrence, as in the code of the paper.
+# Index of each character. "-" has the index of its second occurrence, as in the paper's code.
 _INDICES = {character: index for index, character in enumerate(ALPHABET)}
 
 # === Characters and words ===
@@ -182,9 +184,11 @@ class CaptionedPairs(EpochDataset):
             `"instance"` means its own image only.
         seed: Integer seed.
         workers: Number of workers of the `PyDataset`.
+        flip: If `True`, images are mirrored with probability 1/2.
 
     Raises:
-        ValueError: If an argument does not fit the data.
+        ValueError: If `match` is unknown, the images are smaller than `size`, or `batch_size` is
+            below 2 or above the number of images.
     """
 
     def __init__(
@@ -195,6 +199,7 @@ class CaptionedPairs(EpochDataset):
         match: str = "instance",
         seed: int = 0,
         workers: int = 1,
+        flip: bool = True,
     ):
         super().__init__(workers=workers)
         if match not in ("class", "instance"):
@@ -209,6 +214,7 @@ class CaptionedPairs(EpochDataset):
                 f"images must be at least {size} pixels high and wide; received {height} x {width}"
             )
         self.data, self.batch_size, self.size, self.seed = data, batch_size, size, seed
+        self.flip = flip
         self.labels = np.asarray(data.classes) if match == "class" else np.arange(len(data))
         if match == "instance" and data.attributes is not None:
             rows = np.concatenate([np.asarray(data.classes)[:, None], data.attributes], axis=1)
@@ -237,7 +243,7 @@ class CaptionedPairs(EpochDataset):
     def _crop(self, image, random):
         top, left = random.integers(0, np.array(image.shape[:2]) - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
-        return crop[:, ::-1] if random.random() < 0.5 else crop
+        return crop[:, ::-1] if random.random() < 0.5 and self.flip else crop
 
 
 def joint_embedding_loss(
@@ -245,9 +251,9 @@ def joint_embedding_loss(
 ) -> tuple[Tensor, Tensor]:
     """Symmetric structured joint embedding loss (section 3 of the paper).
 
-    For each image, it is the hinge loss of its inner product with every text of another label
-    against that with its own text; for each text, the same over images. Both are averaged over all
-    pairs.
+    For each image i and each text j of another label, the loss is
+    max(0, margin + <image i, text j> - <image i, text i>). The same loss for each text over images
+    of other labels is added. The sum is averaged over all B^2 pairs.
 
     Args:
         images: Embeddings of images, `[B, D]`.
@@ -361,7 +367,7 @@ class JointEmbedding(AdversarialModel):
         images, indices, labels = data
         images = self.image_encoder(images, training=training)
         texts = self.text_encoder(indices, training=training)
-        images, texts = full_precision((images, texts))
+        images, texts, labels = map(replicas.gather, (*full_precision((images, texts)), labels))
         return joint_embedding_loss(images, texts, labels, self.margin)
 
     def train_step(self, data: tuple) -> dict:
@@ -401,8 +407,8 @@ class TextEncoder:
     """Callable from N captions to embeddings, float32 `[N, dim]`.
 
     Text is converted to lower case and truncated to 201 characters, and unknown characters are
-    ignored; see `characters` for its errors. With a vocabulary, a call gives one warning that names
-    all words that the encoder was not trained on.
+    ignored. A call raises the errors of `characters`. With a vocabulary, it gives one warning that
+    names up to 10 words that the encoder was not trained on.
 
     Args:
         network: Model built by `build_text_encoder`.
@@ -456,8 +462,8 @@ class TextEncoder:
 class ImageEncoder:
     """Callable from images to embeddings, float32 `[N, dim]`.
 
-    Images are float `[N, S, S, 3]` in [-1, 1], S the network's size or a multiple of it. Larger
-    images are average-pooled.
+    Images are float `[N, S, S, 3]` in [-1, 1]. S is the input size of the network or a multiple of
+    it. Larger images are average-pooled.
 
     Args:
         network: Model built by `build_image_encoder`.
@@ -489,13 +495,18 @@ def _in_batches(network, inputs, batch_size):
     return np.concatenate(parts) if parts else np.zeros((0, network.output_shape[-1]), "float32")
 
 
-def text_encoder(name_or_file: str | os.PathLike = "synthetic_birds_text") -> TextEncoder:
+def text_encoder(
+    name_or_file: str | os.PathLike = "synthetic_birds_text",
+) -> TextEncoder | ClipTextEncoder:
     """Loads a trained text encoder, with its vocabulary if there is one.
 
     Args:
         name_or_file: Name or folder of a preset, or a checkpoint file `..._T_epoch_n.h5`. A file
-            `vocabulary.txt` beside the network file holds the vocabulary.
+            `vocabulary.txt` beside the network file holds the vocabulary. `"clip:FOLDER"` loads a
+            preset of keras-hub's CLIP.
     """
+    if str(name_or_file).startswith(PREFIX):
+        return ClipTextEncoder(str(name_or_file).removeprefix(PREFIX))
     path = _network_file(name_or_file, "T")
     vocabulary = path.with_name(VOCABULARY)
     known = read_text(vocabulary).split() if vocabulary.is_file() else None

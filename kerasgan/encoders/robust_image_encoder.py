@@ -18,7 +18,8 @@ from keras import ops
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -127,7 +128,8 @@ class RobustImageEncoder(AdversarialModel):
             entropy = ops.sparse_categorical_crossentropy(
                 ops.maximum(label, 0), logits[:, start : start + size], from_logits=True
             )
-            label_loss += ops.sum(known * entropy) / ops.maximum(ops.sum(known), 1.0)
+            (total,) = replicas.mean([ops.sum(known)])
+            label_loss += ops.sum(known * entropy) / ops.maximum(total, 1.0 / replicas.count())
             start += size
         match_loss = damsm_loss(features, embeddings)
         return label_loss + match_loss, (label_loss, match_loss)
@@ -143,8 +145,8 @@ class RobustImageEncoder(AdversarialModel):
         """
         if not self.radius:
             return images
-        direction = keras.random.normal(ops.shape(images), seed=self.seeds)
-        length = keras.random.uniform((ops.shape(images)[0], 1, 1, 1), seed=self.seeds)
+        direction = replicas.normal(ops.shape(images), self.seeds)
+        length = replicas.uniform((ops.shape(images)[0], 1, 1, 1), self.seeds)
         start = self.radius * length * _unit(direction)
         gradient = self.input_gradient(
             lambda x: self.losses_of(x, labels, embeddings)[0], images + start, "encoder"

@@ -49,6 +49,7 @@ from kerasgan.io.reading import parse_json, reading, reason
 WHOLE = "a checkpoint must be a complete file of this package"
 FORMAT, VERSION = "kerasgan", 1
 RESUME = "resume"  # The "letter" of the resume file.
+PARTIAL = "partial"  # The "letter" of a file within an epoch.
 _NAME = re.compile(r"(?P<prefix>.+)_(?P<letter>[A-Za-z0-9]+)_epoch_(?P<epoch>\d+)\.h5")
 
 
@@ -99,7 +100,12 @@ def latest(folder: str | os.PathLike, letter: str = "G", run: str | None = None)
 def epochs(
     folder: str | os.PathLike, letter: str, *, run: str, dataset: str, size: int
 ) -> set[int]:
-    """Returns the epochs of a run for which a folder contains the file of a network."""
+    """Returns the epochs of all checkpoints of one network of a run in a folder.
+
+    Args:
+        folder: Folder of the checkpoints.
+        letter, run, dataset, size: Arguments of `file_name`.
+    """
     prefix = f"{run}_{dataset}_{size}"
     found = (
         _NAME.fullmatch(path.name) for path in user_path(folder).glob(f"{prefix}_{letter}_*.h5")
@@ -393,6 +399,14 @@ def resume(folder: str | os.PathLike, model: Any, run: str | None = None) -> int
             new run would overwrite them.
     """
     found = _listed(folder, RESUME, run)
+    for epoch, path in reversed(_listed(folder, PARTIAL, run)):
+        if found and found[-1][0] > epoch:
+            break
+        try:
+            _resume_partial(epoch, path, model)
+            return epoch
+        except CheckpointError as error:
+            warnings.warn(f"{path} is skipped: {error}", stacklevel=2)
     for epoch, path in reversed(found):
         try:
             with reading(path, WHOLE, CheckpointError):
@@ -413,7 +427,7 @@ def resume(folder: str | os.PathLike, model: Any, run: str | None = None) -> int
             continue
         _restore(path, model_class, values, read, model)
         # `fit` passes the states to the callbacks.
-        model.resumed = types.SimpleNamespace(epoch=epoch, states=states)
+        model.resumed = types.SimpleNamespace(epoch=epoch, states=states, batch=0, metrics=None)
         return epoch
     if found:
         raise CheckpointError(
@@ -421,6 +435,74 @@ def resume(folder: str | os.PathLike, model: Any, run: str | None = None) -> int
             "from epoch 0"
         )
     return 0
+
+
+def save_partial(
+    folder: str | os.PathLike,
+    model: Any,
+    *,
+    run: str,
+    dataset: str,
+    size: int,
+    epoch: int,
+    batch: int,
+    states: Any = None,
+    info: dict | None = None,
+    keep: int | None = None,
+) -> Path:
+    """Writes one file from which `resume` continues within an epoch.
+
+    Args:
+        folder: Folder of the checkpoints.
+        model: Compiled `AdversarialModel`.
+        run, dataset, size: Parts of the name, as in `file_name`.
+        epoch: Number of finished epochs.
+        batch: Number of finished batches of the next epoch.
+        states, info: As in `save`.
+        keep: Ignored.
+
+    Returns:
+        The path of the file.
+    """
+    path = user_path(folder) / file_name(run, dataset, size, PARTIAL, epoch)
+    info = {"run": run, "dataset": dataset, "size": size, **(info or {})} | {
+        "batch": int(batch),
+        "model_class": type(model).__name__,
+        "versions": _versions(),
+    }
+    header = dict(
+        letter=PARTIAL, epoch=int(epoch), network="", model="", info=json.dumps(info, default=float)
+    )
+    values = _values([*_remaining(model, {}), *model.metrics_variables])
+    _write(path, header, values + callback_state.pack(states or []))
+    return path
+
+
+def remove_partial(folder: str | os.PathLike, *, run: str, dataset: str, size: int) -> None:
+    """Deletes the files of `save_partial`, which a finished epoch replaces."""
+    for path in user_path(folder).glob(f"{run}_{dataset}_{size}_{PARTIAL}_epoch_*.h5"):
+        path.unlink(missing_ok=True)
+
+
+def _resume_partial(epoch, path, model):
+    with reading(path, WHOLE, CheckpointError):
+        header, values = _read(path)
+        told = parse_json(header["info"])
+        values, states = callback_state.unpack(values)
+        variables, metrics = _remaining(model, {}), model.metrics_variables
+        if told["model_class"] != type(model).__name__:
+            raise CheckpointError(
+                f"{path} must be of a {type(model).__name__}; it is of a {told['model_class']}"
+            )
+    _check(path, values, [*variables, *metrics], f"this {type(model).__name__} with its optimizers")
+    _assign(values[: len(variables)], variables)
+    model.not_loaded = ()
+    model.resumed = types.SimpleNamespace(
+        epoch=epoch,
+        states=states,
+        batch=int(told["batch"]),
+        metrics=[value for _, value in values[len(variables) :]],
+    )
 
 
 def prune(
@@ -480,7 +562,8 @@ def _remaining(model, networks):
 
 def _restore(path, model_class, values, files, model):
     networks = networks_by_letter(model)
-    if type(model).__name__ != model_class or set(files) != set(networks):
+    absent = set(networks) - set(files) - set(getattr(model, "networks_of_later_versions", ()))
+    if type(model).__name__ != model_class or absent or not set(files) <= set(networks):
         raise CheckpointError(
             f"{path} must belong to a {type(model).__name__} with the networks "
             f"{', '.join(networks)}; it belongs to a {model_class} with {', '.join(files)}"

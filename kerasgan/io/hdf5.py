@@ -388,7 +388,7 @@ def _leaves(file, place, kind, key):
 
 
 class Dataset(_Object):
-    """A dataset of a file. `shape`, `dtype`, `ndim`, `nbytes` and `attrs` are those of h5py.
+    """A dataset of a file, with `shape`, `dtype`, `ndim`, `nbytes` and `attrs` as in h5py.
 
     Attributes:
         stored: `True` if the data are contiguous and uncompressed, so that reading them needs no
@@ -591,7 +591,7 @@ class Dataset(_Object):
 
 
 def rewrite_hdf5(source: str | os.PathLike | bytes) -> bytes:
-    """Reads a file and writes its content anew with h5py, so that the HDF5 library may read it."""
+    """Copies a file with this reader and h5py, so that the HDF5 library can read it safely."""
     import h5py
 
     def copy(group, target):

@@ -201,7 +201,7 @@ for _builtins in ("__builtin__", "builtins"):  # Python 2 and 3.
 DATA = ARRAYS | ORDERED_DICT  # Names that a pickle of data may contain.
 
 
-def check_key(key):
+def check_key(key: Any) -> Any:
     """Checks a key of a dictionary or an item of a set: computing its hash must be cheap."""
     kind = type(key)
     if kind in SCALARS:

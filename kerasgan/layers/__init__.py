@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from kerasgan.layers.conv_transpose import (
         SmallConv2DTranspose as SmallConv2DTranspose,
     )
+    from kerasgan.layers.dropout import (
+        SpatialDropout2D as SpatialDropout2D,
+    )
     from kerasgan.layers.image_conv import (
         ImageConv2D as ImageConv2D,
     )
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     )
     from kerasgan.layers.minibatch_discrimination import (
         MinibatchDiscrimination as MinibatchDiscrimination,
+    )
+    from kerasgan.layers.mirror import (
+        Mirror as Mirror,
     )
     from kerasgan.layers.modulated_conv import (
         ModulatedConv2D as ModulatedConv2D,
@@ -52,9 +58,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
         "kerasgan.layers.conv3x3": ("Conv3x3",),
         "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
+        "kerasgan.layers.dropout": ("SpatialDropout2D",),
         "kerasgan.layers.image_conv": ("ImageConv2D",),
         "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
         "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
+        "kerasgan.layers.mirror": ("Mirror",),
         "kerasgan.layers.modulated_conv": ("ModulatedConv2D",),
         "kerasgan.layers.reflection_conv": (
             "ReflectionConv2D",

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -48,7 +49,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         gamma = self.gamma if self.scale else ops.ones(channels)
         beta = self.beta if self.center else ops.zeros(channels)
         x = ops.cast(inputs, "float32")  # Half-precision statistics would overflow.
-        outputs, mean, variance = backend.batch_norm(
+        batch_norm = backend.batch_norm if replicas.count() == 1 else _synchronized_batch_norm
+        outputs, mean, variance = batch_norm(
             x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), self.epsilon, self.relu
         )
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -59,3 +61,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | ({"relu": True} if self.relu else {})
+
+
+def _synchronized_batch_norm(x, gamma, beta, epsilon, relu):
+    """Returns `backend.batch_norm` with the mean and variance of the batches of all replicas."""
+    axes = tuple(range(len(x.shape) - 1))
+    mean = ops.mean(x, axis=axes)
+    variance = ops.mean(ops.square(x - mean), axis=axes)
+    means, variances = ops.unstack(replicas.gather(ops.stack([mean, variance])[None]), 2, axis=1)
+    mean = ops.mean(means, axis=0)
+    variance = ops.mean(variances + ops.square(means - mean), axis=0)
+    outputs = (x - mean) * (gamma * ops.rsqrt(variance + epsilon)) + beta
+    return ops.relu(outputs) if relu else outputs, mean, variance

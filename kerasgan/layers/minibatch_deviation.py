@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Shape, Tensor
 
 
@@ -34,16 +35,17 @@ class MinibatchDeviation(keras.layers.Layer):
         self.group = group
 
     def call(self, inputs: Tensor) -> Tensor:
-        n = ops.shape(inputs)[0]
+        x = replicas.gather(ops.cast(inputs, "float32"))
+        n = ops.shape(x)[0]
         if isinstance(n, int):
             group = self.group if n % self.group == 0 else n
         else:
             group = ops.where(ops.equal(n % self.group, 0), self.group, n)
-        x = ops.cast(inputs, "float32")
         x = ops.reshape(x, (group, -1, inputs.shape[-1]))  # [group, N / group, F]
         variance = ops.mean(ops.square(x - ops.mean(x, axis=0, keepdims=True)), axis=0)
         deviation = ops.mean(ops.sqrt(variance + 1e-8), axis=-1, keepdims=True)  # [N / group, 1]
         deviation = ops.reshape(ops.tile(deviation[None], (group, 1, 1)), (-1, 1))  # [N, 1]
+        deviation = replicas.own(deviation)
         return ops.concatenate([inputs, ops.cast(deviation, inputs.dtype)], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Shape, Tensor
 
 
@@ -72,6 +73,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         projected = ops.matmul(inputs, self.kernel)  # [N, B * C]
         if self.use_bias:
             projected = projected + self.bias
+        projected = replicas.gather(projected)
         samples = ops.shape(projected)[0]
         m = ops.reshape(ops.cast(projected, "float32"), (-1, self.kernels, self.dims))  # [N, B, C]
         if self.batch:
@@ -82,6 +84,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         else:
             closeness = _closeness(m, m)
         closeness = ops.reshape(closeness, (-1, self.kernels))[:samples]  # [N, B]
+        closeness = replicas.own(closeness)
         return ops.cast(closeness if self.include_self else closeness - 1.0, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

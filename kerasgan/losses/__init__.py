@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         fake_weighted_class_discriminator_loss as fake_weighted_class_discriminator_loss,
         smoothed_class_discriminator_loss as smoothed_class_discriminator_loss,
     )
+    from kerasgan.losses.damsm import damsm_loss as damsm_loss
     from kerasgan.losses.distributions import (
         class_divergence as class_divergence,
         kernel_distance as kernel_distance,
         moment_distance as moment_distance,
     )
     from kerasgan.losses.matching import (
-        damsm_loss as damsm_loss,
         matching_aware_loss as matching_aware_loss,
         unconditional_loss as unconditional_loss,
     )
@@ -71,13 +71,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "fake_weighted_class_discriminator_loss",
             "smoothed_class_discriminator_loss",
         ),
+        "kerasgan.losses.damsm": ("damsm_loss",),
         "kerasgan.losses.distributions": (
             "class_divergence",
             "kernel_distance",
             "moment_distance",
         ),
         "kerasgan.losses.matching": (
-            "damsm_loss",
             "matching_aware_loss",
             "unconditional_loss",
         ),

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -78,7 +79,7 @@ class NoisyLabels(keras.layers.Layer):
 
     def _loss(self, logits: Tensor) -> Tensor:
         """Noisy loss of logits that are high where the discriminator is correct."""
-        flipped = keras.random.uniform(ops.shape(logits), seed=self.seeds) < self.share
+        flipped = replicas.uniform(ops.shape(logits), self.seeds) < self.share
         return ops.mean(ops.softplus(ops.where(flipped, logits, -logits)))
 
     def get_config(self) -> dict[str, Any]:
@@ -89,8 +90,8 @@ class NoisyLabels(keras.layers.Layer):
 def minmax_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Minimax generator loss, log(1 - D(fake)) (arXiv 1406.2661, equation 1).
 
-    It is the discriminator's loss with the opposite sign. Its gradient vanishes where the
-    discriminator wins. Returns a scalar.
+    It is the discriminator's loss on fakes with the opposite sign. Its gradient vanishes where the
+    discriminator rejects fakes with certainty. Returns a scalar.
     """
     return -ops.mean(ops.softplus(ops.cast(fake_logits, "float32")))
 
@@ -99,7 +100,8 @@ def minmax_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> 
 def nonsaturating_generator_loss(fake_logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """Non-saturating generator loss, -log D(fake) (arXiv 1406.2661, section 3).
 
-    It does not saturate where the discriminator wins. Returns a scalar.
+    Its gradient does not vanish where the discriminator rejects fakes with certainty. Returns a
+    scalar.
     """
     return ops.mean(ops.softplus(-ops.cast(fake_logits, "float32")))
 

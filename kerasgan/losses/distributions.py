@@ -6,6 +6,7 @@ Reference:
 
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -19,6 +20,7 @@ def moment_distance(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
+    x, y = replicas.gather(x), replicas.gather(y)
     differences = [ops.mean(x, axis=0) - ops.mean(y, axis=0), _deviation(x) - _deviation(y)]
     return sum(ops.mean(ops.square(difference)) for difference in differences)
 
@@ -40,6 +42,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
+    x, y = replicas.gather(x), replicas.gather(y)
     width = ops.stop_gradient(ops.mean(_squares(x, y)))
 
     def within(x: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
-"""Matching-aware losses of text-conditioned GANs, least squares or logistic, and the DAMSM loss
-with sentence embeddings.
+"""Matching-aware losses of text-conditioned GANs, least squares or logistic.
 
 The least-squares losses omit the factor 1/2, as the code of Zhang, Xie and Yang does. The logistic
 loss of the generator is non-saturating.
@@ -14,7 +13,6 @@ Reference:
       https://arxiv.org/abs/1802.09178
     - Goodfellow et al., 2014, "Generative Adversarial Networks" (logistic loss),
       https://arxiv.org/abs/1406.2661
-    - Xu et al., 2017, "AttnGAN", section 3.2 (DAMSM), https://arxiv.org/abs/1711.10485
 """
 
 from keras import ops
@@ -52,8 +50,8 @@ def matching_aware_loss(
 ) -> Tensor:
     """Discriminator loss of image-text pairs.
 
-    The target of real images with their captions is real. The target of the other two kinds is
-    fake; these two terms share one weight. The logits may have any shape.
+    Real images with their captions have the target real and the weight 1. Mismatched pairs and
+    fakes have the target fake and the weight 1/2 each. The logits may have any shape.
 
     Args:
         real: Logits of real images with their captions.
@@ -75,8 +73,8 @@ def unconditional_loss(
 ) -> Tensor:
     """Discriminator loss of images without captions.
 
-    The target of both batches of real images is real; these two terms share one weight. The target
-    of fakes is fake.
+    Both batches of real images have the target real and the weight 1/2 each. Fakes have the target
+    fake and the weight 1.
 
     Args:
         real: Logits of real images.
@@ -105,39 +103,3 @@ def image_term(logits: Tensor, kind: str, loss: str = "least_squares") -> Tensor
     if kind == "fake":
         return adversarial_loss(logits, False, loss)
     return adversarial_loss(logits, True, loss) / 2.0
-
-
-def damsm_loss(
-    images: Tensor, texts: Tensor, gamma: float = 10.0, others: Tensor | None = None
-) -> Tensor:
-    """Contrastive image-text matching loss (DAMSM) over the batch.
-
-    The loss is the sum of two cross-entropies of softmax(gamma * cosine): images against captions
-    and captions against images. It uses whole sentences only. Captions with the same meaning are
-    not excluded.
-
-    Args:
-        images: Image vectors `[N, D]`, from an encoder trained jointly with the text encoder.
-        texts: Caption vectors `[N, D]`. Row i belongs to image i.
-        gamma: Factor of the cosine similarities.
-        others: Vectors `[M, D]` of captions that belong to no image of the batch. They are
-            additional negatives for the images.
-
-    Returns:
-        A scalar.
-    """
-    images, texts = (_unit(ops.cast(vectors, "float32")) for vectors in (images, texts))
-    scores = gamma * ops.matmul(images, ops.transpose(texts))  # [N, N], image i with caption j
-    matching, per_image = ops.diagonal(scores), scores
-    if others is not None:
-        others = _unit(ops.cast(others, "float32"))
-        negatives = gamma * ops.matmul(images, ops.transpose(others))  # [N, M]
-        per_image = ops.concatenate([scores, negatives], axis=1)
-    image_loss = ops.mean(ops.logsumexp(per_image, axis=1) - matching)
-    caption_loss = ops.mean(ops.logsumexp(scores, axis=0) - matching)
-    return image_loss + caption_loss
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Normalizes vectors `[N, D]` to length 1."""
-    return vectors * ops.rsqrt(ops.sum(ops.square(vectors), axis=1, keepdims=True) + 1e-8)

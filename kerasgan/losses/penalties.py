@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Tensor
 
@@ -46,7 +47,7 @@ def wgan_gp_penalty(
     paper (arXiv 1704.00028, algorithm 1). The critic must have no batch norm, because the penalty
     applies to each image's own gradient.
     """
-    share = keras.random.uniform((ops.shape(real)[0],) + (1,) * (len(real.shape) - 1), seed=seed)
+    share = replicas.uniform((ops.shape(real)[0], *[1] * (len(real.shape) - 1)), seed)
     real, fake = full_precision((real, fake))
     between = real + ops.cast(share, real.dtype) * (fake - real)
     return unit_gradient_norm(_input_gradient(critic, between))

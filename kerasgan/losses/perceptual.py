@@ -127,7 +127,7 @@ class LPIPS:
         if net not in NETWORKS:
             raise ValueError(f"net must be one of {', '.join(NETWORKS)}; received {net!r}")
         self.net, self._sources = net, (backbone_weights, linear_weights)
-        self._missing: str | None = None  # The error of a file that did not exist.
+        self._missing: str | None = None  # Message about a missing file.
         backbone_shapes, linear_shapes = _shapes(net)
         arrays = _read(backbone_weights)
         if linear_weights is None and "lin0" not in arrays:

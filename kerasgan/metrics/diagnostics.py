@@ -59,7 +59,7 @@ def diagnose(
     cache: str | os.PathLike | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Compare samples with the training images of their model, in feature space and in pixels.
+    """Compares samples with the training images of their model, in feature space and in pixels.
 
     Args:
         samples: Images, uint8 `[N, H, W, C]` with C = 1 or 3, at least 100, generated in inference
@@ -173,7 +173,7 @@ def diagnose(
 def nearest(
     queries: np.ndarray, references: np.ndarray, own: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest reference of each query by Euclidean distance, in blocks.
+    """Finds the nearest reference of each query by Euclidean distance, in blocks.
 
     Args:
         queries: Array `[N, ...]`.
@@ -310,7 +310,7 @@ def _relative_diversity(vectors, classes, count, random):
 
 
 def _compare(space, vectors, classes, count, shown, random):
-    """Compare the sets in one space.
+    """Compares the sets in one space.
 
     Args:
         space: "features" or "pixels".

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def intra_class_diversity(images: np.ndarray, labels: np.ndarray) -> float:
-    """Compute the mean Euclidean distance between two images of a class, averaged over classes.
+    """Computes the mean Euclidean distance between two images of a class, averaged over classes.
 
     Args:
         images: Array `[N, ...]`. Distances are in the unit of its values.

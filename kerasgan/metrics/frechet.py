@@ -55,7 +55,7 @@ def statistics(
     protocol: dict | None = None,
     images: dict | None = None,
 ) -> Statistics:
-    """Compute mean and covariance of features.
+    """Computes mean and covariance of features.
 
     Args:
         features: Array or `np.memmap` `[N, F]` with N at least 2, or an iterable of blocks `[n,
@@ -87,7 +87,7 @@ def statistics(
 
 
 def _added(count, mean, scatter, block):
-    """Update count, mean and scatter (covariance times N - 1) by a block (Chan et al., 1979)."""
+    """Updates count, mean and scatter (covariance times N - 1) by a block (Chan et al., 1979)."""
     total = count + len(block)
     rows = np.empty([len(block) + 1, block.shape[1]])
     rows[:-1] = block
@@ -102,7 +102,7 @@ def _added(count, mean, scatter, block):
 
 
 def merge(one: Statistics, other: Statistics) -> Statistics:
-    """Return the statistics of the union of two sets of images.
+    """Returns the statistics of the union of two sets of images.
 
     Raises:
         ValueError: If a count is unknown, or if the protocols differ.
@@ -121,7 +121,7 @@ def merge(one: Statistics, other: Statistics) -> Statistics:
 
 
 def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
-    """Write statistics to an .npz file that pytorch-fid can read (`mu` and `sigma`).
+    """Writes statistics to an .npz file that pytorch-fid can read (`mu` and `sigma`).
 
     Count, protocol and description of the images are added if they are known.
 
@@ -142,7 +142,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
 
 
 def load_statistics(path: str | os.PathLike) -> Statistics:
-    """Read statistics from an .npz file of kerasgan or pytorch-fid.
+    """Reads statistics from an .npz file of kerasgan or pytorch-fid.
 
     Files of pytorch-fid have neither count nor protocol; both are then `None`, with a warning.
 
@@ -177,7 +177,7 @@ def load_statistics(path: str | os.PathLike) -> Statistics:
 
 
 def frechet_distance(one: Statistics, other: Statistics) -> float:
-    """Compute `|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`.
+    """Computes `|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`.
 
     The function warns if one side has no more images than features (2,048 for Inception). The
     distance is then strongly biased and compares only with distances of the same number of images.

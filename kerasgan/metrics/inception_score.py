@@ -21,7 +21,7 @@ def inception_score(
     shuffle_seed: int | None = None,
     batch: int | None = None,
 ) -> tuple[float, float]:
-    """Compute mean and standard deviation of the Inception Score over splits.
+    """Computes mean and standard deviation of the Inception Score over splits.
 
     Args:
         logits: Array or `np.memmap` `[N, K]`: logits of a classifier of K classes, before softmax.
@@ -64,7 +64,7 @@ def inception_score(
 
 
 def _score(logits, rows):
-    """Compute exp(H(y) - H(y|x)), which equals exp E KL(p(y|x) || p(y)), in one pass."""
+    """Computes exp(H(y) - H(y|x)), which equals exp E KL(p(y|x) || p(y)), in one pass."""
     marginal, information = 0.0, 0.0
     for start in range(0, len(rows), BLOCK):
         block = np.asarray(logits[rows[start : start + BLOCK]], "float64")

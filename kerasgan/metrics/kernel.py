@@ -19,7 +19,7 @@ def kernel_distance(
     subset_size: int = 1000,
     seed: int = 2020,
 ) -> tuple[float, float]:
-    """Compute mean and standard deviation of the unbiased MMD^2 of random subsets.
+    """Computes mean and standard deviation of the unbiased MMD^2 of random subsets.
 
     Args:
         one: Features `[N, F]`, array or `np.memmap`; the first input of torch-fidelity.

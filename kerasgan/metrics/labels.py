@@ -4,7 +4,7 @@ import numpy as np
 
 
 def label_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Compute the share of samples whose predicted class is their label.
+    """Computes the share of samples whose predicted class is their label.
 
     Args:
         predicted: Integers `[N]`, predicted classes.
@@ -18,7 +18,7 @@ def label_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def classes_covered(predicted: np.ndarray, labels: np.ndarray, share: float = 0.5) -> int:
-    """Count the classes that are predicted at least `share` times as often as they are labels.
+    """Counts the classes that are predicted at least `share` times as often as they are labels.
 
     The count detects dropped classes. It does not detect classes under a wrong label, see
     `label_accuracy`.

@@ -25,7 +25,7 @@ ROUNDING = 1e-11
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str, float]:
-    """Compute improved precision and recall.
+    """Computes improved precision and recall.
 
     Args:
         real: Features `[N, F]` of real images, array or `np.memmap`, more than k rows. The paper
@@ -55,7 +55,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str
 
 
 def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
-    """Compute density and coverage.
+    """Computes density and coverage.
 
     Args:
         real: See `precision_recall`. The paper uses features of Inception or of a random VGG-16.

@@ -27,7 +27,7 @@ READ_BLOCK = 64  # Number of pairs that are read from the images at a time.
 
 
 def ms_ssim(one: np.ndarray, other: np.ndarray, scales: int = 5) -> np.ndarray:
-    """Compute the similarity of pairs of images.
+    """Computes the similarity of pairs of images.
 
     Args:
         one: Images, uint8 `[N, H, W, C]`; sides of at least 176 pixels for five scales.
@@ -70,7 +70,7 @@ def ms_ssim(one: np.ndarray, other: np.ndarray, scales: int = 5) -> np.ndarray:
 
 
 def mean_ms_ssim(images: np.ndarray, pairs: int = 100, seed: int = 0, scales: int = 5) -> float:
-    """Compute the mean similarity of random pairs of images of a class.
+    """Computes the mean similarity of random pairs of images of a class.
 
     Higher values mean less diversity.
 
@@ -135,7 +135,7 @@ def _term(one, other, middle=None):
 
 
 def _smoothed(x):
-    """Apply the Gaussian window along the second last axis: `[..., H, W]` to `[..., W, H - 10]`.
+    """Applies the Gaussian window along the second last axis: `[..., H, W]` to `[..., W, H - 10]`.
 
     The window is a band matrix. It is multiplied in blocks of `RUN` positions, which skips most of
     its zeros and needs no copy. The products are too small for NumPy's own threads, since each

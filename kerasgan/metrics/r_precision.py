@@ -19,7 +19,7 @@ def r_precision(
     splits: int = 10,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Compute the share of images whose own caption ranks first by cosine similarity.
+    """Computes the share of images whose own caption ranks first by cosine similarity.
 
     Args:
         images: Embeddings `[N, D]` of (generated) images.
@@ -67,6 +67,43 @@ def r_precision(
         hits[i] = texts[i] @ image > scores.max() + 1e-9  # The margin excludes rounding.
     means = [part.mean() for part in np.array_split(hits, splits)]
     return float(np.mean(means)), float(np.std(means))
+
+
+def caption_precision(images: np.ndarray, texts: np.ndarray, own: np.ndarray) -> float:
+    """Compute R-precision with all captions as candidates instead of a random choice.
+
+    It suits small data sets, where few captions differ. Chance is 1 / C.
+
+    Args:
+        images: Embeddings `[N, D]` of (generated) images.
+        texts: Embeddings `[C, D]` of C different captions.
+        own: Integers `[N]`, the index of each image's caption in `texts`.
+
+    Returns:
+        Share in [0, 1] of the images whose own caption ranks first by cosine similarity. Ties count
+        as misses.
+
+    Raises:
+        ValueError: If shapes do not fit, if a value is not finite, or if there is one caption.
+    """
+    images, texts = (np.asarray(vectors, "float64") for vectors in (images, texts))
+    own = np.asarray(own)
+    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1]:
+        raise ValueError(
+            f"Expected images [N, D] and texts [C, D]; received {list(images.shape)} and "
+            f"{list(texts.shape)}."
+        )
+    if len(texts) < 2:
+        raise ValueError(f"Expected at least 2 captions; received {len(texts)}.")
+    if own.shape != (len(images),) or not ((own >= 0) & (own < len(texts))).all():
+        raise ValueError(f"Expected one index below {len(texts)} per image; received others.")
+    if not (np.isfinite(images).all() and np.isfinite(texts).all()):
+        raise ValueError("Embeddings must be finite; received others.")
+    scores = _unit(images) @ _unit(texts).T  # [N, C]
+    mine = np.arange(len(own)), own
+    others = scores.copy()
+    others[mine] = -np.inf
+    return float(np.mean(scores[mine] > others.max(axis=1) + 1e-9))
 
 
 def _unit(vectors):

@@ -24,7 +24,7 @@ def check_counts(
     k: int = 3,
     density_k: int = 5,
 ) -> None:
-    """Check that the numbers of images suffice for the metrics.
+    """Checks that the numbers of images suffice for the metrics.
 
     Args:
         metrics: Names from `METRICS`.
@@ -76,7 +76,7 @@ def check_features(
     logits: bool,
     reference: Features | Statistics | None,
 ) -> None:
-    """Check that the features allow the metrics.
+    """Checks that the features allow the metrics.
 
     Args:
         metrics: Names from `METRICS`.
@@ -110,7 +110,7 @@ def check_features(
 
 
 def check_inference_mode(one: np.ndarray, other: np.ndarray) -> None:
-    """Check that images do not depend on the batch in which they were generated.
+    """Checks that images do not depend on the batch in which they were generated.
 
     Batch norm in training mode uses statistics of the batch (in the training notes this cost half a
     point of Inception Score), and dropout in training mode is random. Differences of up to 3 of 255
@@ -133,7 +133,7 @@ def check_inference_mode(one: np.ndarray, other: np.ndarray) -> None:
 
 
 def count_images(reference: Features | Statistics | None) -> int | None:
-    """Return the number of images of a reference: `None` if unknown, 0 without a reference."""
+    """Returns the number of images of a reference: `None` if unknown, 0 without a reference."""
     if reference is None:
         return 0
     return reference.count if isinstance(reference, Statistics) else len(reference)

@@ -52,7 +52,7 @@ def scores(
     pairs: int = 100,
     scales: int = 5,
 ) -> dict[str, Any]:
-    """Score samples.
+    """Scores samples.
 
     Args:
         samples: Features of the samples.

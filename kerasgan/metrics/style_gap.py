@@ -12,7 +12,7 @@ from kerasgan.metrics.frechet import frechet_distance, statistics
 
 
 def style_gap(one: np.ndarray, other: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Compare two sets of style vectors.
+    """Compares two sets of style vectors.
 
     Args:
         one: Vectors `[N, D]`, at least 4; for example w of random latents.
@@ -47,7 +47,7 @@ def style_gap(one: np.ndarray, other: np.ndarray, seed: int = 0) -> dict[str, fl
 
 
 def probe_auc(one: np.ndarray, other: np.ndarray, seed: int = 0) -> float:
-    """Compute the area under the ROC curve of a linear probe that separates two sets of vectors.
+    """Computes the area under the ROC curve of a linear probe that separates two sets of vectors.
 
     Args:
         one: Vectors `[N, D]`.

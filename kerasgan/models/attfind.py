@@ -19,13 +19,13 @@ maximum of its range in the given images. `style_probe` computes these edits.
 - The merged list contains each coordinate once, in its better direction, since the opposite
   direction would undo it.
 - `subset` considers the coordinates with the largest individual effects instead of all.
-- With more than two classes, one class is explained against the rest. The logit of the rest is the
-  log-sum-exp of their logits.
+- With more than two classes, one class is explained against all others together. The common logit
+  of the others is the log-sum-exp of their logits.
 
 **Differences from the reproduction** (see `REPRODUCTION` for its settings)
 
-- Images of the other class are explained. The reproduction explains images that already have the
-  class.
+- The effects on the logit of a class are measured on images of the other class. The reproduction
+  measures them on images that already have the class.
 """
 
 import dataclasses
@@ -57,16 +57,16 @@ ROUNDING = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class Attributes:
-    """Attributes that separate one class, the target, from the rest, in descending order of score.
+    """Attributes that separate a target class from all others, in descending order of score.
 
     Attributes:
         coordinates: Index of each attribute in the concatenated style vectors, int `[A]`.
         directions: End of the range that favors the target, int `[A]`: 0 for the minimum, 1 for the
             maximum.
         scores: Scores that determine the order, float `[A]`.
-        effects: Mean effects, float `[A, 2]`: on the target's logit of moving to that end, for
-            images of other classes; on the logit of the rest of moving to the opposite end, for
-            images of the target class.
+        effects: Mean effects, float `[A, 2]`. Column 0: effect of this end on the target's logit,
+            for images of other classes. Column 1: effect of the opposite end on the logit of the
+            other classes, for images of the target class.
         bounds: Minimum and maximum of each style coordinate, float32 `[2, J]`.
         shift_size: Fraction of the distance to the end of the range.
         target: Index of the target class.
@@ -226,19 +226,19 @@ def attfind(
     batch_size: int = 64,
     progress: bool = True,
 ) -> Attributes:
-    """Finds the attributes by which a classifier separates the target class from the rest.
+    """Finds the attributes by which a classifier separates the target class from all others.
 
     Args:
         model: Trained `StylEx` or a `StyleProbe`.
         images: Float images `[N, H, W, C]` in [-1, 1], some of them predicted as the target and
             some not. The paper uses 250.
         target: Index of the target class. With two classes it only determines the sign.
-        count: Number of attributes to select for the target and for the rest. At most `count` of
-            the merged list are returned.
+        count: Number of attributes to select for the target, and to select for the other classes.
+            The first `count` of the merged list are returned.
         selector: Function `(effects [N, 2, J], count) -> [(direction, coordinate)]`, such as
             `select_by_effect` or `select_by_count`.
-        same_class: If `True` (reproduction), explains the images of a class by that class instead
-            of by the other one.
+        same_class: If `True` (reproduction), the effects on the logit of a class are measured on
+            images of this class instead of images of the other classes.
         shift_size: Fraction of the distance to the end of the range.
         probabilities: If `True`, uses effects on probabilities instead of logits.
         max_unstable: Excludes images for which more edits than this change the logits by a sum of
@@ -321,19 +321,22 @@ def attfind(
 def merge(
     for_target: list[tuple[int, int]], for_rest: list[tuple[int, int]], values: np.ndarray
 ) -> list[tuple[float, int, int]]:
-    """Merges the attributes selected for the target and for the rest.
+    """Merges the attributes that favor the target class and those that favor the other classes.
 
-    An attribute for the rest is an attribute for the target in the opposite direction. The score is
-    the mean effect on the target's logit of moving in the direction plus the mean effect on the
-    logit of the rest of moving in the opposite direction.
+    A coordinate that favors the other classes in one direction favors the target in the opposite
+    direction. The score of `(direction, coordinate)` is the sum of two means over the images: the
+    effect of this direction on the target's logit, and the effect of the opposite direction on the
+    logit of the other classes.
 
     Args:
-        for_target, for_rest: Lists of `(direction, coordinate)` from a selector.
-        values: Effects on target and rest, float `[N, 2, J, 2]`.
+        for_target: List of `(direction, coordinate)` that a selector chose for the target.
+        for_rest: List of `(direction, coordinate)` that a selector chose for the other classes.
+        values: Effects of both directions of J coordinates on the logits of the target and of the
+            other classes, float `[N, 2, J, 2]`.
 
     Returns:
-        List of `(score, direction, coordinate)` in descending order of score. Each coordinate
-        occurs once.
+        List of `(score, direction, coordinate)` in descending order of score. Each direction is
+        the one that favors the target. Each coordinate occurs once.
     """
     means = values.mean(axis=0)
     best: dict[int, tuple[float, int]] = {}

@@ -30,6 +30,7 @@ from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 from kerasgan.losses import adversarial
 from kerasgan.losses.features import feature_matching
 from kerasgan.losses.penalties import r1_penalty
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, Critic
@@ -316,7 +317,8 @@ class ConditionalGAN(AdversarialModel):
 
     def generate(self, labels: Tensor, training: bool) -> Tensor:
         """Generates images `[N, H, W, C]` of the labels `[N]` from new latents."""
-        latents = self.sample_latents((ops.shape(labels)[0], self.latent_dim), seed=self.seeds)
+        count = ops.shape(labels)[0] * replicas.count()
+        latents = replicas.own(self.sample_latents((count, self.latent_dim), seed=self.seeds))
         return full_precision(self.generator([latents, labels], training=training))
 
     def train_step(self, data: tuple) -> dict:
@@ -461,7 +463,7 @@ class ConditionalGAN(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].

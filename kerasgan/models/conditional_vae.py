@@ -29,6 +29,7 @@ from kerasgan.losses.variational import (
     negative_elbo,
     normal_kl_divergence,
 )
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -111,7 +112,7 @@ class ConditionalVAE(AdversarialModel):
 
     Training data: `(images, labels)`, float images `[N, H, W, C]` in [-1, 1] and integers `[N]`.
 
-    The reports `elbo`, `log_likelihood` and `divergence` are means over images in nats. They do not
+    The metrics `elbo`, `log_likelihood` and `divergence` are means over images in nats. They do not
     depend on the arguments `divergence` and `objective`.
 
     Args:
@@ -195,7 +196,7 @@ class ConditionalVAE(AdversarialModel):
             Latents, means and log variances, each `[N, latent_dim]`.
         """
         mean, log_variance = full_precision(self.encoder([images, labels], training=training))
-        noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
+        noise = replicas.normal(ops.shape(mean), self.seeds)
         deviation = ops.exp(log_variance / 2)
         return mean + deviation * ops.cast(noise, mean.dtype), mean, log_variance
 
@@ -247,7 +248,7 @@ class ConditionalVAE(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].
@@ -268,7 +269,7 @@ class ConditionalVAE(AdversarialModel):
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].

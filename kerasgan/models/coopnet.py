@@ -39,6 +39,7 @@ from kerasgan.layers.convolution import conv2d, conv2d_transpose
 from kerasgan.layers.summed_dense import SummedDense
 from kerasgan.models import coopnet_diagnostics as diagnostics
 from kerasgan.models.coopnet_sampling import CoopNetSampling
+from kerasgan.ops import replicas
 from kerasgan.ops.langevin import langevin, norms
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -345,7 +346,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         self.image_shape = tuple(self.generator.outputs[0].shape[1:])
         self.evaluation_protocol = "digits" if self.image_shape == (28, 28, 1) else None
         self.descriptor_rate: float | None = None  # Learning rate at `compile`.
-        self.sampler = functools.cache(self._sampler)  # compiled once per task
+        self.sampler = functools.cache(self._sampler)  # One compiled model per set of arguments.
         self._check_networks()
         diagnostics.check_settings(self)
         self.built = True
@@ -401,7 +402,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         return value(self.optimizer["descriptor"].iterations) if callable(value) else value
 
     def score(self, images: Tensor) -> Tensor:
-        """Returns f of images `[N, H, W, C]`, `[N]`. Larger values are more likely."""
+        """Returns f(images) `[N]` for images `[N, H, W, C]`. Larger values are more likely."""
         return ops.sum(ops.cast(self.descriptor(images, training=True), "float32"), axis=-1)
 
     def propose(self, latents: Tensor, training: bool = True) -> Tensor:
@@ -480,7 +481,8 @@ class CoopNet(CoopNetSampling, AdversarialModel):
     def descriptor_loss(self, revised: Tensor, real: Tensor) -> Tensor:
         """Mean f of revised images minus mean f of real images. Batch sizes may differ."""
         score = self.score(ops.concatenate([revised, real]))
-        return ops.mean(score[: self.chains]) - ops.mean(score[self.chains :])
+        count = ops.shape(revised)[0]
+        return ops.mean(score[:count]) - ops.mean(score[count:])
 
     def generator_loss(self, proposals: Tensor, revised: Tensor) -> Tensor:
         """|revised - proposals|^2 / (2 s^2), summed over pixels and averaged over chains."""
@@ -488,7 +490,16 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         return ops.mean(squares) / (2 * self.residual_std**2)
 
     def _random_latents(self):
-        return keras.random.normal((self.chains, self.latent_dim), seed=self.seeds)
+        return replicas.normal((self._own_chains(), self.latent_dim), self.seeds)
+
+    def _own_chains(self):
+        """Returns the number of chains of this replica."""
+        count = replicas.count()
+        if self.chains % count:
+            raise ValueError(
+                f"chains must be a multiple of the {count} devices; received {self.chains}"
+            )
+        return self.chains // count
 
     def _revise_proposals(self, proposals):
         names = ("steps", "step_size", "noise")
@@ -496,6 +507,7 @@ class CoopNet(CoopNetSampling, AdversarialModel):
 
     def _report(self, g_loss, d_loss, proposals, revised, real, chains):
         """Reports losses and diagnostics; see `reports`."""
+        proposals, revised, real = map(replicas.gather, (proposals, revised, real))
         distance = norms(revised - proposals)
         size = ops.maximum(norms(proposals), 1e-12)
         few = slice(0, 16)  # enough for an estimate of the mean

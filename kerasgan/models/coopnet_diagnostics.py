@@ -16,7 +16,7 @@ from kerasgan.images import check_images
 from kerasgan.ops.langevin import norms, prior_rate
 from kerasgan.types import Tensor
 
-# The largest published values; of sigma the smallest.
+# Extreme published values: the smallest sigma, the largest of all others.
 PUBLISHED = {"step_size": 0.002, "steps": 15, "sigma": 0.016, "learning_rate": 0.01}
 
 # === Settings ===

@@ -32,11 +32,11 @@ from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.matching import (
     KINDS,
     LOSSES,
     adversarial_loss,
-    damsm_loss,
     image_term,
     pair_term,
 )
@@ -52,6 +52,7 @@ from kerasgan.models.hdgan_networks import (
     check_sizes as check_sizes,
 )
 from kerasgan.models.text_to_image import TextToImageModel
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import crop
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Tensor
@@ -363,8 +364,7 @@ class HDGAN(TextToImageModel):
         """
         count = ops.shape(embeddings)[0]
         noise = [
-            keras.random.normal((count, x.shape[-1]), seed=self.seeds)
-            for x in self.generator.inputs[1:]
+            replicas.normal((count, x.shape[-1]), self.seeds) for x in self.generator.inputs[1:]
         ]
         return full_precision(self.generator([embeddings, *noise], training=training))
 
@@ -544,7 +544,7 @@ class HDGAN(TextToImageModel):
         )
         self.update_generator(vjp_fn(gradients))
         if self.damsm_queue:
-            queue = ops.concatenate([embeddings, self.caption_queue], axis=0)
+            queue = ops.concatenate([replicas.gather(embeddings), self.caption_queue], axis=0)
             self.caption_queue.assign(queue[: self.damsm_queue])
         if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)

@@ -10,7 +10,7 @@ from kerasgan.layers.reflection_conv import ReflectionConv2D, UpsampleConv2D
 from kerasgan.types import Tensor
 
 SIZES = (64, 128, 256)
-LATENT_DIM = 100  # Section 4.1 of the paper's supplement; `noise_dim` in the code.
+LATENT_DIM = 100  # Section 4.1 of the paper's supplement; `noise_dim` in the authors' code.
 CONDITION_DIM = 128
 IMAGE_LOSSES = ("released", "global", "local", "both", None)
 NORMS = ("batch", "layer", "none")

@@ -31,6 +31,7 @@ from keras import layers, ops
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.layers.convolution import conv2d_transpose
+from kerasgan.layers.dropout import SpatialDropout2D
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes as class_losses
 from kerasgan.losses.features import feature_matching
@@ -103,27 +104,29 @@ def build_discriminator(
 
     Args:
         classes: Number of classes.
-        width: Channels of the first convolution. The second one has 2, because a stronger
-            discriminator wins the game according to the training notes.
+        width: Channels of the first convolution. The second one has only 2, because the generator
+            does not learn against a stronger discriminator, according to the training notes.
         kernels: Number of kernels of minibatch discrimination, B in the paper. 0 omits it.
         dims: Dimensions of each kernel, C in the paper.
         group: Number of samples that minibatch discrimination compares. `None` is the whole batch.
         dropout: Fraction of the feature maps dropped after each convolution. The training notes
             have this layer commented out.
         negative_slope: Negative slope of the leaky ReLUs.
-        reproduce_training_notes: If `True`, compares groups of 16 that include the sample itself,
-            ignores the last row and column, and rescales images to [0, 1].
+        reproduce_training_notes: If `True`, minibatch discrimination compares groups of 16 and
+            each sample also with itself, the first convolution has no padding, and images are
+            rescaled to [0, 1].
     """
     as_in_notes = reproduce_training_notes
     images = keras.Input((28, 28, 1), name="images")
     x = layers.Rescaling(0.5, 0.5)(images) if as_in_notes else images
-    # [N, 28, 28, 32], or 27 pixels as in the training notes
+    # [N, 28, 28, width]. Without padding, as in the training notes: [N, 27, 27, width]. The next
+    # shapes of this second case are given in parentheses.
     x = layers.Conv2D(width, 2, padding="valid" if as_in_notes else "same")(x)
-    x = layers.SpatialDropout2D(dropout, seed=1)(x) if dropout else x
+    x = SpatialDropout2D(dropout, seed=1)(x) if dropout else x
     x = layers.LeakyReLU(negative_slope)(x)
-    x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2], or 13 pixels
-    x = layers.SpatialDropout2D(dropout, seed=2)(x) if dropout else x
-    features = layers.Flatten()(layers.LeakyReLU(negative_slope)(x))  # [N, 392], or 338
+    x = _norm()(layers.Conv2D(2, 2, 2)(x))  # [N, 14, 14, 2] (13 x 13)
+    x = SpatialDropout2D(dropout, seed=2)(x) if dropout else x
+    features = layers.Flatten()(layers.LeakyReLU(negative_slope)(x))  # [N, 392] (338)
     x = features
     if kernels:
         closeness = MinibatchDiscrimination(
@@ -133,7 +136,7 @@ def build_discriminator(
             include_self=as_in_notes,
             use_bias=as_in_notes,
         )(features)
-        x = layers.Concatenate()([features, closeness])  # [N, 492], or 438
+        x = layers.Concatenate()([features, closeness])  # [N, 492] (438)
     return keras.Model(images, [layers.Dense(classes + 1)(x), features], name="discriminator")
 
 

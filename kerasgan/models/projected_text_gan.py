@@ -22,6 +22,7 @@ Differences from the papers:
   (`layers.spectral_norm`).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +37,9 @@ from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
+from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import project, spectral
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.paired import (
     contrastive_matching_loss,
     matching_hinge_loss,
@@ -45,9 +47,12 @@ from kerasgan.losses.paired import (
     relativistic_matching_loss,
 )
 from kerasgan.losses.penalties import squared_gradient_norm
+from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models.text_to_image import TextToImageModel
+from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
+from kerasgan.types import Tensor
 
 LATENT_DIM = 64
 # Channels at each size, as a multiple of `width`. Large maps take most of the time.
@@ -84,12 +89,15 @@ def _stage(x, condition, image, size, width):
     channels, name = _channels(size, width), f"block_{size}"
     if x.shape[1] < size:
         x = _conv(_modulated(x, condition, f"{name}_in"), channels, f"{name}_in")
-        x = layers.UpSampling2D(name=f"{name}_up")(x)
+        x = layers.UpSampling2D(interpolation="bilinear", name=f"{name}_up")(x)
     y = _conv(_modulated(x, condition, f"{name}_out"), channels, f"{name}_out")
     x = layers.Add(name=f"features_{size}")([x, y])  # [N, size, size, channels]
     if size < 16:
         return x, None
-    rgb = layers.Conv2D(3, 3 if size >= 64 else 1, padding="same", name=f"rgb_{size}")(_leaky(x))
+    small = initializers.VarianceScaling(0.01)  # larger ones saturate tanh
+    rgb = layers.Conv2D(
+        3, 3 if size >= 64 else 1, padding="same", kernel_initializer=small, name=f"rgb_{size}"
+    )(_leaky(x))
     if image is not None:
         larger = layers.UpSampling2D(interpolation="bilinear", name=f"enlarged_{size}")(image)
         rgb = layers.Add(name=f"image_{size}")([larger, rgb])
@@ -103,13 +111,14 @@ def build_generator(
     embedding_dim: int = 1024,
     latent_dim: int = LATENT_DIM,
     condition_dim: int = 128,
+    mirror: bool = False,
 ) -> keras.Model:
     """Builds a generator with affine text conditioning before every convolution.
 
     Args:
         size: Side of the images: 64, 128, 256 or 512.
         width: Multiplier of the channels: 8 times this at 4 x 4, once this at 64 x 64.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
 
@@ -123,9 +132,11 @@ def build_generator(
     if size not in CHANNELS or size < 64:
         raise ValueError(f"size must be 64, 128, 256 or 512; received {size}")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
-    latents = keras.Input((latent_dim,), name="latents")
+    latents = keras.Input((latent_dim + mirror,), name="latents")
     sentence = layers.Dense(condition_dim, name="sentence")(embeddings)
-    joined = layers.Concatenate(name="latents_and_sentence")([latents, _leaky(sentence)])
+    joined = layers.Concatenate(name="latents_and_sentence")(
+        [latents[:, :latent_dim], _leaky(sentence)]
+    )
     mixed = _leaky(
         layers.Dense(condition_dim, kernel_initializer="he_normal", name="mixed")(joined)
     )
@@ -136,20 +147,31 @@ def build_generator(
     while scale <= size:
         x, image = _stage(x, condition, image, scale, width)
         scale *= 2
-    return keras.Model(
-        [embeddings, latents], layers.Activation("tanh", name="images")(image), name="generator"
-    )
+    return _generator([embeddings, latents], image, mirror)
+
+
+def _generator(inputs, image, mirror):
+    images = layers.Activation("tanh", name="images")(image)
+    if mirror:
+        images = Mirror(name="mirror")([images, inputs[1][:, -1:]])
+    return keras.Model(inputs, images, name="generator")
+
+
+def has_mirror(generator: keras.Model) -> bool:
+    """Returns `True` if the last latent value of a generator mirrors its images."""
+    return any(isinstance(layer, Mirror) for layer in generator.layers)
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:
     """Builds a generator of twice the size on top of a trained one, whose layers it shares.
 
-    At first its images are the smaller one's, enlarged: the new scale's image starts at zero.
+    Its initial images are the enlarged images of the smaller generator, because the image that the
+    new scale adds starts at zero.
 
     Args:
-        generator: From `build_generator` or this function.
+        generator: Model built by `build_generator` or this function.
         width: Multiplier of the new layers' channels.
-        frozen: Whether the shared layers stop training (StyleGAN-XL). Otherwise they continue.
+        frozen: If `True`, the shared layers are not trained further (StyleGAN-XL).
 
     Returns:
         Model of the same inputs to images of twice the side.
@@ -164,9 +186,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
     x, condition = (generator.get_layer(name).output for name in (f"features_{small}", "condition"))
     image = generator.get_layer("images").input
     _, image = _stage(x, condition, image, size, width)
-    network = keras.Model(
-        generator.inputs, layers.Activation("tanh", name="images")(image), name="generator"
-    )
+    network = _generator(generator.inputs, image, has_mirror(generator))
     rgb = network.get_layer(f"rgb_{size}")
     for variable in rgb.variables:
         variable.assign(np.zeros(variable.shape))
@@ -177,7 +197,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator with its weights, such as of an earlier stage's."""
+    """Builds a trainable copy of a generator, with its weights."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
@@ -185,8 +205,7 @@ def build_generator_like(generator: keras.Model) -> keras.Model:
 
 
 def _projection(x, embeddings, text_dim, wrap, image_logits):
-    """One head: the image's logits [N, P], its code [N, text_dim], the pair's bias [N, 1] and the
-    text's code."""
+    """Outputs of a head: image logits [N, P], image code [N, text_dim], bias [N, 1], text code."""
     both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)
     code, bias = ops.split(layers.Flatten()(both), [text_dim], axis=-1)
     text = wrap(layers.Dense(text_dim))(embeddings)
@@ -207,17 +226,16 @@ def build_feature_discriminator(
 
     Args:
         features: From `build_frozen_features`; only the shapes of its maps are used.
-        embedding_dim: Number of values of a caption's embedding.
+        embedding_dim: Dimension of the caption embeddings.
         width: Channels of the heads.
-        text_dim: Length of the codes whose product scores an image with a caption.
-        spectral_norm: Whether the layers are spectrally normalized.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
+        spectral_norm: If `True`, the layers use spectral normalization.
         mixing_seed: Seed of the fixed random 1 x 1 convolutions.
         name: Name of the network.
 
     Returns:
-        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]`, image
-        codes
-        `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
+        Model of the maps and embeddings to four outputs for each head: image logits `[N, P]` of P
+        patches, image codes `[N, text_dim]`, biases `[N, 1]` and text codes `[N, text_dim]`.
     """
     wrap = spectral if spectral_norm else lambda layer: layer
     maps = [keras.Input(x.shape[1:], name=f"map_{x.shape[1]}") for x in features.outputs]
@@ -250,14 +268,16 @@ def build_pixel_discriminator(
     text_dim: int = 64,
     name: str = "pixel_discriminator",
 ) -> keras.Model:
-    """Builds a narrow discriminator on pixels, without normalization, for the frozen encoder's
-    blind spots.
+    """Builds a narrow discriminator on pixels, without normalization.
+
+    It detects errors that do not change the features of the frozen encoder.
 
     Args:
-        size: Side of its images, a power of two of at least 16.
-        width: Channels at half the size; they double at each halving, up to 8 times this.
-        embedding_dim: Number of values of a caption's embedding.
-        text_dim: Length of the codes whose product scores an image with a caption.
+        size: Side of the input images in pixels, a power of two of at least 16.
+        width: Channels of the feature map at half the size. Each smaller map has twice as many, up
+            to `8 * width`.
+        embedding_dim: Dimension of the caption embeddings.
+        text_dim: Dimension of the codes whose inner product scores image-caption pairs.
         name: Name of the network.
 
     Returns:
@@ -277,9 +297,43 @@ def build_pixel_discriminator(
     return keras.Model([images, embeddings], outputs, name=name)
 
 
+def build_posterior(
+    features: keras.Model,
+    *,
+    embedding_dim: int = 1024,
+    latent_dim: int = LATENT_DIM,
+    width: int = 64,
+    name: str = "posterior",
+) -> keras.Model:
+    """Builds the network that infers an image's latents from its frozen features and its caption.
+
+    Args:
+        features: Frozen encoder; its maps of at most 8 x 8 are used.
+        embedding_dim: Dimension of the caption embeddings.
+        latent_dim: Number of latent values.
+        width: Channels of the convolutions.
+        name: Name of the network.
+
+    Returns:
+        Model of the maps and embeddings to means and log variances, `[N, 2 * latent_dim]`.
+    """
+    maps = [keras.Input(x.shape[1:], name=f"map_{x.shape[1]}") for x in features.outputs]
+    embeddings = keras.Input((embedding_dim,), name="embeddings")
+    codes = []
+    for x in (x for x in maps if x.shape[1] <= 8):
+        while x.shape[1] > 4:
+            x = _leaky(layers.Conv2D(width, 4, 2, padding="same")(x))
+        codes.append(x)
+    x = layers.Concatenate()(codes) if len(codes) > 1 else codes[0]
+    x = layers.Flatten()(_leaky(_conv(x, width, "joined")))
+    x = layers.Concatenate()([x, _leaky(layers.Dense(width)(embeddings))])
+    x = _leaky(layers.Dense(4 * width)(x))
+    return keras.Model([*maps, embeddings], layers.Dense(2 * latent_dim)(x), name=name)
+
+
 def _pairs(head):
     """Logits of every image with every caption [N, N], from one head's four outputs."""
-    _, code, bias, text = head
+    _, code, bias, text = map(replicas.gather, head)
     return bias + ops.matmul(code, ops.transpose(text)) * code.shape[-1] ** -0.5
 
 
@@ -294,33 +348,42 @@ def _split(head, count):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class ProjectedTextGAN(TextToImageModel):
-    """Generates images from caption embeddings; discriminates them in the feature space of a frozen
-    encoder.
+    """Text-to-image GAN with discriminators on the features of a frozen encoder.
 
     Training data: `(images, embeddings)`, float images `[N, S, S, 3]` in [-1, 1] and embeddings
-    `[N, D]` of their captions. N is at least 2: other images' captions are the mismatched ones.
+    `[N, D]` of their captions. N is at least 2, because mismatched pairs combine an image with the
+    caption of another image of the batch.
 
-    The discriminators see images of the encoder's size: the whole image, averaged down, and for
-    larger generators a random crop as well. The crop's heads score the image alone.
+    The inputs of the discriminators have the encoder's size: the whole image, average-pooled, and
+    for larger generators a random crop as well. The heads for crops do not use the caption.
 
     Args:
         generator: Model built by `build_generator` or `extend_generator`.
-        encoder: Frozen image encoder whose feature maps are discriminated. It is not part of the
+        encoder: Frozen image encoder whose feature maps are discriminated: a chain of layers, or a
+            model of several maps, such as `build_part_encoder` builds. It is not part of the
             configuration: a loaded model samples without it and needs it again to train.
-        discriminators: Dict from name to network. `"features"` and `"pixels"` see the whole image,
-            `"crop_features"` and
-            `"crop_pixels"` a crop. Any may be missing. Defaults to `"features"` and `"pixels"`, and
-            both of the crop where the generator is larger than the encoder.
-        antialias: Whether the encoder's max pooling is replaced by `BlurMaxPooling2D`.
-        translation: Largest random shift, in pixels, of what the discriminators see.
+        discriminators: Dict from name to network. `"features"` and `"pixels"` take the whole image,
+            `"crop_features"` and `"crop_pixels"` a crop. Any may be missing. Defaults to all four
+            if the generator's images are larger than the encoder's, otherwise to the first two.
+        antialias: If `True`, `BlurMaxPooling2D` replaces the encoder's max pooling.
+        translation: Largest random shift of the discriminators' inputs in pixels.
         mismatch_weight: Share of mismatched pairs among the negative pairs, between 0 and 1.
-        contrastive_weight: Weight of `contrastive_matching_loss` of the heads' pairs: real ones for
-            the discriminators, fake ones for the generator.
+        contrastive_weight: Weight of `contrastive_matching_loss` of the heads, on real pairs for
+            the discriminators and on fake pairs for the generator.
         pixel_weight: Weight of the pixel discriminators in the generator's loss.
         penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel
             discriminators at reals and fakes.
         penalty_every: Number of updates between two penalties (lazy regularization).
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
+        posterior: Network that infers an image's latents, from `build_posterior`. With it, a share
+            of the fakes must reconstruct the real images of their captions, as in a conditional
+            variational autoencoder (arXiv 1512.09300). The generator then learns shapes in minutes
+            and keeps using its latents. Without discriminators the model is such an autoencoder.
+        posterior_share: Share of a batch whose latents are inferred, between 0 and 1. Without
+            discriminators all latents are inferred.
+        reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
+            pixels, times 4, and of each frozen map.
+        kl_weight: Weight of the divergence of inferred latents from N(0, 1).
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
         text_encoder: Text encoder for `sample(captions=...)`: the name of a preset, a `TextEncoder`
             or another callable from a list of captions to embeddings. The configuration stores a
@@ -349,6 +412,8 @@ class ProjectedTextGAN(TextToImageModel):
         "match_loss",
         "penalty",
         "damsm_loss",
+        "reconstruction_loss",
+        "kl",
     )
 
     def __init__(
@@ -365,6 +430,10 @@ class ProjectedTextGAN(TextToImageModel):
         penalty_weight: float = 0.5,
         penalty_every: int = 8,
         damsm_weight: float = 0.0,
+        posterior: keras.Model | None = None,
+        posterior_share: float = 0.5,
+        reconstruction_weight: float = 1.0,
+        kl_weight: float = 0.01,
         ema_decay: float = 0.999,
         text_encoder: str | Callable[[list[str]], np.ndarray] | None = None,
         seed: int = 0,
@@ -373,18 +442,24 @@ class ProjectedTextGAN(TextToImageModel):
         super().__init__(name=name)
         self.generator = generator or build_generator()
         self.size = self.generator.output.shape[1]
-        self.sizes = (self.size,)
+        self.sizes, self.mirror = (self.size,), has_mirror(self.generator)
         if not 0 <= mismatch_weight <= 1:
             raise ValueError(f"mismatch_weight must be between 0 and 1; received {mismatch_weight}")
         self.encoder = encoder
-        self.features = None if encoder is None else build_frozen_features(encoder, antialias)
+        self.features: Any = None if encoder is None else frozen_maps(encoder, antialias)
+        self.posterior: Any = posterior
+        self.posterior_share, self.reconstruction_weight, self.kl_weight = (
+            posterior_share,
+            reconstruction_weight,
+            kl_weight,
+        )
         if encoder is not None:
             self._check_encoder()
         self.discriminators = (
             self._default_discriminators() if discriminators is None else dict(discriminators)
         )
         unknown = set(self.discriminators) - {"features", "pixels", "crop_features", "crop_pixels"}
-        if unknown or not self.discriminators:
+        if unknown or not (self.discriminators or posterior):
             raise ValueError(
                 "discriminators must be some of features, pixels, crop_features and crop_pixels; "
                 f"received {sorted(self.discriminators)}"
@@ -428,14 +503,18 @@ class ProjectedTextGAN(TextToImageModel):
                 f"received one of side {side}"
             )
 
-    def player_layers(self, player):
-        return [self.generator] if player == "generator" else list(self.discriminators.values())
+    def player_layers(self, player: str) -> list[keras.Layer]:
+        if player == "discriminator":
+            return list(self.discriminators.values())
+        return [self.generator] + ([self.posterior] if self.posterior else [])
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         networks = {f"discriminator_{name}": x for name, x in self.discriminators.items()}
+        if self.posterior:
+            networks["posterior"] = self.posterior
         return {"generator": self.ema_generator} | networks | self.text_checkpoint_networks()
 
-    def get_config(self):
+    def get_config(self) -> dict:
         nested = keras.saving.serialize_keras_object
         names = (
             "antialias",
@@ -446,6 +525,9 @@ class ProjectedTextGAN(TextToImageModel):
             "penalty_weight",
             "penalty_every",
             "damsm_weight",
+            "posterior_share",
+            "reconstruction_weight",
+            "kl_weight",
             "ema_decay",
             "seed",
             "name",
@@ -454,22 +536,30 @@ class ProjectedTextGAN(TextToImageModel):
         return {name: getattr(self, name) for name in names} | {
             "generator": nested(self.generator),
             "discriminators": networks,
+            "posterior": nested(self.posterior),
             "text_encoder": self.text_encoder_config(),
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "ProjectedTextGAN":
         nested = keras.saving.deserialize_keras_object
         networks = {name: nested(network) for name, network in config["discriminators"].items()}
-        parts = {name: nested(config.get(name)) for name in ("generator", "text_encoder")}
+        names = ("generator", "text_encoder", "posterior")
+        parts = {name: nested(config.get(name)) for name in names}
         return cls(**config | parts | {"discriminators": networks})
 
     def start_from(self, other: "ProjectedTextGAN") -> None:
-        """Takes over the weights of another model's networks of the same shapes, such as the whole
-        image's
-        discriminators of the stage before. The generator's come through `extend_generator`."""
-        for name, network in self.discriminators.items():
-            theirs = other.discriminators.get(name)
+        """Takes over the weights of another model's networks of the same shapes, such as the
+        posterior and the whole image's discriminators of the stage before.
+
+        The generator's weights come through `extend_generator`.
+        """
+        pairs = [
+            (network, other.discriminators.get(n)) for n, network in self.discriminators.items()
+        ]
+        if self.posterior:
+            pairs.append((self.posterior, other.posterior))
+        for network, theirs in pairs:
             if theirs is None or [v.shape for v in theirs.variables] != [
                 v.shape for v in network.variables
             ]:
@@ -481,7 +571,7 @@ class ProjectedTextGAN(TextToImageModel):
             for network in (self.generator, self.ema_generator):
                 network.set_weights(other.ema_generator.get_weights())
 
-    def data_spec(self):
+    def data_spec(self) -> DataSpec:
         shape, dim = (self.size, self.size, 3), self.generator.inputs[0].shape[-1]
         return DataSpec(
             (Images(shape), Numbers((dim,), "embeddings")),
@@ -491,15 +581,14 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Training ===
 
-    def generate(self, embeddings, training=True):
-        """Images from fresh latents, `[N, S, S, 3]`."""
-        shape = (ops.shape(embeddings)[0], self.generator.inputs[1].shape[-1])
-        latents = keras.random.normal(shape, seed=self.seeds)
-        return full_precision(self.generator([embeddings, latents], training=training))
+    def random_latents(self, n: int | Tensor) -> Tensor:
+        """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
+        dim = self.generator.inputs[1].shape[-1] - self.mirror
+        latents = replicas.normal((n, dim), self.seeds)
+        return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
-    def views(self, images):
-        """What the discriminators see of images: the whole at the encoder's size and, of larger
-        images, a crop.
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        """Returns the inputs of the discriminators: whole images and, if larger, a random crop.
 
         Returns:
             Dict from `""` (whole) and `"crop_"` to images `[N, s, s, 3]`.
@@ -520,7 +609,20 @@ class ProjectedTextGAN(TextToImageModel):
             }
         return seen
 
-    def heads(self, views, embeddings, kind):
+    def maps(self, views: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+        """Frozen features of each view."""
+        return {
+            name: full_precision(self.features(images, training=False))
+            for name, images in views.items()
+        }
+
+    def heads(
+        self,
+        views: dict[str, Tensor],
+        embeddings: Tensor,
+        kind: str,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> list[tuple[bool, list[Tensor]]]:
         """Outputs of the `"features"` or `"pixels"` discriminators: list of `(whole image?, [four
         outputs])`."""
         found = []
@@ -528,18 +630,28 @@ class ProjectedTextGAN(TextToImageModel):
             network = self.discriminators.get(prefix + kind)
             if network is None:
                 continue
-            inputs = self.features(images, training=False) if kind == "features" else [images]
+            inputs = (
+                [images]
+                if kind == "pixels"
+                else (maps[prefix] if maps else self.features(images, training=False))
+            )
             outputs = full_precision(network([*inputs, embeddings], training=False))
             found += [(not prefix, outputs[i : i + 4]) for i in range(0, len(outputs), 4)]
         return found
 
-    def discriminator_losses(self, real, fake, embeddings):
+    def discriminator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses of reals and fakes: dicts from view to images."""
         count = ops.shape(embeddings)[0]
         both = {name: ops.concatenate([real[name], fake[name]], axis=0) for name in real}
         twice = ops.concatenate([embeddings, embeddings], axis=0)
         feature, pixel, match = [], [], []
-        for whole, head in self.heads(both, twice, "features"):
+        for whole, head in self.heads(both, twice, "features", maps):
             reals, fakes = _split(head, count)
             loss = ops.mean(ops.relu(1.0 - reals[0])) + ops.mean(ops.relu(1.0 + fakes[0]))
             if whole:
@@ -559,31 +671,37 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def penalty(self, real, fake, embeddings):
+    def penalty(
+        self, real: dict[str, Tensor], fake: dict[str, Tensor], embeddings: Tensor
+    ) -> Tensor:
         """R1 + R2 of the pixel discriminators, for as many updates as lie between two."""
 
-        def score(views):
+        def score(names, images):
+            views = dict(zip(names, images, strict=True))
             heads = self.heads(views, embeddings, "pixels")
             images = sum(ops.sum(head[0]) / head[0].shape[-1] for _, head in heads)
             return images + sum(
-                ops.sum(ops.diagonal(_pairs(head))) for whole, head in heads if whole
+                ops.sum(replicas.own(ops.diagonal(_pairs(head)))) for whole, head in heads if whole
             )
 
         total = 0.0
         for views in (real, fake):
-            names = list(views)
             gradients = self.input_gradient(
-                lambda xs, names=names: score(dict(zip(names, xs, strict=True))),
-                list(views.values()),
-                "discriminator",
+                functools.partial(score, list(views)), list(views.values()), "discriminator"
             )
             total += sum(map(squared_gradient_norm, gradients))
         return total * (self.penalty_every * self.penalty_weight / 2)
 
-    def generator_losses(self, real, fake, embeddings):
+    def generator_losses(
+        self,
+        real: dict[str, Tensor],
+        fake: dict[str, Tensor],
+        embeddings: Tensor,
+        maps: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, pixel and matching losses that the generator minimizes."""
         feature, pixel, match = [], [], []
-        for whole, head in self.heads(fake, embeddings, "features"):
+        for whole, head in self.heads(fake, embeddings, "features", maps):
             loss = -ops.mean(head[0])
             if whole:
                 pairs = _pairs(head)
@@ -598,66 +716,136 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def train_step(self, data):
+    def infer(self, maps: list[Tensor], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log variances of the latents of images, from their maps."""
+        values = full_precision(self.posterior([*maps, embeddings], training=True))
+        mean, log_variance = ops.split(values, 2, axis=-1)
+        return mean, ops.clip(log_variance, -10.0, 4.0)
+
+    def train_step(self, data: tuple) -> dict:
         if self.features is None:
             raise ValueError(
                 "training needs the encoder: pass it to the constructor; "
                 "received a model without one"
             )
         real, embeddings = data
-        fake, pull = self.vjp("generator", lambda: self.generate(embeddings))
-        real_views, fake_views = self.views(real), self.views(fake)
+        real_views = self.views(real)
+        real_maps = self.maps(real_views)
+        count = ops.shape(embeddings)[0]
+        inferred = count  # images whose latents come from the posterior
+        if self.discriminators:
+            share = self.posterior_share
+            static = isinstance(count, int)
+            inferred = (
+                int(count * share)
+                if static
+                else ops.cast(share * ops.cast(count, "float32"), "int32")
+            )
+
+        def images_of(latents):
+            return full_precision(self.generator([embeddings, latents], training=True))
+
+        def generated():
+            latents, nothing = self.random_latents(count), ops.zeros(())
+            if not self.posterior:
+                return images_of(latents), nothing, nothing
+            maps = [x[:inferred] for x in real_maps[""]]
+            mean, log_variance = self.infer(maps, embeddings[:inferred])
+            dim, own = mean.shape[-1], latents[:inferred]
+            own = ops.concatenate(
+                [mean + ops.exp(0.5 * log_variance) * own[:, :dim], own[:, dim:]], axis=-1
+            )
+            latents = ops.concatenate([own, latents[inferred:]], axis=0)
+            return images_of(latents), mean, log_variance
+
+        (fake, mean, log_variance), pull = self.vjp("generator", generated)
+        losses = {}
+        if self.discriminators:
+            losses = self.train_discriminators(real_views, real_maps, fake, embeddings)
+
+        def generator_objective(inputs):
+            fake, mean, log_variance = inputs
+            seen = self.views(fake)
+            maps = self.maps(seen)
+            loss, damsm, reconstruction, kl = (ops.zeros(()) for _ in range(4))
+            if self.discriminators:
+                feature, pixel, match = self.generator_losses(real_views, seen, embeddings, maps)
+                loss = feature + self.pixel_weight * pixel + self.contrastive_weight * match
+            if self.damsm_weight:
+                damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
+                loss += self.damsm_weight * damsm
+            if self.posterior:
+                pairs = [(fake, real), *zip(maps[""], real_maps[""], strict=True)]
+                errors = [ops.mean(ops.abs(x[:inferred] - y[:inferred])) for x, y in pairs]
+                reconstruction = 4.0 * errors[0] + sum(errors[1:])
+                kl = ops.mean(normal_kl_divergence(mean, log_variance))
+                loss += self.reconstruction_weight * reconstruction + self.kl_weight * kl
+            return loss, (damsm, reconstruction, kl)
+
+        (g_loss, (damsm, reconstruction, kl)), gradient = self.value_and_input_gradient(
+            generator_objective, [fake, mean, log_variance], "generator"
+        )
+        self.apply_gradients("generator", pull(tuple(gradient)))
+        self.update_ema(self.ema_generator, self.generator, self.ema_decay)
+        zero = ops.zeros(())
+        return self.report(
+            generator_loss=g_loss,
+            damsm_loss=damsm,
+            reconstruction_loss=reconstruction,
+            kl=kl,
+            **{name: losses.get(name, zero) for name in self.reports[1:6]},
+        )
+
+    def train_discriminators(
+        self,
+        real_views: dict[str, Tensor],
+        real_maps: dict[str, list[Tensor]],
+        fake: Tensor,
+        embeddings: Tensor,
+    ) -> dict[str, Tensor]:
+        """Updates the discriminators. Returns their losses."""
+        fake_views = self.views(fake)
+        maps = {
+            name: [
+                ops.concatenate(pair, axis=0) for pair in zip(real_maps[name], fakes, strict=True)
+            ]
+            for name, fakes in self.maps(fake_views).items()
+        }
         pixels = any(name.endswith("pixels") for name in self.discriminators)
 
-        def discriminator_objective():
-            feature, pixel, match = self.discriminator_losses(real_views, fake_views, embeddings)
+        def objective():
+            feature, pixel, match = self.discriminator_losses(
+                real_views, fake_views, embeddings, maps
+            )
             penalty = ops.zeros(())
             if pixels and self.penalty_weight:
                 due = lambda: self.penalty(real_views, fake_views, embeddings)  # noqa: E731
                 penalty = self.lazy_regularization(self.penalty_every, "discriminator", due)
             loss = feature + pixel + penalty + self.contrastive_weight * match
-            return loss, (feature, pixel, penalty, match)
+            return loss, (feature, pixel, match, penalty)
 
-        d_loss, (feature, pixel, penalty, match) = self.minimize(
-            "discriminator", discriminator_objective
-        )
+        loss, parts = self.minimize("discriminator", objective)
         for network in self.discriminators.values():
             project(network)
-
-        def generator_objective(fake):
-            seen = self.views(fake)
-            feature, pixel, match = self.generator_losses(real_views, seen, embeddings)
-            damsm = ops.zeros(())
-            if self.damsm_weight:
-                damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
-            loss = (
-                feature
-                + self.pixel_weight * pixel
-                + self.contrastive_weight * match
-                + self.damsm_weight * damsm
-            )
-            return loss, damsm
-
-        (g_loss, damsm), gradient = self.value_and_input_gradient(
-            generator_objective, fake, "generator"
-        )
-        self.apply_gradients("generator", pull(gradient))
-        self.update_ema(self.ema_generator, self.generator, self.ema_decay)
-        return self.report(
-            generator_loss=g_loss,
-            discriminator_loss=d_loss,
-            feature_loss=feature,
-            pixel_loss=pixel,
-            match_loss=match,
-            penalty=penalty,
-            damsm_loss=damsm,
-        )
+        return dict(zip(self.reports[1:6], (loss, *parts), strict=True))
 
     # === Use ===
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: list[Tensor], training: bool = False) -> Tensor:
         """Images of `[embeddings, latents]`, by the network that `sample` uses."""
         return self.ema_generator(inputs, training=training)
+
+
+def frozen_maps(encoder: keras.Model, antialias: bool = True) -> keras.Model:
+    """Returns a frozen network of feature maps.
+
+    An encoder with several outputs is this network. From any other, `build_frozen_features` builds
+    it.
+    """
+    if len(encoder.outputs) == 1:
+        return build_frozen_features(encoder, antialias)
+    encoder.trainable = False
+    return encoder
 
 
 def _mean(losses):

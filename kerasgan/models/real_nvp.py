@@ -37,6 +37,7 @@ from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.images import check_images
 from kerasgan.io.export import ExportableModel
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -71,7 +72,7 @@ def build_coupling(shape: tuple[int, int, int], width: int, classes: int) -> ker
 def build_dense_coupling(shape: tuple[int, int, int], width: int, classes: int) -> keras.Model:
     """Builds the dense network of a coupling, whose outputs depend on the whole image.
 
-    Args, inputs and output are those of `build_coupling`.
+    Arguments, inputs and output are the same as in `build_coupling`.
     """
     maps, one_hot = keras.Input(shape), keras.Input((classes,))
     x = layers.Concatenate()([layers.Flatten()(maps), one_hot])
@@ -266,7 +267,7 @@ class RealNVP(AdversarialModel):
     in each step (dequantization). The mean log density is then a lower bound of the log probability
     of the level (Theis et al., 2016, https://arxiv.org/abs/1511.01844, section 3.1).
 
-    The report `bits_per_dimension` is the mean number of bits that encode one value of an image, 8
+    The metric `bits_per_dimension` is the mean number of bits that encode one value of an image, 8
     for uniform noise. It does not depend on the argument `prior`.
 
     Args:
@@ -330,7 +331,9 @@ class RealNVP(AdversarialModel):
     # === Training ===
 
     def adapt(self, images: np.ndarray) -> None:
-        """Normalizes each pixel by the data. Call it once before training.
+        """Sets the mean and the standard deviation that normalize each pixel.
+
+        It must be called once before training.
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
@@ -383,7 +386,7 @@ class RealNVP(AdversarialModel):
             images: Float images `[N, H, W, C]` in [-1, 1].
             labels: Integers `[N]`.
             seed: Integer seed of the dequantization noise.
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Float32 array `[N]`, one number per image.
@@ -420,7 +423,7 @@ class RealNVP(AdversarialModel):
             labels: Integers `[N]` instead of `n`.
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
             temperature: Standard deviation of the latents. Values below 1 give more likely, less
                 diverse images.
 
@@ -452,7 +455,7 @@ def _to_images(x):
 def _dequantize(images, seed):
     """Rounds images to 8 bits, adds uniform noise of one level and returns `to_logits`."""
     levels = ops.round((ops.convert_to_tensor(images) + 1.0) * 127.5)
-    return to_logits((levels + keras.random.uniform(ops.shape(levels), seed=seed)) / 256)
+    return to_logits((levels + replicas.uniform(ops.shape(levels), seed)) / 256)
 
 
 def to_logits(ink: Tensor) -> tuple[Tensor, Tensor]:

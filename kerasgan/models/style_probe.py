@@ -52,11 +52,11 @@ class LayerStates(keras.Model):
 
 
 class PartialSynthesis(keras.Model):
-    """Computes edited images from style layer `first` on.
+    """Logits of images with one edited style coordinate, without recomputing unedited layers.
 
-    Inputs: states and style vectors of N images, and T edits of one coordinate of this layer each:
-    indices of image and coordinate and the shift, `[T]`. Output: logits `[T, K]` of the edited
-    images.
+    All edits belong to style layer `first`, so synthesis starts there from the generator's state
+    before this layer. Inputs: a dictionary of states and style vectors of N images, and of T edits:
+    `image` and `coordinate` (indices) and `shift`, each `[T]`. Output: logits `[T, K]`.
     """
 
     def __init__(self, generator: keras.Model, head: keras.Model, first: int):
@@ -125,7 +125,7 @@ class StyleProbe:
         model: Trained `StylEx`, or an object with its attributes `generator`, `ema_generator`,
             `classifier`, `noise` and `styles(images)` and, for discriminator logits,
             `discriminator`.
-        batch_size: Edits or images computed at a time. It changes the results only by rounding.
+        batch_size: Number of images or edits per forward pass. It changes results by rounding only.
         progress: If `True`, shows a progress bar for more than 1,000 edits.
 
     Attributes:
@@ -182,7 +182,8 @@ class StyleProbe:
             rgb_styles: List of style vectors of the RGB layers.
 
         Returns:
-            `(images, logits)`: images `[N, H, W, C]` in [-1, 1] and their logits `[N, K]`.
+            `(images, logits)`: images `[N, H, W, C]` in [-1, 1] and the classifier's logits
+            `[N, K]`.
         """
         parts = []
         for rows in batches(np.arange(len(styles)), self.batch_size):
@@ -397,7 +398,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def one_vs_rest(logits: np.ndarray, target: int) -> np.ndarray:
-    """Reduces logits `[..., K]` to those of the target and of all other classes, `[..., 2]`.
+    """Reduces logits `[..., K]` to two, of the target and of all other classes, `[..., 2]`.
 
     The logit of the other classes is the logarithm of the sum of their exponentials.
     """

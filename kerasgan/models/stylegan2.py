@@ -48,6 +48,7 @@ from kerasgan.models.stylegan2_networks import (
     kaiming as kaiming,
     residual_trunk as residual_trunk,
 )
+from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel, Critic
 from kerasgan.types import Tensor
@@ -67,7 +68,7 @@ REPRODUCTION = {
     "ema_decay": 0.995,
 }
 
-# Penalties of files in which they were functions of gradients: penalty of today, factor of weights.
+# Earlier penalties, functions of gradients -> (current penalty, factor of its weight).
 _EARLIER_PENALTIES = {
     penalties.squared_gradient_norm: (penalties.r1_penalty, 2.0),
     penalties.unit_gradient_norm: (penalties.unit_gradient_penalty, 1.0),
@@ -242,15 +243,15 @@ class StyleGAN2(AdversarialModel):
 
     def random_latents(self, count: int) -> Tensor:
         """Latents `[count, latent_dim]` from N(0, 1)."""
-        return keras.random.normal((count, self.latent_dim), seed=self.seeds)
+        return replicas.normal((count, self.latent_dim), self.seeds)
 
     def random_noise(self, count: int) -> Tensor:
         """Noise maps `[count, H, W, 1]`, uniform in [0, 1)."""
-        return keras.random.uniform((count, *self.image_shape[:2], 1), seed=self.seeds)
+        return replicas.uniform((count, *self.image_shape[:2], 1), self.seeds)
 
     def random_directions(self, count: int) -> Tensor:
         """Directions `[count, H, W, C]` from N(0, 1), for path lengths."""
-        return keras.random.normal((count, *self.image_shape), seed=self.seeds)
+        return replicas.normal((count, *self.image_shape), self.seeds)
 
     def random_crossovers(self, count: int) -> Tensor:
         """Block indices `[count]` from which a sample uses the w of its second latent.
@@ -258,8 +259,8 @@ class StyleGAN2(AdversarialModel):
         Samples without mixing have the index `blocks`. At index 0 all blocks use the second latent.
         """
         blocks = self.generator.blocks
-        mixed = keras.random.uniform((count,), seed=self.seeds) < self.mixing
-        return ops.where(mixed, keras.random.randint((count,), 0, blocks, seed=self.seeds), blocks)
+        mixed = replicas.uniform((count,), self.seeds) < self.mixing
+        return ops.where(mixed, replicas.randint((count,), 0, blocks, self.seeds), blocks)
 
     def random_styles(self, count: int, conditions: Tensor | None = None) -> Tensor:
         """Samples w `[count, blocks, style_dim]` from new latents, with style mixing."""
@@ -320,7 +321,8 @@ class StyleGAN2(AdversarialModel):
         lengths = penalties.path_lengths(
             self.input_gradient(lambda w: generate(w) * y, w, "generator")
         )
-        before, now = self.path_mean, ops.stop_gradient(ops.mean(lengths))
+        (now,) = replicas.mean([ops.stop_gradient(ops.mean(lengths))])
+        before = self.path_mean
         known = before > 0
         penalty = ops.where(known, ops.mean(ops.square(lengths - before)), 0.0)
         self.path_mean.assign(ops.where(known, before + 0.01 * (now - before), now))
@@ -362,7 +364,7 @@ class StyleGAN2(AdversarialModel):
             labels: Integer labels `[N]` for the loss function, or `None`.
 
         Returns:
-            Dict with the discriminator's values for `report`.
+            Dict of scalars: the discriminator's metrics, as arguments of `report`.
         """
         weight = self.gradient_penalty_weight * self.gradient_penalty_every
 
@@ -475,7 +477,7 @@ class StyleGAN2(AdversarialModel):
                 `None` gives new images at each call.
             truncation: Truncation psi. w is replaced by m + psi (w - m) with the mean m of w.
                 Smaller values give less variety and fewer failures. 1 disables truncation.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, H, W, C]`, clipped to [-1, 1].

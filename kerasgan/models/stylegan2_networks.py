@@ -31,15 +31,16 @@ def kaiming() -> keras.initializers.Initializer:
 class EqualDense(layers.Layer):
     """Dense layer with an equalized learning rate.
 
-    The layer multiplies weights and biases by `rate` when it uses them. With Adam this multiplies
-    their learning rate by `rate`.
+    Each call multiplies the stored weights and biases by `rate`. With Adam, this multiplies their
+    effective learning rate by `rate`.
 
     Args:
         units: Number of outputs.
         rate: Learning rate multiplier: 0.01 in the paper, 0.1 in the reproduction.
         gain: Initial standard deviation of the outputs for inputs of standard deviation 1,
             independent of the number of inputs. `None` initializes the weights from N(0, 1), as in
-            the reproduction, so that outputs have `rate` times the norm of the inputs.
+            the reproduction. The standard deviation of each output is then `rate` times the
+            Euclidean norm of the input vector.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 

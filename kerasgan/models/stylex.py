@@ -23,8 +23,8 @@ FACT study, "Explaining in Style: A Reproducibility Study").
   trains if a step has one micro-batch.
 - A reconstruction in the discriminator phase updates the networks. There, its gradient is
   discarded.
-- The discriminator receives the classifier's probabilities of the same real image. There, they are
-  those of another image.
+- The discriminator receives the classifier's probabilities of the same real image. There, they
+  belong to another image.
 - Reconstructions use w = E(x). There, they use a point between E(x) and the mean w of the mapping
   network.
 - Both updates share one batch of generated images, which saves one generator pass. Style mixing is
@@ -169,9 +169,9 @@ def build(
     Args:
         classifier: Classifier to explain; see `StylEx`.
         settings: Dict with the keys of `REPRODUCTION`, such as
-            `AUTHORS | {"alternation": "step"}`. `learning_rate` is that of the generator;
-            `encoder_rate` and `discriminator_rate` are factors of it. `accumulate` is the number of
-            batches whose gradients are summed before an optimizer step, which needs less memory
+            `AUTHORS | {"alternation": "step"}`. `learning_rate` belongs to the generator;
+            `encoder_rate` and `discriminator_rate` are multiples of it. `accumulate` is the number
+            of batches whose gradients are summed before an optimizer step, which needs less memory
             than one large batch.
         capacity, max_channels, latent_dim, depth, mapping_form, encoder_gain, perceptual, augment,
         seed: Arguments of `StylEx`.

@@ -74,7 +74,7 @@ class StylExReconstruction:
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1].
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Float32 images `[N, H, W, C]`, clipped to [-1, 1].
@@ -89,7 +89,7 @@ class StylExReconstruction:
 
         Args:
             images: Float images `[N, H, W, C]` in [-1, 1], preferably held out from training.
-            batch_size: Images computed at a time.
+            batch_size: Number of images per forward pass.
 
         Returns:
             Dict of floats. `pixel`: mean absolute difference of x and x' in units of [0, 1].

@@ -93,7 +93,8 @@ def adams(
         Dict from player to optimizer, for `compile`.
 
     Raises:
-        ValueError: If `accumulate` does not fit the other settings.
+        ValueError: If `accumulate` is above 1 with an extra step per batch, or odd and above 1 with
+            `alternation="step"`.
     """
     # Updates of generator and encoder in a batch of encoded images.
     encoded = (

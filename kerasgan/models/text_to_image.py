@@ -27,6 +27,9 @@ class TextToImageModel(AdversarialModel):
     """
 
     conditioning = "captions"
+    # Earlier versions did not save the text encoder with a run. A run that they saved resumes with
+    # the text encoder of the model.
+    networks_of_later_versions = ("T",)
 
     # === Text encoder ===
 
@@ -136,7 +139,7 @@ class TextToImageModel(AdversarialModel):
             embeddings: Caption embeddings `[N, D]` instead of captions.
             noise: Result of `noise(N)` instead of `seed`.
             sizes: `None` for images of the largest size, or `"all"` for all sizes.
-            batch_size: Images computed at a time. It does not change the images.
+            batch_size: Number of images per forward pass. It does not change the images.
 
         Returns:
             Float32 images `[N, S, S, 3]` in [-1, 1] of the largest size S. With `sizes="all"`, a

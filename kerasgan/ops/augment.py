@@ -10,6 +10,7 @@ Reference:
 import keras
 from keras import ops
 
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -34,7 +35,7 @@ def translate(
     """
     n = ops.shape(images)[0]
     _, height, width, channels = images.shape
-    shifts = keras.random.randint((2, n, 1, 1), -pixels, pixels + 1, seed=seed)
+    shifts = replicas.randint((2, n, 1, 1), -pixels, pixels + 1, seed, axis=1)
 
     def matrix(size, shift):  # [N, size, size]
         index = ops.arange(size)
@@ -74,7 +75,7 @@ def crop(images: Tensor, seed: keras.random.SeedGenerator, smallest: float = 0.8
         raise ValueError(f"smallest must be above 0 and at most 1; received {smallest}")
     n = ops.shape(images)[0]
     _, height, width, channels = images.shape
-    sides, starts, mirrored = ops.unstack(keras.random.uniform((3, 2, n, 1, 1), seed=seed), 3)
+    sides, starts, mirrored = ops.unstack(replicas.uniform((3, 2, n, 1, 1), seed, axis=2), 3)
     sides = smallest + (1.0 - smallest) * sides  # [2, N, 1, 1]
 
     def matrix(size, side, start):  # [N, size, size]

@@ -21,6 +21,7 @@ import keras
 from keras import ops
 
 from kerasgan import backend
+from kerasgan.ops import replicas
 from kerasgan.types import Tensor
 
 
@@ -86,7 +87,7 @@ def langevin(
     rate = step_size**2 / 2
 
     def injected():
-        return noise * step_size * keras.random.normal(ops.shape(x), seed=seed)
+        return noise * step_size * replicas.normal(ops.shape(x), seed)
 
     def step(_, state):
         x, sums = state
@@ -124,7 +125,7 @@ def langevin(
 
 
 def norms(x: Tensor) -> Tensor:
-    """Returns the Euclidean norm of each sample of x `[N, ...]`, `[N]`."""
+    """Returns the Euclidean norms `[N]` of the samples of x `[N, ...]`."""
     return ops.sqrt(ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape)))))
 
 

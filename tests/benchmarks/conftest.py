@@ -16,7 +16,7 @@ def one_thread():
 
 @pytest.fixture
 def copy_weights():
-    """A function that copies Keras variables into torch parameters, in their order.
+    """Function that copies Keras variables into torch parameters, in their order.
 
     It transposes kernels from `[H, W, in, out]` to `[out, in, H, W]` and from `[in, out]` to
     `[out, in]`.

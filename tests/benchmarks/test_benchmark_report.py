@@ -1,7 +1,10 @@
 """The report, the list and the tables, from the result files and from synthetic ones."""
 
 import json
+import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +13,7 @@ from benchmarks import report, tables
 from benchmarks.reproduction import claims
 from benchmarks.reproduction.claims import runner
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A result file under recorded names.
 RESULT = {
     "claim": "gan-leaky",
@@ -105,7 +109,41 @@ def test_the_list(results, monkeypatch, tmp_path):
     assert "is broken" in suite.speed(tmp_path / "speed.json")[0]
 
 
-def test_an_unknown_command_is_named(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["benchmarks", "score"])
-    with pytest.raises(SystemExit, match="unknown command 'score'; expected one of scores, claims"):
+@pytest.mark.parametrize(
+    ("name", "hint"), [("score", "did you mean scores?"), ("x", "the commands are scores, claims")]
+)
+def test_an_unknown_command_is_named(monkeypatch, capsys, name, hint):
+    monkeypatch.setattr("sys.argv", ["benchmarks", name])
+    with pytest.raises(SystemExit):
         suite.main()
+    assert f"error: unknown command {name!r}; {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", suite.COMMANDS)
+def test_help_of_each_command_does_not_import_keras(command):
+    code = (
+        "import sys, benchmarks.__main__ as front\n"
+        f"sys.argv = ['benchmarks', {command!r}, '--help']\n"
+        "front.main()\n"
+        "assert not {'keras', 'tensorflow', 'h5py'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"Usage: python -m benchmarks {command} " in done.stdout and "\nRun:\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scores", "--sedes=2"], "unknown flag --sedes; did you mean --seeds?"),
+        (["claims", "--budget=0"], "--budget must be at least 1; received 0"),
+        (["speed", "--backend=x"], "--backend must be tensorflow, jax or torch; received 'x'"),
+        (["tables", "all"], "flags are given as --name=value; received 'all'"),
+        (["quality", "mnist_gan", "--seeds=a"], "--seeds must be whole numbers, such as 0,1,2"),
+    ],
+)
+def test_mistakes_are_one_line(words, message):
+    command = [sys.executable, "-m", "benchmarks", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("error: ") and message in line

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from kerasgan.datasets.caption_folder import caption_folder
+from kerasgan.datasets.caption_folder import caption_folder, caption_splits
 from kerasgan.datasets.lazy_images import UnreadableImage
 
 
@@ -128,3 +128,37 @@ def test_captions_with_lone_surrogates_are_refused(tmp_path):
     (tmp_path / "captions.jsonl").write_text(r'{"file": "x.png", "captions": ["a\ud800"]}')
     with pytest.raises(ValueError, match="captions.jsonl, line 1"):
         caption_folder(tmp_path)
+
+
+def many(folder, count, first=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        Image.new("L", (8, 8), i).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"caption {i % 4}")
+    return folder
+
+
+def test_splits_are_chosen_by_the_seed_alone(tmp_path):
+    many(tmp_path, 30)
+    first, again, other = (caption_splits(tmp_path, 8, seed) for seed in (0, 0, 1))
+    assert {split: len(part) for split, part in first.items()} == {"train": 24, "test": 6}
+    assert not set(first["train"].names) & set(first["test"].names)
+    assert first["test"].names == again["test"].names != other["test"].names
+    for name, image in zip(first["test"].names, first["test"].images, strict=True):
+        assert (image == int(name.removesuffix(".png"))).all()
+
+
+def test_splits_of_the_user_are_kept(tmp_path):
+    many(tmp_path / "train", 9), many(tmp_path / "test", 3, first=20)
+    splits = caption_splits(tmp_path, 8)
+    assert splits["test"].names == ["20.png", "21.png", "22.png"] and len(splits["train"]) == 9
+
+
+def test_too_few_images_or_captions_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs at least 10 images with captions; .* has 4"):
+        caption_splits(many(tmp_path / "few", 4))
+    same = many(tmp_path / "same", 12)
+    for path in same.glob("*.txt"):
+        path.write_text("a photo")
+    with pytest.raises(ValueError, match="captions must differ .*; all 12 images .* 'a photo'"):
+        caption_splits(same)

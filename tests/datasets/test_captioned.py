@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
+from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages, caption_classes
+from kerasgan.datasets.lazy_images import LazyImages
 
 COUNT, CAPTIONS, DIM = 12, 5, 3
 
@@ -176,3 +177,40 @@ def test_bad_input():
     ]:
         with pytest.raises(ValueError, match=message):
             build()
+
+
+def test_batches_without_mismatched_images_are_the_same_reals():
+    one_class = data(classes=[0] * COUNT)
+    batches = CaptionedBatches(one_class, 4, size=8, mismatched=False)
+    real, embeddings = batches[0]
+    assert real.shape == (4, 8, 8, 3) and len(batches[1]) == 2
+    assert shown(real).tolist() == embeddings[:, 0].tolist()
+    with pytest.raises(ValueError, match="two classes are needed"):
+        CaptionedBatches(one_class, 4, size=8)
+
+
+def test_a_subset_keeps_what_belongs_to_an_image():
+    lazy = data(
+        images=LazyImages(
+            [f"{i}" for i in range(COUNT)], lambda i: np.full((2, 2, 3), int(i), "uint8")
+        )
+    )
+    for whole in (data(), lazy):
+        part = whole.subset(np.array([5, 2]))
+        assert part.names == ["5", "2"] and part.captions[1][0] == "2 0"
+        assert part.classes.tolist() == [2, 1] and part.embeddings[:, 0, 0].tolist() == [5, 2]
+        assert (part.images[1] == whole.images[2]).all() and part.attributes is None
+        assert part.in_memory().images.shape == (2, *whole.images[0].shape)
+
+
+@pytest.mark.parametrize(
+    ("captions", "classes"),
+    [
+        ([["a red circle"], ["a blue one"], ["A  red circle"]], [0, 1, 0]),
+        ([["x", "y"], ["y", "z"], ["z"], ["w"]], [0, 0, 0, 1]),
+        ([["a photo", "a dog"], ["a photo", "a cat"], ["a dog", "a photo"]], [0, 1, 0]),
+        ([["a"], ["b"]], [0, 1]),
+    ],
+)
+def test_images_that_share_a_caption_are_of_one_class(captions, classes):
+    assert caption_classes(captions).tolist() == classes

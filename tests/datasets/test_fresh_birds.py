@@ -1,9 +1,18 @@
 """Images of `FreshBirds` depend on (seed, epoch, index) only, with and without workers."""
 
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
 from kerasgan.datasets.fresh_birds import FreshBirds
+from kerasgan.datasets.synthetic_birds import draw_bird
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def encode(captions):
@@ -63,8 +72,69 @@ def test_captions_and_classes_stay():
     assert (data.generations(5) == 5).all()
 
 
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_birds_face_right_if_they_are_not_mirrored(mirrored):
+    data = birds(mirrored=mirrored)
+    data.set_epoch(0)
+    expected = [
+        draw_bird(data.data.attributes[i], (0, 0, i, 0), data.side, mirrored=False)
+        for i in range(len(data.data))
+    ]
+    same = [np.array_equal(a, b) for a, b in zip(data.data.images, expected, strict=True)]
+    assert all(same) != mirrored and data.flip == mirrored
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="lifetime must be at least 1"):
         birds(lifetime=0)
     with pytest.raises(ValueError, match="processes must be at least 0"):
         birds(processes=-1)
+
+
+SCRIPT = """
+import os, sys, numpy as np
+from kerasgan.datasets.fresh_birds import FreshBirds
+
+def encode(texts):
+    return np.zeros((len(texts), 4), "float32")
+
+{guard}
+    birds = FreshBirds(70, 8, encode, 32, processes=1)
+    birds.set_epoch(0)
+    birds.set_epoch(1)
+    print("workers", *birds._pool._processes if birds._pool else (), flush=True)
+    {end}
+"""
+
+
+def started(tmp_path, guard, end):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT.format(guard=guard, end=end))
+    return subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=ROOT)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = pathlib.Path(f"/proc/{pid}/stat")  # A process that nobody waits for is a zombie.
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_end_with_a_killed_training(tmp_path):
+    found = started(tmp_path, "if __name__ == '__main__':", "os.kill(os.getpid(), 9)")
+    assert found.returncode == -9, found.stderr
+    (worker,) = map(int, found.stdout.split()[1:])
+    for _ in range(600):
+        if not alive(worker):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker outlives the training")
+
+
+def test_a_script_without_a_guard_trains_without_workers(tmp_path):
+    found = started(tmp_path, "if True:", "sys.exit(0)")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == ["workers"]
+    assert "must keep its own code under `if __name__ == '__main__':`" in found.stderr

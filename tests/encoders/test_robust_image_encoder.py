@@ -8,7 +8,7 @@ from keras import ops
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
 from kerasgan.encoders.robust_image_encoder import RobustImageEncoder
 from kerasgan.io import checkpoints
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 
 LABELS, DIM = (3, 2), 6
 

@@ -1,5 +1,5 @@
-"""python -m tests.fuzz --cases=5000 --seed=1 [--readers=network,keras] [--start=0]: the table, and
-what is wrong.
+"""python -m tests.fuzz --cases=5000 --seed=1 [--readers=network,keras] [--start=0]: prints the
+table and the failures.
 """
 
 import argparse
@@ -17,9 +17,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--readers", default="")
-    asked = parser.parse_args()
-    only = [name for name in asked.readers.split(",") if name]
-    found, bad = run(asked.cases, asked.seed, only, asked.start, progress=True)
+    arguments = parser.parse_args()
+    only = [name for name in arguments.readers.split(",") if name]
+    found, bad = run(arguments.cases, arguments.seed, only, arguments.start, progress=True)
     print(table(found))
     raise SystemExit(bool(bad))
 

@@ -1,6 +1,4 @@
-"""Small whole files of every kind that is read, and who reads them: reader -> (folder, files to
-damage, call).
-"""
+"""Small valid files of every kind, and their readers: reader -> (folder, files to damage, call)."""
 
 import collections
 import io
@@ -18,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def state_dict(legacy):
-    """What `torch.save` writes of one array, without torch."""
+    """Writes the file of `torch.save` for one array, without torch."""
     array = np.arange(6, dtype="float32")
 
     class Pickler(pickle._Pickler):
@@ -61,7 +59,7 @@ def state_dict(legacy):
 
 
 def build(folder):
-    """Writes the corpus; returns reader -> names of the files that may be damaged."""
+    """Writes the corpus. Returns reader -> names of the files that may be damaged."""
     import h5py
     import keras
     from PIL import Image
@@ -116,11 +114,11 @@ def build(folder):
     (coco / "annotations").mkdir()
     (coco / "train2014").mkdir()
     Image.fromarray(images[0]).save(coco / "train2014" / "a.jpg")
-    told = {
+    annotations_of_coco = {
         "images": [{"id": 1, "file_name": "a.jpg"}],
         "annotations": [{"image_id": 1, "caption": "a cat"}],
     }
-    (coco / "annotations" / "captions_train2014.json").write_text(json.dumps(told))
+    (coco / "annotations" / "captions_train2014.json").write_text(json.dumps(annotations_of_coco))
     birds = sub("stackgan")
     (birds / "train").mkdir()
     for name, content in (
@@ -258,8 +256,8 @@ SLOW = {
     "preset",
     "keras",
     "keras_h5",
-}  # they build networks: a sixth of the cases
-FOLDERS = {"model": "resume", "images": "classes"}  # readers of another reader's files
+}  # These build networks, so they get a sixth of the cases.
+FOLDERS = {"model": "resume", "images": "classes"}  # Readers of the files of another reader.
 
 
 def folder_of(corpus, reader):

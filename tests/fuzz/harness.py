@@ -1,7 +1,7 @@
-"""Damages files of each kind by seeds and counts what their readers make of them.
+"""Damages files of each kind by seed and counts the outcomes of reading them.
 
-Each case is a reader, a seed and an index, which are all that is needed to repeat it. The reader
-runs in a process of its own, with limits of memory and time; one that dies or hangs is replaced.
+A case is a reader, a seed and an index; these three repeat it. The reader runs in a process of its
+own with limits of memory and time. A process that dies or hangs is replaced.
 """
 
 import collections
@@ -19,7 +19,7 @@ import tempfile
 from tests.fuzz import corpus, mutators
 
 ROOT = pathlib.Path(__file__).parents[2]
-SECONDS = 30  # for one case
+SECONDS = 30  # Seconds for one case.
 FINE, CLEAR, ELSE = "fine", "one line", "anything else"
 
 
@@ -68,7 +68,7 @@ class Worker:
         return line or None
 
     def read(self, reader, folder, name):
-        """(class, message) of one case."""
+        """Returns (class, message) of one case."""
         if self.process is None:
             self.start()
         try:
@@ -85,7 +85,7 @@ class Worker:
 
 
 def damage(files, reader, names, seed, index, target):
-    """Writes one case to a folder; returns the name of the file that is damaged."""
+    """Writes one case to a folder. Returns the name of the damaged file."""
     chance = random.Random(f"{seed} {reader} {index}")
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(corpus.folder_of(files, reader), target)
@@ -103,8 +103,8 @@ def damage(files, reader, names, seed, index, target):
 
 
 def run(cases, seed=0, only=None, start=0, progress=False):
-    """Runs `cases` in all, of all readers or of those in `only`; readers that build networks get
-    fewer.
+    """Runs `cases` cases in total, of all readers or of those in `only`. Readers that build
+    networks get fewer.
 
     Returns:
         reader -> Counter of classes; and a list of (command that repeats it, message) of "anything
@@ -125,13 +125,13 @@ def run(cases, seed=0, only=None, start=0, progress=False):
                 ):
                     target = pathlib.Path(folder) / "case"
                     name = damage(files, reader, known[reader][0], seed, index, target)
-                    kind, told = worker.read(reader, target, name)
+                    kind, message = worker.read(reader, target, name)
                     found[reader][kind] += 1
                     if kind == ELSE:
                         command = f"python -m tests.fuzz --seed={seed} --readers={reader} --start={index} --cases=1"  # noqa: E501
-                        bad.append((command, f"{name}: {told}"))
+                        bad.append((command, f"{name}: {message}"))
                         if progress:
-                            print(f"{command}\n    {name}: {told}", flush=True)
+                            print(f"{command}\n    {name}: {message}", flush=True)
                 if progress:
                     print(reader, dict(found[reader]), flush=True)
     return found, bad

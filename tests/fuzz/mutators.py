@@ -1,6 +1,4 @@
-"""Damage, by a seed: bits, cuts, splices and lengths of any file; structure where the kind of a
-file is known.
-"""
+"""Damage by seed: bits, cuts, splices and lengths of any file; structure of known formats."""
 
 import io
 import json
@@ -24,7 +22,7 @@ OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
 
 
 def damaged_bytes(data, random):
-    """One to four edits that know nothing of the file's kind."""
+    """Applies one to four edits that ignore the file's format."""
     data = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 4))):
         if not data:
@@ -77,7 +75,7 @@ def damaged_json(content, random):
         part[key] = random.choice(places)[0]
         try:
             json.dumps(content)
-        except ValueError:  # it holds itself
+        except ValueError:  # It contains itself.
             part[key] = None
     elif kind == 3:
         for _ in range(random.choice((3, 300))):
@@ -117,7 +115,7 @@ def damaged_pickle(data, random):
 
 
 def damaged_zip(data, random, inner=damaged_bytes):
-    """A zip that is whole, of members one of which is damaged."""
+    """A valid zip file in which one member is damaged."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(made, "w") as target:
         members = archive.namelist()
@@ -135,7 +133,7 @@ def damaged_zip(data, random, inner=damaged_bytes):
 
 
 def damaged_header(data, random):
-    """A file in numpy's format, whose header has another number or type."""
+    """A file in NumPy's format whose header has another number or type."""
     start = data.index(b"{")
     end = data.index(b"\n", start)
     header = bytearray(data[start:end])
@@ -146,9 +144,7 @@ def damaged_header(data, random):
 
 
 def damaged_checkpoint(path, random):
-    """A checkpoint whose configuration, information or data are others; its checksum fits, as a
-    forger's would.
-    """
+    """A checkpoint with changed configuration, information or data, and a matching checksum."""
     with h5py.File(path, "r+") as file:
         key = random.choice(("network", "model", "info", "letter", "epoch", "data"))
         text = file.attrs.get(key)
@@ -176,7 +172,7 @@ def damaged_checkpoint(path, random):
 
 
 def of_kind(name, data, random):
-    """Damage that fits a file's kind, or any."""
+    """Returns damage for the format of a file, or general damage."""
     try:
         if name.endswith((".json", ".jsonl")) and random.random() < 0.7:
             if name.endswith(".jsonl"):

@@ -1,6 +1,4 @@
-"""Damaged files of every kind: read as if nothing were wrong, or refused in one line that names the
-file.
-"""
+"""Damaged files of every kind are read correctly, or rejected in one line that names the file."""
 
 import keras
 import pytest
@@ -19,10 +17,10 @@ def check(cases, seed):
 
     found, bad = run(cases, seed)
     assert not bad, "\n".join(
-        [table(found), *(f"{command}\n    {told}" for command, told in bad[:10])]
+        [table(found), *(f"{command}\n    {message}" for command, message in bad[:10])]
     )
     assert sum(sum(counts.values()) for counts in found.values()) >= cases
-    assert all(counts["one line"] for counts in found.values())  # the damage does damage
+    assert all(counts["one line"] for counts in found.values())  # Some damage must cause errors.
 
 
 def test_damaged_files():

@@ -1,6 +1,4 @@
-"""Reads one damaged folder after the other, as told on stdin, and answers in JSON; its memory is
-limited.
-"""
+"""Reads damaged folders that stdin names, and answers in JSON. Its memory is limited."""
 
 import json
 import os
@@ -10,12 +8,12 @@ import sys
 import time
 import warnings
 
-LIMIT = 3 * 2**30  # above what the libraries take
+LIMIT = 3 * 2**30  # In addition to the memory of the libraries.
 
 
 def main():
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed
+    os.dup2(2, 1)  # Other output.
     from tests.fuzz.corpus import readers
 
     known = readers()
@@ -30,8 +28,8 @@ def main():
             warnings.simplefilter("ignore")
             try:
                 known[reader][1](pathlib.Path(folder))
-                told = "fine", ""
-            except Exception as error:  # what is looked for
+                outcome = "fine", ""
+            except Exception as error:  # The searched failure.
                 text, shown = str(error), f"{type(error).__name__}: {error}"
                 named = pathlib.Path(name).name in text or str(folder) in text
                 clear = (
@@ -40,8 +38,8 @@ def main():
                     and len(text) <= 300
                     and named
                 )
-                told = ("one line" if clear else "anything else"), shown[:1500]
-        print(json.dumps([*told, time.monotonic() - start]), file=answers, flush=True)
+                outcome = ("one line" if clear else "anything else"), shown[:1500]
+        print(json.dumps([*outcome, time.monotonic() - start]), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The fused batch norm has the numbers of Keras' own layer."""
+"""The fused batch norm gives the results of Keras' layer."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ SHAPES = [(6, 3), (4, 5, 3), (4, 5, 6, 3)]
 
 
 def pair(shape, **options):
-    """Keras' layer and ours, with the same weights that are not the initial ones."""
+    """Keras' layer and ours with the same weights, which differ from the initial ones."""
     both = layers.BatchNormalization(**options), BatchNormalization(**options)
     rng = np.random.default_rng(1)
     for layer in both:
@@ -79,15 +79,15 @@ def test_gradients(shape):
 
 
 def test_second_order_gradient():
-    """Of a gradient penalty: d / d x of the squared length of d f / d x."""
+    """Gradient of a gradient penalty: d / d x of the squared norm of d f / d x."""
     x, found = inputs((4, 3, 3, 2)), []
     for layer in pair(x.shape):
 
         def penalty(x, layer=layer):
-            slope = backend.value_and_input_gradient(
+            gradient = backend.value_and_input_gradient(
                 lambda y: ops.sum(ops.sin(layer(y, training=True))), x
             )[1]
-            return ops.sum(slope**2)
+            return ops.sum(gradient**2)
 
         outer = backend.value_and_gradients(
             lambda f=penalty: (f(x), ()), layer.trainable_variables
@@ -99,7 +99,7 @@ def test_second_order_gradient():
         close(number(ours) / scale, number(theirs) / scale, 1e-4)
 
 
-def test_frozen_layer_masks_and_other_axes_are_keras_own():
+def test_frozen_layers_masks_and_other_axes_give_the_results_of_keras():
     x = inputs((4, 5, 3))
     theirs, ours = pair(x.shape)
     mask = np.arange(20).reshape(4, 5) % 3 > 0
@@ -117,7 +117,7 @@ def test_frozen_layer_masks_and_other_axes_are_keras_own():
 def test_other_precisions(policy):
     if policy == "float64" and keras.backend.backend() == "jax":
         pytest.skip("JAX has float64 only where it is switched on for the whole process")
-    x = inputs((16, 3)) * 100  # squares overflow half precision
+    x = inputs((16, 3)) * 100  # Squares overflow half precision.
     theirs, ours = pair(x.shape, dtype=policy)
     one, other = ours(x, training=True), theirs(x, training=True)
     assert keras.backend.standardize_dtype(one.dtype) == keras.backend.standardize_dtype(
@@ -136,7 +136,7 @@ def test_other_precisions(policy):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_relu_that_follows(shape, training):
-    """The numbers, gradients and second gradients of a layer of its own."""
+    """A fused ReLU gives the values and both gradients of a separate ReLU layer."""
     plain, ours = pair(shape)[1], BatchNormalization(relu=True)
     ours.build(shape)
     ours.set_weights(plain.get_weights())
@@ -173,4 +173,4 @@ def test_serialization():
     layer = BatchNormalization(momentum=0.7, epsilon=1e-2, center=False, name="norm")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(copy) is BatchNormalization and copy.get_config() == layer.get_config()
-    assert BatchNormalization(1).axis == 1  # Keras' own order of arguments
+    assert BatchNormalization(1).axis == 1  # Keras' order of arguments.

@@ -1,4 +1,4 @@
-"""Class-conditional batch norm: each sample has its class' scale and shift."""
+"""Class-conditional batch norm: each sample gets the scale and shift of its class."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The product form of transposed convolution against Keras' own."""
+"""The matrix product form of the transposed convolution, compared with Keras' layer."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def test_same_numbers_as_keras(size, kernel, stride):
 
 
 @pytest.mark.parametrize("arguments", [{"padding": "same"}, {"dilation_rate": 2}])
-def test_what_it_cannot_do_is_refused(arguments):
+def test_unsupported_arguments_raise(arguments):
     with pytest.raises(
         ValueError,
         match="SmallConv2DTranspose needs padding='valid', dilation_rate=1 and no output padding",

@@ -27,7 +27,7 @@ def test_maps_are_those_of_the_encoder():
     np.testing.assert_allclose(ops.convert_to_numpy(network(images)[-1]), expected, atol=1e-6)
 
 
-def test_an_encoder_without_relu_is_refused():
+def test_an_encoder_without_relu_raises():
     images = keras.Input((16, 16, 3))
     with pytest.raises(ValueError, match="encoder must have ReLU layers"):
         build_frozen_features(keras.Model(images, layers.Flatten()(images)))
@@ -41,7 +41,7 @@ def test_blurred_pooling_of_a_constant_is_the_constant():
     )
 
 
-def test_blurred_pooling_sees_period_two_in_either_phase():
+def test_blurred_pooling_gives_period_two_equal_values_in_both_phases():
     mesh = np.indices((8, 8)).sum(axis=0) % 2
     x = np.where(mesh, 0.5, -0.5)[None, :, :, None].astype("float32")
     small = ops.convert_to_numpy(BlurMaxPooling2D()(x))

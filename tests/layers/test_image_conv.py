@@ -1,4 +1,4 @@
-"""The convolution of images against Keras' own: numbers, gradients, gradients of gradients."""
+"""The convolution of images, compared with Keras' layer: values, gradients, second gradients."""
 
 import keras
 import numpy as np
@@ -11,22 +11,22 @@ from kerasgan.layers.image_conv import ImageConv2D
 pytestmark = pytest.mark.backend
 
 
-def slopes(layer, images):
-    """The outputs, d sum(sin(outputs)) / d images, and the gradients of that slope's squares: of
-    weights, of images.
+def gradients_of(layer, images):
+    """Returns the outputs, the gradient of sum(sin(outputs)) with respect to the images, and the
+    gradients of its squared norm with respect to weights and images.
     """
 
-    def slope(x):
+    def gradient(x):
         return backend.value_and_input_gradient(lambda x: ops.sum(ops.sin(layer(x))), x)[1]
 
     x = keras.Variable(images)
     outputs, gradients = backend.value_and_gradients(
-        lambda: (ops.sum(ops.square(slope(ops.convert_to_tensor(x)))), layer(images)),
+        lambda: (ops.sum(ops.square(gradient(ops.convert_to_tensor(x)))), layer(images)),
         [*layer.trainable_variables, x],
     )
     return [
         ops.convert_to_numpy(value)
-        for value in (outputs, slope(ops.convert_to_tensor(images)), *gradients)
+        for value in (outputs, gradient(ops.convert_to_tensor(images)), *gradients)
     ]
 
 
@@ -52,7 +52,7 @@ def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
     for layer in (ours, theirs):
         layer.build(images.shape)
     theirs.set_weights(ours.get_weights())
-    for one, other in zip(slopes(ours, images), slopes(theirs, images), strict=True):
+    for one, other in zip(gradients_of(ours, images), gradients_of(theirs, images), strict=True):
         assert np.abs(other).max() > 0.01
         np.testing.assert_allclose(one, other, atol=2e-4)
 
@@ -60,7 +60,7 @@ def test_same_numbers_and_gradients_as_keras(sides, kernel, strides, padding):
 @pytest.mark.parametrize(
     "arguments", [{"dilation_rate": 2}, {"groups": 3}, {"data_format": "channels_first"}]
 )
-def test_what_it_cannot_do_is_refused(arguments):
+def test_unsupported_arguments_raise(arguments):
     with pytest.raises(
         ValueError,
         match="needs dilation_rate=1, groups=1 and data_format='channels_last'; received",
@@ -68,7 +68,7 @@ def test_what_it_cannot_do_is_refused(arguments):
         ImageConv2D(6, 3, **arguments).build((None, 9, 9, 3))
 
 
-def test_sides_that_are_not_known_are_refused():
+def test_unknown_sides_raise():
     with pytest.raises(ValueError, match="needs a static image height and width; received"):
         ImageConv2D(6, 3)(keras.Input((None, 9, 3)))
 

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation against numpy."""
+"""Minibatch standard deviation, compared with NumPy."""
 
 import keras
 import numpy as np
@@ -10,13 +10,13 @@ from kerasgan.layers.minibatch_deviation import MinibatchDeviation
 
 def expected(x, group):
     group = group if len(x) % group == 0 else len(x)
-    # sample i is of group i mod N / group
+    # Sample i belongs to group i mod (N / group).
     deviation = np.sqrt(x.reshape(group, -1, x.shape[-1]).var(0) + 1e-8).mean(-1)
     return np.concatenate([x, np.tile(deviation, group)[:, None]], axis=-1)
 
 
 @pytest.mark.parametrize("n", [1, 4, 7, 12])
-def test_is_numpys(n):
+def test_equals_numpy(n):
     x = np.random.default_rng(0).normal(size=(n, 5)).astype("float32")
     layer = MinibatchDeviation(4)
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected(x, 4), rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Minibatch discrimination against the paper's double loop in numpy."""
+"""Minibatch discrimination, compared with the double loop of the paper in NumPy."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def number(x):
     ],
     ids=str,
 )
-def test_is_the_papers(n, options):
+def test_equals_the_paper(n, options):
     layer, kernel = layer_and_kernel(**options)
     expected = paper(samples(n), kernel, options.get("batch"), options.get("include_self", False))
     np.testing.assert_allclose(number(layer(samples(n))), expected, rtol=1e-5, atol=1e-5)
@@ -74,7 +74,7 @@ def test_in_a_network_of_any_batch_size(options):
 
 
 @pytest.mark.parametrize("options", [{"rows": 3}, {"batch": 8}], ids=str)
-def test_gradient_in_pieces_is_the_whole_ones(options):
+def test_gradient_in_chunks_equals_the_gradient_at_once(options):
     gradients = []
     for layer, _ in (layer_and_kernel(), layer_and_kernel(**options)):
 
@@ -92,7 +92,7 @@ def test_gradient_where_a_group_is_filled_up_is_finite():
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
-def test_bias_is_counted_and_changes_nothing():
+def test_the_unused_bias_is_counted_as_a_parameter():
     layer, kernel = layer_and_kernel(use_bias=True)
     layer.bias.assign(np.full(6, 3.0, "float32"))
     assert layer.count_params() == FEATURES * 6 + 6

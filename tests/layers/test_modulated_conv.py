@@ -1,6 +1,4 @@
-"""Modulated convolution against a kernel of its own for each sample, and the gradient of its
-gradient.
-"""
+"""Modulated convolution, compared with one kernel per sample, and its second gradient."""
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 
 def naive(x, kernel, style, demodulate):
-    """Sample by sample, output channel by output channel, place by place."""
+    """Convolution in loops over samples, output channels and positions."""
     count, height, width, _ = x.shape
     size, filters = kernel.shape[0], kernel.shape[-1]
     y = np.zeros((count, height, width, filters))
@@ -30,7 +28,7 @@ def naive(x, kernel, style, demodulate):
 
 @pytest.mark.backend
 @pytest.mark.parametrize(("size", "demodulate"), [(3, True), (3, False), (1, True), (1, False)])
-def test_equals_a_kernel_for_each_sample(size, demodulate):
+def test_equals_a_convolution_with_one_kernel_per_sample(size, demodulate):
     x, kernel, style = (RNG.normal(size=s) for s in ((3, 5, 4, 6), (size, size, 6, 2), (3, 6)))
     layer = ModulatedConv2D(2, size, demodulate)
     layer.build([x.shape, style.shape])
@@ -40,7 +38,7 @@ def test_equals_a_kernel_for_each_sample(size, demodulate):
     assert layer.compute_output_shape([x.shape, style.shape]) == y.shape
 
 
-def test_demodulated_outputs_have_unit_variance_whatever_the_style():
+def test_demodulated_outputs_have_unit_variance_for_any_style():
     x = RNG.normal(size=(1, 32, 32, 64)).astype("float32")
     kernel = 5 * RNG.normal(size=(3, 3, 64, 8)).astype("float32")
     for strength in (0.0, 30.0):
@@ -50,18 +48,18 @@ def test_demodulated_outputs_have_unit_variance_whatever_the_style():
 
 @pytest.mark.backend
 def test_gradient_of_the_gradient():
-    """A penalty of the slope by x and by the style, against differences of itself in the kernel."""
+    """Kernel gradient of a penalty on the gradients of x and style, against finite differences."""
     x, style = (RNG.normal(size=s).astype("float32") for s in ((2, 4, 4, 3), (2, 3)))
     layer = ModulatedConv2D(2)
     layer.build([x.shape, style.shape])
     kernel = RNG.normal(size=layer.kernel.shape).astype("float32")
 
     def penalty():
-        slopes = backend.value_and_input_gradient(
+        gradients = backend.value_and_input_gradient(
             lambda inputs: ops.sum(ops.tanh(layer(inputs)), axis=(1, 2, 3)),
             [ops.array(x), ops.array(style)],
         )[1]
-        value = sum(ops.sum(ops.square(slope)) for slope in slopes)
+        value = sum(ops.sum(ops.square(gradient)) for gradient in gradients)
         return value, value
 
     def at(kernel):
@@ -80,7 +78,7 @@ def test_gradient_of_the_gradient():
         assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-2, rel=2e-2, abs=2e-2)
 
 
-def test_wrong_shapes_are_refused():
+def test_wrong_shapes_raise():
     with pytest.raises(
         ValueError, match=r"kernel_size must be odd \(the map keeps its size\); received 2"
     ):

@@ -1,6 +1,4 @@
-"""Convolutions with reflected borders, plain and after a doubling, against the plain way to compute
-them.
-"""
+"""Convolutions with reflected borders, also after upsampling, compared with plain code."""
 
 import keras
 import numpy as np
@@ -25,7 +23,7 @@ def test_doubling_convolution_is_doubling_then_convolution():
     np.testing.assert_allclose(ops.convert_to_numpy(fast(x)), expected, rtol=1e-4, atol=1e-4)
     assert fast.compute_output_shape(x.shape) == expected.shape
 
-    # And its gradients: of a random projection, to the input.
+    # Gradients of a random projection with respect to the input.
     direction = ops.convert_to_tensor(
         np.random.default_rng(1).normal(size=expected.shape), "float32"
     )
@@ -41,8 +39,8 @@ def test_doubling_convolution_is_doubling_then_convolution():
 
 @pytest.mark.backend
 @pytest.mark.parametrize("kind", [ReflectionConv2D, UpsampleConv2D])
-def test_after_a_norm_with_a_relu_as_after_a_relu(kind):
-    """On TensorFlow the map between the two is made again for the gradient."""
+def test_a_fused_relu_of_the_norm_equals_a_relu_layer(kind):
+    """On TensorFlow, the map between the two layers is computed again for the gradient."""
     x = np.random.default_rng(0).normal(size=[2, 5, 6, 3]).astype("float32")
     found = []
     for relu in (True, False):
@@ -69,11 +67,11 @@ def test_after_a_norm_with_a_relu_as_after_a_relu(kind):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="what the graph keeps is TensorFlow's matter"
 )
-def test_the_map_between_norm_and_convolution_is_not_kept():
+def test_the_map_between_norm_and_convolution_is_recomputed():
     import tensorflow as tf
 
     def kept(relu):
-        """Rectified maps of the forward pass that the gradient's operations take."""
+        """Rectified maps of the forward pass that operations of the gradient use."""
         norm, conv, after = BatchNormalization(relu=relu), ReflectionConv2D(4), keras.layers.ReLU()
 
         @tf.function
@@ -92,16 +90,16 @@ def test_the_map_between_norm_and_convolution_is_not_kept():
         step.get_concrete_function(tf.TensorSpec([2, 8, 8, 3]))
         return maps
 
-    assert kept(False)  # else this finds nothing at all
+    assert kept(False)  # Otherwise the search above would find nothing.
     assert not kept(True)
 
 
-def test_border_is_the_reflection():
+def test_borders_are_reflected():
     conv = ReflectionConv2D(1, use_bias=False)
     x = np.arange(12, dtype="float32").reshape(1, 3, 4, 1)
     conv.build(x.shape)
     kernel = np.zeros((3, 3, 1, 1), "float32")
-    kernel[0, 0] = 1  # the pixel above and to the left
+    kernel[0, 0] = 1  # The pixel above and to the left.
     conv.set_weights([kernel])
     expected = np.pad(x[0, :, :, 0], 1, mode="reflect")[:3, :4]
     np.testing.assert_array_equal(ops.convert_to_numpy(conv(x))[0, :, :, 0], expected)

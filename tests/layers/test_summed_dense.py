@@ -1,4 +1,4 @@
-"""The summed layer against the sum of Keras' layer: numbers, gradients, weights."""
+"""The summed dense layer, compared with the sum of Keras' layer: values, gradients, weights."""
 
 import keras
 import numpy as np
@@ -30,13 +30,13 @@ def test_the_sum_of_a_dense_layer(use_bias):
     assert tuple(layers[0].compute_output_shape((3, 7))) == tuple(layers[0](x).shape) == (3, 1)
 
 
-def test_half_precision_sums_in_single():
+def test_half_precision_is_summed_in_single_precision():
     layer = SummedDense(100, kernel_initializer="ones", dtype="mixed_float16")
     outputs = ops.convert_to_numpy(layer(np.ones((2, 1000), "float32")))
     assert outputs.dtype == "float32" and outputs.tolist() == [[100_000], [100_000]]
 
 
-def test_an_activation_is_refused():
+def test_an_activation_raises():
     with pytest.raises(ValueError, match="SummedDense takes no activation; received relu"):
         SummedDense(5, "relu").build((None, 7))
 

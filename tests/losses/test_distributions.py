@@ -1,4 +1,4 @@
-"""Distances of two batches of vectors, against sums by hand."""
+"""Distances of two batches of vectors, compared with explicit sums."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def kernels(x, y):
 
 
 @pytest.mark.backend
-def test_moments_are_numpys():
+def test_moments_equal_numpy():
     x, y = RNG.normal(size=(6, 3)).astype("float32"), RNG.normal(2.0, 3.0, (9, 3)).astype("float32")
     expected = ((x.mean(0) - y.mean(0)) ** 2).mean() + ((x.std(0) - y.std(0)) ** 2).mean()
     assert moments(x, y) == pytest.approx(expected, rel=1e-4)
@@ -38,10 +38,10 @@ def test_kernel_distance_is_the_unbiased_sum_over_pairs():
     assert kernels(x, y) == pytest.approx(expected, rel=1e-4)
 
 
-def test_kernel_distance_tells_what_moments_do_not():
-    """A fair coin's faces and a normal number have the same mean and deviation."""
+def test_kernel_distance_detects_differences_beyond_moments():
+    """A fair coin and a normal variable have the same mean and deviation."""
     coin = np.sign(RNG.normal(size=(2000, 1))).astype("float32")
     normal, other = RNG.normal(size=(2, 2000, 1)).astype("float32")
     assert moments(coin, normal) < 0.01
     assert kernels(coin, normal) > 10 * abs(kernels(other, normal))
-    assert kernels(coin[:1], normal) < 4  # one vector has no pairs, and no division by 0
+    assert kernels(coin[:1], normal) < 4  # A single vector has no pairs. There is no division by 0.

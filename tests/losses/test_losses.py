@@ -1,4 +1,4 @@
-"""Losses against their closed forms."""
+"""Losses, compared with their closed forms."""
 
 import keras
 import numpy as np
@@ -17,7 +17,9 @@ from kerasgan.losses.penalties import (
 )
 
 RNG = np.random.default_rng(0)
-REAL, FAKE = (RNG.normal(0, 2, (6, 5)).astype("float32") for _ in range(2))  # 4 classes and "fake"
+REAL, FAKE = (
+    RNG.normal(0, 2, (6, 5)).astype("float32") for _ in range(2)
+)  # Four classes and "fake".
 LABELS = np.array([0, 3, 1, 1, 2, 0], "int32")
 REAL_LOGITS, FAKE_LOGITS = (RNG.normal(0, 2, (6, 1)).astype("float32") for _ in range(2))
 
@@ -43,7 +45,7 @@ def test_adversarial_pair():
     )
     check(
         adversarial.nonsaturating_generator_loss(np.full((2, 1), -200.0, "float32")), 200.0
-    )  # no overflow
+    )  # No overflow.
 
 
 def test_hinge_pair():
@@ -52,17 +54,17 @@ def test_hinge_pair():
     check(adversarial.hinge_generator_loss(FAKE_LOGITS, LABELS), -FAKE_LOGITS.mean())
 
 
-def test_minmax_is_the_discriminators_loss_turned_and_saturates():
+def test_minmax_is_the_negative_discriminator_loss_and_saturates():
     check(
         adversarial.minmax_generator_loss(FAKE_LOGITS, LABELS),
         np.log(1 - 1 / (1 + np.exp(-FAKE_LOGITS))).mean(),
     )
-    losing = np.full((2, 1), -20.0, "float32")  # the discriminator is sure
-    slopes = [
+    losing = np.full((2, 1), -20.0, "float32")  # The discriminator is certain.
+    gradients = [
         np.abs(ops.convert_to_numpy(backend.value_and_input_gradient(loss, losing)[1])).max()
         for loss in (adversarial.minmax_generator_loss, adversarial.nonsaturating_generator_loss)
     ]
-    assert slopes[0] < 1e-8 and slopes[1] == pytest.approx(0.5)
+    assert gradients[0] < 1e-8 and gradients[1] == pytest.approx(0.5)
 
 
 def test_wasserstein_pair():
@@ -71,7 +73,7 @@ def test_wasserstein_pair():
     check(adversarial.wasserstein_generator_loss(FAKE_LOGITS, LABELS), -FAKE_LOGITS.mean())
 
 
-def test_soft_labels_are_on_one_side():
+def test_label_smoothing_is_one_sided():
     real, fake = (1 / (1 + np.exp(-x)) for x in (REAL_LOGITS, FAKE_LOGITS))
     expected = -(0.9 * np.log(real) + 0.1 * np.log(1 - real)).mean() - np.log(1 - fake).mean()
     check(
@@ -80,12 +82,12 @@ def test_soft_labels_are_on_one_side():
 
 
 @pytest.mark.backend
-def test_noisy_labels_turn_a_share_round():
+def test_noisy_labels_flip_a_share_of_the_labels():
     real, fake = (np.full((20_000, 1), x, "float32") for x in (3.0, -2.0))
     plain, turned = (np.log1p(np.exp(-sign * np.array([3.0, 2.0]))) for sign in (1, -1))
     loss = adversarial.NoisyLabels(0.1, seed=1)
     first, second = (float(loss(real, fake, LABELS)) for _ in range(2))
-    assert first != second  # drawn anew
+    assert first != second  # New random labels in each call.
     assert first == pytest.approx((0.9 * plain + 0.1 * turned).sum(), abs=0.05)
     check(
         adversarial.NoisyLabels(0.0)(REAL_LOGITS, FAKE_LOGITS),
@@ -105,26 +107,26 @@ def test_class_losses():
     check(classes.class_generator_loss(FAKE, LABELS), to_class(FAKE, LABELS))
 
 
-def test_noted_smoothing_is_a_weight_on_the_fakes():
+def test_smoothing_of_the_training_notes_is_a_weight_on_the_fakes():
     check(
         classes.fake_weighted_class_discriminator_loss(REAL, FAKE, LABELS),
         to_class(REAL, LABELS) + 0.9 * to_class(FAKE, 4),
     )
 
 
-def test_papers_smoothing_is_a_target():
+def test_smoothing_of_the_paper_is_a_target():
     expected = 0.9 * to_class(REAL, LABELS) + 0.1 * to_class(REAL, 4) + to_class(FAKE, 4)
     check(classes.smoothed_class_discriminator_loss(REAL, FAKE, LABELS), expected)
-    # the best real logits give the label 0.9 and "fake" 0.1
+    # The best logits of real images give the label 0.9 and "fake" 0.1.
     best = np.full((6, 5), -20.0, "float32")
     best[np.arange(6), LABELS], best[:, 4] = np.log(0.9), np.log(0.1)
-    slope = backend.value_and_input_gradient(
+    gradient = backend.value_and_input_gradient(
         lambda x: classes.smoothed_class_discriminator_loss(x, FAKE, LABELS), best
     )[1]
-    np.testing.assert_allclose(ops.convert_to_numpy(slope), 0, atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), 0, atol=1e-6)
 
 
-def test_feature_matching_moves_the_fakes_alone():
+def test_feature_matching_has_gradients_of_the_fakes_only():
     real, fake = ops.convert_to_tensor(REAL), ops.convert_to_tensor(FAKE)
     check(feature_matching(real, fake), ((REAL.mean(0) - FAKE.mean(0)) ** 2).mean())
     fake_slope = backend.value_and_input_gradient(lambda x: feature_matching(real, x), FAKE)[1]
@@ -134,14 +136,14 @@ def test_feature_matching_moves_the_fakes_alone():
     np.testing.assert_array_equal(ops.convert_to_numpy(real_slope), 0)
 
 
-def test_squared_slope_of_a_linear_function():
+def test_squared_gradient_norm_of_a_linear_function():
     weights = RNG.normal(size=(3, 4, 2)).astype("float32")
     images = RNG.normal(size=(5, 3, 4, 2)).astype("float32")
-    slope = backend.value_and_input_gradient(
+    gradient = backend.value_and_input_gradient(
         lambda x: ops.sum(ops.multiply(x, weights), axis=(1, 2, 3)), images
     )[1]
-    check(squared_gradient_norm(slope), (weights**2).sum())
-    check(unit_gradient_norm(slope), (np.sqrt((weights**2).sum()) - 1) ** 2)
+    check(squared_gradient_norm(gradient), (weights**2).sum())
+    check(unit_gradient_norm(gradient), (np.sqrt((weights**2).sum()) - 1) ** 2)
 
 
 def test_penalties_of_a_quadratic_critic():
@@ -150,7 +152,7 @@ def test_penalties_of_a_quadratic_critic():
     )
 
     def critic(x):
-        return ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True) / 2  # its slope at x is x  # noqa: E731
+        return ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True) / 2  # Its gradient at x is x.  # noqa: E731
 
     at = ops.convert_to_numpy(real)
     check(r1_penalty(critic, real, fake, None), (at**2).sum((1, 2, 3)).mean() / 2)
@@ -172,11 +174,11 @@ def test_path_lengths_are_a_mean_over_layers():
     np.testing.assert_allclose(ops.convert_to_numpy(path_lengths(gradients)), expected, rtol=1e-5)
 
 
-def test_roots_of_nothing_have_a_finite_slope():
+def test_square_roots_of_zero_have_a_finite_gradient():
     zeros = np.zeros((2, 3, 4), "float32")
     for root in (unit_gradient_norm, path_lengths):
-        slope = ops.convert_to_numpy(backend.value_and_input_gradient(root, zeros)[1])
-        np.testing.assert_array_equal(slope, 0)
+        gradient = ops.convert_to_numpy(backend.value_and_input_gradient(root, zeros)[1])
+        np.testing.assert_array_equal(gradient, 0)
 
 
 # === The ELBO ===

@@ -1,4 +1,4 @@
-"""Losses of all pairs of a batch, against sums written out."""
+"""Losses of all pairs of a batch, compared with explicit sums."""
 
 import numpy as np
 import pytest

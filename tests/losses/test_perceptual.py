@@ -1,5 +1,5 @@
-"""Perceptual distances: LPIPS against the package lpips on random weights, a classifier's features
-against a sum by hand, both as a loss inside a training step, files, and what is refused."""
+"""Perceptual distances: LPIPS with random weights, compared with the package lpips; features of a
+classifier, compared with explicit sums; both as a loss in a training step; files; errors."""
 
 import json
 import struct
@@ -26,7 +26,7 @@ def array(x):
 
 
 def classifier(activation="relu"):
-    """Two blocks, whose maps are 8 x 8 and 4 x 4."""
+    """Classifier with two blocks, whose maps are 8 x 8 and 4 x 4."""
     return keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -49,17 +49,17 @@ def classifier(activation="relu"):
 
 
 @pytest.mark.parametrize("net", [pytest.param("alex", marks=pytest.mark.backend), "vgg"])
-def test_lpips_and_its_gradient_are_the_packages(net):
+def test_lpips_and_its_gradient_equal_the_package(net):
     expected, (x, y, directions) = np.load(FILE), inputs(net)
     distance = LPIPS(weights(net), net=net)
     distances, gradient = backend.value_and_input_gradient(lambda x: distance(x, y), x)
     np.testing.assert_allclose(array(distances), expected[f"{net}_distances"], atol=1e-5)
-    slopes = np.sum(directions * array(gradient), axis=(2, 3, 4))
-    np.testing.assert_allclose(slopes, expected[f"{net}_slopes"], rtol=2e-3, atol=1e-4)
+    directional = np.sum(directions * array(gradient), axis=(2, 3, 4))
+    np.testing.assert_allclose(directional, expected[f"{net}_slopes"], rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("grey", [False, True])
-def test_small_images_are_enlarged_and_grey_ones_repeated(grey):
+def test_small_images_are_enlarged_and_gray_channels_repeated(grey):
     distance = LPIPS(ALEX)
     x, y = RNG.uniform(-1, 1, (2, 2, 16, 16, 1 if grey else 3)).astype("float32")
     large = [np.repeat(images, 3, axis=-1) if grey else images for images in (x, y)]
@@ -103,12 +103,12 @@ def write(path, arrays):
 
 
 def split(arrays=ALEX):
-    """The backbone's and the linear weights, each as in its file."""
+    """Splits weights into those of the backbone and the linear ones, as in their files."""
     linear = {name: value for name, value in arrays.items() if name.startswith("lin")}
     return {name: value for name, value in arrays.items() if name not in linear}, linear
 
 
-def test_files_of_torchvision_and_lpips_hold_the_same(tmp_path):
+def test_files_of_torchvision_and_lpips_give_the_same_weights(tmp_path):
     backbone, linear = split()
     places = [0, 3, 6, 8, 10]
     whole = {
@@ -132,7 +132,7 @@ def test_files_of_torchvision_and_lpips_hold_the_same(tmp_path):
     assert {float(way(x, y)[0]) for way in ways} == {float(expected(x, y)[0])}
 
 
-def test_only_the_published_linear_weights_make_version_0_1(monkeypatch):
+def test_only_the_published_linear_weights_are_version_0_1(monkeypatch):
     protocol = LPIPS(ALEX).protocol
     assert protocol["distance"] == "LPIPS of other linear weights"
     monkeypatch.setitem(perceptual.PUBLISHED, "alex", protocol["linear_sha256"][:8])
@@ -152,7 +152,7 @@ def test_linear_weights_of_the_installed_package(tmp_path, monkeypatch):
     assert LPIPS(backbone).protocol == LPIPS(ALEX).protocol
 
 
-def test_lpips_saves_paths_and_waits_for_files_that_are_away(tmp_path):
+def test_lpips_saves_paths_and_loads_without_the_files(tmp_path):
     file = write(tmp_path / "whole.npz", ALEX)
     saved = json.loads(json.dumps(keras.saving.serialize_keras_object(LPIPS(file))))
     images = np.zeros((1, 32, 32, 3), "float32")
@@ -191,7 +191,7 @@ def test_lpips_saves_paths_and_waits_for_files_that_are_away(tmp_path):
         ),
     ],
 )
-def test_other_weights_are_refused(change, message):
+def test_other_weights_raise(change, message):
     changed = {name: value for name, value in (ALEX | change).items() if value is not None}
     with pytest.raises(ValueError, match=message) as error:
         LPIPS(changed)
@@ -199,7 +199,7 @@ def test_other_weights_are_refused(change, message):
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors", ".pth"])
-def test_damaged_files_are_refused(ending, tmp_path):
+def test_damaged_files_raise(ending, tmp_path):
     path = write(tmp_path / f"weights{ending}", split()[1])
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(
@@ -210,7 +210,7 @@ def test_damaged_files_are_refused(ending, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_what_lpips_does_not_know():
+def test_invalid_arguments_of_lpips():
     with pytest.raises(ValueError, match="net must be one of alex, vgg; received 'squeeze'"):
         LPIPS(ALEX, net="squeeze")
     distance, images = LPIPS(ALEX), np.zeros((2, 32, 32, 3), "float32")
@@ -222,10 +222,10 @@ def test_what_lpips_does_not_know():
         distance(images[..., :2], images[..., :2])
 
 
-# === A classifier's ===
+# === Distance of a classifier's features ===
 
 
-def test_classifier_distance_is_the_sum_by_hand():
+def test_classifier_distance_equals_an_explicit_sum():
     network = classifier()
     distance = ClassifierDistance(network)
     assert distance.maps == ("end1", "end2")
@@ -241,7 +241,7 @@ def test_classifier_distance_is_the_sum_by_hand():
     assert array(distance(X, X)).tolist() == [0.0] * 3
 
 
-def test_maps_are_the_last_of_each_size_and_at_most_five():
+def test_the_last_map_of_each_size_is_used_and_at_most_five():
     def maps(*stack, size=16):
         return ClassifierDistance(keras.Sequential([keras.Input((size, size, 3)), *stack])).maps
 
@@ -272,7 +272,7 @@ def test_classifier_distance_is_saved_with_its_classifiers_weights(tmp_path):
     np.testing.assert_allclose(array(loaded([X, Y])), array(distance(X, Y)), rtol=1e-5)
 
 
-def test_what_a_classifier_distance_does_not_take():
+def test_invalid_arguments_of_a_classifier_distance():
     with pytest.raises(
         ValueError, match="layers must name layers of the classifier.*received 'conv3'"
     ):
@@ -287,11 +287,11 @@ def test_what_a_classifier_distance_does_not_take():
         ClassifierDistance(classifier())(X, Y[:1])
 
 
-# === As a loss ===
+# === Use as a loss ===
 
 
 class Painter(AdversarialModel):
-    """One image, painted until it is close to the data's."""
+    """Model of one trainable image that approaches the data."""
 
     players = ("generator",)
 
@@ -315,7 +315,7 @@ class Painter(AdversarialModel):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("own", [True, False])
-def test_a_training_step_follows_the_distance_and_leaves_its_network_alone(own):
+def test_a_training_step_lowers_the_distance_and_keeps_its_network(own):
     network = classifier("tanh") if own else None
     distance = ClassifierDistance(network) if own else LPIPS(ALEX)
     size, channels = (8, 1) if own else (32, 3)

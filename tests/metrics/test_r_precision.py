@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kerasgan.metrics.r_precision import r_precision
+from kerasgan.metrics.r_precision import caption_precision, r_precision
 
 RANDOM = np.random.default_rng(0)
 TEXTS = RANDOM.normal(size=(300, 16))
@@ -66,3 +66,29 @@ def test_the_seed_chooses_the_candidates():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         r_precision(*arguments)
+
+
+def test_all_captions_are_candidates():
+    own = RANDOM.integers(0, 12, 60)
+    images = TEXTS[own] + 0.01 * RANDOM.normal(size=(60, 16))
+    assert caption_precision(images, TEXTS[:12], own) == 1
+    assert caption_precision(images, TEXTS[:12], (own + 1) % 12) == 0
+    assert caption_precision(np.ones((5, 16)), np.ones((3, 16)), np.zeros(5, int)) == 0  # ties
+    random = RANDOM.normal(size=(4000, 16))
+    chance = caption_precision(random, TEXTS[:12], RANDOM.integers(0, 12, 4000))
+    assert chance == pytest.approx(1 / 12, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("texts", "own", "message"),
+    [
+        (TEXTS[:1], [0, 0], "at least 2 captions; received 1"),
+        (TEXTS[:3], [0, 3], "one index below 3 per image"),
+        (TEXTS[:3], [0], "one index below 3 per image"),
+        (TEXTS[:3, :4], [0, 1], r"images \[N, D\] and texts \[C, D\]"),
+        (TEXTS[:3] * np.nan, [0, 1], "must be finite"),
+    ],
+)
+def test_bad_candidates_are_refused(texts, own, message):
+    with pytest.raises(ValueError, match=message):
+        caption_precision(TEXTS[:2], texts, np.array(own))

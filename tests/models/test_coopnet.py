@@ -104,14 +104,14 @@ def test_published_parameter_counts(size, channels, published):
     assert not any(hasattr(layer, "moving_mean") for layer in one.layers)
 
 
-def test_network_knobs():
+def test_arguments_of_the_networks():
     images = array(coopnet.build_generator(28, 1, 1, latent_dim=5)(np.ones((2, 5), "float32")))
     assert images.shape == (2, 28, 28, 1) and np.abs(images).max() <= 1
     assert coopnet.build_descriptor(28, 1, 2, head=3).layers[-1].kernel.shape[-1] == 3
     for std, expected in (
         (0.01, 0.01),
         (None, 256**-0.5 / 3**0.5),
-    ):  # uniform within 1 / sqrt(inputs)
+    ):  # Uniform within 1 / sqrt(inputs).
         kernel = coopnet.build_descriptor(28, 1, 4, initial_std=std).layers[-1].kernel
         assert array(kernel.value).std() == pytest.approx(expected, rel=0.05)
     with pytest.raises(ValueError, match="size must be one of 28, 32, 64; received 48"):
@@ -214,11 +214,11 @@ def test_fit_updates_both_players_with_any_batch_size():
     before = weights(model)
     history = model.fit(
         IMAGES[:13], np.arange(13), batch_size=8, epochs=2, verbose=0
-    ).history  # batches of 8 and of 5
+    ).history  # Batches of 8 and of 5.
     assert set(history) == set(CoopNet.reports) and np.isfinite(list(history.values())).all()
     changed = [not np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True)]
     assert all(changed)
-    assert history["noise"][0] > 0 == history["noise"][1]  # on, then off
+    assert history["noise"][0] > 0 == history["noise"][1]  # On, then off.
     scores = model.evaluate(IMAGES, verbose=0, return_dict=True)
     assert set(scores) == set(CoopNet.reports) and np.isfinite(list(scores.values())).all()
 
@@ -362,7 +362,7 @@ def test_alarms():
     for high in (
         {"drift": 0.5},
         {"spread": 2.5},
-    ):  # a step or two of either come back by themselves
+    ):  # One or two such steps are not an alarm.
         assert alarm([*calm, *[numbers(**high)] * 2]) is None
         assert "three times in a row" in alarm([*calm, *[numbers(**high)] * 3])
     for changed, word in (
@@ -373,7 +373,7 @@ def test_alarms():
         assert word in alarm([*calm, numbers(**changed)])
     growing = [
         numbers(balance=min(1e-6 * 1.25**i, 25.8)) for i in range(90)
-    ]  # a descriptor that wakes up
+    ]  # A descriptor that recovers.
     assert [i for i in range(1, 90) if alarm(growing[:i])] == []
 
 
@@ -416,13 +416,13 @@ def test_training_continues_after_a_rollback(capsys):
     model = tiny(keras.optimizers.Adam, rates=(1e-3, 1e-3), run_eagerly=False, noise=0.0)
     model.optimizer["descriptor"].learning_rate = 1e5
     guard = callbacks.ExplosionGuard("descriptor", factor=1e-8)
-    seen = []
+    recorded = []
     watch = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(dict(logs))
+        on_train_batch_end=lambda batch, logs: recorded.append(dict(logs))
     )
     history = fit(model, epochs=3, callbacks=[guard, watch])
     assert history["rollbacks"] == [1, 1, 1]
-    assert all(np.isfinite(list(logs.values())).all() for logs in seen)
+    assert all(np.isfinite(list(logs.values())).all() for logs in recorded)
     assert np.isfinite(list(history.values())).all() and np.isfinite(weights(model)[0]).all()
     assert float(model.optimizer["descriptor"].learning_rate) == pytest.approx(1e-3)
     assert "back to step 0" in capsys.readouterr().out
@@ -475,7 +475,7 @@ def test_a_resumed_fit_continues_to_count_rollbacks(tmp_path):
     assert continue_fit(1e-3, epochs=3, initial_epoch=1)["rollbacks"] == [
         1,
         1,
-    ]  # of the log's two epochs it makes one anew
+    ]  # It repeats one of the two epochs in the log.
     with pytest.raises(callbacks.ExplosionError, match="after 2 roll-backs within 3 epochs"):
         continue_fit(1e5, epochs=4, initial_epoch=2)
 
@@ -492,7 +492,7 @@ def test_guard_errors():
         callbacks.ExplosionGuard("descriptor", factor=2)
 
 
-def test_a_drop_is_marked_and_the_checkpoint_before_it_kept(tmp_path, capsys):
+def test_a_drop_is_marked_and_the_checkpoint_before_it_is_kept(tmp_path, capsys):
     model = tiny()
     mark = callbacks.DropDetector(tmp_path, epochs=3)
     for epoch, value in enumerate([1.0, 0.9, 1.1, 0.8, 0.3, 0.5]):
@@ -558,7 +558,7 @@ def test_samples_come_in_blocks_of_the_chains():
     block = array(model.frozen_moving_statistics(lambda: model.propose(latents[:6])))
     np.testing.assert_allclose(
         images[:6], block, atol=1e-5
-    )  # batch statistics of exactly six chains
+    )  # Batch statistics of exactly six chains.
     running = model.sample(8, seed=5, statistics="running")
     np.testing.assert_allclose(running, array(model.propose(latents, training=False)), atol=1e-5)
     assert not np.allclose(images, running, atol=1e-3)
@@ -568,8 +568,8 @@ def test_samples_come_in_blocks_of_the_chains():
     np.testing.assert_array_equal(revised, model.sample(8, seed=5, by="descriptor"))
     assert all(
         np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True)
-    )  # sampling changes no weights
-    known_weights(model)  # what is compiled uses the weights of the moment
+    )  # Sampling changes no weights.
+    known_weights(model)  # A compiled function uses the current weights.
     assert not np.allclose(images, model.sample(8, seed=5), atol=1e-4)
     assert (
         model.sampling_protocol("descriptor")["steps"] == 4
@@ -592,7 +592,7 @@ def test_recalibrated_statistics_are_the_means_over_batches():
 
 
 @pytest.mark.backend
-def test_interpolation_goes_from_one_latent_to_the_other():
+def test_interpolation_connects_two_latents():
     model = tiny(generator=generator(norm=False))
     images = model.interpolate(rows=2, columns=3, seed=4)
     left, right = model.random_latents(4, seed=4).reshape(2, 2, 3)
@@ -650,7 +650,7 @@ def test_configuration_and_preset_round_trip(tmp_path):
     )
     assert type(copy) is CoopNet and json.dumps(copy.get_config()) == json.dumps(model.get_config())
     model.save_to_preset(tmp_path / "mine")
-    loaded = CoopNet.from_preset(tmp_path / "mine")  # not compiled: schedules stand at their end
+    loaded = CoopNet.from_preset(tmp_path / "mine")  # Not compiled: schedules are at their end.
     assert loaded.chains == 5 and loaded.final_value("noise") == 0
     for by in model.players:
         np.testing.assert_allclose(

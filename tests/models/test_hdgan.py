@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasgan.io import checkpoints
 from kerasgan.layers.reflection_conv import ReflectionConv2D
-from kerasgan.losses.matching import damsm_loss
+from kerasgan.losses.damsm import damsm_loss
 from kerasgan.models import hdgan
 from kerasgan.models.hdgan import HDGAN, ExtraCriticSteps, build_discriminator, build_generator
 

@@ -4,12 +4,14 @@ import keras
 import numpy as np
 import pytest
 
+from kerasgan.encoders.part_encoder import build_part_encoder
 from kerasgan.losses import adversarial, penalties
 from kerasgan.models import (
     conditional_vae,
     coopnet,
     hdgan,
     mnist_gan,
+    projected_text_gan,
     real_nvp,
     stylegan2,
     stylex,
@@ -41,6 +43,18 @@ def text(norm, **changes):
     discriminator = hdgan.build_discriminator(64, 4, embedding_dim=4, text_dim=2, norm=norm)
     data = images(2, 64, 3), images(2, 64, 3), np.ones((2, 4), "float32")
     return hdgan.HDGAN(generator, {64: discriminator}, **changes), data
+
+
+def projected():
+    encoder = build_part_encoder(64, 2)
+    generator = projected_text_gan.build_generator(
+        64, 1, embedding_dim=4, latent_dim=3, condition_dim=2, mirror=True
+    )
+    posterior = projected_text_gan.build_posterior(encoder, embedding_dim=4, latent_dim=3, width=4)
+    gan = projected_text_gan.ProjectedTextGAN(
+        generator, encoder, posterior=posterior, penalty_every=1
+    )
+    return gan, images(2, 64, 3), np.ones((2, 4), "float32")
 
 
 def style(gradient_penalty):
@@ -89,6 +103,7 @@ CASES = {
     "MnistGAN": mnist,
     "HDGAN": lambda: text("batch"),
     "HDGAN R1": lambda: text("none", r1_weight=1.0, r1_every=1, loss="logistic", ema_decay=0.9),
+    "ProjectedTextGAN": projected,
     "RealNVP": lambda: (
         real_nvp.RealNVP(real_nvp.Couplings(8, scales=1, width=2, classes=3)),
         images(4, 8, 1),

@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
+from kerasgan.encoders.part_encoder import build_part_encoder
 from kerasgan.io import checkpoints
 from kerasgan.io.network_names import networks_by_letter
 from kerasgan.layers.frozen_features import build_frozen_features
@@ -16,10 +17,12 @@ from kerasgan.models.projected_text_gan import (
     build_generator,
     build_generator_like,
     build_pixel_discriminator,
+    build_posterior,
     extend_generator,
+    has_mirror,
 )
 
-# They pass on JAX, but one by one its operations take minutes on a CPU.
+# They pass on JAX, but take minutes there, because each operation is compiled separately.
 pytestmark = [pytest.mark.nightly] if keras.backend.backend() == "jax" else []
 
 DIM = 6
@@ -48,7 +51,28 @@ def tiny(size=64, rate=1e-2, eager=True, **arguments):
         generator, encoder, arguments.pop("discriminators", discriminators), **arguments
     )
     optimizers = {player: keras.optimizers.Adam(rate, beta_1=0.0) for player in gan.players}
-    gan.compile(**optimizers, run_eagerly=eager)  # tracing takes longer than a few steps
+    gan.compile(**optimizers, run_eagerly=eager)  # Tracing takes longer than a few steps.
+    return gan
+
+
+def with_posterior(discriminators=True, **arguments):
+    """A model on the maps of a part encoder, with a posterior and a mirror."""
+    keras.utils.set_random_seed(0)
+    encoder = build_part_encoder(64, 2)
+    generator = build_generator(
+        64, 1, embedding_dim=DIM, latent_dim=3, condition_dim=4, mirror=True
+    )
+    posterior = build_posterior(encoder, embedding_dim=DIM, latent_dim=3, width=4)
+    heads = build_feature_discriminator(encoder, embedding_dim=DIM, width=4, text_dim=3)
+    gan = ProjectedTextGAN(
+        generator,
+        encoder,
+        {"features": heads} if discriminators else {},
+        posterior=posterior,
+        **arguments,
+    )
+    optimizers = {player: keras.optimizers.Adam(1e-2) for player in gan.players}
+    gan.compile(**optimizers, run_eagerly=True)
     return gan
 
 
@@ -64,7 +88,7 @@ def values(network):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("size", [64, 128])
-def test_a_step_moves_both_players_and_never_the_encoder(size):
+def test_a_step_trains_both_players_but_not_the_encoder(size):
     gan = tiny(size, eager=False, translation=1, damsm_weight=0.1, contrastive_weight=0.5)
     owned = {player: gan.player_variables(player) for player in gan.players}
     before = {
@@ -153,7 +177,7 @@ def test_a_larger_stage_starts_from_the_enlarged_image_of_the_smaller():
     shrunk = images[1].reshape(3, 64, 2, 64, 2, 3).mean(axis=(2, 4))
     assert np.abs(shrunk - images[0]).mean() < 0.1 * np.abs(images[0]).mean()
     names = {v.path for v in large.trainable_variables}
-    assert names and all("128" in name for name in names)  # the smaller one is frozen
+    assert names and all("128" in name for name in names)  # The smaller generator is frozen.
 
 
 def test_a_trainable_stage_continues_the_smaller_layers():
@@ -162,7 +186,7 @@ def test_a_trainable_stage_continues_the_smaller_layers():
     assert len(large.trainable_variables) > len(small.trainable_variables)
 
 
-def test_the_next_stage_takes_over_the_discriminators_of_the_whole_image():
+def test_the_next_stage_continues_the_discriminators_of_the_whole_image():
     before, after = tiny(), tiny(128)
     before.train_on_batch(*batch())
     after.start_from(before)
@@ -194,7 +218,7 @@ def test_either_discriminator_trains_alone(kept):
     assert (float(logs["penalty"]) > 0) == (kept == ("pixels",))
 
 
-def test_bad_arguments_are_told_in_one_line():
+def test_bad_arguments_raise_one_line():
     generator, encoder = networks()
     with pytest.raises(ValueError, match="size must be 64"):
         build_generator(96)
@@ -206,3 +230,48 @@ def test_bad_arguments_are_told_in_one_line():
         ProjectedTextGAN(generator)
     with pytest.raises(ValueError, match=r"embeddings must be \[N, 6\]"):
         tiny().sample(embeddings=np.zeros((2, 5)))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("discriminators", [True, False])
+def test_a_posterior_learns_to_reconstruct(discriminators):
+    gan = with_posterior(discriminators, contrastive_weight=0.5)
+    before = values(gan.posterior)
+    images, embeddings = batch(count=4)
+    images = np.tanh(images[:, :1, :1] + np.zeros_like(images))  # one colour each
+    logs = [gan.train_on_batch(images, embeddings, return_dict=True) for _ in range(12)]
+    assert all(np.isfinite(float(value)) for log in logs for value in log.values())
+    assert any(not np.array_equal(a, b) for a, b in zip(before, values(gan.posterior), strict=True))
+    if not discriminators:
+        assert float(logs[-1]["reconstruction_loss"]) < float(logs[0]["reconstruction_loss"])
+        assert float(logs[-1]["discriminator_loss"]) == 0
+
+
+def test_a_posterior_survives_files_and_stages(tmp_path):
+    gan = with_posterior()
+    gan.train_on_batch(*batch())
+    gan.save_to_preset(tmp_path / "preset")
+    loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
+    np.testing.assert_allclose(
+        loaded.sample(embeddings=batch()[1], seed=0),
+        gan.sample(embeddings=batch()[1], seed=0),
+        atol=0.02,
+    )
+    assert set(gan.checkpoint_networks()) == {"generator", "discriminator_features", "posterior"}
+    other = with_posterior()
+    other.start_from(gan)
+    for a, b in zip(values(other.posterior), values(gan.posterior), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_last_latent_value_mirrors_the_image():
+    generator = with_posterior().generator
+    large = extend_generator(build_generator_like(generator), 1)
+    latents = np.ones((2, 4), "float32")
+    latents[1, -1] = -1.0
+    embeddings = np.ones((2, DIM), "float32")
+    for network in (generator, build_generator_like(generator), large):
+        assert has_mirror(network)
+        right, left = ops.convert_to_numpy(network([embeddings, latents]))
+        np.testing.assert_allclose(left, right[:, ::-1], atol=1e-5)
+        assert np.abs(left - right).max() > 1e-4

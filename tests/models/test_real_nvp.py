@@ -74,12 +74,12 @@ def test_squeeze_and_masks():
         one, other = (flows.mask((2, 2, 4), index) for index in (even, even + 1))
         np.testing.assert_array_equal(one + other, 1)
         assert one.mean() == 0.5
-    # the first is the checkerboard of pixels
+    # The first mask is the checkerboard of pixels.
     board = ops.convert_to_numpy(flows.unsqueeze(flows.mask((2, 2, 4), 0)))[0, :, :, 0]
     np.testing.assert_array_equal(board, np.add.outer(np.arange(4), np.arange(4)) % 2)
 
 
-def test_logits_have_the_slope_they_say():
+def test_the_reported_derivative_of_logits_is_correct():
     ink = RNG.uniform(0.01, 0.99, (3, 2, 2, 1)).astype("float32")
     x, log_determinant = (ops.convert_to_numpy(y) for y in flows.to_logits(ink))
     np.testing.assert_allclose(1 / (1 + np.exp(-x)), ink, atol=1e-4)
@@ -87,7 +87,7 @@ def test_logits_have_the_slope_they_say():
 
 
 def test_log_prob_of_an_affine_flow_is_the_normal_density():
-    model = small()  # its couplings are the identity, `adapt` scales and shifts each pixel
+    model = small()  # The couplings are the identity, and `adapt` scales and shifts each pixel.
     mean, deviation = RNG.normal(size=(1, 4, 4, 1)), RNG.uniform(0.5, 2, (1, 4, 4, 1))
     model.flow.mean.assign(mean)
     model.flow.deviation.assign(deviation)
@@ -104,7 +104,7 @@ def test_log_prob_of_an_affine_flow_is_the_normal_density():
 
 
 def test_a_density_sums_to_one():
-    """The densities of all levels of one pixel, the others fixed, at the middle of each level."""
+    """Densities at the middle of each level of one pixel, with the other pixels fixed."""
     model = small()
     model.flow.mean.assign(np.full((1, 4, 4, 1), 0.4))
     model.flow.deviation.assign(np.full((1, 4, 4, 1), 2.0))
@@ -117,10 +117,10 @@ def test_a_density_sums_to_one():
     ) - 16 * np.log(256)
     assert np.exp(log_prob / 16).sum() == pytest.approx(
         1, abs=0.01
-    )  # all 16 pixels alike and independent
+    )  # All 16 pixels are alike and independent.
 
 
-def test_adapt_takes_the_data_to_mean_0_and_deviation_1():
+def test_adapt_normalizes_the_data_to_mean_0_and_deviation_1():
     model = small()
     model.adapt(IMAGES)
     latents, _ = model._encode(IMAGES, LABELS, model.seed)
@@ -140,7 +140,7 @@ def test_fit_lowers_the_bits():
     assert found == pytest.approx(model.bits_per_dimension(IMAGES, LABELS), abs=0.1)
 
 
-def test_prior_is_handed_over_and_the_report_stays_right():
+def test_another_prior_is_used_and_the_reported_bits_are_correct():
     def wide(latents):
         return flows.normal_log_prob(latents / 3)
 

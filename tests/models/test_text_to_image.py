@@ -149,3 +149,41 @@ def test_training_does_not_change_the_text_encoder(model):
     gan.train_on_batch(tuple([*images, random.normal(size=[3, DIM]).astype("float32")]))
     for old, new in zip(before, variables, strict=True):
         np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_saved_without_its_text_encoder_resumes(model, tmp_path):
+    """Earlier versions did not save a text encoder of one's own with a run."""
+
+    def compiled(**arguments):
+        gan = model(**arguments)
+        gan.compile(generator=keras.optimizers.Adam(0.1), discriminator="adam")
+        return gan
+
+    saved = compiled()
+    saved.optimizer["generator"].iterations.assign(7)
+    name = {"run": "birds", "dataset": "mine", "size": 64}
+    checkpoints.save(tmp_path, saved, epoch=3, **name)
+    resumed = compiled(text_encoder=small_text_encoder())
+    before = [w.copy() for w in resumed.text_network.get_weights()]
+    assert checkpoints.resume(tmp_path, resumed) == 3
+    assert int(resumed.optimizer["generator"].iterations) == 7
+    for a, b in zip(saved.generator.get_weights(), resumed.generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(before, resumed.text_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    checkpoints.save(tmp_path, resumed, epoch=4, **name)  # From now on, files hold the encoder.
+    assert checkpoints.resume(tmp_path, compiled(text_encoder=small_text_encoder())) == 4
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_run_without_another_network_does_not_resume(index, tmp_path, monkeypatch):
+    saved, gan = hierarchical(), hierarchical()
+    for each in (saved, gan):
+        each.compile(generator="adam", discriminator="adam")
+    networks = saved.checkpoint_networks()
+    del networks[list(networks)[index]]
+    monkeypatch.setattr(saved, "checkpoint_networks", lambda: networks)
+    checkpoints.save(tmp_path, saved, run="birds", dataset="mine", size=128, epoch=1)
+    with pytest.raises(checkpoints.CheckpointError, match="with the networks"):
+        checkpoints.resume(tmp_path, gan)

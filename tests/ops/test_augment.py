@@ -1,4 +1,4 @@
-"""Translation: whole pixels, and a gradient that is the shift back. Crops: a part of each image,
+"""Translation by integer shifts, with the gradient shifted back. Crops: a part of each image,
 mirrored or not.
 """
 
@@ -32,14 +32,14 @@ def find(image, result, pixels, fill):
 
 
 @pytest.mark.parametrize(("channels", "fill"), [(1, -1.0), (3, 0.0)])
-def test_each_image_is_shifted_by_whole_pixels(channels, fill):
+def test_each_image_is_shifted_by_an_integer_number_of_pixels(channels, fill):
     images = np.random.default_rng(0).uniform(-1, 1, (40, 6, 5, channels)).astype("float32")
     results = np.array(
         ops.convert_to_numpy(translate(images, keras.random.SeedGenerator(3), pixels=2, fill=fill))
     )
     shifts = [find(image, result, 2, fill) for image, result in zip(images, results, strict=True)]
     assert all(len(found) == 1 for found in shifts)
-    for axis in (0, 1):  # every shift there is, in both directions
+    for axis in (0, 1):  # All shifts occur, in both directions.
         assert {found[0][axis] for found in shifts} == {-2, -1, 0, 1, 2}
 
 
@@ -60,7 +60,7 @@ def test_gradient_is_the_shift_back(channels):
 
 
 @pytest.mark.backend
-def test_a_whole_crop_is_the_image_or_its_mirror_image():
+def test_a_crop_of_full_size_is_the_image_or_its_mirror_image():
     images = np.random.default_rng(0).uniform(-1, 1, (40, 6, 5, 3)).astype("float32")
     results = np.array(
         ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=1.0))
@@ -77,27 +77,30 @@ def test_a_whole_crop_is_the_image_or_its_mirror_image():
 
 @pytest.mark.backend
 def test_crops_are_parts_of_the_image():
-    """Of ramps along both axes: what is seen of each is a line of less slope within the picture."""
+    """A crop of ramps along both axes gives lines of smaller gradient within the image."""
     rows, columns = np.meshgrid(np.arange(16.0), np.arange(12.0), indexing="ij")
     images = np.repeat(np.stack([rows, columns], axis=-1)[None], 60, axis=0).astype("float32")
     results = np.array(
         ops.convert_to_numpy(crop(images, keras.random.SeedGenerator(3), smallest=0.5))
     )
     assert results.shape == images.shape
-    down, across = results[:, :, 0, 0], results[:, 0, :, 1]  # each the same along the other axis
+    down, across = (
+        results[:, :, 0, 0],
+        results[:, 0, :, 1],
+    )  # Each ramp is constant along the other axis.
     np.testing.assert_allclose(results[..., 0], np.repeat(down[:, :, None], 12, axis=2), atol=1e-4)
     np.testing.assert_allclose(results[..., 1], np.repeat(across[:, None], 16, axis=1), atol=1e-4)
     for lines, size, signs in ((down, 16, {1.0}), (across, 12, {-1.0, 1.0})):
-        slopes = np.median(np.diff(lines, axis=1), axis=1)
-        assert set(np.sign(slopes)) == signs
-        assert 0.5 <= np.abs(slopes).min() < 0.6 and 0.9 < np.abs(slopes).max() <= 1.0
+        steps = np.median(np.diff(lines, axis=1), axis=1)
+        assert set(np.sign(steps)) == signs
+        assert 0.5 <= np.abs(steps).min() < 0.6 and 0.9 < np.abs(steps).max() <= 1.0
         first, last = np.sort(
             lines[:, [0, -1]], axis=1
-        ).T  # pixels' centres: half a step within the crop
+        ).T  # Pixel centers are half a step inside the crop.
         assert first.min() >= 0 and last.max() <= size - 1 and np.ptp(first) > size / 4
 
 
-def test_a_crop_has_a_side():
+def test_the_side_of_a_crop_is_checked():
     for smallest in (0.0, 1.5):
         with pytest.raises(ValueError, match="smallest must be above 0 and at most 1; received"):
             crop(np.zeros((1, 4, 4, 1), "float32"), keras.random.SeedGenerator(0), smallest)

@@ -1,6 +1,4 @@
-"""Langevin dynamics against closed forms: contraction of Gaussians, moments of the noise, and what
-it must not do.
-"""
+"""Langevin dynamics, compared with closed forms: contraction of Gaussians, moments of the noise."""
 
 import keras
 import numpy as np
@@ -40,9 +38,7 @@ def test_the_prior_alone_contracts_by_one_minus_r_each_step(steps):
 
 @pytest.mark.backend
 def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
-    """f = sum of k outputs -a/2 |x - m|^2 / k: the gradient is of their sum, not of a mean over
-    outputs or chains.
-    """
+    """f is the sum of k outputs -a/2 |x - m|^2 / k; its gradient is not divided by k again."""
     a, m, outputs = 3.0, 0.7, 4
 
     def f(x):
@@ -57,7 +53,7 @@ def test_a_quadratic_f_moves_each_chain_to_its_closed_form():
         moved, rest + (X - rest) * (1 - rate * precision) ** 6, rtol=1e-4, atol=1e-5
     )
     alone, _ = run(f, X[:1], steps=6)
-    np.testing.assert_allclose(moved[:1], alone, atol=1e-6)  # the number of chains changes nothing
+    np.testing.assert_allclose(moved[:1], alone, atol=1e-6)  # The number of chains has no effect.
     assert health["dead"] == 0
 
 
@@ -81,7 +77,7 @@ def test_health_of_one_step():
 
 @pytest.mark.backend
 def test_latents_reach_the_posterior_mean():
-    """A linear generator: the posterior of z given images is Gaussian, and its mean known."""
+    """With a linear generator, the posterior of z given images is a Gaussian of known mean."""
     weights = np.random.default_rng(1).normal(size=(3, 5)).astype("float32")
     images = np.random.default_rng(2).normal(size=(4, 5)).astype("float32")
     s = 0.5
@@ -102,9 +98,11 @@ def test_moments_of_the_noise_and_its_determinism():
     first, _ = run(x=zeros, steps=1, noise=1.0, seed=keras.random.SeedGenerator(3))
     assert abs(first.mean()) < 4 * 0.2 / np.sqrt(
         first.size
-    )  # four standard errors; uniform numbers fail by far
+    )  # Four standard errors. Uniform numbers fail clearly.
     assert first.std() == pytest.approx(0.2, rel=0.03)
-    assert (first**4).mean() / first.var() ** 2 == pytest.approx(3, abs=0.3)  # a Gaussian's
+    assert (first**4).mean() / first.var() ** 2 == pytest.approx(
+        3, abs=0.3
+    )  # The value of a Gaussian.
     seed = keras.random.SeedGenerator(3)
     many, _ = run(x=zeros, steps=4, noise=0.5, seed=seed)
     rate = prior_rate(0.2, 0.5)
@@ -114,11 +112,11 @@ def test_moments_of_the_noise_and_its_determinism():
     np.testing.assert_array_equal(many, again)
     assert not np.array_equal(
         run(x=zeros, steps=4, noise=0.5, seed=seed)[0], many
-    )  # the seed has moved on
+    )  # The state of the seed has changed.
 
 
 @pytest.mark.backend
-def test_noise_off_is_off_and_draws_nothing():
+def test_without_noise_no_random_numbers_are_used():
     for noise in (0, 0.0, ops.convert_to_tensor(0.0)):
         seed = keras.random.SeedGenerator(3)
         before = array(seed.state)
@@ -133,7 +131,7 @@ def test_noise_off_is_off_and_draws_nothing():
 
 
 @pytest.mark.backend
-def test_schedules_hand_over_tensors():
+def test_schedules_receive_tensors():
     numbers = run(steps=3, step_size=0.1, noise=0.5, seed=keras.random.SeedGenerator(1))
     tensors = {"step_size": ops.convert_to_tensor(0.1), "noise": ops.convert_to_tensor(0.5)}
     moved, health = run(steps=ops.cast(3, "int32"), **tensors, seed=keras.random.SeedGenerator(1))
@@ -142,7 +140,7 @@ def test_schedules_hand_over_tensors():
 
 
 @pytest.mark.backend
-def test_known_pixels_are_put_back_after_each_step():
+def test_known_pixels_are_restored_after_each_step():
     mask = np.zeros((1, 4, 3, 1), "float32")
     mask[:, :2] = 1
     moved, _ = run(project=lambda x: ops.where(ops.equal(mask, 1), X, x))
@@ -178,4 +176,4 @@ def test_a_step_has_no_weight_gradients():
     )
     assert (
         program.count("conv_general_dilated[") == 6
-    )  # a convolution and its gradient to x a layer
+    )  # Per layer: a convolution and its gradient with respect to x.

@@ -1,4 +1,4 @@
-"""Doubling and smoothing against Keras' own and against a plain loop."""
+"""Upsampling and smoothing, compared with Keras and with a plain loop."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def smoothed(x):
 
 
 @pytest.mark.backend
-def test_against_the_plain_way():
+def test_equals_a_plain_loop():
     doubled = array(keras.layers.UpSampling2D(interpolation="bilinear")(X))
     np.testing.assert_allclose(array(upsample(X)), doubled, atol=1e-6)
     np.testing.assert_allclose(array(blur(X)), smoothed(X), atol=1e-6)
@@ -45,13 +45,13 @@ def test_one_pixel_has_no_reflection():
 
 @pytest.mark.backend
 def test_gradient_of_the_gradient():
-    """The slope of the squared slope of sum (A x)^4, against differences."""
+    """Gradient of the squared gradient norm of sum (A x)^4, compared with finite differences."""
 
     def length(x):
-        slope = backend.value_and_input_gradient(lambda x: ops.sum(upsample_blur(x) ** 4), x)[1]
-        return ops.sum(ops.square(slope))
+        gradient = backend.value_and_input_gradient(lambda x: ops.sum(upsample_blur(x) ** 4), x)[1]
+        return ops.sum(ops.square(gradient))
 
-    slope = array(backend.value_and_input_gradient(length, X)[1])
-    step = 1e-2 * np.sign(slope)
+    gradient = array(backend.value_and_input_gradient(length, X)[1])
+    step = 1e-2 * np.sign(gradient)
     ends = [array(length(ops.convert_to_tensor(X + way * step))) for way in (1, -1)]
-    assert (slope * step).sum() * 2 == pytest.approx(ends[0] - ends[1], rel=1e-2)
+    assert (gradient * step).sum() * 2 == pytest.approx(ends[0] - ends[1], rel=1e-2)

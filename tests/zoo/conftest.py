@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def tool(monkeypatch):
-    """A function that runs `python -m zoo.<name>` in this process.
+    """Function that runs `python -m zoo.<name>` in this process.
 
     Flags are keyword arguments. `None` leaves a flag out. Lists are comma-separated, or repeated
     for `caption`.

@@ -1,6 +1,7 @@
 """Augmentation with keras-cv: values, reproducibility, and a tiny training with it."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -51,3 +52,15 @@ def test_a_classifier_trains_with_it(tmp_path):
     log = digit_classifier.run(settings, data, data)
     assert log["settings"]["augment"] == "cutout"
     assert json.loads((tmp_path / "log.json").read_text()) == log
+
+
+@pytest.mark.parametrize("names", [("flip",), augmentation.NAMES])
+def test_the_users_global_random_states_are_kept(names):
+    layers = augmentation.build_augmentations(names)
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.rand()
+    random.seed(5)
+    np.random.seed(5)
+    augmentation.augment_images(IMAGES, layers, 1)
+    assert (random.random(), np.random.rand()) == expected

@@ -65,7 +65,7 @@ def test_degradation_is_a_function_of_seed_epoch_and_index(birds):
 
 
 def test_loss_and_accuracy_are_means_over_the_attributes(birds):
-    shown = birds[0].attributes.astype("float32")  # as Keras hands them over
+    shown = birds[0].attributes.astype("float32")  # Keras passes floats.
     right = np.concatenate(
         [np.eye(n)[birds[0].attributes[:, i]] for i, n in enumerate(VALUES)], axis=1
     )
@@ -77,25 +77,25 @@ def test_loss_and_accuracy_are_means_over_the_attributes(birds):
     np.testing.assert_allclose(ops.convert_to_numpy(accuracy(shown, right)), 6 / 7, rtol=1e-6)
 
 
-def test_the_recipe_leaves_a_judge_and_its_log(tmp_path, birds):
+def test_the_recipe_writes_the_classifier_and_its_log(tmp_path, birds):
     log = run(dataclasses.replace(TINY, output_dir=str(tmp_path)), *birds)
     assert json.loads((tmp_path / "log.json").read_text()) == log
     assert set(log["test_accuracy"]) == {"64", "128", "256"} and {"keras", "Pillow"} <= set(
         log["versions"]
     )
     assert all(set(shares) == {*ATTRIBUTES, "all"} for shares in log["test_accuracy"].values())
-    judge, info = checkpoints.load_network(
+    classifier, info = checkpoints.load_network(
         tmp_path / "bird_attribute_classifier_synthetic_birds_128_C_epoch_1.h5"
     )
     middle = birds[1].images[:, 24:280, 24:280]
-    found = np.mean(predict_attributes(judge, middle)[1] == birds[1].attributes)
+    found = np.mean(predict_attributes(classifier, middle)[1] == birds[1].attributes)
     assert found == pytest.approx(
         log["test_accuracy"]["256"]["all"], abs=0.03
-    )  # the file is in half precision
+    )  # The file is in half precision.
     assert info["test_accuracy"]["256"] == log["test_accuracy"]["256"]["all"]
 
 
-def test_the_shipped_judge_is_what_the_recipe_builds():
+def test_the_shipped_classifier_has_the_settings_of_the_recipe():
     shipped_one, info = load_bird_attribute_classifier()
     built = build_deep_classifier(SIZE, 3, sum(VALUES), Settings().width, Settings().features)
     assert [type(layer) for layer in shipped_one.layers] == [type(layer) for layer in built.layers]
@@ -103,7 +103,7 @@ def test_the_shipped_judge_is_what_the_recipe_builds():
         weight.shape for weight in built.weights
     ]
     log = json.loads((CLASSIFIER_FOLDER / "log.json").read_text())
-    settings = {"augment": "none"} | log["settings"]  # an option that is younger than the file
+    settings = {"augment": "none"} | log["settings"]  # This option is newer than the file.
     assert settings | {"output_dir": None} == dataclasses.asdict(Settings()) | {"output_dir": None}
     assert info["epoch"] == Settings().epochs
     assert info["test_accuracy"] == {
@@ -113,7 +113,7 @@ def test_the_shipped_judge_is_what_the_recipe_builds():
     assert sum(path.stat().st_size for path in CLASSIFIER_FOLDER.iterdir()) <= 2e6
 
 
-def test_the_network_has_one_size():
+def test_the_network_accepts_one_size():
     network = build_deep_classifier(32, classes=5, width=2, features=4)
     assert network.layers[-1].input.shape == (None, 4) and network.output_shape == (None, 5)
     assert [x.filters for x in network.layers if isinstance(x, keras.layers.Conv2D)] == [2, 4, 4]

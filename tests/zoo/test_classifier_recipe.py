@@ -1,6 +1,4 @@
-"""The classifiers that StylEx explains: which images they tell apart, and the file that they
-leave.
-"""
+"""Classifiers that StylEx explains: their classes, and the file that the recipe writes."""
 
 import json
 
@@ -30,7 +28,7 @@ def test_digits():
     )
 
 
-def test_classes_are_balanced_and_digits_bent():
+def test_classes_are_balanced_and_digits_warped():
     train = load("digits", "8,rest", 32, 3, 0)[0]
     images, labels = balanced(*train)
     assert np.bincount(labels).tolist() == [3600, 3600]
@@ -41,7 +39,7 @@ def test_classes_are_balanced_and_digits_bent():
     assert 0 < np.abs(fed[0][0][0] - images[place]).mean() < 0.3
 
 
-def test_drawn_birds():
+def test_synthetic_birds():
     train, heldout, names = load("synthetic_birds", "size", 16, 3, 8)
     assert (
         names == ["small", "large"] and train[0].shape == (8, 16, 16, 3) and set(train[1]) == {0, 1}
@@ -71,7 +69,7 @@ def test_names():
     assert task_name("synthetic_birds", "belly:yellow,blue") == "synthetic_birds_belly_yellow_blue"
 
 
-def test_the_recipe_leaves_a_classifier_and_its_log(tmp_path, monkeypatch):
+def test_the_recipe_writes_a_classifier_and_its_log(tmp_path, monkeypatch):
     train, heldout, names = load("digits", "8,9", 32, 3, 0)
     few = *((images[:40], labels[:40]) for images, labels in (train, heldout)), names
     monkeypatch.setattr(zoo.classifier, "load", lambda *task: few)
@@ -87,7 +85,7 @@ def test_the_recipe_leaves_a_classifier_and_its_log(tmp_path, monkeypatch):
     assert log["heldout_images"] == 40
     assert log["heldout_accuracy"] == pytest.approx(
         np.mean(found == heldout[1][:40]), abs=0.051
-    )  # half precision
+    )  # Half precision.
 
 
 @pytest.mark.parametrize(
@@ -108,6 +106,6 @@ def test_the_recipe_leaves_a_classifier_and_its_log(tmp_path, monkeypatch):
         (("no_folder", "", 16), "path must be a folder of class sub-folders; received no_folder"),
     ],
 )
-def test_what_cannot_be_told_apart(task, message):
+def test_invalid_classes(task, message):
     with pytest.raises(ValueError, match=message):
         load(*task, 3, 4)

@@ -1,4 +1,5 @@
-"""The shell: bad input is one clear line and a non-zero exit, good input a file."""
+"""Command lines: invalid input gives one clear line and a non-zero exit code, valid input a
+file."""
 
 import json
 import os
@@ -92,7 +93,7 @@ def test_bad_samples_are_one_line(call, checkpoint, tmp_path, capsys, values, me
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_cut_in_half_or_not_one(call, checkpoint, tmp_path, capsys):
+def test_truncated_and_other_files_are_named(call, checkpoint, tmp_path, capsys):
     cut, text = tmp_path / checkpoint.name, tmp_path / "text.h5"
     cut.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
     text.write_text("not HDF5")
@@ -109,7 +110,7 @@ def test_a_checkpoint_cut_in_half_or_not_one(call, checkpoint, tmp_path, capsys)
     assert not (tmp_path / "a.png").exists()
 
 
-def test_evaluate_writes_what_the_judge_of_digits_says(checkpoint, tmp_path):
+def test_evaluate_writes_the_scores_of_the_digit_classifier(checkpoint, tmp_path):
     out = tmp_path / "scores.json"
     done = shell("zoo.evaluate", f"--checkpoint={checkpoint}", "--samples=1000", f"--out={out}")
     assert done.returncode == 0, done.stderr
@@ -120,14 +121,14 @@ def test_evaluate_writes_what_the_judge_of_digits_says(checkpoint, tmp_path):
 
 def text_checkpoint(folder, **info):
     keras.utils.set_random_seed(0)
-    judges = {64: hdgan.build_discriminator(64, 2)}
-    gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), judges)
+    discriminators = {64: hdgan.build_discriminator(64, 2)}
+    gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), discriminators)
     path = folder / checkpoints.file_name("birds_64", "synthetic_birds", 64, "G", 1)
     checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=info)
     return path
 
 
-def test_evaluate_asks_the_judge_of_birds(tmp_path, monkeypatch):
+def test_evaluate_uses_the_bird_attribute_classifier(tmp_path, monkeypatch):
     monkeypatch.setattr(birds, "BIRDS", 200)
     birds._reference.cache_clear()
     path = text_checkpoint(tmp_path, data="synthetic_birds", text_encoder="synthetic_birds_text")
@@ -173,11 +174,11 @@ def test_a_preset_of_projected_text_gan_samples_and_is_evaluated(call, tmp_path,
         ({"data": "synthetic_birds", "text_encoder": ""}, "give --text_encoder"),
     ],
 )
-def test_evaluate_says_what_it_cannot_judge(tmp_path, info, message):
+def test_evaluate_raises_without_an_evaluation_classifier(tmp_path, info, message):
     with pytest.raises(ValueError, match=message):
         evaluate.score(text_checkpoint(tmp_path, **info))
 
 
-def test_evaluate_does_not_judge_encoders():
+def test_evaluate_raises_for_encoders():
     with pytest.raises(ValueError, match="received synthetic_birds_text, a JointEmbedding$"):
         evaluate.score("synthetic_birds_text")

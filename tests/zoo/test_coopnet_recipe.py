@@ -1,6 +1,4 @@
-"""CoopNet's recipe, run as a user's run is, on 64 digits for two epochs, and what is drawn and
-scored of it.
-"""
+"""CoopNet's recipe with 64 digits for two epochs, and samples and scores of its runs."""
 
 import csv
 import dataclasses
@@ -36,22 +34,22 @@ SAMPLE = dict.fromkeys("labels caption data n by statistics".split()) | {"column
 
 @pytest.fixture
 def digits(monkeypatch):
-    """64 digits, and a judge that says how bright the samples are."""
+    """The recipe with 64 digits, scored by the brightness of samples."""
     images, labels = zoo.coopnet.loaded(recipe.settings_of(RECIPE))
-    monkeypatch.setattr(zoo.coopnet, "load", lambda *told: (images[:64], labels[:64]))
+    monkeypatch.setattr(zoo.coopnet, "load", lambda *given: (images[:64], labels[:64]))
 
-    def judge(model, samples):
+    def score(model, samples):
         light = float(model.sample(8, seed=1, by="descriptor").mean())
         return {
             RECIPE.monitor: light + 2,
             "protocol": {"descriptor": model.sampling_protocol("descriptor")},
         }
 
-    return dataclasses.replace(RECIPE, score=lambda settings: judge)
+    return dataclasses.replace(RECIPE, score=lambda settings: score)
 
 
 def saved(folder, **info):
-    """A file of an untrained CoopNet, and its descriptor's beside it."""
+    """Saves generator and descriptor of an untrained CoopNet. Returns the generator's file."""
     model = zoo.coopnet.build(recipe.settings_of(RECIPE, **SMALL, **{"data": "digits"} | info))
     for letter, network in networks_by_letter(model).items():
         path = folder / checkpoints.file_name("coopnet", "digits", 28, letter, 2)
@@ -60,11 +58,11 @@ def saved(folder, **info):
 
 
 def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
-    seen = []
+    alarms = []
 
     def alarm(self, recent):
-        seen.append(recent[-1])
-        return "a test" if len(seen) == 2 else None
+        alarms.append(recent[-1])
+        return "a test" if len(alarms) == 2 else None
 
     monkeypatch.setattr(CoopNet, "alarm", alarm)
     folder = tmp_path / "run"
@@ -75,11 +73,11 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
         rows = [*csv.DictReader(file)]
     assert {*CoopNet.reports, "rollbacks", "reconstruction_drop", RECIPE.monitor} < set(rows[0])
     assert [float(row["rollbacks"]) for row in rows] == [1, 1]
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "a test; back to step 0, the descriptor's learning rate goes from 0.007 to 0.0035" in told
+        "a test; back to step 0, the descriptor's learning rate goes from 0.007 to 0.0035" in output
     )
-    assert "balance" in told and "moment_gap" not in told  # the progress bar's few
+    assert "balance" in output and "moment_gap" not in output  # Only these are in the progress bar.
     names = {path.name for path in (folder / "checkpoints").iterdir()}
     assert {f"coopnet_digits_28_{letter}_epoch_2.h5" for letter in ("G", "D", "resume")} < names
     with Image.open(folder / "grids" / "epoch_0002.png") as picture:
@@ -92,7 +90,7 @@ def test_a_run_with_an_explosion(digits, tmp_path, monkeypatch, capsys):
     )
 
 
-def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
+def test_guards_run_first_and_drops_are_marked_before_the_epoch_is_saved(digits, tmp_path):
     used = recipe._callbacks(digits, recipe.settings_of(digits, **SMALL), tmp_path, None, None)
     names = "ExplosionGuard LearningRateScheduler DropDetector ProgressBar NonFiniteGuard".split()
     assert [type(callback).__name__ for callback in used[:5]] == names and isinstance(
@@ -101,16 +99,16 @@ def test_guards_come_first_and_drops_are_marked_before_the_epoch_is_saved(digits
     assert used[2].folder == tmp_path / "checkpoints"
 
 
-def test_the_rate_falls_with_the_noise_gone(digits, tmp_path):
+def test_the_rate_falls_after_the_noise_is_switched_off(digits, tmp_path):
     settings = recipe.settings_of(digits, **SMALL | {"noise_until": 3, "decay": 0.5})
     rate = zoo.coopnet.guards(settings, tmp_path)[1].schedule
     assert [rate(epoch, 0.008) for epoch in (0, 2, 3, 9)] == [0.008, 0.008, 0.004, 0.004]
 
 
-def test_noise_goes_off_after_its_epochs(digits):
+def test_noise_is_switched_off_after_its_epochs(digits):
     noise = zoo.coopnet.build(
         recipe.settings_of(digits, **SMALL | {"noise_until": 2})
-    ).noise  # 2 updates an epoch
+    ).noise  # Two updates per epoch.
     at = [
         float(keras.ops.convert_to_numpy(noise(keras.ops.convert_to_tensor(update))))
         for update in range(6)
@@ -154,7 +152,7 @@ def test_the_shipped_presets_networks_fit_8_megabytes(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.glob("[GD].h5")) < 8e6
 
 
-def test_drawn_birds_and_folders(tmp_path):
+def test_synthetic_birds_and_folders(tmp_path):
     birds = recipe.settings_of(RECIPE, "birds_32", num_images=5)
     assert zoo.coopnet.loaded(birds)[0].shape == (5, 32, 32, 3)
     (tmp_path / "all").mkdir()
@@ -174,7 +172,7 @@ def test_drawn_birds_and_folders(tmp_path):
         ({"chains": 1}, "chains must be at least 2"),
     ],
 )
-def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, message):
+def test_invalid_settings_leave_no_folder(digits, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         recipe.run(digits, recipe.settings_of(digits, **SMALL | changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -182,11 +180,11 @@ def test_settings_that_cannot_work_leave_nothing(digits, tmp_path, changes, mess
 
 def test_dry_run(digits, capsys):
     recipe.dry_run(digits, recipe.settings_of(digits, **SMALL))
-    told = capsys.readouterr().out
-    assert "descriptor " in told and "125 per epoch" in told
+    output = capsys.readouterr().out
+    assert "descriptor " in output and "125 per epoch" in output
 
 
-def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, capsys):
+def test_missing_cifar10_is_one_line(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("kerasgan.datasets.cifar10.URL", "http://127.0.0.1:9/cifar10")
@@ -200,12 +198,12 @@ def test_cifar10_says_in_one_line_what_is_missing(tool, tmp_path, monkeypatch, c
     )
 
 
-# === What is drawn and scored of it ===
+# === Samples and scores ===
 
 
 @pytest.fixture
-def draw(tool, tmp_path):
-    """`zoo.sample` in this process: the file that it wrote."""
+def sample_file(tool, tmp_path):
+    """Function that runs `zoo.sample` in this process and returns the written file."""
 
     def run(checkpoint, out="samples.h5", **values):
         tool("sample", checkpoint=checkpoint, out=tmp_path / out, **SAMPLE | values)
@@ -214,20 +212,20 @@ def draw(tool, tmp_path):
     return run
 
 
-def test_either_player_draws(digits, draw, tmp_path):
+def test_both_players_generate_samples(digits, sample_file, tmp_path):
     path = saved(tmp_path)
     model, found = sample.load(path), {}
     for by in ("generator", "descriptor"):
-        with h5py.File(draw(path, n=5, by=by)) as file:
+        with h5py.File(sample_file(path, n=5, by=by)) as file:
             found[by] = file["images"][:]
             assert json.loads(file.attrs["protocol"]) == model.sampling_protocol(by)
         expected = (model.sample(5, seed=3, by=by) + 1) * 127.5
         np.testing.assert_allclose(found[by], expected, atol=0.6)
     assert found["generator"].shape == (5, 28, 28, 1) and not np.array_equal(*found.values())
-    with h5py.File(draw(path, n=5, statistics="running")) as file:
+    with h5py.File(sample_file(path, n=5, statistics="running")) as file:
         assert json.loads(file.attrs["protocol"]) == {"by": "generator", "statistics": "running"}
         assert not np.array_equal(file["images"], found["generator"])
-    with Image.open(draw(path, "samples.png", n=6)) as picture:
+    with Image.open(sample_file(path, "samples.png", n=6)) as picture:
         assert picture.size == (4 * 28, 2 * 28)
 
 
@@ -250,9 +248,9 @@ def test_either_player_draws(digits, draw, tmp_path):
         ),
     ],
 )
-def test_bad_samples_are_one_line(digits, draw, tmp_path, capsys, values, message):
+def test_bad_samples_are_one_line(digits, sample_file, tmp_path, capsys, values, message):
     with pytest.raises(SystemExit):
-        draw(**{"checkpoint": saved(tmp_path)} | values)
+        sample_file(**{"checkpoint": saved(tmp_path)} | values)
     line = capsys.readouterr().err
     assert line.startswith("error: ") and message in line and line.count("\n") == 1
 
@@ -264,7 +262,7 @@ def test_a_file_without_its_descriptor(digits, tmp_path):
         sample.load(path)
 
 
-def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
+def test_a_preset_samples_with_its_descriptor(digits, tmp_path):
     model = sample.load(saved(tmp_path))
     model.save_to_preset(tmp_path / "preset")
     assert "- statistics: batch of 8 chains" in presets.card(tmp_path / "preset")
@@ -282,10 +280,10 @@ def test_a_preset_draws_by_its_descriptor(digits, tmp_path):
     )
 
 
-def test_the_judge_scores_both_players(digits, tmp_path):
+def test_both_players_are_scored(digits, tmp_path):
     path = saved(tmp_path)
     model = sample.load(path)
-    model.chains = 500  # fewer blocks
+    model.chains = 500  # Fewer blocks.
     found = zoo.coopnet.scores(model, 1000)
     names = {"classes_covered", "digit_frechet_distance", "digit_frechet_ratio"}
     of_both = {f"{by}_{name}" for by in model.players for name in names}
@@ -297,7 +295,7 @@ def test_the_judge_scores_both_players(digits, tmp_path):
     assert protocol["descriptor"]["steps"] == 2 and protocol["latents"] == "of seed 1"
 
 
-def test_evaluate_asks_the_judge_of_digits_only(digits, tmp_path, monkeypatch):
+def test_evaluate_scores_digits_only(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo.coopnet, "scores", lambda model, samples, seed: (samples, seed))
     assert evaluate.score(saved(tmp_path), 1000, seed=4) == (1000, 4)
     with pytest.raises(
@@ -307,12 +305,12 @@ def test_evaluate_asks_the_judge_of_digits_only(digits, tmp_path, monkeypatch):
         evaluate.score(saved(tmp_path, data="folder"))
 
 
-def test_evaluate_draws_in_blocks_and_says_so(digits, tmp_path):
+def test_evaluate_samples_in_blocks_and_records_it(digits, tmp_path):
     path = saved(tmp_path)
     source = evaluation_images.source(path, 11, seed=3, by="descriptor", convert=True)
-    drawn = np.concatenate([*source.batches(4)])
+    images_of_blocks = np.concatenate([*source.batches(4)])
     np.testing.assert_allclose(
-        drawn[..., :1],
+        images_of_blocks[..., :1],
         (sample.load(path).sample(11, seed=3, by="descriptor") + 1) * 127.5,
         atol=0.6,
     )

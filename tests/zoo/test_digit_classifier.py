@@ -33,7 +33,7 @@ def test_warp_moves_images_within_its_limits():
     ink = (images + 1).sum((1, 2, 3))
     np.testing.assert_allclose(
         (shifted[1:2] + 1).sum((1, 2, 3)), ink[1:2], rtol=1e-4
-    )  # it is moved, not changed
+    )  # The image is moved, not changed.
 
 
 def test_augmentation_is_a_function_of_seed_epoch_and_index():
@@ -44,19 +44,21 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index():
     assert np.abs(one[2][0] - other[2][0]).max() > 0.1
 
 
-def test_the_recipe_leaves_a_judge_and_its_log(tmp_path):
+def test_the_recipe_writes_the_classifier_and_its_log(tmp_path):
     settings = Settings(output_dir=str(tmp_path), epochs=2, batch_size=10, width=4, features=8)
     log = run(settings, train=blobs(100), test=blobs(20))
     assert json.loads((tmp_path / "log.json").read_text()) == log
-    judge, info = checkpoints.load_network(tmp_path / "digit_classifier_digits_12_C_epoch_2.h5")
-    accuracy = np.mean(features_and_logits(judge, blobs(20)[0])[1].argmax(1) == blobs(20)[1])
+    classifier, info = checkpoints.load_network(
+        tmp_path / "digit_classifier_digits_12_C_epoch_2.h5"
+    )
+    accuracy = np.mean(features_and_logits(classifier, blobs(20)[0])[1].argmax(1) == blobs(20)[1])
     assert info["test_accuracy"] == log["test_accuracy"]
     assert log["test_accuracy"] == pytest.approx(
         accuracy, abs=0.051
-    )  # the file is in half precision
+    )  # The file is in half precision.
 
 
-def test_the_shipped_judge_is_what_the_recipe_builds():
+def test_the_shipped_classifier_has_the_settings_of_the_recipe():
     shipped, info = load_digit_classifier()
     built = build_classifier(width=Settings().width, features=Settings().features)
     assert [type(layer) for layer in shipped.layers] == [type(layer) for layer in built.layers]

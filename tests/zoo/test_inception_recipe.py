@@ -28,7 +28,7 @@ TINY = Settings(size=75, width=0.1, epochs=6, batch_size=6, smallest=0.9, dropou
 
 @pytest.fixture
 def shallow(monkeypatch):
-    """Three blocks: TensorFlow takes long to trace the training of all eleven."""
+    """Uses three of the eleven blocks, because tracing all of them takes long."""
     blocks = ("mixed_35x35x256a", "mixed_17x17x768a", "mixed_8x8x2048b")
     monkeypatch.setattr(
         slim_inception, "BLOCKS", {name: slim_inception.BLOCKS[name] for name in blocks}
@@ -37,8 +37,8 @@ def shallow(monkeypatch):
 
 @pytest.fixture(scope="module")
 def birds():
-    """Birds of three classes that are no 0, 1, 2, each in a light of its own, so that few steps
-    tell them apart.
+    """Birds of three classes with numbers other than 0, 1, 2. Each class has its own brightness, so
+    that few training steps suffice.
     """
     data = synthetic_birds("test", 15, size=80)
     kinds = data.classes % 3
@@ -47,7 +47,7 @@ def birds():
     return data.images, kinds * 10 + 5
 
 
-def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_path, birds):
+def test_the_recipe_writes_an_extractor_with_its_protocol(shallow, tmp_path, birds):
     log = run(dataclasses.replace(TINY, output_dir=str(tmp_path)), *birds)
     assert json.loads((tmp_path / "log.json").read_text()) == log
     assert len(log["losses"]) == 6 and log["losses"][-1] < 0.8 * log["losses"][0]
@@ -55,13 +55,16 @@ def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_pa
     extractor = SlimInception(path)
     features, logits = extractor(birds[0])
     assert features.shape == (15, 203) and logits.shape == (15, 3) and np.ptp(logits) > 0
-    told = extractor.protocol
+    protocol = extractor.protocol
     assert (
-        told["fine_tuned_on"] == "12 images of 3 classes of synthetic_birds, split test"
-        and len(told["sha256"]) == 64
+        protocol["fine_tuned_on"] == "12 images of 3 classes of synthetic_birds, split test"
+        and len(protocol["sha256"]) == 64
     )
-    assert told["started_from"].startswith("random weights") and told["checkpoint"] == path.name
-    assert "75 x 75" in told["resize"] and "never" in told["compares_with"]
+    assert (
+        protocol["started_from"].startswith("random weights")
+        and protocol["checkpoint"] == path.name
+    )
+    assert "75 x 75" in protocol["resize"] and "never" in protocol["compares_with"]
     labels = np.unique(birds[1], return_inverse=True)[1]
     _, held = split_indices(labels, TINY.held_out, TINY.seed)
     right = logits[held].argmax(axis=1) == labels[held]
@@ -74,7 +77,7 @@ def test_the_recipe_leaves_an_extractor_that_says_what_it_learnt(shallow, tmp_pa
     )
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(shallow, tmp_path, birds, monkeypatch):
+def test_a_killed_run_resumes_with_the_same_result(shallow, tmp_path, birds, monkeypatch):
     settings = [
         dataclasses.replace(TINY, epochs=3, dropout=0.5, output_dir=str(tmp_path / name))
         for name in "ab"
@@ -99,7 +102,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(shallow, tmp_path, birds, mo
     assert not list((tmp_path / "b").glob("backup*/*"))
 
 
-def test_dropout_comes_between_features_and_logits(shallow):
+def test_dropout_is_between_features_and_logits(shallow):
     network = build_slim_inception(3, 75, 0.02, batch_norm=True)
     model = with_dropout(network, 0.5)
     assert [id(weight) for weight in model.trainable_weights] == [
@@ -119,20 +122,22 @@ def test_crops_are_a_function_of_seed_epoch_and_index(birds):
         len(one) == 3 and images.shape == (4, 75, 75, 3) and -1 <= images.min() < images.max() <= 1
     )
     shown = sum(one[i][1].sum(axis=0) for i in range(3))
-    np.testing.assert_array_equal(shown, [4, 4, 4])  # each image once
+    np.testing.assert_array_equal(shown, [4, 4, 4])  # Each image occurs once.
     other.epoch = 1
     assert np.abs(one[2][0] - other[2][0]).max() > 0.1
     whole = dataclasses.replace(TINY, size=80, smallest=1.0)
     for image in Crops(birds[0], labels, np.arange(3), dataclasses.replace(whole, batch_size=3))[0][
         0
     ]:
-        found = np.rint((image + 1) * 127.5).astype("uint8")  # all of it, mirrored or not
+        found = np.rint((image + 1) * 127.5).astype("uint8")  # The full image, mirrored or not.
         assert any(
-            np.array_equal(found, seen) for bird in birds[0][:3] for seen in (bird, bird[:, ::-1])
+            np.array_equal(found, expected)
+            for bird in birds[0][:3]
+            for expected in (bird, bird[:, ::-1])
         )
 
 
-def test_each_class_is_held_out_in_part():
+def test_a_part_of_each_class_is_held_out():
     labels = np.repeat(np.arange(3), [2, 10, 40])
     train, held = split_indices(labels, 0.1, seed=0)
     assert sorted([*train, *held]) == list(range(52))
@@ -164,24 +169,24 @@ def test_a_folder_of_class_folders(tmp_path):
 
 
 def test_a_prepared_data_set(monkeypatch):
-    asked = []
+    requested = []
     monkeypatch.setattr(
         prepared,
         "load_prepared",
-        lambda *given, **options: asked.append(given) or synthetic_birds("test", 2, size=16),
+        lambda *given, **options: requested.append(given) or synthetic_birds("test", 2, size=16),
     )
     images, classes = load(dataclasses.replace(TINY, dataset="flowers", data_dir="there"))
-    assert asked == [("flowers", "test", "there")] and len(images) == len(classes) == 2
+    assert requested == [("flowers", "test", "there")] and len(images) == len(classes) == 2
 
 
 class Places(dict):
-    """Keeps what the layers of a network are given."""
+    """Network whose layers record the weights that they receive."""
 
     def get_layer(self, name):
         return SimpleNamespace(set_weights=lambda arrays: self.update({name: arrays}))
 
 
-def test_weights_of_2015_go_to_their_places():
+def test_weights_of_2015_are_assigned_to_the_right_layers():
     numbers = {name: np.float32(place) for place, name in enumerate(TENSORS)}
     set_weights(
         network := Places(),
@@ -200,7 +205,7 @@ def test_weights_of_2015_go_to_their_places():
     ):
         (kernel,), norm = network[scope], network[norm_of(scope)]
         assert kernel.shape == shape and kernel.flat[0] == numbers[f"{name}.conv.weight"]
-        parts = ("weight", "bias", "running_mean", "running_var")  # gamma, beta, mean, variance
+        parts = ("weight", "bias", "running_mean", "running_var")  # Gamma, beta, mean, variance.
         assert [array[0] for array in norm] == [numbers[f"{name}.bn.{part}"] for part in parts]
 
 
@@ -227,6 +232,6 @@ def test_bad_settings(changes, message, birds, tmp_path):
         run(dataclasses.replace(TINY, output_dir=str(tmp_path), **changes), *birds)
 
 
-def test_one_class_is_no_data_set(birds, tmp_path):
+def test_a_single_class_raises(birds, tmp_path):
     with pytest.raises(ValueError, match="needs two classes; synthetic_birds has 1"):
         run(dataclasses.replace(TINY, output_dir=str(tmp_path)), birds[0], np.zeros(15, int))

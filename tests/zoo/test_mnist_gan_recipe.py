@@ -1,4 +1,4 @@
-"""The recipe, run as a user's run is, on 128 digits for two epochs."""
+"""The recipe on 128 digits for two epochs."""
 
 import csv
 import dataclasses
@@ -20,19 +20,19 @@ SMALL = {"epochs": 2, "batch_size": 64, "width": 2, "score_every": 1, "checkpoin
 
 @pytest.fixture
 def digits(monkeypatch):
-    """128 digits, and a judge that says how bright the samples are."""
+    """The recipe with 128 digits, scored by the brightness of samples."""
     images, labels, classes = zoo.mnist_gan.load(recipe.settings_of(zoo.mnist_gan.RECIPE))
     monkeypatch.setattr(
         zoo.mnist_gan, "load", lambda settings: (images[:128], labels[:128], classes)
     )
 
-    def judge(model, samples):
+    def score(model, samples):
         return {
             "digit_frechet_distance": float(model.sample(n=20, seed=1).mean()) + 1,
             "protocol": "brightness",
         }
 
-    return dataclasses.replace(zoo.mnist_gan.RECIPE, score=lambda settings: judge)
+    return dataclasses.replace(zoo.mnist_gan.RECIPE, score=lambda settings: score)
 
 
 def epochs(folder):
@@ -40,7 +40,7 @@ def epochs(folder):
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
-def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch):
+def test_a_run_is_stopped_and_resumed(digits, tmp_path, capsys, monkeypatch):
     def stop(self, epoch, logs=None):
         if epoch == 1:
             raise KeyboardInterrupt
@@ -91,7 +91,7 @@ def test_a_run_that_is_stopped_and_goes_on(digits, tmp_path, capsys, monkeypatch
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_path):
+def test_a_loss_of_nan_stops_the_run_and_writes_its_page(digits, tmp_path):
     class Poison(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_page(digits, tmp_
     assert (tmp_path / "index.html").exists() and epochs(tmp_path) == [1]
 
 
-def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_path):
+def test_the_shipped_preset_is_shown_for_runs_on_its_own_data_only(digits, tmp_path):
     settings = recipe.settings_of(digits, "best", **SMALL | {"epochs": 1})
     for folder, data, count in (
         (tmp_path / "digits", "digits", 1),
@@ -114,7 +114,7 @@ def test_the_shipped_preset_stands_beside_runs_of_its_own_data_only(digits, tmp_
         assert len([*folder.glob("shipped/*.png")]) == count
 
 
-def test_settings_that_build_nothing_leave_nothing(digits, tmp_path):
+def test_settings_that_cannot_be_built_leave_no_folder(digits, tmp_path):
     with pytest.raises(
         ValueError, match="model must be training_notes, corrected, best or plain; received 'dogs'"
     ):
@@ -165,7 +165,7 @@ def test_presets_and_settings():
         ),
     ],
 )
-def test_what_cannot_be_trained(digits, changes, message):
+def test_invalid_settings(digits, changes, message):
     with pytest.raises(ValueError, match=message):
         digits.build(recipe.settings_of(digits, "best", **SMALL | changes))
 
@@ -197,7 +197,7 @@ def test_settings_become_losses_penalties_and_steps(digits):
     assert other.generator_loss is adversarial.hinge_generator_loss
 
 
-def test_pretraining_moves_the_discriminator_alone(digits, tmp_path):
+def test_pretraining_updates_only_the_discriminator(digits, tmp_path):
     settings = recipe.settings_of(
         digits, "best", **SMALL | {"decay": False, "pretraining_epochs": 1, "model": "plain"}
     )
@@ -225,6 +225,6 @@ def test_dry_run(digits, capsys):
     assert "generator " in out and "trainable parameters" in out and "62 per epoch" in out
 
 
-def test_page_of_no_run(tmp_path):
+def test_page_of_a_missing_run(tmp_path):
     with pytest.raises(ValueError, match="a run must be an existing folder"):
         report.run_page(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Preparation as a user runs it: one line for bad input, counts at the end."""
+"""`python -m zoo.prepare`: one line for invalid input, counts at the end."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from kerasgan.metrics.features import inception
 from zoo import prepare
 
 pytest.importorskip("tensorflow_datasets")
-pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets' own
+pytestmark = pytest.mark.filterwarnings("ignore")  # A warning of TensorFlow Datasets.
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def call(tool, tmp_path, capsys):
-    """`python -m zoo.prepare source --flag=value`, in this process: its exit code, what it printed,
-    its errors.
+    """Function that runs `python -m zoo.prepare source --flag=value` in this process and returns
+    exit code, stdout and stderr.
     """
 
     def run(*sources, **values):
@@ -40,7 +40,7 @@ def call(tool, tmp_path, capsys):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Your own folder: two splits, one broken image in train."""
+    """A folder of own images: two splits, and a broken image in train."""
     for split, count in (("train", 4), ("test", 2)):
         (tmp_path / "mine" / split).mkdir(parents=True)
         rows = [
@@ -54,7 +54,7 @@ def folder(tmp_path):
     return tmp_path / "mine"
 
 
-def test_a_broken_image_stops_or_is_named_and_left_out(call, folder, tmp_path):
+def test_a_broken_image_raises_or_is_named_and_left_out(call, folder, tmp_path):
     code, _, errors = call("folder", source=str(folder), size=8)
     assert (
         code == 1
@@ -76,7 +76,7 @@ def test_a_broken_image_stops_or_is_named_and_left_out(call, folder, tmp_path):
     assert load_prepared("mine", "train", tmp_path / "tfds").names == ["0.png", "1.png", "3.png"]
 
 
-def test_again_is_no_harm_and_other_data_no_silence(call, folder):
+def test_a_second_call_is_harmless_and_other_data_raise(call, folder):
     (folder / "train" / "2.png").write_bytes((folder / "train" / "1.png").read_bytes())
     assert call("folder", source=str(folder), size=8)[0] == 0
     code, printed, _ = call("folder", source=str(folder), size=8)
@@ -89,7 +89,7 @@ def test_again_is_no_harm_and_other_data_no_silence(call, folder):
     )
 
 
-def test_stopping_by_hand_is_one_line(call, folder, monkeypatch):
+def test_an_interrupt_is_one_line(call, folder, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
@@ -110,7 +110,7 @@ def test_embeddings_by_a_text_encoder(call, folder, tmp_path, monkeypatch):
     assert data.embeddings[:, :, 0].tolist() == [[6, 6], [6, 6]]
 
 
-def test_drawn_birds_and_stackgan_folders(call, tmp_path):
+def test_synthetic_birds_and_stackgan_folders(call, tmp_path):
     code, printed, _ = call("synthetic_birds", count=3, size=16)
     assert code == 0 and "train: 3 images 16 pixels high" in printed and "test: 1 images" in printed
     assert load_prepared("synthetic_birds", "train", tmp_path / "tfds").attributes.shape[0] == 3
@@ -186,17 +186,17 @@ def test_bad_input_is_one_line(call, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_class_name_captions_are_named_so_and_fail_fast_offline(call, monkeypatch):
-    def refuse(request, timeout):
+def test_captions_of_class_names_are_recorded_and_fail_fast_offline(call, monkeypatch):
+    def no_network(request, timeout):
         raise OSError("no network")
 
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
     code, _, errors = call("cub_tfds")
     assert code == 1 and "caltech_birds2011 is not in" in errors and errors.count("\n") == 1
     assert prepare.data_set("cub_tfds") == "cub_class_name_captions"
 
 
-def test_in_a_shell(tmp_path):
+def test_in_a_process(tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -210,14 +210,14 @@ def test_in_a_shell(tmp_path):
     assert "error: annotations/captions_train2014.json is missing in" in done.stderr
 
 
-def test_inception_is_converted_to_where_it_is_looked_for(call, tmp_path, monkeypatch):
+def test_inception_is_converted_and_found_by_evaluate(call, tmp_path, monkeypatch):
     monkeypatch.setattr(inception, "home", lambda: tmp_path / "home")
     made, _ = inception.convert(inception.random_weights(), tmp_path / "weights.h5")
     code, printed, _ = call("inception", weights=str(made))
     assert code == 0 and printed.splitlines()[0] == str(inception.find_weights())
     with (
         monkeypatch.context() as patched
-    ):  # two of StackGAN's networks have one name, in folders of their own
+    ):  # Two of StackGAN's networks have the same file name in different folders.
 
         def made(prefix):
             return types.SimpleNamespace(save=lambda path: path.touch(), protocol={"sha256": "0"})  # noqa: E731

@@ -25,7 +25,7 @@ def settings(folder, **changes):
     )
 
 
-def test_the_recipe_leaves_a_guide_and_its_log(tmp_path, birds):
+def test_the_recipe_writes_the_encoder_and_its_log(tmp_path, birds):
     log = robust_image_encoder.run(settings(tmp_path), *birds)
     name = "robust_image_encoder_synthetic_birds_64_R_epoch_2.h5"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "log.json"])
@@ -38,18 +38,18 @@ def test_the_recipe_leaves_a_guide_and_its_log(tmp_path, birds):
     assert again["probe_accuracy"] == log["probe_accuracy"]
 
 
-def test_lessons_are_pictures_their_attributes_and_one_of_their_captions(birds):
+def test_batches_hold_images_attributes_and_one_caption_each(birds):
     data = birds[0].embed(lambda captions: np.arange(len(captions), dtype="float32")[:, None])
-    lessons = training_data.EmbeddingBatches(data, 8, 64, seed=3)
-    images, attributes, vectors = lessons[1]
-    chosen = lessons.batch_indices(1)
+    batches_of_pairs = training_data.EmbeddingBatches(data, 8, 64, seed=3)
+    images, attributes, vectors = batches_of_pairs[1]
+    chosen = batches_of_pairs.batch_indices(1)
     assert images.shape == (8, 64, 64, 3) and vectors.shape == (8, 1)
     np.testing.assert_array_equal(attributes, data.attributes[chosen])
     assert all(vector in data.embeddings[i] for i, vector in zip(chosen, vectors, strict=True))
     assert not np.array_equal(vectors, data.embeddings[chosen, 0])
 
 
-def test_what_is_no_guide_is_named(tmp_path):
+def test_other_files_are_named(tmp_path):
     with pytest.raises(
         checkpoints.CheckpointError,
         match=f"no robust image encoder in {tmp_path}; train one: python -m "
@@ -58,22 +58,24 @@ def test_what_is_no_guide_is_named(tmp_path):
         robust_image_encoder.network(tmp_path)
     path = tmp_path / "judge_C_epoch_1.h5"
     images = keras.Input((8, 8, 3))
-    judge = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)))
-    checkpoints.save_network(path, judge, epoch=1, letter="C")
+    classifier = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)))
+    checkpoints.save_network(path, classifier, epoch=1, letter="C")
     with pytest.raises(
         checkpoints.CheckpointError, match="must hold a robust image encoder \\(R\\); it holds C"
     ):
         robust_image_encoder.network(path)
 
 
-def test_the_shipped_guide_is_what_the_recipe_trains():
+def test_the_shipped_encoder_has_the_settings_of_the_recipe():
     wanted, log = (
         robust_image_encoder.Settings(),
         json.loads((robust_image_encoder.FOLDER / "log.json").read_text()),
     )
-    log["settings"]["text_encoder"] = presets.find(log["settings"]["text_encoder"]).name  # renamed
+    log["settings"]["text_encoder"] = presets.find(
+        log["settings"]["text_encoder"]
+    ).name  # The preset was renamed.
     differing = {name for name, value in vars(wanted).items() if log["settings"].get(name) != value}
-    assert differing <= {"output_dir", "augment"}
+    assert differing <= {"output_dir", "augment", "data"}  # settings newer than the file
     network, shipped = robust_image_encoder.network(), char_cnn_rnn.text_encoder()
     assert (
         network.output_shape == (None, shipped.dim) and network.input_shape[1] == text_encoder.SIZE

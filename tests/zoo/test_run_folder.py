@@ -1,6 +1,4 @@
-"""A run's folder as a user's shell sees it: stopped by a signal, in use, and with damaged files
-beside it.
-"""
+"""Folder of a run: stopped by a signal, in use by another process, with damaged files in it."""
 
 import json
 import os
@@ -37,7 +35,7 @@ def start(folder, *more):
     )
 
 
-def test_a_signal_is_what_ctrl_c_is_and_a_second_process_is_refused(tmp_path):
+def test_a_signal_acts_like_ctrl_c_and_a_second_process_raises(tmp_path):
     folder = tmp_path / "it's a run"
     with start(folder, "--epochs=1000") as first:
         end = time.monotonic() + 120
@@ -45,20 +43,20 @@ def test_a_signal_is_what_ctrl_c_is_and_a_second_process_is_refused(tmp_path):
             assert first.poll() is None, first.stderr.read()
             time.sleep(0.1)
         with start(folder, "--epochs=1000") as second:
-            _, told = second.communicate()
+            _, errors = second.communicate()
             assert second.returncode == 1
-        line = told.strip().splitlines()[-1]
+        line = errors.strip().splitlines()[-1]
         assert line.startswith(
             f"error: {folder} is written to by process {first.pid} on {os.uname().nodename}"
         )
         first.send_signal(signal.SIGTERM)
-        out, told = first.communicate(timeout=60)
-        assert first.returncode == 130 and "Traceback" not in told
+        out, errors = first.communicate(timeout=60)
+        assert first.returncode == 130 and "Traceback" not in errors
         assert (
             f"stopped; the same command resumes {folder} after its last checkpoint"
-            in told.splitlines()
+            in errors.splitlines()
         )
-        assert out.endswith("\n")  # the progress bar's line is ended first
+        assert out.endswith("\n")  # The line of the progress bar is ended first.
     assert "Curves" in (folder / "index.html").read_text() and not (folder / locks.NAME).exists()
     command = json.loads((folder / "settings.json").read_text())["command"]
     assert command.startswith("python -m zoo.mnist_gan --model=best") and "folder" not in command
@@ -71,11 +69,11 @@ def test_every_signal(tmp_path, number):
         while not (tmp_path / "run" / "log.csv").exists():
             time.sleep(0.1)
         run.send_signal(number)
-        _, told = run.communicate(timeout=60)
-        assert run.returncode == 130 and "stopped; the same command resumes" in told
+        _, errors = run.communicate(timeout=60)
+        assert run.returncode == 130 and "stopped; the same command resumes" in errors
 
 
-def test_an_error_begins_its_own_line(capsys):
+def test_an_error_starts_a_new_line(capsys):
     with console.track_lines():
         print("\r1/7 ====>", end="")
         console.print_error("error: one")

@@ -1,4 +1,4 @@
-"""Presets on data of another size: the batch and the passes in an epoch, and `~` in every flag."""
+"""Presets on data of another size: batch size and passes per epoch; `~` in every flag."""
 
 import dataclasses
 
@@ -22,21 +22,21 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("used", [mnist_gan.RECIPE, coopnet.RECIPE, stylegan2.RECIPE])
-def test_few_images_get_a_batch_they_fill_and_the_presets_number_of_steps(used, folder, capsys):
+def test_few_images_get_a_smaller_batch_and_the_number_of_steps_of_the_preset(used, folder, capsys):
     preset = recipe.settings_of(used)
     settings = recipe.settings_of(used, data=str(folder))
     steps, usual = used.data(settings).num_batches, count_images(preset) // preset.batch_size
     assert settings.batch_size <= 30 and settings.epochs == preset.epochs
     assert usual <= steps <= usual + 60 // settings.batch_size
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert (
         f"chosen for 60 images: batch_size {settings.batch_size}, repeats {settings.repeats} "
-        f"({steps}" in told
+        f"({steps}" in output
     )
-    assert recipe.settings_of(used, data=str(folder)) == settings  # a resume chooses the same
+    assert recipe.settings_of(used, data=str(folder)) == settings  # A resumed run chooses the same.
 
 
-def test_what_is_given_stays(folder, capsys):
+def test_given_settings_are_not_changed(folder, capsys):
     settings = recipe.settings_of(mnist_gan.RECIPE, data=str(folder), batch_size=64, epochs=20)
     with pytest.raises(ValueError, match="60 images"):
         mnist_gan.data(settings)
@@ -45,7 +45,7 @@ def test_what_is_given_stays(folder, capsys):
     assert "20 epochs of 60 images are 20 steps; the preset makes 1,860" in capsys.readouterr().err
 
 
-def test_the_presets_own_data_and_large_folders_change_nothing(capsys, monkeypatch):
+def test_the_data_of_the_preset_and_large_folders_change_nothing(capsys, monkeypatch):
     assert recipe.settings_of(mnist_gan.RECIPE).repeats == 0
     monkeypatch.setattr("kerasgan.datasets.folder.count_folder", lambda path: 4_000)
     assert recipe.settings_of(mnist_gan.RECIPE, data="of others").repeats == 0
@@ -67,7 +67,7 @@ def test_a_folder_of_very_few_images(count, tmp_path):
 
 def test_the_classifier_counts_training_images_only(folder, capsys):
     settings = classifier.fitted(data=str(folder), size=8)
-    usual = 4_000 * 2 // 10 // 64  # digits of two classes, in batches of 64
+    usual = 4_000 * 2 // 10 // 64  # Digits of two classes in batches of 64.
     assert settings.batch_size == 16 and settings.repeats * (48 // 16) >= usual
     assert "chosen for 48 images" in capsys.readouterr().err
 
@@ -87,7 +87,7 @@ def labelled(repeats):
 
 
 @pytest.mark.parametrize("make", [labelled, captioned])
-def test_an_epoch_of_several_passes_is_several_epochs_of_one(make):
+def test_an_epoch_of_several_passes_equals_several_epochs_of_one_pass(make):
     once, thrice = make(1), make(3)
     assert (len(once), len(thrice)) == (3, 9)
     for epoch in range(2):
@@ -100,9 +100,9 @@ def test_an_epoch_of_several_passes_is_several_epochs_of_one(make):
         make(0)
 
 
-def test_text_recipes_know_how_many_images_are_prepared(tmp_path):
+def test_text_recipes_count_the_prepared_images(tmp_path):
     changes = {"data": "mine", "data_dir": str(tmp_path)}
-    assert count_images(text_gan.Settings(**changes)) is None  # the loader says what is missing
+    assert count_images(text_gan.Settings(**changes)) is None  # The loader reports missing data.
     folder = tmp_path / "kerasgan_mine" / "1.0.0"
     folder.mkdir(parents=True)
     (folder / "dataset_info.json").write_text(

@@ -1,6 +1,4 @@
-"""Each setting of each recipe and tool refuses what it cannot be, in a line with its name and
-rule.
-"""
+"""Each setting of each recipe and tool rejects invalid values in a line with its name and rule."""
 
 import dataclasses
 import importlib
@@ -8,6 +6,7 @@ import math
 
 import pytest
 
+import zoo.__main__ as front
 from kerasgan.models import coopnet as coopnet_model, stylex as stylex_model
 from zoo import coopnet, mnist_gan, recipe, stylex, text_gan
 from zoo.settings import RENAMED, RENAMED_IN, Checked, current_names, setting
@@ -24,6 +23,7 @@ RECIPES = (
     "coco_64",
     "image_folder",
     "projected_birds",
+    "text_to_image",
 )
 OPTIONS = ("sample", "evaluate", "explain", "diagnose", "prepare", "preset")
 TOOLS = (
@@ -33,6 +33,7 @@ TOOLS = (
     "inception",
     "text_encoder",
     "robust_image_encoder",
+    "part_encoder",
 )
 
 
@@ -101,7 +102,7 @@ def test_messages(changes, message):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_flag_of_a_tool_has_help_and_refuses_nan_and_negative_numbers(name):
+def test_every_flag_of_a_tool_has_help_and_rejects_nan_and_negative_numbers(name):
     kind = importlib.import_module(f"zoo.{name}").Options
     kind()
     for field in dataclasses.fields(kind):
@@ -140,9 +141,23 @@ def test_renamed_settings_exist():
     assert {*RENAMED.values(), *RENAMED_IN.values()} <= names
 
 
-def test_settings_of_the_authors_are_those_of_the_models():
+def test_settings_of_papers_equal_those_of_the_models():
+    """They are written twice: `kerasgan` imports Keras, which `--help` must not wait for."""
     for name in ("AUTHORS", "AUTHORS_DIGITS", "PORT", "PORT_CIFAR10"):
         assert getattr(coopnet, name) == getattr(coopnet_model, name)
-    settings = stylex.model_settings(stylex.Settings(**stylex.AUTHORS))
-    expected = {k: v for k, v in stylex_model.AUTHORS.items() if not callable(v)}
-    assert {k: v for k, v in settings.items() if k in expected} == expected
+    defaults = vars(coopnet.Settings())
+    assert {name: defaults[name] for name in coopnet_model.AUTHORS} == coopnet_model.AUTHORS_DIGITS
+    for values, published in (
+        (stylex.AUTHORS, stylex_model.AUTHORS),
+        ({}, stylex_model.REPRODUCTION),
+    ):
+        settings = stylex.model_settings(stylex.Settings(**values))
+        expected = {k: v for k, v in published.items() if not callable(v)}
+        assert {k: v for k, v in settings.items() if k in expected} == expected
+
+
+@pytest.mark.parametrize("name", front.recipe_names())
+def test_help_describes_every_preset(name):
+    recipe = importlib.import_module(f"zoo.{name}").RECIPE
+    described = recipe.doc.partition("\nPresets:\n")[2]
+    assert [preset for preset in recipe.preset_names if f"`{preset}`" not in described] == []

@@ -1,5 +1,4 @@
-"""A schedule: its stages follow one another, finished ones are skipped, and the last one is a
-preset."""
+"""Schedules: order of the stages, skipping of finished stages, and the preset of the last one."""
 
 import dataclasses
 import json
@@ -20,18 +19,21 @@ TINY = {
     "width": 1,
     "head_width": 4,
     "pixel_width": 2,
+    "posterior_width": 4,
     "score_every": 0,
 }
 
 
 def test_each_stage_starts_from_the_one_before():
-    small, middle, large = stages.settings_of(stages.FULL, pathlib.Path("f"), {"seed": 3})
-    assert (small.start, middle.start, large.start) == ("", "f/stage_64", "f/stage_128")
-    assert (small.size, middle.size, large.size) == (64, 128, 256)
-    assert small.seed == large.seed == 3
+    for schedule in stages.SCHEDULES.values():
+        found = stages.settings_of(schedule, pathlib.Path("f"), {"seed": 3})
+        names = [stage.name for stage in schedule]
+        assert [each.start for each in found] == ["", *(f"f/{name}" for name in names[:-1])]
+        assert [each.size for each in found] == sorted(each.size for each in found)
+        assert {each.seed for each in found} == {3}
 
 
-def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
+def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
     trained = []
     quick = projected_birds.RECIPE
     changes = {
@@ -41,16 +43,20 @@ def test_a_schedule_trains_resumes_and_leaves_a_preset(tmp_path, monkeypatch):
     monkeypatch.setattr(projected_birds, "RECIPE", dataclasses.replace(quick, **changes))
     fit = ProjectedTextGAN.fit
 
-    def eager_fit(self, *arguments, **options):  # tracing takes longer than two steps
+    def eager_fit(self, *arguments, **options):  # Tracing takes longer than two steps.
         trained.append(self.size)
         self.run_eagerly = True
         return fit(self, *arguments, **options)
 
     monkeypatch.setattr(ProjectedTextGAN, "fit", eager_fit)
-    schedule = [stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)]
-    stages.run(schedule[:1], tmp_path)
+    layout = stages.Stage("layout", TINY | {"size": 64, "head_width": 0, "pixel_width": 0})
+    schedule = [
+        layout,
+        *(stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)),
+    ]
+    stages.run(schedule[:2], tmp_path)
     stages.run(schedule, tmp_path)
-    assert trained == [64, 128]
+    assert trained == [64, 64, 128]
     assert ProjectedTextGAN.from_preset(tmp_path / "preset").size == 128
     settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
     assert settings["start"] == str(tmp_path / "stage_64")
@@ -77,7 +83,7 @@ def test_a_preset_of_birds_256_names_a_schedule(words, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("words", [[], ["--preset=quick"], ["--folder=full"]])
-def test_other_presets_of_birds_256_are_the_recipes(words, monkeypatch):
+def test_other_presets_of_birds_256_run_the_recipe(words, monkeypatch):
     ran = []
     monkeypatch.setattr(recipe, "main", ran.append)
     monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])

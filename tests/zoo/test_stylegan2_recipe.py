@@ -1,6 +1,4 @@
-"""The recipe on few images: digits with their classes, drawn birds, a folder, and what is
-refused.
-"""
+"""The recipe on few images: digits with classes, synthetic birds, a folder, invalid settings."""
 
 import dataclasses
 
@@ -28,7 +26,7 @@ TINY = {
 
 @pytest.fixture
 def digits(monkeypatch):
-    """Eight digits, and a judge that says how bright the samples are."""
+    """The recipe with eight digits, scored by the brightness of samples."""
     load = zoo.stylegan2.load
 
     def few(*arguments):
@@ -36,27 +34,27 @@ def digits(monkeypatch):
         return images[:8], labels[:8], classes
 
     monkeypatch.setattr(zoo.stylegan2, "load", few)
-    judged = []
+    scored = []
 
-    def judge(images, labels):
-        judged.append((images.shape, labels.tolist()))
+    def score(images, labels):
+        scored.append((images.shape, labels.tolist()))
         return {"digit_frechet_distance": float(images.mean()) + 1, "protocol": "brightness"}
 
-    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", judge)
+    monkeypatch.setattr("kerasgan.metrics.protocols.digits.score_digits", score)
     scorer = lambda settings: lambda model, samples: zoo.stylegan2.score(settings)(model, 20)  # noqa: E731
-    return dataclasses.replace(RECIPE, score=scorer), judged
+    return dataclasses.replace(RECIPE, score=scorer), scored
 
 
 def test_a_run_on_digits(digits, tmp_path):
-    digits, judged = digits
+    digits, scored = digits
     settings = recipe.settings_of(digits, "quick", **TINY)
     pictures, labels = digits.data(settings)[0]
     assert (
         pictures.shape == (4, 32, 32, 1) and (pictures[:, :2] == -1).all() and pictures.max() > 0.5
     )
     scores = recipe.run(digits, settings, tmp_path / "run")
-    assert np.isfinite(scores["digit_frechet_distance"]) and set(judged[0][1]) == set(range(10))
-    assert judged[0][0] == (20, 28, 28, 1)
+    assert np.isfinite(scores["digit_frechet_distance"]) and set(scored[0][1]) == set(range(10))
+    assert scored[0][0] == (20, 28, 28, 1)
     names = {path.name for path in (tmp_path / "run" / "checkpoints").glob("*.h5")}
     assert names == {f"stylegan2_digits_32_{letter}_epoch_1.h5" for letter in ("G", "D", "resume")}
     model, _ = checkpoints.load_model(
@@ -65,14 +63,14 @@ def test_a_run_on_digits(digits, tmp_path):
     assert model.sample(labels=[3, 1], seed=0, truncation=0.7).shape == (2, 32, 32, 1)
 
 
-def test_drawn_birds_and_a_folder(tmp_path):
+def test_synthetic_birds_and_a_folder(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         for index in range(2):
             Image.new("RGB", (20, 18), (90 * index, 100, 0)).save(tmp_path / name / f"{index}.png")
     folder = {"data": str(tmp_path), "size": 16, "conditional": True}
     for changes, shape, classes in (
-        ({"data": "synthetic_birds", "drawn": 4, "size": 16}, (16, 16, 3), 1),
+        ({"data": "synthetic_birds", "num_images": 4, "size": 16}, (16, 16, 3), 1),
         (folder, (16, 16, 3), 2),
     ):
         settings = recipe.settings_of(RECIPE, "paper", **TINY | changes)
@@ -104,15 +102,15 @@ def test_forms():
         ({"form": "mine"}, "form must be paper or reproduction; received 'mine'"),
         ({"size": 64}, r"size must be 32 for digits \(28 and a margin\); received 64"),
         (
-            {"data": "synthetic_birds", "drawn": 4, "size": 16, "conditional": True},
+            {"data": "synthetic_birds", "num_images": 4, "size": 16, "conditional": True},
             "conditional needs images of at least two",
         ),
         (
-            {"data": "synthetic_birds", "drawn": 4, "size": 24},
+            {"data": "synthetic_birds", "num_images": 4, "size": 24},
             "size must be a power of two and at least 8; received 24",
         ),
     ],
 )
-def test_what_cannot_work_is_refused(changes, message):
+def test_invalid_settings(changes, message):
     with pytest.raises(ValueError, match=message):
         RECIPE.build(recipe.settings_of(RECIPE, "paper", **TINY | changes))

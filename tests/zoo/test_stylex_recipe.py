@@ -1,6 +1,4 @@
-"""StylEx' recipe on few images: digits, birds, a classifier from a file, the settings, and what is
-refused.
-"""
+"""StylEx' recipe on few images: digits, birds, a classifier from a file, settings, errors."""
 
 import dataclasses
 import json
@@ -31,8 +29,8 @@ TINY = {
 
 @pytest.fixture
 def few(monkeypatch):
-    """Eight images to train on and eight held out, and a classifier that sees the first one's class
-    in half of them.
+    """The recipe with eight training and eight held-out images, and a classifier that assigns half
+    of the images to the class of the first one.
     """
     load = zoo.stylex.classifier.load
 
@@ -90,16 +88,18 @@ def test_a_run_on_digits(few, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is scored as in its run, with seed 1"):
         evaluate.score(path, seed=2)
     model.save_to_preset(tmp_path / "preset")
-    shutil.copy(tmp_path / "run" / "settings.json", tmp_path / "preset")  # as zoo.preset does
+    shutil.copy(
+        tmp_path / "run" / "settings.json", tmp_path / "preset"
+    )  # zoo.preset copies it, too.
     assert evaluate.score(tmp_path / "preset")["heldout_pixel"] == pytest.approx(
         scores["heldout_pixel"], abs=0.01
     )
 
 
 def test_birds_and_a_classifier_from_a_file(few, tmp_path):
-    birds = {"data": "synthetic_birds", "classes": "size", "size": 16, "drawn": 16}
+    birds = {"data": "synthetic_birds", "classes": "size", "size": 16, "num_images": 16}
     with pytest.raises(ValueError, match="there must be at least 4 held-out images; received 2"):
-        RECIPE.build(recipe.settings_of(RECIPE, "birds_64", **TINY | birds | {"drawn": 8}))
+        RECIPE.build(recipe.settings_of(RECIPE, "birds_64", **TINY | birds | {"num_images": 8}))
     own = recipe.settings_of(RECIPE, "birds_64", **TINY | birds)
     model = RECIPE.build(own)
     assert model.image_shape == (16, 16, 3) and RECIPE.sample_grid(own)(model).shape == (
@@ -163,7 +163,7 @@ def test_the_shipped_presets_networks_fit_10_megabytes(few, tmp_path):
         ({"data": "ffhq"}, "path must be a folder of class sub-folders; received ffhq"),
     ],
 )
-def test_settings_that_cannot_work_leave_nothing(few, changes, message, tmp_path):
+def test_invalid_settings_leave_no_folder(few, changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         recipe.run(RECIPE, recipe.settings_of(RECIPE, "quick", **TINY | changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()

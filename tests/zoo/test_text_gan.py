@@ -1,6 +1,4 @@
-"""The text-conditioned recipes, run as a user's run is, on two dozen birds drawn small, and what is
-drawn from them.
-"""
+"""The text-conditioned recipes on two dozen small birds, and samples of their runs."""
 
 import csv
 import dataclasses
@@ -28,12 +26,12 @@ SMALL = {
     "grid_every": 1,
     "score_every": 1,
 }
-SMALL["damsm_weight"] = 0.0  # no image encoder learnt with `letters`
+SMALL["damsm_weight"] = 0.0  # No image encoder was trained with `letters`.
 DIM = 4
 
 
 def letters(captions):
-    """A text encoder: how often four letters occur."""
+    """Text encoder that counts four letters."""
     return np.array(
         [[caption.count(letter) for letter in "aeio"] for caption in captions], "float32"
     )
@@ -41,7 +39,8 @@ def letters(captions):
 
 @pytest.fixture
 def birds(monkeypatch):
-    """Two dozen birds, embedded by `letters`, and a judge that says how bright the pictures are."""
+    """The recipe with two dozen birds, embedded by `letters` and scored by the brightness of
+    samples."""
     monkeypatch.setattr(
         text_gan.synthetic,
         "synthetic_birds",
@@ -50,12 +49,12 @@ def birds(monkeypatch):
     monkeypatch.setattr(text_gan, "encoder", lambda name: letters)
     text_gan.load.cache_clear()
 
-    def judge(model, samples):
+    def score(model, samples):
         light = model.sample(embeddings=letters(["a bird"] * 3), seed=0).mean()
         return {"attribute_accuracy": float(light), "protocol": "light"}
 
-    # the shipped model reads other vectors than `letters`
-    yield dataclasses.replace(zoo.birds_64.RECIPE, score=lambda settings: judge, shipped="")
+    # The shipped model uses other embeddings than `letters`.
+    yield dataclasses.replace(zoo.birds_64.RECIPE, score=lambda settings: score, shipped="")
     text_gan.load.cache_clear()
 
 
@@ -68,11 +67,11 @@ def run(birds, tmp_path):
 
 @pytest.fixture
 def call(tool):
-    """`python -m zoo.sample` in this process."""
+    """Function that runs `python -m zoo.sample` in this process."""
     return lambda **values: tool("sample", **values)
 
 
-def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
+def test_a_run_and_its_samples(run, call, tmp_path, capsys):
     with (run / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"] and all(
@@ -81,7 +80,7 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert {f"birds_64_synthetic_birds_64_{x}_epoch_2.h5" for x in ("G", "D64", "resume")} <= names
     with Image.open(run / "grids" / "epoch_0002.png") as picture:
-        assert picture.size == (2 * (200 + 64 + 6), 4 * 106)  # eight captions of up to five lines
+        assert picture.size == (2 * (200 + 64 + 6), 4 * 106)  # Eight captions of up to five lines.
     assert "zoo.birds_64" in (run / "index.html").read_text()
     assert json.loads((run / "settings.json").read_text())["text_encoder"] == "synthetic_birds_text"
     capsys.readouterr()
@@ -103,7 +102,7 @@ def test_a_run_and_what_is_drawn_from_it(run, call, tmp_path, capsys):
         captions = [text.decode() for text in written["captions"][:3]]
         assert captions[0] == captions[1] != captions[2]
         first = written["output_64"][0]
-    # Every picture has latents of its own, whatever the block it was computed in.
+    # Every image has its own latents, which do not depend on the blocks of the computation.
     call(checkpoint=file, data="synthetic_birds", n=2, out=tmp_path / "b.h5", num_images=24)
     with h5py.File(tmp_path / "b.h5") as again:
         np.testing.assert_array_equal(again["output_64"][0], first)
@@ -134,12 +133,14 @@ def test_settings_reach_the_model(birds):
         of(birds, "quick", **SMALL | {"sizes": "64"}, image_loss="both", divergence_weight=2.0)
     )
     assert both.sizes == (64,) and both.divergence_weight == 2.0 and both.critic_steps is None
-    judged = of(birds, "quick", **SMALL, judge_width=3, norm="none", loss="logistic", beta_1=0.0)
-    gan = text_gan.build(dataclasses.replace(judged, sizes="64"))
+    settings = of(
+        birds, "quick", **SMALL, discriminator_width=3, norm="none", loss="logistic", beta_1=0.0
+    )
+    gan = text_gan.build(dataclasses.replace(settings, sizes="64"))
     assert gan.loss_kind == "logistic" and gan.optimizer["discriminator"].beta_1 == 0
     assert [x.shape[-1] for x in gan.discriminators[64].trainable_variables][
         0
-    ] == 3  # of 12 channels of the code
+    ] == 3  # A quarter of the 12 channels of the code.
     rate = both.optimizer["generator"].learning_rate
     assert float(rate) == pytest.approx(5e-4)
     paper = of(zoo.birds_256.RECIPE, "paper")
@@ -156,13 +157,13 @@ def test_settings_reach_the_model(birds):
             text_gan.sizes_of(of(birds, "quick", sizes=sizes))
 
 
-def test_small_pictures_show_whole_birds(birds):
+def test_small_images_show_complete_birds(birds):
     settings = recipe.settings_of(birds, "quick", num_images=24)
     assert text_gan.loaded(settings).images[0].shape == (
         76,
         76,
         3,
-    )  # as 304 for 256: a crop leaves the bird in
+    )  # Like 304 for 256: the bird stays inside random crops.
 
 
 def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
@@ -183,38 +184,38 @@ def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
         text_gan.build(dataclasses.replace(large, start=str(tmp_path)))
 
 
-def test_damsm_is_by_the_encoder_beside_the_text_encoder(birds, monkeypatch):
-    asked = []
+def test_damsm_uses_the_image_encoder_of_the_text_encoder(birds, monkeypatch):
+    requested = []
     network = keras.Sequential(
         [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)]
     )
     stub = types.SimpleNamespace(network=network)
-    monkeypatch.setattr(text_gan, "image_encoder", lambda name: asked.append(name) or stub)
+    monkeypatch.setattr(text_gan, "image_encoder", lambda name: requested.append(name) or stub)
     small = recipe.settings_of(birds, "quick", **SMALL | {"damsm_weight": 0.5})
     model = birds.build(small)
     assert (
         model.damsm_encoder is network
         and model.damsm_weight == 0.5
-        and asked == [small.text_encoder]
+        and requested == [small.text_encoder]
     )
     with pytest.raises(ValueError, match="damsm_weight needs a text_encoder, .*; received none"):
         birds.build(dataclasses.replace(small, text_encoder=""))
 
 
-def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
+def test_damsm_uses_the_given_robust_image_encoder(birds, monkeypatch):
     network = keras.Sequential(
         [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(DIM)]
     )
     monkeypatch.setattr(robust_image_encoder, "network", {"mine": network}.__getitem__)
     small = recipe.settings_of(
-        birds, "quick", **SMALL | {"damsm_weight": 0.5, "guide": "mine", "damsm_queue": 7}
+        birds, "quick", **SMALL | {"damsm_weight": 0.5, "damsm_encoder": "mine", "damsm_queue": 7}
     )
     model = birds.build(small)
     assert model.damsm_encoder is network and model.damsm_queue == 7
     named = [
         text_gan.damsm_encoder_of(vars(small)),
         text_gan.damsm_encoder_of({"damsm_weight": 1.0}),
-        text_gan.damsm_encoder_of({"guide": "mine"}),
+        text_gan.damsm_encoder_of({"damsm_encoder": "mine"}),
     ]
     assert named == ["mine", "", None]
 
@@ -222,7 +223,7 @@ def test_damsm_is_by_the_guide_where_one_is_named(birds, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["birds_64", "birds_128", "birds_256", "flowers_256", "coco_64", "coco_128"]
 )
-def test_no_preset_wants_an_image_encoder_that_is_not_there(name):
+def test_no_preset_needs_a_missing_image_encoder(name):
     kind = importlib.import_module(f"zoo.{name}").RECIPE
     for preset in kind.presets:
         settings = recipe.settings_of(kind, preset)

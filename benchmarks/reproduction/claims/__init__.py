@@ -78,8 +78,7 @@ class Claim:
         id: Identifier of the row.
         variants: Dict from name to `Variant`. The others are compared with the first one.
         rule: Rule from `rules`.
-        description: What is measured, on which data, by which classifier, and what the budget
-            leaves open.
+        description: Measures, data, classifier, and questions that the budget leaves open.
         labels: Dict from the name of a variant to a phrase for sentences, such as "with hard
             labels". The default phrase is "with" and the name.
         seeds: Largest number of seeds, where more would not mean anything.

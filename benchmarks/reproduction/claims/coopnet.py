@@ -177,7 +177,7 @@ CLAIMS = [
                     "data": "synthetic_birds",
                     "size": 32,
                     "channels": 3,
-                    "drawn": 2000,
+                    "num_images": 2000,
                     "width": 32,
                     "epochs": 12,
                     "descriptor_rate": 0.003,

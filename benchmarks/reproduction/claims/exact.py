@@ -126,11 +126,13 @@ def smoothing(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     logits = random.normal(0, 3, (50, 11)).astype("float32")
     real = np.zeros((50, 11), "float32")
     fifty = np.arange(50, dtype="int32") % 10
-    slopes = [
-        _numpy(backend.value_and_input_gradient(lambda x, f=f: f(real, x, fifty), logits)[1])
-        for f in (loss, classes.class_discriminator_loss)
-    ]
-    scaled = np.abs(slopes[0] - 0.9 * slopes[1]).max() / np.abs(slopes[1]).max()
+
+    def gradient(discriminator_loss):
+        objective = lambda x: discriminator_loss(real, x, fifty)  # noqa: E731
+        return _numpy(backend.value_and_input_gradient(objective, logits)[1])
+
+    ours, theirs = gradient(loss), gradient(classes.class_discriminator_loss)
+    scaled = np.abs(ours - 0.9 * theirs).max() / np.abs(theirs).max()
     return {"measures": {"push_back": ends[1] - ends[0], "scaling_error": float(scaled)}}
 
 
@@ -310,7 +312,7 @@ def recorded_curves(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     where the loss falls suddenly (by more than twice the usual change), and the share of
     trainings whose last checkpoint is the best.
     """
-    runs = {}
+    runs: dict = {}
     for claim in settings["claims"]:
         found = current(json.loads((RESULTS / "claims" / f"{claim}.json").read_text()))
         for variant in found["variants"].values():
@@ -321,7 +323,7 @@ def recorded_curves(settings: dict, seed: int, folder: pathlib.Path) -> dict:
         rows = rows[len(rows) // 3 :]
         loss, distance = (np.log([row[key] for row in rows]) for key in ("reconstruction", name))
         ranks = [np.argsort(np.argsort(values)) for values in (loss, distance)]
-        correlations.append(float(np.corrcoef(*ranks)[0, 1]))
+        correlations.append(float(np.corrcoef(ranks[0], ranks[1])[0, 1]))
         change = np.diff(loss)
         sudden = change < -2 * np.median(np.abs(change))
         drops += [*np.diff(distance)[sudden]]

@@ -24,14 +24,14 @@ def variants(changes: dict[str, dict | str]) -> dict[str, Variant]:
     Args:
         changes: Name -> changed settings, or the name of a variant of the recipe.
     """
-    changes = {
+    settings = {
         name: {"variant": changed} if isinstance(changed, str) else changed
         for name, changed in changes.items()
     }
-    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
+    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in settings.items()}
 
 
-# As many generator steps as the base.
+# The same number of generator steps as the base.
 STEPS_5 = {"discriminator_steps": 5, "epochs": 80, "score_every": 10}
 ENERGY = "energy_distance"
 

@@ -53,12 +53,12 @@ def build(settings: Settings) -> HDGAN:
     arguments = {
         name: getattr(plain, name)
         for name in (
-            "redraw",
+            "regenerate_fakes",
             "divergence_weight",
-            "penalty",
+            "r1_weight",
             "critic_steps",
             "seed",
-            "image_encoder",
+            "damsm_encoder",
             "damsm_weight",
         )
     }

@@ -30,7 +30,9 @@ def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     extractor = ClassifierFeatures(
         bird_attributes.load_bird_attribute_classifier()[0], resize=True, logits=False
     )
-    reference, samples = (synthetic_birds("test", BIRDS, s, SIDE).images for s in (0, 1 + seed))
+    reference, samples = (
+        np.asarray(synthetic_birds("test", BIRDS, s, SIDE).images) for s in (0, 1 + seed)
+    )
     if settings["order"] == "BGR":
         samples = samples[..., ::-1]
     ours, theirs = (extract(images, extractor, progress=False) for images in (samples, reference))
@@ -47,7 +49,9 @@ def missing_digits(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     rows = np.random.default_rng(seed).permutation(len(labels))
     if settings["kept"] in ("one of two clusters", "one of two clusters' sizes"):
         clusters = [_cluster(pixels, np.flatnonzero(labels == digit), seed) for digit in range(10)]
-        if settings["kept"] == "one of two clusters' sizes":  # As many of each digit, at random.
+        if (
+            settings["kept"] == "one of two clusters' sizes"
+        ):  # Equal numbers of each digit, at random.
             clusters = [
                 rows[labels[rows] == digit][: len(kept)] for digit, kept in enumerate(clusters)
             ]

@@ -47,7 +47,7 @@ def score(settings: Any) -> Callable:
 
 
 def draw(settings: Any) -> Callable:
-    """Return a function that draws four rows of all classes, for the report."""
+    """Return a function that samples four rows of all classes, for the report."""
     return lambda model: images.grid(model.sample(n=40, seed=0), 10)
 
 
@@ -136,11 +136,11 @@ def variants(changes: dict[str, dict | str]) -> dict[str, Variant]:
     Args:
         changes: Name -> changed settings, or the name of a variant of the recipe.
     """
-    changes = {
+    settings = {
         name: {"variant": changed} if isinstance(changed, str) else changed
         for name, changed in changes.items()
     }
-    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in changes.items()}
+    return {name: Variant(MNIST_GAN, BASE | changed) for name, changed in settings.items()}
 
 
 # "Must not" is tested as "costs a factor of two or more": that is what practitioners would notice.

@@ -11,6 +11,7 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.reproduction.claims import decisions
 from benchmarks.reproduction.claims.decisions import Effect
@@ -110,7 +111,7 @@ def number(run: dict, measure: str) -> float:
     return float(value)
 
 
-def measures(rule) -> list[str]:
+def measures(rule: Any) -> list[str]:
     """Return the names of the measures that a rule uses."""
     parts = getattr(rule, "rules", (rule,))
     return [*dict.fromkeys(part.measure.partition("@")[0] for part in parts)]
@@ -573,7 +574,7 @@ class All:
 
     rules: tuple
 
-    def __init__(self, *rules):
+    def __init__(self, *rules: Any):
         object.__setattr__(self, "rules", rules)
 
     def statement(self, labels: dict[str, str] | None = None) -> str:
@@ -597,10 +598,9 @@ class All:
     ) -> tuple[str, str]:
         """Return the outcome and the findings; see `Better.evaluate`."""
         total = max(len(self.comparisons(runs)), 1)
-        outcomes, findings = zip(
-            *(rule.evaluate(runs, labels, total) for rule in self.rules), strict=True
-        )
-        outcomes = [outcome for outcome in outcomes if outcome != ANSWERED] or [ANSWERED]
+        found = [rule.evaluate(runs, labels, total) for rule in self.rules]
+        findings = [finding for _, finding in found]
+        outcomes = [outcome for outcome, _ in found if outcome != ANSWERED] or [ANSWERED]
         outcome = joined(outcomes) if outcomes != [ANSWERED] else ANSWERED
         sentences = re.split(r"(?<=\.) (?=[A-Z])", " ".join(findings))
         return outcome, " ".join(dict.fromkeys(sentences))

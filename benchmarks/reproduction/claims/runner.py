@@ -118,7 +118,8 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
         runs: Folder of the runs.
         known: Finished runs, key -> record. New runs are added.
     """
-    found, seeds = {name: [] for name in claim.variants}, min(seeds, claim.seeds)
+    found: dict[str, list[dict]] = {name: [] for name in claim.variants}
+    seeds = min(seeds, claim.seeds)
     outcome = finding = ""
     for seed in range(seeds):
         for name, variant in claim.variants.items():
@@ -195,7 +196,7 @@ def quiet() -> Iterator[None]:
 
 def finished(results: pathlib.Path) -> dict[str, dict]:
     """Return the runs in the result files: key -> record. Broken files are reported and skipped."""
-    known = {}
+    known: dict[str, dict] = {}
     for path in sorted(results.glob("*.json")):
         try:
             found = read(path)
@@ -362,7 +363,7 @@ def planned(claim: Claim, runs: list[dict]) -> str:
     """
     measure = rules.measures(claim.rule)[0]
     experiments = {variant.experiment.name for variant in claim.variants.values()}
-    groups = {}
+    groups: dict = {}
     for run in runs:
         value = run["measures"].get(measure) or 0
         if value > 0 and any(run["key"].startswith(name) for name in experiments):

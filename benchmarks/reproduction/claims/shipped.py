@@ -95,8 +95,9 @@ def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     embeddings = encode(flat).reshape(len(chosen), count, -1).mean(axis=1)
     noise = model.noise(len(chosen), seed)
     batches = [*sample(model, embeddings, noise, settings.get("training", False))]
-    found, named = {}, np.stack([parse_caption(text) for text in flat]) >= 0
-    named = named.reshape(len(chosen), count, -1).any(axis=1)
+    found: dict = {}
+    mentioned = np.stack([parse_caption(text) for text in flat]) >= 0
+    named = mentioned.reshape(len(chosen), count, -1).any(axis=1)
     for size in model.sizes:
         images = np.concatenate([batch[size] for batch in batches])
         features, heads = bird_attributes.features_and_heads(classifier, images)

@@ -13,11 +13,14 @@ Differences from the paper:
   grow, so that growing is the only difference.
 """
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
+from kerasgan.types import Tensor
 
 
 @keras.saving.register_keras_serializable("benchmarks")
@@ -28,18 +31,20 @@ class Fade(layers.Layer):
     weight that `Grow` sets. It is initially 1, the fine path alone.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.share = self.add_weight((), "ones", trainable=False, name="share")
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         coarse, fine = inputs
         return coarse + self.share * (fine - coarse)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape[0]
 
 
-def build_growing(latent_dim=64, classes=10, width=32):
+def build_growing(
+    latent_dim: int = 64, classes: int = 10, width: int = 32
+) -> tuple[keras.Model, keras.Model]:
     """Build the networks of the best model with paths for 7, 14 and 28 pixels.
 
     Args:
@@ -101,11 +106,11 @@ class Grow(keras.callbacks.Callback):
         epochs: Number of epochs of each size except the last one.
     """
 
-    def __init__(self, epochs):
+    def __init__(self, epochs: int):
         super().__init__()
         self.epochs = epochs
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         size, within = divmod(epoch, self.epochs)
         for network in (self.model.generator, self.model.discriminator, self.model.ema_generator):
             for index, pixels in enumerate((14, 28) if network else (), start=1):

@@ -7,6 +7,8 @@ is that of `kerasgan.models.hdgan`: 128 in the training notes; 8 or 16 for two C
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,11 +17,18 @@ from keras import layers, ops
 from kerasgan.layers.reflection_conv import UpsampleConv2D
 from kerasgan.models import hdgan_networks
 from kerasgan.models.hdgan import HDGAN, SIZES, build_discriminator, build_generator, check_sizes
+from kerasgan.types import Tensor
 
 # === One discriminator for all sizes ===
 
 
-def build_shared_discriminator(sizes=SIZES, width=128, *, embedding_dim=1024, text_dim=128):
+def build_shared_discriminator(
+    sizes: Sequence[int] = SIZES,
+    width: int = 128,
+    *,
+    embedding_dim: int = 1024,
+    text_dim: int = 128,
+) -> keras.Model:
     """Build a discriminator that shares its trunk and text branch among all sizes.
 
     Each size has its own stem and two heads. The training notes call it "shared disc" and
@@ -90,36 +99,38 @@ class SharedHDGAN(HDGAN):
         **arguments: Other arguments of `HDGAN`.
     """
 
-    def __init__(self, generator, discriminator, **arguments):
+    def __init__(self, generator: keras.Model, discriminator: keras.Model, **arguments: Any):
         super().__init__(
             generator, {x.shape[1]: discriminator for x in discriminator.inputs[:-1]}, **arguments
         )
         self.discriminator = discriminator
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list:
         return [self.generator if player == "generator" else self.discriminator]
 
-    def checkpoint_networks(self):
+    def checkpoint_networks(self) -> dict[str, keras.Model]:
         generator = self.ema_generator or self.generator
         return {"generator": generator, "discriminator": self.discriminator}
 
-    def discriminator_calls(self, images, embeddings, training=True):
+    def discriminator_calls(
+        self, images: list[Tensor], embeddings: Tensor, training: bool = True
+    ) -> list:
         return [lambda: self.discriminator([*images, embeddings], training=training)]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         one, *_ = config.pop("discriminators").values()
         return config | {"discriminator": one}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "SharedHDGAN":
         return cls(**keras.saving.deserialize_keras_object(config))
 
 
 # === Layer norm ===
 
 
-def with_layer_norm(network, leaky=False, faulty=False):
+def with_layer_norm(network: keras.Model, leaky: bool = False, faulty: bool = False) -> keras.Model:
     """Return a copy of a network with layer norm in place of batch norm, newly initialized.
 
     Each image is normalized over rows, columns and channels, with one gain and bias per channel, as
@@ -161,7 +172,7 @@ class FaultyLayerNorm(layers.GroupNormalization):
     sum is close to 0. Two days later the training notes ask "why? Wrong implementation?".
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         mean, variance = ops.moments(inputs, axes=(1, 2, 3), keepdims=True)
         return self.gamma * (inputs - mean) / (ops.sqrt(variance + self.epsilon) + self.beta)
 
@@ -169,7 +180,9 @@ class FaultyLayerNorm(layers.GroupNormalization):
 # === The thin network ===
 
 
-def build_thin(width=128, *, embedding_dim=1024, text_dim=128, **dims):
+def build_thin(
+    width: int = 128, *, embedding_dim: int = 1024, text_dim: int = 128, **dims: Any
+) -> tuple[keras.Model, dict[int, keras.Model]]:
     """Build networks for 64 pixels with half the width.
 
     Training notes: "64 no_skip_connection-thin network: with num_emb = 1". Neither they nor the
@@ -212,8 +225,7 @@ class ReplayHDGAN(HDGAN):
     own fakes only.
 
     The buffer is part of the model's state, so a resumed run continues with it. It is stored in
-    half
-    precision: 500 images of 64, 128 and 256 pixels take 260 MB.
+    half precision: 500 images of 64, 128 and 256 pixels take 260 MB.
 
     Args:
         *arguments: Arguments of `HDGAN`.
@@ -221,7 +233,7 @@ class ReplayHDGAN(HDGAN):
         **options: Keyword arguments of `HDGAN`.
     """
 
-    def __init__(self, *arguments, capacity=500, **options):
+    def __init__(self, *arguments: Any, capacity: int = 500, **options: Any):
         super().__init__(*arguments, **options)
         self.capacity = capacity
         dim = self.generator.inputs[0].shape[-1]
@@ -233,14 +245,14 @@ class ReplayHDGAN(HDGAN):
         self.kept_embeddings = state("kept_embeddings", (dim,))
         self.scores = state("scores", (), fill=keras.initializers.Constant(EMPTY))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"capacity": self.capacity}
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict:
         # The step of `HDGAN`, with additional lines for the buffer.
         real, wrong, embeddings = data
         reals, wrongs = self.pyramid(real), self.pyramid(wrong)
-        fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
+        fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
         shown, captions, places = self.mixed(fakes[:-2], embeddings)
 
         def discriminator_objective():
@@ -264,12 +276,12 @@ class ReplayHDGAN(HDGAN):
         d_loss, (pair, image, scores) = self.minimize("discriminator", discriminator_objective)
         self.renew(places, scores)
         if self.regenerate_fakes:
-            fakes, pull = self.vjp("generator", lambda: self.generate(embeddings))
-        (g_loss, (divergence, damsm)), slopes = self.value_and_input_gradient(
+            fakes, vjp_fn = self.vjp("generator", lambda: self.generate(embeddings))
+        (g_loss, (divergence, damsm)), gradients = self.value_and_input_gradient(
             generator_objective, fakes
         )
-        self.update_generator(pull(slopes))
-        if self.ema_generator:
+        self.update_generator(vjp_fn(gradients))
+        if self.ema_decay:
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
@@ -280,7 +292,7 @@ class ReplayHDGAN(HDGAN):
             damsm_loss=damsm,
         )
 
-    def mixed(self, fakes, embeddings):
+    def mixed(self, fakes: list[Tensor], embeddings: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Update the buffer with a batch of fakes and replace half of the batch from the buffer.
 
         Args:
@@ -311,7 +323,7 @@ class ReplayHDGAN(HDGAN):
         ]
         return mixed[:-1], mixed[-1], places
 
-    def renew(self, places, scores):
+    def renew(self, places: Tensor, scores: Tensor) -> None:
         """Update the buffer's scores at `places` with the scores of a mixed batch's second half."""
         replayed = scores[ops.shape(scores)[0] - ops.shape(places)[0] :]
         self.scores.assign(ops.scatter_update(self.scores, places[:, None], replayed))
@@ -334,29 +346,29 @@ class Memory(layers.Layer):
         channels: Number of channels of the learnable map.
     """
 
-    def __init__(self, channels, **arguments):
+    def __init__(self, channels: int, **arguments: Any):
         super().__init__(**arguments)
         self.channels = channels
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.memory = self.add_weight(
             (*input_shape[1:3], self.channels), hdgan_networks.initial_weights(), name="memory"
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         memory = ops.broadcast_to(
             ops.cast(self.memory, x.dtype), (*ops.shape(x)[:3], self.channels)
         )
         return ops.concatenate([x, memory], axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return (*input_shape[:-1], input_shape[-1] + self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"channels": self.channels}
 
 
-def with_memory(generator, scale=16):
+def with_memory(generator: keras.Model, scale: int = 16) -> keras.Model:
     """Return a copy of a generator with a learnable memory, newly initialized.
 
     Training notes: "using 4096X16X16 memory to help the network learning". The memory has eight
@@ -390,11 +402,18 @@ def with_memory(generator, scale=16):
 # === Stages ===
 
 
-def build_stages(sizes=SIZES, width=128, *, condition_dim=128, residual_blocks=2, **dims):
+def build_stages(
+    sizes: Sequence[int] = SIZES,
+    width: int = 128,
+    *,
+    condition_dim: int = 128,
+    residual_blocks: int = 2,
+    **dims: Any,
+) -> keras.Model:
     """Build a generator of stages: 64 pixels first, then one stage per doubling.
 
     The training notes call it "MultiStage architecture". Inputs and outputs are those of
-    `build_generator`. As in StackGAN (arXiv 1612.03242), a stage downsamples the smaller image to a
+    `build_generator`. Like StackGAN (arXiv 1612.03242), a stage downsamples the smaller image to a
     quarter of its side, concatenates the text condition and upsamples three times. The input image
     has no gradient, so a later loss reaches earlier stages through the condition only.
 

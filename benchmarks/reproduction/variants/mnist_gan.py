@@ -20,6 +20,7 @@ from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
 from kerasgan.layers.minibatch_discrimination import MinibatchDiscrimination
 from kerasgan.losses import classes
 from kerasgan.models import conditional_gan, mnist_gan
+from kerasgan.types import Tensor
 from zoo.recipe import setting
 
 # === Changed networks ===
@@ -58,7 +59,7 @@ def _edited(network, before=None, after=None, changed=None, without=()):
     return keras.models.clone_model(network, clone_function=clone, call_function=call)
 
 
-def with_fifth_block(generator, kernel=4):
+def with_fifth_block(generator: keras.Model, kernel: int = 4) -> keras.Model:
     """Add a fifth transposed convolution of stride 1 ("Generator can't have c5")."""
     last = _layers_of(generator, layers.ReLU)[-1]
 
@@ -70,7 +71,7 @@ def with_fifth_block(generator, kernel=4):
     return _edited(generator, after={last.name: block})
 
 
-def with_third_convolution(discriminator):
+def with_third_convolution(discriminator: keras.Model) -> keras.Model:
     """Add the third convolution c4: 4 channels, 3 x 3, stride 2.
 
     It is commented out in the development code ("otherwise it will be too strong").
@@ -80,7 +81,7 @@ def with_third_convolution(discriminator):
     return _edited(discriminator, after={last.name: block})
 
 
-def with_second_dense(discriminator, units=64):
+def with_second_dense(discriminator: keras.Model, units: int = 64) -> keras.Model:
     """Add a second dense layer.
 
     It is commented out in the development code ("the linear can only have one layer").
@@ -91,13 +92,15 @@ def with_second_dense(discriminator, units=64):
     )
 
 
-def with_scaled_minibatch_features(discriminator, scale=0.01):
+def with_scaled_minibatch_features(discriminator: keras.Model, scale: float = 0.01) -> keras.Model:
     """Rescale the output of minibatch discrimination ("you should not devide it by 100")."""
     (layer,) = _layers_of(discriminator, MinibatchDiscrimination)
     return _edited(discriminator, after={layer.name: layers.Rescaling(scale)})
 
 
-def with_pooling(discriminator, pooling, slope):
+def with_pooling(
+    discriminator: keras.Model, pooling: type[keras.layers.Layer], slope: float
+) -> keras.Model:
     """Replace strides by 2 x 2 pooling, and set the negative slope of the leaky ReLUs.
 
     Max pooling and a slope of 0 give sparse gradients; average pooling and 0.2 do not.
@@ -117,7 +120,7 @@ def with_pooling(discriminator, pooling, slope):
     return _edited(discriminator, after=after, changed=changed)
 
 
-def with_norm(discriminator):
+def with_norm(discriminator: keras.Model) -> keras.Model:
     """Add batch norm after each convolution except the first (DCGAN, arXiv 1511.06434)."""
     return _edited(
         discriminator,
@@ -125,13 +128,15 @@ def with_norm(discriminator):
     )
 
 
-def without_norm(network):
+def without_norm(network: keras.Model) -> keras.Model:
     """Remove all batch norm."""
     kinds = layers.BatchNormalization, ConditionalBatchNormalization
     return _edited(network, without={layer.name for layer in _layers_of(network, *kinds)})
 
 
-def in_unit_range(generator, discriminator):
+def in_unit_range(
+    generator: keras.Model, discriminator: keras.Model
+) -> tuple[keras.Model, keras.Model]:
     """Make both networks work in [0, 1] with a sigmoid output; inputs and outputs stay in [-1, 1].
 
     Since 2 sigmoid(x) - 1 = tanh(x / 2), the differences are the gain of the output and the zero of
@@ -151,7 +156,7 @@ def in_unit_range(generator, discriminator):
 
 
 @keras.saving.register_keras_serializable("benchmarks")
-def uniform_latents(shape, seed):
+def uniform_latents(shape: tuple[int, ...], seed: Any) -> Tensor:
     """Sample latents from U[0, 1), like torch's `rand`.
 
     Training notes: "`rand` to `randn` (silly! most important!!!)".
@@ -181,11 +186,12 @@ class LowerRate(keras.callbacks.Callback):
         least: Lower bound of the rate.
     """
 
-    def __init__(self, above=0.95, by=1e-4, least=0.0):
+    def __init__(self, above: float = 0.95, by: float = 1e-4, least: float = 0.0):
         super().__init__()
         self.above, self.by, self.least = above, by, least
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        logs = {} if logs is None else logs
         optimizer = self.model.optimizer["discriminator"]
         rate = float(ops.convert_to_numpy(optimizer.learning_rate))
         if (logs["real_accuracy"] + logs["fake_accuracy"]) / 2 > self.above:
@@ -196,7 +202,7 @@ class LowerRate(keras.callbacks.Callback):
 # === Minibatch discrimination by loops ===
 
 
-def similarities_by_pairs(m):
+def similarities_by_pairs(m: Tensor) -> Tensor:
     """Sum the similarities of `MinibatchDiscrimination` with two loops: `[N, B, C]` to `[N, B]`.
 
     The similarity of a sample with itself is included.
@@ -206,7 +212,7 @@ def similarities_by_pairs(m):
     )
 
 
-def similarities_by_samples(m):
+def similarities_by_samples(m: Tensor) -> Tensor:
     """Sum the similarities like `similarities_by_pairs`, with one loop over samples."""
     return ops.stack(
         [ops.sum(ops.exp(-ops.sum(ops.abs(a - m), axis=-1)), axis=0) for a in ops.unstack(m)]
@@ -216,7 +222,7 @@ def similarities_by_samples(m):
 # === Gradients ===
 
 
-def generator_gradient_norm(gan, labels):
+def generator_gradient_norm(gan: mnist_gan.MnistGAN, labels: Tensor) -> dict[str, float]:
     """Return the norm of the generator's gradient, of all weights and of the first layer.
 
     Args:

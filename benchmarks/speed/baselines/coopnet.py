@@ -9,6 +9,9 @@ Padding follows the port: feature maps have 15, 8 and 8 pixels, where kerasgan's
 `CHANNELS_LAST` selects the memory layout; choose the faster one for the machine.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -17,7 +20,7 @@ CHANNELS_LAST = True
 
 
 class Descriptor(nn.Module):
-    def __init__(self, width=64, outputs=100):
+    def __init__(self, width: int = 64, outputs: int = 100):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(3, width, 5, 2, 1),
@@ -29,12 +32,12 @@ class Descriptor(nn.Module):
         )
         self.head = nn.Linear(4 * width * 8 * 8, outputs)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.body(images).flatten(1))
 
 
 class Generator(nn.Sequential):
-    def __init__(self, width=64):
+    def __init__(self, width: int = 64):
         layers, channels = [nn.ConvTranspose2d(LATENT, 4 * width, 4)], 4 * width  # [N, 256, 4, 4]
         for maps in (2 * width, width, 3):  # [N, 128, 8, 8], [N, 64, 16, 16], [N, 3, 32, 32]
             layers += [nn.BatchNorm2d(channels), nn.LeakyReLU()]
@@ -44,8 +47,15 @@ class Generator(nn.Sequential):
 
 
 def training_step(
-    chains=100, batch_size=100, steps=10, *, step_size=0.001, sigma=0.016, as_ported=True, seed=0
-):
+    chains: int = 100,
+    batch_size: int = 100,
+    steps: int = 10,
+    *,
+    step_size: float = 0.001,
+    sigma: float = 0.016,
+    as_ported: bool = True,
+    seed: int = 0,
+) -> Callable[[], Any]:
     """Build a training step on random images: a function that runs it and returns both losses."""
     torch.manual_seed(seed)
     place = {"memory_format": torch.channels_last if CHANNELS_LAST else torch.contiguous_format}

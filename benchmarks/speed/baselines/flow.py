@@ -6,6 +6,8 @@ no copy.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ class Convolutions(nn.Module):
     Maps `[N, H, W, C]` and one-hot labels to log-scales and shifts `[N, H, W, 2 C]`.
     """
 
-    def __init__(self, shape, width):
+    def __init__(self, shape: tuple[int, int, int], width: int):
         super().__init__()
         self.one, self.condition = (
             nn.Conv2d(shape[2], width, 3, padding=1),
@@ -33,7 +35,7 @@ class Convolutions(nn.Module):
         )
         nn.init.zeros_(self.three.weight)
 
-    def forward(self, maps, one_hot):
+    def forward(self, maps: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         x = (self.one(maps.permute(0, 3, 1, 2)) + self.condition(one_hot)[:, :, None, None]).relu()
         return self.three(self.two(x).relu()).permute(0, 2, 3, 1)
 
@@ -41,14 +43,14 @@ class Convolutions(nn.Module):
 class Dense(nn.Module):
     """Dense network of a coupling, with the inputs and outputs of `Convolutions`."""
 
-    def __init__(self, shape, width):
+    def __init__(self, shape: tuple[int, int, int], width: int):
         super().__init__()
         self.one, self.two = nn.Linear(math.prod(shape) + CLASSES, width), nn.Linear(width, width)
         self.three = nn.Linear(width, 2 * math.prod(shape))
         self.shape = *shape[:2], 2 * shape[2]
         nn.init.zeros_(self.three.weight)
 
-    def forward(self, maps, one_hot):
+    def forward(self, maps: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         x = self.one(torch.cat([maps.flatten(1), one_hot], dim=1)).relu()
         return self.three(self.two(x).relu()).reshape(-1, *self.shape)
 
@@ -59,7 +61,7 @@ class Flow(nn.Module):
     Latents are `[N, D]`, log-determinants `[N]`.
     """
 
-    def __init__(self, size=28, scales=2, depth=4, width=64):
+    def __init__(self, size: int = 28, scales: int = 2, depth: int = 4, width: int = 64):
         super().__init__()
         self.depth, self.couplings = depth, nn.ModuleList()
         for scale in range(1, scales + 1):
@@ -71,7 +73,7 @@ class Flow(nn.Module):
         self.register_buffer("mean", torch.zeros(size, size, 1))
         self.register_buffer("deviation", torch.ones(size, size, 1))
 
-    def forward(self, x, one_hot):
+    def forward(self, x: torch.Tensor, one_hot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x, log_determinant = (x - self.mean) / self.deviation, -self.deviation.log().sum()
         for index, coupling in enumerate(self.couplings):
             if index % self.depth == 0:
@@ -84,7 +86,7 @@ class Flow(nn.Module):
         return x.flatten(1), log_determinant
 
 
-def mask(shape, index):
+def mask(shape: tuple[int, int, int], index: int) -> torch.Tensor:
     """Return the mask `[H, W, C]` of coupling `index`, 1 where values stay unchanged.
 
     Four masks repeat: one diagonal of each 2 x 2 block of pixels, the other diagonal, every second
@@ -97,14 +99,16 @@ def mask(shape, index):
     return 1 - kept if index % 2 else kept
 
 
-def squeeze(x):
+def squeeze(x: torch.Tensor) -> torch.Tensor:
     """Move 2 x 2 blocks of pixels into channels: `[N, H, W, C]` to `[N, H / 2, W / 2, 4 C]`."""
     count, height, width, channels = x.shape
     x = x.reshape(count, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 2, 4, 5)
     return x.reshape(count, height // 2, width // 2, 4 * channels)
 
 
-def negative_log_likelihood(flow, images, one_hot):
+def negative_log_likelihood(
+    flow: Flow, images: torch.Tensor, one_hot: torch.Tensor
+) -> torch.Tensor:
     """Return the batch mean of the negative log-likelihood in nats, with uniform dequantization.
 
     Images `[N, size, size, 1]` are in [-1, 1].
@@ -118,7 +122,7 @@ def negative_log_likelihood(flow, images, one_hot):
     return -(log_prob + log_determinant + logit_log_determinant).mean() + numbers * math.log(256)
 
 
-def training_step(batch_size=64, *, seed=0, **shape):
+def training_step(batch_size: int = 64, *, seed: int = 0, **shape: int) -> Callable[[], Any]:
     """Build a training step on random images: a function that runs it and returns the loss."""
     torch.manual_seed(seed)
     flow = Flow(**shape).to(memory_format=torch.channels_last)

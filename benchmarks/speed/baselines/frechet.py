@@ -8,7 +8,7 @@ import numpy as np
 FEATURES, IMAGES = 2048, 10_000
 
 
-def random_features(images=IMAGES, features=FEATURES, seed=0):
+def random_features(images: int = IMAGES, features: int = FEATURES, seed: int = 0) -> np.ndarray:
     """Return random features `[images, features]`, positive and correlated like a network's."""
     random = np.random.default_rng(seed)
     mix = random.normal(size=(64, features)).astype("float32")
@@ -16,12 +16,14 @@ def random_features(images=IMAGES, features=FEATURES, seed=0):
     return np.abs(random.normal(size=(images, 64)).astype("float32") @ mix / 8 + noise)
 
 
-def numpy_statistics(features):
+def numpy_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean `[F]` and covariance `[F, F]` in float64, like pytorch-fid."""
     return features.mean(axis=0, dtype="float64"), np.cov(features, rowvar=False)
 
 
-def matrix_root_distance(one, other):
+def matrix_root_distance(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> float:
     """Return the distance of two pairs (mean, covariance), by SciPy's matrix square root.
 
     pytorch-fid uses this method.
@@ -31,7 +33,9 @@ def matrix_root_distance(one, other):
     return _distance(one, other, np.trace(sqrtm(one[1] @ other[1])).real)
 
 
-def product_eigenvalues_distance(one, other):
+def product_eigenvalues_distance(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> float:
     """Return the distance of two pairs (mean, covariance), by eigenvalues of the product.
 
     torch-fidelity uses this method.

@@ -5,6 +5,9 @@ fastest baseline, memory is channels-last and the discriminators' weights are fr
 generator's phase.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -12,7 +15,7 @@ from torch.nn import functional as F
 SIZES = (64, 128, 256)
 
 
-def conv(channels_in, channels, relu=True):
+def conv(channels_in: int, channels: int, relu: bool = True) -> nn.Sequential:
     layers = [
         nn.Conv2d(channels_in, channels, 3, padding=1, padding_mode="reflect", bias=False),
         nn.BatchNorm2d(channels),
@@ -21,16 +24,18 @@ def conv(channels_in, channels, relu=True):
 
 
 class Residual(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels: int):
         super().__init__()
         self.body = nn.Sequential(conv(channels, channels), conv(channels, channels, relu=False))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.body(x)
 
 
 class Generator(nn.Module):
-    def __init__(self, width=128, embedding_dim=1024, condition=128, latent=100):
+    def __init__(
+        self, width: int = 128, embedding_dim: int = 1024, condition: int = 128, latent: int = 100
+    ):
         super().__init__()
         self.width, self.latent = width, latent
         self.condition = nn.Linear(embedding_dim, 2 * condition)
@@ -50,7 +55,9 @@ class Generator(nn.Module):
                 )
         self.scales, self.images = nn.ModuleList(scales), nn.ModuleList(images)
 
-    def forward(self, embeddings):
+    def forward(
+        self, embeddings: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
         mean, log_deviation = F.leaky_relu(self.condition(embeddings), 0.2).chunk(2, dim=1)
         code = mean + log_deviation.exp() * torch.randn_like(mean)
         x = self.project(torch.cat([code, torch.randn(len(embeddings), self.latent)], dim=1))
@@ -64,7 +71,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, size, width=128, embedding_dim=1024, text=128):
+    def __init__(self, size: int, width: int = 128, embedding_dim: int = 1024, text: int = 128):
         super().__init__()
         code, channels = 4 * width, width * 64 // size
         layers = [nn.Conv2d(3, channels, 3, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
@@ -79,14 +86,18 @@ class Discriminator(nn.Module):
         self.image = nn.Conv2d(code, 1, 4)
 
     @staticmethod
-    def block(channels_in, channels, kernel, stride, padding):
+    def block(
+        channels_in: int, channels: int, kernel: int, stride: int, padding: int
+    ) -> list[nn.Module]:
         return [
             nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False),
             nn.BatchNorm2d(channels),
             nn.LeakyReLU(0.2, inplace=True),
         ]
 
-    def forward(self, images, embeddings):
+    def forward(
+        self, images: torch.Tensor, embeddings: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         code = self.encoder(images)
         shrunk = self.shrink(code)
         text = self.text(embeddings)[:, :, None, None].expand(-1, -1, 4, 4)
@@ -95,11 +106,11 @@ class Discriminator(nn.Module):
         )
 
 
-def error(logits, target):
+def error(logits: torch.Tensor, target: float) -> torch.Tensor:
     return (logits - target).square().mean()
 
 
-def training_step(batch_size, width=128, seed=0):
+def training_step(batch_size: int, width: int = 128, seed: int = 0) -> Callable[[], Any]:
     """Build a training step on random images: a function that runs it and returns both losses."""
     torch.manual_seed(seed)
     place = dict(memory_format=torch.channels_last)

@@ -10,14 +10,16 @@ import importlib.util
 import io
 import sys
 import types
+from collections.abc import Callable
 
+import numpy as np
 import torch
 
 PACKAGE = "torch_fidelity"
 OUTPUTS = ["2048", "logits_unbiased"]
 
 
-def network(weights=None):
+def network(weights: dict[str, np.ndarray] | None = None) -> torch.nn.Module:
     """Build torch-fidelity's extractor of `OUTPUTS` from uint8 images `[B, 3, H, W]`.
 
     Args:
@@ -48,7 +50,7 @@ def network(weights=None):
     return Extractor("inception", OUTPUTS, feature_extractor_weights_path=file)
 
 
-def features(batch_size, size):
+def features(batch_size: int, size: int) -> Callable[[], list[np.ndarray]]:
     """Build a function that computes features and logits of random images of `size` pixels."""
     extractor = network()
     images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)

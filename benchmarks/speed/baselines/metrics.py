@@ -8,7 +8,13 @@ distance is in `baselines.frechet`, MS-SSIM in `baselines.ms_ssim`.
 import numpy as np
 
 
-def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
+def kernel_distance(
+    one: np.ndarray,
+    other: np.ndarray,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 2020,
+) -> tuple[float, float]:
     """KID of torch-fidelity: three kernel matrices per pair of subsets."""
     random, values = np.random.RandomState(seed), []
     for _ in range(subsets):
@@ -22,7 +28,7 @@ def kernel_distance(one, other, subsets=100, subset_size=1000, seed=2020):
     return np.mean(values), np.std(values)
 
 
-def inception_score(logits, splits=10):
+def inception_score(logits: np.ndarray, splits: int = 10) -> tuple[float, float]:
     """Inception Score of torch-fidelity, from the probabilities of all images."""
     import torch
 
@@ -39,7 +45,7 @@ def inception_score(logits, splits=10):
     return np.mean(scores), np.std(scores)
 
 
-def precision_recall(real, fake, k=3):
+def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str, float]:
     """Precision and recall of torch-fidelity, for feature sets that fit into one of its blocks."""
     import torch
 
@@ -56,7 +62,7 @@ def precision_recall(real, fake, k=3):
     return {"precision": precision.double().mean().item(), "recall": recall.double().mean().item()}
 
 
-def density_coverage(real, fake, k=5):
+def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
     """Density and coverage of prdc, the authors' code: full distance matrices in NumPy."""
 
     def distances(x, y):
@@ -70,7 +76,7 @@ def density_coverage(real, fake, k=5):
     return {"density": inside.sum(axis=0).mean() / k, "coverage": inside.any(axis=1).mean()}
 
 
-def intra_class_diversity(images, labels):
+def intra_class_diversity(images: np.ndarray, labels: np.ndarray) -> float:
     """Mean pairwise distance within each class, by `torch.pdist`."""
     import torch
 
@@ -82,7 +88,14 @@ def intra_class_diversity(images, labels):
     )
 
 
-def r_precision(images, texts, classes, candidates=100, splits=10, seed=0):
+def r_precision(
+    images: np.ndarray,
+    texts: np.ndarray,
+    classes: np.ndarray,
+    candidates: int = 100,
+    splits: int = 10,
+    seed: int = 0,
+) -> tuple[float, float]:
     """R-precision of AttnGAN: candidates of other classes sampled with replacement, then a sort."""
     random, hits = np.random.default_rng(seed), []
     for i, image in enumerate(images.astype("float64")):

@@ -5,6 +5,9 @@ Adam with a learning rate of 0.0002 and betas of 0.5 and 0.999. Both memory layo
 two CPU cores; `CHANNELS_LAST` selects the faster one.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -32,7 +35,7 @@ class Generator(nn.Module):
             nn.ConvTranspose2d(64, 1, 1),
         )
 
-    def forward(self, latents, labels):
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         x = torch.cat([latents, F.one_hot(labels, CLASSES).float()], dim=1)
         x = torch.relu(self.project(x)).reshape(-1, 256, 2, 2)
         if CHANNELS_LAST:
@@ -51,7 +54,7 @@ class Discriminator(nn.Module):
         size: Dimension (C) of each kernel.
     """
 
-    def __init__(self, noted, kernels=100, size=4):
+    def __init__(self, noted: bool, kernels: int = 100, size: int = 4):
         super().__init__()
         self.noted, self.kernels, self.size = noted, kernels, size
         features = 2 * 13 * 13 if noted else 2 * 14 * 14
@@ -66,29 +69,29 @@ class Discriminator(nn.Module):
         self.tensor = nn.Linear(features, kernels * size, bias=noted)
         self.head = nn.Linear(features + kernels, CLASSES + 1)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.body(images if self.noted else F.pad(images, (0, 1, 0, 1))).flatten(1)
         rows = self.tensor(features).reshape(-1, self.kernels, self.size)
         return self.head(torch.cat([features, self.closeness(rows)], dim=1)), features
 
-    def closeness(self, rows):
+    def closeness(self, rows: torch.Tensor) -> torch.Tensor:
         """Minibatch discrimination: `[N, B, C]` to `[N, B]`."""
         if self.noted:
             return torch.cat([closeness(chunk) for chunk in rows.split(CHUNK)])
         return closeness(rows) - 1
 
 
-def closeness(rows):
+def closeness(rows: torch.Tensor) -> torch.Tensor:
     """Sum the similarity of each row with all rows, itself included: `[N, B, C]` to `[N, B]`."""
     distance = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, B]
     return torch.exp(-distance).sum(dim=1)
 
 
-def adam(network):
+def adam(network: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
 
-def noted_step(batch_size):
+def noted_step(batch_size: int) -> Callable[[], Any]:
     """Build the step of the training notes on random images in [0, 1]; it returns both losses."""
     generator, discriminator = (
         with_memory_format(Generator()),
@@ -132,7 +135,7 @@ def noted_step(batch_size):
     return step
 
 
-def corrected_step(batch_size):
+def corrected_step(batch_size: int) -> Callable[[], Any]:
     """Build the corrected step on random images in [-1, 1]; it returns both losses."""
     generator, discriminator = (
         with_memory_format(Generator()),
@@ -171,10 +174,10 @@ def corrected_step(batch_size):
     return step
 
 
-def with_memory_format(network):
+def with_memory_format(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last) if CHANNELS_LAST else network
 
 
-def random_data(batch_size):
+def random_data(batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.rand(batch_size, 1, 28, 28) * 2 - 1
     return images, torch.randint(CLASSES, [batch_size])

@@ -3,13 +3,14 @@
 The weights are those of the paper; they sum to 1.0001.
 """
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-def ms_ssim(one, other):
+def ms_ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the similarity `[N]` of pairs of uint8 images `[N, H, W, C]`.
 
     Height and width must be divisible by 16.
@@ -25,7 +26,12 @@ def ms_ssim(one, other):
     return similarity.mean(1).numpy()
 
 
-def terms(one, other, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2):
+def terms(
+    one: torch.Tensor,
+    other: torch.Tensor,
+    c1: float = (0.01 * 255) ** 2,
+    c2: float = (0.03 * 255) ** 2,
+) -> tuple[torch.Tensor, torch.Tensor]:
     channels = one.shape[1]
     taps = (-0.5 * ((torch.arange(11) - 5) / 1.5) ** 2).exp()
     window = (taps / taps.sum()).expand(channels, 1, 1, 11)

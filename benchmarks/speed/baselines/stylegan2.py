@@ -8,6 +8,8 @@ have 272,440 and 964,724 parameters.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,11 +21,11 @@ from benchmarks.speed.baselines.stylex import Generator, Mapping, ModulatedConv,
 class Deviation(nn.Module):
     """Minibatch standard deviation: appends the mean deviation in groups to features `[N, F]`."""
 
-    def __init__(self, group=4):
+    def __init__(self, group: int = 4):
         super().__init__()
         self.group = group
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         variance = x.reshape(self.group, -1, x.shape[1]).var(0, correction=0)
         deviation = (variance + 1e-8).sqrt().mean(1, keepdim=True)
         return torch.cat([x, deviation.repeat(self.group, 1)], dim=1)
@@ -33,7 +35,14 @@ class Networks:
     """Mapping network, generator and discriminator."""
 
     def __init__(
-        self, size=32, colours=1, classes=10, latent=128, depth=4, capacity=4, max_channels=128
+        self,
+        size: int = 32,
+        colours: int = 1,
+        classes: int = 10,
+        latent: int = 128,
+        depth: int = 4,
+        capacity: int = 4,
+        max_channels: int = 128,
     ):
         self.latent, self.classes, self.blocks = latent, classes, size.bit_length() - 2
         self.mapping = Mapping(latent, depth, paper=True)
@@ -49,11 +58,11 @@ class Networks:
         for network in (self.generator, self.discriminator):
             network.to(memory_format=torch.channels_last)
 
-    def discriminate(self, images, one_hot):
+    def discriminate(self, images: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         """Return logits `[N]` (high for real) of images randomly shifted by up to two pixels."""
         return (self.discriminator(shifted(images)) * one_hot).sum(1)
 
-    def styles(self, one_hot, mixing=0.9):
+    def styles(self, one_hot: torch.Tensor, mixing: float = 0.9) -> torch.Tensor:
         """Return styles `[N, blocks, latent + classes]` of random latents.
 
         A share `mixing` of the samples uses two latents, with the crossover at a random block.
@@ -67,7 +76,7 @@ class Networks:
         return torch.cat([w, one_hot[:, None].expand(-1, self.blocks, -1)], dim=2)
 
 
-def shifted(images, pixels=2, fill=-1.0):
+def shifted(images: torch.Tensor, pixels: int = 2, fill: float = -1.0) -> torch.Tensor:
     """Shift each image by up to `pixels` in both directions and pad with `fill`."""
     count, _, height, width = images.shape
     down, right = torch.randint(2 * pixels + 1, [2, count, 1, 1])
@@ -79,7 +88,15 @@ def shifted(images, pixels=2, fill=-1.0):
     return padded[torch.arange(count)[:, None, None], rows, columns].permute(0, 3, 1, 2)
 
 
-def training_step(batch_size=32, *, penalty=False, path=False, gamma=1.0, seed=0, **networks):
+def training_step(
+    batch_size: int = 32,
+    *,
+    penalty: bool = False,
+    path: bool = False,
+    gamma: float = 1.0,
+    seed: int = 0,
+    **networks: int,
+) -> Callable[[], Any]:
     """Build a training step on random images: a function that runs it and returns both losses.
 
     Args:

@@ -16,7 +16,10 @@ another batch.
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -24,23 +27,23 @@ from torch.nn import functional as F
 CHANNELS_LAST = True
 
 
-def kaiming(layer):
+def kaiming(layer: Any) -> Any:
     nn.init.kaiming_normal_(layer.weight, a=0, mode="fan_in", nonlinearity="leaky_relu")
     return layer
 
 
-def leaky(x):
+def leaky(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, 0.2)
 
 
-def blur(x):
+def blur(x: torch.Tensor) -> torch.Tensor:
     """Blur with [1, 2, 1] / 4 along rows and columns, with reflection padding."""
     line = torch.tensor([0.25, 0.5, 0.25])
     kernel = (line[:, None] * line)[None, None].expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), kernel, groups=x.shape[1])
 
 
-def upsample(x):
+def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
@@ -48,7 +51,7 @@ def upsample(x):
 
 
 class EqualLinear(nn.Module):
-    def __init__(self, channels, rate=0.1, gain=None):
+    def __init__(self, channels: int, rate: float = 0.1, gain: float | None = None):
         super().__init__()
         self.weight, self.bias = (
             nn.Parameter(torch.randn(channels, channels)),
@@ -59,7 +62,7 @@ class EqualLinear(nn.Module):
             nn.init.normal_(self.weight, 0, 1 / rate)
             self.scale = rate * gain / math.sqrt(channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x, self.weight * self.scale, self.bias * self.rate)
 
 
@@ -73,13 +76,13 @@ class Mapping(nn.Module):
             of 1.
     """
 
-    def __init__(self, latent=512, depth=8, paper=False):
+    def __init__(self, latent: int = 512, depth: int = 8, paper: bool = False):
         super().__init__()
         equal = {"rate": 0.01, "gain": math.sqrt(2)} if paper else {}
         self.layers = nn.ModuleList([EqualLinear(latent, **equal) for _ in range(depth)])
         self.length = math.sqrt(latent) if paper else 1.0
 
-    def forward(self, latents):
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
         x = F.normalize(latents, dim=1) * self.length
         for layer in self.layers:
             x = leaky(layer(x))
@@ -87,13 +90,13 @@ class Mapping(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    def __init__(self, channels_in, channels, kernel, demodulate=True):
+    def __init__(self, channels_in: int, channels: int, kernel: int, demodulate: bool = True):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, channels_in, kernel, kernel))
         self.demodulate, self.padding, self.grouped = demodulate, kernel // 2, True
         kaiming(self)
 
-    def forward(self, x, style):
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         if not self.grouped:
             y = F.conv2d(x * (style + 1)[:, :, None, None], self.weight, padding=self.padding)
             if not self.demodulate:
@@ -116,7 +119,7 @@ class ModulatedConv(nn.Module):
 class Styled(nn.Module):
     """Modulated convolution, noise and leaky ReLU. `affine` maps w to the style."""
 
-    def __init__(self, channels_in, channels, style):
+    def __init__(self, channels_in: int, channels: int, style: int):
         super().__init__()
         self.affine = kaiming(nn.Linear(style, channels_in))
         self.conv = ModulatedConv(channels_in, channels, 3)
@@ -124,7 +127,7 @@ class Styled(nn.Module):
         nn.init.zeros_(self.noise.weight)
         nn.init.zeros_(self.noise.bias)
 
-    def forward(self, x, w, noise):
+    def forward(self, x: torch.Tensor, w: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         size = x.shape[-1]
         # The reproduction swaps the rows and columns of the noise.
         noise = self.noise(noise[:, :size, :size]).permute(0, 3, 2, 1)
@@ -132,7 +135,9 @@ class Styled(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, channels_in, channels, style, first, last, colours=3):
+    def __init__(
+        self, channels_in: int, channels: int, style: int, first: bool, last: bool, colours: int = 3
+    ):
         super().__init__()
         self.one, self.other = (
             Styled(channels_in, channels, style),
@@ -142,7 +147,9 @@ class Block(nn.Module):
         self.colours = ModulatedConv(channels, colours, 1, demodulate=False)
         self.first, self.last = first, last
 
-    def forward(self, x, picture, w, noise):
+    def forward(
+        self, x: torch.Tensor, picture: torch.Tensor | None, w: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         x = x if self.first else upsample(x)
         x = self.other(self.one(x, w, noise), w, noise)
         colours = self.colours(x, self.affine(w))
@@ -156,7 +163,14 @@ class Generator(nn.Module):
     Images are `[N, colours, size, size]`.
     """
 
-    def __init__(self, size, capacity=16, max_channels=512, style=514, colours=3):
+    def __init__(
+        self,
+        size: int,
+        capacity: int = 16,
+        max_channels: int = 512,
+        style: int = 514,
+        colours: int = 3,
+    ):
         super().__init__()
         blocks = size.bit_length() - 2
         widths = [min(capacity * 2 ** (i + 1), max_channels) for i in reversed(range(blocks))]
@@ -167,7 +181,7 @@ class Generator(nn.Module):
             [Block(*pair, style, i == 0, i == blocks - 1, colours) for i, pair in pairs]
         )
 
-    def forward(self, w, noise):
+    def forward(self, w: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         x, picture = self.conv(self.start.expand(len(w), -1, -1, -1)), None
         for block, style in zip(self.blocks, w.unbind(1), strict=True):
             x, picture = block(x, picture, style, noise)
@@ -175,14 +189,14 @@ class Generator(nn.Module):
 
 
 class Residual(nn.Module):
-    def __init__(self, channels_in, channels, down):
+    def __init__(self, channels_in: int, channels: int, down: bool):
         super().__init__()
         self.shortcut = kaiming(nn.Conv2d(channels_in, channels, 1, 2 if down else 1))
         self.one = kaiming(nn.Conv2d(channels_in, channels, 3, padding=1))
         self.other = kaiming(nn.Conv2d(channels, channels, 3, padding=1))
         self.down = kaiming(nn.Conv2d(channels, channels, 3, 2, padding=1)) if down else None
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = leaky(self.other(leaky(self.one(x))))
         y = y if self.down is None else self.down(blur(y))
         return (y + self.shortcut(x)) * math.sqrt(0.5)
@@ -191,7 +205,9 @@ class Residual(nn.Module):
 class Trunk(nn.Sequential):
     """Maps images `[N, colours, size, size]` to `[N, outputs]`: encoder and discriminator."""
 
-    def __init__(self, size, outputs, capacity=16, max_channels=512, colours=3):
+    def __init__(
+        self, size: int, outputs: int, capacity: int = 16, max_channels: int = 512, colours: int = 3
+    ):
         layers, before, blocks = [], colours, size.bit_length() - 1
         for i in range(blocks):
             channels = min(4 * capacity * 2**i, max_channels)
@@ -201,7 +217,7 @@ class Trunk(nn.Sequential):
         super().__init__(*layers, kaiming(nn.Linear(4 * before, outputs)))
 
 
-def small_classifier(classes=2, width=16):
+def small_classifier(classes: int = 2, width: int = 16) -> nn.Sequential:
     layers, before = [], 3
     for channels in (width, 2 * width, 4 * width):
         layers += [nn.Conv2d(before, channels, 3, 2, padding=1), nn.ReLU()]
@@ -214,15 +230,15 @@ class Networks:
 
     def __init__(
         self,
-        size=32,
-        capacity=8,
-        max_channels=256,
-        latent=512,
-        depth=8,
-        classes=2,
+        size: int = 32,
+        capacity: int = 8,
+        max_channels: int = 256,
+        latent: int = 512,
+        depth: int = 8,
+        classes: int = 2,
         *,
-        as_ported=True,
-        seed=0,
+        as_ported: bool = True,
+        seed: int = 0,
     ):
         torch.manual_seed(seed)
         self.size, self.latent, self.blocks, self.as_ported = (
@@ -245,20 +261,20 @@ class Networks:
             if isinstance(module, ModulatedConv):
                 module.grouped = as_ported
 
-    def images(self, count):
+    def images(self, count: int) -> torch.Tensor:
         return torch.rand(count, 3, self.size, self.size).to(**self.place)
 
-    def noise(self, count):
+    def noise(self, count: int) -> torch.Tensor:
         return torch.rand(count, self.size, self.size, 1)
 
-    def probabilities(self, images):
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(images).softmax(1)
 
-    def discriminate(self, images, probabilities):
+    def discriminate(self, images: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
         """Return logits `[N]`, low for real images as in the reproduction."""
         return (self.discriminator(images) * probabilities).sum(1)
 
-    def random_w(self, count):
+    def random_w(self, count: int) -> torch.Tensor:
         """Return w `[N, blocks, latent]` of random latents, with style mixing 90 % of the time."""
         w = [self.mapping(torch.randn(count, self.latent))] * 2
         if torch.rand(()) < 0.9:
@@ -266,7 +282,7 @@ class Networks:
         crossover = int(torch.rand(()) * self.blocks)
         return torch.stack([w[block >= crossover] for block in range(self.blocks)], dim=1)
 
-    def with_classes(self, w, probabilities):
+    def with_classes(self, w: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
         """Append class probabilities to w `[N, latent]` or `[N, blocks, latent]`."""
         w = w[:, None].expand(-1, self.blocks, -1) if w.ndim == 2 else w
         return torch.cat([w, probabilities[:, None].expand(-1, self.blocks, -1)], dim=2)
@@ -275,7 +291,14 @@ class Networks:
 # === Training step ===
 
 
-def training_step(batch_size=8, *, encoder=True, penalty=False, path=False, **networks):
+def training_step(
+    batch_size: int = 8,
+    *,
+    encoder: bool = True,
+    penalty: bool = False,
+    path: bool = False,
+    **networks: Any,
+) -> Callable[[], Any]:
     """Build a training step on random images: a function that runs it and returns both losses.
 
     Args:
@@ -361,7 +384,13 @@ def training_step(batch_size=8, *, encoder=True, penalty=False, path=False, **ne
 # === AttFind ===
 
 
-def single_effects(images=2, coordinates=None, *, references=16, **networks):
+def single_effects(
+    images: int = 2,
+    coordinates: Sequence[int] | None = None,
+    *,
+    references: int = 16,
+    **networks: Any,
+) -> Callable[[], np.ndarray]:
     """Build the search for the effects of single style coordinates, as in the AttFind notebooks.
 
     Each coordinate of each image is set to its minimum and to its maximum among reference images,

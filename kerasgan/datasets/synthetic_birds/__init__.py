@@ -2,7 +2,7 @@
 
 This data set needs no download. Image and captions are generated from the same attributes. There
 are 200 species, 150 for training and 50 for testing (a zero-shot split as of CUB in Reed et al.,
-arXiv 1605.05395). The splits share all colours, bills and sizes, but no combination of colours.
+arXiv 1605.05395). The splits share all colors, bills and sizes, but no combination of colors.
 Light falls from above and captions do not mention left or right, so images may be mirrored.
 
 Scores on this data set must not be compared with scores on CUB.
@@ -20,15 +20,17 @@ from kerasgan.datasets.synthetic_birds.attributes import (
     species_name,
 )
 from kerasgan.datasets.synthetic_birds.captions import generate_captions, parse_caption
-from kerasgan.datasets.synthetic_birds.drawing import draw_bird
+from kerasgan.datasets.synthetic_birds.drawing import PARTS, draw_bird
 
 __all__ = [
     "ATTRIBUTES",
     "COLOURS",
+    "PARTS",
     "SPECIES",
     "draw_bird",
     "generate_captions",
     "parse_caption",
+    "part_maps",
     "synthetic_birds",
 ]
 
@@ -59,12 +61,7 @@ def synthetic_birds(
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 16)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}; received {value}")
-    first = 0 if split == "train" else SPECIES["train"]
-    classes = first + np.arange(count, dtype="int32") % SPECIES[split]
-    seeds = [(seed, first, index) for index in range(count)]
-    kinds = [len(ATTRIBUTES[name]) for name in ("pose", "background")]
-    scenes = [random_for(each, "scene").integers(kinds) for each in seeds]
-    attributes = np.concatenate([species()[classes], scenes], axis=1).astype("int8")  # [N, 7]
+    classes, seeds, attributes = _scenes(split, count, seed)
     images = np.empty((count, size, size, 3), "uint8")
     for index in range(count):
         images[index] = draw_bird(attributes[index], seeds[index], size)
@@ -75,3 +72,33 @@ def synthetic_birds(
         names=[f"{species_name(c)}/{index:06d}" for index, c in enumerate(classes)],
         attributes=attributes,
     )
+
+
+def _scenes(split, count, seed):
+    """Classes `[count]`, seeds and attributes, int8 `[count, 7]`, of the birds of a split."""
+    first = 0 if split == "train" else SPECIES["train"]
+    classes = first + np.arange(count, dtype="int32") % SPECIES[split]
+    seeds = [(seed, first, index) for index in range(count)]
+    kinds = [len(ATTRIBUTES[name]) for name in ("pose", "background")]
+    scenes = [random_for(each, "scene").integers(kinds) for each in seeds]
+    return classes, seeds, np.concatenate([species()[classes], scenes], axis=1).astype("int8")
+
+
+def part_maps(
+    split: str, count: int, seed: int = 0, size: int = 76
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Generates images of birds with the part that is visible at each pixel.
+
+    Args:
+        split, count, seed, size: See `synthetic_birds`, whose images they are.
+
+    Returns:
+        Images uint8 `[count, size, size, 3]`, indices in `PARTS` uint8 `[count, size, size]` and
+        attributes int8 `[count, 7]`.
+    """
+    _, seeds, attributes = _scenes(split, count, seed)
+    drawn = (
+        draw_bird(each, its, size, parts=True) for each, its in zip(attributes, seeds, strict=True)
+    )
+    images, parts = zip(*drawn, strict=True)
+    return np.stack(images), np.stack(parts), attributes

@@ -31,9 +31,9 @@ SPECIES = {"train": 150, "test": 50}  # Numbers of species, as in CUB.
 def species() -> np.ndarray:
     """Returns the attributes that define each species: int8 `[200, 5]`.
 
-    No two species share all three colours. The last 50 species belong to the test split.
+    No two species share all three colors. The last 50 species belong to the test split.
     """
-    # Among 20,000 seeds, this one distributes colours most evenly over the parts in both splits.
+    # Among 20,000 seeds, this one distributes colors most evenly over the parts in both splits.
     random = np.random.default_rng(12675)
     colours = np.stack(np.unravel_index(random.permutation(8**3)[:200], (8, 8, 8)), axis=1)
     others = [

@@ -16,10 +16,9 @@ from kerasgan.datasets.synthetic_birds.attributes import (
 def generate_captions(
     attributes: Sequence[int] | np.ndarray, seed: int | Sequence[int], count: int = 10
 ) -> list[str]:
-    """Describes a bird.
+    """Generates captions of a bird in the style of CUB.
 
-    For example: "this small bird has a yellow belly, a red crown and black wings". The style is
-    that of CUB.
+    For example: "this small bird has a yellow belly, a red crown and black wings".
 
     Args:
         attributes: int `[7]`, indices into the values of `ATTRIBUTES`.
@@ -27,9 +26,9 @@ def generate_captions(
         count: Number of captions.
 
     Returns:
-        A list of `count` distinct captions in plain lower-case ASCII. Each names 2 to 5 attributes
-        (the first one at least the three colours) and is true. Two or more captions together name
-        all attributes.
+        A list of `count` distinct captions in lower-case ASCII. Each caption is true and names 2 to
+        5 attributes. The first caption names at least the colors of crown, wings and belly. If
+        `count` is at least 2, the captions together name all attributes.
 
     Raises:
         ValueError: The attributes have another shape or range, or `count` is less than 1.
@@ -84,7 +83,7 @@ def _caption(words, names, random):
         )
 
     bird, parts = "bird", [name for name in ("crown", "wing", "belly", "bill") if name in names]
-    # "a red bird" means that all parts are red, except those with a colour of their own.
+    # "a red bird" means that all parts are red, except those with a color of their own.
     if (
         {"crown", "wing", "belly"} <= names
         and words["crown"] == words["wing"]
@@ -175,9 +174,9 @@ FILLERS = set(
 def parse_caption(caption: str) -> np.ndarray:
     """Extracts attributes from a caption, generated or human, such as "a small red bird".
 
-    The colour of the bird as a whole is the colour of its crown, wings and belly, unless the
-    caption names another colour for the part. Unknown words are ignored. A part with two colours
-    counts as not mentioned.
+    A color of the whole bird applies to crown, wings and belly, except to parts for which the
+    caption names another color. Unknown words are ignored. A part with two colors counts as not
+    mentioned.
 
     Args:
         caption: The caption. Case and punctuation do not matter.

@@ -6,6 +6,7 @@ and a sum moves them.
 
 import functools
 from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,11 +14,35 @@ from PIL import Image, ImageDraw
 from kerasgan.datasets.synthetic_birds.attributes import COLOURS, attribute_words, random_for
 
 OVERSAMPLING = 4
+PARTS = ("background", "branch", "leg", "water", "tail", "body", "head", "bill", "eye", "wing")
 
 
+@overload
 def draw_bird(
-    attributes: Sequence[int] | np.ndarray, seed: int | Sequence[int], size: int = 304
-) -> np.ndarray:
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[False] = ...,
+) -> np.ndarray: ...
+@overload
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = ...,
+    *,
+    mirrored: bool = ...,
+    parts: Literal[True],
+) -> tuple[np.ndarray, np.ndarray]: ...
+def draw_bird(
+    attributes: Sequence[int] | np.ndarray,
+    seed: int | Sequence[int],
+    size: int = 304,
+    *,
+    mirrored: bool = True,
+    parts: bool = False,
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Renders one bird.
 
     Args:
@@ -26,9 +51,12 @@ def draw_bird(
             position, direction, shades, proportions, leaves.
         size: Height and width of the image in pixels, at least 16. The bird is the same at any
             resolution.
+        mirrored: If `True`, half of the birds face left, otherwise all face right.
+        parts: If `True`, also returns a map of the bird's parts.
 
     Returns:
-        uint8 `[size, size, 3]`.
+        uint8 `[size, size, 3]`. With `parts`, a tuple of it and of uint8 `[size, size]`: the index
+        in `PARTS` of what is visible at each pixel.
 
     Raises:
         ValueError: The attributes have another shape or range, or the size is less than 16.
@@ -36,10 +64,13 @@ def draw_bird(
     if size < 16:
         raise ValueError(f"size must be at least 16; received {size}")
     words, random = attribute_words(attributes), random_for(seed, "picture")
-    picture = _Picture(size, _background(words["background"], random))
+    picture = _Picture(size, _background(words["background"], random), parts)
     _Bird(words, random).paint(picture)
-    pixels = np.asarray(picture.image)
-    return np.ascontiguousarray(pixels[:, ::-1] if random.random() < 0.5 else pixels)
+    layers = [np.asarray(layer) for layer in (picture.image, picture.parts) if layer]
+    if random.random() < 0.5 and mirrored:
+        layers = [layer[:, ::-1] for layer in layers]
+    layers = [np.ascontiguousarray(layer) for layer in layers]
+    return (layers[0], layers[1]) if parts else layers[0]
 
 
 def _uint8(colour):
@@ -49,14 +80,20 @@ def _uint8(colour):
 class _Picture:
     """A square image on which antialiased outlines in the unit square are filled."""
 
-    def __init__(self, size, background):
+    def __init__(self, size, background, parts=False):
         self.size = size
+        self.parts = Image.new("L", (size, size)) if parts else None
         self.image = Image.fromarray(_uint8(background)).resize(
             (size, size), Image.Resampling.BICUBIC
         )
 
-    def fill(self, outlines, colour, shade=0.0, opacity=1.0):
+    def fill(self, outlines, colour, shade=0.0, opacity=1.0, part="background"):
         """Fills complex `outlines`. `shade` lightens the upper and darkens the lower part."""
+        if self.parts and opacity == 1:
+            drawing = ImageDraw.Draw(self.parts)
+            for outline in outlines:
+                corners = (outline * self.size).astype("complex128").view("float64").tolist()
+                drawing.polygon(corners, fill=PARTS.index(part))
         points = np.concatenate(outlines) * self.size
         top, bottom = points.imag.min(), points.imag.max()
         box = (
@@ -121,7 +158,7 @@ def _mix(colour, other, share):
 
 
 def _darker(colour, share=0.3):
-    """Returns a darker and purer shade, or a lighter one if the colour is nearly black."""
+    """Returns a darker and purer shade, or a lighter one if the color is nearly black."""
     light = np.asarray(colour) / 255
     if light.sum() < 0.6:
         return _mix(colour, (150, 155, 175), 0.8 * share)
@@ -145,7 +182,8 @@ class _Bird:
         tilt = {"perched": -0.6, "flying": -0.15, "swimming": -0.06}[self.pose]
         self.turn = np.exp(1j * random.normal(tilt, 0.06))
         self.plump = random.normal(1, 0.05)
-        self.layers = []  # (outlines, colour, shade, opacity), back to front.
+        self.layers = []  # (outlines, color, shade, opacity, part), back to front.
+        self.part = "background"  # that the next layers show
         if self.pose == "flying":
             self.raised_wing(_mix(self.wing, _darker(self.wing), 0.8), turn=0.5, zoom=0.85)
         self.tail()
@@ -157,9 +195,8 @@ class _Bird:
             self.folded_wing()
 
     def add(self, outlines, colour, shade=0.0, opacity=1.0):
-        self.layers.append(
-            (outlines if isinstance(outlines, list) else [outlines], colour, shade, opacity)
-        )
+        outlines = outlines if isinstance(outlines, list) else [outlines]
+        self.layers.append((outlines, colour, shade, opacity, self.part))
 
     def at(self, *points):
         """Converts points to the body frame: widens and rotates them with the body."""
@@ -176,6 +213,7 @@ class _Bird:
             self.add(outlines[start::2], _darker(colour, band), 0.08)
 
     def tail(self):
+        self.part = "tail"
         spread, lift = {"perched": (0.07, 0), "flying": (0.16, 0), "swimming": (0.08, 0.25)}[
             self.pose
         ]
@@ -189,6 +227,7 @@ class _Bird:
         self.feathers([-0.34 + 0.02j] * 5, tips, 0.06, self.wing, (0.34, 0.16))
 
     def body(self):
+        self.part = "body"
         self.add(
             _curve(
                 self.at(
@@ -240,6 +279,7 @@ class _Bird:
         ]
         centre, radius = self.at(place)[0], 0.18 * self.random.normal(1, 0.04)
         self.bill(centre + radius * (0.72 + 0.12j), radius)
+        self.part = "head"
         if self.pose == "swimming":
             neck = [
                 centre - 0.92 * radius,
@@ -261,13 +301,14 @@ class _Bird:
             ]
         )
         self.add(_curve(centre + radius * outline), self.crown, 0.2)
-        eye = centre + radius * (0.38 - 0.16j)
+        self.part, eye = "eye", centre + radius * (0.38 - 0.16j)
         ring = (238, 226, 200) if self.crown.sum() < 420 else _darker(self.crown, 0.45)
         self.add(_disc(eye, radius * 0.26), ring)
         self.add(_disc(eye, radius * 0.205), (18, 15, 18))
         self.add(_disc(eye + radius * (0.06 - 0.08j), radius * 0.075), (255, 255, 255))
 
     def bill(self, root, radius):
+        self.part = "bill"
         long, deep = {"short": (0.62, 0.24), "long": (2.0, 0.2), "hooked": (0.95, 0.42)}[
             self.words["bill"]
         ]
@@ -306,6 +347,7 @@ class _Bird:
         self.add(_curve(root + radius * np.array(upper)), horn, 0.2)
 
     def folded_wing(self):
+        self.part = "wing"
         roots = np.linspace(0.0 - 0.05j, 0.14 + 0.03j, 5)
         tips = np.array([-0.68 + 0.1j, -0.6 + 0.12j, -0.48 + 0.13j, -0.34 + 0.14j, -0.2 + 0.14j])
         self.feathers(roots, tips, 0.055, self.wing, (0.36, 0.18))
@@ -324,6 +366,7 @@ class _Bird:
         self.add(_curve(self.at(*(0.78 * (coverts - coverts[0]) + coverts[0]))), self.wing, 0.14)
 
     def raised_wing(self, colour, turn=0.0, zoom=1.0):
+        self.part = "wing"
         shoulder, flap = 0.16 - 0.08j, zoom * np.exp(1j * self.random.normal(turn, 0.08))
 
         def moved(points):
@@ -373,17 +416,17 @@ class _Bird:
                     _stroke(hip, foot, 0.034 * zoom),
                     *(_feather(foot, toe, 0.015 * zoom) for toe in toes),
                 ]
-                picture.fill(leg, (150, 98, 62))
+                picture.fill(leg, (150, 98, 62), part="leg")
         elif self.pose == "swimming":
             left, right = place(-0.46 + 0.19j, 0.44 + 0.22j)
             _pond(picture, left.imag - 0.1, self.random)
-        for outlines, colour, shade, opacity in self.layers:
-            picture.fill([zoom * outline + move for outline in outlines], colour, shade, opacity)
+        for outlines, *paint in self.layers:
+            picture.fill([zoom * outline + move for outline in outlines], *paint)
         if self.pose == "swimming":
             _waterline(picture, left, right, zoom)
 
 
-HORIZONS = {  # Colours at the top and at the bottom.
+HORIZONS = {  # Colors at the top and at the bottom.
     "sky": ((106, 168, 226), (208, 230, 243)),
     "forest": ((62, 92, 58), (112, 138, 92)),
     "water": ((96, 160, 178), (44, 108, 136)),
@@ -395,7 +438,7 @@ WATER, FOAM = (78, 140, 165), (205, 230, 238)
 def _pond(picture, shore, random):
     x = np.linspace(-0.05, 1.05, 23)
     edge = x + 1j * (shore + 0.004 * np.sin(17 * x + random.uniform(0, 6)))
-    picture.fill([np.concatenate([edge, [1.05 + 1.05j, -0.05 + 1.05j]])], WATER, 0.2)
+    picture.fill([np.concatenate([edge, [1.05 + 1.05j, -0.05 + 1.05j]])], WATER, 0.2, part="water")
     depth, half = random.random(14) ** 1.3, random.uniform(0.04, 0.12, 14)
     middle = random.random(14) + 1j * (shore + 0.03 + (1 - shore) * depth)
     waves = [
@@ -412,7 +455,7 @@ def _waterline(picture, left, right, zoom):
     front = np.array(
         [-1.15, -0.5 + 0.02j, -0.01j, 0.5 + 0.02j, 1.15, 0.9 + 0.3j, 0.36j, -0.9 + 0.3j]
     )
-    picture.fill([_curve(middle + half * front)], WATER)
+    picture.fill([_curve(middle + half * front)], WATER, part="water")
     for k, opacity in enumerate((0.75, 0.5, 0.35)):
         ring, wide = middle + half * (0.02 + 0.13j * k), half * (1.25 - 0.1 * k)
         picture.fill([_feather(ring - wide, ring + wide, 0.02 * zoom)], FOAM, opacity=opacity)
@@ -431,15 +474,18 @@ def _branch(picture, under, random):
     twigs = middle[random.choice([1, 2, 3, 9, 10, 11], 3, replace=False)]
     ways = np.exp(1j * random.choice([-1, 1], 3) * random.uniform(0.5, 1, 3))
     tips = twigs + random.uniform(0.06, 0.1, 3) * ways
-    picture.fill([_stroke(twig, tip, 0.008) for twig, tip in zip(twigs, tips, strict=True)], bark)
-    picture.fill([np.concatenate([middle - half, (middle + half)[::-1]])], bark, 0.35)
+    strokes = [_stroke(twig, tip, 0.008) for twig, tip in zip(twigs, tips, strict=True)]
+    picture.fill(strokes, bark, part="branch")
+    picture.fill(
+        [np.concatenate([middle - half, (middle + half)[::-1]])], bark, 0.35, part="branch"
+    )
     leaves = [
         _feather(tip, tip + 0.08 * way * np.exp(1j * turn), 0.02)
         for tip, way in zip(tips, ways, strict=True)
         for turn in (-0.7, 0.2, 1.0)
     ]
-    picture.fill(leaves[::2], leaf, 0.15)
-    picture.fill(leaves[1::2], _mix(leaf, (50, 90, 50), 0.35), 0.1)
+    picture.fill(leaves[::2], leaf, 0.15, part="branch")
+    picture.fill(leaves[1::2], _mix(leaf, (50, 90, 50), 0.35), 0.1, part="branch")
 
 
 def _background(kind, random):

@@ -35,7 +35,7 @@ RULE = "a cached folder of features must be complete; delete it if it is damaged
 def features_and_logits(
     classifier: keras.Model, images: np.ndarray, batch_size: int = 500
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run a classifier in inference mode.
+    """Runs a classifier in inference mode.
 
     Args:
         classifier: Functional model from images to logits `[B, classes]`.
@@ -57,7 +57,7 @@ def features_and_logits(
 
 
 def filled(images: np.ndarray, largest: int) -> np.ndarray:
-    """Pad a batch `[B, ...]` by repeating its last image.
+    """Pads a batch `[B, ...]` by repeating its last image.
 
     The new size is the next power of two, or `largest` if that is smaller. A network is then
     compiled for few shapes, and small batches of images of different sizes do not cost a full
@@ -164,7 +164,7 @@ def extract(
     cache: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Features:
-    """Run a feature extractor on images, with constant memory.
+    """Runs a feature extractor on images, with constant memory.
 
     Args:
         images: Images in any form that `image_source` accepts, or an image source.
@@ -245,7 +245,7 @@ def _mapped(path, count, checksum):
 
 
 def warn_if_swapped(samples: dict, reference: dict) -> bool:
-    """Warn if the samples look like BGR images, which costs 60 or more of FID.
+    """Warns if the samples look like BGR images, which costs 60 or more of FID.
 
     This is the case if swapping red and blue brings the channel statistics of the samples closer to
     those of the reference.
@@ -367,7 +367,7 @@ class _Rows:
         self.count += len(rows)
 
     def finish(self):
-        """Return the rows as a memory-mapped array."""
+        """Returns the rows as a memory-mapped array."""
         self.file.seek(0)
         self._header()
         offset = self.file.tell()

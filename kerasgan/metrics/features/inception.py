@@ -238,7 +238,7 @@ class Resize(keras.layers.Layer):
 
 
 def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[str]]]]:
-    """Build the network with zero weights.
+    """Builds the network with zero weights.
 
     Returns:
         A functional model from uint8 images `[B, H, W, 3]` to features `[B, 2048]` (the input of
@@ -311,7 +311,7 @@ def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[
 
 
 def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | None]:
-    """Read weights from a file: .pb or .tgz of TensorFlow, .pth of PyTorch, or .h5 of `convert`.
+    """Reads weights from a file: .pb or .tgz of TensorFlow, .pth of PyTorch, or .h5 of `convert`.
 
     Args:
         path: The file.
@@ -344,7 +344,7 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | 
 
 
 def _checked(weights, path):
-    """Check weights and return them as float32 in the order of `TENSORS`.
+    """Checks weights and returns them as float32 in the order of `TENSORS`.
 
     The bias of the logits and the batch counts are dropped.
     """
@@ -430,7 +430,7 @@ def _read_h5(path):
 
 
 def fingerprint(weights: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 of the weights, independent of their file."""
+    """Returns the SHA-256 of the weights, independent of their file."""
     digest = hashlib.sha256()
     for name in TENSORS:
         digest.update(np.asarray(weights[name], "<f4").tobytes())
@@ -438,7 +438,7 @@ def fingerprint(weights: dict[str, np.ndarray]) -> str:
 
 
 def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
-    """Return random weights with He initialization, for tests and timing only."""
+    """Returns random weights with He initialization, for tests and timing only."""
     random = np.random.Generator(np.random.PCG64(seed))
     weights = {}
     for name, (_, shape, _) in TENSORS.items():
@@ -451,12 +451,12 @@ def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def home() -> Path:
-    """Return the folder of downloaded weights: $KERAS_HOME/kerasgan, or ~/.keras/kerasgan."""
+    """Returns the folder of downloaded weights: $KERAS_HOME/kerasgan, or ~/.keras/kerasgan."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "kerasgan"
 
 
 def find_weights(timeout: float = 8) -> Path:
-    """Return the file of the weights in `home()`, after a download if necessary.
+    """Returns the file of the weights in `home()`, after a download if necessary.
 
     Args:
         timeout: Seconds to wait for the server.
@@ -499,7 +499,7 @@ def find_weights(timeout: float = 8) -> Path:
 def convert(
     weights: dict | str | os.PathLike | None = None, path: str | os.PathLike | None = None
 ) -> tuple[Path, str | None]:
-    """Write the weights to an .h5 file, which all backends read without TensorFlow and torch.
+    """Writes the weights to an .h5 file, which all backends read without TensorFlow and torch.
 
     Args:
         weights: See `Inception`.
@@ -556,7 +556,7 @@ class Inception:
         }
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute features and logits of a batch.
+        """Computes features and logits of a batch.
 
         Args:
             images: RGB images of any size, uint8 `[B, H, W, 3]`. Batches are padded to a power of
@@ -577,7 +577,7 @@ class Inception:
         return features[:count], logits[:count]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the weights to an .h5 file, see `convert`."""
+        """Writes the weights to an .h5 file, see `convert`."""
         convert(self._weights, path)
 
 

@@ -102,7 +102,7 @@ BLOCKS = {
 def build_slim_inception(
     classes: int = 50, size: int = 299, width: float = 1.0, batch_norm: bool = False
 ) -> keras.Model:
-    """Build the network.
+    """Builds the network.
 
     A layer of a convolution has the name of its scope in the checkpoint, with "-" instead of "/".
 
@@ -178,7 +178,7 @@ def build_slim_inception(
 
 
 def scopes() -> Iterator[str]:
-    """Yield the names of all convolutions: stem, then blocks and branches in order."""
+    """Yields the names of all convolutions: stem, then blocks and branches in order."""
     yield from STEM
     for block, branches in BLOCKS.items():
         for branch, convolutions in branches.items():
@@ -190,7 +190,7 @@ def _scope(block, branch, index):
 
 
 def norm_of(scope: str) -> str:
-    """Return the name of the batch norm of a convolution."""
+    """Returns the name of the batch norm of a convolution."""
     return f"{scope}-BatchNorm"
 
 
@@ -201,7 +201,7 @@ def fold(
     variance: np.ndarray,
     gamma: np.ndarray | float = 1,
 ) -> list[np.ndarray]:
-    """Fold batch norm into the convolution before it.
+    """Folds batch norm into the convolution before it.
 
     Returns:
         Kernel `[H, W, I, O]` and bias `[O]`.
@@ -211,7 +211,7 @@ def fold(
 
 
 def folded(network: keras.Model, width: float = 1.0) -> keras.Model:
-    """Convert a network with batch norm, built with this width, to a network for scoring."""
+    """Converts a network with batch norm, built with this width, to a network for scoring."""
     scorer = build_slim_inception(network.outputs[1].shape[1], network.input_shape[1], width)
     for scope in scopes():
         (kernel,) = network.get_layer(scope).get_weights()
@@ -230,15 +230,14 @@ class SlimInception:
     Args:
         checkpoint: Prefix of a TensorFlow checkpoint with the names of `inception/slim`, such as
             ".../model.ckpt-5000" (or one of its files, or a folder with one checkpoint); or an .h5
-            file
-            of `save` or of zoo/inception.py.
+            file of `save` or of zoo/inception.py.
 
     Attributes:
         network: The Keras network, in inference mode.
         protocol: JSON-serializable dict, equal for a checkpoint and the .h5 file converted from it.
 
     Raises:
-        CheckpointError: If a file is missing, damaged, or of another network.
+        CheckpointError: If a file is missing or damaged, or belongs to another network.
         ImportError: If the checkpoint requires TensorFlow and it is not installed.
     """
 
@@ -259,14 +258,14 @@ class SlimInception:
         return features[:count], logits[:count]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write network and protocol to an .h5 file, which needs no TensorFlow."""
+        """Writes network and protocol to an .h5 file, which needs no TensorFlow."""
         checkpoints.save_network(
             path, self.network, epoch=0, letter="C", info={"protocol": self.protocol}
         )
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Resize uint8 images `[B, H, W, 3]` to `[B, size, size, 3]` by Pillow's bilinear filter."""
+    """Resizes uint8 images `[B, H, W, 3]` to `[B, size, size, 3]` by Pillow's bilinear filter."""
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or not images.size or images.shape[3] != 3:
         raise ValueError(
@@ -279,7 +278,7 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def protocol(network: keras.Model, about: dict) -> dict:
-    """Return the protocol of a network for scoring.
+    """Returns the protocol of a network for scoring.
 
     Args:
         network: Model built by `build_slim_inception`.
@@ -398,7 +397,7 @@ def _network_for(prefix, shapes):
 
 
 def _assign(network, read):
-    """Assign the variables that `read(name)` returns to the network."""
+    """Assigns the variables that `read(name)` returns to the network."""
     for scope in scopes():
         name = scope.replace("-", "/")
         network.get_layer(scope).set_weights(

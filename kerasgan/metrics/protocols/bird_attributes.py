@@ -24,7 +24,7 @@ VALUES = [len(values) for values in ATTRIBUTES.values()]
 def attribute_accuracy(
     images: np.ndarray, attributes: np.ndarray, classifier: keras.Model | None = None
 ) -> dict[str, Any]:
-    """Compute the share of the requested attributes that images show.
+    """Computes the share of the requested attributes that images show.
 
     Args:
         images: Images `[N, S, S, 3]`, uint8 or float in [-1, 1]. They are rounded to 8 bits and
@@ -58,7 +58,7 @@ def attribute_accuracy(
 
 @functools.cache
 def load_bird_attribute_classifier() -> tuple[keras.Model, dict]:
-    """Load the shipped classifier.
+    """Loads the shipped classifier.
 
     Returns:
         The network, and a dict with its test accuracies and the checksum of its file.
@@ -76,7 +76,7 @@ def load_bird_attribute_classifier() -> tuple[keras.Model, dict]:
 
 
 def check_attributes(attributes: np.ndarray, count: int) -> np.ndarray:
-    """Return requested attributes as an integer array `[count, 7]`.
+    """Checks the attributes requested for images and returns them as integers `[count, 7]`.
 
     Raises:
         ValueError: If the shape, the type or a value is wrong, or if no attribute is requested.
@@ -100,20 +100,20 @@ def check_attributes(attributes: np.ndarray, count: int) -> np.ndarray:
 def predict_attributes(
     classifier: keras.Model, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classifier's features `[N, F]` and predicted attributes, integers `[N, 7]`."""
+    """Returns the classifier's features `[N, F]` and predicted attributes, integers `[N, 7]`."""
     features, heads = features_and_heads(classifier, images)
     return features, attributes_from_heads(heads)
 
 
 def attributes_from_heads(heads: list[np.ndarray]) -> np.ndarray:
-    """Return the predicted attributes, integers `[N, 7]`, from the logits of each attribute."""
+    """Returns the predicted attributes, integers `[N, 7]`, from the logits of each attribute."""
     return np.stack([head.argmax(axis=1) for head in heads], axis=1)
 
 
 def features_and_heads(
     classifier: keras.Model, images: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Run the classifier.
+    """Runs the classifier.
 
     Args:
         classifier: See `attribute_accuracy`.
@@ -134,7 +134,7 @@ def features_and_heads(
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Resize square images, uint8 or float in [-1, 1], to uint8 `[N, size, size, 3]`.
+    """Resizes square images, uint8 or float in [-1, 1], to uint8 `[N, size, size, 3]`.
 
     The filter is Pillow's antialiased bilinear one.
     """
@@ -156,7 +156,7 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def accuracies(predicted: np.ndarray, attributes: np.ndarray) -> dict[str, float]:
-    """Return the numbers of `attribute_accuracy` from predicted attributes, integers `[N, 7]`."""
+    """Returns the numbers of `attribute_accuracy` from predicted attributes, integers `[N, 7]`."""
     requested = attributes >= 0
     correct = requested & (predicted == attributes)
     of_each = {
@@ -171,7 +171,7 @@ def accuracies(predicted: np.ndarray, attributes: np.ndarray) -> dict[str, float
 
 
 def protocol(info: dict) -> dict[str, Any]:
-    """Return the description of the measurement.
+    """Returns the description of the measurement.
 
     Args:
         info: Dict from `load_bird_attribute_classifier`; empty for another classifier.

@@ -29,7 +29,7 @@ def score_birds(
     seed: int = 1,
     classifier: keras.Model | None = None,
 ) -> dict[str, Any]:
-    """Generate images from the captions of the test birds and score them.
+    """Generates images from the captions of the test birds and scores them.
 
     Image i shows bird i mod 1,000 (20 of each of 50 species), with another of its ten captions in
     each round: 1,000 samples use each bird once, 10,000 samples all captions.
@@ -129,14 +129,14 @@ def score_birds(
 
 
 def pick(captions: Sequence[Sequence[str]], samples: int) -> list[str]:
-    """Choose captions: one per bird in each round, another one of the bird's in the next round."""
+    """Chooses one caption per bird and round. Each round uses another caption of the bird."""
     rounds = (divmod(i, len(captions)) for i in range(samples))
     return [captions[bird][(bird + turn) % len(captions[bird])] for turn, bird in rounds]
 
 
 @functools.cache
 def _reference(classifier, image_encoder, size):
-    """Test birds without their images, their measurements, and the floor of the distance."""
+    """Returns the test birds without their images, their measurements, and the lowest distance."""
     birds, real = _real(classifier, image_encoder, size, seed=0)
     _, others = _real(classifier, None, size, seed=1)
     return (
@@ -161,7 +161,7 @@ def _real(classifier, image_encoder, size, seed):
 
 
 def _measure(classifier, image_encoder, blocks: Iterable[dict[int, np.ndarray]]):
-    """Run the classifier and the image encoder on blocks of images.
+    """Runs the classifier and the image encoder on blocks of images.
 
     Args:
         classifier: Bird attribute classifier.

@@ -27,7 +27,7 @@ PER_CLASS = 100
 
 
 def load_digit_classifier() -> tuple[keras.Model, dict]:
-    """Load the shipped classifier.
+    """Loads the shipped classifier.
 
     Returns:
         The network, and a dict with its test accuracy and the checksum of its file.
@@ -46,7 +46,7 @@ def load_digit_classifier() -> tuple[keras.Model, dict]:
 def score_digits(
     images: np.ndarray, labels: np.ndarray, classifier: keras.Model | None = None
 ) -> dict[str, Any]:
-    """Score class-conditional samples of the ten digits.
+    """Scores class-conditional samples of the ten digits.
 
     Args:
         images: Float images `[N, 28, 28, 1]` in [-1, 1], generated in inference mode. They are
@@ -106,7 +106,7 @@ def score_digits(
 def score_unlabelled_digits(
     images: np.ndarray, classifier: keras.Model | None = None
 ) -> dict[str, Any]:
-    """Score samples of an unconditional model of digits.
+    """Scores samples of an unconditional model of digits.
 
     Args:
         images: Float images `[N, 28, 28, 1]` in [-1, 1], N at least 1,000. They are rounded to 8

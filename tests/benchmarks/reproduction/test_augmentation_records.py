@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import zoo.augmentation
 from benchmarks.reproduction import augmentation
 
 
@@ -26,6 +27,7 @@ def test_finished_runs_are_not_repeated(tmp_path, capsys):
     assert capsys.readouterr().out.count("done") == 2
 
 
-def test_unknown_augmentations_are_refused():
+def test_unknown_augmentations_raise():
     with pytest.raises(ValueError, match="Unknown augmentation mixup. Expected one of none, flip"):
-        augmentation.shell(["", "mixup"])
+        augmentation.command(augmentation.Options(), ["mixup"])
+    assert augmentation.ARMS == ("none", *zoo.augmentation.NAMES)

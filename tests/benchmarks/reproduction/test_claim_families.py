@@ -14,10 +14,10 @@ import zoo.conditional_vae
 import zoo.coopnet
 import zoo.flow
 from benchmarks.reproduction import claims, small_scale
-from benchmarks.reproduction.claims import Variant, runner, small_stylex
+from benchmarks.reproduction.claims import Variant, hdgan as hdgan_claims, runner, small_stylex
 from benchmarks.reproduction.claims.rules import OPEN, All, Within, number
 from kerasgan.datasets.synthetic_birds import synthetic_birds
-from zoo import text_gan
+from zoo import recipe, text_gan
 
 # Family -> claim, one of its variants, settings that make it small, and measures of its runs.
 TINY = {
@@ -30,7 +30,7 @@ TINY = {
     "hdgan": (
         "hdgan-layernorm",
         "layer norm",
-        {"width": 2, "drawn": 24, "batch_size": 8},
+        {"width": 2, "num_images": 24, "batch_size": 8},
         {"attribute_accuracy", "bird_frechet_distance", "bird_classifier_score", "ms_ssim"},
     ),
     "vae": (
@@ -72,6 +72,15 @@ def few(monkeypatch):
     [cached.cache_clear() for cached in caches]
 
 
+@pytest.mark.parametrize("variant", hdgan_claims.VARIANTS)
+def test_variants_of_hdgan_have_the_settings_of_the_recipe(variant, few):
+    preset = {"width": 2, "num_images": 24, "batch_size": 8} | {"damsm_weight": 0.0}
+    plain = recipe.settings_of(small_scale.small_recipe(), r1_weight=0.3, **preset)
+    model = hdgan_claims.build(hdgan_claims.Settings(**vars(plain), variant=variant))
+    assert (model.r1_weight, model.seed, model.damsm_weight) == (0.3, 0, 0.0)
+    assert model.compiled and set(model.discriminators) == {64}
+
+
 @pytest.mark.filterwarnings("ignore:the Fréchet distance of")  # The samples are few.
 @pytest.mark.parametrize("family", TINY)
 def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch):
@@ -83,7 +92,7 @@ def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch)
         All(*(Within(m, variant, high=1e29) for m in measures)),
     )
     tiny = dataclasses.replace(claim, variants=variants, rule=rule)
-    monkeypatch.setattr(claims, "_family", lambda asked: [tiny] if asked == family else [])
+    monkeypatch.setattr(claims, "_family", lambda requested: [tiny] if requested == family else [])
     done = runner.run(
         [name], seeds=1, budget=1, runs=tmp_path / "runs", results=tmp_path / "results"
     )

@@ -14,7 +14,7 @@ TINY = {"width": 1, "epochs": 1, "noise_until": 1, "steps": 1}
 def few(monkeypatch):
     """128 digits and a constant score."""
     images, labels = coopnet.load("digits", 28, 1, 0)
-    monkeypatch.setattr(coopnet, "load", lambda *told: (images[:128], labels[:128]))
+    monkeypatch.setattr(coopnet, "load", lambda *given: (images[:128], labels[:128]))
     scored = coopnet.RECIPE.__class__(
         **vars(coopnet.RECIPE) | {"score": lambda settings: lambda model, n: {"a": 1.0}}
     )
@@ -42,7 +42,7 @@ def test_rejected_settings_and_stopped_trainings(few, tmp_path, monkeypatch):
     refused = explosions.record("step size x 8", 0, tmp_path, TINY | {"step_size": 0.03})
     assert "must be below 1" in refused["refused"] and refused["scores"] == {}
 
-    def explode(*told):
+    def explode(*given):
         raise callbacks.ExplosionError("training stops", 3)
 
     monkeypatch.setattr(explosions.recipe, "run", explode)
@@ -53,4 +53,4 @@ def test_rejected_settings_and_stopped_trainings(few, tmp_path, monkeypatch):
 
 def test_an_unknown_cause():
     with pytest.raises(ValueError, match="Unknown cause rain. Expected one of defaults, "):
-        explosions.shell(["explosions", "rain"])
+        explosions.command(explosions.Options(), ["rain"])

@@ -242,7 +242,7 @@ def test_a_new_size_resets_the_optimizers():
     assert [int(gan.optimizer[player].iterations) for player in gan.players] == [
         2,
         2,
-    ]  # Of the third epoch.
+    ]  # The third epoch.
     assert float(gan.optimizer["generator"].learning_rate) == pytest.approx(chosen.learning_rate)
     assert [
         float(RECIPE.build(settings("grown")).generator.get_layer(f"fade_{size}").share)

@@ -63,7 +63,7 @@ def birds(monkeypatch):
         lambda classifier, images: (colours(images), heads),
     )
     monkeypatch.setattr(
-        small_scale, "SMALL", small_scale.SMALL | {"width": 2, "drawn": 24, "batch_size": 8}
+        small_scale, "SMALL", small_scale.SMALL | {"width": 2, "num_images": 24, "batch_size": 8}
     )
     for cached in (text_gan.load, small_scale._real):
         cached.cache_clear()
@@ -115,11 +115,11 @@ def test_missing_data_are_reported_in_one_line(tmp_path, capsys, monkeypatch):
     )
     assert (
         noted_scores.missing(bird, None, tmp_path)
-        == "the birds data: python -m zoo.prepare birds --source=DIR"
+        == "the birds data: python -m zoo.prepare birds --source=FOLDER"
     )
     assert "a reference score" in noted_scores.missing(theirs, None, tmp_path)
     for row in (bird, coco):
-        folder = noted_scores.prepared_folder(row.dataset, tmp_path)
+        folder = noted_scores.prepared.prepared_folder(row.dataset, tmp_path)
         folder.mkdir(parents=True)
         (folder / "dataset_info.json").write_text("{}")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -210,7 +210,7 @@ def test_a_score_with_the_full_protocol(tmp_path, monkeypatch, capsys):
     ]["runs"]
     assert (
         run["protocol"]["is"]["count"] == 64 and run["protocol"]["is"]["remainder_dropped_of"] == 64
-    )  # Of 80 samples.
+    )  # 80 samples.
     assert (
         1 < run["is_mean"] < 2
         and run["is_std"] > 0

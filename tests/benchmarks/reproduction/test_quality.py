@@ -87,7 +87,7 @@ def test_an_unknown_recipe():
     with pytest.raises(
         ValueError, match="Unknown recipe birds. Expected one of mnist_gan, birds_64"
     ):
-        quality.shell(["quality", "birds"])
+        quality.command(quality.Options(), ["birds"])
 
 
 def test_broken_records_and_those_of_other_processes(tmp_path):

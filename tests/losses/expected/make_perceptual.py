@@ -1,11 +1,10 @@
-"""Writes perceptual.npz: what the package lpips 0.1.4 makes of the pairs of images and the random
-weights here.
+"""Writes perceptual.npz: distances by the package lpips 0.1.4 for random images and weights.
 
     pip install --no-deps lpips==0.1.4
     python tests/losses/expected/make_perceptual.py
 
-The tests make the same again from their seed, and need neither. lpips takes AlexNet and VGG16 from
-torchvision, whose place their layer lists take here.
+The tests create the same images and weights from the seed, without lpips. lpips imports AlexNet and
+VGG16 from torchvision; this file replaces them by lists of their layers.
 """
 
 import sys
@@ -15,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 FILE = Path(__file__).with_name("perceptual.npz")
-# Numbers in torchvision's `features`: channels, kernel, stride and padding of its convolutions;
-# between two of them a ReLU (2 numbers on), or a ReLU and a max pooling (3).
+# Index in torchvision's `features` -> channels, kernel, stride and padding of a convolution. A ReLU
+# lies between two convolutions (indices differ by 2), or a ReLU and max pooling (by 3).
 CONVOLUTIONS = {
     "alex": {
         0: (64, 11, 4, 2),
@@ -41,7 +40,8 @@ SIZES = {"alex": (64, 45), "vgg": (32, 35)}
 
 
 def weights(net):
-    """Random weights of He's variances under torchvision's names, and linear ones under lpips'."""
+    """Returns random weights of He variance under torchvision's names, and linear weights under
+    lpips'."""
     random, before, arrays, ends = np.random.RandomState(1), 3, {}, []
     for number, (channels, kernel, _, _) in CONVOLUTIONS[net].items():
         deviation = np.sqrt(2 / (before * kernel**2))
@@ -58,8 +58,8 @@ def weights(net):
 
 
 def inputs(net):
-    """Images x and y [3, H, W, 3]: noise and itself a little changed, noise and other noise, a
-    slope and noise; and directions [2, 3, H, W, 3] along which gradients are compared."""
+    """Returns images x and y [3, H, W, 3] and directions [2, 3, H, W, 3] for gradients. The pairs
+    are noise with slightly changed noise, noise with other noise, and a ramp with noise."""
     random, (height, width) = np.random.RandomState(2), SIZES[net]
     x, y = random.uniform(-1, 1, (2, 3, height, width, 3))
     y[0] = np.clip(x[0] + 0.1 * y[0], -1, 1)

@@ -39,10 +39,10 @@ class MeanColours:
     """Extractor of projected mean colors that counts its images."""
 
     def __init__(self, name="mean colours"):
-        self.protocol, self.seen, self.batches = {"network": name, "weights_sha256": "0"}, 0, []
+        self.protocol, self.count, self.batches = {"network": name, "weights_sha256": "0"}, 0, []
 
     def __call__(self, images):
-        self.seen += len(images)
+        self.count += len(images)
         self.batches.append(len(images))
         colours = images.mean(axis=(1, 2))
         return (colours @ MATRIX).astype("float32"), colours.astype("float32")
@@ -89,16 +89,16 @@ def test_the_cache_depends_on_images_and_extractor(tmp_path):
     extractor, cache = MeanColours(), tmp_path / "cache"
     first = extract(IMAGES, extractor, cache=cache, progress=False)
     again = extract(IMAGES.copy(), extractor, batch_size=3, cache=cache, progress=False)
-    assert extractor.seen == 11
+    assert extractor.count == 11
     for one, other in ((first.features, again.features), (first.logits, again.logits)):
         np.testing.assert_array_equal(one, other)
     assert (again.protocol, again.images) == (first.protocol, first.images)
     extract(IMAGES, extractor, count=10, cache=cache, progress=False)
     extract(IMAGES[::-1], extractor, cache=cache, progress=False)
-    assert extractor.seen == 11 + 10 + 11
+    assert extractor.count == 11 + 10 + 11
     other = MeanColours("another")
     extract(IMAGES, other, cache=cache, progress=False)
-    assert other.seen == 11 and len(list(cache.iterdir())) == 4
+    assert other.count == 11 and len(list(cache.iterdir())) == 4
     entry = next(path for path in cache.iterdir() if len(np.load(path / "features.npy")) == 10)
     assert sorted(path.name for path in entry.iterdir()) == [
         "about.json",
@@ -112,14 +112,14 @@ def test_an_interrupted_extraction_leaves_no_files(tmp_path, stop):
     extractor = MeanColours()
 
     def breaks(images):
-        if extractor.seen >= 8:
+        if extractor.count >= 8:
             raise stop
         return extractor(images)
 
     breaks.protocol = extractor.protocol
     with pytest.raises(stop):
         extract(IMAGES, breaks, batch_size=4, cache=tmp_path, progress=False)
-    assert extractor.seen == 8 and list(tmp_path.iterdir()) == []
+    assert extractor.count == 8 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["about.json", "features.npy", "logits.npy"])
@@ -222,12 +222,12 @@ def test_only_swapped_channels_cause_a_warning(recwarn):
 def test_a_classifier_as_an_extractor():
     grey = build_classifier(size=8, width=4, features=6)
     images = np.repeat(np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8"), 3, axis=3)
-    extractor = ClassifierFeatures(grey, {"network": "a judge"})
+    extractor = ClassifierFeatures(grey, {"network": "a classifier"})
     made = extract(images, extractor, batch_size=2, progress=False)
     features, logits = features_and_logits(grey, from_uint8(images[..., :1]))
     np.testing.assert_allclose(made.features, features, atol=1e-5)
     np.testing.assert_allclose(made.logits, logits, atol=1e-5)
-    assert made.protocol["network"] == "a judge" and made.protocol["resize"] == "none"
+    assert made.protocol["network"] == "a classifier" and made.protocol["resize"] == "none"
     with pytest.raises(ValueError, match="needs gray images"):
         extractor(np.arange(192, dtype="uint8").reshape(1, 8, 8, 3))
     with pytest.raises(ValueError, match="The classifier needs images of 8 x 8; received 9 x 9"):

@@ -190,7 +190,7 @@ def extractor(averaged):
 
 
 @pytest.fixture(scope="module")
-def seen(extractor):
+def computed(extractor):
     images = np.random.default_rng(1).integers(0, 256, (1, 80, 64, 3), "uint8")
     return images, *extractor(images)
 
@@ -203,8 +203,8 @@ def test_names_equal_those_of_the_original_graph():
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
 
 
-def test_a_checkpoint_agrees_with_an_independent_implementation(variables, seen):
-    images, features, logits = seen
+def test_a_checkpoint_agrees_with_an_independent_implementation(variables, computed):
+    images, features, logits = computed
     image = Image.fromarray(images[0]).resize((299, 299), Image.Resampling.BILINEAR)
     expected, columns = reference(variables, np.asarray(image) / 127.5 - 1)
     assert features.shape == (1, 2048) and logits.shape == (1, 50)
@@ -215,15 +215,19 @@ def test_a_checkpoint_agrees_with_an_independent_implementation(variables, seen)
 
 
 def test_the_protocol_names_the_weights(extractor, averaged):
-    told = extractor.protocol
+    protocol = extractor.protocol
     data = averaged.with_name(averaged.name + ".data-00000-of-00001")
-    assert told["sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
-    assert told["checkpoint"] == "model.ckpt-5000" and told["weights"] == "moving averages"
-    assert told["classes"] == 50 and "299 x 299" in told["resize"] and "slim" in told["network"]
-    assert json.loads(json.dumps(told)) == told
+    assert protocol["sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert protocol["checkpoint"] == "model.ckpt-5000" and protocol["weights"] == "moving averages"
+    assert (
+        protocol["classes"] == 50
+        and "299 x 299" in protocol["resize"]
+        and "slim" in protocol["network"]
+    )
+    assert json.loads(json.dumps(protocol)) == protocol
 
 
-def test_the_converted_file_gives_the_same_results(extractor, seen, tmp_path):
+def test_the_converted_file_gives_the_same_results(extractor, computed, tmp_path):
     extractor.save(tmp_path / "slim.h5")
     again = SlimInception(tmp_path / "slim.h5")
     assert again.protocol == extractor.protocol
@@ -231,7 +235,7 @@ def test_the_converted_file_gives_the_same_results(extractor, seen, tmp_path):
         again.network.get_weights(), extractor.network.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-    images, features, _ = seen
+    images, features, _ = computed
     found, _ = again.network(from_uint8(resized(images, 299)))
     assert off(keras.ops.convert_to_numpy(found), features) < 1e-5
 
@@ -261,8 +265,8 @@ def test_checkpoints_of_other_networks(tmp_path):
     write(tmp_path / "thin", {name: np.zeros(1, "float32") for name in shapes()})
     (tmp_path / "text.index").write_text("nothing")
     (tmp_path / "text.data-00000-of-00001").write_text("nothing")
-    judge = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    checkpoints.save_network(tmp_path / "judge.h5", judge, epoch=1)
+    classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    checkpoints.save_network(tmp_path / "classifier.h5", classifier, epoch=1)
     rule = "must hold the Inception of inception/slim, 2016"
     for name, message in {
         "other": f"other {rule}; 378 of its 378 variables are missing, for example "
@@ -272,7 +276,7 @@ def test_checkpoints_of_other_networks(tmp_path):
         "text": "text is damaged or no TensorFlow checkpoint: ",
         "none": "consists of .*none.index and .data-",
         "": "Expected one checkpoint in .* holds other, short, text, thin",
-        "judge.h5": f"judge.h5 {rule}; it holds Sequential",
+        "classifier.h5": f"classifier.h5 {rule}; it holds Sequential",
         "none.h5": "must be an existing file; received .*none.h5",
     }.items():
         with pytest.raises(checkpoints.CheckpointError, match=message) as raised:

@@ -35,7 +35,7 @@ class BirdModel:
             )
             for size in self.sizes
         }
-        return {size: from_uint8(drawn) for size, drawn in images.items()}
+        return {size: from_uint8(rendered) for size, rendered in images.items()}
 
 
 def encode(captions):

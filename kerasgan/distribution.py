@@ -1,0 +1,160 @@
+"""Training on several devices.
+
+A training on k devices equals the training on one device with the same seed, data and batch size,
+up to rounding. JAX divides the steps of one process among its devices. TensorFlow and PyTorch run
+one process per device, which exchange gradients and batch statistics (`kerasgan.ops.replicas`).
+
+The guide "Several devices" in `docs/guides/several_devices.md` explains the launchers.
+"""
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasgan import backend
+
+
+def start(devices: int | None = None) -> None:
+    """Connects the processes and divides the work among devices. Call it before building a model.
+
+    The launcher's environment defines the processes: `TF_CONFIG` (TensorFlow), `torchrun` (PyTorch)
+    or a JAX coordinator. Only the first process prints.
+
+    Args:
+        devices: Number of devices of this process on JAX. TensorFlow and PyTorch have one process
+            per device and ignore it.
+
+    Raises:
+        ValueError: If this machine has fewer devices.
+    """
+    backend.join_processes()
+    if not is_chief():
+        sys.stdout = _Silent()
+    if keras.backend.backend() == "jax":
+        found = keras.distribution.list_devices()
+        count = len(found) if backend.processes()[1] > 1 else devices or 1
+        if count > len(found):
+            raise ValueError(f"devices must be at most {len(found)} here; received {devices}")
+        if count > 1:
+            keras.distribution.set_distribution(DataParallel(devices=found[:count]))
+
+
+def is_chief() -> bool:
+    """Returns whether this process writes files and prints. It is the first of the processes."""
+    return backend.processes()[0] == 0
+
+
+class DataParallel(keras.distribution.DataParallel):
+    """`keras.distribution.DataParallel` that also accepts batches of other sizes outside of `fit`.
+
+    All devices compute the whole batch if its size is not a multiple of their number. `sample` thus
+    takes any number of images.
+    """
+
+    def get_data_layout(self, data_shape: Sequence[int]) -> keras.distribution.TensorLayout:
+        if data_shape[0] % self.device_mesh.devices.size == 0:
+            return super().get_data_layout(data_shape)
+        return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+class _Silent(io.TextIOBase):
+    """Text stream that drops what is written to it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def processes() -> tuple[int, int]:
+    """Returns the index of this process and the number of processes."""
+    return backend.processes()
+
+
+def any_process(condition: bool) -> bool:
+    """Returns whether a condition is true in any process. All processes must call this."""
+    if processes()[1] == 1:
+        return condition
+    return bool(backend.process_sum(np.array([float(condition)]))[0])
+
+
+def shard(data: Any) -> Any:
+    """Returns the part of a data set that this process reads.
+
+    Args:
+        data: `keras.utils.PyDataset` of whole batches. Their size must be a multiple of the number
+            of processes.
+
+    Raises:
+        TypeError: If there are several processes and `data` is no `PyDataset`.
+    """
+    index, count = backend.processes()
+    parallel = keras.distribution.distribution()
+    devices = count if parallel is None else parallel.device_mesh.devices.size
+    if devices == 1 or data is None:
+        return data
+    if count == 1 and not isinstance(data, keras.utils.PyDataset):
+        return data
+    if not isinstance(data, keras.utils.PyDataset):
+        raise TypeError(
+            "training with several processes needs a keras.utils.PyDataset, such as those of "
+            f"kerasgan.datasets; received {type(data).__name__}"
+        )
+    return _Shard(data, index, count, devices)
+
+
+class _Shard(keras.utils.PyDataset):
+    """Rows of each batch that belong to one process."""
+
+    def __init__(self, data: keras.utils.PyDataset, index: int, count: int, devices: int):
+        super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
+        self._data, self._index, self._count, self._devices = data, index, count, devices
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._data, name)
+
+    @property
+    def num_batches(self) -> int | None:
+        return self._data.num_batches
+
+    def __getitem__(self, index: int) -> Any:
+        return keras.tree.map_structure(self._rows, self._data[index])
+
+    def _rows(self, x):
+        if x is None:
+            return x
+        if len(x) % self._devices:
+            raise ValueError(
+                f"the size of each batch must be a multiple of the {self._devices} devices; "
+                f"received {len(x)} (use another batch_size, or drop_remainder=True)"
+            )
+        return x[backend.rows(self._index, self._count, len(x) // self._count)]
+
+    def on_epoch_begin(self) -> None:
+        self._data.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self._data.on_epoch_end()
+
+
+def synchronize(model: keras.Model) -> None:
+    """Assigns the values of the first process to the variables of a model in all processes."""
+    index, count = backend.processes()
+    if count == 1:
+        return
+    optimizer = model.optimizer.variables if model.optimizer is not None else []
+    variables = [*model.variables, *optimizer]
+    # Float64 represents seeds and counters exactly.
+    values = [np.asarray(keras.ops.convert_to_numpy(v), "float64").ravel() for v in variables]
+    flat = np.concatenate(values)
+    flat = backend.process_sum(flat if index == 0 else np.zeros_like(flat))
+    start = 0
+    for variable in variables:
+        size = int(np.prod(variable.shape))
+        value = flat[start : start + size].reshape(variable.shape)
+        variable.assign(value.astype(variable.dtype))
+        start += size

@@ -1,0 +1,99 @@
+"""Operations over the whole batch of a step whose data are divided among replicas.
+
+A replica is a device that executes the steps on its part of each batch: every k-th row, starting
+at its index. Concatenating two batches, or splitting a batch in halves, therefore commutes with the
+division among replicas. A model uses these operations where the result of a row depends on other
+rows, and for its random numbers. Training on several replicas then equals training on one.
+
+All replicas minimize the mean of their objectives. With one replica, these functions return their
+argument, or call `keras.random`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasgan import backend
+from kerasgan.types import Tensor
+
+
+def count() -> int:
+    """Returns the number of replicas. It is 1 outside of steps."""
+    return backend.replica()[1]
+
+
+def mean(values: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the means of tensors over the replicas, with one exchange.
+
+    The tensors must have the same shapes on all replicas.
+    """
+    if count() == 1 or not values:
+        return list(values)
+    values = [ops.convert_to_tensor(value) for value in values]
+    sizes = [math.prod(value.shape) for value in values]
+    flat = [ops.reshape(ops.cast(value, "float32"), (-1,)) for value in values]
+    total = backend.all_sum(ops.concatenate(flat)) / count()
+    means, start = [], 0
+    for value, size in zip(values, sizes, strict=True):
+        part = ops.reshape(total[start : start + size], value.shape)
+        means.append(ops.cast(part, value.dtype))
+        start += size
+    return means
+
+
+def gather(x: Tensor) -> Tensor:
+    """Returns the rows `[N, ...]` of the whole batch from the rows `[n, ...]` of this replica.
+
+    Gradients with respect to rows of other replicas are added there.
+    """
+    index, replicas = backend.replica()
+    if replicas == 1:
+        return x
+    # A sum of zeros and rows: the sum is the only exchange that a backend must differentiate.
+    mine = ops.equal(ops.arange(replicas), index)
+    mine = ops.reshape(mine, (-1, *[1] * (len(x.shape) - 1)))  # [replicas, 1, ...]
+    placed = ops.where(mine, x[:, None], ops.zeros_like(x)[:, None])  # [n, replicas, ...]
+    return ops.reshape(backend.all_sum(placed), (-1, *x.shape[1:]))
+
+
+def own(x: Tensor, axis: int = 0) -> Tensor:
+    """Returns the rows of this replica from the rows of the whole batch, the reverse of `gather`.
+
+    Args:
+        x: Tensor with the rows on `axis`.
+        axis: Nonnegative axis.
+    """
+    index, replicas = backend.replica()
+    if replicas == 1:
+        return x
+    shape = ops.shape(x)
+    parts = (*shape[:axis], shape[axis] // replicas, replicas, *shape[axis + 1 :])
+    return ops.take(ops.reshape(x, parts), index, axis=axis + 1)
+
+
+def normal(shape: Sequence[Any], seed: Any, axis: int = 0) -> Tensor:
+    """Returns `keras.random.normal`, equal to this replica's rows of the numbers of one device.
+
+    Args:
+        shape: Shape with the rows of this replica on `axis`.
+        seed: Integer or `keras.random.SeedGenerator` with the same state on all replicas.
+        axis: Nonnegative axis of the rows.
+    """
+    return own(keras.random.normal(_whole(shape, axis), seed=seed), axis)
+
+
+def uniform(shape: Sequence[Any], seed: Any, axis: int = 0) -> Tensor:
+    """Returns `keras.random.uniform` in [0, 1); see `normal`."""
+    return own(keras.random.uniform(_whole(shape, axis), seed=seed), axis)
+
+
+def randint(shape: Sequence[Any], low: int, high: int, seed: Any, axis: int = 0) -> Tensor:
+    """Returns `keras.random.randint` from `low` to `high` - 1; see `normal`."""
+    return own(keras.random.randint(_whole(shape, axis), low, high, seed=seed), axis)
+
+
+def _whole(shape, axis):
+    return (*shape[:axis], shape[axis] * count(), *shape[axis + 1 :])

@@ -1,0 +1,120 @@
+"""Trains tiny models for three steps and writes what they hold to `.npz` files.
+
+    python tests/distribution/steps.py FOLDER DEVICES MODEL ...
+
+Every process writes `FOLDER/<model>_<process>.npz`, which `test_matrix.py` compares between one
+device and two.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasgan import distribution
+from kerasgan.backend import processes
+from tests import test_whole_models
+from tests.models import test_projected_text_gan
+
+
+def projected():
+    return test_projected_text_gan.tiny(eager=False, ema_decay=0.9, penalty_every=2)
+
+
+def alternating():
+    model = test_whole_models.explainer()
+    model.alternation = "step"
+    return model
+
+
+def matching():
+    """A model with a distance of distributions."""
+    model = test_whole_models.explainer()
+    model.w_match = "mmd"
+    return model
+
+
+def inferring():
+    """A model with batch norm inside Langevin dynamics."""
+    from keras import layers
+
+    from kerasgan.layers.batch_norm import BatchNormalization
+    from kerasgan.models import coopnet
+
+    images = keras.Input((4, 4, 1))
+    descriptor = keras.Model(images, layers.Dense(2)(layers.Flatten()(images)), name="descriptor")
+    latents = keras.Input((3,))
+    x = BatchNormalization()(layers.Dense(16)(latents))
+    generator = keras.Model(latents, layers.Reshape((4, 4, 1))(x), name="generator")
+    return coopnet.CoopNet(generator, descriptor, chains=4, steps=2, latent_steps=2)
+
+
+MODELS = (
+    test_whole_models.MODELS
+    | test_whole_models.ENCODERS
+    | {
+        "projected": projected,
+        "alternating": alternating,
+        "matching": matching,
+        "inferring": inferring,
+    }
+)
+
+
+class Random(keras.utils.PyDataset):
+    """Random batches of the shapes and kinds that a model expects."""
+
+    num_batches = 3
+
+    def __init__(self, model):
+        super().__init__()
+        self.spec = model.data_spec()
+        self.size = 32 if self.spec.smallest > 8 else 8
+
+    def __getitem__(self, index):
+        random = np.random.default_rng(index)
+        batch = tuple(self._part(random, part) for part in self.spec.parts[: self._parts()])
+        return batch if len(batch) > 1 else batch[0]
+
+    def _parts(self):
+        return len(self.spec.parts) - self.spec.optional
+
+    def _part(self, random, part):
+        kind = type(part).__name__
+        if kind == "Images":
+            return random.uniform(-1, 1, (self.size, *part.shape)).astype("float32")
+        if kind == "Labels":
+            return random.integers(0, part.classes or 3, self.size).astype("int32")
+        if getattr(part, "integer", False):
+            most = np.array(part.maximum) + 1 if part.maximum is not None else 10
+            return random.integers(0, most, (self.size, *part.shape)).astype("int32")
+        return random.normal(size=(self.size, *part.shape)).astype("float32")
+
+
+def run(folder: Path, name: str) -> None:
+    keras.utils.set_random_seed(1)
+    model = MODELS[name]()
+    # SGD shows a wrong scale of the gradients, which Adam would hide.
+    optimizers = {player: keras.optimizers.SGD(0.01) for player in model.players}
+    model.compile(**optimizers, jit_compile=keras.backend.backend() == "jax")
+    data = Random(model)
+    if name == "birds":
+        data.num_batches = 1  # batch norm of a single channel amplifies rounding in each step
+    history = model.fit(data, epochs=1, verbose=0).history
+    optimizer = model.optimizer.variables
+    arrays = {
+        f"{index}:{v.path}": keras.ops.convert_to_numpy(v.value)
+        for index, v in enumerate([*model.variables, *optimizer])
+    }
+    logs = {f"log:{key}": np.array(value) for key, value in history.items()}
+    np.savez(folder / f"{name}_{processes()[0]}.npz", **arrays, **logs)
+    if name == "conditional":
+        assert model.sample(labels=[0, 1, 2]).shape[0] == 3  # two devices do not divide it
+    keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    distribution.start(int(sys.argv[2]))
+    for model in sys.argv[3:]:
+        run(Path(sys.argv[1]), model)
