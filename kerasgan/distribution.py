@@ -40,7 +40,9 @@ def start(devices: int | None = None) -> None:
         if count > len(found):
             raise ValueError(f"devices must be at most {len(found)} here; received {devices}")
         if count > 1:
-            keras.distribution.set_distribution(DataParallel(devices=found[:count]))
+            keras.distribution.set_distribution(
+                DataParallel(devices=found[:count], auto_shard_dataset=False)
+            )
 
 
 def is_chief() -> bool:

@@ -1,7 +1,7 @@
 """Runs the experiments on the claims of the training notes, or continues them.
 
     python -m benchmarks claims                       all claims this machine can test
-    python -m benchmarks claims mnist-randn --seeds=5
+    python -m benchmarks claims gan-normalise --seeds=9   two more seeds while undecided
     python -m benchmarks claims --budget=2            two epochs each: only tests the experiments
     nohup python -m benchmarks claims > claims.log &  in the background, one line per run
 
@@ -20,7 +20,9 @@ runner = lazy.module("benchmarks.reproduction.claims.runner")
 class Options(Checked):
     """Flags of the command."""
 
-    seeds: int = setting(3, "Number of runs of each variant.", least=1)
+    seeds: int = setting(
+        3, "Largest number of seeds: two more at a time while a claim is undecided.", least=1
+    )
     budget: int | None = setting(
         None, "Number of epochs of each training, instead of that of the claim.", least=1
     )

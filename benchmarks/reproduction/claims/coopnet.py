@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.reproduction.claims import Claim, Experiment, Variant
+from benchmarks.reproduction.claims import Claim, Experiment, Variant, ring
 from benchmarks.reproduction.claims.exact import RECORDED, RECORDED_CURVES
 from benchmarks.reproduction.claims.image_measures import fine_power
 from benchmarks.reproduction.claims.rules import Alike, All, Better, Within
@@ -87,6 +87,14 @@ def setup(of: str = " of the generator", epochs: int = 15) -> str:
 
 # Claims whose trainings have recorded curves.
 CURVES = ("coop-lr-small", "coop-leaky", "coop-noise-schedule")
+ENERGY = "energy_distance"
+
+
+def on_ring(changes: dict[str, dict]) -> dict[str, Variant]:
+    """Create variants on the ring: name -> changed settings."""
+    return ring.variants(changes, ring.COOPERATIVE_RING)
+
+
 CLAIMS = [
     Claim(
         "coop-lr-small",
@@ -131,22 +139,29 @@ CLAIMS = [
     ),
     Claim(
         "coop-lr-ratio",
-        variants({"70": {}, "1": {"generator_rate": 0.007}}),
-        Better(GENERATOR, "70", ("1",), log=True),
-        setup() + " The descriptor's learning rate is always 0.007.",
+        on_ring({"30": {}, "1": {"generator_rate": 3e-3}, "0.1": {"generator_rate": 3e-2}}),
+        Better(ENERGY, "30", ("1", "0.1"), log=True),
+        ring.COOPERATIVE_SETUP + "The descriptor's learning rate is always 0.003.",
         {
             ratio: f"with a ratio of descriptor to generator rate of {ratio}"
-            for ratio in ("70", "1")
+            for ratio in ("30", "1", "0.1")
         },
     ),
     Claim(
         "coop-noise-schedule",
-        variants({"first third": {}, "never": {"noise": 0.0}, "always": {"noise_until": 0}}),
+        on_ring({"first third": {}, "never": {"noise_share": 0.0}, "always": {"noise_share": 1.0}})
+        | {
+            f"{name}, digits": variant
+            for name, variant in variants(
+                {"first third": {}, "never": {"noise": 0.0}, "always": {"noise_until": 0}}
+            ).items()
+        },
         All(
-            Better(f"{DESCRIPTOR}@20%", "first third", ("never",), log=True),
-            Alike(DESCRIPTOR, ("first third", "never", "always"), share=1.0, log=True),
+            Better(f"early_{ENERGY}", "first third", ("never",), log=True),
+            Alike(ENERGY, ("first third", "never"), share=1.0, log=True),
         ),
-        setup(" of the descriptor"),
+        ring.COOPERATIVE_SETUP + "Trainings on digits and noise throughout are shown for "
+        "information.",
         {
             "first third": "with noise in the first third",
             "never": "without noise",
@@ -237,23 +252,23 @@ CLAIMS = [
     ),
     Claim(
         "coop-z-size",
-        variants({"100": {}, "32": {"latent_dim": 32}, "2": {"latent_dim": 2}}),
+        on_ring({"8": {}, "32": {"latent_dim": 32}, "1": {"latent_dim": 1}}),
         All(
-            Better(GENERATOR, "100", ("2",), log=True),
-            Alike(GENERATOR, ("100", "32"), share=1.0, log=True),
+            Better(ENERGY, "8", ("1",), log=True),
+            Alike(ENERGY, ("8", "32"), share=1.0, log=True),
         ),
-        setup(),
-        {dim: f"with {dim} latent dimensions" for dim in ("100", "32", "2")},
+        ring.COOPERATIVE_SETUP + "The data have two dimensions, so 1 is too small.",
+        {dim: f"with {dim} latent dimensions" for dim in ("8", "32", "1")},
     ),
     Claim(
         "coop-chains",
-        variants({"64": {}, "25": {"chains": 25}, "144": {"chains": 144}}),
+        on_ring({"64": {}, "16": {"chains": 16}, "144": {"chains": 144}}),
         All(
-            Better(GENERATOR, "64", ("25",), log=True),
-            Alike(GENERATOR, ("64", "144"), share=1.0, log=True),
+            Better(ENERGY, "64", ("16",), log=True),
+            Alike(ENERGY, ("64", "144"), share=1.0, log=True),
         ),
-        setup() + " The numbers of chains are about a sixth of those in the training notes.",
-        {chains: f"with {chains} chains" for chains in ("64", "25", "144")},
+        ring.COOPERATIVE_SETUP,
+        {chains: f"with {chains} chains" for chains in ("64", "16", "144")},
     ),
     Claim(
         "coop-leaky",

@@ -19,7 +19,7 @@ from benchmarks.reproduction.claims.decisions import Effect
 HOLDS, FAILS, OPEN, ANSWERED = "holds", "does not hold", "not decided", "answered"
 EXACT = "holds exactly"
 SPREAD = "by the sequential test"
-# An undecided claim is planned for a difference of this ratio, if it has not shown a larger one.
+# An advantage below this ratio counts as none, and undecided claims are planned for it.
 RELEVANT = 1.25
 # Measure -> phrase for sentences.
 PHRASES = {
@@ -37,6 +37,10 @@ PHRASES = {
     "descriptor_digit_frechet_distance": "Fréchet distance of the descriptor",
     "digit_classifier_score": "classifier score",
     "digit_frechet_distance": "Fréchet distance",
+    "early_energy_distance": "energy distance after 20 % of the training",
+    "energy_distance": "energy distance",
+    "modes": "number of modes",
+    "good_share": "share of samples near a mode",
     "drift": "relative gradient term",
     "excess_over_evidence": "largest excess of the ELBO over the evidence",
     "explained_by_signs": "share of the first features that signs explain",
@@ -142,6 +146,20 @@ def _values(runs, measure, variants, log=False):
     return {name: [math.log(max(v, 1e-12)) for v in values] for name, values in found.items()}
 
 
+def used(rule) -> set[str]:
+    """Return the names of the variants that a rule compares; the others are for information."""
+    parts = getattr(rule, "rules", (rule,))
+    names = [
+        (
+            getattr(part, "variant", None),
+            *getattr(part, "others", ()),
+            *getattr(part, "variants", ()),
+        )
+        for part in parts
+    ]
+    return {name for part in names for name in part if name}
+
+
 def phrase(measure: str) -> str:
     """Return the phrase of a measure for sentences."""
     name, at, share = measure.partition("@")
@@ -238,7 +256,15 @@ class Better(_Rule):
         text = (
             f"the {phrase(self.measure)} {self._comparison(_label(self.variant, labels), others)}"
         )
-        return _sentence(f"{text}, {SPREAD}{paired}")
+        limit = f"; an advantage below a factor of {RELEVANT:g} counts as none"
+        relevant = limit if self.log and self.times == 1 else ""
+        return _sentence(f"{text}, {SPREAD}{paired}{relevant}")
+
+    def _irrelevant(self, effect, total):
+        """Whether an advantage of `RELEVANT` is excluded: a smaller one would not be worth it."""
+        if not self.log or self.times != 1:
+            return False
+        return decisions.sign(effect.shifted(-math.log(RELEVANT)), total) < 0
 
     def _difference(self, runs, other):
         values = _values(runs, self.measure, (self.variant, other), self.log)
@@ -267,7 +293,14 @@ class Better(_Rule):
         for other, effect in self.comparisons(runs).items():
             outcome = decided(effect, total or len(self.others))
             one, two = read(self.variant), read(other)
-            if outcome == HOLDS:
+            if outcome == OPEN and self._irrelevant(effect, total or len(self.others)):
+                outcome = FAILS
+                word = "higher" if self.higher else "lower"
+                text = (
+                    f"the {measure} is not relevantly {word} (by a factor of {RELEVANT:g}) {one} "
+                    f"than {two}"
+                )
+            elif outcome == HOLDS:
                 text = f"the {measure} {self._comparison(one, two)}"
             elif self.times == 1 and outcome == FAILS:
                 text = f"the {measure} is {'lower' if self.higher else 'higher'} {one} than {two}"

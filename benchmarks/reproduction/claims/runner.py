@@ -123,6 +123,8 @@ def perform(claim: Claim, seeds: int, runs: pathlib.Path, known: dict[str, dict]
     outcome = finding = ""
     for seed in range(seeds):
         for name, variant in claim.variants.items():
+            if seed >= min(decisions.SPENT) and name not in rules.used(claim.rule):
+                continue  # Variants for information get the seeds of the first look only.
             key = variant.key(seed)
             if key not in known:
                 title = f"{claim.id}, {name}, seed {seed}"

@@ -22,7 +22,7 @@ SIZE, BATCH, STEPS, EVERY = 16, 16, 240, 12
 NETWORKS = {"capacity": 2, "max_channels": 32, "latent_dim": 32, "depth": 2}
 # The form of the authors with the settings of the recipe's small presets.
 USUAL = {
-    "penalty_weight": 0.5,
+    "gradient_penalty_weight": 1.0,
     "path_weight": 0.0,
     "rec_weight": 5.0,
     "learning_rate": 1e-3,

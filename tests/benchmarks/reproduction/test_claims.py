@@ -66,6 +66,11 @@ STEPS = {"a": [1, 2, 3], "b": [1.1, 2.12, 3.09]}
             {"a": [50, 52, 47], "b": [60, 5000, 55]},
             OPEN,
         ),  # One run collapsed.
+        (
+            Better("x", "a", ("b",), log=True),
+            {"a": [1, 1.01, 0.99], "b": [1, 1.01, 0.99]},
+            FAILS,
+        ),  # No relevant advantage.
         (Better("y@50%", "a", ("b",)), APART, HOLDS),
         (Alike("x", ("a", "b"), share=0.5), NEAR, HOLDS),
         (Alike("x", ("a", "b"), share=0.25), APART, FAILS),
