@@ -56,8 +56,6 @@ style: $(VENV)/.test
 
 # The documentation site, in site/.
 docs: $(VENV)/.test
-	mkdir -p docs/images
-	cp benchmarks/results/*.png docs/pictures/*.gif docs/images/
 	$(BIN)/zensical build --strict
 
 bench: $(VENV)/.test
@@ -65,7 +63,7 @@ bench: $(VENV)/.test
 
 # Keeps runs/, which holds trained models.
 clean:
-	rm -rf $(VENV) build dist site docs/images *.egg-info .pytest_cache .ruff_cache .mypy_cache .cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One virtual environment per checkout. Stamp files record what is installed; changed dependencies renew them.

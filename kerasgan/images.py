@@ -108,12 +108,12 @@ def captioned_sheet(
 
 
 def save_png(path: str | os.PathLike, image: Any) -> None:
-    """Writes one uint8 image `[H, W, C]` with 1 or 3 channels as a PNG file."""
+    """Writes one image `[H, W, 1 or 3]`, uint8 or float in [-1, 1], as a PNG file."""
     files.write_atomically(path, _encoded(image))
 
 
 def save_gif(path: str | os.PathLike, frames: Sequence[Any], ms: int = 200) -> None:
-    """Writes uint8 images `[H, W, C]` of one shape as a looping GIF.
+    """Writes images `[H, W, C]` of one shape, uint8 or float in [-1, 1], as a looping GIF.
 
     Args:
         path: Path of the file.
@@ -129,7 +129,7 @@ def save_gif(path: str | os.PathLike, frames: Sequence[Any], ms: int = 200) -> N
 
 
 def png_data_uri(image: Any) -> str:
-    """Encodes one uint8 image `[H, W, C]` as `data:image/png;base64,...` for an HTML page."""
+    """Encodes one image, as `save_png` accepts it, as `data:image/png;base64,...` for HTML."""
     return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
 
 
@@ -141,9 +141,11 @@ def _encoded(image):
 
 def _picture(image):
     image = np.asarray(image)
+    if image.ndim == 3 and np.issubdtype(image.dtype, np.floating):
+        (image,) = to_uint8(image[None])
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(
-            "an image file must contain uint8 [H, W, 1 or 3]; "
+            "an image file must contain one image [H, W, 1 or 3], uint8 or float in [-1, 1]; "
             f"received {image.dtype} {list(image.shape)}"
         )
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

@@ -254,3 +254,16 @@ def test_bad_arguments(tmp_path):
     ]:
         with pytest.raises(ValueError, match=words):
             make()
+
+
+@pytest.mark.backend
+def test_a_new_training_in_a_used_folder_is_noticed(tmp_path):
+    def checkpoint():
+        return [callbacks.Checkpoint(tmp_path, **NAME)]
+
+    fit(dots(), checkpoint(), epochs=2)
+    with pytest.warns(UserWarning, match="holds epochs up to 2 of an earlier training"):
+        fit(dots(), checkpoint(), epochs=1)
+    model = dots()
+    epoch = checkpoints.resume(tmp_path, model)
+    fit(model, checkpoint(), epochs=epoch + 1, initial_epoch=epoch)  # No warning.

@@ -108,11 +108,20 @@ def test_captioned_sheet_shows_each_caption_next_to_its_images():
 
 
 def test_invalid_images_for_files_raise(tmp_path):
-    with pytest.raises(ValueError, match="received float32"):
-        save_png(tmp_path / "image.png", np.zeros((2, 2, 1), "float32"))
-    with pytest.raises(ValueError, match=r"uint8 \[H, W, 1 or 3\]; received uint8 \[2, 2, 4\]"):
+    with pytest.raises(ValueError, match=r"in \[-1, 1\]; received values from 2 to 2"):
+        save_png(tmp_path / "image.png", np.full((2, 2, 1), 2, "float32"))
+    with pytest.raises(ValueError, match=r"one image \[H, W, 1 or 3\].*received int64 \[2, 2, 1\]"):
+        save_png(tmp_path / "image.png", np.zeros((2, 2, 1), "int64"))
+    with pytest.raises(ValueError, match=r"one image \[H, W, 1 or 3\].*received uint8 \[2, 2, 4\]"):
         png_data_uri(np.zeros((2, 2, 4), "uint8"))
     with pytest.raises(ValueError, match="received none"):
         save_gif(tmp_path / "history.gif", [])
     with pytest.raises(ValueError, match="images must be uint8; received float64"):
         from_uint8(np.zeros((1, 2, 2, 1)))
+
+
+def test_a_float_image_is_written_as_its_8_bits(tmp_path):
+    image = np.linspace(-1, 1, 12, dtype="float32").reshape(2, 2, 3)
+    for name, each in (("a.png", image), ("b.png", to_uint8(image[None])[0])):
+        save_png(tmp_path / name, each)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

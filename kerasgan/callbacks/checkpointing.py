@@ -102,9 +102,21 @@ class Checkpoint(keras.callbacks.Callback):
         if self.within_epochs and threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         resumed = getattr(self.model, "resumed", None)
+        if resumed is None and self.initial_epoch == 0:
+            self._warn_of_an_earlier_run()
         if resumed is not None and resumed.epoch == self.initial_epoch:
             for line in callback_state.restore(self.siblings, resumed.states):
                 print(f"note: {line}")
+
+    def _warn_of_an_earlier_run(self):
+        epochs = checkpoints.saved_epochs(self.folder, self.arguments["run"])
+        if epochs and distribution.is_chief():
+            warnings.warn(
+                f"{self.folder} holds epochs up to {epochs[-1]} of an earlier training, which this "
+                "one overwrites. Call kerasgan.io.checkpoints.resume(folder, model) before fit to "
+                "continue it, or use another folder",
+                stacklevel=2,
+            )
 
     def _on_sigterm(self, number, frame):
         self._stop = True

@@ -383,6 +383,16 @@ def save(
     return path
 
 
+def saved_epochs(folder: str | os.PathLike, run: str | None = None) -> list[int]:
+    """Returns the epochs of a folder's resume files in ascending order.
+
+    Args:
+        folder: Folder that `save` writes to. It may be missing.
+        run: Name of the run. Required if the folder contains several.
+    """
+    return [epoch for epoch, _ in _listed(folder, RESUME, run)]
+
+
 def resume(folder: str | os.PathLike, model: Any, run: str | None = None) -> int:
     """Loads the newest intact epoch into a compiled model. Skips damaged epochs with a warning.
 
