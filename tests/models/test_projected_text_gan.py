@@ -275,3 +275,14 @@ def test_the_last_latent_value_mirrors_the_image():
         right, left = ops.convert_to_numpy(network([embeddings, latents]))
         np.testing.assert_allclose(left, right[:, ::-1], atol=1e-5)
         assert np.abs(left - right).max() > 1e-4
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_generator_from_another_process_can_be_extended(mirror):
+    generator = build_generator(
+        64, 1, embedding_dim=DIM, latent_dim=3, condition_dim=4, mirror=mirror
+    )
+    config = generator.get_config()
+    keras.utils.clear_session()  # Names of layers are numbered from the start again.
+    loaded = keras.Model.from_config(config)
+    assert extend_generator(extend_generator(loaded, 1), 1).output.shape[1] == 256
