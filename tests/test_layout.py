@@ -33,7 +33,8 @@ INSIDE_FUNCTIONS = {
     "kerasgan/datasets": {"tensorflow"} | ON_TENSORFLOW,
     "kerasgan/metrics": {"tensorflow"},
     "zoo": {"keras_cv"},
-    "benchmarks/reproduction/claims": {"torch"},  # Times programs of the training notes.
+    # Times programs of the training notes; trains on the ring of Gaussians in one compiled loop.
+    "benchmarks/reproduction/claims": {"torch", "jax"},
 }
 # Folder -> frameworks that it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}

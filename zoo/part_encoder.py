@@ -127,7 +127,7 @@ def command(settings: Settings) -> None:
 
 
 def main() -> None:
-    cli.main("part_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.part_encoder", Settings, command, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ FOLDER holds images and captions.jsonl, or x.txt beside x.jpg. The command
 
 Batch size, number of steps and augmentation follow from the number of images and are printed with
 the reasons. The same command resumes where it stopped.
+
+Presets:
+
+- `full`: all steps; some minutes for a hundred images on a CPU, hours for thousands.
+- `quick`: a sixth of the steps.
 """
 
 import dataclasses

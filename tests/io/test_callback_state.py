@@ -99,7 +99,7 @@ def test_states_survive_their_file():
 def test_states_of_others_and_of_none():
     drop = callbacks.DropDetector("x", epochs=2)
     (line,) = callback_state.restore([drop], [("DropDetector", {"other": 1})])
-    assert "DropDetector begins anew" in line
+    assert "DropDetector starts without its saved state" in line
     assert callback_state.restore([drop], [("Elsewhere", {}), ("DropMark", {"seen": [4.0]})]) == []
     assert list(drop.seen) == [4.0] and callback_state.restore([drop], []) == []
 

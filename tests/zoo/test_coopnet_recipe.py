@@ -192,7 +192,7 @@ def test_missing_cifar10_is_one_line(tool, tmp_path, monkeypatch, capsys):
         tool("coopnet", preset="cifar10", folder=tmp_path / "run")
     line = capsys.readouterr().err
     assert (
-        line.startswith("error: CIFAR-10 cannot be downloaded (")
+        line.startswith("error: CIFAR-10 is not prepared in ")
         and "network access" in line
         and line.count("\n") == 1
     )

@@ -192,7 +192,9 @@ def test_captions_of_class_names_are_recorded_and_fail_fast_offline(call, monkey
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     code, _, errors = call("cub_tfds")
-    assert code == 1 and "caltech_birds2011 is not in" in errors and errors.count("\n") == 1
+    assert (
+        code == 1 and "caltech_birds2011 is not prepared in" in errors and errors.count("\n") == 1
+    )
     assert prepare.data_set("cub_tfds") == "cub_class_name_captions"
 
 

@@ -138,7 +138,7 @@ def test_forms_and_presets():
     assert set(REPRODUCTION) - fields == {
         "generator_loss",
         "discriminator_loss",
-        "penalty",
+        "gradient_penalty",
     }
     assert (
         list(settings)[0] == "quick"

@@ -113,7 +113,7 @@ def test_a_run_and_its_samples(run, call, tmp_path, capsys):
         ({}, "give --caption=... (once or more) or --data=..., one of them"),
         (
             {"caption": ["a bird"], "n": 65, "text_encoder": "letters"},
-            "a grid holds at most 64 images",
+            "a grid may have at most 64 images",
         ),
     ]:
         with pytest.raises(SystemExit):

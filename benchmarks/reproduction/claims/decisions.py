@@ -1,4 +1,4 @@
-"""The statistical decision of a claim: a sequential rule that was fixed before the runs.
+"""The statistical decision of a claim: a sequential test that was fixed before the runs.
 
 A claim starts with three seeds. While it is undecided, two more seeds are added, up to nine. Each
 look spends a part of the permitted error, `SPENT`, so that a claim without a true difference gets

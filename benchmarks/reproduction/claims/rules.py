@@ -146,7 +146,7 @@ def _values(runs, measure, variants, log=False):
     return {name: [math.log(max(v, 1e-12)) for v in values] for name, values in found.items()}
 
 
-def used(rule) -> set[str]:
+def used(rule: Any) -> set[str]:
     """Return the names of the variants that a rule compares; the others are for information."""
     parts = getattr(rule, "rules", (rule,))
     names = [

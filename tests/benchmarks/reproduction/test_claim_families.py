@@ -22,8 +22,8 @@ from zoo import recipe, text_gan
 # Family -> claim, one of its variants, settings that make it small, and measures of its runs.
 TINY = {
     "coopnet": (
-        "coop-z-size",
-        "2",
+        "coop-lr-small",
+        "0.007",
         {"batch_size": 32, "chains": 8, "steps": 2, "width": 1, "noise_until": 1},
         {"impulse", "exploded", "descriptor_digit_frechet_distance", "fine_power"},
     ),
