@@ -64,11 +64,18 @@ MODELS = (
     ("ConditionalVAE", "conditional_vae", "1312.6114", "digits", ""),
     ("RealNVP", "real_nvp", "1605.08803", "digits", ""),
 )
-# Model -> recipe, preset of its records, key of the score, text.
+# Model -> recipe, preset of its records, key of the score, text. Without a recipe, the score is in
+# the file that `zoo.evaluate` wrote for a shipped preset.
 MODEL_SCORES = {
     "ConditionalGAN": ("mnist_gan", "best", "label_accuracy", "{:.1%} label accuracy"),
     "MnistGAN": ("mnist_gan", "corrected", "label_accuracy", "{:.1%} label accuracy"),
     "HDGAN": ("birds_256", "long", "attribute_accuracy", "{:.1%} attribute accuracy"),
+    "ProjectedTextGAN": (
+        "",
+        "projected_text_gan_synthetic_birds_256",
+        "attribute_accuracy",
+        "{:.1%} attribute accuracy",
+    ),
     "CoopNet": ("coopnet", "digits", "generator_classes_covered", "{:.0f} of 10 classes"),
     "StylEx": ("stylex", "digits_8_9", "heldout_agreement", "{:.0%} classifier agreement"),
 }
@@ -104,6 +111,8 @@ def model_score(name: str) -> str:
     if name not in MODEL_SCORES:
         return ""
     recipe_name, preset, key, text = MODEL_SCORES[name]
+    if not recipe_name:
+        return text.format(json.loads((quality.RESULTS / f"{preset}.json").read_text())[key])
     found = [r["scores"][key] for r in quality.read(recipe_name) if r["preset"] == preset]
     return text.format(sum(found) / len(found))
 

@@ -22,6 +22,11 @@ def run_block(word):
     return code, names
 
 
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.backend
 def test_your_own_gan_trains():
     code, names = run_block("class RingGAN")

@@ -10,17 +10,16 @@ import numpy as np
 from keras import ops
 
 from kerasgan import images
-from kerasgan.encoders.char_cnn_rnn import text_encoder
 from kerasgan.models.conditional_gan import ConditionalGAN
 from kerasgan.models.coopnet import CoopNet
-from kerasgan.models.hdgan import HDGAN
+from kerasgan.models.projected_text_gan import ProjectedTextGAN
 
 FRAMES = 24
 CAPTIONS = (
-    "a small red bird with black wings",
-    "a large blue bird with a white belly",
-    "a yellow bird with a long bill",
-    "a green bird in flight",
+    "this bird has red wings, an orange breast and a yellow crown",
+    "this bird is big and has black wings, a black crown and a belly that is brown",
+    "the bird with green wings, a white breast and a red head",
+    "the large bird has a brown crown, orange wings and a belly that is red",
 )
 
 
@@ -52,12 +51,15 @@ def cooperative(latents):
 
 
 def birds(latents):
-    model = HDGAN.from_preset("hdgan_synthetic_birds_256")
-    embeddings = text_encoder("synthetic_birds_text")(list(CAPTIONS))
-    _, latent_dim, condition_dim = (x.shape[-1] for x in model.generator.inputs)
-    noise = np.zeros((len(CAPTIONS), condition_dim), "float32")
-    outputs = [model([embeddings, z, noise]) for z in latents(len(CAPTIONS), latent_dim)]
-    return [ops.convert_to_numpy(each[1])[:, ::1, ::1] for each in outputs]
+    model = ProjectedTextGAN.from_preset("projected_text_gan_synthetic_birds_256")
+    embeddings = model.text_encoder(list(CAPTIONS))
+    count, dim = len(CAPTIONS), model.generator.inputs[1].shape[-1]
+    frames = []
+    for z in latents(count, dim):
+        z[:, -1] = np.where(np.arange(count) % 2, 1.0, -1.0)  # The sign is the direction.
+        pictures = ops.convert_to_numpy(model([embeddings, z]))
+        frames.append(pictures.reshape(count, 128, 2, 128, 2, 3).mean(axis=(2, 4)))
+    return frames
 
 
 def row(batch):
