@@ -5,6 +5,7 @@ python -m zoo.preset --run=runs/mnist_gan_best --out=presets/mnist_gan_digits
 
 import dataclasses
 import pathlib
+import shlex
 from typing import Any
 
 from zoo import cli, lazy, sample
@@ -100,6 +101,26 @@ def command(options: Options) -> None:
         write(pathlib.Path(options.run), pathlib.Path(options.out))
 
 
+def without_folders(settings: dict) -> dict:
+    """Returns settings whose absolute paths, also those in the command, are the last names only.
+
+    A preset is shared, and the folders of the machine that trained it mean nothing elsewhere.
+    """
+
+    def short(value):
+        path = pathlib.PurePath(value)
+        return path.name if path.is_absolute() else value
+
+    def short_flag(word):
+        flag, equals, value = word.partition("=")
+        return flag + equals + short(value) if equals else short(word)
+
+    made = {name: short(x) if isinstance(x, str) else x for name, x in settings.items()}
+    if "command" in made:
+        made["command"] = shlex.join(map(short_flag, shlex.split(made["command"])))
+    return made
+
+
 def write(run: pathlib.Path, out: pathlib.Path) -> None:
     """Writes the preset of a run to `out`."""
     path = checkpoints.latest(run / "checkpoints")
@@ -107,14 +128,14 @@ def write(run: pathlib.Path, out: pathlib.Path) -> None:
     settings, versions, scores = (
         side_files.json_object(run / f"{name}.json") for name in ("settings", "versions", "scores")
     )
-    settings = current_names(settings)
+    settings = without_folders(current_names(settings))
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
     about |= {name: settings[name] for name in names if name in settings}
     text = card(out.name, info, settings, versions, scores, sampling_of(model))
     presets.save(model, out, networks=model.sampling_networks, card=text, info=about)
-    for name in ("settings.json", "log.csv"):
-        files.copy(run / name, out / name)
+    side_files.write_json(out / "settings.json", settings)
+    files.copy(run / "log.csv", out / "log.csv")
     size = sum(path.stat().st_size for path in out.glob("*.h5"))
     listed = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     print(f"{out}: {', '.join(listed)}, {size / 1e6:.2f} MB")

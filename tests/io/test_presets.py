@@ -1,5 +1,7 @@
 """Presets: a round trip is exact, by name or by folder, and errors are one clear line."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from kerasgan.io import checkpoints, presets
 from kerasgan.metrics.protocols.digits import load_digit_classifier
 from kerasgan.training import AdversarialModel
+from zoo import preset
 
 
 @keras.saving.register_keras_serializable("test_presets")
@@ -148,3 +151,26 @@ def test_every_copy_of_a_network_has_the_files_weights(name):
         assert all(np.array_equal(one, other) for one, other in pairs)
     networks = model.checkpoint_networks()
     assert set(model.not_loaded) == set(networks) - set(model.sampling_networks)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("start", "/home/my me/run/stage_128", "stage_128"),
+        ("start", "runs/mine", "runs/mine"),
+        ("description", "a / b", "a / b"),
+        ("epochs", 3, 3),
+        ("command", "python -m zoo.x --data=/home/me/birds", "python -m zoo.x --data=birds"),
+        ("command", "/opt/bin/python -m zoo.x", "python -m zoo.x"),
+        ("command", "python -m zoo.x --data='/a/my birds'", "python -m zoo.x '--data=my birds'"),
+    ],
+)
+def test_a_preset_names_no_folder_of_its_machine(name, value, expected):
+    assert preset.without_folders({name: value}) == {name: expected}
+
+
+def test_shipped_presets_name_no_folder_of_a_machine():
+    for name in presets.names():
+        for path in presets.find(name).glob("*.json"):
+            values = json.loads(path.read_text())
+            assert preset.without_folders(values) == values, path
