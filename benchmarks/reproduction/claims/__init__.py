@@ -1,10 +1,10 @@
 """Claims of the training notes as experiments; each family of experiments has a module.
 
 A claim compares variants. A variant is an experiment with settings; each run of it, with one seed,
-yields named measures. A rule turns the measures of all seeds into an
-outcome (see `rules`). Most experiments train a recipe of `zoo` with a few settings changed, at
-widths and budgets that two CPU cores can run, so the findings hold for those sizes. Variants with
-equal settings share their runs, also across claims (see `runner`).
+yields named measures. A rule turns the measures of all seeds into an outcome (see `rules`). Most
+experiments train a recipe of `zoo` with a few settings changed, at widths and budgets that two CPU
+cores can run, so the findings hold for those sizes. Variants with equal settings share their runs,
+also across claims (see `runner`).
 """
 
 import csv

@@ -20,7 +20,7 @@ from kerasgan.losses import adversarial, classes, penalties
 from kerasgan.losses.variational import normal_kl_divergence
 from kerasgan.models import hdgan, mnist_gan
 
-STEPS = 300  # Of the Dirac-GAN.
+STEPS = 300  # Settings of the Dirac-GAN.
 RESULTS = pathlib.Path(__file__).parents[2] / "results"
 
 
