@@ -121,14 +121,22 @@ def without_folders(settings: dict) -> dict:
     return made
 
 
-def write(run: pathlib.Path, out: pathlib.Path) -> None:
-    """Writes the preset of a run to `out`."""
+def write(run: pathlib.Path, out: pathlib.Path, keep_folders: bool = False) -> None:
+    """Writes the preset of a run to `out`.
+
+    Args:
+        run: Folder of the run.
+        out: Folder of the preset.
+        keep_folders: If `True`, the settings keep absolute paths, so that `zoo.evaluate` finds the
+            run's data. A preset that is shared has none, see `without_folders`.
+    """
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
     settings, versions, scores = (
         side_files.json_object(run / f"{name}.json") for name in ("settings", "versions", "scores")
     )
-    settings = without_folders(current_names(settings))
+    settings = current_names(settings)
+    settings = settings if keep_folders else without_folders(settings)
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
     about |= {name: settings[name] for name in names if name in settings}

@@ -112,7 +112,7 @@ def run(
         print(f"stage {stage.name}: {settings.size} pixels, {settings.epochs} epochs")
         scores = recipe.run(base, settings, folder / stage.name, command)
         side_files.write_json(done, scores)
-    preset.write(folder / stages[-1].name, folder / "preset")
+    preset.write(folder / stages[-1].name, folder / "preset", keep_folders=True)
     return scores
 
 
