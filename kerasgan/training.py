@@ -521,6 +521,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         return backend.frozen_moving_statistics(fn)
 
+    def regularization_due(self, every: int, player: str) -> Tensor:
+        """Returns whether `lazy_regularization` evaluates its function, a boolean scalar.
+
+        Call it before the update of the player. `report` takes it as the weight of a penalty.
+
+        Args:
+            every: Number of updates between evaluations.
+            player: Name of the player whose updates are counted.
+        """
+        return ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
+
     def lazy_regularization(self, every: int, player: str, fn: Callable[[], Tensor]) -> Tensor:
         """Returns `fn()` in every `every`-th update of a player, and 0.0 otherwise.
 
@@ -532,9 +543,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         Reference:
             Karras et al., 2019, https://arxiv.org/abs/1912.04958, appendix B.
         """
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
-            due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
+            self.regularization_due(every, player),
+            lambda: ops.cast(fn(), "float32"),
+            lambda: ops.zeros((), "float32"),
         )
 
     def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
@@ -554,6 +566,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         On several devices, the scalars are averaged over the devices first.
 
         `train_step` and `test_step` return the result.
+
+        Args:
+            **values: A scalar for each name, or a pair `(scalar, computed)`. The mean is over the
+                steps where the boolean `computed` is true, such as those with a lazily computed
+                penalty. It is 0 in an epoch without such a step.
         """
         unknown = set(values) - set(self._reported)
         if unknown:
@@ -561,9 +578,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 f"report takes the names in `reports`, {list(self._reported)}; received "
                 f"{sorted(unknown)}"
             )
-        means = replicas.mean([ops.cast(value, "float32") for value in values.values()])
-        for name, value in zip(values, means, strict=True):
-            self._reported[name].update_state(value)
+        pairs = [value if isinstance(value, tuple) else (value, None) for value in values.values()]
+        means = replicas.mean([ops.cast(value, "float32") for value, _ in pairs])
+        for name, value, (_, computed) in zip(values, means, pairs, strict=True):
+            weight = None if computed is None else ops.cast(computed, "float32")
+            self._reported[name].update_state(value, sample_weight=weight)
         return {name: self._reported[name].result() for name in values}
 
     @backend.step

@@ -19,7 +19,7 @@ from tests.models import test_projected_text_gan
 
 
 def projected():
-    return test_projected_text_gan.tiny(eager=False, ema_decay=0.9, penalty_every=2)
+    return test_projected_text_gan.tiny(eager=False, ema_decay=0.9, gradient_penalty_every=2)
 
 
 def alternating():
