@@ -25,7 +25,7 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, lazy, recipe, sample
+from zoo import cli, lazy, recipe, sample, scale
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
@@ -234,7 +234,13 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
         return None
     if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, saved))
+    settings = recipe.settings_from(used, saved)
+    if missing := scale.missing_folder(settings):
+        raise ValueError(
+            f"the data folder {missing} of {checkpoint} is not here, so it cannot be scored; "
+            "evaluate a checkpoint of its run instead, which names the whole path"
+        )
+    found = used.score(settings)
     if found is None:
         raise ValueError(
             f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"

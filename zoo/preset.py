@@ -125,10 +125,14 @@ def command(options: Options) -> None:
         )
     if options.out is None:
         raise ValueError("--out must name the preset's folder; received none")
-    storage = {"dtype": options.dtype, "mantissa_bits": options.mantissa_bits}
-    stored_weights.check_storage(**storage)
+    stored_weights.check_storage(options.dtype, options.mantissa_bits)
     with locks.locked(options.out):
-        write(pathlib.Path(options.run), pathlib.Path(options.out), **storage)
+        write(
+            pathlib.Path(options.run),
+            pathlib.Path(options.out),
+            dtype=options.dtype,
+            mantissa_bits=options.mantissa_bits,
+        )
 
 
 def without_folders(settings: dict) -> dict:

@@ -680,8 +680,8 @@ def _rebuilt(path, header, which, values):
     """Builds the network or model of a file's configuration. The file's `values` limit its size."""
     if not header[which]:
         raise CheckpointError(
-            f"{path} contains no configuration of a {which}: build it and use load_weights or "
-            "resume"
+            f"{path} contains no configuration of a {which}, because its class has no get_config: "
+            "in Python, build it and use load_weights or resume"
         )
     config = parse_json(header[which], "its configuration")
     name = config["class_name"]
@@ -694,6 +694,13 @@ def _rebuilt(path, header, which, values):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")
             return rebuilt
     except Exception as error:  # Constructors raise many types of exceptions.
+        if str(config.get("module")).partition(".")[0] not in ("kerasgan", "keras"):
+            raise CheckpointError(
+                f"{path} contains a {name}, a class of your own, which the command line cannot "
+                "load: in Python, import its module, which registers it with "
+                "keras.saving.register_keras_serializable, and use checkpoints.load_model; or "
+                "build it and use checkpoints.load_weights"
+            ) from error
         raise CheckpointError(
             f"{path} contains a {name} that cannot be rebuilt: {reason(error)}"
         ) from error

@@ -514,3 +514,22 @@ def test_a_file_names_functions_that_nobody_has_imported(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == "kerasgan.ops.augment"
+
+
+def test_a_class_of_ones_own_is_explained_in_one_line(tmp_path, monkeypatch):
+    """A command line tool does not import the module of the user's class."""
+
+    class Own(keras.Model):
+        def __init__(self, width=2):
+            super().__init__()
+            self.width = width
+            self.generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])
+
+        def get_config(self):
+            return {"width": self.width}
+
+    model = Own()
+    checkpoints.save_network(tmp_path / "G.h5", model.generator, epoch=1, model=model)
+    with pytest.raises(CheckpointError, match="a Own, a class of your own, which the") as caught:
+        checkpoints.load_model(tmp_path / "G.h5")
+    assert "use checkpoints.load_weights" in str(caught.value) and "\n" not in str(caught.value)
