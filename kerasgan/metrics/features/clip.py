@@ -27,7 +27,6 @@ import keras
 import numpy as np
 
 from kerasgan.datasets.torch_file import load_torch_file
-from kerasgan.io.reading import reading
 from kerasgan.metrics.features import hub, resize as resizing
 from kerasgan.metrics.features.fingerprints import network_name
 
@@ -63,13 +62,15 @@ class Clip:
         ```
     """
 
+    logits = False  # There are no classes, so there is no Inception Score.
+
     def __init__(self, preset: str | os.PathLike = DEFAULT, resize: str | None = None):
         if resize is not None:
             resizing.check_mode(resize)
         models = hub.hub_models()
         folder = hub.preset_folder(preset, models.CLIPBackbone.presets, "CLIP")
         backbone, fingerprints = hub.load_backbone(_build, folder, "CLIP")
-        with reading(folder, "CLIP must be a preset with the files of CLIP's tokenizer"):
+        with hub.loading(folder, "CLIP"):
             self.tokenizer = _tokenizer(folder)
         self.dim, self.file_sha256 = backbone.projection_dim, fingerprints.get("file_sha256")
         size = int(backbone.vision_encoder.image_shape[0])
@@ -166,7 +167,7 @@ def _tokenizer(folder):
 
 
 def _from_transformers(folder: Path, config: dict) -> keras.Model:
-    """Converts a folder of transformers' `CLIPModel`. The defaults are those of its configuration."""
+    """Converts a folder of transformers' `CLIPModel`, with the defaults of its configuration."""
     models = hub.hub_models()
     text, vision = config["text_config"], config["vision_config"]
 

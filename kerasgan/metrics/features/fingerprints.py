@@ -57,9 +57,9 @@ def network_name(kind: str, *fingerprints: str | None) -> str:
     Returns:
         The published name, or `"unknown weights <first digits> of <kind>"`.
     """
-    names = (KNOWN.get(sha256 or "", "") for sha256 in fingerprints)
-    unknown = f"{UNKNOWN} {(fingerprints[0] or '')[:8]} of {kind}"
-    return next((name for name in names if name.startswith(kind)), unknown)
+    found = [sha256 for sha256 in fingerprints if sha256]
+    names = [KNOWN[sha256] for sha256 in found if KNOWN.get(sha256, "").startswith(kind)]
+    return names[0] if names else " ".join([UNKNOWN, *(each[:8] for each in found[:1]), "of", kind])
 
 
 def score_names(protocol: dict) -> dict[str, str]:

@@ -5,9 +5,10 @@ folder. Its files are those of keras-hub or of transformers. keras-hub is import
 loaded (`pip install kerasgan[hub]`).
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.io.paths import user_path
-from kerasgan.io.reading import one_line, read_json, reading, sha256
+from kerasgan.io.reading import one_line, read_json, sha256, short_path
 from kerasgan.metrics.features.extract import filled
 
 KAGGLE, HF = "kaggle://", "hf://"
@@ -73,8 +74,8 @@ def _downloaded(name, kind, download: Callable) -> Path:
         return Path(download())
     except Exception as error:  # Each hub raises its own types.
         raise ValueError(
-            f"{kind} must be a keras-hub preset that can be downloaded, or a local folder; received "
-            f"{name} ({one_line(error, 150)})"
+            f"{kind} must be a keras-hub preset: a local folder or one that can be downloaded; "
+            f"received {name} ({one_line(error, 150)})"
         ) from None
 
 
@@ -109,9 +110,9 @@ def load_backbone(
     Raises:
         ValueError: If the folder holds another network or is damaged.
     """
-    rule = f"{kind} must be a preset of {kind} for keras-hub"
+    rule = f"{kind} must be a preset of {kind}"
     config = read_json(folder / "config.json", rule, shape=dict)
-    with reading(folder, rule):
+    with loading(folder, kind):
         backbone = build(folder, config)
     fingerprints = {"weights_sha256": tensors_sha256(backbone.weights)}
     if file := weights_file(folder):
@@ -119,11 +120,27 @@ def load_backbone(
     return backbone, fingerprints
 
 
+@contextlib.contextmanager
+def loading(folder: Path, kind: str) -> Iterator[None]:
+    """Context manager that names folder and kind of network in one line of any exception."""
+    try:
+        yield
+    except Exception as error:  # keras-hub, h5py and safetensors raise many types.
+        raise ValueError(
+            f"{kind} must be a preset of {kind}; received {short_path(folder)} "
+            f"({one_line(error, 150) or type(error).__name__})"
+        ) from None
+
+
 def tensors_sha256(weights: list[Any]) -> str:
-    """Returns the SHA-256 of floating-point variables, independent of their file and backend."""
+    """Returns the SHA-256 of floating-point variables, independent of their file and backend.
+
+    Variables that are computed from others do not count.
+    """
     digest = hashlib.sha256()
-    for array in map(ops.convert_to_numpy, weights):
-        if array.dtype.kind == "f":
+    for variable in weights:
+        array = ops.convert_to_numpy(variable)
+        if array.dtype.kind == "f" and variable.name != "interpolated_position_embeddings":
             digest.update(f"{array.shape}".encode())
             digest.update(np.ascontiguousarray(array, "<f4"))
     return digest.hexdigest()
