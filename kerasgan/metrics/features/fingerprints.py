@@ -34,7 +34,7 @@ KNOWN = {
     "b3ba2f2f2f1c2c6dae12eb3812c85ba73b3cbe05a925798b9268e2ab89fc11b2": "CLIP ViT-B/32",
 }
 UNKNOWN = "unknown weights"
-# Names of scores by features of a network. Those of Inception are torch-fidelity's.
+# Names of scores by features of a network. torch-fidelity uses those of Inception.
 SCORES = {
     INCEPTION: {
         "is": "inception_score",
