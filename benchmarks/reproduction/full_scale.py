@@ -68,10 +68,10 @@ def reproduce(
 
     fine_tuned = row.dataset != "coco"
     extractor = evaluation_images.extractor("slim" if fine_tuned else "inception", weights)
-    if not fine_tuned and extractor.protocol["network"] != INCEPTION:
+    network = getattr(extractor, "protocol", {}).get("network")
+    if not fine_tuned and network != INCEPTION:
         raise ValueError(
-            f"weights must be the published ones of {INCEPTION}; received {weights}, "
-            f"{extractor.protocol['network']}"
+            f"weights must be the published ones of {INCEPTION}; received {weights}, {network}"
         )
     options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = evaluate.evaluate(
