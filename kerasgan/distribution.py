@@ -7,9 +7,10 @@ one process per device, which exchange gradients and batch statistics (`kerasgan
 The guide "Several devices" in `docs/guides/several_devices.md` explains the launchers.
 """
 
+import functools
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -51,16 +52,38 @@ def is_chief() -> bool:
 
 
 class DataParallel(keras.distribution.DataParallel):
-    """`keras.distribution.DataParallel` that also accepts batches of other sizes outside of `fit`.
+    """`keras.distribution.DataParallel` that also accepts other data outside of `fit`.
 
     All devices compute the whole batch if its size is not a multiple of their number. `sample` thus
-    takes any number of images.
+    takes any number of images. Several processes divide the data of `fit` and `evaluate` only: a
+    result of `predict` would otherwise be spread over processes that cannot read it.
     """
 
+    steps = False  # Whether a step of `fit` or `evaluate` is asking for its data.
+
     def get_data_layout(self, data_shape: Sequence[int]) -> keras.distribution.TensorLayout:
-        if data_shape[0] % self.device_mesh.devices.size == 0:
+        count = processes()[1]
+        divides = data_shape[0] % (self.device_mesh.devices.size // count) == 0
+        if divides and (count == 1 or self.steps):
             return super().get_data_layout(data_shape)
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+def divided(function: Callable | None) -> Callable | None:
+    """Returns a training or test function of Keras whose data are divided among JAX processes."""
+    parallel = keras.distribution.distribution()
+    if function is None or processes()[1] == 1 or not isinstance(parallel, DataParallel):
+        return function
+
+    @functools.wraps(function)
+    def steps(*arguments):
+        parallel.steps = True
+        try:
+            return function(*arguments)
+        finally:
+            parallel.steps = False
+
+    return steps
 
 
 class _Silent(io.TextIOBase):
