@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from kerasgan import backend
+from kerasgan.datasets.epochs import Rows, rows_of
 
 
 def start(devices: int | None = None) -> None:
@@ -100,9 +101,22 @@ def processes() -> tuple[int, int]:
 
 def any_process(condition: bool) -> bool:
     """Returns whether a condition is true in any process. All processes must call this."""
-    if processes()[1] == 1:
-        return condition
-    return bool(backend.process_sum(np.array([float(condition)]))[0])
+    return bool(summed(np.array([float(condition)]))[0])
+
+
+def summed(x: np.ndarray) -> np.ndarray:
+    """Returns the sum of arrays of one shape over the processes. All processes must call this."""
+    return x if processes()[1] == 1 else backend.process_sum(x)
+
+
+def exchanged(x: np.ndarray) -> np.ndarray:
+    """Returns `[processes, ...]`, the arrays of one shape of all processes, which must call this."""
+    index, count = processes()
+    if count == 1:
+        return x[None]
+    placed = np.zeros((count, *x.shape))
+    placed[index] = x
+    return summed(placed)
 
 
 def shard(data: Any) -> Any:
@@ -110,7 +124,7 @@ def shard(data: Any) -> Any:
 
     Args:
         data: `keras.utils.PyDataset` of whole batches. Their size must be a multiple of the number
-            of processes.
+            of processes. An `EpochDataset` reads only the images of this process.
 
     Raises:
         TypeError: If there are several processes and `data` is no `PyDataset`.
@@ -127,15 +141,15 @@ def shard(data: Any) -> Any:
             "training with several processes needs a keras.utils.PyDataset, such as those of "
             f"kerasgan.datasets; received {type(data).__name__}"
         )
-    return _Shard(data, index, count, devices)
+    return _Shard(data, Rows(index, count, devices, backend.consecutive_rows()))
 
 
 class _Shard(keras.utils.PyDataset):
     """Rows of each batch that belong to one process."""
 
-    def __init__(self, data: keras.utils.PyDataset, index: int, count: int, devices: int):
+    def __init__(self, data: keras.utils.PyDataset, own: Rows):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self._data, self._index, self._count, self._devices = data, index, count, devices
+        self._data, self._own = data, own
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -147,17 +161,7 @@ class _Shard(keras.utils.PyDataset):
         return self._data.num_batches
 
     def __getitem__(self, index: int) -> Any:
-        return keras.tree.map_structure(self._rows, self._data[index])
-
-    def _rows(self, x):
-        if x is None:
-            return x
-        if len(x) % self._devices:
-            raise ValueError(
-                f"the size of each batch must be a multiple of the {self._devices} devices; "
-                f"received {len(x)} (use another batch_size, or drop_remainder=True)"
-            )
-        return x[backend.rows(self._index, self._count, len(x) // self._count)]
+        return rows_of(self._data, index, self._own)
 
     def on_epoch_begin(self) -> None:
         self._data.on_epoch_begin()

@@ -926,7 +926,7 @@ def _checked_step(step, training):
     def checked(self, data):
         spec = self.data_spec()
         if spec is not None:
-            spec.check_traced(data, training)
+            spec.check_traced(data, training, replicas.count())
         return step(self, data)
 
     return checked

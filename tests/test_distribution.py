@@ -61,6 +61,22 @@ def test_a_run_continues_on_two_devices_and_back(tmp_path):
     assert any(not np.allclose(moved[key], value, atol=1e-4) for key, value in expected.items())
 
 
+@pytest.mark.backend
+def test_two_processes_extract_the_features_of_one(tmp_path):
+    found = {}
+    for devices in (1, 2):
+        folder = tmp_path / f"{devices}"
+        folder.mkdir()
+        on_devices("features.py", devices, folder, jax_processes=True)
+        found |= {(devices, path.stem): dict(np.load(path)) for path in folder.glob("*.npz")}
+    assert len(found) == 3
+    expected = found.pop((1, "0"))
+    assert len(expected["model0"]) == 1050 and len(expected["array1"]) == 21
+    for arrays in found.values():
+        for key, value in expected.items():
+            np.testing.assert_allclose(arrays[key], value, atol=1e-6, err_msg=key)
+
+
 # === The command line ===
 
 SMALL = ["--preset=quick", "--batch_size=16", "--width=2", "--score_every=0"]

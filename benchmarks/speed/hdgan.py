@@ -3,17 +3,13 @@
 import itertools
 import os
 from collections.abc import Callable
+from typing import Any
 
 BATCH_SIZE = 4
 
 
-def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Callable:
-    """Build kerasgan's training step at all resolutions up to `size`.
-
-    TensorFlow runs one operation at a time on all threads. HDGAN's operations are large, so this
-    costs little time and saves memory.
-    """
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+def model_and_batch(batch_size: int, width: int, size: int) -> tuple[Any, tuple]:
+    """Build a compiled HDGAN at all resolutions up to `size`, and a batch for it."""
     import keras
     import numpy as np
 
@@ -28,7 +24,18 @@ def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Cal
     random = np.random.default_rng(0)
     real, mismatched = random.uniform(-1, 1, [2, batch_size, size, size, 3]).astype("float32")
     embeddings = random.normal(size=[batch_size, 1024]).astype("float32")
-    return lambda: model.train_on_batch(real, mismatched, embeddings)
+    return model, (real, mismatched, embeddings)
+
+
+def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Callable:
+    """Build kerasgan's training step at all resolutions up to `size`.
+
+    TensorFlow runs one operation at a time on all threads. HDGAN's operations are large, so this
+    costs little time and saves memory.
+    """
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    model, batch = model_and_batch(batch_size, width, size)
+    return lambda: model.train_on_batch(*batch)
 
 
 def baseline() -> Callable:

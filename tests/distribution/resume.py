@@ -22,6 +22,7 @@ IMAGES = np.tanh(np.random.default_rng(0).normal(size=(24, 8, 8, 1))).astype("fl
 
 def train(folder, epochs):
     """Trains up to an epoch and returns the arrays of the model."""
+    keras.backend.clear_session()  # Names of variables are counted.
     keras.utils.set_random_seed(0)
     model = conditional()
     model.compile(**{player: keras.optimizers.SGD(1e-2) for player in model.players})
