@@ -110,7 +110,10 @@ def summed(x: np.ndarray) -> np.ndarray:
 
 
 def exchanged(x: np.ndarray) -> np.ndarray:
-    """Returns `[processes, ...]`, the arrays of one shape of all processes, which must call this."""
+    """Returns the arrays of one shape of all processes, `[processes, ...]`.
+
+    All processes must call this.
+    """
     index, count = processes()
     if count == 1:
         return x[None]

@@ -14,7 +14,6 @@ from tests.distribution.compare import (
     FEW,
     NAME,
     REST,
-    ROOT,
     differences,
     environment,
     on_devices,

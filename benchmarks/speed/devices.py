@@ -71,9 +71,10 @@ def count_traffic() -> dict[str, int]:
     def counted(*arguments, **options):
         x = options["input"] if tensorflow else arguments[0]
         counts["exchanges"] += 1
-        counts["bytes"] += int(np.prod(x.shape, dtype="int64")) * np.dtype(
-            keras.backend.standardize_dtype(x.dtype)
-        ).itemsize
+        counts["bytes"] += (
+            int(np.prod(x.shape, dtype="int64"))
+            * np.dtype(keras.backend.standardize_dtype(x.dtype)).itemsize
+        )
         return exchange(*arguments, **options)
 
     setattr(owner, name, counted)

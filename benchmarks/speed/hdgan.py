@@ -1,11 +1,17 @@
 """Speed of the training step of HDGAN, and of its input pipeline."""
 
+import atexit
+import concurrent.futures
+import dataclasses
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 BATCH_SIZE = 4
+STORED = 256  # Number of images in files.
 
 
 def model_and_batch(batch_size: int, width: int, size: int) -> tuple[Any, tuple]:
@@ -61,7 +67,53 @@ def batches() -> Callable:
     return lambda: loader[next(indices)]
 
 
+def _stored(file_format):
+    """Prepares synthetic birds of 304 pixels in a temporary folder. Returns their batches."""
+    import numpy as np
+
+    from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
+
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    birds = synthetic_birds("train", STORED, size=304)
+    embeddings = np.random.default_rng(0).normal(size=[STORED, 4, 1024]).astype("float32")
+    birds = dataclasses.replace(birds, embeddings=embeddings)
+    prepare("birds", {"train": birds}, {}, folder, file_format=file_format)
+    stored = load_prepared("birds", data_dir=folder, in_memory=False)
+    return CaptionedBatches(stored, 32, mismatched=False)
+
+
+def threads() -> Callable:
+    """Build the pipeline of TFRecord files that two threads decode, as Keras' workers do."""
+    batches = _stored("tfrecord")
+    indices = itertools.cycle(range(batches.num_batches))
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    waiting = [pool.submit(batches.__getitem__, next(indices)) for _ in range(4)]
+
+    def step():
+        waiting.append(pool.submit(batches.__getitem__, next(indices)))
+        return waiting.pop(0).result()
+
+    return step
+
+
+def grain() -> Callable:
+    """Build the pipeline of ArrayRecord files that two worker processes of grain decode."""
+    from kerasgan.datasets import GrainWorkers
+
+    batches = GrainWorkers(_stored("array_record"), processes=2)
+
+    def step(indices=itertools.count()):  # noqa: B008
+        epoch, index = divmod(next(indices), batches.num_batches)
+        batches.set_epoch(epoch)
+        return batches[index]
+
+    return step
+
+
 CASES = {
+    # Batches of 32 images of 256 pixels from files of 304 pixels.
+    "hdgan_files": {"threads": threads, "kerasgan": grain},
     "hdgan": {"torch": baseline, "kerasgan": step},
     # The input pipeline must be faster than the training step that waits for it.
     "hdgan_batches": {"its step": step, "kerasgan": batches},

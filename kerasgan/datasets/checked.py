@@ -94,7 +94,7 @@ class CheckedDataset(keras.utils.PyDataset):
         check: Function of a batch that returns the batch or raises `ValueError`.
     """
 
-    def __init__(self, data: keras.utils.PyDataset, check: Callable[[Any], Any]):
+    def __init__(self, data: keras.utils.PyDataset, check: Callable[..., Any]):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.check = data, check
 

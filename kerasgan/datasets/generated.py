@@ -12,18 +12,18 @@ class GeneratedBlocks(Sequence):
 
     Args:
         generate: Function of `(start, stop)` that returns the images of these indices.
-        count: Number of images.
+        total: Number of images.
         size: Number of images of a block. The last block may be smaller.
     """
 
-    def __init__(self, generate: Callable[[int, int], np.ndarray], count: int, size: int):
-        self.generate, self.count, self.size = generate, count, size
+    def __init__(self, generate: Callable[[int, int], np.ndarray], total: int, size: int):
+        self.generate, self.total, self.size = generate, total, size
 
     def __len__(self) -> int:
-        return -(-self.count // self.size)
+        return -(-self.total // self.size)
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} blocks; received index {index}")
         start = index * self.size
-        return self.generate(start, min(start + self.size, self.count))
+        return self.generate(start, min(start + self.size, self.total))

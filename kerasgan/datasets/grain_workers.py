@@ -1,13 +1,12 @@
 """Batches prepared by worker processes of grain, for data that do not fit memory.
 
-Python threads share one interpreter. Worker processes decode, crop and normalize images on all cores
-while the training process computes steps.
+Python threads share one interpreter. Worker processes decode, crop and normalize images on other
+cores while the training process computes steps.
 
 Reference:
     grain, "Feeding JAX Models", https://github.com/google/grain
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -53,7 +52,7 @@ class GrainWorkers(EpochDataset):
             )
         _grain()
         self.data, self.processes, self.ahead = data, processes, ahead
-        self._batches: Iterator | None = None
+        self._batches: Any = None  # Iterator of grain.
         self._next: tuple[int, Rows] | None = None  # Number and rows of the iterator's next batch.
         self._recent: dict[tuple[int, Rows], Any] = {}
 

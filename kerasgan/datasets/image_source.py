@@ -494,7 +494,7 @@ def _model(model, count, seed):
 
 
 def _generated(images, name):
-    return ImageSource(name, lambda: _batches(images), images.count, generated=images)
+    return ImageSource(name, lambda: _batches(images), images.total, generated=images)
 
 
 def _rgb(block, convert, where):

@@ -3,8 +3,8 @@
     python -m tests.distribution.compare [MODEL ...]
 
 trains every model for three steps of SGD with the backend of `KERAS_BACKEND`, and writes the
-largest differences to `benchmarks/results/devices.json`. `python -m tests.distribution.table` writes
-them into the guide "Several devices".
+largest differences to `benchmarks/results/devices.json`. `python -m benchmarks tables` writes them
+into the guide "Several devices".
 """
 
 import json
@@ -22,6 +22,7 @@ from zoo import launch
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "devices.json"
 NAME = keras.backend.backend()
+TOGETHER = 4  # Number of models per process.
 FEW = ["conditional", "cooperative"]
 REST = [
     "training_notes",
@@ -111,13 +112,15 @@ def differences(folder, models, **options):
 
 
 def main(models):
-    with tempfile.TemporaryDirectory() as folder:
-        found = differences(Path(folder), models)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for model in models:
-        results.setdefault(model, {})[NAME] = found[model]
-        print(model, NAME, found[model])
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    for start in range(0, len(models), TOGETHER):
+        group = models[start : start + TOGETHER]
+        with tempfile.TemporaryDirectory() as folder:
+            found = differences(Path(folder), group)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        for model in group:
+            results.setdefault(model, {})[NAME] = found[model]
+            print(model, NAME, found[model], flush=True)
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

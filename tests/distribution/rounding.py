@@ -40,7 +40,7 @@ def _ordered_normal(order):
 
 
 def weights_of_steps(build, seed, order=None):
-    """Returns the variables after each step of a training whose batches have their rows permuted."""
+    """Returns the variables after each step. `order` permutes the rows of the batches."""
     keras.utils.set_random_seed(seed)
     model, states = build(), []
     optimizers = {player: keras.optimizers.SGD(0.01) for player in model.players}
