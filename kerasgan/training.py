@@ -611,7 +611,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 f"{type(self).__name__} was loaded from do not hold them",
                 stacklevel=3,
             )
-        return super().make_train_function(force)
+        return self._divided("train_function", super().make_train_function, force)
+
+    def make_test_function(self, force: bool = False) -> Callable:
+        return self._divided("test_function", super().make_test_function, force)
+
+    def _divided(self, name, make, force):
+        before = getattr(self, name)
+        make(force)
+        if getattr(self, name) is not before:
+            setattr(self, name, distribution.divided(getattr(self, name)))
+        return getattr(self, name)
 
     @property
     def distribute_strategy(self) -> Any:
@@ -942,7 +952,7 @@ def _checked_step(step, training):
     def checked(self, data):
         spec = self.data_spec()
         if spec is not None:
-            spec.check_traced(data, training)
+            spec.check_traced(data, training, replicas.count())
         return step(self, data)
 
     return checked

@@ -27,11 +27,12 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, lazy, recipe, sample, scale
+from zoo import cli, launch, lazy, recipe, sample, scale
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
 np = lazy.module("numpy")
+distribution = lazy.module("kerasgan.distribution")
 files = lazy.module("kerasgan.io.files")
 presets = lazy.module("kerasgan.io.presets")
 reading = lazy.module("kerasgan.io.reading")
@@ -79,6 +80,11 @@ class Options(Checked):
     out: str | None = setting(None, "JSON file to which the scores and their protocol are written.")
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     batch_size: int = setting(32, "Number of images per batch.", least=1)
+    devices: int = setting(
+        1,
+        "Number of devices of this machine that divide sampling and the extraction of features.",
+        least=1,
+    )
     features: str | None = setting(
         None,
         "Feature extractor: inception, dinov2, clip, slim, digit_classifier, "
@@ -309,12 +315,12 @@ def evaluate(
     if reference is not None and theirs is None:
         theirs = extract.extract(reference, by, **run)
     ours = extract.extract(samples, by, **run) if metrics or reference is None else None
-    if save:
+    if save and distribution.is_chief():
         kept = theirs or ours
         if kept is not None and not isinstance(kept, tuple):
             kept = frechet.statistics(kept.features, kept.protocol, kept.images)
         frechet.save_statistics(save, kept)
-    if not metrics:
+    if not metrics or not distribution.is_chief():
         return {"protocol": {}}
     return metric_scores.scores(ours, theirs, metrics, images=samples, **options)
 
@@ -351,16 +357,23 @@ def command(options: Options) -> None:
                 f"--samples must be a number from 2 to {MOST} if --checkpoint is given; received "
                 f"{options.samples[:40]}"
             )
-    messages = []
+    compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
+    by_classifier = options.checkpoint and all(getattr(options, name) is None for name in compared)
+    if by_classifier and options.devices > 1:
+        raise ValueError(
+            "--devices needs --metrics or --features: the evaluation classifiers use one device"
+        )
+    if launch.needed(options.devices):
+        sys.exit(launch.run(options.devices))
+    distribution.start(options.devices)
+    messages: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda text, *rest: messages.append(" ".join(str(text).split()))
-        compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
-        by_classifier = options.checkpoint and all(
-            getattr(options, name) is None for name in compared
-        )
         found = _score_by_classifier(options) if by_classifier else _score_by_features(options)
     messages = list(dict.fromkeys(messages))
+    if not distribution.is_chief():
+        return
     for line in messages:
         print(f"warning: {line}", file=sys.stderr)
     print_scores(found)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_source import ImageSource, image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, presets
@@ -197,14 +198,14 @@ def check_text_encoder(
 
 
 def _blocks(model, by, count, seed):
-    """Returns a function that yields a CoopNet's images in blocks, as `model.sample` does."""
+    """Returns a CoopNet's images in blocks, as `model.sample` does."""
 
-    def batches():
-        latents = model.random_latents(count, seed)
-        for start in range(0, count, model.chains):
-            yield to_uint8(model.generate(latents[start : start + model.chains], by))
+    latents = model.random_latents(count, seed)
 
-    return batches
+    def generate(start, stop):
+        return to_uint8(model.generate(latents[start:stop], by))
+
+    return GeneratedBlocks(generate, count, model.chains)
 
 
 def _embeddings(data, data_dir, encoder):
@@ -214,7 +215,7 @@ def _embeddings(data, data_dir, encoder):
 
 
 def _captions(model, embeddings, count, seed):
-    """Returns a function that yields a model's largest images for embeddings `[N, C, D]`."""
+    """Returns a model's largest images for embeddings `[N, C, D]`."""
     few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
@@ -223,17 +224,17 @@ def _captions(model, embeddings, count, seed):
     ]
     check_inference_mode(*map(to_uint8, images))
 
-    def batches():
-        noise = model.noise(count, seed)
-        for start in range(0, count, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, count))
-            turn, image = np.divmod(rows, len(embeddings))
-            # All captions of an image are used once before one is used again.
-            chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
-            rows_noise = tuple(part[rows] for part in noise)
-            yield to_uint8(model.sample(embeddings=chosen, noise=rows_noise))
+    noise = model.noise(count, seed)
 
-    return batches
+    def generate(start, stop):
+        rows = np.arange(start, stop)
+        turn, image = np.divmod(rows, len(embeddings))
+        # All captions of an image are used once before one is used again.
+        chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
+        rows_noise = tuple(part[rows] for part in noise)
+        return to_uint8(model.sample(embeddings=chosen, noise=rows_noise))
+
+    return GeneratedBlocks(generate, count, BLOCK)
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:

@@ -745,6 +745,11 @@ class ProjectedTextGAN(TextToImageModel):
                 if static
                 else ops.cast(share * ops.cast(count, "float32"), "int32")
             )
+            if static and self.posterior and replicas.count() > 1 and inferred != count * share:
+                raise ValueError(
+                    "batch_size * posterior_share must be a multiple of the number of devices; "
+                    f"received {count * share} per device"
+                )
 
         def images_of(latents):
             return full_precision(self.generator([embeddings, latents], training=True))
