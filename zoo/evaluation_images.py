@@ -192,23 +192,22 @@ def _embeddings(data, data_dir, encoder):
 
 def _captions(model, embeddings, count, seed):
     """Returns a function that yields a model's largest images for embeddings `[N, C, D]`."""
-    few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
+    few = embeddings[:6, 0], model.random_latents(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
-        model.sample(embeddings=few[0], noise=few[1], batch_size=size, sizes="all")[smallest]
+        model.sample(embeddings=few[0], latents=few[1], batch_size=size, sizes="all")[smallest]
         for size in (6, 4)
     ]
     check_inference_mode(*map(to_uint8, images))
 
     def batches():
-        noise = model.noise(count, seed)
+        latents = model.random_latents(count, seed)
         for start in range(0, count, BLOCK):
             rows = np.arange(start, min(start + BLOCK, count))
             turn, image = np.divmod(rows, len(embeddings))
             # All captions of an image are used once before one is used again.
             chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
-            rows_noise = tuple(part[rows] for part in noise)
-            yield to_uint8(model.sample(embeddings=chosen, noise=rows_noise))
+            yield to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
 
     return batches
 
