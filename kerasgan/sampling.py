@@ -11,7 +11,6 @@ from kerasgan.arguments import check_count, check_seed
 from kerasgan.io.export import ExportFunction
 from kerasgan.types import Tensor
 
-
 IMAGES = "images in [-1, 1]"  # Description in the metadata of exported functions.
 
 

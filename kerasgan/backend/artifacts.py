@@ -44,7 +44,7 @@ def load(path: str | os.PathLike, format: str, names: list[str]) -> Runner:
     return _LOADERS[format](str(path), names)
 
 
-def finished_onnx(path: str | os.PathLike, outputs: list[str], half: bool) -> bytes:
+def finished_onnx(path: str | os.PathLike, outputs: list[str], halve: str = "no") -> bytes:
     """Returns an ONNX file with named outputs, a named batch axis and, if wanted, half the size.
 
     Half-precision weights are converted to float32 when the file is loaded, so the computation is
@@ -53,7 +53,8 @@ def finished_onnx(path: str | os.PathLike, outputs: list[str], half: bool) -> by
     Args:
         path: File that Keras exported.
         outputs: Names of the outputs in order.
-        half: If `True`, stores the weights in half precision.
+        halve: Weights that are stored in half precision: `"no"`, `"all"`, or `"exact"`: those that
+            do not change. Constant folding makes others.
     """
     onnx = _module("onnx")
     model = onnx.load(str(path))
@@ -66,38 +67,33 @@ def finished_onnx(path: str | os.PathLike, outputs: list[str], half: bool) -> by
             output.name = new
     for value in [*graph.input, *graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    if half:
-        _halve_weights(onnx, graph)
+    if halve != "no":
+        _halve_weights(onnx, graph, halve == "exact")
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
 
-def _halve_weights(onnx, graph):
-    """Stores float32 weights as float16, each followed by a cast to float32.
-
-    If the largest weight is exact in half precision, as in a preset, the others that are not are
-    products of constant folding. They remain float32, so that the result does not change.
-    """
-    weights = [(weight, onnx.numpy_helper.to_array(weight)) for weight in graph.initializer]
-    weights = [
-        (weight, values)
-        for weight, values in weights
-        if values.dtype == np.float32 and values.size >= SMALLEST_HALF
-    ]
-    largest = max((values for _, values in weights), key=np.size, default=np.zeros(0))
-    exact_only = _is_half(largest)
-    for weight, values in weights:
-        if exact_only and not _is_half(values):
+def _halve_weights(onnx, graph, exact):
+    """Stores float32 weights as float16, each followed by a cast to float32."""
+    for weight in graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALF:
+            continue
+        if exact and not is_half(values):
             continue
         name, stored = weight.name, f"{weight.name}_half"
-        half = np.clip(values, -65504, 65504).astype("float16")  # Larger ones would be infinite.
-        weight.CopyFrom(onnx.numpy_helper.from_array(half, stored))
+        weight.CopyFrom(onnx.numpy_helper.from_array(_half(values), stored))
         cast = onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT)
         graph.node.insert(0, cast)
 
 
-def _is_half(values):
-    return np.array_equal(np.clip(values, -65504, 65504).astype("float16"), values)
+def is_half(values: np.ndarray) -> bool:
+    """Returns whether half precision represents all values exactly."""
+    return np.array_equal(_half(values), values)
+
+
+def _half(values):
+    return np.clip(values, -65504, 65504).astype("float16")  # Larger ones would be infinite.
 
 
 def _module(name: str) -> ModuleType:

@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasgan.backend import artifacts
 from kerasgan.io import files
+from kerasgan.ops.conv3x3 import direct_convolutions
 
 
 class ExportableModel(keras.Model):
@@ -194,7 +196,7 @@ def export_function(
         signature = signature[0]
     options = artifacts.export_options(keras_format, len(function.inputs))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), direct_convolutions():
             warnings.simplefilter("ignore")  # Of the converters.
             _NamedFunction(function).export(
                 str(filepath),
@@ -204,7 +206,8 @@ def export_function(
                 **options,
             )
             if format == "onnx":
-                content = artifacts.finished_onnx(filepath, list(function.outputs), half)
+                halve = "no" if not half else "exact" if _are_half(function) else "all"
+                content = artifacts.finished_onnx(filepath, list(function.outputs), halve)
                 files.write_atomically(filepath, content)
     except Exception as error:  # Each framework raises its own types, often over many lines.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -212,6 +215,12 @@ def export_function(
         raise ValueError(
             f"{subject} cannot be exported as {format} on {keras.backend.backend()}: {reason}"
         ) from error
+
+
+def _are_half(function):
+    """Returns whether half precision represents all weights of a function, as in a preset."""
+    values = [value for network in function.networks for value in network.get_weights()]
+    return all(artifacts.is_half(x) for x in values if x.dtype == np.float32)
 
 
 class _NamedFunction(keras.Model):

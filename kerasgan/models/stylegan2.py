@@ -506,6 +506,7 @@ class StyleGAN2(AdversarialModel):
         latents: np.ndarray | None = None,
         w: np.ndarray | None = None,
         noise: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generates images with the moving average of the generator, if there is one.
 
@@ -523,6 +524,8 @@ class StyleGAN2(AdversarialModel):
                 instead of latents; see `map_latents`.
             noise: Noise maps `[N, H, W, 1]` in [0, 1) instead of those that `seed` draws, or
                 `[1, H, W, 1]` for all images.
+            conditions: Conditions `[N, K]` of a model with classes instead of labels; see
+                `label_conditions`.
 
         Returns:
             Float32 images `[N, H, W, C]`, clipped to [-1, 1].
@@ -531,11 +534,18 @@ class StyleGAN2(AdversarialModel):
             ValueError: If both `n` and `labels` are given, or neither of `n`, `labels`, `latents`
                 and `w`, if a label is not a class, or if an array has another shape.
         """
+        if conditions is not None:
+            conditions = self._check_conditions(conditions, labels)
+            n = len(conditions) if n is None else n
         if w is not None:
             w = self._check_styles(w, latents)
             n = len(w) if n is None and labels is None else n
         labels, seed = self.labels_to_sample(n, labels, latents), check_seed(seed)
         count = len(labels)
+        if conditions is not None and len(conditions) != count:
+            raise ValueError(
+                f"conditions must have one row per image ({count}); received {len(conditions)}"
+            )
         if w is None:
             latents = self.latents_to_sample(count, seed, latents)
         elif len(w) != count:
@@ -554,15 +564,29 @@ class StyleGAN2(AdversarialModel):
                 else noise[rows]
             )
             styles = network.mapping(latents[rows]) if w is None else ops.convert_to_tensor(w[rows])
-            inputs = self._generator_styles(truncate(styles, mean, truncation), part)
+            given = None if conditions is None else conditions[rows]
+            inputs = self._generator_styles(truncate(styles, mean, truncation), part, given)
             images.append(network.predict_on_batch([np.array(ops.convert_to_numpy(inputs)), maps]))
         return np.clip(np.concatenate(images), -1.0, 1.0).astype("float32")
 
-    def _generator_styles(self, w, labels):
+    def _generator_styles(self, w, labels, conditions=None):
         """Generator input `[N, blocks, style_dim]` of w `[N, D]` or `[N, blocks, D]`."""
         if len(w.shape) == 2:
             w = ops.repeat(w[:, None], self.generator.blocks, axis=1)
-        return self.with_conditions(w, self.label_conditions(labels) if self.conditions else None)
+        if conditions is None and self.conditions:
+            conditions = self.label_conditions(labels)
+        return self.with_conditions(w, conditions)
+
+    def _check_conditions(self, conditions, labels):
+        conditions = np.asarray(conditions, "float32")
+        if not self.conditions or labels is not None:
+            received = "labels too" if self.conditions else "a model without classes"
+            raise ValueError(f"conditions replace the labels of a model; received {received}")
+        if conditions.ndim != 2 or not len(conditions) or conditions.shape[1] != self.conditions:
+            raise ValueError(
+                f"conditions must be [N, {self.conditions}]; received {list(conditions.shape)}"
+            )
+        return conditions
 
     def _check_styles(self, w, latents):
         w, blocks = np.asarray(w, "float32"), self.generator.blocks
@@ -600,8 +624,9 @@ class StyleGAN2(AdversarialModel):
         """Generates images from named inputs, as `sample` does. It is differentiable.
 
         Args:
-            inputs: Dict with the keys of `sampling_inputs()`. `w` may replace `latents`, with the
-                shapes that `sample` accepts. `truncation`, psi of each image `[N]`, is optional.
+            inputs: Dict with the keys of `sampling_inputs()`. `w` may replace `latents` and
+                `conditions` may replace `labels`, with the shapes that `sample` accepts.
+                `truncation`, psi of each image `[N]`, is optional.
             mean: Result of `mean_style()`, the center of truncation.
 
         Returns:
@@ -614,7 +639,8 @@ class StyleGAN2(AdversarialModel):
             mean = self.mean_style() if mean is None else mean
             psi = ops.reshape(inputs["truncation"], (-1, *[1] * (len(w.shape) - 1)))
             w = truncate(w, ops.cast(mean, w.dtype), psi)
-        return self([self._generator_styles(w, inputs.get("labels")), inputs["noise"]])
+        styles = self._generator_styles(w, inputs.get("labels"), inputs.get("conditions"))
+        return self([styles, inputs["noise"]])
 
     def export_functions(self) -> dict[str, ExportFunction]:
         mean, network = self.mean_style(), self.ema_generator or self.generator
