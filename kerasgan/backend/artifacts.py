@@ -67,10 +67,33 @@ def finished_onnx(path: str | os.PathLike, outputs: list[str], halve: str = "no"
             output.name = new
     for value in [*graph.input, *graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    _correct_one_hot(onnx, graph)
     if halve != "no":
         _halve_weights(onnx, graph, halve == "exact")
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def _correct_one_hot(onnx, graph):
+    """Makes one-hot rows of negative indices zero, as in Keras. ONNX counts them from the end."""
+    make = onnx.helper.make_node
+    constants = {"one_hot_zero": 0, "one_hot_outside": 2**31 - 1}
+    for index, node in reversed([*enumerate(graph.node)]):
+        if node.op_type != "OneHot":
+            continue
+        given, name = node.input[0], f"{node.output[0]}_indices"
+        whole, negative = f"{name}_int64", f"{name}_negative"
+        added = [
+            make("Cast", [given], [whole], to=onnx.TensorProto.INT64),
+            make("Less", [whole, "one_hot_zero"], [negative]),
+            make("Where", [negative, "one_hot_outside", whole], [name]),
+        ]
+        node.input[0] = name
+        for new in reversed(added):
+            graph.node.insert(index, new)
+        for key, value in constants.items():
+            graph.initializer.append(onnx.numpy_helper.from_array(np.int64(value), key))
+        constants = {}
 
 
 def _halve_weights(onnx, graph, exact):

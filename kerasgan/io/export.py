@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -210,11 +211,18 @@ def export_function(
                 content = artifacts.finished_onnx(filepath, list(function.outputs), halve)
                 files.write_atomically(filepath, content)
     except Exception as error:  # Each framework raises its own types, often over many lines.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines or [type(error).__name__])[0][:160]
         raise ValueError(
-            f"{subject} cannot be exported as {format} on {keras.backend.backend()}: {reason}"
+            f"{subject} cannot be exported as {format} on {keras.backend.backend()}: "
+            f"{_reason(error)}"
         ) from error
+
+
+def _reason(error):
+    """Returns the line of an error that tells most. Keras puts it after the name of the layer."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (lines or [type(error).__name__])[0][:160]
 
 
 def _are_half(function):
