@@ -56,7 +56,7 @@ class SamplingInterface:
     # === Latents and labels ===
 
     def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
-        """Returns the latents that `sample` draws for `n` images.
+        """Returns the latents that `sample` uses for `n` images.
 
         `sample(..., seed=seed)` and `sample(..., latents=random_latents(n, seed), seed=seed)`
         return the same images.

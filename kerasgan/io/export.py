@@ -198,7 +198,7 @@ def export_function(
     options = artifacts.export_options(keras_format, len(function.inputs))
     try:
         with warnings.catch_warnings(), direct_convolutions():
-            warnings.simplefilter("ignore")  # Of the converters.
+            warnings.simplefilter("ignore")  # The converters warn.
             _NamedFunction(function).export(
                 str(filepath),
                 format=keras_format,

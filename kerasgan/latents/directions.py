@@ -94,7 +94,7 @@ def edit(
         directions: Result of `find_directions`.
         strengths: Distances along a direction, in standard deviations of the latents.
         seed: Integer seed of the latent vector and of a fixed noise map.
-        latents: Latent vector `[1, latent_dim]` instead of the one that `seed` draws.
+        latents: Latent vector `[1, latent_dim]` instead of that of `seed`.
         blocks: Indices of the StyleGAN2 blocks whose w moves. `None` moves all.
         **options: Condition of the image (`labels=[8]`, `captions=[...]` or `embeddings=`, of one
             image) and further arguments of `model.sample`.
@@ -169,7 +169,7 @@ def _first_weights(model, network):
         before = np.array(ops.convert_to_numpy(before), "float64")
         before = (before[1:] - before[:1]).reshape(model.latent_dim, -1)  # [latent_dim, inputs]
         if not np.any(before):
-            continue  # This layer sees the condition only.
+            continue  # Only the condition reaches this layer.
         weights = np.array(ops.convert_to_numpy(kernel), "float64")
         # Kernels are [inputs, outputs], or [height, width, outputs, inputs] of transposed
         # convolutions of a 1 x 1 map.

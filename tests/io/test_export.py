@@ -9,7 +9,7 @@ import pytest
 from kerasgan.backend import artifacts
 from kerasgan.io.export import FORMATS, check_format
 from kerasgan.io.export_folder import compare, export_model
-from kerasgan.ops import conv3x3
+from kerasgan.ops.conv3x3 import conv3x3, direct_convolutions, winograd_is_faster
 from tests.models.test_text_to_image import projected, small_text_encoder
 from tests.test_whole_models import conditional, cooperative, coupling_flow, explainer, style
 
@@ -150,7 +150,7 @@ def test_an_export_that_differs_from_keras_is_noticed(tmp_path):
     supported("onnx")
     model = conditional()
     model.export(tmp_path / "g.onnx", "onnx")
-    for variable in model.ema_generator.trainable_variables:
+    for variable in model.ema_generator.weights:
         variable.assign(variable + 0.5)
     assert compare(model.export_functions()["generator"], tmp_path / "g.onnx", "onnx", 3) > 1e-3
 
@@ -160,9 +160,9 @@ def test_direct_convolutions_equal_the_others():
     random = np.random.default_rng(0)
     x = keras.ops.convert_to_tensor(random.normal(size=(1, 16, 16, 128)).astype("float32"))
     kernel = keras.ops.convert_to_tensor(random.normal(size=(3, 3, 128, 128)).astype("float32"))
-    with conv3x3.direct_convolutions():
-        assert not conv3x3.winograd_is_faster(x, kernel)
-        direct = keras.ops.convert_to_numpy(conv3x3.conv3x3(x, kernel))
-    assert conv3x3.winograd_is_faster(x, kernel) == (BACKEND == "tensorflow")
-    other = keras.ops.convert_to_numpy(conv3x3.conv3x3(x, kernel))
+    with direct_convolutions():
+        assert not winograd_is_faster(x, kernel)
+        direct = keras.ops.convert_to_numpy(conv3x3(x, kernel))
+    assert winograd_is_faster(x, kernel) == (BACKEND == "tensorflow")
+    other = keras.ops.convert_to_numpy(conv3x3(x, kernel))
     np.testing.assert_allclose(direct, other, atol=1e-3 * np.std(other))
