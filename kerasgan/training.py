@@ -26,7 +26,6 @@ import numpy as np
 from keras import ops
 
 from kerasgan import backend, data_spec, distribution, ema
-from kerasgan.arguments import check_count
 from kerasgan.compatibility import (
     RenamedArguments,
     accept_earlier_attributes,
@@ -35,9 +34,10 @@ from kerasgan.compatibility import (
 from kerasgan.datasets.checked import Checked
 from kerasgan.datasets.remaining import RemainingBatches
 from kerasgan.io import presets
-from kerasgan.io.export import ExportableModel, SamplingModel
+from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import SamplingInterface
 from kerasgan.types import Tensor
 
 Player = str | Sequence[str]
@@ -152,7 +152,7 @@ class _Presets:
         return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
 
 
-class AdversarialModel(RenamedArguments, ExportableModel):
+class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
     """Base class of models with several players, each with its networks, loss and optimizer.
 
     A subclass names its `players`, builds their networks in `__init__` as attributes of the same
@@ -339,10 +339,6 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             if any(each is network for each in pair):
                 return [each for each in pair if each is not None]
         return [network]
-
-    def exported(self) -> SamplingModel:
-        """Returns the model that `export` writes."""
-        return SamplingModel(self.checkpoint_networks()["generator"], self.call)
 
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
@@ -834,33 +830,6 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 getattr(callback, "monitor", "")
             ):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
-
-    def check_labels(self, labels: Any, count: int | None = None) -> None:
-        """Raises a `ValueError` unless `labels` are integers `[N]` from 0 to `classes` - 1.
-
-        Args:
-            labels: Array of labels.
-            count: Expected N, the number of images. `None` accepts any.
-        """
-        data_spec.check_labels(labels, self.classes, count)
-
-    def labels_to_sample(self, n: int | None, labels: Any) -> np.ndarray:
-        """Returns the labels of `sample(n, labels)`, integers `[N]`.
-
-        Without labels, the `n` samples cycle through the classes.
-
-        Raises:
-            ValueError: If both or neither of `n` and `labels` are given, or a label is not a class.
-        """
-        if (n is None) == (labels is None):
-            raise ValueError(
-                f"sample takes n or labels, one of them; received n={n} and labels={labels}"
-            )
-        if labels is None:
-            return np.arange(check_count(n)) % self.classes
-        labels = np.asarray(labels)
-        self.check_labels(labels)
-        return labels
 
     def check_arrays(self, x: np.ndarray, y: Any, batch_size: int | None) -> None:
         """Raises a `ValueError` if `fit` cannot train on these NumPy arrays. Models override it."""

@@ -216,23 +216,22 @@ def _embeddings(data, data_dir, encoder):
 
 def _captions(model, embeddings, count, seed):
     """Returns a model's largest images for embeddings `[N, C, D]`."""
-    few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
+    few = embeddings[:6, 0], model.random_latents(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
-        model.sample(embeddings=few[0], noise=few[1], batch_size=size, sizes="all")[smallest]
+        model.sample(embeddings=few[0], latents=few[1], batch_size=size, sizes="all")[smallest]
         for size in (6, 4)
     ]
     check_inference_mode(*map(to_uint8, images))
 
-    noise = model.noise(count, seed)
+    latents = model.random_latents(count, seed)
 
     def generate(start, stop):
         rows = np.arange(start, stop)
         turn, image = np.divmod(rows, len(embeddings))
         # All captions of an image are used once before one is used again.
         chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
-        rows_noise = tuple(part[rows] for part in noise)
-        return to_uint8(model.sample(embeddings=chosen, noise=rows_noise))
+        return to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
 
     return GeneratedBlocks(generate, count, BLOCK)
 

@@ -585,7 +585,7 @@ class ProjectedTextGAN(TextToImageModel):
 
     # === Training ===
 
-    def random_latents(self, n: int | Tensor) -> Tensor:
+    def training_latents(self, n: int | Tensor) -> Tensor:
         """Latents for training, `[n, L]`. All images of a generator that mirrors face one way."""
         dim = self.generator.inputs[1].shape[-1] - self.mirror
         latents = replicas.normal((n, dim), self.seeds)
@@ -755,7 +755,7 @@ class ProjectedTextGAN(TextToImageModel):
             return full_precision(self.generator([embeddings, latents], training=True))
 
         def generated():
-            latents, nothing = self.random_latents(count), ops.zeros(())
+            latents, nothing = self.training_latents(count), ops.zeros(())
             if not self.posterior:
                 return images_of(latents), nothing, nothing
             maps = [x[:inferred] for x in real_maps[""]]

@@ -544,7 +544,7 @@ class StylEx(StylExReconstruction, StyleGAN2):
             loss = loss + scale * (reconstruction + self.kl_weight * terms["kl"])
             if self.w_match:
                 target = ops.stop_gradient(
-                    self.generator.mapping(self.random_latents(ops.shape(encoded)[0]))
+                    self.generator.mapping(self.training_latents(ops.shape(encoded)[0]))
                 )
                 pair = ops.cast(encoded, "float32"), ops.cast(target, "float32")
                 loss = loss + scale * self.w_match_weight * W_DISTANCES[self.w_match](*pair)

@@ -59,7 +59,7 @@ def known_noise(gan, monkeypatch):
         random.random((4, 8, 8, 1)).astype("float32"),
     )
     y = random.normal(size=(4, 8, 8, 1)).astype("float32")
-    monkeypatch.setattr(gan, "random_latents", lambda count: ops.convert_to_tensor(latents))
+    monkeypatch.setattr(gan, "training_latents", lambda count: ops.convert_to_tensor(latents))
     monkeypatch.setattr(gan, "random_noise", lambda count: ops.convert_to_tensor(noise))
     monkeypatch.setattr(
         gan,
@@ -209,7 +209,7 @@ def test_mixing_takes_the_first_latent_up_to_the_crossover(monkeypatch):
     gan = tiny()
     known_noise(gan, monkeypatch)
     w = array(gan.random_styles(4))  # crossovers 0, 1, 2 (none) and 1
-    both = array(gan.generator.mapping(gan.random_latents(8)))
+    both = array(gan.generator.mapping(gan.training_latents(8)))
     first, second = both[:4], both[4:]
     np.testing.assert_allclose(w[:, 0], [second[0], first[1], first[2], first[3]], atol=1e-6)
     np.testing.assert_allclose(w[:, 1], [second[0], second[1], first[2], second[3]], atol=1e-6)
