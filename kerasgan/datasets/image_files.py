@@ -49,6 +49,7 @@ LUMINANCE = (
     *(18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
+LONGEST_NAME, LONGEST_PATH = 255, 2048  # Bytes, of one part and of all.
 _OPENING = threading.Lock()  # `warnings.catch_warnings` affects all threads.
 
 
@@ -184,7 +185,21 @@ def check_name(name: str, where: object) -> str:
             "a file name must be a path inside its folder, without '..'; "
             f"{short_path(where)} has {one_line(repr(name), 60)}"
         )
+    if not _is_writable(parts):
+        raise ValueError(
+            f"each part of a file name must have at most {LONGEST_NAME} bytes of UTF-8, the whole "
+            f"name {LONGEST_PATH}; {short_path(where)} has {one_line(repr(name), 60)}"
+        )
     return PurePosixPath(name).as_posix()
+
+
+def _is_writable(parts):
+    """Returns `True` if a file system can hold a file of this name."""
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:  # Half of a surrogate pair, which JSON can contain.
+        return False
+    return max(sizes) <= LONGEST_NAME and sum(sizes) + len(sizes) <= LONGEST_PATH
 
 
 # === The decoder ===
