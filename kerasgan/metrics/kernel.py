@@ -11,6 +11,8 @@ Reference:
 
 import numpy as np
 
+from kerasgan.metrics.feature_arrays import check_features
+
 
 def kernel_distance(
     one: np.ndarray,
@@ -36,9 +38,7 @@ def kernel_distance(
     Raises:
         ValueError: If a shape is wrong, if there are too few images, or if a feature is not finite.
     """
-    if np.ndim(one) != 2 or np.ndim(other) != 2 or np.shape(one)[1] != np.shape(other)[1]:
-        shapes = f"{list(np.shape(one))} and {list(np.shape(other))}"
-        raise ValueError(f"Expected features [N, F] and [M, F]; received {shapes}.")
+    check_features(one, other, least=1)
     if subsets < 1:
         raise ValueError(f"subsets must be at least 1; received {subsets}")
     if not 2 <= subset_size <= min(len(one), len(other)):
@@ -54,8 +54,6 @@ def kernel_distance(
     n, m = len(one), len(other)
     shared = n * n + m * m + n * m < 2 * subsets * subset_size**2
     values = (_with_shared_kernels if shared else _with_own_kernels)(one, other, draws)
-    if not np.isfinite(values).all():
-        raise ValueError("Features must be finite; received others.")
     return float(values.mean()), float(values.std())
 
 

@@ -259,6 +259,7 @@ def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[
             activation=activation,
             kernel_initializer="zeros",
             dtype="float32",
+            name=convolutions[0].name.replace(".", "_"),
         )
         made.append((layer, [convolution.name for convolution in convolutions]))
         return layer(x)
