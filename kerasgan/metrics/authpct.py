@@ -13,7 +13,7 @@ number of images. Distances that are needed by no sample are not computed.
 
 import numpy as np
 
-from kerasgan.metrics.feature_arrays import check_features
+from kerasgan.metrics.feature_arrays import BLOCK, check_features
 from kerasgan.metrics.nearest import nearest
 
 
@@ -31,8 +31,14 @@ def authpct(real: np.ndarray, fake: np.ndarray) -> float:
     Raises:
         ValueError: If a shape, type or value of the features is wrong.
     """
+    return float(100 * authentic(real, fake).mean())
+
+
+def authentic(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """Returns which samples are authentic, bool `[M]`; see `authpct`."""
     check_features(real, fake)
     found, distance = nearest(fake, real)
     used, place = np.unique(found, return_inverse=True)
-    _, apart = nearest(np.asanyarray(real)[used], real, used)
-    return float(100 * np.mean(apart[place] < distance))
+    parts = (used[start : start + BLOCK] for start in range(0, len(used), BLOCK))
+    apart = np.concatenate([nearest(real[part], real, part)[1] for part in parts])
+    return apart[place] < distance

@@ -1,8 +1,8 @@
-"""Confidence intervals of scores by the bootstrap: the samples are drawn again and scored again.
+"""Confidence intervals of scores by the bootstrap: the samples are resampled and scored again.
 
-Only the samples are drawn; the reference is fixed. Scores of n samples with repetitions have another
-bias than scores of n different samples (the Fréchet distance is larger), so the interval is the
-spread of the resampled scores around their mean, moved to the score of all samples.
+Only the samples are resampled; the reference is fixed. Scores of n samples with repetitions have
+another bias than scores of n different samples (the Fréchet distance is larger), so the interval is
+the spread of the resampled scores around their mean, moved to the score of all samples.
 
 Repetitions are wrong in scores of nearest neighbors, whose balls they shrink. For these, each
 resample is a random half of the samples without repetition, whose scores vary about as much as the

@@ -1,9 +1,9 @@
-"""GAN-train and GAN-test: accuracies of classifiers that are trained on one set of images and tested on another.
+"""GAN-train and GAN-test: accuracy of a classifier that is trained on one set, tested on another.
 
-GAN-train trains on generated images and tests on real ones; it falls if samples are unrealistic, if
-their labels are wrong or if they lack variety. GAN-test trains on real images and tests on generated
-ones; it falls if samples are unrealistic or have wrong labels, and does not see a lack of variety.
-GAN-base trains and tests on real images and is the value to compare both with.
+GAN-train trains on generated images and tests on real ones. It falls if samples are unrealistic, if
+their labels are wrong or if they lack variety. GAN-test trains on real images and tests on
+generated ones. It falls if samples are unrealistic or have wrong labels, and does not see a lack of
+variety. Both compare with the accuracy of a classifier that is trained and tested on real images.
 
 Reference:
     Shmelkov, Schmid and Alahari, 2018, "How good is my GAN?", https://arxiv.org/abs/1807.09499
@@ -14,16 +14,36 @@ Reference:
 """
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from kerasgan.images import from_uint8
 from kerasgan.metrics.labels import label_accuracy
 
 Labelled = tuple[np.ndarray, np.ndarray]
 # Maps images `[N, ...]` to integers or logits, `[N]` or `[N, K]`.
 Classifier = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Classifier]
+
+
+class Classification(NamedTuple):
+    """Data of GAN-train and GAN-test, for `scores`.
+
+    Attributes:
+        fit: Function that trains a classifier, see `keras_fit`.
+        labels: Integers `[N]`, labels that the samples were generated from.
+        real_train: Training images of the GAN, uint8 `[M, H, W, 3]`, and their labels.
+        real_test: Other real images and their labels.
+        name: Description of the classifier for the protocol.
+    """
+
+    fit: Fit
+    labels: np.ndarray
+    real_train: Labelled
+    real_test: Labelled
+    name: str = "a classifier of the caller"
 
 
 def gan_train(fit: Fit, generated: Labelled, real_test: Labelled) -> float:
@@ -86,6 +106,8 @@ def keras_fit(
 ) -> Fit:
     """Returns a function that trains a Keras classifier with Adam and a cosine decay.
 
+    Images of type uint8 are scaled to [-1, 1]; others are used as they are.
+
     Args:
         build: Function that returns a new network from images to logits `[N, K]`.
         epochs: Number of epochs. The weights after the last one are kept.
@@ -102,8 +124,11 @@ def keras_fit(
             keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        network.fit(images, labels, batch_size, epochs, verbose=0)
-        return lambda images: network.predict(images, batch_size=500, verbose=0)
+        network.fit(scaled(images), labels, batch_size, epochs, verbose=0)
+        return lambda images: network.predict(scaled(images), batch_size=500, verbose=0)
+
+    def scaled(images):
+        return from_uint8(images) if images.dtype == np.uint8 else images
 
     return fit
 

@@ -9,14 +9,30 @@ Reference:
     https://arxiv.org/abs/2104.08718
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgan.metrics.feature_arrays import check_features, unit_rows
+from kerasgan.metrics.feature_arrays import BLOCK, check_features, unit_rows
 
 SCALE = 100.0  # torchmetrics and most papers on text-to-image models; 2.5 in Hessel et al.
+
+
+class Captioned(NamedTuple):
+    """Captions of samples, and a pair of encoders, for `scores`.
+
+    Attributes:
+        pair: Object with the methods `images` (uint8 RGB `[B, H, W, 3]` to embeddings `[B, D]`) and
+            `texts` (list of B captions to embeddings `[B, D]`), and optionally `protocol`, a
+            JSON-serializable description.
+        captions: Caption of each sample.
+        classes: Integers `[N]`, see `r_precision`; or `None`.
+    """
+
+    pair: Any
+    captions: Sequence[str]
+    classes: np.ndarray | None = None
 
 
 class Agreement(NamedTuple):
@@ -93,7 +109,13 @@ def clip_score(
     if not isinstance(images, Agreement):
         if texts is None:
             raise ValueError("texts must be the embeddings of the captions; received none")
-        images = agreement([(images, texts)])
+        if len(images) != len(texts):
+            raise ValueError(
+                f"Expected one caption per image ({len(images)}); received {len(texts)} captions."
+            )
+        check_features(images, texts, least=1)
+        starts = range(0, len(images), BLOCK)
+        images = agreement((images[i : i + BLOCK], texts[i : i + BLOCK]) for i in starts)
     if not images.count:
         raise ValueError("Expected at least 1 pair of image and caption; received none.")
     mean = images.total / images.count

@@ -39,10 +39,9 @@ def cmmd(
         sigma: Standard deviation of the kernel; 10 in the paper.
         scale: Factor of the result; 1,000 in the paper.
         biased: If `True`, the estimate includes the kernel of each image with itself, as in the
-            authors' code; it is at least 0. If `False`, the estimate is unbiased and can be slightly
-            negative.
-        normalize: If `True`, features are divided by their Euclidean norm, as the authors' code does
-            with the embeddings of CLIP.
+            authors' code; it is at least 0. If `False`, the estimate is unbiased and can be
+            slightly negative.
+        normalize: If `True`, features are divided by their Euclidean norm, as in the authors' code.
 
     Returns:
         A float.

@@ -2,7 +2,7 @@
 
 The Fréchet distance of N samples has a bias of about c / N, where c depends on the model. The
 distances of random subsets of several sizes are fitted by a line in 1 / N; its value at 0 is the
-score. The reference implementation is dgm-eval, whose sizes and draws are used: equal random
+score. The reference implementation is dgm-eval. Sizes and subsets are the same: equal random
 generators give equal results.
 
 Reference:
@@ -11,8 +11,8 @@ Reference:
 
 **Differences from the authors' code**
 
-- Subsets are drawn from given samples, as in dgm-eval, and seeded. The authors also draw latents
-  from a Sobol sequence.
+- Subsets are chosen from given samples, as in dgm-eval, and seeded. The authors also sample
+  latents from a Sobol sequence.
 - The bias due to the number of reference images remains, as in both programs.
 """
 

@@ -16,8 +16,8 @@ def check_features(*sets: Any, least: int = 2) -> None:
         least: Smallest number of rows of each set.
 
     Raises:
-        ValueError: In one line, if a set is not an array of real numbers, if the numbers of features
-            differ, if a set has too few rows, or if a value is not finite.
+        ValueError: If a set is not an array of real numbers, if the numbers of features differ, if
+            a set has too few rows, or if a value is not finite.
     """
     shapes = [list(np.shape(features)) for features in sets]
     if any(len(shape) != 2 or not shape[1] for shape in shapes) or len({s[1] for s in shapes}) > 1:

@@ -199,14 +199,14 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
             "more images than features, and equal numbers of images in distances that you compare",
             stacklevel=2,
         )
+    return distance(one, other)
+
+
+def distance(one: Statistics, other: Statistics) -> float:
+    """`frechet_distance` without checks and warnings."""
     cross = trace_of_root(factor(one.covariance), factor(other.covariance))
-    distance = (
-        np.sum((one.mean - other.mean) ** 2)
-        + np.trace(one.covariance)
-        + np.trace(other.covariance)
-        - 2 * cross
-    )
-    return float(max(distance, 0.0))
+    traces = np.trace(one.covariance) + np.trace(other.covariance)
+    return float(max(np.sum((one.mean - other.mean) ** 2) + traces - 2 * cross, 0.0))
 
 
 def _check_comparable(one, other):

@@ -9,8 +9,8 @@ Reference:
     Workshop on Structured Probabilistic Inference and Generative Modeling. Gu et al., 2023, "On
     Memorization in Diffusion Models", https://arxiv.org/abs/2310.02664
 
-**What the rule does not see**: copies of a training image that occurs twice, because its two nearest
-training images are equally near; copies of parts; and copies that the features do not relate.
+**What the rule does not see**: copies of a training image that occurs twice, because two training
+images are then equally near; copies of parts; and copies that the features do not relate.
 `metrics.diagnostics` compares with held-out images instead.
 """
 
@@ -35,15 +35,20 @@ def memorization(real: np.ndarray, fake: np.ndarray, ratio: float = RATIO) -> di
         Dict with
 
         - `memorized`: share of memorized samples in [0, 1]; about 0 for a model that generalizes;
-        - `nearest_ratio`: median ratio of the two distances in [0, 1]. If both are 0, the ratio is 1.
+        - `nearest_ratio`: median ratio of the two distances in [0, 1]; 1 if both are 0.
 
     Raises:
         ValueError: If a shape, type or value of the features is wrong, or if `ratio` is not between
             0 and 1.
     """
-    check_features(real, fake)
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must be above 0 and below 1; received {ratio}")
-    first, second = nearest(fake, real, k=2)[1].T
-    ratios = np.divide(first, second, out=np.ones(len(first)), where=second > 0)
+    ratios = nearest_ratios(real, fake)
     return {"memorized": float(np.mean(ratios <= ratio)), "nearest_ratio": float(np.median(ratios))}
+
+
+def nearest_ratios(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """Returns the distance to the nearest over that to the second nearest training image, `[M]`."""
+    check_features(real, fake)
+    first, second = nearest(fake, real, k=2)[1].T
+    return np.divide(first, second, out=np.ones(len(first)), where=second > 0)

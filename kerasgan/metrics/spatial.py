@@ -1,7 +1,7 @@
 """sFID: Fréchet distance of feature maps, which is sensitive to where things are in the image.
 
 The features are the first 7 channels of an intermediate feature map, with their positions. For
-Inception, they are those of guided-diffusion: `mixed_6/conv`, 17 x 17 x 7 = 2,023 features.
+Inception, they are those of OpenAI's evaluator: `mixed_6/conv`, 17 x 17 x 7 = 2,023 features.
 
 Reference:
     Nash et al., 2021, "Generating Images with Sparse Representations",
@@ -27,7 +27,7 @@ class SpatialFeatures:
     Args:
         extractor: `Inception`, or `ClassifierFeatures` of a convolutional classifier, whose last
             feature map of more than one position is used.
-        channels: Number of channels; 7 in guided-diffusion.
+        channels: Number of channels; 7 in OpenAI's evaluator.
 
     Raises:
         ValueError: If the extractor has no feature map.
@@ -37,8 +37,11 @@ class SpatialFeatures:
         network = getattr(extractor, "network", None)
         if not isinstance(network, keras.Model):
             name = getattr(extractor, "protocol", {}).get("network", type(extractor).__name__)
-            raise ValueError(f"sfid needs the feature maps of a convolutional network; {name} has none")
+            raise ValueError(
+                f"sfid needs the feature maps of a convolutional network; {name} has none"
+            )
         maps = _feature_maps(network)  # [B, H, W, C]
+        channels = min(channels, maps.shape[-1])
         features = ops.reshape(maps[..., :channels], (-1, int(np.prod(_sides(maps))) * channels))
         self._extractor = copy.copy(extractor)
         # Extractors call a network with two outputs.
@@ -61,6 +64,8 @@ def _feature_maps(network):
         return network.get_layer(INCEPTION_LAYER).output
     for layer in reversed(network.layers):
         shape = getattr(getattr(layer, "output", None), "shape", ())
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
         if len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1:
             return layer.output
     raise ValueError(
@@ -72,9 +77,7 @@ def _sides(maps):
     return tuple(int(side) for side in maps.shape[1:3])
 
 
-def spatial_frechet_distance(
-    one: np.ndarray | Statistics, other: np.ndarray | Statistics
-) -> float:
+def spatial_frechet_distance(one: np.ndarray | Statistics, other: np.ndarray | Statistics) -> float:
     """Computes the Fréchet distance of spatial features.
 
     Args:

@@ -1,8 +1,8 @@
 """Vendi score: effective number of different images in a set, by the entropy of similarities.
 
 The score is exp of the Shannon entropy of the eigenvalues of K / N, where K are the cosine
-similarities of the features. It is 1 if all images are equal and N if no two are similar. It uses no
-reference: noise that fills the feature space scores high. The reference implementations are
+similarities of the features. It is 1 if all images are equal and N if no two are similar. It uses
+no reference: noise that fills the feature space scores high. The reference implementations are
 `vendi_score` and dgm-eval.
 
 Reference:
@@ -79,16 +79,16 @@ def vendi_score(features: np.ndarray | Iterable[np.ndarray] | Similarities) -> f
     Raises:
         ValueError: If a shape, type or value is wrong.
     """
-    if hasattr(features, "shape") and len(np.shape(features)) == 2 and 0 < len(features) < (
-        np.shape(features)[1]
+    if (
+        hasattr(features, "shape")
+        and len(np.shape(features)) == 2
+        and 0 < len(features) < (np.shape(features)[1])
     ):
         check_features(features, least=1)
         rows = unit_rows(np.asarray(features, "float64"))
         matrix, count = rows @ rows.T, len(rows)
     else:
-        matrix, count = (
-            features if isinstance(features, Similarities) else similarities(features)
-        )
+        matrix, count = features if isinstance(features, Similarities) else similarities(features)
     shares = np.linalg.eigvalsh(matrix) / count
     # Eigenvalues that are zero up to rounding may be negative.
     shares = shares[shares > len(shares) * np.finfo("float64").eps * shares[-1]]

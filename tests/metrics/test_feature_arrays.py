@@ -1,5 +1,8 @@
 """Bad features give one clear line in every formula."""
 
+import sys
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,30 @@ def test_one_set():
         vendi_score(GOOD[:, 0])
     with pytest.raises(ValueError, match="finite; received others in 20 of 40 rows"):
         vendi_score(HALF)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [authpct, cmmd, density_coverage, fd_infinity, kernel, memorization, precision_recall]
+    + [lambda one, other: vendi_score(other), lambda one, other: clip_score(one, other)],
+)
+def test_memory_does_not_grow_with_the_features(formula, tmp_path, monkeypatch):
+    """Arrays in memory grow by a few numbers per image, not by its features."""
+    monkeypatch.setattr(sys.modules["kerasgan.metrics.nearest"], "BLOCK", 2**14)
+    used = ("cmmd", "kernel", "manifold", "feature_arrays", "authpct", "clip_score", "frechet")
+    for module in (*used, "fd_infinity"):
+        monkeypatch.setattr(sys.modules[f"kerasgan.metrics.{module}"], "BLOCK", 256)
+    peaks = []
+    for count in (600, 2400):
+        values = np.random.default_rng(0).normal(size=(count, 64)).astype("float32")
+        np.save(tmp_path / "features.npy", values)
+        one, other = (np.load(tmp_path / "features.npy", mmap_mode="r") for _ in range(2))
+        tracemalloc.start()
+        formula(one, other)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 8 floats per image are allowed, for indices, radii and norms; features have 64.
+    assert peaks[1] - peaks[0] < 1800 * 8 * 8, peaks
 
 
 def test_rows_are_counted_over_blocks(monkeypatch):
