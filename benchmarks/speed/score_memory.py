@@ -97,7 +97,9 @@ def command(options: Options, names: list[str]) -> None:
             for seed, side in enumerate(("real", "fake")):
                 path = pathlib.Path(folder) / f"{side}.npy"
                 features = random_features(size, FEATURES, seed)
-                files.write_atomically(path, lambda file, x=features: np.save(file, x))
+                files.write_atomically(
+                    path, lambda file, x=features: np.lib.format.write_array(file, x)
+                )
             del features
             for name, measured in found.items():
                 done = subprocess.run(

@@ -44,7 +44,7 @@ class Agreement(NamedTuple):
         squares: Sum of max(cosine, 0)^2.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # Hides `tuple.count`.
     total: float
     squares: float
 
@@ -87,7 +87,7 @@ def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Agreement:
 
 def merge(one: Agreement, other: Agreement) -> Agreement:
     """Returns the sums of the union of two sets, for example of two devices."""
-    return Agreement(*(a + b for a, b in zip(one, other, strict=True)))
+    return Agreement(one.count + other.count, one.total + other.total, one.squares + other.squares)
 
 
 def clip_score(

@@ -47,8 +47,9 @@ def check_features(*sets: Any, least: int = 2) -> None:
             )
 
 
-def blocks(features: Any, size: int = BLOCK) -> Iterator[np.ndarray]:
-    """Yields the rows of an array or `np.memmap` `[N, F]` as float64 blocks."""
+def blocks(features: Any, size: int | None = None) -> Iterator[np.ndarray]:
+    """Yields the rows of an array or `np.memmap` `[N, F]` as float64 blocks of `size` rows."""
+    size = size or BLOCK
     for start in range(0, len(features), size):
         yield np.asarray(features[start : start + size], "float64")
 

@@ -34,37 +34,75 @@ def nearest(
     rows = int(np.clip(BLOCK // queries.shape[1], 16, 2048))
     index = np.zeros((len(queries), k), "int64")
     distance = np.full((len(queries), k), np.inf)
+    # Subtracting a center near the data reduces rounding errors.
+    center = references[:rows].astype("float64").mean(axis=0)
     for start in range(0, len(references), rows):
-        # The Gram matrix form subtracts large numbers, so it needs float64.
         block = references[start : start + rows].astype("float64")
-        norms = np.einsum("md,md->m", block, block)
+        y, y_norms = _centered(block, center)
         for first in range(0, len(queries), rows):
             here = slice(first, first + rows)
             part = queries[here].astype("float64")
-            each = np.arange(len(part))
-            # Squared distances without the norm of the query, which does not change the order.
-            order = part @ block.T  # [n, m]
-            order *= -2
-            order += norms
+            x, x_norms = _centered(part, center)
+            # Half of the squared distance, without the norm of the query: the same order.
+            order = x @ y.T  # [n, m]
+            np.subtract(y_norms.astype("float32") / 2, order, out=order)
             if own is not None:
                 mine = own[here] - start
                 at = np.flatnonzero((mine >= 0) & (mine < len(block)))
                 order[at, mine[at]] = np.inf
-            for _ in range(min(k, len(block))):
-                best = order.argmin(axis=1)
-                # Exact distances, so that copies have distance 0.
-                exact = np.linalg.norm(part - block[best], axis=1)
-                exact[np.isinf(order[each, best])] = np.inf
-                order[each, best] = np.inf
-                _insert(index[here], distance[here], start + best, exact)
+            # Float32 orders all references but those within its rounding. Those are compared by
+            # their exact distances, so that copies have distance 0.
+            slack = _slack(x.shape[1]) * (np.sqrt(x_norms) + np.sqrt(y_norms.max())) ** 2
+            known = (distance[here, -1] ** 2 - x_norms) / 2
+            bound = np.minimum(_smallest(order, k), known) + slack
+            # The limit excludes infinity: the query itself.
+            bound = bound.clip(max=np.finfo("float32").max).astype("float32")
+            chosen, column = np.nonzero(order <= bound[:, None])
+            for i in range(0, len(chosen), rows):
+                pairs = slice(i, i + rows)
+                exact = np.linalg.norm(part[chosen[pairs]] - block[column[pairs]], axis=1)
+                _insert(index[here], distance[here], chosen[pairs], start + column[pairs], exact)
     return (index[:, 0], distance[:, 0]) if k == 1 else (index, distance)
 
 
-def _insert(index, distance, new, exact):
-    """Inserts a candidate per row into sorted neighbors `[n, k]`, behind equally near ones."""
-    for place in range(distance.shape[1]):
-        nearer = exact < distance[:, place]
-        for kept, candidate in ((index, new), (distance, exact)):
-            held = kept[:, place].copy()
-            kept[:, place] = np.where(nearer, candidate, held)
-            candidate[...] = np.where(nearer, held, candidate)
+def _centered(block, center):
+    """Float32 rows minus a center, and their squared norms in float64."""
+    block = (block - center).astype("float32")
+    return block, np.einsum("nd,nd->n", block, block, dtype="float64")
+
+
+def _slack(width):
+    """Rounding error of a product of float32 rows, relative to their norms: 8 deviations."""
+    return 8 * np.sqrt(width + 8) * np.finfo("float32").eps
+
+
+def _smallest(order, k):
+    """The k-th smallest value of each row, or infinity if there are fewer."""
+    if k > order.shape[1]:
+        return np.full(len(order), np.inf)
+    each, removed = np.arange(len(order)), []
+    for _ in range(k - 1):  # Faster than a partition of the rows for a few neighbors.
+        column = order.argmin(axis=1)
+        removed.append((column, order[each, column]))
+        order[each, column] = np.inf
+    values = order.min(axis=1).astype("float64")
+    for column, value in removed:
+        order[each, column] = value
+    return values
+
+
+def _insert(index, distance, rows, new, exact):
+    """Inserts candidates, sorted by row, into sorted neighbors `[n, k]`, behind equally near ones.
+
+    Candidates of a row are inserted one after the other, those of different rows together.
+    """
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    for turn in range(rank.max(initial=-1) + 1):
+        now = rank == turn
+        at, candidate, far = rows[now], new[now].copy(), exact[now].copy()
+        for place in range(distance.shape[1]):
+            held_index, held = index[at, place], distance[at, place]
+            nearer = far < held
+            index[at, place] = np.where(nearer, candidate, held_index)
+            distance[at, place] = np.where(nearer, far, held)
+            candidate, far = np.where(nearer, held_index, candidate), np.where(nearer, held, far)

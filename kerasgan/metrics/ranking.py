@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-LOWER = ("distance", "cmmd", "ms_ssim", "memorized", "frechet_ratio")
+LOWER = ("distance", "cmmd", "ms_ssim", "memorized", "frechet_ratio", "fd_", "kd_")
 # Parts of names of values that describe a score or the data instead of ranking a model.
 UNRANKED = ("_std", "_deviation", "_data", "_chance", "_floor", "nearest_ratio")
 

@@ -81,7 +81,7 @@ def score_intervals(
         add(values, ["memorized", "nearest_ratio"])
     for metric, name, kernel in (
         ("kid", f"{names['kid']}_mean", polynomial_kernel),
-        ("cmmd", "cmmd", _gaussian),
+        ("cmmd", names["cmmd"], _gaussian),
     ):
         if metric in metrics:
             squares = iter(

@@ -41,17 +41,10 @@ NAMES = {
         "is": "inception_score",
         "fid": "frechet_inception_distance",
         "kid": "kernel_inception_distance",
-        "fd_infinity": "frechet_inception_distance_infinity",
-        "sfid": "spatial_frechet_inception_distance",
     },
-    False: {
-        "is": "classifier_score",
-        "fid": "frechet_distance",
-        "kid": "kernel_distance",
-        "fd_infinity": "frechet_distance_infinity",
-        "sfid": "spatial_frechet_distance",
-    },
+    False: {"is": "classifier_score", "fid": "frechet_distance", "kid": "kernel_distance"},
 }
+CLIP = "CLIP ViT-L/14-336"  # The network of CMMD. Other features give a distance of another name.
 
 
 def scores(
@@ -121,7 +114,8 @@ def scores(
         - "ms_ssim": `ms_ssim`;
         - "fd_infinity": `frechet_inception_distance_infinity`;
         - "sfid": `spatial_frechet_inception_distance`;
-        - "cmmd", "vendi", "authpct", "gan_train", "gan_test": the name itself;
+        - "cmmd": `gaussian_kernel_distance`, with features of CLIP ViT-L/14-336 `cmmd`;
+        - "vendi", "authpct", "gan_train", "gan_test": the name itself;
         - "memorization": `memorized`, `nearest_ratio`;
         - "clip_score": `clip_score_mean`, `clip_score_std`;
         - "r_precision": `r_precision_mean`, `r_precision_std`.
@@ -144,7 +138,7 @@ def scores(
     options |= dict(
         shuffle_seed=shuffle_seed, subsets=subsets, seed=seed, pairs=pairs, scales=scales
     )
-    names = NAMES[samples.protocol.get("network") == INCEPTION]
+    names = _names(samples.protocol)
     found: dict[str, Any] = {}
     protocol: dict[str, Any] = {
         "features": samples.protocol,
@@ -262,8 +256,9 @@ def _sfid(given: _Inputs) -> Result:
 
 def _cmmd(given: _Inputs) -> Result:
     distance = cmmd(given.samples.features, given.reference.features)
+    name = given.names["cmmd"]
     kernel = f"Gaussian, sigma {SIGMA:g}, of features of norm 1"
-    return {"cmmd": distance}, {"kernel": kernel, "scale": SCALE, "estimate": "biased"}
+    return {name: distance}, {"kernel": kernel, "scale": SCALE, "estimate": "biased"}
 
 
 def _vendi(given: _Inputs) -> Result:
@@ -328,6 +323,16 @@ FORMULAS: dict[str, Callable[[_Inputs], Result]] = {
     "gan_train": _gan_train,
     "gan_test": _gan_test,
 }
+
+
+def _names(protocol):
+    """Names of the scores that depend on the network of the features."""
+    names = NAMES[protocol.get("network") == INCEPTION]
+    return names | {
+        "fd_infinity": f"{names['fid']}_infinity",
+        "sfid": f"spatial_{names['fid']}",
+        "cmmd": "cmmd" if protocol.get("network") == CLIP else "gaussian_kernel_distance",
+    }
 
 
 def _statistics(features):

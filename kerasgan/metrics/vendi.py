@@ -31,7 +31,7 @@ class Similarities(NamedTuple):
     """
 
     products: np.ndarray
-    count: int
+    count: int  # type: ignore[assignment]  # Hides `tuple.count`.
 
 
 def similarities(features: np.ndarray | Iterable[np.ndarray]) -> Similarities:
@@ -79,11 +79,8 @@ def vendi_score(features: np.ndarray | Iterable[np.ndarray] | Similarities) -> f
     Raises:
         ValueError: If a shape, type or value is wrong.
     """
-    if (
-        hasattr(features, "shape")
-        and len(np.shape(features)) == 2
-        and 0 < len(features) < (np.shape(features)[1])
-    ):
+    few = isinstance(features, np.ndarray) and features.ndim == 2 and len(features)
+    if isinstance(features, np.ndarray) and few and few < features.shape[1]:
         check_features(features, least=1)
         rows = unit_rows(np.asarray(features, "float64"))
         matrix, count = rows @ rows.T, len(rows)

@@ -30,6 +30,27 @@ def test_nearest_equals_a_full_sort(k, block, monkeypatch):
     np.testing.assert_allclose(distance, np.sort(own, axis=1)[:, :k], rtol=1e-12)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_nearest_beyond_the_precision_of_float32(k):
+    """Far from the origin, and with distances that float32 cannot tell apart."""
+    base = RANDOM.normal(size=(40, 50))
+    references = np.concatenate([base, base + RANDOM.normal(0, 1e-7, base.shape)]) + 1e4
+    queries = references[::3] + RANDOM.normal(0, 1e-7, references[::3].shape)
+    full = distances(queries, references)
+    index, distance = (np.reshape(x, (len(queries), k)) for x in nearest(queries, references, k=k))
+    np.testing.assert_array_equal(index, np.argsort(full, axis=1)[:, :k])
+    np.testing.assert_allclose(distance, np.sort(full, axis=1)[:, :k], rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_equal_references_are_found_in_their_order(k):
+    references = np.repeat(RANDOM.integers(0, 9, (6, 3)).astype("uint8"), 5, axis=0)
+    index, distance = (np.reshape(x, (30, k)) for x in nearest(references, references, k=k))
+    full = distances(references.astype(float), references.astype(float))
+    np.testing.assert_array_equal(index, np.argsort(full, axis=1, kind="stable")[:, :k])
+    assert not distance.any()
+
+
 def test_nearest_needs_k_references():
     with pytest.raises(ValueError, match=r"at least 3 references; received \[45, 4\] and \[2, 4\]"):
         nearest(FAKE, REAL[:2], k=3)

@@ -218,7 +218,9 @@ def test_newer_scores_equal_their_functions():
     found = scores(MANY, REAL, names, spatial=spatial, seed=4)
     pair = REAL.features, MANY.features
     assert found["frechet_distance_infinity"] == fd_infinity(*pair, seed=4)
-    assert found["cmmd"] == cmmd(*pair[::-1]) and found["vendi"] == vendi_score(pair[1])
+    assert found["gaussian_kernel_distance"] == cmmd(*pair[::-1]) and found["vendi"] == vendi_score(
+        pair[1]
+    )
     assert found["authpct"] == authpct(*pair)
     assert {"memorized", "nearest_ratio"} <= set(found)
     assert found["nearest_ratio"] == memorization(*pair)["nearest_ratio"]
@@ -232,6 +234,12 @@ def test_newer_scores_equal_their_functions():
     assert only["frechet_distance_infinity"] == found["frechet_distance_infinity"]
     with pytest.raises(ValueError, match="cmmd needs the features of the reference images"):
         scores(MANY, kept, ["cmmd"])
+
+
+def test_only_features_of_its_clip_give_cmmd():
+    about = PROTOCOL | {"network": "CLIP ViT-L/14-336"}
+    found = scores(features(40, protocol=about), features(30, protocol=about), ["cmmd"])
+    assert list(found) == ["cmmd", "protocol"]
 
 
 class Pair:
@@ -308,14 +316,22 @@ def test_intervals_contain_the_scores_and_shrink_with_more_samples():
     found = scores(MANY, REAL, names, resamples=30)
     intervals = found["intervals"]
     expected = {"classifier_score_mean", "frechet_distance", "kernel_distance_mean", "precision"}
-    expected |= {"recall", "density", "coverage", "cmmd", "vendi", "authpct", "memorized"}
+    expected |= {
+        "recall",
+        "density",
+        "coverage",
+        "vendi",
+        "gaussian_kernel_distance",
+        "authpct",
+        "memorized",
+    }
     assert set(intervals) == expected | {"nearest_ratio"}
     for name, (low, high) in intervals.items():
         assert low <= found[name] <= high, name
     assert found["protocol"]["intervals"]["resamples"] == 30
     assert "the reference is fixed" in found["protocol"]["intervals"]["resampled"]
     more = scores(features(1200), REAL, ["fid", "cmmd"], resamples=30)["intervals"]
-    for name in ("frechet_distance", "cmmd"):
+    for name in ("frechet_distance", "gaussian_kernel_distance"):
         assert np.diff(more[name]) < 0.7 * np.diff(intervals[name])
     again = scores(MANY, REAL, names, resamples=30)
     assert again["intervals"] == intervals

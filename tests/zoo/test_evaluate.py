@@ -398,7 +398,7 @@ def test_all_epochs_of_a_run_in_one_table_page_and_leaderboard(
     assert len(results) == 3 and "epoch_2.h5" in results[1]["checkpoint"]
     lines = printed.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("result "))
-    assert "frechet_distance ↓" in lines[start] and "cmmd ↓" in lines[start]
+    assert "frechet_distance ↓" in lines[start] and "gaussian_kernel_distance ↓" in lines[start]
     order = [line.split()[0] for line in lines[start + 1 : start + 4]]
     values = {each["checkpoint"]: each["frechet_distance"] for each in results}
     assert order == sorted(values, key=values.get)
@@ -409,7 +409,9 @@ def test_all_epochs_of_a_run_in_one_table_page_and_leaderboard(
     assert text.count("<svg") >= 2 and "epoch_10.h5" in text and "http" not in text
     entries, notes = comparison.read(board)
     assert [each["epoch"] for each in entries] == [1, 2, 10] and notes == []
-    assert entries[0]["scores"]["cmmd"] == results[0]["cmmd"] and entries[0]["intervals"]["cmmd"]
+    assert (
+        entries[0]["scores"]["recall"] == results[0]["recall"] and entries[0]["intervals"]["recall"]
+    )
     assert "--leaderboard" not in entries[0]["command"]
     call(**options | {"checkpoint": [str(run_folder / "mnist_gan_digits_28_G_epoch_1.h5")]})
     entries, _ = comparison.read(board)

@@ -6,6 +6,7 @@ Both packages import torchvision, of which their formulas use nothing. A stand-i
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from unittest import mock
 
@@ -41,6 +42,8 @@ def clean_fid(name: str, *features: np.ndarray) -> Callable:
 
     def frechet():
         pairs = [(np.mean(x, axis=0), np.cov(x, rowvar=False)) for x in features]
-        return frechet_distance(*pairs[0], *pairs[1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Of SciPy's sqrtm.
+            return frechet_distance(*pairs[0], *pairs[1])
 
     return frechet

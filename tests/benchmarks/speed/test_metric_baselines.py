@@ -1,6 +1,6 @@
 """The baselines of the metrics give the same numbers as kerasgan."""
 
-import importlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -44,15 +44,18 @@ def test_baselines_give_the_same_numbers(ours, theirs, arguments):
 )
 def test_baselines_of_newer_scores_give_the_same_numbers(ours, name):
     """The baselines use the precision of their programs, float32 for features and kernels."""
-    arguments = FEATURES[:1] if name == "vendi_score" else FEATURES
+    sets = [random_features(400, 24, seed=seed) for seed in (0, 1)]
+    arguments = sets[:1] if name == "vendi_score" else sets
     theirs = getattr(dgm_eval, name)(*arguments)
-    assert theirs == pytest.approx(ours(*arguments), rel=1e-4)
+    # The difference of three mean kernels near 1, times 1,000, has an error of 1e-4 in float32.
+    assert theirs == pytest.approx(ours(*arguments), rel=1e-4, abs=1e-3 * (name == "cmmd"))
 
 
 @pytest.mark.parametrize("name", cases.PACKAGES)
 def test_packages_give_the_same_numbers(name):
     package, formula, *_ = cases.PACKAGES[name]
-    pytest.importorskip("cleanfid" if package == "clean_fid" else package)
+    if not importlib.util.find_spec({"clean_fid": "cleanfid"}.get(package, package)):
+        pytest.skip(f"{package} is not installed")
     size = (1100, 24) if formula == "kernel_distance" else (200, 24)
     theirs, found = cases.package(package, formula, *size)(), cases.ours(formula, *size)()
     if isinstance(found, dict):
@@ -60,7 +63,7 @@ def test_packages_give_the_same_numbers(name):
         # torch-fidelity calls the first set the generated one.
         assert sorted(expected) == pytest.approx(sorted(found.values()))
     elif package == "torch_fidelity":
-        assert [*theirs.values()] == pytest.approx(found, rel=1e-9)
+        assert [*theirs.values()] == pytest.approx(found, rel=1e-3)  # In float32.
     else:  # clean-fid draws other subsets.
         first = found[0] if isinstance(found, tuple) else found
         assert theirs == pytest.approx(first, rel=0.1 if isinstance(found, tuple) else 1e-6)
