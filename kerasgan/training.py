@@ -253,7 +253,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
 
         Raises:
             ValueError: If a player is missing or unknown, if two players share an optimizer object,
-                or if a layer trains float16 convolutions with PyTorch on a CPU.
+                or if the backend does not train convolutions of a layer's data type on this device
+                (PyTorch on a CPU: float16, and bfloat16 without AVX-512).
         """
         if set(optimizers) != set(self.players):
             raise ValueError(
@@ -279,14 +280,8 @@ class AdversarialModel(RenamedArguments, ExportableModel):
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
+        self._check_convolutions()
         half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
-        if not backend.trains_float16_convolutions() and any(
-            "Conv" in type(x).__name__ for x in half
-        ):
-            raise ValueError(
-                "PyTorch does not train float16 convolutions on CPUs: use the policy "
-                f"mixed_bfloat16 or a GPU; received float16 layers such as {half[0].name}"
-            )
         if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
@@ -310,6 +305,18 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         networks = [network for player in self.players for network in self.player_layers(player)]
         return [layer for network in networks for layer in network._flatten_layers()]
+
+    def _check_convolutions(self):
+        for layer in self._player_layers():
+            dtype = layer.compute_dtype
+            if "Conv" not in type(layer).__name__ or backend.trains_convolutions(dtype):
+                continue
+            others = ["mixed_bfloat16"] if backend.trains_convolutions("bfloat16") else []
+            raise ValueError(
+                f"PyTorch does not train {dtype} convolutions on this CPU: use the policy "
+                f"{' or '.join([*others, 'float32'])}, or a GPU; received {dtype} layers such as "
+                f"{layer.name}"
+            )
 
     def get_compile_config(self) -> dict:
         if not self.compiled:

@@ -129,8 +129,9 @@ class Backend(Protocol):
 
     # === Properties of the device ===
 
-    def trains_float16_convolutions(self) -> bool:
-        """Returns `False` for PyTorch on a CPU."""
+    def trains_convolutions(self, dtype: str) -> bool:
+        """Returns `False` for float16 with PyTorch on a CPU, and for bfloat16 with PyTorch on a CPU
+        without bfloat16 kernels (those need AVX-512)."""
 
     def prefers_matmul(self) -> bool:
         """Returns whether matrix products are the fastest kernels (TensorFlow on CPUs)."""

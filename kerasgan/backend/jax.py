@@ -38,7 +38,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -258,7 +258,7 @@ def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
-def trains_float16_convolutions() -> bool:
+def trains_convolutions(dtype: str) -> bool:
     return True
 
 

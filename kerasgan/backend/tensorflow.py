@@ -41,7 +41,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -258,7 +258,7 @@ def batch_norm(
     return y, mean, variance
 
 
-def trains_float16_convolutions() -> bool:
+def trains_convolutions(dtype: str) -> bool:
     return True
 
 

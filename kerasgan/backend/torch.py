@@ -46,7 +46,7 @@ __all__ = [
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -238,8 +238,13 @@ def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
-def trains_float16_convolutions() -> bool:
-    return str(get_device()) != "cpu"
+def trains_convolutions(dtype: str) -> bool:
+    if dtype == "float32" or str(get_device()) != "cpu":
+        return True
+    # Without oneDNN's kernels, PyTorch's own lack some gradients (its error: "slow_conv2d:
+    # grad_weight must be contiguous").
+    mkldnn = torch.backends.mkldnn.is_available()
+    return dtype == "bfloat16" and mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def prefers_matmul() -> bool:

@@ -42,6 +42,7 @@ GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
 MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485, Pillow's own limit for decompression bombs.
 # System files of macOS, Windows and Synology.
 SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
+LONGEST_NAME, LONGEST_PATH = 255, 2048  # Bytes, of one part and of all.
 _OPENING = threading.Lock()  # `warnings.catch_warnings` affects all threads.
 
 
@@ -177,7 +178,21 @@ def check_name(name: str, where: object) -> str:
             "a file name must be a path inside its folder, without '..'; "
             f"{short_path(where)} has {one_line(repr(name), 60)}"
         )
+    if not _is_writable(parts):
+        raise ValueError(
+            f"each part of a file name must have at most {LONGEST_NAME} bytes of UTF-8, the whole "
+            f"name {LONGEST_PATH}; {short_path(where)} has {one_line(repr(name), 60)}"
+        )
     return PurePosixPath(name).as_posix()
+
+
+def _is_writable(parts):
+    """Returns `True` if a file system can hold a file of this name."""
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:  # Half of a surrogate pair, which JSON can contain.
+        return False
+    return max(sizes) <= LONGEST_NAME and sum(sizes) + len(sizes) <= LONGEST_PATH
 
 
 # === The decoder ===

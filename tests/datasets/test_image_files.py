@@ -153,6 +153,15 @@ def test_names_that_lead_outside_are_refused(name):
         check_name(name, "list")
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "a/" + "x" * 256, "é" * 128, "/".join(["y" * 200] * 11)[1:], "\ud800.png"]
+)
+def test_names_that_no_file_can_have_are_refused(name):
+    with pytest.raises(ValueError, match="at most 255 bytes of UTF-8, the whole name 2048; list"):
+        check_name(name, "list")
+    assert check_name("é" * 127 + "/" + "x" * 255, "list")
+
+
 def test_names_inside():
     assert [check_name(name, "") for name in ("a.png", "./x//a.png", "x/a..png", "…/b.png")] == [
         "a.png",
