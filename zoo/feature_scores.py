@@ -43,15 +43,15 @@ def evaluate(
         progress: See `extract`.
         **options: Options of `scores`.
     """
-    theirs = frechet.load_statistics(reference) if _is_path(reference) else None
+    theirs: Any = frechet.load_statistics(reference) if _is_path(reference) else None
     if isinstance(reference, extract.Features):
         theirs = reference
     if metrics:
         _check(metrics, samples, reference, theirs, by, options)
-    run = dict(batch_size=batch_size, cache=cache, progress=progress)
+    run: dict[str, Any] = dict(batch_size=batch_size, cache=cache, progress=progress)
     if reference is not None and theirs is None:
         theirs = extract.extract(reference, by, **run)
-    ours = extract.extract(samples, by, **run) if metrics or reference is None else None
+    ours: Any = extract.extract(samples, by, **run) if metrics or reference is None else None
     if save:
         kept = theirs or ours
         if kept is not None and not isinstance(kept, tuple):
@@ -111,11 +111,12 @@ def by_features(options: Any, names: Sequence[str | None]) -> Iterator[dict]:
     if metrics:
         score_checks.check_counts(metrics, None, None if options.reference else 0)
     features = options.features or "inception"
+    by: Any
     if metrics and set(metrics) <= set(score_checks.WITHOUT_FEATURES) and not save:
         by = evaluation_images.NoNetwork()
     else:
         by = evaluation_images.extractor(features, options.inception)
-    run = dict(batch_size=options.batch_size, cache=options.cache)
+    run: dict[str, Any] = dict(batch_size=options.batch_size, cache=options.cache)
     given = {name: getattr(options, name) for name in FLAGS}
     given |= dict(shuffle_seed=options.shuffle_seed, batch=options.drop_remainder)
     if features == "slim":  # StackGAN's protocol, unless flags set other values

@@ -82,12 +82,12 @@ def ours(formula: str, images: int, features: int) -> Callable:
     from kerasgan.metrics.kernel import kernel_distance
     from kerasgan.metrics.manifold import precision_recall
 
-    pair = feature_sets(images, features)
+    one, other = feature_sets(images, features)
     if formula == "kernel_distance":
-        return lambda: kernel_distance(*pair, 25)
+        return lambda: kernel_distance(one, other, 25)
     if formula == "precision_recall":
-        return lambda: precision_recall(*pair)
-    return lambda: frechet_distance(*map(statistics, pair))
+        return lambda: precision_recall(one, other)
+    return lambda: frechet_distance(statistics(one), statistics(other))
 
 
 def logits(images: int = 10_000, classes: int = 1008) -> np.ndarray:
@@ -177,9 +177,9 @@ CASES = {
     },
     **{
         name: {
-            used.replace("_", "-"): functools.partial(package, used, *rest),
-            "kerasgan": functools.partial(ours, *rest),
+            used.replace("_", "-"): functools.partial(package, used, formula, images, features),
+            "kerasgan": functools.partial(ours, formula, images, features),
         }
-        for name, (used, *rest) in PACKAGES.items()
+        for name, (used, formula, images, features) in PACKAGES.items()
     },
 }

@@ -83,6 +83,10 @@ def child(name: str, folder: str) -> None:
     print(json.dumps({"seconds": round(seconds, 2), "mib": round(peak[0] - before, 1)}))
 
 
+def _write(path, features):
+    files.write_atomically(path, lambda file: np.lib.format.write_array(file, features))
+
+
 def command(options: Options, names: list[str]) -> None:
     """Measures the formulas and writes the result file."""
     from benchmarks.speed.baselines.frechet import random_features
@@ -97,9 +101,7 @@ def command(options: Options, names: list[str]) -> None:
             for seed, side in enumerate(("real", "fake")):
                 path = pathlib.Path(folder) / f"{side}.npy"
                 features = random_features(size, FEATURES, seed)
-                files.write_atomically(
-                    path, lambda file, x=features: np.lib.format.write_array(file, x)
-                )
+                _write(path, features)
             del features
             for name, measured in found.items():
                 done = subprocess.run(

@@ -3,6 +3,9 @@
 import numpy as np
 
 BLOCK = 2**23  # Number of values in memory at a time, for each side of a matrix product.
+# Number of equally near references per query above which float64 decides alone. Images that are all
+# equal would otherwise be compared one by one.
+TIES = 64
 
 
 def nearest(
@@ -43,21 +46,19 @@ def nearest(
             here = slice(first, first + rows)
             part = queries[here].astype("float64")
             x, x_norms = _centered(part, center)
-            # Half of the squared distance, without the norm of the query: the same order.
-            order = x @ y.T  # [n, m]
-            np.subtract(y_norms.astype("float32") / 2, order, out=order)
-            if own is not None:
-                mine = own[here] - start
-                at = np.flatnonzero((mine >= 0) & (mine < len(block)))
-                order[at, mine[at]] = np.inf
+            mine = None if own is None else own[here] - start
+            order = _order(x, y, y_norms, mine)
             # Float32 orders all references but those within its rounding. Those are compared by
             # their exact distances, so that copies have distance 0.
             slack = _slack(x.shape[1]) * (np.sqrt(x_norms) + np.sqrt(y_norms.max())) ** 2
             known = (distance[here, -1] ** 2 - x_norms) / 2
             bound = np.minimum(_smallest(order, k), known) + slack
             # The limit excludes infinity: the query itself.
-            bound = bound.clip(max=np.finfo("float32").max).astype("float32")
+            bound = bound.clip(max=np.finfo(order.dtype).max).astype(order.dtype)
             chosen, column = np.nonzero(order <= bound[:, None])
+            if len(chosen) > TIES * len(part):
+                order = _order(part - center, block - center, y_norms, mine)
+                chosen, column = _first(order, k)
             for i in range(0, len(chosen), rows):
                 pairs = slice(i, i + rows)
                 exact = np.linalg.norm(part[chosen[pairs]] - block[column[pairs]], axis=1)
@@ -66,9 +67,32 @@ def nearest(
 
 
 def _centered(block, center):
-    """Float32 rows minus a center, and their squared norms in float64."""
-    block = (block - center).astype("float32")
-    return block, np.einsum("nd,nd->n", block, block, dtype="float64")
+    """Rows minus a center, in float32 unless they are too large, and squared norms in float64."""
+    block = block - center
+    norms = np.einsum("nd,nd->n", block, block)
+    return block.astype("float32" if norms.max() < 1e30 else "float64"), norms
+
+
+def _order(x, y, y_norms, own):
+    """Half of the squared distances `[n, m]` without the norms of x, which keep the order."""
+    order = x @ y.T
+    np.subtract(y_norms.astype(order.dtype) / 2, order, out=order)
+    if own is not None:
+        at = np.flatnonzero((own >= 0) & (own < len(y)))
+        order[at, own[at]] = np.inf
+    return order
+
+
+def _first(order, k):
+    """Rows and columns of the k smallest values of each row, sorted by row and column."""
+    each, columns = np.arange(len(order)), []
+    for _ in range(min(k, order.shape[1])):
+        column = order.argmin(axis=1)
+        columns.append(np.where(np.isfinite(order[each, column]), column, -1))
+        order[each, column] = np.inf
+    found = np.sort(np.stack(columns, axis=1), axis=1)
+    rows, place = np.nonzero(found >= 0)
+    return rows, found[rows, place]
 
 
 def _slack(width):

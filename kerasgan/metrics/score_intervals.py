@@ -53,7 +53,8 @@ def score_intervals(
         Dict from the names of scores to both ends, and the description for the protocol.
     """
     count, seed = len(samples), options["seed"]
-    theirs = getattr(reference, "features", None)
+    theirs: Any = getattr(reference, "features", None)
+    logits: Any = samples.logits
     ends: dict[str, tuple[float, float]] = {}
 
     def add(score: Callable, wanted: Sequence[str], halves: bool = False) -> None:
@@ -62,7 +63,7 @@ def score_intervals(
 
     if "is" in metrics:
         name, splits = f"{names['is']}_mean", options["splits"]
-        add(lambda rows: {name: inception_score(samples.logits[rows], splits)[0]}, [name])
+        add(lambda rows: {name: inception_score(logits[rows], splits)[0]}, [name])
     if "fid" in metrics:
         real = reference if isinstance(reference, Statistics) else statistics(theirs)
         of_rows = lambda rows: distance(_statistics(samples.features, rows), real)  # noqa: E731

@@ -171,7 +171,7 @@ def scores(
 class _Inputs(NamedTuple):
     """Inputs of a formula. `notes` is a list that formulas add to."""
 
-    samples: Features
+    samples: Any
     reference: Any
     images: Any
     spatial: Any

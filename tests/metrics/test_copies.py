@@ -51,6 +51,18 @@ def test_equal_references_are_found_in_their_order(k):
     assert not distance.any()
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_many_ties_and_large_values(k):
+    equal = np.full((300, 5), 7.0)
+    index, distance = (np.reshape(x, (300, k)) for x in nearest(equal, equal, np.arange(300), k))
+    assert not distance.any()
+    np.testing.assert_array_equal(index[5:], np.tile(np.arange(k), (295, 1)))
+    large = np.concatenate([REAL, FAKE]) * 1e25
+    index, distance = (np.reshape(x, (105, k)) for x in nearest(large, large, k=k))
+    full = distances(large, large)
+    np.testing.assert_array_equal(index, np.argsort(full, axis=1)[:, :k])
+
+
 def test_nearest_needs_k_references():
     with pytest.raises(ValueError, match=r"at least 3 references; received \[45, 4\] and \[2, 4\]"):
         nearest(FAKE, REAL[:2], k=3)
