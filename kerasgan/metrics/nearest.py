@@ -40,11 +40,11 @@ def nearest(
     # Subtracting a center near the data reduces rounding errors.
     center = references[:rows].astype("float64").mean(axis=0)
     for start in range(0, len(references), rows):
-        block = references[start : start + rows].astype("float64")
+        block = references[start : start + rows]
         y, y_norms = _centered(block, center)
         for first in range(0, len(queries), rows):
             here = slice(first, first + rows)
-            part = queries[here].astype("float64")
+            part = queries[here]
             x, x_norms = _centered(part, center)
             mine = None if own is None else own[here] - start
             order = _order(x, y, y_norms, mine)
@@ -61,16 +61,24 @@ def nearest(
                 chosen, column = _first(order, k)
             for i in range(0, len(chosen), rows):
                 pairs = slice(i, i + rows)
-                exact = np.linalg.norm(part[chosen[pairs]] - block[column[pairs]], axis=1)
+                differences = part[chosen[pairs]].astype("float64") - block[column[pairs]]
+                exact = np.linalg.norm(differences, axis=1)
                 _insert(index[here], distance[here], chosen[pairs], start + column[pairs], exact)
     return (index[:, 0], distance[:, 0]) if k == 1 else (index, distance)
 
 
 def _centered(block, center):
-    """Rows minus a center, in float32 unless they are too large, and squared norms in float64."""
-    block = block - center
-    norms = np.einsum("nd,nd->n", block, block)
-    return block.astype("float32" if norms.max() < 1e30 else "float64"), norms
+    """Rows minus a center, in float32 unless they are too large, and squared norms."""
+    with np.errstate(over="ignore"):
+        if np.can_cast(block.dtype, "float32"):
+            centered = block.astype("float32") - center.astype("float32")
+        else:
+            centered = (block - center).astype("float32")
+        norms = np.einsum("nd,nd->n", centered, centered)
+    if norms.max() < 1e30:
+        return centered, norms.astype("float64")
+    centered = block - center
+    return centered, np.einsum("nd,nd->n", centered, centered)
 
 
 def _order(x, y, y_norms, own):
