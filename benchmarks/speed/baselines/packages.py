@@ -43,7 +43,7 @@ def clean_fid(name: str, *features: np.ndarray) -> Callable:
     def frechet():
         pairs = [(np.mean(x, axis=0), np.cov(x, rowvar=False)) for x in features]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Of SciPy's sqrtm.
+            warnings.simplefilter("ignore", DeprecationWarning)  # SciPy warns about `disp`.
             return frechet_distance(*pairs[0], *pairs[1])
 
     return frechet
