@@ -33,7 +33,7 @@ def test_maps_of_inception():
     images = np.random.default_rng(0).integers(0, 256, (2, 30, 30, 3), "uint8")
     found = spatial(images)
     assert found.shape == (2, 17 * 17 * 7) and found.min() == 0 < found.max()  # After the ReLU.
-    assert spatial.protocol["network"] == "Inception-2015-12-05"
+    assert "Inception" in spatial.protocol["network"]
     assert "feature map of (17, 17) positions" in spatial.protocol["layer"]
 
 
