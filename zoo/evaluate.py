@@ -15,11 +15,13 @@ Images against reference images or their statistics, by features of Inception or
     python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
     python -m zoo.evaluate --samples=a.h5 --features=slim --inception=birds_valid299/model.ckpt
     python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --features=dinov2
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --resize=clean
 
 A StylEx is scored by its reconstructions of the held-out images of its run. All scores come with
-their protocol. With the Inception of 2015-12-05, they have the names that torch-fidelity uses; with
-other features, the names omit the word Inception. `--features=slim` computes StackGAN's Inception
-Score: it shuffles the samples and leaves out the last incomplete batch of 64.
+their protocol. With the published weights of Inception, they have the names that torch-fidelity
+uses; with other features or weights, the names omit the word Inception. `--features=slim` computes
+StackGAN's Inception Score: it shuffles the samples and leaves out the last incomplete batch of 64.
 """
 
 import dataclasses
@@ -95,8 +97,10 @@ class Options(Checked):
     batch_size: int = setting(32, "Number of images per batch.", least=1)
     features: str | None = setting(
         None,
-        "Feature extractor: inception, slim, digit_classifier, bird_attribute_classifier, or the "
-        ".keras or .h5 file of a classifier. Default: inception.",
+        "Feature extractor: inception, dinov2, clip, slim, digit_classifier, "
+        "bird_attribute_classifier, or the .keras or .h5 file of a classifier. dinov2:PRESET and "
+        "clip:PRESET name a preset of keras-hub or transformers: kaggle://..., hf://... or a "
+        "folder. Default: inception.",
         group="networks",
     )
     inception: str | None = setting(
@@ -104,6 +108,14 @@ class Options(Checked):
         "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5). For --features=slim: the "
         "prefix of StackGAN's checkpoint, or a file of zoo.inception.",
         group="networks",
+    )
+    resize: str | None = setting(
+        None,
+        "Resize of the images, named as in clean-fid. Default: as published, legacy_tensorflow for "
+        "inception (FID), Pillow's bicubic filter for dinov2 (dgm-eval), and for clip of the "
+        "central square (CMMD).",
+        group="networks",
+        choices=("clean", "legacy_tensorflow", "legacy_pytorch"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
     clip: str | None = setting(
@@ -339,7 +351,7 @@ def command(options: Options) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda text, *rest: messages.append(" ".join(str(text).split()))
-        compared = ("metrics", "reference", "save_statistics", "features", "inception")
+        compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
         by_classifier = options.checkpoint and all(
             getattr(options, name) is None for name in compared
         )

@@ -23,25 +23,48 @@ from kerasgan.metrics.protocols import bird_attributes, digits
 from kerasgan.metrics.score_checks import check_inference_mode
 from zoo import sample, text_gan
 
-FEATURES = ("inception", "slim", "digit_classifier", "bird_attribute_classifier")
+FEATURES = (
+    "inception",
+    "dinov2",
+    "clip",
+    "slim",
+    "digit_classifier",
+    "bird_attribute_classifier",
+)
 BLOCK = 64  # Number of images of captions that are generated at a time.
 
 # === Feature extractors ===
 
 
-def extractor(name: str = "inception", weights: str | None = None) -> Callable:
-    """Returns the feature extractor of `--features` and `--inception`.
+def extractor(
+    name: str = "inception", weights: str | None = None, resize: str | None = None
+) -> Callable:
+    """Returns the feature extractor of `--features`, `--inception` and `--resize`.
 
     Args:
-        name: One of `FEATURES`, or the file of a Keras classifier, .keras or .h5, that ends in
-            logits.
+        name: One of `FEATURES`, `"dinov2:PRESET"` or `"clip:PRESET"`, or the file of a Keras
+            classifier, .keras or .h5, that ends in logits.
         weights: Weights of `"inception"`, see `Inception`, or the prefix of StackGAN's checkpoint
             for `"slim"`.
+        resize: Mode of `kerasgan.metrics.features.resize` for Inception, DINOv2 and CLIP.
     """
+    kind, _, preset = name.partition(":")
+    if weights and name not in ("inception", "slim"):
+        raise ValueError(f"--inception is for --features=inception and slim; received {name}")
     if name == "inception":
         from kerasgan.metrics.features.inception import Inception
 
-        return Inception(weights)
+        return Inception(weights, resize)
+    if kind == "dinov2":
+        from kerasgan.metrics.features.dinov2 import DEFAULT, DINOv2
+
+        return DINOv2(preset or DEFAULT, resize)
+    if kind == "clip":
+        from kerasgan.metrics.features.clip import DEFAULT, load_clip
+
+        return load_clip(preset or DEFAULT, resize)
+    if resize:
+        raise ValueError(f"--resize is for --features=inception, dinov2 and clip; received {name}")
     if name == "slim":
         from kerasgan.metrics.features.slim_inception import SlimInception
 
@@ -62,8 +85,8 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
     path = pathlib.Path(name)
     if path.suffix not in (".keras", ".h5") or not path.is_file():
         raise ValueError(
-            f"--features must be {', '.join(FEATURES)}, or the .keras or .h5 file of a classifier; "
-            f"received {name}"
+            f"--features must be {', '.join(FEATURES)}, dinov2:PRESET, clip:PRESET, or the .keras "
+            f"or .h5 file of a classifier; received {name}"
         )
     network = checkpoints.load_network(path)[0] if is_checkpoint(path) else load_keras_file(path)
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()

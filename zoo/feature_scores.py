@@ -115,7 +115,7 @@ def by_features(options: Any, names: Sequence[str | None]) -> Iterator[dict]:
     if metrics and set(metrics) <= set(score_checks.WITHOUT_FEATURES) and not save:
         by = evaluation_images.NoNetwork()
     else:
-        by = evaluation_images.extractor(features, options.inception)
+        by = evaluation_images.extractor(features, options.inception, options.resize)
     run: dict[str, Any] = dict(batch_size=options.batch_size, cache=options.cache)
     given = {name: getattr(options, name) for name in FLAGS}
     given |= dict(shuffle_seed=options.shuffle_seed, batch=options.drop_remainder)

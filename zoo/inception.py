@@ -46,6 +46,7 @@ synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 files = lazy.module("kerasgan.io.files")
 locks = lazy.module("kerasgan.io.locks")
+fingerprints = lazy.module("kerasgan.metrics.features.fingerprints")
 inception = lazy.module("kerasgan.metrics.features.inception")
 slim_inception = lazy.module("kerasgan.metrics.features.slim_inception")
 network_training = lazy.module("zoo.network_training")
@@ -193,7 +194,7 @@ def _data_name(settings):
 
 
 def _run(settings, folder, images, classes):
-    weights = inception.read_weights(settings.weights)[0] if settings.weights else None
+    weights, digest = inception.read_weights(settings.weights) if settings.weights else (None, None)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
     images, classes = (images, classes) if images is not None else load(settings)
@@ -208,7 +209,10 @@ def _run(settings, folder, images, classes):
         set_weights(network, weights)
     _fit(settings, folder, network, training_data.Crops(images, labels, train, settings))
     network = slim_inception.folded(network, settings.width)
-    log = _log(settings, folder, len(train), len(kinds)) | {"parameters": network.count_params()}
+    log = _log(settings, folder, len(train), len(kinds)) | {
+        "parameters": network.count_params(),
+        "started_from": start_of(settings, weights, digest),
+    }
     path = _save(settings, folder, network, log)
     extractor = slim_inception.SlimInception(path)
     log["held_out_accuracy"] = round(accuracy(extractor, images, labels, test), 4)
@@ -255,7 +259,6 @@ def _log(settings, folder, count, classes):
     split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"
     data = f"{count:,} images of {classes} classes of {_data_name(settings)}{split}"
     return {
-        "started_from": start_of(settings),
         "fine_tuned_on": data,
         "losses": [round(loss, 4) for loss in losses],
         "command": shell_command("zoo.inception"),
@@ -283,10 +286,18 @@ def _save(settings, folder, network, log):
     return path
 
 
-def start_of(settings: Settings) -> str:
-    """Returns the origin of the initial weights, in words."""
-    name = pathlib.Path(settings.weights).name
-    return f"the Inception of 2015-12-05 in {name}" if name else "random weights"
+def start_of(settings: Settings, weights: dict | None, digest: str | None) -> str:
+    """Returns the origin of the initial weights, in words.
+
+    Args:
+        settings: The recipe's settings.
+        weights: Weights of the file that they name, or `None`.
+        digest: SHA-256 of that file.
+    """
+    if weights is None:
+        return "random weights"
+    network = fingerprints.network_name("Inception", inception.fingerprint(weights), digest)
+    return f"{network} in {pathlib.Path(settings.weights).name}"
 
 
 def set_weights(network: Any, weights: dict) -> None:

@@ -19,6 +19,7 @@ from benchmarks.reproduction.noted_scores import RUNS, SAME, Row
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
+from kerasgan.metrics.features.fingerprints import INCEPTION
 from zoo import evaluation_images, feature_scores, recipe, text_gan
 
 BATCH = 16  # Batch size of sampling. In training mode, samples depend on it.
@@ -67,6 +68,11 @@ def reproduce(
 
     fine_tuned = row.dataset != "coco"
     extractor = evaluation_images.extractor("slim" if fine_tuned else "inception", weights)
+    if not fine_tuned and extractor.protocol["network"] != INCEPTION:
+        raise ValueError(
+            f"weights must be the published ones of {INCEPTION}; received {weights}, "
+            f"{extractor.protocol['network']}"
+        )
     options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = feature_scores.evaluate(
         image_source(batches, count=len(embeddings) // BATCH * BATCH),

@@ -1,8 +1,10 @@
 """All scores of samples in one call, by name.
 
-With features of the Inception of 2015-12-05, the keys are those of torch-fidelity. With features of
-another network, the numbers do not compare, so the keys do not name Inception:
-`classifier_score_mean`, `frechet_distance`, `kernel_distance_mean`.
+With features of the published Inception of 2015-12-05, the keys are those of torch-fidelity; with
+those of the published DINOv2 ViT-L/14, they are `fd_dinov2` and `kd_dinov2_mean`. With features of
+another network or of unknown weights, the numbers do not compare, so the keys name no network:
+`classifier_score_mean`, `frechet_distance`, `kernel_distance_mean`. See
+`kerasgan.metrics.features.fingerprints`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +19,8 @@ from kerasgan.metrics.classification_accuracy import Classification, gan_test, g
 from kerasgan.metrics.clip_score import Captioned, agreement, clip_score
 from kerasgan.metrics.cmmd import SCALE, SIGMA, cmmd
 from kerasgan.metrics.fd_infinity import POINTS, fd_infinity
-from kerasgan.metrics.features.extract import Features, warn_if_swapped
+from kerasgan.metrics.features.extract import Features, warn_if_compressed, warn_if_swapped
+from kerasgan.metrics.features.fingerprints import CLIP, score_names
 from kerasgan.metrics.frechet import Statistics, frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
@@ -34,17 +37,6 @@ from kerasgan.metrics.score_checks import (
 )
 from kerasgan.metrics.score_intervals import score_intervals
 from kerasgan.metrics.vendi import vendi_score
-
-INCEPTION = "Inception-2015-12-05"  # The only network whose scores are named after Inception.
-NAMES = {
-    True: {
-        "is": "inception_score",
-        "fid": "frechet_inception_distance",
-        "kid": "kernel_inception_distance",
-    },
-    False: {"is": "classifier_score", "fid": "frechet_distance", "kid": "kernel_distance"},
-}
-CLIP = "CLIP ViT-L/14-336"  # The network of CMMD. Other features give a distance of another name.
 
 
 def scores(
@@ -105,7 +97,7 @@ def scores(
 
     Returns:
         Dict of floats, and `protocol`, a JSON-serializable dict that describes the measurement.
-        With features of Inception, the keys are
+        With features of the published Inception, the keys are
 
         - "is": `inception_score_mean`, `inception_score_std`;
         - "fid": `frechet_inception_distance`;
@@ -147,6 +139,7 @@ def scores(
     }
     if reference is not None and any(name in WITH_REFERENCE for name in metrics):
         warn_if_swapped(samples.images, reference.images or {})
+        warn_if_compressed(samples.images, reference.images or {})
         protocol["reference"] = (
             {"statistics": True, "count": reference.count}
             if isinstance(reference, Statistics)
@@ -327,7 +320,7 @@ FORMULAS: dict[str, Callable[[_Inputs], Result]] = {
 
 def _names(protocol):
     """Names of the scores that depend on the network of the features."""
-    names = NAMES[protocol.get("network") == INCEPTION]
+    names = score_names(protocol)
     return names | {
         "fd_infinity": f"{names['fid']}_infinity",
         "sfid": f"spatial_{names['fid']}",
