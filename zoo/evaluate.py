@@ -32,11 +32,12 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, lazy, recipe, sample
+from zoo import cli, launch, lazy, recipe, sample, scale
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
 np = lazy.module("numpy")
+distribution = lazy.module("kerasgan.distribution")
 files = lazy.module("kerasgan.io.files")
 presets = lazy.module("kerasgan.io.presets")
 reading = lazy.module("kerasgan.io.reading")
@@ -95,6 +96,11 @@ class Options(Checked):
     )
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     batch_size: int = setting(32, "Number of images per batch.", least=1)
+    devices: int = setting(
+        1,
+        "Number of devices of this machine that divide sampling and the extraction of features.",
+        least=1,
+    )
     features: str | None = setting(
         None,
         "Feature extractor: inception, dinov2, clip, slim, digit_classifier, "
@@ -303,7 +309,13 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
         return None
     if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, saved))
+    settings = recipe.settings_from(used, saved)
+    if missing := scale.missing_folder(settings):
+        raise ValueError(
+            f"the data folder {missing} of {checkpoint} is not here, so it cannot be scored; "
+            "evaluate a checkpoint of its run instead, which names the whole path"
+        )
+    found = used.score(settings)
     if found is None:
         raise ValueError(
             f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"
@@ -346,22 +358,31 @@ def command(options: Options) -> None:
             )
     if options.resamples is not None and 0 < options.resamples < 10:
         raise ValueError(f"--resamples must be 0 or at least 10; received {options.resamples}")
+    compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
+    by_classifier = options.checkpoint and all(getattr(options, name) is None for name in compared)
+    if by_classifier and options.devices > 1:
+        raise ValueError(
+            "--devices needs --metrics or --features: the evaluation classifiers use one device"
+        )
     names = comparison.expand(options.checkpoint) if options.checkpoint else [None]
+    if launch.needed(options.devices):
+        sys.exit(launch.run(options.devices))
+    distribution.start(options.devices)
     messages, line = [], shell_command("zoo.evaluate", without=("out", "report", "leaderboard"))
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda text, *rest: messages.append(" ".join(str(text).split()))
-        compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
-        by_classifier = options.checkpoint and all(
-            getattr(options, name) is None for name in compared
-        )
         results = _by_classifier if by_classifier else feature_scores.by_features
         found: list[dict] = []
         for each in results(options, names):
             found.append(each)
-            if options.sort and len(found) == 1:  # Before hours of computation, if it is unknown.
+            if (
+                options.sort and len(found) == 1 and distribution.is_chief()
+            ):  # Before hours of computation, if it is unknown.
                 ranking.ranking([each], options.sort)
     messages = list(dict.fromkeys(messages))
+    if not distribution.is_chief():
+        return
     for text in messages:
         print(f"warning: {text}", file=sys.stderr)
     notes = [note for each in found for note in each["protocol"].get("notes", [])]

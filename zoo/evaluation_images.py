@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_source import ImageSource, image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, presets
@@ -197,14 +198,14 @@ def check_text_encoder(
 
 
 def _blocks(model, by, count, seed):
-    """Returns a function that yields a CoopNet's images in blocks, as `model.sample` does."""
+    """Returns a CoopNet's images in blocks, as `model.sample` does."""
 
-    def batches():
-        latents = model.random_latents(count, seed)
-        for start in range(0, count, model.chains):
-            yield to_uint8(model.generate(latents[start : start + model.chains], by))
+    latents = model.random_latents(count, seed)
 
-    return batches
+    def generate(start, stop):
+        return to_uint8(model.generate(latents[start:stop], by))
+
+    return GeneratedBlocks(generate, count, model.chains)
 
 
 def captions(
@@ -254,24 +255,23 @@ def _used_captions(rows, images, captions):
 
 
 def _captions(model, embeddings, count, seed):
-    """Returns a function that yields a model's largest images for embeddings `[N, C, D]`."""
-    few = embeddings[:6, 0], model.noise(min(6, len(embeddings)), seed)
+    """Returns a model's largest images for embeddings `[N, C, D]`."""
+    few = embeddings[:6, 0], model.random_latents(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
-        model.sample(embeddings=few[0], noise=few[1], batch_size=size, sizes="all")[smallest]
+        model.sample(embeddings=few[0], latents=few[1], batch_size=size, sizes="all")[smallest]
         for size in (6, 4)
     ]
     check_inference_mode(*map(to_uint8, images))
 
-    def batches():
-        noise = model.noise(count, seed)
-        for start in range(0, count, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, count))
-            chosen = embeddings[_used_captions(rows, *embeddings.shape[:2])]
-            rows_noise = tuple(part[rows] for part in noise)
-            yield to_uint8(model.sample(embeddings=chosen, noise=rows_noise))
+    latents = model.random_latents(count, seed)
 
-    return batches
+    def generate(start, stop):
+        rows = np.arange(start, stop)
+        chosen = embeddings[_used_captions(rows, *embeddings.shape[:2])]
+        return to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
+
+    return GeneratedBlocks(generate, count, BLOCK)
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:

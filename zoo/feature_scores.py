@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kerasgan import distribution
 from kerasgan.metrics import frechet, score_checks, small_sets, spatial
 from kerasgan.metrics.bootstrap import RESAMPLES
 from kerasgan.metrics.features import extract
@@ -52,7 +53,7 @@ def evaluate(
     if reference is not None and theirs is None:
         theirs = extract.extract(reference, by, **run)
     ours: Any = extract.extract(samples, by, **run) if metrics or reference is None else None
-    if save:
+    if save and distribution.is_chief():
         kept = theirs or ours
         if kept is not None and not isinstance(kept, tuple):
             kept = frechet.statistics(kept.features, kept.protocol, kept.images)
@@ -64,6 +65,8 @@ def evaluate(
         options["spatial"] = tuple(
             extract.extract(each, network, **run) for each in (samples, reference)
         )
+    if not distribution.is_chief():
+        return {"protocol": {}}
     return scores(ours, theirs, metrics, images=samples, **options)
 
 
@@ -139,7 +142,7 @@ def by_features(options: Any, names: Sequence[str | None]) -> Iterator[dict]:
         if checksum := getattr(by, "file_sha256", None):
             found["protocol"]["weights_file_sha256"] = checksum
         yield found
-    if save:
+    if save and distribution.is_chief():
         name = options.reference or options.samples or names[0]
         print(f"statistics of {name} in {save}")
 

@@ -31,7 +31,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from zoo import cli, lazy, recipe, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, recipe, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
@@ -351,8 +351,27 @@ def command(settings: Settings) -> None:
     print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, the parameter count of the convolutions, steps and missing data."""
+    count, missing = None, None
+    if settings.dataset == "synthetic_birds":
+        count = settings.images
+    elif pathlib.Path(settings.dataset).is_dir():
+        count = folders.count_folder(settings.dataset)
+    else:
+        count = prepared.count_prepared(settings.dataset, settings.split, settings.data_dir or None)
+        if count is None:
+            missing = f"missing: the data set {settings.dataset}: python -m zoo.prepare"
+    if settings.weights and not pathlib.Path(settings.weights).expanduser().is_file():
+        missing = f"missing: the file {settings.weights} of --weights"
+    network = slim_inception.build_slim_inception(2, settings.size, settings.width, batch_norm=True)
+    steps = count and max(round(count * (1 - settings.held_out)) // settings.batch_size, 1)
+    parameters = {"network of 2 classes": dry_runs.count(network)}
+    dry_runs.show(settings, parameters, steps, [missing])
+
+
 def main() -> None:
-    cli.main("zoo.inception", Settings, command, description=__doc__)
+    cli.main("zoo.inception", Settings, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

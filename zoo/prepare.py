@@ -71,6 +71,12 @@ class Options(Checked):
         group="data",
         choices=("refuse", "skip"),
     )
+    file_format: str = setting(
+        "tfrecord",
+        "Format of the files. Images of both formats are read at random positions.",
+        group="data",
+        choices=("tfrecord", "array_record"),
+    )
     text_encoder: str | None = setting(
         None,
         "Text encoder (a preset or checkpoint) whose embeddings replace those of the source.",
@@ -224,7 +230,9 @@ def _prepare(source, name, origin, options):
         print("encoding the captions")
         splits = {split: data.embed(encode) for split, data in splits.items()}
     try:
-        left_out = prepared.prepare(name, splits, origin, options.data_dir, options.corrupt)
+        left_out = prepared.prepare(
+            name, splits, origin, options.data_dir, options.corrupt, options.file_format
+        )
     except KeyboardInterrupt:
         print("\nstopped; nothing was written, the same command starts anew", file=sys.stderr)
         sys.exit(130)

@@ -35,7 +35,7 @@ __all__ = [
     "lost_connection",
     "processes",
     "replica",
-    "rows",
+    "consecutive_rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -377,8 +377,8 @@ def process_sum(x: np.ndarray) -> np.ndarray:
     return _process_sum(tf.constant(x)).numpy()
 
 
-def rows(index: int, count: int, size: int) -> slice:
-    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+def consecutive_rows() -> bool:
+    return False  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:

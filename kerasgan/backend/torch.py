@@ -40,7 +40,7 @@ __all__ = [
     "lost_connection",
     "processes",
     "replica",
-    "rows",
+    "consecutive_rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
@@ -210,8 +210,8 @@ def process_sum(x: np.ndarray) -> np.ndarray:
     return values.cpu().numpy()
 
 
-def rows(index: int, count: int, size: int) -> slice:
-    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+def consecutive_rows() -> bool:
+    return False  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import itertools
 import math
 import re
 from collections import Counter, deque
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_files import (
     KINDS,
     UnreadableImage,
@@ -63,6 +65,7 @@ class ImageSource:
         mixed_sizes: See `image_source`.
         content: Function that returns a fingerprint of all images, or `None`.
         jpeg_qualities: Number of JPEG files of each estimated quality among the files read so far.
+        generated: `GeneratedBlocks` of the images, or `None` if they are read.
     """
 
     name: str
@@ -72,6 +75,7 @@ class ImageSource:
     mixed_sizes: bool = False
     content: Callable[[], str] | None = None
     jpeg_qualities: Counter[int] = dataclasses.field(default_factory=Counter)
+    generated: GeneratedBlocks | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self.batches()
@@ -111,6 +115,21 @@ class ImageSource:
                 held, block = [], block[room:]
         if held:
             yield np.concatenate(held)
+
+    def share(self, index: int, count: int, batch_size: int = 32) -> Iterator[np.ndarray]:
+        """Yields the part of process `index` of `count`, uint8 `[B, H, W, 3]`.
+
+        The processes take turns: of generated images, each generates every `count`-th block. Other
+        images are divided by batches, and each process reads all of them.
+        """
+        if count == 1 or self.generated is None:
+            yield from itertools.islice(self.batches(batch_size), index, None, count)
+            return
+        size = self.generated.size
+        for number in range(index, -(-(self.count or 0) // size), count):
+            where = f"{self.name}, from image {number * size}"
+            block = _rgb(self.generated[number], self.convert, where)
+            yield block[: (self.count or 0) - number * size]
 
     def fingerprint(self) -> str | None:
         """Returns a checksum of the images, or `None` if they are generated."""
@@ -156,6 +175,7 @@ def image_source(
             - batches, uint8 `[B, H, W, 3]`, or tuples that start with them: an iterable
               (`tf.data.Dataset`), an iterator, which can be read once, or a function without
               arguments that returns either;
+            - `GeneratedBlocks`;
             - a model with a method `sample(n=..., seed=...)` that returns images in [-1, 1], which
               are rounded to 8 bits;
             - an `ImageSource`, of which only `count` may be changed.
@@ -183,6 +203,8 @@ def image_source(
     elif isinstance(images, (str, Path)):
         path = user_path(images)
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
+    elif isinstance(images, GeneratedBlocks):
+        found = _generated(images, "the generated images")
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)
     elif hasattr(images, "captions") and hasattr(images, "images"):
@@ -473,14 +495,19 @@ def _model(model, count, seed):
             f"batches; received {type(model).__name__}"
         )
 
-    def blocks():
-        for index, start in enumerate(range(0, count, SAMPLES_PER_SEED)):
-            # Adjacent seeds share no images.
-            own = int(np.random.default_rng((seed, index)).integers(2**31 - 1))
-            # Always sample a whole block, so that the first images do not depend on `count`.
-            yield None, to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: count - start]
+    def generate(start, stop):
+        # Adjacent seeds share no images.
+        random = np.random.default_rng((seed, start // SAMPLES_PER_SEED))
+        own = int(random.integers(2**31 - 1))
+        # Always sample a whole block, so that the first images do not depend on `count`.
+        return to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: stop - start]
 
-    return ImageSource(f"{type(model).__name__}, seed {seed}", blocks, count)
+    blocks = GeneratedBlocks(generate, count, SAMPLES_PER_SEED)
+    return _generated(blocks, f"{type(model).__name__}, seed {seed}")
+
+
+def _generated(images, name):
+    return ImageSource(name, lambda: _batches(images), images.total, generated=images)
 
 
 def _rgb(block, convert, where):

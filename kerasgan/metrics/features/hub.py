@@ -142,7 +142,7 @@ def tensors_sha256(weights: list[Any]) -> str:
         array = ops.convert_to_numpy(variable)
         if array.dtype.kind == "f" and variable.name != "interpolated_position_embeddings":
             digest.update(f"{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array, "<f4"))
+            digest.update(np.ascontiguousarray(array, "<f4").tobytes())
     return digest.hexdigest()
 
 
