@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-import tiny_hub
 
 from kerasgan.encoders import text_encoder
 from kerasgan.encoders.clip import ClipTextEncoder
+from tests import tiny_hub
 from zoo import text_gan
 
 

@@ -7,7 +7,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import tiny_hub
 from PIL import Image
 
 from kerasgan.io import checkpoints, presets
@@ -16,6 +15,7 @@ from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
+from tests import tiny_hub
 from zoo import comparison, evaluation_images, evaluation_inputs, text_gan
 
 RANDOM = np.random.default_rng(0)

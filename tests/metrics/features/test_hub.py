@@ -9,12 +9,12 @@ import types
 import keras
 import numpy as np
 import pytest
-import tiny_hub
 
 from kerasgan.metrics.features import clip as clip_features, fingerprints, hub
 from kerasgan.metrics.features.clip import load_clip
 from kerasgan.metrics.features.dinov2 import DINOv2, position_embeddings
 from kerasgan.metrics.features.extract import extract
+from tests import tiny_hub
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("keras_hub"), reason="needs keras-hub (extra hub)"

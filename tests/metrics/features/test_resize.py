@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tiny_hub
 from PIL import Image
 
 from kerasgan.metrics.features.resize import MODES, TEXTS, resize
+from tests import tiny_hub
 
 SHAPES = [(1, 1), (5, 7), (40, 40), (64, 48), (31, 200)]
 
