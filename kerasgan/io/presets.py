@@ -22,6 +22,8 @@ from kerasgan.io.reading import reading
 from kerasgan.io.stored_weights import check_storage
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
+# Shipped preset -> class that its file named before. `from_preset` of that class still loads it.
+FORMER_CLASSES = {"mnist_gan_digits": "MnistGAN"}
 # Earlier name of a shipped preset -> its present name.
 ALIASES = {
     "hdgan_drawn_birds_256": "hdgan_synthetic_birds_256",
@@ -71,7 +73,8 @@ def load(name_or_folder: str | os.PathLike, cls: type | None = None) -> keras.Mo
     folder = find(name_or_folder)
     networks = sorted(folder.glob("*.h5"), key=lambda path: (path.name != "G.h5", path.name))
     model = checkpoints.load_model(*networks)[0]
-    if cls is not None and not isinstance(model, cls):
+    former = FORMER_CLASSES.get(folder.name)
+    if cls is not None and not isinstance(model, cls) and cls.__name__ != former:
         raise checkpoints.CheckpointError(
             f"the preset {name_or_folder} must be a {cls.__name__}; it is a {type(model).__name__}"
         )

@@ -9,6 +9,7 @@ import pytest
 
 from kerasgan.io import checkpoints, presets
 from kerasgan.metrics.protocols.digits import load_digit_classifier
+from kerasgan.models import MnistGAN
 from kerasgan.training import AdversarialModel
 from zoo import preset
 
@@ -113,6 +114,12 @@ def test_every_shipped_preset_has_a_card_and_fits():
         assert sum(path.stat().st_size for path in presets.find(name).iterdir()) <= 10e6
         for path in presets.find(name).glob("*.h5"):
             checkpoints.verify(path)
+
+
+def test_a_preset_loads_by_its_former_class():
+    gan = MnistGAN.from_preset("mnist_gan_digits")
+    assert type(gan).__name__ == "ConditionalGAN"
+    assert gan.sample(labels=[3], seed=0).shape == (1, 28, 28, 1)
 
 
 @pytest.mark.backend

@@ -50,6 +50,8 @@ def test_every_setting_of(name):
         assert field.metadata["help"].endswith("."), field.name
         if field.type is float:
             wrong = [math.nan, math.inf, -math.inf, -1.0, "1", None, True]
+        elif field.type == float | None:
+            wrong = [math.nan, math.inf, -math.inf, -1.0, "1", True]
         elif field.type is int:
             wrong = [-2, 1.5, "1", None, math.nan, True]
         elif field.type is bool:
