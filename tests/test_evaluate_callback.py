@@ -1,5 +1,7 @@
 """Scores during a real `fit`: in the logs, from the same latents, in inference mode only."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from keras import ops
 
 from kerasgan import callbacks
 from kerasgan.io import checkpoints
-from kerasgan.metrics.features.extract import extract
+from kerasgan.metrics.classification_accuracy import Classification
+from kerasgan.metrics.clip_score import Captioned
+from kerasgan.metrics.features.extract import ClassifierFeatures, extract
 from kerasgan.metrics.frechet import statistics
 from kerasgan.metrics.scores import scores
 from kerasgan.training import AdversarialModel
@@ -134,13 +138,15 @@ def test_invalid_scores_raise_before_training():
     for arguments, words in [
         ((None, ("fid",)), "fid compares the samples with a reference; received none"),
         (
-            (REAL, ("kid",)),
+            (REAL, ("kid",), 1, 32, {"subset_size": 31}),
             "subset_size of kid must be between 2 and the smaller number of images, 30",
         ),
+        ((REAL, ("sfid",)), "sfid needs the feature maps of a convolutional network; function"),
+        ((REAL, ("clip_score",)), "clip_score needs the captions of the samples"),
         ((REAL.astype("float32"), ("fid",)), "images must be uint8"),
         (
-            (REAL[:4], ("prdc",)),
-            "prdc needs more than k = 5 samples and reference images; received 4",
+            (REAL[:4], ("prdc",), 1, 32, {"k": 4}),
+            "prdc needs more than k = 4 samples and reference images; received 4",
         ),
         (
             (statistics(np.eye(9, 3)), ("prdc", "fid")),
@@ -158,3 +164,68 @@ def test_invalid_scores_raise_before_training():
         ValueError, match="latents must be at least 2, as many in each part; received \\[2, 30\\]"
     ):
         callbacks.Evaluate(sampler(False), (LATENTS, np.zeros(2)), extractor)
+
+
+def test_any_score_during_fit_and_its_state(tmp_path):
+    """A resumed run continues the history of scores."""
+    keras.utils.set_random_seed(0)
+    maps = keras.layers.Conv2D(3, 1)
+    network = keras.Sequential(
+        [keras.Input((2, 2, 3)), maps, keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    by = ClassifierFeatures(network)
+
+    class Pair:
+        def images(self, images):
+            return images.reshape(len(images), -1)[:, :2] + 1.0
+
+        def texts(self, captions):
+            return np.array([[len(text), 1.0] for text in captions])
+
+    fit_mean = lambda images, labels: lambda x: np.zeros(len(x), int)  # noqa: E731
+    labels = np.arange(25) % 2
+    options = {
+        "captioned": Captioned(Pair(), ["a", "word"] * 15),
+        "classification": Classification(
+            fit_mean, np.arange(30) % 2, (REAL, labels), (REAL, labels)
+        ),
+        "resamples": 10,
+    }
+    names = ("fid", "kid", "sfid", "cmmd", "vendi", "authpct", "memorization", "fd_infinity")
+    names += ("clip_score", "r_precision", "gan_train", "gan_test", "prdc", "is")
+
+    def run(epochs):
+        evaluate = callbacks.Evaluate(
+            sampler(False), LATENTS, by, REAL, names, batch_size=8, options=options
+        )
+        saved = callbacks.Checkpoint(tmp_path, run="toy", dataset="dots", size=2)
+        model = Dots()
+        model.compile(generator=keras.optimizers.Adam(0.1))
+        first = checkpoints.resume(tmp_path, model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Few images, as in all tests.
+            logs = model.fit(
+                LATENTS,
+                batch_size=10,
+                initial_epoch=first,
+                epochs=epochs,
+                verbose=0,
+                callbacks=[evaluate, saved],
+            ).history
+        return evaluate, logs
+
+    evaluate, logs = run(1)
+    wanted = {
+        "frechet_distance",
+        "spatial_frechet_distance",
+        "gaussian_kernel_distance",
+        "vendi",
+        "authpct",
+        "recall",
+    }
+    wanted |= {"memorized", "frechet_distance_infinity", "clip_score_mean", "r_precision_mean"}
+    assert wanted | {"gan_train", "gan_test", "classifier_score_mean"} <= set(logs)
+    assert "intervals" not in logs and evaluate.history[0]["intervals"]["vendi"]
+    resumed, _ = run(2)
+    assert [each["epoch"] for each in resumed.history] == [1, 2]
+    assert resumed.history[0]["vendi"] == evaluate.history[0]["vendi"]

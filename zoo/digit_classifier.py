@@ -11,6 +11,7 @@ import dataclasses
 import json
 import pathlib
 import time
+from typing import Any
 
 from zoo import cli, dry_run as dry_runs, lazy, scale, settings as fields
 from zoo.settings import Checked, setting
@@ -68,23 +69,9 @@ def run(
         test: Images and labels. Defaults to its 1,000 test digits.
     """
     checkpoints.check_folder(settings.output_dir)
-    keras.utils.set_random_seed(settings.seed)
     begin = time.time()
     train, test = train or digits.load_digits("train"), test or digits.load_digits("test")
-    batches = training_data.WarpedBatches(
-        settings, *train, settings.batch_size, seed=settings.seed, classes=10
-    )
-    size = train[0].shape[1]
-    classifier = networks.build_classifier(size, width=settings.width, features=settings.features)
-    network_training.fit(
-        classifier,
-        batches,
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        augment=settings.augment,
-        seed=settings.seed,
-    )
+    classifier, size = trained(settings, train), train[0].shape[1]
     accuracy = classifier.evaluate(*test, batch_size=500, verbose=0)[1]
     numbers = {
         "test_accuracy": round(accuracy, 6),
@@ -108,6 +95,27 @@ def run(
         },
     )
     return log
+
+
+def trained(settings: Settings, train: tuple) -> Any:
+    """Returns a new classifier, trained on images and labels."""
+    keras.utils.set_random_seed(settings.seed)
+    batches = training_data.WarpedBatches(
+        settings, *train, settings.batch_size, seed=settings.seed, classes=10
+    )
+    classifier = networks.build_classifier(
+        train[0].shape[1], width=settings.width, features=settings.features
+    )
+    network_training.fit(
+        classifier,
+        batches,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        augment=settings.augment,
+        seed=settings.seed,
+    )
+    return classifier
 
 
 def command(settings: Settings) -> None:

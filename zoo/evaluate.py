@@ -1,8 +1,13 @@
-"""Scores images or a checkpoint: IS, FID, KID, precision, recall, or evaluation classifiers.
+"""Scores images or checkpoints: IS, FID, KID, precision, recall, and many more scores.
 
 A checkpoint or preset of digits or synthetic birds, by the evaluation classifiers of the package:
 
     python -m zoo.evaluate --checkpoint=mnist_gan_digits
+
+All epochs of a run, or several models, in one table, a page and a leaderboard:
+
+    python -m zoo.evaluate --checkpoint='runs/x/checkpoints/*' --report=comparison
+    python -m zoo.evaluate --checkpoint=a.h5 --checkpoint=b.h5 --leaderboard=scores.jsonl
 
 Images against reference images or their statistics, by features of Inception or of a classifier:
 
@@ -36,19 +41,17 @@ distribution = lazy.module("kerasgan.distribution")
 files = lazy.module("kerasgan.io.files")
 presets = lazy.module("kerasgan.io.presets")
 reading = lazy.module("kerasgan.io.reading")
-extract = lazy.module("kerasgan.metrics.features.extract")
-frechet = lazy.module("kerasgan.metrics.frechet")
-ms_ssim = lazy.module("kerasgan.metrics.ms_ssim")
 digits = lazy.module("kerasgan.metrics.protocols.digits")
-score_checks = lazy.module("kerasgan.metrics.score_checks")
-metric_scores = lazy.module("kerasgan.metrics.scores")
+report = lazy.module("kerasgan.report")
+ranking = lazy.module("kerasgan.metrics.ranking")
+comparison = lazy.module("zoo.comparison")
 evaluation_images = lazy.module("zoo.evaluation_images")
+feature_scores = lazy.module("zoo.feature_scores")
 coopnet = lazy.module("zoo.coopnet")
 text_gan = lazy.module("zoo.text_gan")
 
 DATA = {"digits": ("digits", "mnist"), "birds": ("synthetic_birds",)}  # of each evaluation protocol
 NAMES = {"digits": "digits", "birds": "synthetic birds"}
-DEFAULT_METRICS = "is,fid,kid,prdc"
 MOST = 10**7  # Maximum number of generated images.
 ONE = "a folder, a .npz, .npy or .h5 file, digits, a checkpoint or a preset"
 
@@ -65,7 +68,12 @@ def _metric(default, text, **rules):
 class Options(Checked):
     """Flags of the tool."""
 
-    checkpoint: str | None = setting(None, sample.CHECKPOINT_HELP)
+    checkpoint: tuple[str, ...] = setting(
+        (),
+        sample.CHECKPOINT_HELP
+        + " Several ones, or a pattern such as runs/x/checkpoints/*, are compared.",
+        repeated=True,
+    )
     samples: str | None = setting(
         None, f"Images to score: {ONE}. With --checkpoint instead: number of images to generate."
     )
@@ -74,10 +82,18 @@ class Options(Checked):
     )
     metrics: str | None = setting(
         None,
-        "Comma-separated list of is, fid, kid, prdc (precision, recall, density, coverage) and "
-        "ms_ssim. Default: is,fid,kid,prdc with --reference, else is.",
+        "Comma-separated list of is, fid, kid, prdc (precision, recall, density, coverage), "
+        "ms_ssim, fd_infinity, sfid, cmmd, vendi, authpct, memorization, clip_score, r_precision, "
+        "gan_train and gan_test. Default: is,fid,kid,prdc with --reference, else is.",
     )
     out: str | None = setting(None, "JSON file to which the scores and their protocol are written.")
+    report: str | None = setting(None, "Folder of an HTML page of the scores, index.html.")
+    leaderboard: str | None = setting(
+        None, "File .jsonl to which the scores are appended. A page .html beside it shows all."
+    )
+    sort: str | None = setting(
+        None, "Score that orders the table of several checkpoints. Default: the first one."
+    )
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     batch_size: int = setting(32, "Number of images per batch.", least=1)
     devices: int = setting(
@@ -108,6 +124,11 @@ class Options(Checked):
         choices=("clean", "legacy_tensorflow", "legacy_pytorch"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
+    clip: str | None = setting(
+        None,
+        "CLIP of keras-hub for clip_score and r_precision: a preset or its folder.",
+        group="networks",
+    )
     by: str | None = setting(
         None,
         "Network of a CoopNet that generates the images. Default: generator.",
@@ -146,7 +167,18 @@ class Options(Checked):
         "File .npz to which the feature statistics of the reference (without one: of the samples) "
         "are written.",
     )
-    splits: int = _metric(10, "Number of splits of the Inception Score.", least=1, most=10_000)
+    captions: str | None = _images(
+        None,
+        "Text file with the caption of each sample in a line. Default: the captions from which the "
+        "checkpoint generates.",
+    )
+    splits: int | None = _metric(
+        None,
+        "Number of splits of the Inception Score and of R-precision. Default: 10, or fewer for a "
+        "smaller set.",
+        least=1,
+        most=10_000,
+    )
     shuffle_seed: int | None = _metric(
         None,
         "Seed that shuffles the samples before they are split for the Inception Score. "
@@ -163,12 +195,37 @@ class Options(Checked):
     subsets: int = _metric(
         100, "Number of subsets of the kernel distance (KID).", least=1, most=10_000
     )
-    subset_size: int = _metric(1000, "Number of images per subset of the kernel distance.", least=2)
-    k: int = _metric(3, "Number of nearest neighbors for precision and recall.", least=1)
-    density_k: int = _metric(5, "Number of nearest neighbors for density and coverage.", least=1)
+    subset_size: int | None = _metric(
+        None,
+        "Number of images per subset of the kernel distance. Default: 1,000, or all of a smaller "
+        "set.",
+        least=2,
+    )
+    k: int | None = _metric(
+        None, "Number of nearest neighbors for precision and recall. Default: 3.", least=1
+    )
+    density_k: int | None = _metric(
+        None, "Number of nearest neighbors for density and coverage. Default: 5.", least=1
+    )
     pairs: int = _metric(100, "Number of image pairs for MS-SSIM.", least=1)
-    scales: int = _metric(
-        5, "Number of scales of MS-SSIM. Five need images of at least 176 pixels.", least=1, most=5
+    scales: int | None = _metric(
+        None,
+        "Number of scales of MS-SSIM. Default: 5, or fewer for images of less than 176 pixels.",
+        least=1,
+        most=5,
+    )
+    candidates: int | None = _metric(
+        None, "Number of captions per image for R-precision. Default: 100.", least=2
+    )
+    classifier_epochs: int = _metric(
+        60, "Number of epochs of GAN-train's classifier. The shipped one had 60.", least=1
+    )
+    resamples: int | None = _metric(
+        None,
+        "Number of bootstrap resamples of the 95 % intervals of scores by features, 0 or at least "
+        "10. Default: 100 for several checkpoints, else 0.",
+        least=0,
+        most=100_000,
     )
 
 
@@ -277,74 +334,16 @@ def run_settings(checkpoint: str | os.PathLike) -> dict:
     return current_names(reading.read_json(path, rule, shape=dict))
 
 
-# === Scores by features ===
-
-
-def evaluate(
-    samples: Any,
-    reference: Any,
-    by: Any,
-    metrics: list[str],
-    *,
-    batch_size: int = 32,
-    cache: str | None = None,
-    save: str | None = None,
-    progress: bool = True,
-    **options: Any,
-) -> dict:
-    """Returns scores of images by a feature extractor, and their protocol.
-
-    Args:
-        samples: An `ImageSource`.
-        reference: An `ImageSource`, the path of statistics, or `None`.
-        by: The extractor.
-        metrics: Names of metrics, see `kerasgan.metrics.scores`. May be empty if statistics are
-            saved.
-        batch_size: See `extract`.
-        cache: See `extract`.
-        save: Path of an .npz for the statistics of the reference, or of the samples if there is
-            none.
-        progress: See `extract`.
-        **options: Options of `scores`.
-    """
-    is_path = isinstance(reference, (str, pathlib.Path))
-    theirs = frechet.load_statistics(reference) if is_path else None
-    if metrics:
-        _check(metrics, samples, reference, theirs, by, options)
-    run = dict(batch_size=batch_size, cache=cache, progress=progress)
-    if reference is not None and theirs is None:
-        theirs = extract.extract(reference, by, **run)
-    ours = extract.extract(samples, by, **run) if metrics or reference is None else None
-    if save and distribution.is_chief():
-        kept = theirs or ours
-        if kept is not None and not isinstance(kept, tuple):
-            kept = frechet.statistics(kept.features, kept.protocol, kept.images)
-        frechet.save_statistics(save, kept)
-    if not metrics or not distribution.is_chief():
-        return {"protocol": {}}
-    return metric_scores.scores(ours, theirs, metrics, images=samples, **options)
-
-
-def _check(metrics, samples, reference, theirs, by, options):
-    """Raises ValueError for images that cannot be scored, before features are computed."""
-    count = 0 if reference is None else reference.count if theirs is None else theirs.count
-    limits = {name: options[name] for name in score_checks.LIMITS if name in options}
-    score_checks.check_counts(metrics, samples.count, count, **limits)
-    protocol = getattr(by, "protocol", extract.UNKNOWN)
-    score_checks.check_features(metrics, protocol, getattr(by, "logits", True), theirs)
-    if "ms_ssim" in metrics:
-        first = next(samples.batches(1))
-        ms_ssim.ms_ssim(first, first, options.get("scales", 5))
-
-
 # === The command ===
 
 
 def command(options: Options) -> None:
-    """Prints the scores and writes them to `--out`."""
+    """Prints the scores and writes them to `--out`, `--report` and `--leaderboard`."""
     if options.out and not pathlib.Path(options.out).parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {options.out}")
-    if options.checkpoint is None and options.samples is None:
+    if options.leaderboard:
+        comparison.check_leaderboard(options.leaderboard)
+    if not options.checkpoint and options.samples is None:
         known = ", ".join(presets.names())
         raise ValueError(
             f"--samples must name images, or --checkpoint a file or a preset ({known}); received "
@@ -357,115 +356,80 @@ def command(options: Options) -> None:
                 f"--samples must be a number from 2 to {MOST} if --checkpoint is given; received "
                 f"{options.samples[:40]}"
             )
+    if options.resamples is not None and 0 < options.resamples < 10:
+        raise ValueError(f"--resamples must be 0 or at least 10; received {options.resamples}")
     compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
     by_classifier = options.checkpoint and all(getattr(options, name) is None for name in compared)
     if by_classifier and options.devices > 1:
         raise ValueError(
             "--devices needs --metrics or --features: the evaluation classifiers use one device"
         )
+    names = comparison.expand(options.checkpoint) if options.checkpoint else [None]
     if launch.needed(options.devices):
         sys.exit(launch.run(options.devices))
     distribution.start(options.devices)
-    messages: list[str] = []
+    messages, line = [], shell_command("zoo.evaluate", without=("out", "report", "leaderboard"))
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda text, *rest: messages.append(" ".join(str(text).split()))
-        found = _score_by_classifier(options) if by_classifier else _score_by_features(options)
+        results = _by_classifier if by_classifier else feature_scores.by_features
+        found: list[dict] = []
+        for each in results(options, names):
+            found.append(each)
+            if (
+                options.sort and len(found) == 1 and distribution.is_chief()
+            ):  # Before hours of computation, if it is unknown.
+                ranking.ranking([each], options.sort)
     messages = list(dict.fromkeys(messages))
     if not distribution.is_chief():
         return
-    for line in messages:
-        print(f"warning: {line}", file=sys.stderr)
-    print_scores(found)
+    for text in messages:
+        print(f"warning: {text}", file=sys.stderr)
+    notes = [note for each in found for note in each["protocol"].get("notes", [])]
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
+    records = [
+        comparison.record(name or options.samples, each, line, options.seed)
+        for name, each in zip(names, found, strict=True)
+    ]
+    if len(found) == 1:
+        print_scores(found[0])
+    else:
+        print("\n".join(comparison.table(records, options.sort)))
+        print("\n".join(f"  {text}" for text in comparison.footnotes(records, options.sort)))
     if options.out:
-        _write(options, found, messages)
+        _write(options, names, found, messages)
+    if options.report:
+        folder = files.make_folder(options.report)
+        page = report.scores_page(folder / "index.html", records, sort=options.sort, notes=messages)
+        print(f"page: {page}")
+    if options.leaderboard:
+        print(f"page: {comparison.append(options.leaderboard, records)}")
 
 
-def _write(options, found, messages):
-    name = "checkpoint" if options.checkpoint else "samples"
+def _write(options, names, found, messages):
+    kind = "checkpoint" if options.checkpoint else "samples"
+    each = [
+        {kind: name or options.samples, **scores} for name, scores in zip(names, found, strict=True)
+    ]
     record = {
-        name: getattr(options, name),
         "command": shell_command("zoo.evaluate", without=("out",)),
         "seed": options.seed,
-        **found,
+        **({"results": each} if len(each) > 1 else each[0]),
         "warnings": messages,
     }
     files.write_json(options.out, record | {"versions": recipe.versions()})
 
 
-def _score_by_classifier(options):
-    for name in ("count", "by", "cache", "data_dir"):
+def _by_classifier(options, names):
+    for name in ("count", "by", "cache", "data_dir", "resamples"):
         if getattr(options, name) is not None:
             raise ValueError(
                 f"--{name} needs --metrics or --features; the evaluation classifiers do not use it"
             )
     samples = int(options.samples) if options.samples else None
-    return score(options.checkpoint, samples, options.seed, options.text_encoder)
-
-
-def _score_by_features(options):
-    save = options.save_statistics
-    default = "" if save else DEFAULT_METRICS if options.reference else "is"
-    metrics = [name for name in (options.metrics or default).split(",") if name]
-    if save and (pathlib.Path(save).suffix != ".npz" or not pathlib.Path(save).parent.is_dir()):
-        raise ValueError(
-            f"--save_statistics must be a file *.npz in a folder that exists; received {save}"
-        )
-    if metrics:
-        score_checks.check_counts(metrics, None, None if options.reference else 0)
-    features = options.features or "inception"
-    if metrics == ["ms_ssim"] and not save:
-        by = evaluation_images.NoNetwork()
-    else:
-        by = evaluation_images.extractor(features, options.inception, options.resize)
-    images, reference = _sources(options, by)
-    shuffle_seed, batch = options.shuffle_seed, options.drop_remainder
-    if features == "slim":  # StackGAN's protocol, unless flags set other values
-        shuffle_seed = 0 if shuffle_seed is None else shuffle_seed
-        batch = 64 if batch is None else batch
-    names = ("splits", "subsets", "subset_size", "k", "density_k", "pairs", "scales")
-    found = evaluate(
-        images,
-        reference,
-        by,
-        metrics,
-        batch_size=options.batch_size,
-        cache=options.cache,
-        save=save,
-        shuffle_seed=shuffle_seed,
-        batch=batch,
-        **{name: getattr(options, name) for name in names},
-    )
-    # The published file that was used. The features of all of them are comparable.
-    if checksum := getattr(by, "file_sha256", None):
-        found["protocol"]["weights_file_sha256"] = checksum
-    if save:
-        name = options.reference or options.samples or options.checkpoint
-        print(f"statistics of {name} in {save}")
-    return found
-
-
-def _sources(options, by):
-    """Returns the images to score and the reference: `ImageSource`, path of statistics, or None."""
-    gray = getattr(by, "shape", (0, 0, 3))[2] == 1  # Networks for gray images are given RGB.
-    allowed = dict(convert=options.convert or gray, mixed_sizes=options.mixed_sizes)
-    count = options.count
-    if count is None and options.checkpoint and options.samples:
-        count = int(options.samples)
-    images = evaluation_images.source(
-        options.checkpoint or options.samples,
-        count,
-        key=options.key,
-        seed=options.seed,
-        text_encoder=options.text_encoder,
-        data_dir=options.data_dir or "",
-        by=options.by,
-        **allowed,
-    )
-    reference = options.reference
-    if reference and not evaluation_images.is_statistics(reference):
-        reference = evaluation_images.source(reference, key=options.reference_key, **allowed)
-    return images, reference
+    for name in names:
+        yield score(name, samples, options.seed, options.text_encoder)
 
 
 def print_scores(found: dict) -> None:
@@ -475,7 +439,9 @@ def print_scores(found: dict) -> None:
         if name.endswith("_mean"):
             deviation = found.get(name.removesuffix("_mean") + "_std")
         if isinstance(value, (int, float)) and not name.endswith("_std"):
-            print(f"{name:32} {value:.6g}" + ("" if deviation is None else f" ± {deviation:.3g}"))
+            text = f"{name:32} {value:.6g}" + ("" if deviation is None else f" ± {deviation:.3g}")
+            ends = found.get("intervals", {}).get(name)
+            print(text + (f" [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else ""))
     for name, value in found["protocol"].items():
         if isinstance(value, dict):
             value = "; ".join(f"{key} {part}" for key, part in value.items())

@@ -208,10 +208,50 @@ def _blocks(model, by, count, seed):
     return GeneratedBlocks(generate, count, model.chains)
 
 
-def _embeddings(data, data_dir, encoder):
-    """Returns embeddings `[N, C, D]` of captions that are not used for training."""
+def captions(
+    name: str, count: int, text_encoder: str | None = None, data_dir: str = ""
+) -> list[str]:
+    """Returns the captions of a checkpoint's images in `source`.
+
+    Args:
+        name: A checkpoint or preset.
+        count: Number of images.
+        text_encoder: See `source`.
+        data_dir: See `source`.
+
+    Raises:
+        ValueError: If the model generates without captions, or if the data has no texts.
+    """
+    model = sample.load(name)
+    if model.conditioning != "captions":
+        raise ValueError(f"captions are needed, and {name} generates without: give --captions")
+    about = sample.about(name, model)
+    data = about.get("data") or "synthetic_birds"
+    encoder = check_text_encoder(name, about, text_encoder, own=True)
+    texts = _loaded(data, data_dir, encoder).captions
+    if texts is None:
+        raise ValueError(f"{data} has embeddings without texts: give --captions")
+    rows = _used_captions(np.arange(count), len(texts), min(map(len, texts)))
+    return [texts[image][caption] for image, caption in zip(*rows, strict=True)]
+
+
+def _loaded(data, data_dir, encoder):
+    """Returns captioned images that are not used for training."""
     split = "val" if data.startswith("coco") else "test"
-    return text_gan.load(data, split, data_dir, 1000, 64, encoder, in_memory=False).embeddings
+    return text_gan.load(data, split, data_dir, 1000, 64, encoder, in_memory=False)
+
+
+def _embeddings(data, data_dir, encoder):
+    return _loaded(data, data_dir, encoder).embeddings
+
+
+def _used_captions(rows, images, captions):
+    """Returns image and number of the caption of each row.
+
+    All captions of an image are used once before one is used again.
+    """
+    turn, image = np.divmod(rows, images)
+    return image, (image + turn) % captions
 
 
 def _captions(model, embeddings, count, seed):
@@ -228,9 +268,7 @@ def _captions(model, embeddings, count, seed):
 
     def generate(start, stop):
         rows = np.arange(start, stop)
-        turn, image = np.divmod(rows, len(embeddings))
-        # All captions of an image are used once before one is used again.
-        chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
+        chosen = embeddings[_used_captions(rows, *embeddings.shape[:2])]
         return to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
 
     return GeneratedBlocks(generate, count, BLOCK)

@@ -20,7 +20,7 @@ from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
 from kerasgan.metrics.features.fingerprints import INCEPTION
-from zoo import evaluate, evaluation_images, recipe, text_gan
+from zoo import evaluation_images, feature_scores, recipe, text_gan
 
 BATCH = 16  # Batch size of sampling. In training mode, samples depend on it.
 
@@ -74,7 +74,7 @@ def reproduce(
             f"weights must be the published ones of {INCEPTION}; received {weights}, {network}"
         )
     options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
-    found = evaluate.evaluate(
+    found = feature_scores.evaluate(
         image_source(batches, count=len(embeddings) // BATCH * BATCH),
         None,
         extractor,

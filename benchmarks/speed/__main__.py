@@ -7,8 +7,9 @@
 Results are written to benchmarks/results/speed.json, one record per case with its command, commit,
 machine and package versions. The benchmark needs the `torch` extra and an otherwise idle machine.
 A case takes about a minute on two cores; `attfind` takes eight, because its baseline needs 10 to 20
-seconds per step. Two cases need packages that no extra installs: `inception` needs torch-fidelity
-(`pip install --no-deps torch-fidelity`) and `frechet_root` needs SciPy.
+seconds per step. Some cases need packages that no extra installs: `inception`, `*_torch_fidelity`
+and `*_clean_fid` need `pip install --no-deps torch-fidelity clean-fid`; `frechet_root`,
+`fd_infinity`, `vendi_score` and `fid_clean_fid` need SciPy.
 
 Cases whose names end in `_lean` compare with the fastest eager program that we know. The case of
 the same name without the ending compares with a program that follows the published code.

@@ -62,6 +62,34 @@ def two_feature_sets() -> list[np.ndarray]:
     return [frechet.random_features(FEATURE_ROWS, seed=seed) for seed in (0, 1)]
 
 
+def feature_sets(images: int, features: int) -> list[np.ndarray]:
+    """Return two sets of features `[images, features]`."""
+    from benchmarks.speed.baselines import frechet
+
+    return [frechet.random_features(images, features, seed) for seed in (0, 1)]
+
+
+def package(name: str, formula: str, images: int, features: int) -> Callable:
+    """Build a formula of the package "torch_fidelity" or "clean_fid"."""
+    from benchmarks.speed.baselines import packages
+
+    return getattr(packages, name)(formula, *feature_sets(images, features))
+
+
+def ours(formula: str, images: int, features: int) -> Callable:
+    """Build kerasgan's formula on the same features as `package`."""
+    from kerasgan.metrics.frechet import frechet_distance, statistics
+    from kerasgan.metrics.kernel import kernel_distance
+    from kerasgan.metrics.manifold import precision_recall
+
+    one, other = feature_sets(images, features)
+    if formula == "kernel_distance":
+        return lambda: kernel_distance(one, other, 25)
+    if formula == "precision_recall":
+        return lambda: precision_recall(one, other)
+    return lambda: frechet_distance(statistics(one), statistics(other))
+
+
 def logits(images: int = 10_000, classes: int = 1008) -> np.ndarray:
     """Return random logits `[images, classes]`."""
     return np.random.default_rng(0).normal(0, 3, [images, classes]).astype("float32")
@@ -101,6 +129,12 @@ METRICS = {
         lambda: labelled(4000, [28, 28, 1], 10),
     ),
     "r_precision": ("r_precision", "numpy", "metrics", embedding_pairs),
+    # The baselines follow dgm-eval and the authors of CMMD.
+    "fd_infinity": ("fd_infinity", "scipy", "dgm_eval", lambda: feature_sets(3000, 256)),
+    "vendi_score": ("vendi", "scipy", "dgm_eval", lambda: feature_sets(1500, 384)[:1]),
+    "authpct": ("authpct", "torch", "dgm_eval", two_feature_sets),
+    "memorization": ("memorization", "torch", "dgm_eval", two_feature_sets),
+    "cmmd": ("cmmd", "torch", "dgm_eval", lambda: feature_sets(2000, 768)),
 }
 
 
@@ -109,6 +143,14 @@ def metric(module: str, name: str, inputs: Callable) -> Callable:
     function, arguments = getattr(importlib.import_module(module), name), inputs()
     return lambda: function(*arguments)
 
+
+# Case -> package, formula, number of images and of features.
+PACKAGES = {
+    "kid_torch_fidelity": ("torch_fidelity", "kernel_distance", 2000, 2048),
+    "kid_clean_fid": ("clean_fid", "kernel_distance", 2000, 2048),
+    "prc_torch_fidelity": ("torch_fidelity", "precision_recall", 2000, 2048),
+    "fid_clean_fid": ("clean_fid", "frechet_distance", 4000, 512),
+}
 
 CASES = {
     "inception": {"torch-fidelity": inception_baseline, "kerasgan": inception},
@@ -132,5 +174,12 @@ CASES = {
             "kerasgan": functools.partial(metric, f"kerasgan.metrics.{module}", name, inputs),
         }
         for name, (module, framework, baseline, inputs) in METRICS.items()
+    },
+    **{
+        name: {
+            used.replace("_", "-"): functools.partial(package, used, formula, images, features),
+            "kerasgan": functools.partial(ours, formula, images, features),
+        }
+        for name, (used, formula, images, features) in PACKAGES.items()
     },
 }

@@ -49,7 +49,7 @@ BATCH_SIZES = {
     "Inception": metrics.INCEPTION_IMAGES,
 }
 # Cases that are not training steps, or whose many small operations make the count meaningless.
-WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS}
+WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS, *metrics.PACKAGES}
 
 
 def exponent(sizes: Sequence[float], milliseconds: Iterable[float]) -> float:

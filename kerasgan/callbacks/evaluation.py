@@ -12,12 +12,15 @@ from kerasgan.metrics.features.extract import UNKNOWN, Features, extract
 from kerasgan.metrics.frechet import Statistics
 from kerasgan.metrics.score_checks import (
     LIMITS,
+    NEEDED,
     check_counts,
     check_features,
     check_inference_mode,
+    check_inputs,
     count_images,
 )
 from kerasgan.metrics.scores import scores
+from kerasgan.metrics.spatial import SpatialFeatures
 from kerasgan.types import Logs
 
 
@@ -56,15 +59,18 @@ class Evaluate(Scores):
         reference: Real images as accepted by `image_source`, `Features` or `Statistics`. They are
             read once, when training begins.
         metrics: Names of metrics, see `kerasgan.metrics.scores`. Without a reference, only metrics
-            that need none are accepted.
+            that need none are accepted. "sfid" needs the reference as images.
         every: Number of epochs between evaluations. The last epoch is always evaluated.
         batch_size: Number of images generated at a time.
         options: Dictionary of further arguments of `kerasgan.metrics.scores.scores`, such as
-            `splits` or `subset_size`.
+            `subset_size`, `resamples`, `captioned` (for "clip_score" and "r_precision") or
+            `classification` (for "gan_train" and "gan_test").
 
     Attributes:
         protocol: Dictionary that describes how the last scores were computed. `None` before the
             first evaluation.
+        history: One dictionary per evaluation, with `epoch` (from 1), its scores and, with
+            `resamples`, their `intervals`. Resume files contain it.
 
     Example:
         ```python
@@ -95,24 +101,44 @@ class Evaluate(Scores):
         self.sample, self.extractor, self.reference = sample, extractor, reference
         self.metrics, self.batch_size = tuple(metrics), batch_size
         self.options, self.protocol = dict(options or {}), None
+        self.history: list[dict[str, Any]] = []
+        self._spatial: tuple[Any, Any] | None = None  # Extractor and reference of "sfid".
 
     def on_train_begin(self, logs: Logs = None) -> None:
         count = len(self.latents[0])
         limits = {name: self.options[name] for name in LIMITS if name in self.options}
         check_counts(self.metrics, count, 0 if self.reference is None else None, **limits)
+        given = {argument: self.options.get(argument) for argument, _ in NEEDED.values()}
+        check_inputs(self.metrics, given | {"images": True, "spatial": True})
+        images = self.reference
+        spatial = SpatialFeatures(self.extractor) if "sfid" in self.metrics else None
         if self.reference is not None and not isinstance(self.reference, (Features, Statistics)):
             self.reference = extract(
                 self.reference, self.extractor, self.batch_size, progress=False
             )
+        if spatial is not None and self._spatial is None:
+            if images is self.reference:
+                raise ValueError(
+                    f"sfid needs the reference as images; received {type(images).__name__}"
+                )
+            self._spatial = spatial, extract(images, spatial, self.batch_size, progress=False)
         check_counts(self.metrics, count, count_images(self.reference), **limits)
         about = getattr(self.extractor, "protocol", UNKNOWN)
         check_features(self.metrics, about, getattr(self.extractor, "logits", True), self.reference)
 
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if is_due(self, epoch):
+            values = self._evaluate(self.model)
+            self.history.append({"epoch": epoch + 1} | values)
+            values.pop("intervals", None)
+            logs.update({name: float(value) for name, value in values.items()})
+
     def get_state(self) -> dict:
-        return {"protocol": self.protocol}
+        return {"protocol": self.protocol, "history": self.history}
 
     def set_state(self, state: dict) -> None:
         self.protocol = state["protocol"]
+        self.history = list(state.get("history", []))  # Files of earlier versions have none.
 
     def _evaluate(self, model):
         count, size = len(self.latents[0]), self.batch_size
@@ -133,7 +159,10 @@ class Evaluate(Scores):
         samples = image_source(
             lambda: (generate(slice(i, i + size)) for i in range(0, count, size)), count=count
         )
-        features = extract(samples, self.extractor, size, progress=False)
-        values = scores(features, self.reference, self.metrics, images=samples, **self.options)
+        features, options = extract(samples, self.extractor, size, progress=False), self.options
+        if self._spatial is not None:
+            spatial, real = self._spatial
+            options = options | {"spatial": (extract(samples, spatial, size, progress=False), real)}
+        values = scores(features, self.reference, self.metrics, images=samples, **options)
         self.protocol = values.pop("protocol") | {"mode": mode}
         return values

@@ -50,7 +50,6 @@ LUMINANCE = (
     *(18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
-LONGEST_NAME, LONGEST_PATH = 255, 2048  # Bytes, of one part and of all.
 _OPENING = threading.Lock()  # `warnings.catch_warnings` affects all threads.
 
 

@@ -108,6 +108,25 @@ def write_json(path: Path, values: Any, indent: int | None = 2) -> None:
     write_atomically(path, json.dumps(values, indent=indent) + "\n")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Appends a line to a text file and flushes it to disk. A missing file is created.
+
+    An incomplete last line, which a crash may leave, is ended first.
+
+    Raises:
+        WriteError: Writing failed.
+    """
+    path = user_path(path)
+    with write_errors(path), open(path, "ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        broken = end and file.read(1) != b"\n"
+        # One call, so that the lines of two processes do not mix.
+        file.write(b"\n" * bool(broken) + line.encode(errors="backslashreplace") + b"\n")
+        file.flush()
+        _sync(file.fileno())
+
+
 def write_npz(path: Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
     """Writes a dictionary of arrays to an .npz file; see `write_atomically`."""
     made = io.BytesIO()

@@ -27,6 +27,7 @@ from PIL import Image
 from kerasgan.datasets.image_source import image_source
 from kerasgan.metrics.diversity import intra_class_diversity
 from kerasgan.metrics.features.extract import extract, warn_if_swapped
+from kerasgan.metrics.nearest import nearest
 
 # Quantiles of distances. Samples beyond the outer two are copies and outliers.
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
@@ -43,7 +44,6 @@ HELD_OUT = 2000  # Number of training images that replace held-out images.
 PARTS = 8
 PER_CLASS = 1000  # Largest number of images of a class for its diversity.
 SIDE = 64  # Larger images are downsampled to this side, so that small shifts matter less.
-BLOCK = 2**23  # Number of values in memory at a time, for each side of a matrix product.
 
 
 def diagnose(
@@ -168,55 +168,6 @@ def diagnose(
         "examples": pairs,
         "protocol": about,
     }
-
-
-def nearest(
-    queries: np.ndarray, references: np.ndarray, own: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest reference of each query by Euclidean distance, in blocks.
-
-    Args:
-        queries: Array `[N, ...]`.
-        references: Array `[M, ...]` with as many values per row.
-        own: Integers `[N]`, index of a reference to exclude for each query, for queries that are
-            among the references.
-
-    Returns:
-        Indices, integers `[N]` (the first of equally near references), and distances, float64
-        `[N]`.
-
-    Raises:
-        ValueError: If the rows differ in size, or if there is no reference to choose.
-    """
-    queries, references = (np.asarray(x).reshape(len(x), -1) for x in (queries, references))
-    if queries.shape[1] != references.shape[1] or len(references) < 1 + (own is not None):
-        raise ValueError(
-            "Expected queries and references with rows of equal size, and at least one reference; "
-            f"received {list(queries.shape)} and {list(references.shape)}."
-        )
-    rows = int(np.clip(BLOCK // queries.shape[1], 16, 2048))
-    index, distance = np.zeros(len(queries), "int64"), np.full(len(queries), np.inf)
-    for start in range(0, len(references), rows):
-        # The Gram matrix form subtracts large numbers, so it needs float64.
-        block = references[start : start + rows].astype("float64")
-        norms = np.einsum("md,md->m", block, block)
-        for first in range(0, len(queries), rows):
-            here = slice(first, first + rows)
-            part = queries[here].astype("float64")
-            # Squared distances without the norm of the query, which does not change the order.
-            order = norms - 2 * part @ block.T  # [n, m]
-            if own is not None:
-                mine = own[here] - start
-                at = np.flatnonzero((mine >= 0) & (mine < len(block)))
-                order[at, mine[at]] = np.inf
-            best = order.argmin(axis=1)
-            # Exact distances, so that copies have distance 0.
-            exact = np.linalg.norm(part - block[best], axis=1)
-            exact[np.isinf(order[np.arange(len(part)), best])] = np.inf
-            nearer = exact < distance[here]
-            index[here] = np.where(nearer, start + best, index[here])
-            distance[here] = np.where(nearer, exact, distance[here])
-    return index, distance
 
 
 # === Classes ===

@@ -199,14 +199,14 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
             "more images than features, and equal numbers of images in distances that you compare",
             stacklevel=2,
         )
-    cross = _trace_of_root(one.covariance, other.covariance)
-    distance = (
-        np.sum((one.mean - other.mean) ** 2)
-        + np.trace(one.covariance)
-        + np.trace(other.covariance)
-        - 2 * cross
-    )
-    return float(max(distance, 0.0))
+    return distance(one, other)
+
+
+def distance(one: Statistics, other: Statistics) -> float:
+    """`frechet_distance` without checks and warnings."""
+    cross = trace_of_root(factor(one.covariance), factor(other.covariance))
+    traces = np.trace(one.covariance) + np.trace(other.covariance)
+    return float(max(np.sum((one.mean - other.mean) ** 2) + traces - 2 * cross, 0.0))
 
 
 def _check_comparable(one, other):
@@ -229,24 +229,24 @@ def _check_comparable(one, other):
             )
 
 
-def _trace_of_root(one, other):
-    """Trace of the square root of S1 S2, for covariances `[F, F]`."""
+def trace_of_root(one: np.ndarray, other: np.ndarray) -> float:
+    """Computes the trace of the square root of S1 S2, from their factors `[F, r1]`, `[F, r2]`."""
     # The eigenvalues of S1 S2 are the squared singular values of this product.
-    product = _factor(one).T @ _factor(other)  # [r1, r2]
+    product = one.T @ other  # [r1, r2]
     if product.shape[0] > product.shape[1]:
         product = product.T
     # This takes a quarter of the time of an SVD.
-    return np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum()
+    return float(np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum())
 
 
-def _factor(covariance):
-    """Factor A `[F, r]` of a covariance A A^T of rank r."""
+def factor(covariance: np.ndarray) -> np.ndarray:
+    """Computes a factor A `[F, r]` of a covariance A A^T of rank r."""
     rounding = len(covariance) * np.finfo("float64").eps
     try:
-        factor = np.linalg.cholesky(covariance)
-        pivots = np.diagonal(factor) ** 2
+        lower = np.linalg.cholesky(covariance)
+        pivots = np.diagonal(lower) ** 2
         if pivots.min() > rounding * pivots.max():  # Otherwise singular up to rounding.
-            return factor
+            return lower
     except np.linalg.LinAlgError:
         pass
     values, vectors = np.linalg.eigh(covariance)

@@ -9,7 +9,11 @@ Reference:
 **Difference from the authors' code**: float64.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+from kerasgan.metrics.feature_arrays import check_features
 
 
 def kernel_distance(
@@ -36,9 +40,7 @@ def kernel_distance(
     Raises:
         ValueError: If a shape is wrong, if there are too few images, or if a feature is not finite.
     """
-    if np.ndim(one) != 2 or np.ndim(other) != 2 or np.shape(one)[1] != np.shape(other)[1]:
-        shapes = f"{list(np.shape(one))} and {list(np.shape(other))}"
-        raise ValueError(f"Expected features [N, F] and [M, F]; received {shapes}.")
+    check_features(one, other, least=1)
     if subsets < 1:
         raise ValueError(f"subsets must be at least 1; received {subsets}")
     if not 2 <= subset_size <= min(len(one), len(other)):
@@ -54,8 +56,6 @@ def kernel_distance(
     n, m = len(one), len(other)
     shared = n * n + m * m + n * m < 2 * subsets * subset_size**2
     values = (_with_shared_kernels if shared else _with_own_kernels)(one, other, draws)
-    if not np.isfinite(values).all():
-        raise ValueError("Features must be finite; received others.")
     return float(values.mean()), float(values.std())
 
 
@@ -69,9 +69,9 @@ def _with_own_kernels(one, other, draws):
         )
         within = sum(
             (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
-            for k in (_kernel(x, x), _kernel(y, y))
+            for k in (polynomial_kernel(x, x), polynomial_kernel(y, y))
         )
-        return within - 2 * _kernel(x, y).mean()
+        return within - 2 * polynomial_kernel(x, y).mean()
 
     return np.array([distance(*draw) for draw in draws])
 
@@ -81,29 +81,72 @@ def _with_shared_kernels(one, other, draws):
 
     This is faster if most images occur in many subsets.
     """
-    x, y = (np.asarray(features, "float64") for features in (one, other))
     # 1 where an image is in a subset.
-    masks = [np.zeros((len(draws), len(features))) for features in (x, y)]
+    masks = [np.zeros((len(draws), len(features))) for features in (one, other)]
     for mask, chosen in zip(masks, zip(*draws, strict=True), strict=True):
         np.put_along_axis(mask, np.stack(chosen), 1.0, axis=1)
     size = len(draws[0][0])
 
-    def total(x, y, rows, columns):
-        """Sum of the kernel of each pair of subsets."""
-        blocks = (slice(start, start + BLOCK) for start in range(0, len(x), BLOCK))
-        return sum(np.einsum("nm,nm->n", rows[:, i] @ _kernel(x[i], y), columns) for i in blocks)
+    def within(features, mask):
+        diagonal = 0.0
+        for rows, x in _blocks(features):
+            diagonal = (
+                diagonal + mask[:, rows] @ (np.einsum("nf,nf->n", x, x) / x.shape[1] + 1) ** 3
+            )
+        return (masked_sums(polynomial_kernel, features, features, mask, mask) - diagonal) / (
+            size * (size - 1)
+        )
 
-    def within(x, mask):
-        diagonal = mask @ (np.einsum("nf,nf->n", x, x) / x.shape[1] + 1) ** 3
-        return (total(x, x, mask, mask) - diagonal) / (size * (size - 1))
+    between = masked_sums(polynomial_kernel, one, other, *masks) / size**2
+    return within(one, masks[0]) + within(other, masks[1]) - 2 * between
 
-    return within(x, masks[0]) + within(y, masks[1]) - 2 * total(x, y, *masks) / size**2
+
+def masked_sums(
+    kernel: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    one: np.ndarray,
+    other: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    distinct: bool = False,
+) -> np.ndarray:
+    """Sums `rows[r, i] kernel[i, j] columns[r, j]` over all pairs, with blocks of the kernel.
+
+    Args:
+        kernel: Symmetric function of two blocks of features, `[n, m]`.
+        one: Features `[N, F]`.
+        other: Features `[M, F]`. If it is the same object as `one`, `rows` must equal `columns`;
+            each pair is then computed once.
+        rows: Weights `[R, N]`.
+        columns: Weights `[R, M]`.
+        distinct: If `True` and both sets are the same, pairs of an image and itself are left out.
+
+    Returns:
+        float64 `[R]`.
+    """
+    sums = np.zeros(len(rows))
+    for i, x in _blocks(one):
+        for j, y in _blocks(other):
+            if one is other and j.start > i.start:
+                break
+            k = kernel(x, x if one is other and i == j else y)
+            if one is other and i == j and distinct:
+                np.fill_diagonal(k, 0)
+            part = np.einsum("nm,nm->n", rows[:, i] @ k, columns[:, j])
+            sums += 2 * part if one is other and i != j else part
+    return sums
+
+
+def _blocks(features):
+    for start in range(0, len(features), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(features)))
+        yield rows, np.asarray(features[rows], "float64")
 
 
 BLOCK = 1000  # Number of images whose kernels with all others are in memory at a time.
 
 
-def _kernel(x, y):
+def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Kernel `(x . y / F + 1)^3` of the rows of `[n, F]` and `[m, F]`, `[n, m]`."""
     k = x @ y.T  # NumPy computes x @ x.T in half the time.
     k /= x.shape[1]
     k += 1

@@ -19,6 +19,8 @@ Reference:
 
 import numpy as np
 
+from kerasgan.metrics.feature_arrays import check_features
+
 BLOCK = 2048  # Number of rows of each side at a time.
 # Relative rounding error of a squared distance; a hundred times that of float64 for 2,048 features.
 ROUNDING = 1e-11
@@ -100,9 +102,7 @@ class _Centred:
 
 
 def _checked(real, fake, k):
-    if np.ndim(real) != 2 or np.ndim(fake) != 2 or np.shape(real)[1] != np.shape(fake)[1]:
-        shapes = f"{list(np.shape(real))} and {list(np.shape(fake))}"
-        raise ValueError(f"Expected features [N, F] and [M, F]; received {shapes}.")
+    check_features(real, fake, least=1)
     if not 1 <= k < min(len(real), len(fake)):
         counts = f"{k} for {len(real)} and {len(fake)} images"
         raise ValueError(
@@ -110,10 +110,7 @@ def _checked(real, fake, k):
         )
     # Subtracting any center near the data reduces rounding errors.
     centre = np.asarray(real[:BLOCK], "float64").mean(axis=0)
-    real, fake = _Centred(real, centre), _Centred(fake, centre)
-    if not (np.isfinite(real.norms).all() and np.isfinite(fake.norms).all()):
-        raise ValueError("Features must be finite; received others.")
-    return real, fake
+    return _Centred(real, centre), _Centred(fake, centre)
 
 
 def _slices(count):

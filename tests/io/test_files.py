@@ -161,3 +161,15 @@ def test_a_folder_is_written_completely_or_not_at_all(tmp_path):
     with pytest.raises(files.WriteError, match="could not be written"):
         with files.new_folder(tmp_path / "file" / "new"):
             pass
+
+
+def test_lines_are_appended_and_an_incomplete_one_is_ended(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    files.append_line(path, "é 1")
+    files.append_line(path, "2")
+    assert path.read_text("utf-8") == "é 1\n2\n"
+    path.write_text("3\ncut")
+    files.append_line(path, "4")
+    assert path.read_text() == "3\ncut\n4\n"
+    with pytest.raises(files.WriteError, match="could not be written"):
+        files.append_line(tmp_path / "no" / "lines.jsonl", "1")

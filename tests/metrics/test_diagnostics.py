@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from kerasgan.metrics import diagnostics
+from kerasgan.metrics import diagnostics, nearest as nearest_module
 from kerasgan.metrics.diagnostics import diagnose, nearest
 
 CLASSES = 4
@@ -46,7 +46,7 @@ def test_nearest_equals_a_loop(monkeypatch):
         random.normal(size=(41, 5)).astype("float32"),
     )
     apart = np.linalg.norm(queries[:, None].astype("float64") - references, axis=-1)
-    monkeypatch.setattr(diagnostics, "BLOCK", 5 * 16)  # Three blocks each.
+    monkeypatch.setattr(nearest_module, "BLOCK", 5 * 16)  # Three blocks each.
     index, distance = nearest(queries, references)
     np.testing.assert_array_equal(index, apart.argmin(axis=1))
     np.testing.assert_allclose(distance, apart.min(axis=1), rtol=1e-12)

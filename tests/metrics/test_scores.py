@@ -5,13 +5,22 @@ import json
 import numpy as np
 import pytest
 
+from kerasgan.metrics import score_intervals
+from kerasgan.metrics.authpct import authpct
+from kerasgan.metrics.classification_accuracy import Classification
+from kerasgan.metrics.clip_score import Captioned, clip_score
+from kerasgan.metrics.cmmd import cmmd
+from kerasgan.metrics.fd_infinity import fd_infinity
 from kerasgan.metrics.features.extract import Features, extract
 from kerasgan.metrics.frechet import frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
-from kerasgan.metrics.kernel import kernel_distance
+from kerasgan.metrics.kernel import kernel_distance, polynomial_kernel
 from kerasgan.metrics.manifold import density_coverage, precision_recall
+from kerasgan.metrics.memorization import memorization
+from kerasgan.metrics.r_precision import r_precision
 from kerasgan.metrics.score_checks import check_counts, check_inference_mode
 from kerasgan.metrics.scores import scores
+from kerasgan.metrics.vendi import vendi_score
 
 RANDOM = np.random.default_rng(0)
 PROTOCOL = {"network": "a network of the tests", "sha256": "0"}
@@ -153,11 +162,21 @@ def test_ms_ssim_uses_pairs_of_samples():
             OTHER,
             ["fid", "lpips"],
             {},
-            "metrics must be of is, fid, kid, prdc, ms_ssim; received lpips",
+            "metrics must be of is, fid, kid, prdc, ms_ssim, .*, gan_test; received lpips",
         ),
         (OTHER, [], {}, "received none"),
         (None, ["is", "kid"], {}, "kid compares the samples with a reference; received none"),
-        (OTHER, ["kid"], {}, "subset_size of kid must be between 2 and .* 30; received 1000"),
+        (
+            OTHER,
+            ["kid"],
+            {"subset_size": 1000},
+            "subset_size of kid must be between 2 and .* 30; received 1000",
+        ),
+        (features(1), ["kid"], {}, "kid .*2 and the smaller number of images, 1; received"),
+        (OTHER, ["clip_score"], {}, "clip_score needs the captions of the samples .*; captioned"),
+        (OTHER, ["gan_test"], {}, "gan_test needs labels, real images and a classifier"),
+        (OTHER, ["sfid"], {}, "sfid needs features of SpatialFeatures; spatial is None"),
+        (OTHER, ["fid"], {"resamples": 9}, "received 40 samples and 9 resamples"),
         (
             OTHER,
             ["is"],
@@ -193,8 +212,9 @@ def test_inception_score_needs_logits():
 
 def test_unknown_counts_are_not_checked():
     check_counts(["is", "fid", "kid", "prdc"], None, None)
+    check_counts(["kid"], None, 999)  # The default adapts.
     with pytest.raises(ValueError, match="received 1000"):
-        check_counts(["kid"], None, 999)
+        check_counts(["kid"], None, 999, subset_size=1000)
 
 
 def test_images_that_depend_on_their_batch_are_rejected():
@@ -204,3 +224,146 @@ def test_images_that_depend_on_their_batch_are_rejected():
         ValueError, match=r"inference mode \(training=False\).* differ by up to 90 of 255 levels"
     ):
         check_inference_mode(pictures, pictures - 90)
+
+
+MANY, REAL = features(120), features(90, 0.4)
+
+
+def test_newer_scores_equal_their_functions():
+    names = ["fd_infinity", "cmmd", "vendi", "authpct", "memorization", "sfid"]
+    spatial = features(120), features(90, 0.2)
+    found = scores(MANY, REAL, names, spatial=spatial, seed=4)
+    pair = REAL.features, MANY.features
+    assert found["frechet_distance_infinity"] == fd_infinity(*pair, seed=4)
+    assert found["gaussian_kernel_distance"] == cmmd(*pair[::-1]) and found["vendi"] == vendi_score(
+        pair[1]
+    )
+    assert found["authpct"] == authpct(*pair)
+    assert {"memorized", "nearest_ratio"} <= set(found)
+    assert found["nearest_ratio"] == memorization(*pair)["nearest_ratio"]
+    expected = frechet_distance(*(statistics(each.features) for each in spatial))
+    assert found["spatial_frechet_distance"] == expected
+    protocol = json.loads(json.dumps(found["protocol"]))
+    assert protocol["cmmd"]["estimate"] == "biased" and protocol["fd_infinity"]["seed"] == 4
+    assert "second nearest" in protocol["memorization"]["rule"] and protocol["vendi"]["order"] == 1
+    kept = statistics(REAL.features, PROTOCOL)
+    only = scores(MANY, kept, ["fd_infinity"], seed=4)
+    assert only["frechet_distance_infinity"] == found["frechet_distance_infinity"]
+    with pytest.raises(ValueError, match="cmmd needs the features of the reference images"):
+        scores(MANY, kept, ["cmmd"])
+
+
+def test_only_features_of_its_clip_give_cmmd():
+    about = PROTOCOL | {"network": "CLIP ViT-L/14-336"}
+    found = scores(features(40, protocol=about), features(30, protocol=about), ["cmmd"])
+    assert list(found) == ["cmmd", "protocol"]
+
+
+class Pair:
+    """A fake CLIP: an image's embedding is its corner, a caption's the number that it contains."""
+
+    protocol = {"network": "a pair of the tests"}
+
+    def images(self, images):
+        return images[:, 0, 0].astype("float32") + 1
+
+    def texts(self, captions):
+        assert isinstance(captions, list)
+        return np.array([[float(n) for n in text.split()] for text in captions])
+
+
+def test_scores_of_captions_and_of_classifiers():
+    images = np.random.default_rng(0).integers(0, 256, (120, 4, 4, 3), "uint8")
+    texts = images[:, 0, 0] + 1.0 + np.random.default_rng(1).normal(0, 20, (120, 3))
+    captions = [" ".join(map(str, row)) for row in texts]
+    labels = np.arange(120) % 2
+    train = images + 0, labels
+
+    def fit(images, labels):
+        assert images.dtype == np.uint8 and len(images) == len(labels)
+        return lambda x: np.zeros(len(x), int)
+
+    found = scores(
+        MANY,
+        None,
+        ["clip_score", "r_precision", "gan_train", "gan_test"],
+        images=images,
+        captioned=Captioned(Pair(), captions),
+        classification=Classification(fit, labels, train, train),
+        candidates=20,
+    )
+    ours = images[:, 0, 0].astype("float32") + 1
+    expected = clip_score(ours, texts)
+    assert (found["clip_score_mean"], found["clip_score_std"]) == pytest.approx(expected)
+    expected = r_precision(ours, texts, candidates=20, seed=2020)
+    assert (found["r_precision_mean"], found["r_precision_std"]) == pytest.approx(expected)
+    assert found["gan_train"] == found["gan_test"] == 0.5
+    assert found["protocol"]["clip_score"]["encoders"] == Pair.protocol
+    with pytest.raises(ValueError, match=r"one caption per image \(120\); received 7"):
+        captioned = Captioned(Pair(), captions[:7])
+        scores(MANY, metrics=["clip_score"], images=images, captioned=captioned)
+
+
+def test_small_sets_adapt_with_a_note_and_explicit_options_do_not():
+    few, real = features(5), features(6)
+    found = scores(few, real, ["is", "kid", "prdc"])
+    assert found["protocol"]["kid"]["subset_size"] == 5 and found["protocol"]["is"]["splits"] == 5
+    assert found["protocol"]["prdc"] == {"precision_recall_k": 3, "density_coverage_k": 4}
+    notes = found["protocol"]["notes"]
+    assert len(notes) == 3 and "5 images per subset of kid instead of 1,000" in notes[1]
+    assert "notes" not in scores(few, real, ["fid"])["protocol"]
+    for options in ({"splits": 10}, {"subset_size": 6}, {"k": 5}):
+        with pytest.raises(ValueError):
+            scores(few, real, ["is", "kid", "prdc"], **options)
+
+
+def test_ms_ssim_adapts_its_scales():
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 30, 3), "uint8")
+    found = scores(features(5), metrics=["ms_ssim"], images=images, pairs=3)
+    assert found["protocol"]["ms_ssim"]["scales"] == 2
+    assert "2 scales of ms_ssim instead of 5" in found["protocol"]["notes"][0]
+    with pytest.raises(ValueError, match="at least 44 pixels for 3 scales; received 28 x 30"):
+        scores(features(5), metrics=["ms_ssim"], images=images, pairs=3, scales=3)
+    with pytest.raises(ValueError, match="at least 11 pixels for 1 scales; received 8 x 9"):
+        scores(features(5), metrics=["ms_ssim"], images=images[:, :8, :9], pairs=3)
+
+
+def test_intervals_contain_the_scores_and_shrink_with_more_samples():
+    names = ["is", "fid", "kid", "prdc", "cmmd", "vendi", "authpct", "memorization"]
+    found = scores(MANY, REAL, names, resamples=30)
+    intervals = found["intervals"]
+    expected = {"classifier_score_mean", "frechet_distance", "kernel_distance_mean", "precision"}
+    expected |= {
+        "recall",
+        "density",
+        "coverage",
+        "vendi",
+        "gaussian_kernel_distance",
+        "authpct",
+        "memorized",
+    }
+    assert set(intervals) == expected | {"nearest_ratio"}
+    for name, (low, high) in intervals.items():
+        assert low <= found[name] <= high, name
+    assert found["protocol"]["intervals"]["resamples"] == 30
+    assert "the reference is fixed" in found["protocol"]["intervals"]["resampled"]
+    more = scores(features(1200), REAL, ["fid", "cmmd"], resamples=30)["intervals"]
+    for name in ("frechet_distance", "gaussian_kernel_distance"):
+        assert np.diff(more[name]) < 0.7 * np.diff(intervals[name])
+    again = scores(MANY, REAL, names, resamples=30)
+    assert again["intervals"] == intervals
+
+
+def test_intervals_of_kernel_distances_equal_resampled_distances():
+    """The weights of a resample give the distance of its images without pairs of equal images."""
+    counts = score_intervals._draws(30, 3, 0)
+    one, other = MANY.features[:30].astype("float64"), REAL.features[:20].astype("float64")
+    found = score_intervals._weighted_mmd(polynomial_kernel, one, other, counts)
+    for weights, value in zip(counts, found, strict=True):
+        rows = np.repeat(np.arange(30), weights.astype(int))
+        differ = rows[:, None] != rows
+        within = (polynomial_kernel(one[rows], one[rows]) * differ).sum() / differ.sum()
+        k = polynomial_kernel(other, other)
+        real = (k.sum() - np.trace(k)) / (20 * 19)
+        between = polynomial_kernel(one[rows], other).mean()
+        assert value == pytest.approx(within + real - 2 * between, rel=1e-9, abs=1e-9)

@@ -11,7 +11,7 @@ def tool(monkeypatch):
     """Function that runs `python -m zoo.<name>` in this process.
 
     Flags are keyword arguments. `None` leaves a flag out. Lists are comma-separated, or repeated
-    for `caption`.
+    for `caption` and `checkpoint`.
     """
 
     def run(name, /, *positional, **flags):
@@ -21,7 +21,7 @@ def tool(monkeypatch):
                 continue
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no{flag}")
-            elif isinstance(value, (list, tuple)) and flag == "caption":
+            elif isinstance(value, (list, tuple)) and flag in ("caption", "checkpoint"):
                 words += [f"--{flag}={part}" for part in value]
             elif isinstance(value, (list, tuple)):
                 words.append(f"--{flag}={','.join(map(str, value))}")

@@ -10,33 +10,17 @@ import pytest
 from PIL import Image
 
 from kerasgan.io import checkpoints, presets
+from kerasgan.metrics.classification_accuracy import gan_test
 from kerasgan.metrics.features import inception
 from kerasgan.metrics.frechet import load_statistics, save_statistics, statistics
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
 from tests import tiny_hub
-from zoo import evaluation_images, text_gan
+from zoo import comparison, evaluation_images, evaluation_inputs, text_gan
 
 RANDOM = np.random.default_rng(0)
 ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
 FEW = {"splits": 2, "subset_size": 10, "subsets": 3}
-DEFAULTS = dict.fromkeys(
-    "checkpoint samples reference metrics inception count key reference_key cache "
-    "save_statistics shuffle_seed "
-    "drop_remainder text_encoder data_dir by out features resize".split()
-) | {
-    "convert": False,
-    "mixed_sizes": False,
-    "batch_size": 32,
-    "splits": 10,
-    "subsets": 100,
-    "subset_size": 1000,
-    "k": 3,
-    "density_k": 5,
-    "pairs": 100,
-    "scales": 5,
-    "seed": 1,
-}
 
 
 @pytest.fixture
@@ -231,7 +215,9 @@ def test_ms_ssim_alone_needs_no_network(call, tmp_path):
     np.savez(tmp_path / "a.npz", images=RANDOM.integers(0, 256, (5, 12, 12, 3), "uint8"))
     found, *_ = call(samples=tmp_path / "a.npz", metrics="ms_ssim", scales=1, pairs=4)
     assert 0 <= found["ms_ssim"] < 1 and found["protocol"]["features"] == {"network": "none"}
-    found, _, errors = call(samples=tmp_path / "a.npz", metrics="ms_ssim")
+    adapted, _, errors = call(samples=tmp_path / "a.npz", metrics="ms_ssim", pairs=4)
+    assert adapted["ms_ssim"] == found["ms_ssim"] and "note: 1 scales of ms_ssim" in errors
+    found, _, errors = call(samples=tmp_path / "a.npz", metrics="ms_ssim", scales=5)
     assert found is None and "sides of at least 176 pixels for 5 scales; received 12 x 12" in errors
 
 
@@ -320,10 +306,10 @@ def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, m
         ),
         (
             {"samples": "ones", "metrics": "lpips"},
-            "metrics must be of is, fid, kid, prdc, ms_ssim; received lpips",
+            "gan_train, gan_test; received lpips",
         ),
         (
-            {"samples": "ones", "reference": "others.npz", "metrics": "kid"},
+            {"samples": "ones", "reference": "others.npz", "metrics": "kid", "subset_size": 25},
             "subset_size of kid must be between 2 and the smaller number of images, 24",
         ),
         (
@@ -370,6 +356,13 @@ def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, m
             {"samples": "ones", "save_statistics": "a.npy"},
             r"--save_statistics must be a file *.npz in a folder",
         ),
+        ({"samples": "ones", "resamples": 5}, "--resamples must be 0 or at least 10; received 5"),
+        ({"samples": "ones", "leaderboard": "a.json"}, "--leaderboard must be a file *.jsonl in a"),
+        ({"checkpoint": ["nothing/*"]}, "--checkpoint must match files ..._epoch_n.h5; received"),
+        (
+            {"samples": "ones", "reference": "known.npz", "metrics": "sfid"},
+            "sfid needs reference images; received statistics or features",
+        ),
         ({"samples": "ones", "out": "no/such/a.json"}, "--out must be in a folder that exists"),
     ],
 )
@@ -379,3 +372,175 @@ def test_bad_input_is_one_line(call, files, monkeypatch, values, message):
     found, _, errors = call(**values)
     assert found is None and errors.startswith("error: ") and errors.count("\n") == 1
     assert message in errors
+
+
+# === Several checkpoints, pages and leaderboards ===
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """Three epochs of a small GAN of digits, as a run saves them."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoints"
+    folder.mkdir()
+    for epoch in (1, 2, 10):
+        gan = mnist_gan.MnistGAN(mnist_gan.build_generator(latent_dim=4, width=2), seed=epoch)
+        for letter, network in (("G", gan.generator), ("D", gan.discriminator)):
+            name = checkpoints.file_name("mnist_gan", "digits", 28, letter, epoch)
+            checkpoints.save_network(folder / name, network, model=gan, epoch=epoch)
+    (folder / checkpoints.file_name("mnist_gan", "digits", 28, "resume", 10)).write_bytes(b"x")
+    (folder / "best.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def some_digits(tmp_path_factory):
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    np.savez(path, images=np.concatenate([*evaluation_images.source("digits", 40, convert=True)]))
+    return path
+
+
+def test_a_pattern_stands_for_the_generator_of_each_epoch(run_folder):
+    found = comparison.expand([f"{run_folder}/*", "mnist_gan_digits"])
+    names = [checkpoints.file_name("mnist_gan", "digits", 28, "G", epoch) for epoch in (1, 2, 10)]
+    assert found == [*(str(run_folder / name) for name in names), "mnist_gan_digits"]
+    assert comparison.expand([found[0], f"{run_folder}/*epoch_1.h5"]) == found[:1]
+    with pytest.raises(ValueError, match=r"must match files \.\.\._epoch_n\.h5; received .*\.png"):
+        comparison.expand([f"{run_folder}/*.png"])
+
+
+def test_all_epochs_of_a_run_in_one_table_page_and_leaderboard(
+    call, run_folder, some_digits, tmp_path
+):
+    board, page = tmp_path / "board.jsonl", tmp_path / "page"
+    options = dict(
+        checkpoint=[f"{run_folder}/*"],
+        samples="30",
+        reference=some_digits,
+        features="digit_classifier",
+        metrics="fid,cmmd,prdc,kid",
+        resamples=10,
+        leaderboard=board,
+    )
+    found, printed, errors = call(report=page, **options)
+    results = found["results"]
+    assert len(results) == 3 and "epoch_2.h5" in results[1]["checkpoint"]
+    lines = printed.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("result "))
+    assert "frechet_distance ↓" in lines[start] and "gaussian_kernel_distance ↓" in lines[start]
+    order = [line.split()[0] for line in lines[start + 1 : start + 4]]
+    values = {each["checkpoint"]: each["frechet_distance"] for each in results}
+    assert order == sorted(values, key=values.get)
+    assert lines[start + 1].count("*") >= 1 and "[" in lines[start + 1]
+    assert "10 resamples, seed 2020; resampled: samples with repetition" in printed
+    assert "30 images per subset of kid instead of 1,000" in errors
+    text = (page / "index.html").read_text()
+    assert text.count("<svg") >= 2 and "epoch_10.h5" in text and "http" not in text
+    entries, notes = comparison.read(board)
+    assert [each["epoch"] for each in entries] == [1, 2, 10] and notes == []
+    assert (
+        entries[0]["scores"]["recall"] == results[0]["recall"] and entries[0]["intervals"]["recall"]
+    )
+    assert "--leaderboard" not in entries[0]["command"]
+    call(**options | {"checkpoint": [str(run_folder / "mnist_gan_digits_28_G_epoch_1.h5")]})
+    entries, _ = comparison.read(board)
+    assert len(entries) == 4 and entries[3]["scores"] == entries[0]["scores"]
+    assert "4 results, 1 measurement protocol." in (tmp_path / "board.html").read_text()
+
+
+def test_the_table_can_be_sorted_by_any_score(call, run_folder, some_digits):
+    options = dict(
+        checkpoint=[f"{run_folder}/*"],
+        samples="30",
+        reference=some_digits,
+        features="digit_classifier",
+        metrics="fid,vendi",
+        resamples=0,
+    )
+    found, printed, _ = call(sort="vendi", **options)
+    values = {each["checkpoint"]: each["vendi"] for each in found["results"]}
+    best = max(values, key=values.get)
+    row = next(line for line in printed.splitlines() if line.startswith(str(best)))
+    assert printed.splitlines().index(row) == 1 + next(
+        i for i, line in enumerate(printed.splitlines()) if line.startswith("result ")
+    )
+    assert "[" not in row and "sorted by vendi, best first" in printed
+    found, _, errors = call(sort="speed", **options)
+    assert found is None and "sorted by frechet_distance, vendi; received speed" in errors
+
+
+def test_damaged_lines_of_a_leaderboard_are_left_out(tmp_path):
+    path = tmp_path / "board.jsonl"
+    good = comparison.record("a", {"fid": 1.0, "protocol": {}}, "command", 1)
+    others = ['{"name": "x"', "[]", '{"name": "x", "scores": {"a": "b"}}', '{"scores": {}}']
+    path.write_text("\n".join([json.dumps(good), *others]))  # No line end, as after a crash.
+    page = comparison.append(path, [good | {"name": "b"}])
+    entries, notes = comparison.read(path)
+    assert [each["name"] for each in entries] == ["a", "b"] and len(notes) == 4
+    assert "Line 2 is left out" in page.read_text()
+
+
+class FakeClip:
+    """A pair whose embeddings of image and caption agree in the first letter of the caption."""
+
+    protocol = {"network": "a CLIP of the tests"}
+
+    def images(self, images):
+        return np.stack([images[:, 0, 0, 0] > 127, images[:, 0, 0, 0] <= 127], axis=1) + 0.0
+
+    def texts(self, captions):
+        return np.array([[text[0] == "w", text[0] == "b"] for text in captions]) + 0.0
+
+
+def test_clip_score_of_images_with_captions(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        evaluation_inputs, "clip", types.SimpleNamespace(load_clip=lambda name: FakeClip())
+    )
+    images = np.repeat(np.array([255, 0, 255, 0], "uint8"), 8 * 8 * 3).reshape(4, 8, 8, 3)
+    np.savez(tmp_path / "a.npz", images=images)
+    (tmp_path / "captions.txt").write_text("white\nblack\nblack\nblack\n", "utf-8")
+    options = dict(samples=tmp_path / "a.npz", captions=tmp_path / "captions.txt", clip="a")
+    found, *_ = call(metrics="clip_score,r_precision", **options)
+    assert found["clip_score_mean"] == pytest.approx(75)
+    assert found["protocol"]["clip_score"] == {"encoders": FakeClip.protocol}
+    assert found["protocol"]["r_precision"]["candidates"] == 4
+    (tmp_path / "captions.txt").write_text("white\nblack\n", "utf-8")
+    found, _, errors = call(metrics="clip_score", **options)
+    assert found is None and "a caption per line for each of 4 images; received 2" in errors
+    for missing, words in (("clip", "need --clip"), ("captions", "need --captions")):
+        found, _, errors = call(metrics="clip_score", **options | {missing: None})
+        assert found is None and words in errors and errors.count("\n") == 1
+
+
+def test_captions_of_a_checkpoint_are_those_it_generates_from():
+    texts = [[f"{image} {number}" for number in range(3)] for image in range(4)]
+    rows = evaluation_images._used_captions(np.arange(12), 4, 3)
+    used = [texts[image][number] for image, number in zip(*rows, strict=True)]
+    assert used[:5] == ["0 0", "1 1", "2 2", "3 0", "0 1"] and len(set(used)) == 12
+
+
+def test_gan_train_and_gan_test_of_digits(call, run_folder, monkeypatch):
+    trained = []
+
+    def train(settings, data):
+        trained.append((settings.epochs, *(np.shape(part) for part in data)))
+        return build_classifier(width=2, features=4)
+
+    monkeypatch.setattr(evaluation_inputs.digit_classifier, "trained", train)
+    path = run_folder / "mnist_gan_digits_28_G_epoch_1.h5"
+    options = dict(checkpoint=[path], samples="50", metrics="gan_train,gan_test")
+    found, *_ = call(classifier_epochs=3, **options)
+    assert 0 <= found["gan_train"] <= 1 and 0 <= found["gan_test"] <= 1
+    assert trained == [(3, (50, 28, 28, 1), (50,))]
+    assert found["protocol"]["gan_test"]["training_images"] == 4000
+    assert found["protocol"]["gan_train"]["test_images"] == 1000
+    found, _, errors = call(samples=path, count=50, metrics="gan_test")
+    assert found is None and "need a checkpoint of digits with labels" in errors
+
+
+def test_generated_digits_have_the_labels_of_gan_test():
+    """GAN-test of a shipped preset is its label accuracy."""
+    data = evaluation_inputs.classification("mnist_gan_digits", 500, 0, 1)
+    images = np.concatenate([*evaluation_images.source("mnist_gan_digits", 500, convert=True)])
+    found = gan_test(data.fit, data.real_train, (images, data.labels))
+    assert found > 0.9
+    assert gan_test(data.fit, data.real_train, data.real_test) == pytest.approx(0.988, abs=0.002)

@@ -226,6 +226,7 @@ def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[
             activation=activation,
             kernel_initializer="zeros",
             dtype="float32",
+            name=convolutions[0].name.replace(".", "_"),
         )
         made.append((layer, [convolution.name for convolution in convolutions]))
         return layer(x)
@@ -452,7 +453,9 @@ def find_weights(timeout: float = 8) -> Path:
             f"IS, FID and KID need the weights of {NETWORK} (91 MiB), which cannot be downloaded "
             f"({' '.join(str(error).split())}). Get one of "
             f"{', '.join(place + name for name, place in FILES.items())}, and pass it (weights= in "
-            f"Python, --inception= or --weights= in a shell) or put it into {folder}"
+            f"Python, --inception= or --weights= in a shell) or put it into {folder}. Features "
+            "without them: --features=digit_classifier, the .keras file of a classifier, or "
+            "dinov2 from a folder"
         ) from None
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if KNOWN.get(found) != NETWORK:

@@ -1,19 +1,24 @@
 """The baselines of the metrics give the same numbers as kerasgan."""
 
-import importlib
+import importlib.util
 
 import numpy as np
 import pytest
 
 from benchmarks.speed import metrics as cases
-from benchmarks.speed.baselines import metrics as baseline, ms_ssim as ms_ssim_baseline
+from benchmarks.speed.baselines import dgm_eval, metrics as baseline, ms_ssim as ms_ssim_baseline
 from benchmarks.speed.baselines.frechet import random_features
+from kerasgan.metrics.authpct import authpct
+from kerasgan.metrics.cmmd import cmmd
 from kerasgan.metrics.diversity import intra_class_diversity
+from kerasgan.metrics.fd_infinity import fd_infinity
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
 from kerasgan.metrics.manifold import density_coverage, precision_recall
+from kerasgan.metrics.memorization import memorization
 from kerasgan.metrics.ms_ssim import WEIGHTS, ms_ssim
 from kerasgan.metrics.r_precision import r_precision
+from kerasgan.metrics.vendi import vendi_score
 
 FEATURES = [random_features(200, 24, seed=seed) for seed in (0, 1)]
 
@@ -30,6 +35,38 @@ FEATURES = [random_features(200, 24, seed=seed) for seed in (0, 1)]
 )
 def test_baselines_give_the_same_numbers(ours, theirs, arguments):
     assert theirs(*arguments) == pytest.approx(ours(*arguments), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ours", "name"),
+    [(fd_infinity, "fd_infinity"), (authpct, "authpct"), (cmmd, "cmmd")]
+    + [(memorization, "memorization"), (vendi_score, "vendi_score")],
+)
+def test_baselines_of_newer_scores_give_the_same_numbers(ours, name):
+    """The baselines use the precision of their programs, float32 for features and kernels."""
+    sets = [random_features(400, 24, seed=seed) for seed in (0, 1)]
+    arguments = sets[:1] if name == "vendi_score" else sets
+    theirs = getattr(dgm_eval, name)(*arguments)
+    # The difference of three mean kernels near 1, times 1,000, has an error of 1e-4 in float32.
+    assert theirs == pytest.approx(ours(*arguments), rel=1e-4, abs=1e-3 * (name == "cmmd"))
+
+
+@pytest.mark.parametrize("name", cases.PACKAGES)
+def test_packages_give_the_same_numbers(name):
+    package, formula, *_ = cases.PACKAGES[name]
+    if not importlib.util.find_spec({"clean_fid": "cleanfid"}.get(package, package)):
+        pytest.skip(f"{package} is not installed")
+    size = (1100, 24) if formula == "kernel_distance" else (200, 24)
+    theirs, found = cases.package(package, formula, *size)(), cases.ours(formula, *size)()
+    if isinstance(found, dict):
+        expected = [theirs["precision"], theirs["recall"]]
+        # torch-fidelity calls the first set the generated one.
+        assert sorted(expected) == pytest.approx(sorted(found.values()))
+    elif package == "torch_fidelity":
+        assert [*theirs.values()] == pytest.approx(found, rel=1e-3)  # In float32.
+    else:  # clean-fid draws other subsets.
+        first = found[0] if isinstance(found, tuple) else found
+        assert theirs == pytest.approx(first, rel=0.1 if isinstance(found, tuple) else 1e-6)
 
 
 def test_ms_ssim_equals_kerasgans():

@@ -451,6 +451,7 @@ def test_without_network_the_sources_are_listed(home, monkeypatch):
     message = str(raised.value)
     assert "\n" not in message and str(home) in message and "no route to host" in message
     assert all(place + name in message for name, place in inception.FILES.items())
+    assert "--features=digit_classifier, the .keras file of a classifier" in message
     assert not home.exists()
 
 
