@@ -122,7 +122,7 @@ def save_gif(path: str | os.PathLike, frames: Sequence[Any], ms: int = 200) -> N
     """
     if not len(frames):
         raise ValueError("frames must hold at least one image; received none")
-    first, *rest = map(_picture, frames)
+    first, *rest = map(picture, frames)
     made = io.BytesIO()
     first.save(made, "GIF", save_all=True, append_images=rest, duration=ms, loop=0)
     files.write_atomically(path, made.getbuffer())
@@ -135,11 +135,12 @@ def png_data_uri(image: Any) -> str:
 
 def _encoded(image):
     made = io.BytesIO()
-    _picture(image).save(made, "PNG")
+    picture(image).save(made, "PNG")
     return made.getvalue()
 
 
-def _picture(image):
+def picture(image: Any) -> Image.Image:
+    """Converts one image `[H, W, 1 or 3]`, uint8 or float in [-1, 1], to a Pillow image."""
     image = np.asarray(image)
     if image.ndim == 3 and np.issubdtype(image.dtype, np.floating):
         (image,) = to_uint8(image[None])

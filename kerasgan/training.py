@@ -26,7 +26,6 @@ import numpy as np
 from keras import ops
 
 from kerasgan import backend, data_spec, distribution, ema
-from kerasgan.arguments import check_count
 from kerasgan.compatibility import (
     RenamedArguments,
     accept_earlier_attributes,
@@ -35,9 +34,10 @@ from kerasgan.compatibility import (
 from kerasgan.datasets.checked import Checked
 from kerasgan.datasets.remaining import RemainingBatches
 from kerasgan.io import presets
-from kerasgan.io.export import ExportableModel, SamplingModel
+from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import SamplingInterface
 from kerasgan.types import Tensor
 
 Player = str | Sequence[str]
@@ -152,7 +152,7 @@ class _Presets:
         return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
 
 
-class AdversarialModel(RenamedArguments, ExportableModel):
+class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
     """Base class of models with several players, each with its networks, loss and optimizer.
 
     A subclass names its `players`, builds their networks in `__init__` as attributes of the same
@@ -340,10 +340,6 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 return [each for each in pair if each is not None]
         return [network]
 
-    def exported(self) -> SamplingModel:
-        """Returns the model that `export` writes."""
-        return SamplingModel(self.checkpoint_networks()["generator"], self.call)
-
     def _seed_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
 
@@ -528,6 +524,17 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         """
         return backend.frozen_moving_statistics(fn)
 
+    def regularization_due(self, every: int, player: str) -> Tensor:
+        """Returns whether `lazy_regularization` evaluates its function, a boolean scalar.
+
+        Call it before the update of the player. `report` takes it as the weight of a penalty.
+
+        Args:
+            every: Number of updates between evaluations.
+            player: Name of the player whose updates are counted.
+        """
+        return ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
+
     def lazy_regularization(self, every: int, player: str, fn: Callable[[], Tensor]) -> Tensor:
         """Returns `fn()` in every `every`-th update of a player, and 0.0 otherwise.
 
@@ -539,9 +546,10 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         Reference:
             Karras et al., 2019, https://arxiv.org/abs/1912.04958, appendix B.
         """
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
-            due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
+            self.regularization_due(every, player),
+            lambda: ops.cast(fn(), "float32"),
+            lambda: ops.zeros((), "float32"),
         )
 
     def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
@@ -561,6 +569,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
         On several devices, the scalars are averaged over the devices first.
 
         `train_step` and `test_step` return the result.
+
+        Args:
+            **values: A scalar for each name, or a pair `(scalar, computed)`. The mean is over the
+                steps where the boolean `computed` is true, such as those with a lazily computed
+                penalty. It is 0 in an epoch without such a step.
         """
         unknown = set(values) - set(self._reported)
         if unknown:
@@ -568,9 +581,11 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 f"report takes the names in `reports`, {list(self._reported)}; received "
                 f"{sorted(unknown)}"
             )
-        means = replicas.mean([ops.cast(value, "float32") for value in values.values()])
-        for name, value in zip(values, means, strict=True):
-            self._reported[name].update_state(value)
+        pairs = [value if isinstance(value, tuple) else (value, None) for value in values.values()]
+        means = replicas.mean([ops.cast(value, "float32") for value, _ in pairs])
+        for name, value, (_, computed) in zip(values, means, pairs, strict=True):
+            weight = None if computed is None else ops.cast(computed, "float32")
+            self._reported[name].update_state(value, sample_weight=weight)
         return {name: self._reported[name].result() for name in values}
 
     @backend.step
@@ -815,33 +830,6 @@ class AdversarialModel(RenamedArguments, ExportableModel):
                 getattr(callback, "monitor", "")
             ):
                 callback.mode, callback.monitor_op = self.direction(callback.monitor), None
-
-    def check_labels(self, labels: Any, count: int | None = None) -> None:
-        """Raises a `ValueError` unless `labels` are integers `[N]` from 0 to `classes` - 1.
-
-        Args:
-            labels: Array of labels.
-            count: Expected N, the number of images. `None` accepts any.
-        """
-        data_spec.check_labels(labels, self.classes, count)
-
-    def labels_to_sample(self, n: int | None, labels: Any) -> np.ndarray:
-        """Returns the labels of `sample(n, labels)`, integers `[N]`.
-
-        Without labels, the `n` samples cycle through the classes.
-
-        Raises:
-            ValueError: If both or neither of `n` and `labels` are given, or a label is not a class.
-        """
-        if (n is None) == (labels is None):
-            raise ValueError(
-                f"sample takes n or labels, one of them; received n={n} and labels={labels}"
-            )
-        if labels is None:
-            return np.arange(check_count(n)) % self.classes
-        labels = np.asarray(labels)
-        self.check_labels(labels)
-        return labels
 
     def check_arrays(self, x: np.ndarray, y: Any, batch_size: int | None) -> None:
         """Raises a `ValueError` if `fit` cannot train on these NumPy arrays. Models override it."""

@@ -186,13 +186,12 @@ def check_birds(about: dict, classes: str, text_encoder: str | None) -> str:
 
 def _generate(model, encode, captions, count, seed, size):
     """Returns images of captions, generated block by block and resized to `size`."""
-    captions, noise, made = birds_protocol.pick(captions, count), model.noise(count, seed), []
+    captions, made = birds_protocol.pick(captions, count), []
+    latents = model.random_latents(count, seed)
     block = birds_protocol.BLOCK
     for start in range(0, count, block):
         rows = slice(start, start + block)
-        pictures = model.sample(
-            embeddings=encode(captions[rows]), noise=tuple(part[rows] for part in noise)
-        )
+        pictures = model.sample(embeddings=encode(captions[rows]), latents=latents[rows])
         made.append(bird_attributes.resized(pictures, size))
         print(f"\r{min(start + block, count)} of {count} generated", end="", flush=True)
     print()

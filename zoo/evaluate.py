@@ -10,11 +10,13 @@ Images against reference images or their statistics, by features of Inception or
     python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
     python -m zoo.evaluate --samples=a.h5 --features=slim --inception=birds_valid299/model.ckpt
     python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --features=dinov2
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --resize=clean
 
 A StylEx is scored by its reconstructions of the held-out images of its run. All scores come with
-their protocol. With the Inception of 2015-12-05, they have the names that torch-fidelity uses; with
-other features, the names omit the word Inception. `--features=slim` computes StackGAN's Inception
-Score: it shuffles the samples and leaves out the last incomplete batch of 64.
+their protocol. With the published weights of Inception, they have the names that torch-fidelity
+uses; with other features or weights, the names omit the word Inception. `--features=slim` computes
+StackGAN's Inception Score: it shuffles the samples and leaves out the last incomplete batch of 64.
 """
 
 import dataclasses
@@ -25,7 +27,7 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, launch, lazy, recipe, sample
+from zoo import cli, launch, lazy, recipe, sample, scale
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
@@ -85,8 +87,10 @@ class Options(Checked):
     )
     features: str | None = setting(
         None,
-        "Feature extractor: inception, slim, digit_classifier, bird_attribute_classifier, or the "
-        ".keras or .h5 file of a classifier. Default: inception.",
+        "Feature extractor: inception, dinov2, clip, slim, digit_classifier, "
+        "bird_attribute_classifier, or the .keras or .h5 file of a classifier. dinov2:PRESET and "
+        "clip:PRESET name a preset of keras-hub or transformers: kaggle://..., hf://... or a "
+        "folder. Default: inception.",
         group="networks",
     )
     inception: str | None = setting(
@@ -94,6 +98,14 @@ class Options(Checked):
         "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5). For --features=slim: the "
         "prefix of StackGAN's checkpoint, or a file of zoo.inception.",
         group="networks",
+    )
+    resize: str | None = setting(
+        None,
+        "Resize of the images, named as in clean-fid. Default: as published, legacy_tensorflow for "
+        "inception (FID), Pillow's bicubic filter for dinov2 (dgm-eval), and for clip of the "
+        "central square (CMMD).",
+        group="networks",
+        choices=("clean", "legacy_tensorflow", "legacy_pytorch"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
     by: str | None = setting(
@@ -240,7 +252,13 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
         return None
     if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, saved))
+    settings = recipe.settings_from(used, saved)
+    if missing := scale.missing_folder(settings):
+        raise ValueError(
+            f"the data folder {missing} of {checkpoint} is not here, so it cannot be scored; "
+            "evaluate a checkpoint of its run instead, which names the whole path"
+        )
+    found = used.score(settings)
     if found is None:
         raise ValueError(
             f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"
@@ -339,7 +357,7 @@ def command(options: Options) -> None:
                 f"--samples must be a number from 2 to {MOST} if --checkpoint is given; received "
                 f"{options.samples[:40]}"
             )
-    compared = ("metrics", "reference", "save_statistics", "features", "inception")
+    compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
     by_classifier = options.checkpoint and all(getattr(options, name) is None for name in compared)
     if by_classifier and options.devices > 1:
         raise ValueError(
@@ -399,7 +417,7 @@ def _score_by_features(options):
     if metrics == ["ms_ssim"] and not save:
         by = evaluation_images.NoNetwork()
     else:
-        by = evaluation_images.extractor(features, options.inception)
+        by = evaluation_images.extractor(features, options.inception, options.resize)
     images, reference = _sources(options, by)
     shuffle_seed, batch = options.shuffle_seed, options.drop_remainder
     if features == "slim":  # StackGAN's protocol, unless flags set other values

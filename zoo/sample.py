@@ -233,16 +233,16 @@ def write_captions(model: Any, options: Options, path: pathlib.Path, extra: dict
         raise ValueError(
             f"a grid may have at most {BLOCK} images, an .h5 file any number; received {total}"
         )
-    # The images of an .h5 file are written in blocks; noise and embeddings are held in memory.
-    held = sum(part.nbytes for part in model.noise(1, options.seed)) + embeddings[0].nbytes
-    memory.check(total * held, f"--n={each}: noise and embeddings of {total:,} images")
-    noise = model.noise(total, options.seed)
+    # The images of an .h5 file are written in blocks; latents and embeddings are held in memory.
+    held = 4 * model.latent_dim + embeddings[0].nbytes
+    memory.check(total * held, f"--n={each}: latents and embeddings of {total:,} images")
+    latents = model.random_latents(total, options.seed)
 
     def block(start):
         rows = np.arange(start, min(start + BLOCK, total))
         made = model.sample(
             embeddings=embeddings[rows // each],
-            noise=tuple(part[rows] for part in noise),
+            latents=latents[rows],
             sizes="all",
         )
         return rows, {size: images.to_uint8(x) for size, x in made.items()}

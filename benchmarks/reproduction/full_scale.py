@@ -19,6 +19,7 @@ from benchmarks.reproduction.noted_scores import RUNS, SAME, Row
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
+from kerasgan.metrics.features.fingerprints import INCEPTION
 from zoo import evaluate, evaluation_images, recipe, text_gan
 
 BATCH = 16  # Batch size of sampling. In training mode, samples depend on it.
@@ -59,14 +60,19 @@ def reproduce(
     )
     # The sampler of the training notes uses the first caption of each image.
     embeddings = np.repeat(test.embeddings[:, 0], row.samples_per_image, axis=0)
-    noise = model.noise(len(embeddings), latents_seed(row, seed))
+    latents = model.random_latents(len(embeddings), latents_seed(row, seed))
 
     def batches():
-        for images in sample(model, embeddings, noise, training):
+        for images in sample(model, embeddings, latents, training):
             yield to_uint8(images[row.resolution])
 
     fine_tuned = row.dataset != "coco"
     extractor = evaluation_images.extractor("slim" if fine_tuned else "inception", weights)
+    network = getattr(extractor, "protocol", {}).get("network")
+    if not fine_tuned and network != INCEPTION:
+        raise ValueError(
+            f"weights must be the published ones of {INCEPTION}; received {weights}, {network}"
+        )
     options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = evaluate.evaluate(
         image_source(batches, count=len(embeddings) // BATCH * BATCH),
@@ -128,14 +134,14 @@ def latents_seed(row: Row, seed: int) -> int:
 
 
 def sample(
-    model: Any, embeddings: np.ndarray, noise: tuple, training: bool = False
+    model: Any, embeddings: np.ndarray, latents: np.ndarray, training: bool = False
 ) -> Iterator[dict[int, np.ndarray]]:
     """Generate images in batches. An incomplete last batch is left out.
 
     Args:
         model: An `HDGAN`.
         embeddings: Caption embeddings `[N, D]`.
-        noise: Return value of `model.noise(N)`.
+        latents: Return value of `model.random_latents(N)`.
         training: If `True`, batch norm runs in training mode, as for the withdrawn scores of the
             training notes. The images then depend on their batch.
 
@@ -146,13 +152,14 @@ def sample(
     if training:
         network.trainable = True  # Keras' batch norm ignores `training=True` of a frozen network.
     for start in range(0, len(embeddings) - BATCH + 1, BATCH):
-        texts, *parts = (x[start : start + BATCH] for x in (embeddings, *noise))
+        texts, rows = (x[start : start + BATCH] for x in (embeddings, latents))
         if training:
+            inputs = [texts, *model.split_latents(rows)]
             *images, _, _ = model.frozen_moving_statistics(
-                lambda inputs=[texts, *parts]: network(inputs, training=True)
+                lambda inputs=inputs: network(inputs, training=True)
             )
             yield {
                 size: ops.convert_to_numpy(x) for size, x in zip(model.sizes, images, strict=True)
             }
         else:
-            yield model.sample(embeddings=texts, noise=tuple(parts), sizes="all")
+            yield model.sample(embeddings=texts, latents=rows, sizes="all")

@@ -128,7 +128,7 @@ def evaluate(
     captions = pick(_real(64)[0], count)
     wanted = np.stack([*map(parse_caption, captions)])
     embeddings = text_gan.encoder(text_encoder)(captions)
-    batches = [*sample(model, embeddings, model.noise(count, seed), training)]
+    batches = [*sample(model, embeddings, model.random_latents(count, seed), training)]
     smallest, largest = min(model.sizes), max(model.sizes)
     found: dict[str, Any] = {}
     for size in model.sizes:

@@ -15,7 +15,7 @@ import inspect
 import itertools
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +29,7 @@ from kerasgan.datasets.image_files import (
     UnreadableImage,
     decoded_bytes,
     find_images,
+    jpeg_quality,
     on_background,
     read_image,
 )
@@ -63,6 +64,7 @@ class ImageSource:
         convert: See `image_source`.
         mixed_sizes: See `image_source`.
         content: Function that returns a fingerprint of all images, or `None`.
+        jpeg_qualities: Number of JPEG files of each estimated quality among the files read so far.
         generated: `GeneratedBlocks` of the images, or `None` if they are read.
     """
 
@@ -72,6 +74,7 @@ class ImageSource:
     convert: bool = False
     mixed_sizes: bool = False
     content: Callable[[], str] | None = None
+    jpeg_qualities: Counter[int] = dataclasses.field(default_factory=Counter)
     generated: GeneratedBlocks | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -243,33 +246,43 @@ def image_source(
 
 def _folder(path, convert):
     found = find_images(path).report_skipped()
-    files = found.files
+    files, qualities = found.files, Counter()
     if not files:
         raise ValueError(f"the folder must contain images ({KINDS}); {path} has none")
 
     def blocks():
-        for file, image in zip(
+        qualities.clear()
+        for file, (image, quality) in zip(
             files, _ahead(functools.partial(_read, convert=convert), files), strict=True
         ):
+            if quality:
+                qualities[quality] += 1
             yield str(file), image[None]  # [1, H, W, 3]
 
     return ImageSource(
-        str(path), blocks, len(files), content=lambda: _checksum_of_files(path, files)
+        str(path),
+        blocks,
+        len(files),
+        content=lambda: _checksum_of_files(path, files),
+        jpeg_qualities=qualities,
     )
 
 
 def _read(file, convert):
+    """Returns an image, uint8 `[H, W, C]`, and the quality of a JPEG file or `None`."""
     stored = []
-    image = read_image(
-        file, inspect=lambda image: stored.append((image.mode, "transparency" in image.info))
-    )
-    ((mode, transparent),) = stored
+
+    def inspect(image):
+        stored.append((image.mode, "transparency" in image.info, jpeg_quality(image)))
+
+    image = read_image(file, inspect=inspect)
+    ((mode, transparent, quality),) = stored
     if not convert and (mode != "RGB" or transparent):
         grey = mode in ("1", "L", "LA") or mode.startswith("I")
         kind = "grayscale" if grey else f"of Pillow's mode {mode}"
         kind += " with transparency" if mode == "RGB" else ""
         raise ValueError(f"images must be RGB unless convert=True; {file} is {kind}")
-    return np.array(image)
+    return np.array(image), quality
 
 
 def _ahead(function, files):

@@ -38,6 +38,7 @@ from kerasgan.datasets.text_files import read_text
 from kerasgan.encoders.clip import PREFIX, ClipTextEncoder
 from kerasgan.images import check_images, from_uint8
 from kerasgan.io import checkpoints, files, presets
+from kerasgan.io.export import ExportFunction
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
@@ -447,6 +448,23 @@ class TextEncoder:
             return []
         found = dict.fromkeys(word for caption in captions for word in words(caption))
         return [word for word in found if word not in self.vocabulary]
+
+    def export_function(self) -> ExportFunction:
+        """Returns the network as a function that can be exported, from characters to embeddings.
+
+        Its metadata holds the alphabet and the vocabulary.
+        """
+        facts: dict[str, Any] = {"alphabet": _INDICES}
+        if self.vocabulary is not None:
+            facts["vocabulary"] = sorted(self.vocabulary)
+        shape = (None, LENGTH)
+        return ExportFunction(
+            {"characters": keras.InputSpec(shape=shape, dtype="int32", name="characters")},
+            lambda inputs: {"embeddings": self.network(inputs["characters"], training=False)},
+            [self.network],
+            {"embeddings": "caption embeddings, the input of the generator"},
+            facts,
+        )
 
     def get_config(self) -> dict:
         vocabulary = None if self.vocabulary is None else sorted(self.vocabulary)

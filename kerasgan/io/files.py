@@ -227,9 +227,10 @@ def new_folder(path: Path) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         with write_errors(path):
-            for file in temporary.iterdir():
-                with open(file, "rb") as opened:
-                    _sync(opened.fileno())
+            for file in temporary.glob("**/*"):
+                if file.is_file():
+                    with open(file, "rb") as opened:
+                        _sync(opened.fileno())
             if not path.is_dir():
                 temporary.rename(path)
             _sync_folder(path.parent)

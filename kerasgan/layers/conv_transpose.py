@@ -34,10 +34,11 @@ class SmallConv2DTranspose(keras.layers.Conv2DTranspose):
                 f"padding; received padding={self.padding!r}, dilation_rate={self.dilation_rate} "
                 f"and output_padding={self.output_padding}"
             )
+        self.sides = tuple(input_shape[1:3])  # Static also while PyTorch traces an export.
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        _, height, width, channels = inputs.shape
+        (height, width), channels = self.sides, self.kernel.shape[-1]
         (rows, columns), (down, right) = self.kernel_size, self.strides
         kernel = ops.transpose(self.kernel, (3, 0, 1, 2))  # [C, kh, kw, F]
         y = ops.matmul(

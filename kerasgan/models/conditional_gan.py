@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasgan.arguments import check_seed
+from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
 from kerasgan.ema import ema_copy
 from kerasgan.layers.conditional_batch_norm import ConditionalBatchNormalization
@@ -370,16 +370,18 @@ class ConditionalGAN(AdversarialModel):
         """Updates the discriminator once.
 
         Returns:
-            The loss, the weighted gradient penalty, and the logits of real images and fakes. The
-            logits are those before the update.
+            The loss, the weighted gradient penalty with whether it was computed, and the logits of
+            real images and fakes. The logits are those before the update.
         """
+        every = self.gradient_penalty_every
+        due = self.regularization_due(every, "discriminator")
 
         def gradient_penalty():
             critic = Critic(
                 self, "discriminator", lambda x: self.discriminate(x, labels, training=True)[0]
             )
             value = self.gradient_penalty(critic, real, fake, self.seeds)
-            return value * (self.gradient_penalty_every * self.gradient_penalty_weight)
+            return value * (every * self.gradient_penalty_weight)
 
         def objective():
             real_logits, _ = self.discriminate(real, labels, training=True)
@@ -387,12 +389,11 @@ class ConditionalGAN(AdversarialModel):
             loss = self.discriminator_loss(real_logits, fake_logits, labels)
             penalty = 0.0
             if self.gradient_penalty_weight:
-                penalty = self.lazy_regularization(
-                    self.gradient_penalty_every, "discriminator", gradient_penalty
-                )
+                penalty = self.lazy_regularization(every, "discriminator", gradient_penalty)
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
-        return self.minimize("discriminator", objective)[1]
+        loss, penalty, *logits = self.minimize("discriminator", objective)[1]
+        return loss, (penalty / every, due), *logits
 
     def test_step(self, data: tuple) -> dict:
         real, labels = data
@@ -449,12 +450,18 @@ class ConditionalGAN(AdversarialModel):
     def call_inputs(self) -> list[keras.KerasTensor]:
         return self.generator.inputs
 
+    def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
+        shape = (check_count(n), self.latent_dim)
+        return np.array(ops.convert_to_numpy(self.sample_latents(shape, seed=check_seed(seed))))
+
     def sample(
         self,
         n: int | None = None,
         labels: Any = None,
         seed: int | None = None,
         batch_size: int = 250,
+        *,
+        latents: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generates images in inference mode, with the moving average of the generator if any.
 
@@ -464,18 +471,20 @@ class ConditionalGAN(AdversarialModel):
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
             batch_size: Number of images per forward pass. It does not change the images.
+            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+                `random_latents`.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].
 
         Raises:
-            ValueError: If not exactly one of `n` and `labels` is given, or if a label is not a
-                class.
+            ValueError: If both `n` and `labels` are given, or neither of `n`, `labels` and
+                `latents`, if a label is not a class, or if `latents` have another shape.
         """
-        labels = self.labels_to_sample(n, labels)
-        latents = self.sample_latents((len(labels), self.latent_dim), seed=check_seed(seed))
+        labels = self.labels_to_sample(n, labels, latents)
+        latents = self.latents_to_sample(len(labels), seed, latents)
         network = self.ema_generator or self.generator
-        inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
+        inputs = [latents, labels.astype("int32")]
         return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
 
     def data_spec(self) -> DataSpec:

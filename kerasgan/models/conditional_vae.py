@@ -240,6 +240,8 @@ class ConditionalVAE(AdversarialModel):
         labels: Any = None,
         seed: int | None = None,
         batch_size: int = 250,
+        *,
+        latents: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generates images from latents of the prior. A pixel is the mean of its distribution.
 
@@ -249,17 +251,18 @@ class ConditionalVAE(AdversarialModel):
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
             batch_size: Number of images per forward pass. It does not change the images.
+            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+                `random_latents`.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].
 
         Raises:
-            ValueError: If not exactly one of `n` and `labels` is given, or if a label is not a
-                class.
+            ValueError: If both `n` and `labels` are given, or neither of `n`, `labels` and
+                `latents`, if a label is not a class, or if `latents` have another shape.
         """
-        labels = self.labels_to_sample(n, labels)
-        latents = keras.random.normal((len(labels), self.latent_dim), seed=check_seed(seed))
-        return self._decode(latents, labels, batch_size)
+        labels = self.labels_to_sample(n, labels, latents)
+        return self._decode(self.latents_to_sample(len(labels), seed, latents), labels, batch_size)
 
     def reconstruct(
         self, images: np.ndarray, labels: np.ndarray, batch_size: int = 250
@@ -281,7 +284,7 @@ class ConditionalVAE(AdversarialModel):
         return self._decode(mean, labels, batch_size)
 
     def _decode(self, latents, labels, batch_size):
-        inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
+        inputs = [latents, labels.astype("int32")]
         logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(logits)))
 

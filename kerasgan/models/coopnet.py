@@ -590,8 +590,8 @@ class CoopNet(CoopNetSampling, AdversarialModel):
         """Generates images from latents, as `sample(statistics="running")` does."""
         return self.generator(inputs, training=training)
 
-    def call_inputs(self) -> keras.KerasTensor:
-        return self.generator.inputs[0]
+    def call_inputs(self) -> keras.InputSpec:
+        return keras.InputSpec(shape=(None, self.latent_dim), dtype="float32", name="latents")
 
 
 def _to_integer(steps):

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan.arguments import check_count, check_seed
+from kerasgan.arguments import check_count
 from kerasgan.images import check_images
+from kerasgan.sampling import SamplingInterface, check_latents
 from kerasgan.types import Tensor
 
 
@@ -32,7 +33,7 @@ class Sampler(keras.Model):
         return self.fn(inputs)
 
 
-class CoopNetSampling:
+class CoopNetSampling(SamplingInterface):
     """Mixin of `CoopNet` with the methods that use the trained networks.
 
     In training the generator's batch normalization uses the statistics of `chains` images. Sampling
@@ -45,7 +46,6 @@ class CoopNetSampling:
     optimizer: Any
     compiled: bool
     chains: int
-    latent_dim: int
     image_shape: tuple[int, int, int]
 
     def final_value(self, name: str) -> float:
@@ -150,22 +150,8 @@ class CoopNetSampling:
         Raises:
             ValueError: If an argument is out of range, or if `latents` have another shape.
         """
-        latents = np.asarray(latents, "float32")
-        if latents.ndim != 2 or not len(latents) or latents.shape[1] != self.latent_dim:
-            raise ValueError(
-                f"latents must be [N, {self.latent_dim}]; received {list(latents.shape)}"
-            )
+        latents = check_latents(latents, self.latent_dim)
         return self._in_blocks("_generate_block", by, statistics, steps, (), [latents], batch_size)
-
-    def random_latents(self, n: int | None, seed: int | None = None) -> np.ndarray:
-        """Returns float32 latents `[n, latent_dim]` from N(0, 1).
-
-        Args:
-            n: Number of latents.
-            seed: Integer seed. `None` gives new latents at each call.
-        """
-        n, seed = check_count(n), check_seed(seed)
-        return np.array(ops.convert_to_numpy(keras.random.normal((n, self.latent_dim), seed=seed)))
 
     def sample(
         self,
@@ -177,8 +163,9 @@ class CoopNetSampling:
         by: str = "generator",
         statistics: str = "batch",
         steps: int | None = None,
+        latents: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Generates images from random latents.
+        """Generates images from latents.
 
         Args:
             n: Number of images.
@@ -189,16 +176,20 @@ class CoopNetSampling:
             by: `"generator"` or `"descriptor"`; see `generate`.
             statistics: `"batch"` or `"running"`; see `generate`.
             steps: Number of Langevin steps; see `generate`.
+            latents: Latents `[N, latent_dim]` instead of `n` and `seed`; see `random_latents`.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1].
 
         Raises:
-            ValueError: If an argument is out of range.
+            ValueError: If neither `n` nor `latents` are given, or an argument is out of range.
         """
         if labels is not None:
             raise ValueError("a CoopNet has no classes, so labels must be None; give n")
-        return self.generate(self.random_latents(n, seed), by, statistics, steps, batch_size)
+        if n is None and latents is not None:
+            n = len(latents)
+        latents = self.latents_to_sample(check_count(n), seed, latents)
+        return self.generate(latents, by, statistics, steps, batch_size)
 
     def interpolate(
         self,

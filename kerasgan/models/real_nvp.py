@@ -181,8 +181,8 @@ class Couplings(ExportableModel):
         return ops.reshape(x, (-1, self.latent_dim)), log_determinant
 
     def call_inputs(self) -> list[keras.InputSpec]:
-        latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32")
-        return [latents, keras.InputSpec(shape=(None,), dtype="int32")]
+        latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32", name="latents")
+        return [latents, keras.InputSpec(shape=(None,), dtype="int32", name="labels")]
 
     def call(self, inputs: list) -> Tensor:
         """Maps `[latents, labels]` to logits of pixels, `[N, H, W, C]`."""
@@ -415,6 +415,8 @@ class RealNVP(AdversarialModel):
         seed: int | None = None,
         batch_size: int = 250,
         temperature: float = 1.0,
+        *,
+        latents: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generates images from normal latents.
 
@@ -424,21 +426,21 @@ class RealNVP(AdversarialModel):
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
             batch_size: Number of images per forward pass. It does not change the images.
-            temperature: Standard deviation of the latents. Values below 1 give more likely, less
-                diverse images.
+            temperature: Factor of the latents, the standard deviation of random ones. Values below
+                1 give more likely, less diverse images.
+            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+                `random_latents`.
 
         Returns:
             Float32 images `[N, H, W, C]` in [-1, 1], rounded to 256 levels.
 
         Raises:
-            ValueError: If not exactly one of `n` and `labels` is given, or if a label is not a
-                class.
+            ValueError: If both `n` and `labels` are given, or neither of `n`, `labels` and
+                `latents`, if a label is not a class, or if `latents` have another shape.
         """
-        labels = self.labels_to_sample(n, labels)
-        latents = keras.random.normal(
-            (len(labels), self.latent_dim), stddev=temperature, seed=check_seed(seed)
-        )
-        inputs = [ops.convert_to_numpy(latents), labels.astype("int32")]
+        labels = self.labels_to_sample(n, labels, latents)
+        latents = self.latents_to_sample(len(labels), seed, latents)
+        inputs = [np.float32(temperature) * latents, labels.astype("int32")]
         x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
         return np.array(ops.convert_to_numpy(_to_images(x)))
 

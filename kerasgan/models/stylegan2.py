@@ -33,9 +33,10 @@ import numpy as np
 from keras import ops
 
 from kerasgan import backend
-from kerasgan.arguments import check_seed
+from kerasgan.arguments import check_count, check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
 from kerasgan.ema import ema_copy
+from kerasgan.io.export import ExportFunction
 from kerasgan.losses import adversarial, penalties
 from kerasgan.models.stylegan2_networks import (
     EqualDense as EqualDense,
@@ -50,6 +51,7 @@ from kerasgan.models.stylegan2_networks import (
 )
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import IMAGES, check_latents
 from kerasgan.training import AdversarialModel, Critic
 from kerasgan.types import Tensor
 
@@ -89,6 +91,22 @@ def deserialized(config: dict[str, Any]) -> dict[str, Any]:
         config["gradient_penalty"] = penalty
         config["gradient_penalty_weight"] *= factor
     return config
+
+
+def truncate(w: Any, mean: Any, truncation: Any) -> Any:
+    """Moves styles w towards their mean (truncation trick): mean + truncation (w - mean).
+
+    Args:
+        w: Styles `[N, ..., latent_dim]`, NumPy array or tensor.
+        mean: Mean style `[latent_dim]`, or 0.
+        truncation: Truncation psi, a number or one for each image.
+    """
+    return mean + truncation * (w - mean)
+
+
+def _generators(seed):
+    """Returns the NumPy generators of the latents and of the noise maps of a seed."""
+    return np.random.default_rng(check_seed(seed)).spawn(2)
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -241,7 +259,7 @@ class StyleGAN2(AdversarialModel):
 
     # === Training ===
 
-    def random_latents(self, count: int) -> Tensor:
+    def training_latents(self, count: int) -> Tensor:
         """Latents `[count, latent_dim]` from N(0, 1)."""
         return replicas.normal((count, self.latent_dim), self.seeds)
 
@@ -267,14 +285,14 @@ class StyleGAN2(AdversarialModel):
         generator = self.generator
         if self.mixing:
             both = ops.reshape(
-                generator.mapping(self.random_latents(2 * count)), (2, count, 1, self.latent_dim)
+                generator.mapping(self.training_latents(2 * count)), (2, count, 1, self.latent_dim)
             )
             crossovers = self.random_crossovers(count)[:, None]
             first = ops.arange(generator.blocks)[None, :] < crossovers  # [N, blocks]
             w = ops.where(first[..., None], both[0], both[1])
         else:
             w = ops.repeat(
-                generator.mapping(self.random_latents(count))[:, None], generator.blocks, axis=1
+                generator.mapping(self.training_latents(count))[:, None], generator.blocks, axis=1
             )
         return self.with_conditions(w, conditions)
 
@@ -340,12 +358,17 @@ class StyleGAN2(AdversarialModel):
         """
         if not self.path_weight:
             return ops.zeros((), "float32")
-        steps = self.optimizer["generator"].iterations
-        due = ops.logical_and(
-            ops.equal(ops.mod(steps, self.path_every), 0), steps >= self.path_start
-        )
         return backend.cond(
-            due, lambda: self.path_penalty(styles(), noise), lambda: ops.zeros((), "float32")
+            self.path_penalty_due(),
+            lambda: self.path_penalty(styles(), noise),
+            lambda: ops.zeros((), "float32"),
+        )
+
+    def path_penalty_due(self) -> Tensor:
+        """Returns whether the next generator update includes the path length penalty."""
+        return ops.logical_and(
+            self.regularization_due(self.path_every, "generator"),
+            self.optimizer["generator"].iterations >= self.path_start,
         )
 
     def update_discriminator(
@@ -354,7 +377,7 @@ class StyleGAN2(AdversarialModel):
         fake: Tensor,
         conditions: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Updates the discriminator once.
 
         Args:
@@ -364,9 +387,11 @@ class StyleGAN2(AdversarialModel):
             labels: Integer labels `[N]` for the loss function, or `None`.
 
         Returns:
-            Dict of scalars: the discriminator's metrics, as arguments of `report`.
+            Dict of the discriminator's metrics, arguments of `report`.
         """
-        weight = self.gradient_penalty_weight * self.gradient_penalty_every
+        every = self.gradient_penalty_every
+        weight = self.gradient_penalty_weight * every
+        due = self.regularization_due(every, "discriminator")
 
         def gradient_penalty():
             critic = Critic(self, "discriminator", lambda x: self.discriminate(x, conditions))
@@ -379,17 +404,18 @@ class StyleGAN2(AdversarialModel):
             penalty = ops.zeros((), "float32")
             if weight:
                 penalty = weight * self.lazy_regularization(
-                    self.gradient_penalty_every, "discriminator", gradient_penalty
+                    every, "discriminator", gradient_penalty
                 )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
         _, (loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", objective)
         accuracies = self.accuracies(real_logits, fake_logits)
-        return {"discriminator_loss": loss, "penalty": penalty} | accuracies
+        return {"discriminator_loss": loss, "penalty": (penalty / every, due)} | accuracies
 
     def train_step(self, data: Any) -> dict:
         real, labels = data if isinstance(data, tuple) else (data, None)
         conditions, count = self.label_conditions(labels), ops.shape(real)[0]
+        path_due = self.path_penalty_due()
 
         def generate():
             w, noise = self.random_styles(count, conditions), self.random_noise(count)
@@ -410,7 +436,7 @@ class StyleGAN2(AdversarialModel):
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
-            path_penalty=path_penalty * path_weight,
+            path_penalty=(path_penalty * self.path_weight, path_due),
             path_length=self.path_mean,
             **discriminator_values,
         )
@@ -460,6 +486,23 @@ class StyleGAN2(AdversarialModel):
             )
         )
 
+    def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
+        latents, _ = _generators(seed)
+        return latents.standard_normal((check_count(n), self.latent_dim), "float32")
+
+    def map_latents(self, latents: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+        """Maps latents `[N, latent_dim]` to w, float32 `[N, latent_dim]`.
+
+        Args:
+            latents: Latents; see `random_latents`.
+            truncation: Truncation psi; see `sample`.
+        """
+        latents = check_latents(latents, self.latent_dim)
+        w = np.array(
+            ops.convert_to_numpy((self.ema_generator or self.generator).mapping(latents)), "float32"
+        )
+        return w if truncation == 1 else truncate(w, self.mean_style(), truncation)
+
     def sample(
         self,
         n: int | None = None,
@@ -467,39 +510,156 @@ class StyleGAN2(AdversarialModel):
         seed: int | None = None,
         truncation: float = 1.0,
         batch_size: int = 100,
+        *,
+        latents: np.ndarray | None = None,
+        w: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generates images with the moving average of the generator, if there is one.
 
         Args:
             n: Number of images. Their labels cycle through the classes.
             labels: Integer labels `[N]` instead of `n`.
-            seed: Integer seed. The same seed gives the same images, independent of their number.
-                `None` gives new images at each call.
+            seed: Integer seed of the latents and the noise maps. The same seed gives the same
+                images, independent of their number. `None` gives new images at each call.
             truncation: Truncation psi. w is replaced by m + psi (w - m) with the mean m of w.
                 Smaller values give less variety and fewer failures. 1 disables truncation.
             batch_size: Number of images per forward pass. It does not change the images.
+            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+                `random_latents`.
+            w: Styles `[N, latent_dim]`, or `[N, blocks, latent_dim]` with one for each block,
+                instead of latents; see `map_latents`.
+            noise: Noise maps `[N, H, W, 1]` in [0, 1) instead of those that `seed` draws, or
+                `[1, H, W, 1]` for all images.
+            conditions: Conditions `[N, K]` of a model with classes instead of labels; see
+                `label_conditions`.
 
         Returns:
             Float32 images `[N, H, W, C]`, clipped to [-1, 1].
 
         Raises:
-            ValueError: If not exactly one of `n` and `labels` is given, or a label is not a class.
+            ValueError: If both `n` and `labels` are given, or neither of `n`, `labels`, `latents`
+                and `w`, if a label is not a class, or if an array has another shape.
         """
-        labels = self.labels_to_sample(n, labels)
-        network = self.ema_generator or self.generator
-        latent_random, noise_random = np.random.default_rng(check_seed(seed)).spawn(2)
+        if conditions is not None:
+            conditions = self._check_conditions(conditions, labels)
+            n = len(conditions) if n is None else n
+        if w is not None:
+            w = self._check_styles(w, latents)
+            n = len(w) if n is None and labels is None else n
+        labels, seed = self.labels_to_sample(n, labels, latents), check_seed(seed)
+        count = len(labels)
+        if conditions is not None and len(conditions) != count:
+            raise ValueError(
+                f"conditions must have one row per image ({count}); received {len(conditions)}"
+            )
+        if w is None:
+            latents = self.latents_to_sample(count, seed, latents)
+        elif len(w) != count:
+            raise ValueError(f"w must have one row per image ({count}); received {len(w)}")
+        if noise is not None:
+            noise = self._check_noise(noise, count)
+        network, (_, noise_random) = self.ema_generator or self.generator, _generators(seed)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
         images = []
-        for start in range(0, len(labels), batch_size):
-            part = labels[start : start + batch_size]
-            latents = latent_random.standard_normal((len(part), self.latent_dim), "float32")
-            noise = noise_random.random((len(part), *self.image_shape[:2], 1), "float32")
-            w = mean + truncation * (network.mapping(latents) - mean)
-            w = self.with_conditions(
-                ops.repeat(w[:, None], network.blocks, axis=1), self.label_conditions(part)
+        for start in range(0, count, batch_size):
+            rows = slice(start, start + batch_size)
+            part = labels[rows]
+            maps = (
+                noise_random.random((len(part), *self.image_shape[:2], 1), "float32")
+                if noise is None
+                else noise[rows]
             )
-            images.append(network.predict_on_batch([np.array(ops.convert_to_numpy(w)), noise]))
+            styles = network.mapping(latents[rows]) if w is None else ops.convert_to_tensor(w[rows])
+            given = None if conditions is None else conditions[rows]
+            inputs = self._generator_styles(truncate(styles, mean, truncation), part, given)
+            images.append(network.predict_on_batch([np.array(ops.convert_to_numpy(inputs)), maps]))
         return np.clip(np.concatenate(images), -1.0, 1.0).astype("float32")
+
+    def _generator_styles(self, w, labels, conditions=None):
+        """Generator input `[N, blocks, style_dim]` of w `[N, D]` or `[N, blocks, D]`."""
+        if len(w.shape) == 2:
+            w = ops.repeat(w[:, None], self.generator.blocks, axis=1)
+        if conditions is None and self.conditions:
+            conditions = self.label_conditions(labels)
+        return self.with_conditions(w, conditions)
+
+    def _check_conditions(self, conditions, labels):
+        conditions = np.asarray(conditions, "float32")
+        if not self.conditions or labels is not None:
+            received = "labels too" if self.conditions else "a model without classes"
+            raise ValueError(f"conditions replace the labels of a model; received {received}")
+        if conditions.ndim != 2 or not len(conditions) or conditions.shape[1] != self.conditions:
+            raise ValueError(
+                f"conditions must be [N, {self.conditions}]; received {list(conditions.shape)}"
+            )
+        return conditions
+
+    def _check_styles(self, w, latents):
+        w, blocks = np.asarray(w, "float32"), self.generator.blocks
+        shapes = ((self.latent_dim,), (blocks, self.latent_dim))
+        if latents is not None:
+            raise ValueError("sample takes latents or w, one of them; received both")
+        if not len(w) or w.shape[1:] not in shapes or not np.isfinite(w).all():
+            raise ValueError(
+                f"w must be finite numbers [N, {self.latent_dim}] or [N, {blocks}, "
+                f"{self.latent_dim}]; received {list(w.shape)}"
+            )
+        return w
+
+    def _check_noise(self, noise, count):
+        noise, shape = np.asarray(noise, "float32"), (*self.image_shape[:2], 1)
+        if noise.shape not in ((count, *shape), (1, *shape)):
+            raise ValueError(
+                f"noise must be {[count, *shape]} or {[1, *shape]}; received {list(noise.shape)}"
+            )
+        return np.broadcast_to(noise, (count, *shape))
+
+    # === The differentiable function from named inputs to images ===
+
+    def sampling_inputs(self) -> dict[str, keras.InputSpec]:
+        shapes = {"latents": (self.latent_dim,), "noise": (*self.image_shape[:2], 1)}
+        inputs = {
+            name: keras.InputSpec(shape=(None, *shape), dtype="float32", name=name)
+            for name, shape in shapes.items()
+        }
+        if self.conditions:
+            inputs["labels"] = keras.InputSpec(shape=(None,), dtype="int32", name="labels")
+        return inputs
+
+    def generate_from(self, inputs: dict[str, Tensor], mean: np.ndarray | None = None) -> Tensor:
+        """Generates images from named inputs, as `sample` does. It is differentiable.
+
+        Args:
+            inputs: Dict with the keys of `sampling_inputs()`. `w` may replace `latents` and
+                `conditions` may replace `labels`, with the shapes that `sample` accepts.
+                `truncation`, psi of each image `[N]`, is optional.
+            mean: Result of `mean_style()`, the center of truncation.
+
+        Returns:
+            Images `[N, H, W, C]` in [-1, 1].
+        """
+        w = inputs.get("w")
+        if w is None:
+            w = (self.ema_generator or self.generator).mapping(inputs["latents"])
+        if "truncation" in inputs:
+            mean = self.mean_style() if mean is None else mean
+            psi = ops.reshape(inputs["truncation"], (-1, *[1] * (len(w.shape) - 1)))
+            w = truncate(w, ops.cast(mean, w.dtype), psi)
+        styles = self._generator_styles(w, inputs.get("labels"), inputs.get("conditions"))
+        return self([styles, inputs["noise"]])
+
+    def export_functions(self) -> dict[str, ExportFunction]:
+        mean, network = self.mean_style(), self.ema_generator or self.generator
+        psi = keras.InputSpec(shape=(None,), dtype="float32", name="truncation")
+        generate = ExportFunction(
+            self.sampling_inputs() | {"truncation": psi},
+            lambda inputs: {"images": self.generate_from(inputs, mean)},
+            [network],
+            {"images": IMAGES},
+        )
+        return {"generator": generate}
 
     def data_spec(self) -> DataSpec:
         if self.conditions:

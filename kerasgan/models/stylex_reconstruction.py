@@ -8,9 +8,11 @@ from keras import ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.images import check_images
+from kerasgan.io.export import ExportFunction
 from kerasgan.losses.distributions import class_divergence
 from kerasgan.metrics.style_gap import style_gap
 from kerasgan.models.stylegan2_networks import Generator
+from kerasgan.sampling import IMAGES
 from kerasgan.types import Tensor
 
 
@@ -28,6 +30,8 @@ class StylExReconstruction:
     noise: np.ndarray
     latent_dim: int
     image_shape: tuple[int, int, int]
+    conditions: int
+    logits: Callable[[Tensor], Tensor]
 
     def _predict_batches(self, network, *arrays, size=100):
         """Applies `network` to arrays of equal length in batches of `size`; numpy."""
@@ -136,3 +140,78 @@ class StylExReconstruction:
             Result of `kerasgan.metrics.style_gap.style_gap`.
         """
         return style_gap(*self.w_samples(images, seed), seed=seed)
+
+    # === Export ===
+
+    def export_functions(self) -> dict[str, ExportFunction]:
+        """Returns the functions that `export` offers.
+
+        They are `generator`, `classifier`, `encoder` (images to w), `styles` (w and conditions to
+        the S space) and `synthesis` (styles to images). The last four explain an image: change a
+        coordinate of `styles` and synthesize.
+        """
+        generator, encoder = self.ema_generator or self.generator, self.ema_encoder or self.encoder
+        sizes = generator.style_sizes
+        rgb_sizes = sizes[1::2]
+
+        def styles(inputs):
+            w = ops.concatenate([inputs["w"], inputs["conditions"]], axis=-1)
+            pair = generator.styles(ops.repeat(w[:, None], generator.blocks, axis=1))
+            names = ("styles", "rgb_styles")
+            return {name: ops.concatenate(x, -1) for name, x in zip(names, pair, strict=True)}
+
+        def synthesize(inputs):
+            pair = _split(inputs["styles"], sizes), _split(inputs["rgb_styles"], rgb_sizes)
+            return {"images": ops.clip(generator.synthesize(*pair, inputs["noise"]), -1.0, 1.0)}
+
+        def classify(inputs):
+            logits = self.logits(inputs["images"])
+            return {"logits": logits, "conditions": self.condition(logits)}
+
+        s = {"styles": (sum(sizes),), "rgb_styles": (sum(rgb_sizes),)}
+        facts = {"style_names": generator.style_names, "style_sizes": list(sizes)}
+        return (
+            super().export_functions()
+            | {  # type: ignore[misc]
+                "classifier": ExportFunction(
+                    _specs(images=self.image_shape),
+                    classify,
+                    [self.classifier],
+                    {"logits": "logits of the classes", "conditions": "condition of the generator"},
+                ),
+                "encoder": ExportFunction(
+                    _specs(images=self.image_shape),
+                    lambda inputs: {"w": encoder(inputs["images"], training=False)},
+                    [encoder],
+                    {"w": "style w of the image"},
+                ),
+                "styles": ExportFunction(
+                    _specs(w=(self.latent_dim,), conditions=(self.conditions,)),
+                    styles,
+                    [generator],
+                    {
+                        "styles": "style vectors (S space), concatenated",
+                        "rgb_styles": "the same of RGB",
+                    },
+                    facts,
+                ),
+                "synthesis": ExportFunction(
+                    _specs(**s, noise=self.noise.shape[1:]),
+                    synthesize,
+                    [generator],
+                    {"images": IMAGES},
+                ),
+            }
+        )
+
+
+def _specs(**shapes):
+    return {
+        name: keras.InputSpec(shape=(None, *shape), dtype="float32", name=name)
+        for name, shape in shapes.items()
+    }
+
+
+def _split(x, sizes):
+    ends = np.cumsum(sizes)
+    return [x[:, end - size : end] for size, end in zip(sizes, ends, strict=True)]

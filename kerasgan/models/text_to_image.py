@@ -5,11 +5,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from kerasgan.arguments import check_count, check_seed
 from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
+from kerasgan.io.export import ExportFunction
+from kerasgan.sampling import IMAGES
 from kerasgan.training import AdversarialModel
+from kerasgan.types import Tensor
 
 
 class TextToImageModel(AdversarialModel):
@@ -99,20 +100,44 @@ class TextToImageModel(AdversarialModel):
     def call_inputs(self) -> list[keras.KerasTensor]:
         return self.generator.inputs
 
-    def noise(self, n: int, seed: int | None = None) -> tuple[np.ndarray, ...]:
-        """Samples the generator's inputs other than the embeddings from N(0, 1).
+    @property
+    def latent_dim(self) -> int:
+        """Number of values of the generator's inputs other than the embeddings.
 
-        Args:
-            n: Number of images.
-            seed: Integer seed. `None` gives new values at each call.
-
-        Returns:
-            Tuple of arrays `[n, ...]`: latents, and conditioning noise of a generator that has it.
+        These are its latents and, if it has conditioning augmentation, the conditioning noise.
         """
-        n, seed = check_count(n), check_seed(seed)
-        dims = [x.shape[-1] for x in self.generator.inputs[1:]]
-        values = ops.convert_to_numpy(keras.random.normal((n, sum(dims)), seed=seed))
-        return tuple(np.split(values, np.cumsum(dims)[:-1], axis=1))
+        return sum(x.shape[-1] for x in self.generator.inputs[1:])
+
+    def split_latents(self, latents: Tensor) -> list[Tensor]:
+        """Splits latents `[N, latent_dim]` into the generator's inputs after the embeddings."""
+        ends = np.cumsum([x.shape[-1] for x in self.generator.inputs[1:]])
+        return [latents[:, start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def sampling_inputs(self) -> dict[str, keras.InputSpec]:
+        dims = {"embeddings": self.embedding_dim, "latents": self.latent_dim}
+        return {
+            name: keras.InputSpec(shape=(None, dim), dtype="float32", name=name)
+            for name, dim in dims.items()
+        }
+
+    def generate_from(self, inputs: dict[str, Tensor]) -> Tensor:
+        outputs = self([inputs["embeddings"], *self.split_latents(inputs["latents"])])
+        return keras.tree.flatten(outputs)[len(self.sizes) - 1]
+
+    def export_functions(self) -> dict[str, ExportFunction]:
+        def generate(inputs):
+            outputs = self([inputs["embeddings"], *self.split_latents(inputs["latents"])])
+            return dict(zip(names, keras.tree.flatten(outputs), strict=False))
+
+        names = [*(f"images_{size}" for size in self.sizes[:-1]), "images"]
+        network = self.ema_generator or self.generator
+        described = {name: IMAGES for name in names}
+        functions = {
+            "generator": ExportFunction(self.sampling_inputs(), generate, [network], described)
+        }
+        if isinstance(self.text_encoder, TextEncoder):
+            functions["text_encoder"] = self.text_encoder.export_function()
+        return functions
 
     def sample(
         self,
@@ -121,7 +146,7 @@ class TextToImageModel(AdversarialModel):
         seed: int | None = None,
         *,
         embeddings: np.ndarray | None = None,
-        noise: tuple[np.ndarray, ...] | None = None,
+        latents: np.ndarray | None = None,
         sizes: str | None = None,
         batch_size: int = 16,
     ) -> np.ndarray | dict[int, np.ndarray]:
@@ -134,10 +159,10 @@ class TextToImageModel(AdversarialModel):
                 several images.
             captions: List of N captions. The model needs a text encoder. A warning names the words
                 that the text encoder was not trained on.
-            seed: Integer seed of the noise. The same seed gives the same images on the same
+            seed: Integer seed of the latents. The same seed gives the same images on the same
                 backend. `None` gives new images at each call.
             embeddings: Caption embeddings `[N, D]` instead of captions.
-            noise: Result of `noise(N)` instead of `seed`.
+            latents: Latents `[N, latent_dim]` instead of `seed`; see `random_latents`.
             sizes: `None` for images of the largest size, or `"all"` for all sizes.
             batch_size: Number of images per forward pass. It does not change the images.
 
@@ -147,7 +172,7 @@ class TextToImageModel(AdversarialModel):
 
         Raises:
             ValueError: If not exactly one of `captions` and `embeddings` is given, if the model has
-                no text encoder, or if the embeddings have another shape.
+                no text encoder, or if the embeddings or latents have another shape.
 
         Example:
             ```python
@@ -171,7 +196,8 @@ class TextToImageModel(AdversarialModel):
                 f"embeddings must be [N, {self.embedding_dim}] with N at least 1; "
                 f"received {list(embeddings.shape)}"
             )
-        inputs = [embeddings, *(noise or self.noise(len(embeddings), seed))]
+        latents = self.latents_to_sample(len(embeddings), seed, latents)
+        inputs = [embeddings, *self.split_latents(latents)]
         network = self.ema_generator or self.generator
         outputs = keras.tree.flatten(network.predict(inputs, batch_size=batch_size, verbose=0))
         images = outputs[: len(self.sizes)]

@@ -16,6 +16,9 @@ Reference:
     https://arxiv.org/abs/1509.09308
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import keras
@@ -31,6 +34,23 @@ BORDERS: dict[str, Literal["constant", "reflect", "symmetric"]] = {
     "reflect": "reflect",
     "symmetric": "symmetric",
 }
+
+
+_DIRECT = contextvars.ContextVar("direct_convolutions", default=False)
+
+
+@contextlib.contextmanager
+def direct_convolutions() -> Iterator[None]:
+    """Context in which `conv3x3` and `upsample_conv3x3` use direct convolutions on all devices.
+
+    Functions are exported in it: other runtimes have their own algorithms, and a stored kernel
+    that was transformed for Winograd's has four times the size and is rounded.
+    """
+    token = _DIRECT.set(True)
+    try:
+        yield
+    finally:
+        _DIRECT.reset(token)
 
 
 class Filtering(NamedTuple):
@@ -168,6 +188,8 @@ def winograd_is_faster(x: Tensor, kernel: Tensor, filtering: Filtering = SAME_SI
         kernel: Kernel `[3, 3, C, F]`.
         filtering: `SAME_SIZE` or `UPSAMPLING`.
     """
+    if _DIRECT.get():
+        return False
     height, width, channels = x.shape[1:]
     least, most = (16, 32) if filtering is UPSAMPLING else (8, 64)
     sides = all(

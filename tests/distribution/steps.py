@@ -22,7 +22,9 @@ from tests.models import test_projected_text_gan
 
 def projected():
     options = {"translation": 1, "damsm_weight": 0.1, "contrastive_weight": 0.5}
-    return test_projected_text_gan.tiny(eager=False, ema_decay=0.9, penalty_every=2, **options)
+    return test_projected_text_gan.tiny(
+        eager=False, ema_decay=0.9, gradient_penalty_every=2, **options
+    )
 
 
 def posterior():

@@ -1,6 +1,7 @@
 """Presets: a round trip is exact, by name or by folder, and errors are one clear line."""
 
 import json
+import zlib
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from kerasgan.io import checkpoints, presets
 from kerasgan.metrics.protocols.digits import load_digit_classifier
+from kerasgan.models import MnistGAN
 from kerasgan.training import AdversarialModel
 from zoo import preset
 
@@ -95,12 +97,29 @@ def test_networks_of_two_models_are_not_mixed(tmp_path):
         presets.load(tmp_path)
 
 
+def test_the_size_of_the_package_data_in_a_wheel():
+    """A wheel is a zip file. Its Python files and its list of files take 0.65 MB more. The aim is
+    16 MB in all; what is missing, and how to reach it, is in CHANGELOG.md.
+    """
+    package = presets.SHIPPED.parent
+    shipped = [*presets.SHIPPED.rglob("*"), *(package / "report").glob("*.[cj]s*")]
+    found = {path: path.read_bytes() for path in shipped if path.is_file()}
+    assert len(found) > 30
+    assert sum(len(zlib.compress(content)) for content in found.values()) < 16.85e6 - 0.65e6
+
+
 def test_every_shipped_preset_has_a_card_and_fits():
     for name in presets.names():
         assert presets.card(name).strip()
         assert sum(path.stat().st_size for path in presets.find(name).iterdir()) <= 10e6
         for path in presets.find(name).glob("*.h5"):
             checkpoints.verify(path)
+
+
+def test_a_preset_loads_by_its_former_class():
+    gan = MnistGAN.from_preset("mnist_gan_digits")
+    assert type(gan).__name__ == "ConditionalGAN"
+    assert gan.sample(labels=[3], seed=0).shape == (1, 28, 28, 1)
 
 
 @pytest.mark.backend

@@ -52,7 +52,7 @@ def projected():
     )
     posterior = projected_text_gan.build_posterior(encoder, embedding_dim=4, latent_dim=3, width=4)
     gan = projected_text_gan.ProjectedTextGAN(
-        generator, encoder, posterior=posterior, penalty_every=1
+        generator, encoder, posterior=posterior, gradient_penalty_every=1
     )
     return gan, images(2, 64, 3), np.ones((2, 4), "float32")
 

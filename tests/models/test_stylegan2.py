@@ -59,7 +59,7 @@ def known_noise(gan, monkeypatch):
         random.random((4, 8, 8, 1)).astype("float32"),
     )
     y = random.normal(size=(4, 8, 8, 1)).astype("float32")
-    monkeypatch.setattr(gan, "random_latents", lambda count: ops.convert_to_tensor(latents))
+    monkeypatch.setattr(gan, "training_latents", lambda count: ops.convert_to_tensor(latents))
     monkeypatch.setattr(gan, "random_noise", lambda count: ops.convert_to_tensor(noise))
     monkeypatch.setattr(
         gan,
@@ -209,7 +209,7 @@ def test_mixing_takes_the_first_latent_up_to_the_crossover(monkeypatch):
     gan = tiny()
     known_noise(gan, monkeypatch)
     w = array(gan.random_styles(4))  # crossovers 0, 1, 2 (none) and 1
-    both = array(gan.generator.mapping(gan.random_latents(8)))
+    both = array(gan.generator.mapping(gan.training_latents(8)))
     first, second = both[:4], both[4:]
     np.testing.assert_allclose(w[:, 0], [second[0], first[1], first[2], first[3]], atol=1e-6)
     np.testing.assert_allclose(w[:, 1], [second[0], second[1], first[2], second[3]], atol=1e-6)
@@ -329,6 +329,29 @@ def test_path_penalty(monkeypatch, smooth):
 
     layer = network.style_layers[1]
     check_gradient(penalty, [layer.affine.kernel, layer.convolution.kernel, layer.bias], own=0.1)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("every", [1, 3])
+def test_reported_penalties_are_means_over_the_steps_that_compute_them(every):
+    """The mean of a constant penalty is the constant, weighted, however seldom it is computed."""
+
+    def constant(critic, real, fake, seed):
+        return ops.sum(ops.mean(critic(real))) * 0.0 + 2.0
+
+    gan = compiled(
+        tiny(
+            gradient_penalty=constant,
+            gradient_penalty_weight=0.5,
+            gradient_penalty_every=every,
+            path_every=every,
+            path_weight=0.0,
+        )
+    )
+    images = np.concatenate([IMAGES] * 4)  # 4 steps, 2 of which compute the penalty if `every` is 3
+    history = gan.fit(images, batch_size=len(IMAGES), epochs=1, verbose=0).history
+    assert history["penalty"] == pytest.approx([1.0])
+    assert history["path_penalty"] == [0]
 
 
 def test_intervals_of_lazy_penalties():

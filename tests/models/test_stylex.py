@@ -279,7 +279,7 @@ def fix_noise(monkeypatch, model):
         random.random((32, 8, 8, 1)).astype("float32"),
     )
     monkeypatch.setattr(
-        model, "random_latents", lambda count: ops.convert_to_tensor(latents)[:count]
+        model, "training_latents", lambda count: ops.convert_to_tensor(latents)[:count]
     )
     monkeypatch.setattr(model, "random_noise", lambda count: ops.convert_to_tensor(noise)[:count])
 

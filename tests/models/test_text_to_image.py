@@ -53,7 +53,7 @@ def test_sample_from_captions(model):
     np.testing.assert_allclose(by_size[size], images, atol=1e-5)
     for same in (
         gan.sample(embeddings=encode(captions), seed=0),
-        gan.sample(captions=captions, noise=gan.noise(2, seed=0)),
+        gan.sample(captions=captions, latents=gan.random_latents(2, seed=0)),
         gan.sample(captions=captions, seed=0, batch_size=1),
     ):
         np.testing.assert_allclose(same, images, atol=1e-5)

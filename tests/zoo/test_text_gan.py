@@ -172,9 +172,9 @@ def test_a_run_starts_from_one_of_smaller_sizes(run, tmp_path):
     )
     started = text_gan.build(large)
     small = checkpoints.load_model(checkpoints.latest(run / "checkpoints"))[0]
-    noise = small.noise(1, 0)
+    latents = small.random_latents(1, 0)
     pictures = [
-        model.sample(embeddings=letters(["a bird"]), noise=noise, sizes="all")[64]
+        model.sample(embeddings=letters(["a bird"]), latents=latents, sizes="all")[64]
         for model in (small, started)
     ]
     np.testing.assert_allclose(*pictures, atol=1e-4)

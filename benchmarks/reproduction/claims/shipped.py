@@ -93,8 +93,8 @@ def birds(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     chosen = [[texts[(seed + i) % len(texts)] for i in range(count)] for texts in captions]
     flat = [text for texts in chosen for text in texts]
     embeddings = encode(flat).reshape(len(chosen), count, -1).mean(axis=1)
-    noise = model.noise(len(chosen), seed)
-    batches = [*sample(model, embeddings, noise, settings.get("training", False))]
+    latents = model.random_latents(len(chosen), seed)
+    batches = [*sample(model, embeddings, latents, settings.get("training", False))]
     found: dict = {}
     mentioned = np.stack([parse_caption(text) for text in flat]) >= 0
     named = mentioned.reshape(len(chosen), count, -1).any(axis=1)

@@ -36,7 +36,7 @@ def score_birds(
 
     Args:
         model: Model with `sizes`, `noise(n, seed)` (tuple of arrays `[n, ...]`) and
-            `sample(embeddings=, noise=, sizes="all")` (dict from size to float images
+            `sample(embeddings=, latents=, sizes="all")` (dict from size to float images
             `[n, size, size, 3]` in [-1, 1]), in inference mode.
         text_encoder: Text encoder that the model was trained with: list of n captions to `[n, D]`.
         matching_encoders: Text and image encoder that were trained together, for R-precision. The
@@ -76,14 +76,14 @@ def score_birds(
     birds, real, floor = _reference(classifier, match_image, size)
     captions = pick(birds.captions, samples)
     requested = np.stack([*map(parse_caption, captions)])  # [N, 7]
-    noise = model.noise(samples, seed)
+    latents = model.random_latents(samples, seed)
 
     def images():
         for start in range(0, samples, BLOCK):
             rows = slice(start, start + BLOCK)
             yield model.sample(
                 embeddings=text_encoder(captions[rows]),
-                noise=tuple(part[rows] for part in noise),
+                latents=latents[rows],
                 sizes="all",
             )
 

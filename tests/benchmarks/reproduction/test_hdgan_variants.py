@@ -173,7 +173,7 @@ def test_layer_norm_does_not_depend_on_the_batch():
     norms = [x for x in gan.generator.layers if isinstance(x, layers.GroupNormalization)]
     assert len(norms) == sum(isinstance(x, layers.BatchNormalization) for x in generator().layers)
     _, _, embeddings = Feed(64)[0]
-    noise = gan.noise(3, seed=0)
+    noise = gan.split_latents(gan.random_latents(3, seed=0))
     together = gan.generator([embeddings, *noise], training=True)[0]
     alone = gan.generator([embeddings[:1], *(x[:1] for x in noise)], training=True)[0]
     np.testing.assert_allclose(

@@ -1,0 +1,100 @@
+"""`zoo.interpolate`, `zoo.invert`, `zoo.directions` and `zoo.export` on shipped presets."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo import directions, export, interpolate, invert
+
+DIGITS = "mnist_gan_digits"
+
+
+def size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_interpolate_writes_an_animation_and_a_sheet(tmp_path, capsys):
+    options = {"checkpoint": DIGITS, "labels": ("3", "8"), "points": 2, "frames": 2}
+    interpolate.command(interpolate.Options(**options, out=str(tmp_path / "x.webp")))
+    with Image.open(tmp_path / "x.webp") as image:
+        assert image.n_frames == 4 and image.size == (252, 252)
+    interpolate.command(interpolate.Options(**options, out=str(tmp_path / "x.png"), columns=4))
+    assert size(tmp_path / "x.png") == (4 * 56, 56)
+    assert capsys.readouterr().out.count("4 frames in") == 2
+
+
+def test_invert_reports_errors_and_completes(tmp_path, capsys):
+    options = {"images": ("digits",), "count": 2, "steps": 2, "candidates": 1}
+    invert.command(
+        invert.Options(
+            checkpoint=DIGITS,
+            labels=("0", "1"),
+            out=str(tmp_path / "x.png"),
+            save=str(tmp_path / "x.npz"),
+            **options,
+        )
+    )
+    assert size(tmp_path / "x.png") == (2 * 56, 2 * 56)
+    with np.load(tmp_path / "x.npz") as saved:
+        assert saved["latents"].shape == (2, 64) and saved["labels"].tolist() == [0, 1]
+    printed = capsys.readouterr().out
+    assert "psnr: " in printed and "feature: " in printed
+    coopnet = {"checkpoint": "coopnet_digits", "mask": "bottom", "by": "generator"}
+    invert.command(invert.Options(**coopnet, out=str(tmp_path / "y.png"), **options))
+    assert size(tmp_path / "y.png") == (2 * 56, 3 * 56)
+    assert "completed by the generator: mean squared error" in capsys.readouterr().out
+
+
+def test_directions_of_stylex(tmp_path):
+    out, save = tmp_path / "x.png", tmp_path / "x.npz"
+    options = {"checkpoint": "stylex_digits_8_9", "labels": ("1",), "count": 2, "columns": 3}
+    directions.command(
+        directions.Options(**options, out=str(out), save=str(save), blocks=("0", "1"))
+    )
+    assert size(out) == (3 * 64, 2 * 64)
+    with np.load(save) as saved:
+        assert saved["vectors"].shape == (2, 256) and str(saved["space"]) == "w"
+
+
+def test_export_names_the_licence_of_a_preset(tmp_path, capsys):
+    pytest.importorskip("onnxruntime", exc_type=ImportError)
+    out = tmp_path / "out"
+    export.command(export.Options(checkpoint=DIGITS, out=str(out), half=True))
+    about = json.loads((out / "metadata.json").read_text())
+    assert about["licence"] == "Apache-2.0" and about["title"] == DIGITS
+    assert about["functions"]["generator"]["largest_difference"] < 1e-4
+    assert "largest difference from Keras" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["left", "right", "top", "bottom", "center"])
+def test_masks(name):
+    mask = invert.hidden_half(name, 8, 12)
+    assert mask.shape == (8, 12, 1) and mask.mean() == (0.75 if name == "center" else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("tool", "options", "rule"),
+    [
+        (interpolate, {}, "--checkpoint must name"),
+        (interpolate, {"checkpoint": DIGITS, "out": "x.avi"}, "--out must end in .gif"),
+        (interpolate, {"checkpoint": DIGITS, "out": "none/x.gif"}, "--out must be in a folder"),
+        (interpolate, {"checkpoint": DIGITS, "caption": ("a",)}, "takes --labels; received"),
+        (interpolate, {"checkpoint": DIGITS, "labels": ("x",)}, "--labels must be integers"),
+        (interpolate, {"checkpoint": DIGITS, "by": "generator"}, "--by is for CoopNet"),
+        (invert, {"checkpoint": DIGITS}, "takes labels: give --labels, one per image"),
+        (invert, {"checkpoint": DIGITS, "labels": ("1",)}, "--images must name"),
+        (invert, {"checkpoint": DIGITS, "labels": ("1",), "images": ("no.png",)}, "no such file"),
+        (invert, {"checkpoint": DIGITS, "by": "generator"}, "--by needs a CoopNet and --mask"),
+        (directions, {"checkpoint": DIGITS, "blocks": ("0",)}, "blocks need StyleGAN2"),
+        (directions, {"checkpoint": DIGITS, "labels": ("1", "2")}, "an edited image has one"),
+        (export, {"checkpoint": DIGITS, "out": "."}, "must be new; received one that exists"),
+    ],
+)
+def test_wrong_flags_give_one_line(tool, options, rule, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rule) as raised:
+        tool.command(tool.Options(**options))
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())

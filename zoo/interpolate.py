@@ -1,0 +1,95 @@
+"""Animates the way between latents, captions or labels: GIF, WebP or MP4, or a sheet of frames.
+
+    python -m zoo.interpolate --checkpoint=mnist_gan_digits --labels=3,8 --out=digits.gif
+    python -m zoo.interpolate --checkpoint=hdgan_synthetic_birds_256 --points=1 \\
+        --caption="a small red bird" --caption="a large blue bird" --out=birds.webp
+    python -m zoo.interpolate --checkpoint=stylex_digits_8_9 --space=w --truncation=0.7
+    python -m zoo.interpolate --checkpoint=coopnet_digits --by=descriptor --out=revised.png
+
+Latents are interpolated on the sphere; styles w and caption embeddings along lines. MP4 needs the
+program ffmpeg.
+"""
+
+import dataclasses
+
+from zoo import cli, latent_options, lazy, memory, sample
+from zoo.latent_options import LatentOptions
+from zoo.settings import setting
+
+images = lazy.module("kerasgan.images")
+animation = lazy.module("kerasgan.latents.animation")
+interpolation = lazy.module("kerasgan.latents.interpolation")
+
+SUFFIXES = (".gif", ".webp", ".mp4", ".png")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(LatentOptions):
+    """Flags of the tool."""
+
+    out: str = setting(
+        "interpolation.gif", "Output file: an animation (.gif, .webp, .mp4) or a sheet (.png)."
+    )
+    points: int = setting(4, "Number of random latents on the way.", least=1, most=1000)
+    frames: int = setting(20, "Number of images from one to the next.", least=1, most=10_000)
+    fps: float = setting(20.0, "Frames per second of an animation.", least=0.1, most=100.0)
+    columns: int = setting(10, "Number of images per row of a sheet.", least=1)
+    loop: bool = setting(True, "Whether the way returns to its start.")
+    space: str = setting(
+        "z", "Space of the interpolation: latents z or styles w.", choices=("z", "w")
+    )
+    truncation: float = setting(
+        1.0, "Truncation psi of StyleGAN2 and StylEx. 1 disables truncation.", least=0.0, most=2.0
+    )
+    by: str | None = setting(
+        None,
+        "Network of a CoopNet that generates the images. Default: generator.",
+        group="networks",
+        choices=("generator", "descriptor"),
+    )
+    statistics: str | None = setting(
+        None,
+        "Batch normalization statistics of a CoopNet: of the batch or running (default, so that a "
+        "frame does not depend on the others).",
+        group="networks",
+        choices=("batch", "running"),
+    )
+
+
+def command(options: Options) -> None:
+    """Writes the animation."""
+    out = latent_options.check_out(options.out, SUFFIXES)
+    model = latent_options.load(options)
+    given = latent_options.conditions(model, options)
+    extra = sample.sample_options(model, options)
+    if "statistics" in model.sample_options:
+        extra = {"statistics": "running"} | extra
+    keys = max(options.points, *(len(values) for values in given.values()), 1)
+    shape = model.data_spec().parts[0].shape
+    size = 10 * keys * options.frames * shape[0] * shape[1] * shape[2]
+    memory.check(size, f"--points={options.points}, --frames={options.frames}: the images")
+    frames = interpolation.interpolate(
+        model,
+        options.points,
+        options.frames,
+        space=options.space,
+        loop=options.loop,
+        seed=options.seed,
+        truncation=options.truncation,
+        **given,
+        **extra,
+    )
+    shown = latent_options.enlarged(images.to_uint8(frames), 64 if out.suffix == ".png" else 256)
+    if out.suffix.lower() == ".png":
+        images.save_png(out, images.grid(shown, options.columns))
+    else:
+        animation.save_animation(out, shown, options.fps)
+    print(f"{len(frames)} frames in {out}")
+
+
+def main() -> None:
+    cli.main("zoo.interpolate", Options, command, description=__doc__)
+
+
+if __name__ == "__main__":
+    main()
