@@ -88,7 +88,7 @@ def worker(case: str, core: int, options: Options) -> dict:
     distribution.start()
     model, batch = CASES[case](options)
 
-    class Same(keras.utils.PyDataset):
+    class Same(keras.utils.PyDataset):  # type: ignore[name-defined]
         num_batches = WARMUP + options.steps
 
         def __getitem__(self, index: int) -> Any:
@@ -267,6 +267,7 @@ def main() -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 4 and sys.argv[3].startswith("{"):
         answer = worker(sys.argv[1], int(sys.argv[2]), Options(**json.loads(sys.argv[3])))
-        sys.__stdout__.write(json.dumps(answer) + "\n")
+        # `distribution.start` silenced the standard output of the other processes.
+        os.write(1, (json.dumps(answer) + "\n").encode())
     else:
         main()
