@@ -8,6 +8,7 @@
     python -m benchmarks attributes               attributes that AttFind finds in StylEx
     python -m benchmarks augmentation             effect of --augment on a small classifier
     python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
+    python -m benchmarks devices [CASE ...]       two processes on two cores against one on one
     python -m benchmarks report                   one HTML page of all results
     python -m benchmarks tables                   tables of README.md and benchmarks/README.md
 
@@ -31,6 +32,7 @@ COMMANDS = {
     "attributes": "benchmarks.reproduction.attributes",
     "augmentation": "benchmarks.reproduction.augmentation",
     "speed": "benchmarks.speed",
+    "devices": "benchmarks.speed.devices",
     "report": "benchmarks.report",
     "tables": "benchmarks.tables",
 }

@@ -33,6 +33,7 @@ suite = lazy.module("benchmarks.speed.suite")
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
+RESULTS = pathlib.Path(__file__).parent / "results"
 SUITE = pathlib.Path(__file__).parent / "README.md"
 # Rows of the README's table of models: class, module, arXiv number, data of its recipe, preset.
 MODELS = (
@@ -494,6 +495,38 @@ def ladder() -> str:
     return "\n".join(lines)
 
 
+def devices() -> str:
+    """Return the table of the largest differences between one device and two."""
+    engines = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+    path = RESULTS / "devices.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    lines = [f"| tiny model | {' | '.join(engines.values())} |", "|---" * (1 + len(engines)) + "|"]
+    for model, records in sorted(found.items()):
+        cells = [
+            f"{records[name]['state']:.1e}" if name in records else "not measured"
+            for name in engines
+        ]
+        lines.append("| " + " | ".join([f"`{model}`", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def devices_speed() -> str:
+    """Return the table of the throughput of two cores against one."""
+    path = RESULTS / "devices_speed.json"
+    lines = [
+        "| case | throughput ratio (min to max) | exchanged per step | exchanges | machine |",
+        "|---|---|---|---|---|",
+    ]
+    for case, record in json.loads(path.read_text()).items() if path.exists() else ():
+        ratio, machine = record["throughput_ratio"], record["machine"]["cpu"]
+        lines.append(
+            f"| `{case}` | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {record['bytes_per_step'] / 1e6:.2f} MB | {record['exchanges_per_step']:.0f} "
+            f"| {machine} |"
+        )
+    return "\n".join(lines)
+
+
 def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
@@ -516,6 +549,8 @@ TABLES = {
         notes,
         noted,
         ladder,
+        devices,
+        devices_speed,
     )
 }
 PAGES = {
@@ -525,6 +560,7 @@ PAGES = {
     DOCS / "models" / "coopnet.md": ("coopnet",),
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
+    DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
     DOCS / "performance.md": ("speed",),
     DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),

@@ -19,7 +19,7 @@ Example:
     ```python
     import kerasgan
 
-    gan = kerasgan.models.MnistGAN.from_preset("mnist_gan_digits")
+    gan = kerasgan.models.ConditionalGAN.from_preset("mnist_gan_digits")
     images = gan.sample(labels=[3, 1, 4], seed=0)  # float32 [3, 28, 28, 1] in [-1, 1]
     ```
 """

@@ -165,8 +165,13 @@ class DataSpec:
     smallest: int = 1
     reason: str = ""
 
-    def check(self, data: Any, training: bool = False) -> Any:
+    def check(self, data: Any, training: bool = False, size: int | None = None) -> Any:
         """Returns the data with float32 images and int32 labels.
+
+        Args:
+            data: A batch, or the rows of one that belong to this process.
+            training: If `True`, the size of the batch is checked too.
+            size: Number of rows of the whole batch. `None` means that `data` is one.
 
         Raises:
             ValueError: The data do not have the declared parts, shapes, types or ranges.
@@ -194,14 +199,20 @@ class DataSpec:
             checked.append(part.check(x, count))
             count = len(x)
         if training and count is not None:
-            self.check_size(count)
+            self.check_size(size or count)
         rest = iter(checked)
         return keras.tree.pack_sequence_as(
             data, [None if x is None else next(rest) for x in leaves]
         )
 
-    def check_traced(self, data: Any, training: bool = False) -> None:
-        """Checks shapes and dtypes only, for tensors that may not have values yet."""
+    def check_traced(self, data: Any, training: bool = False, replicas: int = 1) -> None:
+        """Checks shapes and dtypes only, for tensors that may not have values yet.
+
+        Args:
+            data: The rows of a batch that belong to one replica.
+            training: If `True`, the size of the batch is checked too.
+            replicas: Number of replicas.
+        """
         self._refuse_mappings(data)
         tensors = [x for x in keras.tree.flatten(data) if x is not None]
         size = None
@@ -211,7 +222,7 @@ class DataSpec:
                 part.check_type(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
                 size = x.shape[0] if size is None else size
         if training and isinstance(size, int):
-            self.check_size(size)
+            self.check_size(size * replicas)
 
     def check_size(self, size: int) -> None:
         """Raises a `ValueError` if a training batch of `size` images is too small."""

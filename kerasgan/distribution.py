@@ -7,15 +7,17 @@ one process per device, which exchange gradients and batch statistics (`kerasgan
 The guide "Several devices" in `docs/guides/several_devices.md` explains the launchers.
 """
 
+import functools
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasgan import backend
+from kerasgan.datasets.epochs import Rows, rows_of
 
 
 def start(devices: int | None = None) -> None:
@@ -51,16 +53,38 @@ def is_chief() -> bool:
 
 
 class DataParallel(keras.distribution.DataParallel):
-    """`keras.distribution.DataParallel` that also accepts batches of other sizes outside of `fit`.
+    """`keras.distribution.DataParallel` that also accepts other data outside of `fit`.
 
     All devices compute the whole batch if its size is not a multiple of their number. `sample` thus
-    takes any number of images.
+    takes any number of images. Several processes divide the data of `fit` and `evaluate` only: a
+    result of `predict` would otherwise be spread over processes that cannot read it.
     """
 
+    steps = False  # Whether a step of `fit` or `evaluate` is asking for its data.
+
     def get_data_layout(self, data_shape: Sequence[int]) -> keras.distribution.TensorLayout:
-        if data_shape[0] % self.device_mesh.devices.size == 0:
+        count = processes()[1]
+        divides = data_shape[0] % (self.device_mesh.devices.size // count) == 0
+        if divides and (count == 1 or self.steps):
             return super().get_data_layout(data_shape)
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+def divided(function: Callable | None) -> Callable | None:
+    """Returns a training or test function of Keras whose data are divided among JAX processes."""
+    parallel = keras.distribution.distribution()
+    if function is None or processes()[1] == 1 or not isinstance(parallel, DataParallel):
+        return function
+
+    @functools.wraps(function)
+    def steps(*arguments):
+        parallel.steps = True
+        try:
+            return function(*arguments)
+        finally:
+            parallel.steps = False
+
+    return steps
 
 
 class _Silent(io.TextIOBase):
@@ -77,9 +101,25 @@ def processes() -> tuple[int, int]:
 
 def any_process(condition: bool) -> bool:
     """Returns whether a condition is true in any process. All processes must call this."""
-    if processes()[1] == 1:
-        return condition
-    return bool(backend.process_sum(np.array([float(condition)]))[0])
+    return bool(summed(np.array([float(condition)]))[0])
+
+
+def summed(x: np.ndarray) -> np.ndarray:
+    """Returns the sum of arrays of one shape over the processes. All processes must call this."""
+    return x if processes()[1] == 1 else backend.process_sum(x)
+
+
+def exchanged(x: np.ndarray) -> np.ndarray:
+    """Returns the arrays of one shape of all processes, `[processes, ...]`.
+
+    All processes must call this.
+    """
+    index, count = processes()
+    if count == 1:
+        return x[None]
+    placed = np.zeros((count, *x.shape))
+    placed[index] = x
+    return summed(placed)
 
 
 def shard(data: Any) -> Any:
@@ -87,7 +127,7 @@ def shard(data: Any) -> Any:
 
     Args:
         data: `keras.utils.PyDataset` of whole batches. Their size must be a multiple of the number
-            of processes.
+            of processes. An `EpochDataset` reads only the images of this process.
 
     Raises:
         TypeError: If there are several processes and `data` is no `PyDataset`.
@@ -104,15 +144,15 @@ def shard(data: Any) -> Any:
             "training with several processes needs a keras.utils.PyDataset, such as those of "
             f"kerasgan.datasets; received {type(data).__name__}"
         )
-    return _Shard(data, index, count, devices)
+    return _Shard(data, Rows(index, count, devices, backend.consecutive_rows()))
 
 
 class _Shard(keras.utils.PyDataset):
     """Rows of each batch that belong to one process."""
 
-    def __init__(self, data: keras.utils.PyDataset, index: int, count: int, devices: int):
+    def __init__(self, data: keras.utils.PyDataset, own: Rows):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self._data, self._index, self._count, self._devices = data, index, count, devices
+        self._data, self._own = data, own
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -124,17 +164,7 @@ class _Shard(keras.utils.PyDataset):
         return self._data.num_batches
 
     def __getitem__(self, index: int) -> Any:
-        return keras.tree.map_structure(self._rows, self._data[index])
-
-    def _rows(self, x):
-        if x is None:
-            return x
-        if len(x) % self._devices:
-            raise ValueError(
-                f"the size of each batch must be a multiple of the {self._devices} devices; "
-                f"received {len(x)} (use another batch_size, or drop_remainder=True)"
-            )
-        return x[backend.rows(self._index, self._count, len(x) // self._count)]
+        return rows_of(self._data, index, self._own)
 
     def on_epoch_begin(self) -> None:
         self._data.on_epoch_begin()

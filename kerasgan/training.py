@@ -253,7 +253,8 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
 
         Raises:
             ValueError: If a player is missing or unknown, if two players share an optimizer object,
-                or if a layer trains float16 convolutions with PyTorch on a CPU.
+                or if the backend does not train convolutions of a layer's data type on this device
+                (PyTorch on a CPU: float16, and bfloat16 without AVX-512).
         """
         if set(optimizers) != set(self.players):
             raise ValueError(
@@ -279,14 +280,8 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
             "steps_per_execution": steps_per_execution,
             "auto_scale_loss": auto_scale_loss,
         }
+        self._check_convolutions()
         half = [layer for layer in self._player_layers() if layer.compute_dtype == "float16"]
-        if not backend.trains_float16_convolutions() and any(
-            "Conv" in type(x).__name__ for x in half
-        ):
-            raise ValueError(
-                "PyTorch does not train float16 convolutions on CPUs: use the policy "
-                f"mixed_bfloat16 or a GPU; received float16 layers such as {half[0].name}"
-            )
         if auto_scale_loss and half:
             wrap = keras.optimizers.LossScaleOptimizer
             optimizers = {p: o if isinstance(o, wrap) else wrap(o) for p, o in optimizers.items()}
@@ -310,6 +305,18 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         """
         networks = [network for player in self.players for network in self.player_layers(player)]
         return [layer for network in networks for layer in network._flatten_layers()]
+
+    def _check_convolutions(self):
+        for layer in self._player_layers():
+            dtype = layer.compute_dtype
+            if "Conv" not in type(layer).__name__ or backend.trains_convolutions(dtype):
+                continue
+            others = ["mixed_bfloat16"] if backend.trains_convolutions("bfloat16") else []
+            raise ValueError(
+                f"PyTorch does not train {dtype} convolutions on this CPU: use the policy "
+                f"{' or '.join([*others, 'float32'])}, or a GPU; received {dtype} layers such as "
+                f"{layer.name}"
+            )
 
     def get_compile_config(self) -> dict:
         if not self.compiled:
@@ -517,6 +524,17 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         """
         return backend.frozen_moving_statistics(fn)
 
+    def regularization_due(self, every: int, player: str) -> Tensor:
+        """Returns whether `lazy_regularization` evaluates its function, a boolean scalar.
+
+        Call it before the update of the player. `report` takes it as the weight of a penalty.
+
+        Args:
+            every: Number of updates between evaluations.
+            player: Name of the player whose updates are counted.
+        """
+        return ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
+
     def lazy_regularization(self, every: int, player: str, fn: Callable[[], Tensor]) -> Tensor:
         """Returns `fn()` in every `every`-th update of a player, and 0.0 otherwise.
 
@@ -528,9 +546,10 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         Reference:
             Karras et al., 2019, https://arxiv.org/abs/1912.04958, appendix B.
         """
-        due = ops.equal(ops.mod(self.optimizer[player].iterations, every), 0)
         return backend.cond(
-            due, lambda: ops.cast(fn(), "float32"), lambda: ops.zeros((), "float32")
+            self.regularization_due(every, player),
+            lambda: ops.cast(fn(), "float32"),
+            lambda: ops.zeros((), "float32"),
         )
 
     def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:
@@ -550,6 +569,11 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         On several devices, the scalars are averaged over the devices first.
 
         `train_step` and `test_step` return the result.
+
+        Args:
+            **values: A scalar for each name, or a pair `(scalar, computed)`. The mean is over the
+                steps where the boolean `computed` is true, such as those with a lazily computed
+                penalty. It is 0 in an epoch without such a step.
         """
         unknown = set(values) - set(self._reported)
         if unknown:
@@ -557,9 +581,11 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
                 f"report takes the names in `reports`, {list(self._reported)}; received "
                 f"{sorted(unknown)}"
             )
-        means = replicas.mean([ops.cast(value, "float32") for value in values.values()])
-        for name, value in zip(values, means, strict=True):
-            self._reported[name].update_state(value)
+        pairs = [value if isinstance(value, tuple) else (value, None) for value in values.values()]
+        means = replicas.mean([ops.cast(value, "float32") for value, _ in pairs])
+        for name, value, (_, computed) in zip(values, means, pairs, strict=True):
+            weight = None if computed is None else ops.cast(computed, "float32")
+            self._reported[name].update_state(value, sample_weight=weight)
         return {name: self._reported[name].result() for name in values}
 
     @backend.step
@@ -581,7 +607,17 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
                 f"{type(self).__name__} was loaded from do not hold them",
                 stacklevel=3,
             )
-        return super().make_train_function(force)
+        return self._divided("train_function", super().make_train_function, force)
+
+    def make_test_function(self, force: bool = False) -> Callable:
+        return self._divided("test_function", super().make_test_function, force)
+
+    def _divided(self, name, make, force):
+        before = getattr(self, name)
+        make(force)
+        if getattr(self, name) is not before:
+            setattr(self, name, distribution.divided(getattr(self, name)))
+        return getattr(self, name)
 
     @property
     def distribute_strategy(self) -> Any:
@@ -885,7 +921,7 @@ def _checked_step(step, training):
     def checked(self, data):
         spec = self.data_spec()
         if spec is not None:
-            spec.check_traced(data, training)
+            spec.check_traced(data, training, replicas.count())
         return step(self, data)
 
     return checked

@@ -267,3 +267,24 @@ def test_a_new_training_in_a_used_folder_is_noticed(tmp_path):
     model = dots()
     epoch = checkpoints.resume(tmp_path, model)
     fit(model, checkpoint(), epochs=epoch + 1, initial_epoch=epoch)  # No warning.
+
+
+@pytest.mark.parametrize(("shapes", "size"), [([(8, 8, 1)], 8), ([(4, 4, 3), (16, 16, 3)], 16)])
+def test_a_checkpoint_takes_the_size_of_the_generators_images(tmp_path, shapes, size):
+    inputs = keras.Input((2,))
+    flat = [keras.layers.Dense(int(np.prod(shape)))(inputs) for shape in shapes]
+    outputs = [keras.layers.Reshape(s)(x) for s, x in zip(shapes, flat, strict=True)]
+
+    class Model:
+        def __init__(self, outputs):
+            self.generator = keras.Model(inputs, outputs)
+
+        def checkpoint_networks(self):
+            return {"generator": self.generator}
+
+    saver = callbacks.Checkpoint(tmp_path, run="toy", dataset="dots")
+    saver._model = Model(outputs)
+    assert saver._image_size() == size
+    saver._model = Model(flat)
+    with pytest.raises(ValueError, match="Checkpoint needs size=..., .* received none"):
+        saver._image_size()

@@ -7,77 +7,27 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
+from tests.distribution.compare import (
+    FEW,
+    NAME,
+    REST,
+    differences,
+    environment,
+    on_devices,
+)
 from zoo import launch
 
-ROOT = Path(__file__).resolve().parent.parent
-NAME = keras.backend.backend()
-COMMAND = [sys.executable, str(ROOT / "tests" / "distribution" / "steps.py")]
-FEW = ["conditional", "cooperative"]
-REST = [
-    "training_notes",
-    "birds",
-    "style",
-    "style_classes",
-    "explainer",
-    "explainer_distance",
-    "alternating",
-    "matching",
-    "inferring",
-    "variational",
-    "flow",
-    "projected",
-    "joint",
-    "guide",
-]
+LARGEST = {"state": 1e-5, "logs": 1e-4}  # losses add up many terms
 
 
-def environment(**changes):
-    own = {"KERAS_BACKEND": NAME, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return os.environ | own | changes
-
-
-def trained(folder, devices, models):
-    """Trains models on one or two devices. Returns a dict of arrays for each model and process."""
-    folder.mkdir()
-    places, count = [{}], 1
-    if devices > 1 and NAME == "jax":
-        places, count = [{"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}], 2
-    elif devices > 1:
-        places = launch.environments(devices)
-    processes = [
-        subprocess.Popen(
-            [*COMMAND, str(folder), str(count), *models],
-            env=environment(**place),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in places
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=1200)
-        assert process.returncode == 0, errors[-2000:]
-    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
-
-
-def compare(folder, models):
+def compare(folder, models, **options):
     """Compares weights, moving averages, optimizer states, seeds, queues and logs."""
-    one = trained(folder / "one", 1, models)
-    two = trained(folder / "two", 2, models)
-    assert len(one) == len(models)
-    assert len(two) == len(models) * (1 if NAME == "jax" else 2)
-    for name, found in two.items():
-        expected = one[name.rpartition("_")[0] + "_0"]
-        assert found.keys() == expected.keys()
-        for key, value in expected.items():
-            relative = 1e-4 if key.startswith("log:") else 1e-5  # losses add up many terms
-            np.testing.assert_allclose(
-                found[key], value, rtol=relative, atol=1e-5, err_msg=f"{name}: {key}"
-            )
+    for model, found in differences(folder, models, **options).items():
+        for kind, difference in found.items():
+            assert difference <= LARGEST[kind], (model, kind, difference)
 
 
 @pytest.mark.backend
@@ -89,6 +39,41 @@ def test_two_devices_equal_one(tmp_path):
 @pytest.mark.nightly
 def test_two_devices_equal_one_for_every_model(tmp_path):
     compare(tmp_path, FEW + REST)
+
+
+@pytest.mark.nightly
+@pytest.mark.backend
+@pytest.mark.skipif(NAME != "jax", reason="other engines always have one process per device")
+def test_two_jax_processes_equal_one(tmp_path):
+    compare(tmp_path, FEW, jax_processes=True)
+
+
+@pytest.mark.backend
+def test_a_run_continues_on_two_devices_and_back(tmp_path):
+    for devices, epochs in ((1, 1), (2, 2), (1, 3)):
+        on_devices("resume.py", devices, tmp_path, devices, epochs)
+    found, expected = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("3_1", "expected"))
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+    moved = np.load(tmp_path / "1_1.npz")
+    assert any(not np.allclose(moved[key], value, atol=1e-4) for key, value in expected.items())
+
+
+@pytest.mark.backend
+def test_two_processes_extract_the_features_of_one(tmp_path):
+    found = {}
+    for devices in (1, 2):
+        folder = tmp_path / f"{devices}"
+        folder.mkdir()
+        on_devices("features.py", devices, folder, jax_processes=True)
+        found |= {(devices, path.stem): dict(np.load(path)) for path in folder.glob("*.npz")}
+    assert len(found) == 3
+    expected = found.pop((1, "0"))
+    assert len(expected["model0"]) == 1050 and len(expected["array1"]) == 21
+    for arrays in found.values():
+        for key, value in expected.items():
+            np.testing.assert_allclose(arrays[key], value, atol=1e-6, err_msg=key)
 
 
 # === The command line ===

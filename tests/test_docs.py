@@ -11,7 +11,9 @@ import sys
 import pytest
 import yaml
 
+import kerasgan
 from docs.notebooks import make_notebooks
+from kerasgan.io import presets as preset_files
 from zoo import stages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -109,6 +111,28 @@ def test_the_presets_page_names_every_preset():
     page = (DOCS / "guides" / "presets.md").read_text()
     folders = [path.name for path in (ROOT / "kerasgan" / "presets").iterdir() if path.is_dir()]
     assert folders and all(f"| `{name}` |" in page for name in folders)
+
+
+def test_tables_name_the_class_that_a_preset_loads():
+    """README, the page of models and the page of presets agree with `presets` of each class."""
+    rows = re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text(), re.M)
+    rows += re.findall(r"^\|.*\|$", (DOCS / "models" / "index.md").read_text(), re.M)
+    classes = {name: getattr(kerasgan.models, name) for name in kerasgan.models.__all__}
+    classes = {name: cls for name, cls in classes.items() if hasattr(cls, "presets")}
+    found: dict[str, list] = {name: [] for name in classes}
+    for row in rows:
+        name = re.match(r"\| \[`?(\w+)`?\]", row)
+        if name and name[1] in found:
+            found[name[1]].append(set(re.findall(r"`(\w+_(?:digits|birds)_?\w*)`", row)))
+    page = (DOCS / "guides" / "presets.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.M))
+    assert listed == {(preset, name) for name, cls in classes.items() for preset in cls.presets}
+    for name, tables in found.items():
+        presets = set(classes[name].presets)
+        assert tables == [presets, presets], name
+    for preset, name in listed:
+        assert type(kerasgan.AdversarialModel.from_preset(preset)).__name__ == name
+        assert f"- Model: `{name}`, " in preset_files.card(preset)
 
 
 def test_the_api_reference_lists_every_module():

@@ -439,3 +439,11 @@ def test_trains_from_arrays_where_tensorflow_is_not_installed(backend):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[-2] == f"trained on {backend}"
+
+
+def test_networks_use_the_batch_normalization_of_all_devices():
+    """Keras' own layer uses the statistics of each device, see the guide "Several devices"."""
+    for folder in ("models", "encoders"):
+        for path in sorted((ROOT / "kerasgan" / folder).rglob("*.py")):
+            text = path.read_text()
+            assert not re.search(r"\blayers\.BatchNormalization\(", text), name(path)

@@ -15,7 +15,7 @@ import json
 import time
 from typing import Any
 
-from zoo import cli, lazy, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, settings as fields
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
@@ -184,8 +184,18 @@ def command(settings: Settings) -> None:
         print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts and steps."""
+    values = sum(protocol.VALUES)
+    network = networks.build_deep_classifier(SIZE, 3, values, settings.width, settings.features)
+    steps = max(settings.images // settings.batch_size, 1)
+    dry_runs.show(settings, {"classifier": dry_runs.count(network)}, steps)
+
+
 def main() -> None:
-    cli.main("zoo.bird_attribute_classifier", Settings, command, description=__doc__)
+    cli.main(
+        "zoo.bird_attribute_classifier", Settings, command, description=__doc__, dry_run=dry_run
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import re
 import time
 from typing import Any
 
-from zoo import cli, digit_classifier, lazy, scale, settings as fields
+from zoo import cli, digit_classifier, dry_run as dry_runs, lazy, scale, settings as fields
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -179,7 +179,8 @@ def _birds(split, name, names, size, count):
 
 def expected_shape(settings: Any) -> scale.DataShape:
     """Returns the shape of a task's data without reading them."""
-    data, size, steps = settings.data, settings.size, scale.count_batches(settings)
+    data, size = settings.data, settings.size
+    steps = scale.count_steps(settings, count_training_images(settings))
     if data in ("digits", "mnist"):
         names = check_digit_classes(settings.classes, size)
         return scale.DataShape((size, size, 1), len(names), steps)
@@ -212,10 +213,22 @@ def balanced_batches(
 
 
 def count_training_images(settings: Any) -> int | None:
-    """Returns the number of images to train on: those of a folder without the held-out ones."""
-    count = scale.count_images(settings)
-    named = settings.data in NAMED
-    return count if named or count is None else max(count - held_out(count), 0)
+    """Returns the number of images to train on, without those held out, with balanced classes.
+
+    It is exact for digits and for folders of equally large classes. For birds, it is what random
+    attributes give on average. `None`: unknown.
+    """
+    data, count = settings.data, scale.count_images(settings)
+    if data in ("digits", "mnist"):
+        names = check_digit_classes(settings.classes, settings.size)
+        others = 10 - len(names) + 1 if names[-1] == "rest" else 1
+        return scale.COUNTS[data] // 10 * others * len(names)
+    if data == "synthetic_birds":
+        name, names = bird_classes(settings.classes)
+        return settings.num_images * len(names) // len(synthetic.ATTRIBUTES[name])
+    if data in NAMED or count is None:
+        return count
+    return max(count - held_out(count), 0)
 
 
 def fitted(**given: Any) -> Settings:
@@ -293,9 +306,21 @@ def command(settings: Settings) -> None:
     print(f"the classifier: {path}")
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts, steps and missing data."""
+    shape = expected_shape(settings)
+    parameters = {"classifier": dry_runs.count(build(settings, shape))}
+    dry_runs.show(settings, parameters, shape.num_batches, [scale.missing_data(settings)])
+
+
 def main() -> None:
     cli.main(
-        "zoo.classifier", Settings, command, description=__doc__, make=lambda given: fitted(**given)
+        "zoo.classifier",
+        Settings,
+        command,
+        description=__doc__,
+        make=lambda given: fitted(**given),
+        dry_run=dry_run,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 from zoo import quiet, signals
+from zoo.dry_run import DryRun
 from zoo.settings import GROUPS, RENAMED, Checked, bounds_text, broken_rule, kind_of, shorten
 
 HELP = ("-h", "--help", "-help", "--helpfull", "--helpshort")
@@ -238,6 +239,7 @@ def main(
     description: str | None,
     usage: str = "",
     make: Callable[[dict], Checked] | None = None,
+    dry_run: Callable[..., None] | None = None,
 ) -> None:
     """Runs a tool: parses the command line into its settings and calls `command`.
 
@@ -248,20 +250,24 @@ def main(
         description: Text of `--help`, the module's docstring.
         usage: Positional arguments for the usage line. Empty: the tool takes none.
         make: Function from the given flags to the settings. Defaults to `settings(**flags)`.
+        dry_run: Function of the settings that replaces `command` with `--dry_run`. `None`: there is
+            no such flag, or `settings` contains it.
     """
     arguments = sys.argv[1:]
+    fields = dataclasses.fields(settings) + (dataclasses.fields(DryRun) if dry_run else ())
     if wants_help(arguments):
-        fields = dataclasses.fields(settings)
         show(help_text(f"python -m {program}", description or "", fields, usage=usage))
         return
 
     def run():
-        values, positional = parse(dataclasses.fields(settings), arguments)
+        values, positional = parse(fields, arguments)
+        dry = bool(dry_run and values.pop("dry_run", False))
         if positional and not usage:
             raise ValueError(f"flags are given as --name=value; received {positional[0]!r}")
         made = (make or (lambda given: settings(**given)))(values)
         with tracked():
-            command(made, positional) if usage else command(made)
+            used: Any = dry_run if dry else command
+            used(made, positional) if usage else used(made)
 
     guarded(run)
 

@@ -12,7 +12,7 @@ import json
 import pathlib
 import time
 
-from zoo import cli, lazy, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, scale, settings as fields
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -116,8 +116,16 @@ def command(settings: Settings) -> None:
         print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts, steps and missing data."""
+    network = networks.build_classifier(28, width=settings.width, features=settings.features)
+    steps = scale.COUNTS["digits"] // settings.batch_size
+    missing = scale.missing_package("digits")
+    dry_runs.show(settings, {"classifier": dry_runs.count(network)}, steps, [missing])
+
+
 def main() -> None:
-    cli.main("zoo.digit_classifier", Settings, command, description=__doc__)
+    cli.main("zoo.digit_classifier", Settings, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

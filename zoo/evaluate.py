@@ -10,11 +10,13 @@ Images against reference images or their statistics, by features of Inception or
     python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
     python -m zoo.evaluate --samples=a.h5 --features=slim --inception=birds_valid299/model.ckpt
     python -m zoo.evaluate --samples=digits.h5 --reference=digits --features=digit_classifier
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --features=dinov2
+    python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --resize=clean
 
 A StylEx is scored by its reconstructions of the held-out images of its run. All scores come with
-their protocol. With the Inception of 2015-12-05, they have the names that torch-fidelity uses; with
-other features, the names omit the word Inception. `--features=slim` computes StackGAN's Inception
-Score: it shuffles the samples and leaves out the last incomplete batch of 64.
+their protocol. With the published weights of Inception, they have the names that torch-fidelity
+uses; with other features or weights, the names omit the word Inception. `--features=slim` computes
+StackGAN's Inception Score: it shuffles the samples and leaves out the last incomplete batch of 64.
 """
 
 import dataclasses
@@ -25,11 +27,12 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, lazy, recipe, sample
+from zoo import cli, launch, lazy, recipe, sample, scale
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
 np = lazy.module("numpy")
+distribution = lazy.module("kerasgan.distribution")
 files = lazy.module("kerasgan.io.files")
 presets = lazy.module("kerasgan.io.presets")
 reading = lazy.module("kerasgan.io.reading")
@@ -77,10 +80,17 @@ class Options(Checked):
     out: str | None = setting(None, "JSON file to which the scores and their protocol are written.")
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     batch_size: int = setting(32, "Number of images per batch.", least=1)
+    devices: int = setting(
+        1,
+        "Number of devices of this machine that divide sampling and the extraction of features.",
+        least=1,
+    )
     features: str | None = setting(
         None,
-        "Feature extractor: inception, slim, digit_classifier, bird_attribute_classifier, or the "
-        ".keras or .h5 file of a classifier. Default: inception.",
+        "Feature extractor: inception, dinov2, clip, slim, digit_classifier, "
+        "bird_attribute_classifier, or the .keras or .h5 file of a classifier. dinov2:PRESET and "
+        "clip:PRESET name a preset of keras-hub or transformers: kaggle://..., hf://... or a "
+        "folder. Default: inception.",
         group="networks",
     )
     inception: str | None = setting(
@@ -88,6 +98,14 @@ class Options(Checked):
         "Weights of the Inception of 2015-12-05 (.pb, .tgz, .pth, .h5). For --features=slim: the "
         "prefix of StackGAN's checkpoint, or a file of zoo.inception.",
         group="networks",
+    )
+    resize: str | None = setting(
+        None,
+        "Resize of the images, named as in clean-fid. Default: as published, legacy_tensorflow for "
+        "inception (FID), Pillow's bicubic filter for dinov2 (dgm-eval), and for clip of the "
+        "central square (CMMD).",
+        group="networks",
+        choices=("clean", "legacy_tensorflow", "legacy_pytorch"),
     )
     text_encoder: str | None = setting(None, sample.TEXT_ENCODER_HELP, group="networks")
     by: str | None = setting(
@@ -234,7 +252,13 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
         return None
     if "data" not in saved:
         raise ValueError(f"{checkpoint} does not name its data, so it cannot be scored")
-    found = used.score(recipe.settings_from(used, saved))
+    settings = recipe.settings_from(used, saved)
+    if missing := scale.missing_folder(settings):
+        raise ValueError(
+            f"the data folder {missing} of {checkpoint} is not here, so it cannot be scored; "
+            "evaluate a checkpoint of its run instead, which names the whole path"
+        )
+    found = used.score(settings)
     if found is None:
         raise ValueError(
             f"no evaluation classifier knows the data of {checkpoint}, {saved['data']}"
@@ -291,12 +315,12 @@ def evaluate(
     if reference is not None and theirs is None:
         theirs = extract.extract(reference, by, **run)
     ours = extract.extract(samples, by, **run) if metrics or reference is None else None
-    if save:
+    if save and distribution.is_chief():
         kept = theirs or ours
         if kept is not None and not isinstance(kept, tuple):
             kept = frechet.statistics(kept.features, kept.protocol, kept.images)
         frechet.save_statistics(save, kept)
-    if not metrics:
+    if not metrics or not distribution.is_chief():
         return {"protocol": {}}
     return metric_scores.scores(ours, theirs, metrics, images=samples, **options)
 
@@ -333,16 +357,23 @@ def command(options: Options) -> None:
                 f"--samples must be a number from 2 to {MOST} if --checkpoint is given; received "
                 f"{options.samples[:40]}"
             )
-    messages = []
+    compared = ("metrics", "reference", "save_statistics", "features", "inception", "resize")
+    by_classifier = options.checkpoint and all(getattr(options, name) is None for name in compared)
+    if by_classifier and options.devices > 1:
+        raise ValueError(
+            "--devices needs --metrics or --features: the evaluation classifiers use one device"
+        )
+    if launch.needed(options.devices):
+        sys.exit(launch.run(options.devices))
+    distribution.start(options.devices)
+    messages: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda text, *rest: messages.append(" ".join(str(text).split()))
-        compared = ("metrics", "reference", "save_statistics", "features", "inception")
-        by_classifier = options.checkpoint and all(
-            getattr(options, name) is None for name in compared
-        )
         found = _score_by_classifier(options) if by_classifier else _score_by_features(options)
     messages = list(dict.fromkeys(messages))
+    if not distribution.is_chief():
+        return
     for line in messages:
         print(f"warning: {line}", file=sys.stderr)
     print_scores(found)
@@ -386,7 +417,7 @@ def _score_by_features(options):
     if metrics == ["ms_ssim"] and not save:
         by = evaluation_images.NoNetwork()
     else:
-        by = evaluation_images.extractor(features, options.inception)
+        by = evaluation_images.extractor(features, options.inception, options.resize)
     images, reference = _sources(options, by)
     shuffle_seed, batch = options.shuffle_seed, options.drop_remainder
     if features == "slim":  # StackGAN's protocol, unless flags set other values

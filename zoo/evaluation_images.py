@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerasgan.datasets.digits import load_digits
+from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_source import ImageSource, image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, presets
@@ -23,25 +24,48 @@ from kerasgan.metrics.protocols import bird_attributes, digits
 from kerasgan.metrics.score_checks import check_inference_mode
 from zoo import sample, text_gan
 
-FEATURES = ("inception", "slim", "digit_classifier", "bird_attribute_classifier")
+FEATURES = (
+    "inception",
+    "dinov2",
+    "clip",
+    "slim",
+    "digit_classifier",
+    "bird_attribute_classifier",
+)
 BLOCK = 64  # Number of images of captions that are generated at a time.
 
 # === Feature extractors ===
 
 
-def extractor(name: str = "inception", weights: str | None = None) -> Callable:
-    """Returns the feature extractor of `--features` and `--inception`.
+def extractor(
+    name: str = "inception", weights: str | None = None, resize: str | None = None
+) -> Callable:
+    """Returns the feature extractor of `--features`, `--inception` and `--resize`.
 
     Args:
-        name: One of `FEATURES`, or the file of a Keras classifier, .keras or .h5, that ends in
-            logits.
+        name: One of `FEATURES`, `"dinov2:PRESET"` or `"clip:PRESET"`, or the file of a Keras
+            classifier, .keras or .h5, that ends in logits.
         weights: Weights of `"inception"`, see `Inception`, or the prefix of StackGAN's checkpoint
             for `"slim"`.
+        resize: Mode of `kerasgan.metrics.features.resize` for Inception, DINOv2 and CLIP.
     """
+    kind, _, preset = name.partition(":")
+    if weights and name not in ("inception", "slim"):
+        raise ValueError(f"--inception is for --features=inception and slim; received {name}")
     if name == "inception":
         from kerasgan.metrics.features.inception import Inception
 
-        return Inception(weights)
+        return Inception(weights, resize)
+    if kind == "dinov2":
+        from kerasgan.metrics.features.dinov2 import DEFAULT, DINOv2
+
+        return DINOv2(preset or DEFAULT, resize)
+    if kind == "clip":
+        from kerasgan.metrics.features.clip import DEFAULT, load_clip
+
+        return load_clip(preset or DEFAULT, resize)
+    if resize:
+        raise ValueError(f"--resize is for --features=inception, dinov2 and clip; received {name}")
     if name == "slim":
         from kerasgan.metrics.features.slim_inception import SlimInception
 
@@ -62,8 +86,8 @@ def extractor(name: str = "inception", weights: str | None = None) -> Callable:
     path = pathlib.Path(name)
     if path.suffix not in (".keras", ".h5") or not path.is_file():
         raise ValueError(
-            f"--features must be {', '.join(FEATURES)}, or the .keras or .h5 file of a classifier; "
-            f"received {name}"
+            f"--features must be {', '.join(FEATURES)}, dinov2:PRESET, clip:PRESET, or the .keras "
+            f"or .h5 file of a classifier; received {name}"
         )
     network = checkpoints.load_network(path)[0] if is_checkpoint(path) else load_keras_file(path)
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -174,14 +198,14 @@ def check_text_encoder(
 
 
 def _blocks(model, by, count, seed):
-    """Returns a function that yields a CoopNet's images in blocks, as `model.sample` does."""
+    """Returns a CoopNet's images in blocks, as `model.sample` does."""
 
-    def batches():
-        latents = model.random_latents(count, seed)
-        for start in range(0, count, model.chains):
-            yield to_uint8(model.generate(latents[start : start + model.chains], by))
+    latents = model.random_latents(count, seed)
 
-    return batches
+    def generate(start, stop):
+        return to_uint8(model.generate(latents[start:stop], by))
+
+    return GeneratedBlocks(generate, count, model.chains)
 
 
 def _embeddings(data, data_dir, encoder):
@@ -191,7 +215,7 @@ def _embeddings(data, data_dir, encoder):
 
 
 def _captions(model, embeddings, count, seed):
-    """Returns a function that yields a model's largest images for embeddings `[N, C, D]`."""
+    """Returns a model's largest images for embeddings `[N, C, D]`."""
     few = embeddings[:6, 0], model.random_latents(min(6, len(embeddings)), seed)
     smallest = min(model.sizes)
     images = [
@@ -200,16 +224,16 @@ def _captions(model, embeddings, count, seed):
     ]
     check_inference_mode(*map(to_uint8, images))
 
-    def batches():
-        latents = model.random_latents(count, seed)
-        for start in range(0, count, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, count))
-            turn, image = np.divmod(rows, len(embeddings))
-            # All captions of an image are used once before one is used again.
-            chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
-            yield to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
+    latents = model.random_latents(count, seed)
 
-    return batches
+    def generate(start, stop):
+        rows = np.arange(start, stop)
+        turn, image = np.divmod(rows, len(embeddings))
+        # All captions of an image are used once before one is used again.
+        chosen = embeddings[image, (image + turn) % embeddings.shape[1]]
+        return to_uint8(model.sample(embeddings=chosen, latents=latents[rows]))
+
+    return GeneratedBlocks(generate, count, BLOCK)
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:

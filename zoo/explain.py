@@ -16,7 +16,7 @@ import os
 import pathlib
 from typing import Any
 
-from zoo import classifier, cli, lazy, recipe, sample, settings as fields
+from zoo import classifier, cli, dry_run as dry_runs, lazy, recipe, sample, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
@@ -308,8 +308,12 @@ def load_images(
 # === The command ===
 
 
-def command(options: Options) -> None:
-    """Runs the tool and prints the attributes."""
+def load_model(options: Options) -> tuple[Any, dict, str]:
+    """Returns the `StylEx`, the information of its file and the file or preset.
+
+    Raises:
+        ValueError: If options exclude each other or the checkpoint is not a `StylEx`.
+    """
     checkpoint = sample.check_checkpoint(options.checkpoint)
     if options.images and (options.data or options.classes):
         raise ValueError("give --data and --classes, or --images; received both")
@@ -318,6 +322,28 @@ def command(options: Options) -> None:
     model, about = sample.load(checkpoint), sample.about(checkpoint)
     if not isinstance(model, stylex.StylEx):
         raise ValueError(f"--checkpoint must be a StylEx; {checkpoint} is a {type(model).__name__}")
+    return model, about, checkpoint
+
+
+def dry_run(options: Options) -> None:
+    """Prints the options, the size of the search and a missing folder."""
+    model, about, _ = load_model(options)
+    data = options.images or options.data or about.get("data") or ""
+    coordinates = sum(layer.affine.units for layer in model.generator.style_layers)
+    passes = -(-2 * coordinates * options.count // options.batch_size)
+    folder = data if data not in classifier.NAMED and not pathlib.Path(data).is_dir() else None
+    notes = [
+        f"{'images of':24} {data}",
+        f"{'style coordinates':24} {coordinates:,}, each changed in 2 directions",
+        f"{'search':24} {passes:,} forward passes of {options.batch_size} images",
+        f"missing: the folder {folder}" if folder is not None else None,
+    ]
+    dry_runs.show(options, {"generator": dry_runs.count(model.generator)}, notes=notes)
+
+
+def command(options: Options) -> None:
+    """Runs the tool and prints the attributes."""
+    model, about, checkpoint = load_model(options)
     size, _, channels = model.image_shape
     if options.images:
         source, names = options.images, None
@@ -375,7 +401,7 @@ def print_attributes(attributes: Any, sufficiencies: list) -> None:
 
 
 def main() -> None:
-    cli.main("zoo.explain", Options, command, description=__doc__)
+    cli.main("zoo.explain", Options, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

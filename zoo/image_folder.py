@@ -53,9 +53,10 @@ class Settings(recipe.Settings):
         0, "Channels of the generator's last feature map. 0 chooses from the image size.", least=0
     )
     latent_dim: int = fields.latent_dim(64, least=2)
-    r1_weight: float = setting(
-        0.0,
-        "Weight of the R1 gradient penalty at real images. 0 chooses: 1, or more for few images.",
+    r1_weight: float | None = setting(
+        None,
+        "Weight of the R1 gradient penalty at real images. 0 disables it. By default the number of "
+        "images decides: 1, or more for few images.",
         group="losses",
         least=0,
     )
@@ -79,13 +80,14 @@ PRESETS = {"auto": {}, "quick": {"epochs": 5}}
 
 
 def chosen(settings: Settings, report: bool = False) -> Settings:
-    """Replaces settings of 0 by values that suit the number and size of the folder's images.
+    """Chooses the settings that are not given by the number and size of the folder's images.
 
     - Batch size: a power of two, at most 64 and at most half of the images.
     - An epoch has at least 100 steps: small folders are passed over several times.
     - Epochs: 2,000 steps per 1,000 images, at least 2,000 and at most 20,000 steps.
     - Width: 32 channels up to 32 pixels, 24 up to 64 pixels, else 16.
-    - R1 weight: 1 from 2,000 images, 2 from 500, else 5. Few images need more regularization.
+    - R1 weight: 1 from 2,000 images, 2 from 500, else 5. Few images need more regularization. A
+      weight of 0 is kept: it disables the penalty.
 
     Args:
         settings: The settings.
@@ -116,9 +118,9 @@ def chosen(settings: Settings, report: bool = False) -> Settings:
         "batch_size": batch,
         "repeats": repeats,
         "width": settings.width or width,
-        "r1_weight": settings.r1_weight or r1_weight,
+        "r1_weight": r1_weight if settings.r1_weight is None else settings.r1_weight,
     }
-    new = {name: value for name, value in values.items() if not getattr(settings, name)}
+    new = {name: value for name, value in values.items() if value != getattr(settings, name)}
     if new and report:
         listed = ", ".join(f"{name} {value}" for name, value in new.items())
         print(f"chosen for {count:,} images: {listed}", file=sys.stderr)
@@ -192,6 +194,7 @@ RECIPE = recipe.Recipe(
     monitor="generator_loss",
     shape=expected_shape,
     doc=__doc__,
+    class_names=lambda settings: folder.class_names(settings.data),
     choose=lambda settings: chosen(settings, report=True),
 )
 

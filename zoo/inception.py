@@ -31,7 +31,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from zoo import cli, lazy, recipe, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, recipe, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
@@ -46,6 +46,7 @@ synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 files = lazy.module("kerasgan.io.files")
 locks = lazy.module("kerasgan.io.locks")
+fingerprints = lazy.module("kerasgan.metrics.features.fingerprints")
 inception = lazy.module("kerasgan.metrics.features.inception")
 slim_inception = lazy.module("kerasgan.metrics.features.slim_inception")
 network_training = lazy.module("zoo.network_training")
@@ -193,7 +194,7 @@ def _data_name(settings):
 
 
 def _run(settings, folder, images, classes):
-    weights = inception.read_weights(settings.weights)[0] if settings.weights else None
+    weights, digest = inception.read_weights(settings.weights) if settings.weights else (None, None)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
     images, classes = (images, classes) if images is not None else load(settings)
@@ -208,7 +209,10 @@ def _run(settings, folder, images, classes):
         set_weights(network, weights)
     _fit(settings, folder, network, training_data.Crops(images, labels, train, settings))
     network = slim_inception.folded(network, settings.width)
-    log = _log(settings, folder, len(train), len(kinds)) | {"parameters": network.count_params()}
+    log = _log(settings, folder, len(train), len(kinds)) | {
+        "parameters": network.count_params(),
+        "started_from": start_of(settings, weights, digest),
+    }
     path = _save(settings, folder, network, log)
     extractor = slim_inception.SlimInception(path)
     log["held_out_accuracy"] = round(accuracy(extractor, images, labels, test), 4)
@@ -255,7 +259,6 @@ def _log(settings, folder, count, classes):
     split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"
     data = f"{count:,} images of {classes} classes of {_data_name(settings)}{split}"
     return {
-        "started_from": start_of(settings),
         "fine_tuned_on": data,
         "losses": [round(loss, 4) for loss in losses],
         "command": shell_command("zoo.inception"),
@@ -283,10 +286,18 @@ def _save(settings, folder, network, log):
     return path
 
 
-def start_of(settings: Settings) -> str:
-    """Returns the origin of the initial weights, in words."""
-    name = pathlib.Path(settings.weights).name
-    return f"the Inception of 2015-12-05 in {name}" if name else "random weights"
+def start_of(settings: Settings, weights: dict | None, digest: str | None) -> str:
+    """Returns the origin of the initial weights, in words.
+
+    Args:
+        settings: The recipe's settings.
+        weights: Weights of the file that they name, or `None`.
+        digest: SHA-256 of that file.
+    """
+    if weights is None:
+        return "random weights"
+    network = fingerprints.network_name("Inception", inception.fingerprint(weights), digest)
+    return f"{network} in {pathlib.Path(settings.weights).name}"
 
 
 def set_weights(network: Any, weights: dict) -> None:
@@ -340,8 +351,27 @@ def command(settings: Settings) -> None:
     print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, the parameter count of the convolutions, steps and missing data."""
+    count, missing = None, None
+    if settings.dataset == "synthetic_birds":
+        count = settings.images
+    elif pathlib.Path(settings.dataset).is_dir():
+        count = folders.count_folder(settings.dataset)
+    else:
+        count = prepared.count_prepared(settings.dataset, settings.split, settings.data_dir or None)
+        if count is None:
+            missing = f"missing: the data set {settings.dataset}: python -m zoo.prepare"
+    if settings.weights and not pathlib.Path(settings.weights).expanduser().is_file():
+        missing = f"missing: the file {settings.weights} of --weights"
+    network = slim_inception.build_slim_inception(2, settings.size, settings.width, batch_norm=True)
+    steps = count and max(round(count * (1 - settings.held_out)) // settings.batch_size, 1)
+    parameters = {"network of 2 classes": dry_runs.count(network)}
+    dry_runs.show(settings, parameters, steps, [missing])
+
+
 def main() -> None:
-    cli.main("zoo.inception", Settings, command, description=__doc__)
+    cli.main("zoo.inception", Settings, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ def run(devices: int) -> int:
 def environments(devices: int) -> list[dict[str, str]]:
     """Returns the environment variables that tell each process its place."""
     workers = [f"localhost:{port}" for port in _free_ports(devices)]
+    if keras.backend.backend() == "jax":
+        name = "KERAS_DISTRIBUTION_{}".format
+        shared = {name("JOB_ADDRESSES"): ",".join(workers), name("NUM_PROCESSES"): str(devices)}
+        return [shared | {name("PROCESS_ID"): str(i)} for i in range(devices)]
     if keras.backend.backend() == "torch":
         port = workers[0].rpartition(":")[2]
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": str(devices)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from kerasgan.io import checkpoints, files
+from kerasgan.io import checkpoints, files, presets
 from zoo.augmentation import AugmentedBatches, check_augmentations
 from zoo.command import shell_command
 
@@ -151,3 +151,32 @@ def save(
     checkpoints.save_network(path, network, epoch=epochs, letter=letter, info=info, dtype="float16")
     files.write_json(path.parent / (log_name or f"{path.stem}.json"), log)
     return path
+
+
+def load(name_or_file: str | os.PathLike, shipped: str, letter: str, recipe: str) -> keras.Model:
+    """Loads the network that a recipe wrote.
+
+    Args:
+        name_or_file: Name of the shipped network, a folder, or a checkpoint file.
+        shipped: Name of the shipped network, a folder of `kerasgan/presets`.
+        letter: Letter of the network in file names.
+        recipe: Recipe that trains such a network, such as `"zoo.part_encoder"`.
+
+    Raises:
+        CheckpointError: If there is no such network.
+    """
+    kind = recipe.partition(".")[2].replace("_", " ")
+    name = presets.SHIPPED / shipped if name_or_file == shipped else name_or_file
+    path: Path | None = Path(name).expanduser()
+    if path is not None and path.suffix != ".h5":
+        path = checkpoints.latest(path, letter=letter)
+    if path is None:
+        raise checkpoints.CheckpointError(
+            f"no {kind} in {name_or_file}; train one: python -m {recipe}"
+        )
+    network, info = checkpoints.load_network(path)
+    if info["letter"] != letter:
+        raise checkpoints.CheckpointError(
+            f"{path} must hold a {kind} ({letter}); it holds {info['letter']}"
+        )
+    return network

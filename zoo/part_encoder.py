@@ -13,11 +13,10 @@ About 5 minutes on one core (TensorFlow).
 import dataclasses
 import json
 import os
-import pathlib
 import time
 from typing import Any
 
-from zoo import cli, lazy, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, settings as fields
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked
 
@@ -111,13 +110,7 @@ def network(name_or_file: str | os.PathLike = NAME) -> Any:
     Raises:
         CheckpointError: There is no such encoder.
     """
-    path = FOLDER if name_or_file == NAME else pathlib.Path(name_or_file).expanduser()
-    path = path if path.suffix == ".h5" else checkpoints.latest(path, letter="P")
-    if path is None:
-        raise checkpoints.CheckpointError(
-            f"no part encoder in {name_or_file}; train one: python -m zoo.part_encoder"
-        )
-    return checkpoints.load_network(path)[0]
+    return network_training.load(name_or_file, NAME, "P", "zoo.part_encoder")
 
 
 def command(settings: Settings) -> None:
@@ -126,8 +119,15 @@ def command(settings: Settings) -> None:
         print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts and steps."""
+    encoder = part_encoder.build_part_encoder(SIZE, settings.width)
+    steps = max(settings.images // settings.batch_size, 1)
+    dry_runs.show(settings, {"part_encoder": dry_runs.count(encoder)}, steps)
+
+
 def main() -> None:
-    cli.main("zoo.part_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.part_encoder", Settings, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

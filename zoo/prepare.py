@@ -30,6 +30,7 @@ stackgan = lazy.module("kerasgan.datasets.stackgan")
 synthetic = lazy.module("kerasgan.datasets.synthetic_birds")
 char_cnn_rnn = lazy.module("kerasgan.encoders.char_cnn_rnn")
 files = lazy.module("kerasgan.io.files")
+fingerprints = lazy.module("kerasgan.metrics.features.fingerprints")
 inception = lazy.module("kerasgan.metrics.features.inception")
 slim_inception = lazy.module("kerasgan.metrics.features.slim_inception")
 
@@ -69,6 +70,12 @@ class Options(Checked):
         "(skip).",
         group="data",
         choices=("refuse", "skip"),
+    )
+    file_format: str = setting(
+        "tfrecord",
+        "Format of the files. Images of both formats are read at random positions.",
+        group="data",
+        choices=("tfrecord", "array_record"),
     )
     text_encoder: str | None = setting(
         None,
@@ -140,6 +147,11 @@ def data_set(source: str) -> str:
     return source.replace("_tfds", "_class_name_captions")
 
 
+def slim_checkpoint(weights: str | None) -> bool:
+    """Returns whether `weights` is the prefix of a TensorFlow checkpoint."""
+    return weights is not None and pathlib.Path(f"{weights}.index").is_file()
+
+
 def prepare_inception(weights: str | None) -> tuple[pathlib.Path, str]:
     """Converts the weights of an Inception network.
 
@@ -150,7 +162,7 @@ def prepare_inception(weights: str | None) -> tuple[pathlib.Path, str]:
     Returns:
         The path of the .h5 file and the SHA-256 of what was read.
     """
-    if weights and pathlib.Path(f"{weights}.index").is_file():
+    if weights and slim_checkpoint(weights):
         # StackGAN's are birds_valid299/model.ckpt and flowers_valid299/model.ckpt.
         prefix = pathlib.Path(weights).resolve()
         network = slim_inception.SlimInception(weights)
@@ -169,6 +181,8 @@ def command(options: Options, positional: list[str]) -> None:
     if positional == ["inception"]:
         path, digest = prepare_inception(options.weights)
         print(f"{path}\nSHA-256 of what was read: {digest}")
+        if not slim_checkpoint(options.weights):
+            print(f"Network: {fingerprints.network_name('Inception', digest)}")
         return
     if len(positional) != 1:
         received = " ".join(positional) or "none"
@@ -216,7 +230,9 @@ def _prepare(source, name, origin, options):
         print("encoding the captions")
         splits = {split: data.embed(encode) for split, data in splits.items()}
     try:
-        left_out = prepared.prepare(name, splits, origin, options.data_dir, options.corrupt)
+        left_out = prepared.prepare(
+            name, splits, origin, options.data_dir, options.corrupt, options.file_format
+        )
     except KeyboardInterrupt:
         print("\nstopped; nothing was written, the same command starts anew", file=sys.stderr)
         sys.exit(130)

@@ -16,6 +16,7 @@ files = lazy.module("kerasgan.io.files")
 locks = lazy.module("kerasgan.io.locks")
 presets = lazy.module("kerasgan.io.presets")
 side_files = lazy.module("kerasgan.io.side_files")
+stored_weights = lazy.module("kerasgan.io.stored_weights")
 
 CARD = """# {name}
 
@@ -23,7 +24,7 @@ CARD = """# {name}
 
 - Model: `{model}`, epoch {epoch} of `{command}`
 - Trained on: {machine}, {backend}, Keras {keras}
-- Weights: half precision, Apache-2.0. {data}
+- Weights: {weights}, Apache-2.0. {data}
 - Sampling: {sampling}
 
 ## Final scores of the run
@@ -51,6 +52,18 @@ class Options(Checked):
     out: str | None = setting(
         None, "Folder of the preset. The name of the folder is the name of the preset."
     )
+    dtype: str = setting(
+        "float16",
+        "Data type of the stored weights. Models are always loaded in float32.",
+        choices=("float16", "float32"),
+    )
+    mantissa_bits: int | None = setting(
+        None,
+        "Number of mantissa bits to keep of each float16; none keeps all 10. Fewer bits make a "
+        "smaller file and change the samples, so compare them.",
+        least=1,
+        most=10,
+    )
 
 
 def sampling_of(model: Any) -> str:
@@ -60,7 +73,21 @@ def sampling_of(model: Any) -> str:
     return "inference mode, with the EMA generator if the model has one"
 
 
-def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sampling: str) -> str:
+def precision(dtype: str = "float16", mantissa_bits: int | None = None) -> str:
+    """Returns a description of how weights are stored, for a card."""
+    kind = {"float16": "half precision", "float32": "single precision"}[dtype]
+    return kind + (f" rounded to {mantissa_bits} mantissa bits" if mantissa_bits else "")
+
+
+def card(
+    name: str,
+    info: dict,
+    settings: dict,
+    versions: dict,
+    scores: dict,
+    sampling: str,
+    weights: str = precision(),
+) -> str:
     """Returns the text of `card.md`."""
     numbers = [
         f"| {key} | {value:.4g} |"
@@ -83,6 +110,7 @@ def card(name: str, info: dict, settings: dict, versions: dict, scores: dict, sa
         keras=versions["keras"],
         sampling=sampling,
         data=data + classes,
+        weights=weights,
         scores=table if numbers else "None: no evaluation classifier knows the data.",
         protocol="\n".join(protocol),
     )
@@ -97,8 +125,14 @@ def command(options: Options) -> None:
         )
     if options.out is None:
         raise ValueError("--out must name the preset's folder; received none")
+    stored_weights.check_storage(options.dtype, options.mantissa_bits)
     with locks.locked(options.out):
-        write(pathlib.Path(options.run), pathlib.Path(options.out))
+        write(
+            pathlib.Path(options.run),
+            pathlib.Path(options.out),
+            dtype=options.dtype,
+            mantissa_bits=options.mantissa_bits,
+        )
 
 
 def without_folders(settings: dict) -> dict:
@@ -121,7 +155,13 @@ def without_folders(settings: dict) -> dict:
     return made
 
 
-def write(run: pathlib.Path, out: pathlib.Path, keep_folders: bool = False) -> None:
+def write(
+    run: pathlib.Path,
+    out: pathlib.Path,
+    keep_folders: bool = False,
+    dtype: str = "float16",
+    mantissa_bits: int | None = None,
+) -> None:
     """Writes the preset of a run to `out`.
 
     Args:
@@ -129,6 +169,7 @@ def write(run: pathlib.Path, out: pathlib.Path, keep_folders: bool = False) -> N
         out: Folder of the preset.
         keep_folders: If `True`, the settings keep absolute paths, so that `zoo.evaluate` finds the
             run's data. A preset that is shared has none, see `without_folders`.
+        dtype, mantissa_bits: Storage of the weights, as in `presets.save`.
     """
     path = checkpoints.latest(run / "checkpoints")
     model, info = sample.load(path), checkpoints.read_info(path)
@@ -140,8 +181,19 @@ def write(run: pathlib.Path, out: pathlib.Path, keep_folders: bool = False) -> N
     about = {"command": settings["command"], "epoch": info["epoch"], "scores": scores}
     names = ("data", "classes", "num_images", "text_encoder", "damsm_weight", "damsm_encoder")
     about |= {name: settings[name] for name in names if name in settings}
-    text = card(out.name, info, settings, versions, scores, sampling_of(model))
-    presets.save(model, out, networks=model.sampling_networks, card=text, info=about)
+    weights = precision(dtype, mantissa_bits)
+    text = card(out.name, info, settings, versions, scores, sampling_of(model), weights)
+    presets.save(
+        model,
+        out,
+        networks=model.sampling_networks,
+        card=text,
+        info=about,
+        dtype=dtype,
+        mantissa_bits=mantissa_bits,
+    )
+    if mantissa_bits:
+        settings["mantissa_bits"] = mantissa_bits
     side_files.write_json(out / "settings.json", settings)
     files.copy(run / "log.csv", out / "log.csv")
     size = sum(path.stat().st_size for path in out.glob("*.h5"))

@@ -114,7 +114,7 @@ class Settings(recipe.Settings):
         group="losses",
         least=0,
     )
-    penalty_weight: float = setting(
+    gradient_penalty_weight: float = setting(
         0.5,
         "Weight of the R1 and R2 gradient penalties (at real and generated images).",
         group="losses",
@@ -266,7 +266,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         "mismatch_weight",
         "contrastive_weight",
         "pixel_weight",
-        "penalty_weight",
+        "gradient_penalty_weight",
         "posterior_share",
         "reconstruction_weight",
         "kl_weight",

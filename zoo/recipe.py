@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo import cli, launch, lazy, scale, settings as fields
+from zoo import cli, dry_run as dry_runs, launch, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
 from zoo.settings import Checked, current_names, setting
@@ -134,6 +134,10 @@ class Recipe:
         choose: Function that completes the settings from the data. Defaults to `scale.fit_to_data`.
         doc: Docstring of the recipe's module, for `--help`.
         former_presets: Dictionary from former names of presets to their names.
+        count: Function from settings to the number of training images, or to `None` if it is
+            unknown, without reading them.
+        class_names: Function from settings to the names of the classes, in the order of their
+            labels, for the page.
         schedules: Names of further values of `--preset`, which `zoo.stages` trains.
     """
 
@@ -155,6 +159,8 @@ class Recipe:
     choose: Callable | None = None
     doc: str = ""
     former_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    count: Callable = scale.count_images
+    class_names: Callable | None = None
     schedules: tuple[str, ...] = ()
 
     @property
@@ -197,7 +203,7 @@ def settings_of(recipe: Recipe, preset: str | None = None, **changes: Any) -> An
         return recipe.choose(settings)
     if not hasattr(settings, "data"):
         return settings
-    return scale.fit_to_data(settings, recipe.settings(**base), set(changes))
+    return scale.fit_to_data(settings, recipe.settings(**base), set(changes), recipe.count)
 
 
 def settings_from(recipe: Recipe, saved: dict) -> Any:
@@ -338,6 +344,8 @@ def _keep_settings(recipe, settings, folder, command):
         "recipe": f"zoo.{recipe.name}",
         "command": command or f"python -m zoo.{recipe.name}",
     }
+    if recipe.class_names:
+        about["class_names"] = recipe.class_names(settings)
     side_files.write_json(path, about | new)
     _keep_versions(folder)
 
@@ -381,18 +389,18 @@ def dry_run(recipe: Recipe, settings: Any, time_step: bool = False) -> None:
         settings: Its settings.
         time_step: If `True`, reads the data and measures the time of a training step.
     """
-    for name, value in dataclasses.asdict(settings).items():
-        print(f"{name:24} {value}", flush=True)
     keras.utils.set_random_seed(settings.seed)
     model = _build_without_data(recipe, settings)
-    for player in model.players:
-        count = sum(math.prod(v.shape) for v in model.player_variables(player))
-        print(f"{player:24} {count:,} trainable parameters")
+    counts = {
+        player: sum(math.prod(v.shape) for v in model.player_variables(player))
+        for player in model.players
+    }
+    steps = None
     if hasattr(settings, "data") and scale.count_images(settings) is not None:
-        steps = scale.count_batches(settings)
-        print(f"{'steps':24} {steps:,} per epoch, {steps * settings.epochs:,} in all")
-    for note in _missing(settings):
-        print(note)
+        steps = (
+            recipe.shape(settings).num_batches if recipe.shape else scale.count_batches(settings)
+        )
+    dry_runs.show(settings, counts, steps, _missing(settings))
     if time_step:
         _time_step(recipe, settings)
 
@@ -407,6 +415,9 @@ def _build_without_data(recipe, settings):
 
 def _missing(settings):
     notes = [scale.missing_data(settings)] if hasattr(settings, "data") else []
+    for name in ("classifier", "lpips"):
+        if (path := getattr(settings, name, "")) and not pathlib.Path(path).is_file():
+            notes.append(f"missing: the file {path} of --{name}")
     if getattr(settings, "start", "") and not pathlib.Path(settings.start).is_dir():
         notes.append(f"missing: the run {settings.start}, from which this run starts")
     return filter(None, notes)

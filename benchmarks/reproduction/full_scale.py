@@ -19,6 +19,7 @@ from benchmarks.reproduction.noted_scores import RUNS, SAME, Row
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import to_uint8
 from kerasgan.io import checkpoints, files
+from kerasgan.metrics.features.fingerprints import INCEPTION
 from zoo import evaluate, evaluation_images, recipe, text_gan
 
 BATCH = 16  # Batch size of sampling. In training mode, samples depend on it.
@@ -67,6 +68,11 @@ def reproduce(
 
     fine_tuned = row.dataset != "coco"
     extractor = evaluation_images.extractor("slim" if fine_tuned else "inception", weights)
+    network = getattr(extractor, "protocol", {}).get("network")
+    if not fine_tuned and network != INCEPTION:
+        raise ValueError(
+            f"weights must be the published ones of {INCEPTION}; received {weights}, {network}"
+        )
     options: dict[str, Any] = {"batch": 64, "shuffle_seed": seed} if fine_tuned else {}
     found = evaluate.evaluate(
         image_source(batches, count=len(embeddings) // BATCH * BATCH),

@@ -1,19 +1,21 @@
 """Speed of the training step of HDGAN, and of its input pipeline."""
 
+import atexit
+import concurrent.futures
+import dataclasses
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from typing import Any
 
 BATCH_SIZE = 4
+STORED = 256  # Number of images in files.
 
 
-def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Callable:
-    """Build kerasgan's training step at all resolutions up to `size`.
-
-    TensorFlow runs one operation at a time on all threads. HDGAN's operations are large, so this
-    costs little time and saves memory.
-    """
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+def model_and_batch(batch_size: int, width: int, size: int) -> tuple[Any, tuple]:
+    """Build a compiled HDGAN at all resolutions up to `size`, and a batch for it."""
     import keras
     import numpy as np
 
@@ -28,7 +30,18 @@ def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Cal
     random = np.random.default_rng(0)
     real, mismatched = random.uniform(-1, 1, [2, batch_size, size, size, 3]).astype("float32")
     embeddings = random.normal(size=[batch_size, 1024]).astype("float32")
-    return lambda: model.train_on_batch(real, mismatched, embeddings)
+    return model, (real, mismatched, embeddings)
+
+
+def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Callable:
+    """Build kerasgan's training step at all resolutions up to `size`.
+
+    TensorFlow runs one operation at a time on all threads. HDGAN's operations are large, so this
+    costs little time and saves memory.
+    """
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    model, batch = model_and_batch(batch_size, width, size)
+    return lambda: model.train_on_batch(*batch)
 
 
 def baseline() -> Callable:
@@ -54,7 +67,53 @@ def batches() -> Callable:
     return lambda: loader[next(indices)]
 
 
+def _stored(file_format):
+    """Prepares synthetic birds of 304 pixels in a temporary folder. Returns their batches."""
+    import numpy as np
+
+    from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
+
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    birds = synthetic_birds("train", STORED, size=304)
+    embeddings = np.random.default_rng(0).normal(size=[STORED, 4, 1024]).astype("float32")
+    birds = dataclasses.replace(birds, embeddings=embeddings)
+    prepare("birds", {"train": birds}, {}, folder, file_format=file_format)
+    stored = load_prepared("birds", data_dir=folder, in_memory=False)
+    return CaptionedBatches(stored, 32, mismatched=False)
+
+
+def threads() -> Callable:
+    """Build the pipeline of TFRecord files that two threads decode, as Keras' workers do."""
+    batches = _stored("tfrecord")
+    indices = itertools.cycle(range(batches.num_batches))
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    waiting = [pool.submit(batches.__getitem__, next(indices)) for _ in range(4)]
+
+    def step():
+        waiting.append(pool.submit(batches.__getitem__, next(indices)))
+        return waiting.pop(0).result()
+
+    return step
+
+
+def grain() -> Callable:
+    """Build the pipeline of ArrayRecord files that two worker processes of grain decode."""
+    from kerasgan.datasets import GrainWorkers
+
+    batches = GrainWorkers(_stored("array_record"), processes=2)
+
+    def step(indices=itertools.count()):  # noqa: B008
+        epoch, index = divmod(next(indices), batches.num_batches)
+        batches.set_epoch(epoch)
+        return batches[index]
+
+    return step
+
+
 CASES = {
+    # Batches of 32 images of 256 pixels from files of 304 pixels.
+    "hdgan_files": {"threads": threads, "kerasgan": grain},
     "hdgan": {"torch": baseline, "kerasgan": step},
     # The input pipeline must be faster than the training step that waits for it.
     "hdgan_batches": {"its step": step, "kerasgan": batches},

@@ -93,8 +93,8 @@ class Backend(Protocol):
     def process_sum(self, x: np.ndarray) -> np.ndarray:
         """Returns the sum of arrays of one shape over all processes, outside of steps."""
 
-    def rows(self, index: int, count: int, size: int) -> slice:
-        """Returns the rows of a batch that process `index` of `count` reads, `size` rows."""
+    def consecutive_rows(self) -> bool:
+        """Returns whether a process computes consecutive rows of a batch, or every k-th row."""
 
     def replica(self) -> tuple[Any, int]:
         """Returns the index of the running replica and the number of replicas.
@@ -129,8 +129,9 @@ class Backend(Protocol):
 
     # === Properties of the device ===
 
-    def trains_float16_convolutions(self) -> bool:
-        """Returns `False` for PyTorch on a CPU."""
+    def trains_convolutions(self, dtype: str) -> bool:
+        """Returns `False` for float16 with PyTorch on a CPU, and for bfloat16 with PyTorch on a CPU
+        without bfloat16 kernels (those need AVX-512)."""
 
     def prefers_matmul(self) -> bool:
         """Returns whether matrix products are the fastest kernels (TensorFlow on CPUs)."""

@@ -32,13 +32,13 @@ __all__ = [
     "lost_connection",
     "processes",
     "replica",
-    "rows",
+    "consecutive_rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -242,8 +242,8 @@ def process_sum(x: np.ndarray) -> np.ndarray:
     return parts.astype("float64").sum(axis=(0, 1))
 
 
-def rows(index: int, count: int, size: int) -> slice:
-    return slice(index * size, (index + 1) * size)  # as JAX joins the arrays of the processes
+def consecutive_rows() -> bool:
+    return True  # as JAX joins the arrays of the processes
 
 
 def replica() -> tuple[Any, int]:
@@ -258,7 +258,7 @@ def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
-def trains_float16_convolutions() -> bool:
+def trains_convolutions(dtype: str) -> bool:
     return True
 
 

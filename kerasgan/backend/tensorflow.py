@@ -35,13 +35,13 @@ __all__ = [
     "lost_connection",
     "processes",
     "replica",
-    "rows",
+    "consecutive_rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -258,7 +258,7 @@ def batch_norm(
     return y, mean, variance
 
 
-def trains_float16_convolutions() -> bool:
+def trains_convolutions(dtype: str) -> bool:
     return True
 
 
@@ -377,8 +377,8 @@ def process_sum(x: np.ndarray) -> np.ndarray:
     return _process_sum(tf.constant(x)).numpy()
 
 
-def rows(index: int, count: int, size: int) -> slice:
-    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+def consecutive_rows() -> bool:
+    return False  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:

@@ -40,13 +40,13 @@ __all__ = [
     "lost_connection",
     "processes",
     "replica",
-    "rows",
+    "consecutive_rows",
     "restored_on_failure",
     "prefers_matmul",
     "remat",
     "step",
     "vjp",
-    "trains_float16_convolutions",
+    "trains_convolutions",
     "without_autotune",
     "value_and_gradients",
     "value_and_gradients_of_sum",
@@ -210,8 +210,8 @@ def process_sum(x: np.ndarray) -> np.ndarray:
     return values.cpu().numpy()
 
 
-def rows(index: int, count: int, size: int) -> slice:
-    return slice(index, None, count)  # see `kerasgan.ops.replicas`
+def consecutive_rows() -> bool:
+    return False  # see `kerasgan.ops.replicas`
 
 
 def replica() -> tuple[Any, int]:
@@ -238,8 +238,13 @@ def without_autotune(strategy: Any) -> Any:
     return strategy
 
 
-def trains_float16_convolutions() -> bool:
-    return str(get_device()) != "cpu"
+def trains_convolutions(dtype: str) -> bool:
+    if dtype == "float32" or str(get_device()) != "cpu":
+        return True
+    # Without oneDNN's kernels, PyTorch's own lack some gradients (its error: "slow_conv2d:
+    # grad_weight must be contiguous").
+    mkldnn = torch.backends.mkldnn.is_available()
+    return dtype == "bfloat16" and mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def prefers_matmul() -> bool:

@@ -35,7 +35,8 @@ class Checkpoint(keras.callbacks.Callback):
         folder: Folder of the checkpoints. It is created if needed and locked during training.
         run: Name of the run, part of the file names.
         dataset: Name of the data set, part of the file names.
-        size: Image size in pixels, part of the file names.
+        size: Image size in pixels, part of the file names. `None` takes the size of the largest
+            images of the model's generator.
         every: Number of epochs between network files that are kept.
         resume_every: Number of epochs between saves, for models that are too large to save after
             every epoch.
@@ -63,7 +64,7 @@ class Checkpoint(keras.callbacks.Callback):
         *,
         run: str,
         dataset: str,
-        size: int,
+        size: int | None = None,
         every: int = 1,
         resume_every: int = 1,
         monitor: str | None = None,
@@ -89,9 +90,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.within_epochs = False  # Set by `fit`: its data can start at any batch.
         self.minutes, self._stop = minutes, False
         self._handler: Any = None
-        checkpoints.file_name(run, dataset, size, "G", 0)  # Raises for invalid names.
+        checkpoints.file_name(run, dataset, size or 1, "G", 0)  # Raises for invalid names.
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        if self.arguments["size"] is None:
+            self.arguments["size"] = self._image_size()
         if distribution.is_chief():
             checkpoints.check_folder(self.folder)
         if distribution.is_chief() and not self.locked:
@@ -107,6 +110,18 @@ class Checkpoint(keras.callbacks.Callback):
         if resumed is not None and resumed.epoch == self.initial_epoch:
             for line in callback_state.restore(self.siblings, resumed.states):
                 print(f"note: {line}")
+
+    def _image_size(self):
+        generator = self.model.checkpoint_networks().get("generator")
+        shapes = [output.shape for output in getattr(generator, "outputs", None) or []]
+        sizes = [shape[1] for shape in shapes if len(shape) == 4 and shape[1]]
+        image_shape = getattr(self.model, "image_shape", None)  # Of generators without outputs.
+        if not sizes and not image_shape:
+            raise ValueError(
+                "Checkpoint needs size=..., the image size in file names, because the generator of "
+                f"{type(self.model).__name__} has no image output; received none"
+            )
+        return max(sizes) if sizes else image_shape[0]
 
     def _warn_of_an_earlier_run(self):
         epochs = checkpoints.saved_epochs(self.folder, self.arguments["run"])

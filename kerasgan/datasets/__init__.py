@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from kerasgan.datasets.fresh_birds import (
         FreshBirds as FreshBirds,
     )
+    from kerasgan.datasets.generated import (
+        GeneratedBlocks as GeneratedBlocks,
+    )
+    from kerasgan.datasets.grain_workers import (
+        GrainWorkers as GrainWorkers,
+    )
     from kerasgan.datasets.lazy_images import (
         LazyImages as LazyImages,
     )
@@ -66,6 +72,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.datasets.digits": ("load_digits",),
         "kerasgan.datasets.folder": ("load_folder",),
         "kerasgan.datasets.fresh_birds": ("FreshBirds",),
+        "kerasgan.datasets.generated": ("GeneratedBlocks",),
+        "kerasgan.datasets.grain_workers": ("GrainWorkers",),
         "kerasgan.datasets.lazy_images": ("LazyImages",),
         "kerasgan.datasets.plants": ("load_plants",),
         "kerasgan.datasets.prepared": (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgan.datasets.epochs import EpochDataset
+from kerasgan.datasets.epochs import EpochDataset, Rows
 from kerasgan.images import check_images
 
 
@@ -81,7 +81,7 @@ class Batches(EpochDataset):
             return np.arange(count)
         return np.random.default_rng((self.seed, number)).permutation(count)
 
-    def __getitem__(self, index):
+    def rows(self, index: int, own: Rows) -> tuple[np.ndarray, np.ndarray]:
         which, index = divmod(index, self._batches_per_pass)
-        chosen = self.order(which)[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = own(self.order(which)[index * self.batch_size : (index + 1) * self.batch_size])
         return self.images[chosen], self.labels[chosen]

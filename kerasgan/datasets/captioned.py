@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kerasgan.datasets.epochs import EpochDataset
+from kerasgan.datasets.epochs import EpochDataset, Rows
 from kerasgan.datasets.lazy_images import LazyImages
 from kerasgan.images import from_uint8
 
@@ -246,7 +246,7 @@ class CaptionedBatches(EpochDataset):
     def num_batches(self) -> int:
         return self.repeats * (len(self.data) // self.batch_size)
 
-    def __getitem__(self, index):
+    def rows(self, index: int, own: Rows) -> tuple[np.ndarray, ...]:
         count = len(self.data)
         which, index = divmod(index, count // self.batch_size)
         number = self.epoch * self.repeats + which
@@ -258,33 +258,41 @@ class CaptionedBatches(EpochDataset):
         )
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         if not self.mismatched:
-            return self._crops(chosen, random), self._embeddings(chosen, random)
+            return self._crops(chosen, random, own), own(self._embeddings(chosen, random))
         first, last = self._first[chosen], self._last[chosen]
         place = random.integers(0, count - (last - first))
         mismatched = self._by_class[place + (place >= first) * (last - first)]
         return (
-            self._crops(chosen, random),
-            self._crops(mismatched, random),
-            self._embeddings(chosen, random),
+            self._crops(chosen, random, own),
+            self._crops(mismatched, random, own),
+            own(self._embeddings(chosen, random)),
         )
 
-    def _crops(self, chosen, random):
-        side = self.size * self.shrink
-        crops = np.empty((len(chosen), side, side, 3), "uint8")
-        for crop, index in zip(crops, chosen, strict=True):
-            image = self.data.images[int(index)]
-            room = np.array(image.shape[:2]) - side
+    def _crops(self, chosen, random, own):
+        side, windows = self.size * self.shrink, []
+        for index in chosen:  # Random numbers of all rows: they do not depend on `own`.
+            room = np.array(self._image_size(int(index))) - side
             top, left = random.integers(0, room + 1) if self.shuffle else room // 2
-            window = image[top : top + side, left : left + side]
-            crop[:] = (
-                window[:, ::-1] if self.flip and self.shuffle and random.random() < 0.5 else window
-            )
+            mirrored = self.flip and self.shuffle and random.random() < 0.5
+            windows.append((index, top, left, mirrored))
+        windows = own(np.array(windows, "int64"))
+        crops = np.empty((len(windows), side, side, 3), "uint8")
+        for crop, (index, top, left, mirrored) in zip(crops, windows, strict=True):
+            window = self.data.images[int(index)][top : top + side, left : left + side]
+            crop[:] = window[:, ::-1] if mirrored else window
         crops = from_uint8(crops)
         if self.shrink == 1:
             return crops
-        return crops.reshape(len(chosen), self.size, self.shrink, self.size, self.shrink, 3).mean(
+        return crops.reshape(len(windows), self.size, self.shrink, self.size, self.shrink, 3).mean(
             axis=(2, 4)
         )
+
+    def _image_size(self, index):
+        """Returns height and width of an image. Images in files are not decoded for it."""
+        images = self.data.images
+        if hasattr(images, "size_of"):
+            return images.size_of(index)
+        return images[index].shape[:2]
 
     def _embeddings(self, chosen, random):
         vectors = self.data.embeddings[chosen]  # [B, C, D]

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasgan.datasets.epochs import Rows, rows_of
+
 
 class Checked:
     """Wraps data sets for `fit` and remembers the first batch that failed the check.
@@ -16,7 +18,8 @@ class Checked:
     the original exception with its one line.
 
     Args:
-        check: Function of a batch that returns the batch or raises `ValueError`.
+        check: Function of a batch that returns the batch or raises `ValueError`. Its argument
+            `size` is the number of rows of the whole batch, if the batch is a part of one.
 
     Attributes:
         error: The first exception raised by `check`, or `None`.
@@ -26,9 +29,9 @@ class Checked:
         self._check = check
         self.error: ValueError | None = None
 
-    def __call__(self, batch: Any) -> Any:
+    def __call__(self, batch: Any, **options: Any) -> Any:
         try:
-            return self._check(batch)
+            return self._check(batch, **options)
         except ValueError as error:
             self.error = self.error or error
             raise
@@ -91,7 +94,7 @@ class CheckedDataset(keras.utils.PyDataset):
         check: Function of a batch that returns the batch or raises `ValueError`.
     """
 
-    def __init__(self, data: keras.utils.PyDataset, check: Callable[[Any], Any]):
+    def __init__(self, data: keras.utils.PyDataset, check: Callable[..., Any]):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.check = data, check
 
@@ -101,6 +104,12 @@ class CheckedDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         return _owned(self.check(self.data[index]))
+
+    def rows(self, index: int, own: Rows) -> Any:
+        """Returns some rows of a batch, see `kerasgan.datasets.epochs.rows_of`."""
+        batch = rows_of(self.data, index, own)
+        count = len(next(x for x in keras.tree.flatten(batch) if x is not None))
+        return _owned(self.check(batch, size=count * own.processes))
 
     def on_epoch_begin(self) -> None:
         self.data.on_epoch_begin()

@@ -21,6 +21,21 @@ def count_folder(path: str | os.PathLike) -> int | None:
     return len(find_images(path)) if path.is_dir() else None
 
 
+def class_names(path: str | os.PathLike) -> list[str]:
+    """Returns the names of a folder's classes in the order of their labels. No image is read.
+
+    Args:
+        path: Path of the folder. Its sub-folders, sorted by name, are the classes.
+
+    Returns:
+        The names; empty if the folder contains images outside of sub-folders.
+    """
+    path = user_path(path)
+    found = find_images(path)
+    flat = any(file.parent == path for file in found.files)
+    return [] if flat else [folder.name for folder in found.folders]
+
+
 def load_folder(
     path: str | os.PathLike, size: int = 28, channels: int = 1, need_classes: bool = True
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kerasgan.datasets.captioned import CaptionedBatches, CaptionedImages
+from kerasgan.datasets.epochs import Rows
 from kerasgan.datasets.synthetic_birds import draw_bird, synthetic_birds
 
 CHUNK = 64  # Number of images per task.
@@ -130,10 +131,10 @@ class FreshBirds(CaptionedBatches):
             self._images[chosen], self._held[chosen] = _render(*task), wanted
         self._prepare(epoch + 1)
 
-    def __getitem__(self, index):
+    def rows(self, index: int, own: Rows) -> tuple[np.ndarray, ...]:
         if (self._held != self.generations(self.epoch)).any():
             self.set_epoch(self.epoch)
-        real, _, embeddings = super().__getitem__(index)
+        real, _, embeddings = super().rows(index, own)
         return real, embeddings
 
     def close(self) -> None:

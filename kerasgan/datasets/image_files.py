@@ -42,6 +42,14 @@ GREY_SCALES = {"L;2": 85, "L;4": 17}  # Pillow's raw modes -> factor to 8 bits.
 MAX_PIXELS = 2**27 * 2 // 3  # 89,478,485, Pillow's own limit for decompression bombs.
 # System files of macOS, Windows and Synology.
 SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
+LONGEST_NAME, LONGEST_PATH = 255, 2048  # Bytes, of one part and of all.
+# Luminance table of quality 50, ITU-T T.81, table K.1, row by row.
+LUMINANCE = (
+    *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
+)
 _OPENING = threading.Lock()  # `warnings.catch_warnings` affects all threads.
 
 
@@ -177,7 +185,21 @@ def check_name(name: str, where: object) -> str:
             "a file name must be a path inside its folder, without '..'; "
             f"{short_path(where)} has {one_line(repr(name), 60)}"
         )
+    if not _is_writable(parts):
+        raise ValueError(
+            f"each part of a file name must have at most {LONGEST_NAME} bytes of UTF-8, the whole "
+            f"name {LONGEST_PATH}; {short_path(where)} has {one_line(repr(name), 60)}"
+        )
     return PurePosixPath(name).as_posix()
+
+
+def _is_writable(parts):
+    """Returns `True` if a file system can hold a file of this name."""
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:  # Half of a surrogate pair, which JSON can contain.
+        return False
+    return max(sizes) <= LONGEST_NAME and sum(sizes) + len(sizes) <= LONGEST_PATH
 
 
 # === The decoder ===
@@ -238,6 +260,30 @@ def stored_size(file: ImageFile) -> tuple[int, int]:
     """Reads width and height from the header. Errors of Pillow are passed on."""
     with _opened(file) as image:
         return image.size
+
+
+def jpeg_quality(image: Image.Image) -> int | None:
+    """Estimates the quality with which a JPEG file was saved. `None` for other formats.
+
+    Args:
+        image: Opened Pillow image; it need not be decoded.
+
+    Returns:
+        Quality from 1 to 100 on libjpeg's scale, whose luminance table is closest to the file's.
+    """
+    tables = getattr(image, "quantization", None)
+    if image.format != "JPEG" or not tables:
+        return None
+    table = np.asarray(next(iter(tables.values())), "int64")
+    return 1 + int(np.abs(_luminance_tables() - table).sum(axis=1).argmin())
+
+
+@functools.cache
+def _luminance_tables():
+    """Luminance tables of libjpeg for the qualities 1 to 100, `[100, 64]`."""
+    quality = np.arange(1, 101)[:, None]
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return ((np.array(LUMINANCE) * scale + 50) // 100).clip(1, 255)
 
 
 def decoded_bytes(file: ImageFile) -> int:

@@ -12,9 +12,10 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import itertools
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,11 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_files import (
     KINDS,
     UnreadableImage,
     decoded_bytes,
     find_images,
+    jpeg_quality,
     on_background,
     read_image,
 )
@@ -61,6 +64,8 @@ class ImageSource:
         convert: See `image_source`.
         mixed_sizes: See `image_source`.
         content: Function that returns a fingerprint of all images, or `None`.
+        jpeg_qualities: Number of JPEG files of each estimated quality among the files read so far.
+        generated: `GeneratedBlocks` of the images, or `None` if they are read.
     """
 
     name: str
@@ -69,6 +74,8 @@ class ImageSource:
     convert: bool = False
     mixed_sizes: bool = False
     content: Callable[[], str] | None = None
+    jpeg_qualities: Counter[int] = dataclasses.field(default_factory=Counter)
+    generated: GeneratedBlocks | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self.batches()
@@ -108,6 +115,21 @@ class ImageSource:
                 held, block = [], block[room:]
         if held:
             yield np.concatenate(held)
+
+    def share(self, index: int, count: int, batch_size: int = 32) -> Iterator[np.ndarray]:
+        """Yields the part of process `index` of `count`, uint8 `[B, H, W, 3]`.
+
+        The processes take turns: of generated images, each generates every `count`-th block. Other
+        images are divided by batches, and each process reads all of them.
+        """
+        if count == 1 or self.generated is None:
+            yield from itertools.islice(self.batches(batch_size), index, None, count)
+            return
+        size = self.generated.size
+        for number in range(index, -(-(self.count or 0) // size), count):
+            where = f"{self.name}, from image {number * size}"
+            block = _rgb(self.generated[number], self.convert, where)
+            yield block[: (self.count or 0) - number * size]
 
     def fingerprint(self) -> str | None:
         """Returns a checksum of the images, or `None` if they are generated."""
@@ -153,6 +175,7 @@ def image_source(
             - batches, uint8 `[B, H, W, 3]`, or tuples that start with them: an iterable
               (`tf.data.Dataset`), an iterator, which can be read once, or a function without
               arguments that returns either;
+            - `GeneratedBlocks`;
             - a model with a method `sample(n=..., seed=...)` that returns images in [-1, 1], which
               are rounded to 8 bits;
             - an `ImageSource`, of which only `count` may be changed.
@@ -180,6 +203,8 @@ def image_source(
     elif isinstance(images, (str, Path)):
         path = user_path(images)
         found = _folder(path, convert) if path.is_dir() else _file(path, key)
+    elif isinstance(images, GeneratedBlocks):
+        found = _generated(images, "the generated images")
     elif hasattr(images, "sample"):
         found = _model(images, count, seed)
     elif hasattr(images, "captions") and hasattr(images, "images"):
@@ -221,33 +246,43 @@ def image_source(
 
 def _folder(path, convert):
     found = find_images(path).report_skipped()
-    files = found.files
+    files, qualities = found.files, Counter()
     if not files:
         raise ValueError(f"the folder must contain images ({KINDS}); {path} has none")
 
     def blocks():
-        for file, image in zip(
+        qualities.clear()
+        for file, (image, quality) in zip(
             files, _ahead(functools.partial(_read, convert=convert), files), strict=True
         ):
+            if quality:
+                qualities[quality] += 1
             yield str(file), image[None]  # [1, H, W, 3]
 
     return ImageSource(
-        str(path), blocks, len(files), content=lambda: _checksum_of_files(path, files)
+        str(path),
+        blocks,
+        len(files),
+        content=lambda: _checksum_of_files(path, files),
+        jpeg_qualities=qualities,
     )
 
 
 def _read(file, convert):
+    """Returns an image, uint8 `[H, W, C]`, and the quality of a JPEG file or `None`."""
     stored = []
-    image = read_image(
-        file, inspect=lambda image: stored.append((image.mode, "transparency" in image.info))
-    )
-    ((mode, transparent),) = stored
+
+    def inspect(image):
+        stored.append((image.mode, "transparency" in image.info, jpeg_quality(image)))
+
+    image = read_image(file, inspect=inspect)
+    ((mode, transparent, quality),) = stored
     if not convert and (mode != "RGB" or transparent):
         grey = mode in ("1", "L", "LA") or mode.startswith("I")
         kind = "grayscale" if grey else f"of Pillow's mode {mode}"
         kind += " with transparency" if mode == "RGB" else ""
         raise ValueError(f"images must be RGB unless convert=True; {file} is {kind}")
-    return np.array(image)
+    return np.array(image), quality
 
 
 def _ahead(function, files):
@@ -460,14 +495,19 @@ def _model(model, count, seed):
             f"batches; received {type(model).__name__}"
         )
 
-    def blocks():
-        for index, start in enumerate(range(0, count, SAMPLES_PER_SEED)):
-            # Adjacent seeds share no images.
-            own = int(np.random.default_rng((seed, index)).integers(2**31 - 1))
-            # Always sample a whole block, so that the first images do not depend on `count`.
-            yield None, to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: count - start]
+    def generate(start, stop):
+        # Adjacent seeds share no images.
+        random = np.random.default_rng((seed, start // SAMPLES_PER_SEED))
+        own = int(random.integers(2**31 - 1))
+        # Always sample a whole block, so that the first images do not depend on `count`.
+        return to_uint8(model.sample(n=SAMPLES_PER_SEED, seed=own))[: stop - start]
 
-    return ImageSource(f"{type(model).__name__}, seed {seed}", blocks, count)
+    blocks = GeneratedBlocks(generate, count, SAMPLES_PER_SEED)
+    return _generated(blocks, f"{type(model).__name__}, seed {seed}")
+
+
+def _generated(images, name):
+    return ImageSource(name, lambda: _batches(images), images.total, generated=images)
 
 
 def _rgb(block, convert, where):

@@ -25,9 +25,16 @@ class LazyImages(Sequence):
 
     def __init__(self, items: Sequence, read: Callable[[Any], np.ndarray]):
         self.items, self.read = items, read
+        self._size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Returns height and width of an image, those of the first one."""
+        if self._size is None:
+            self._size = self[0].shape[:2]
+        return self._size
 
     def __getitem__(self, index):
         try:

@@ -6,6 +6,7 @@ without starting TensorFlow.
 """
 
 import contextlib
+import functools
 import io
 import mmap
 import os
@@ -27,6 +28,7 @@ from kerasgan.io.paths import user_path
 from kerasgan.io.reading import read_json, reading, short_path
 
 VERSION = "1.0.0"
+FORMATS = ("tfrecord", "array_record")
 
 
 def data_folder(data_dir: str | os.PathLike | None = None) -> Path:
@@ -55,6 +57,7 @@ def prepare(
     origin: dict[str, Any],
     data_dir: str | os.PathLike | None = None,
     corrupt: str = "refuse",
+    file_format: str = "tfrecord",
 ) -> list[str]:
     """Writes a data set of captioned images. Deletes leftovers of killed runs.
 
@@ -66,6 +69,8 @@ def prepare(
         origin: Dict of JSON values that describes the source. It is stored with the data set.
         data_dir: Folder of TensorFlow Datasets, see `data_folder`.
         corrupt: Treatment of unreadable images: `"refuse"` raises, `"skip"` leaves them out.
+        file_format: `"tfrecord"` or `"array_record"`, which `grain` and `tfds.data_source` read at
+            random positions.
 
     Returns:
         Messages that name the images that were left out.
@@ -78,6 +83,8 @@ def prepare(
     """
     if corrupt not in ("refuse", "skip"):
         raise ValueError(f"corrupt must be refuse or skip; received {corrupt!r}")
+    if file_format not in FORMATS:
+        raise ValueError(f"file_format must be {' or '.join(FORMATS)}; received {file_format!r}")
     folder = prepared_folder(name, data_dir)
     if folder.exists():
         raise FileExistsError(
@@ -87,7 +94,7 @@ def prepare(
 
     with _alone(folder.parent):
         try:
-            return _write(folder, splits, origin, corrupt)
+            return _write(folder, splits, origin, corrupt, file_format)
         # A full disk raises any of these, depending on the file being written.
         except (OSError, RuntimeError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
@@ -113,7 +120,7 @@ def _alone(folder):
         os.close(lock)
 
 
-def _write(folder, splits, origin, corrupt):
+def _write(folder, splits, origin, corrupt, file_format):
     import tensorflow_datasets as tfds
 
     given, skipped = next(iter(splits.values())), []
@@ -184,7 +191,7 @@ def _write(folder, splits, origin, corrupt):
         def _log_download_done(self):
             pass
 
-    builder = Captioned(data_dir=folder.parent.parent)
+    builder = Captioned(data_dir=folder.parent.parent, file_format=file_format)
     tfds.disable_progress_bar()  # It shows no end.
     try:
         builder.download_and_prepare()
@@ -279,38 +286,32 @@ class Records(Sequence):
             raise ValueError(
                 f"split must be one of {known}; received {split!r} of {short_path(folder)}"
             )
-        self.folder, self.features = folder, info.features
+        self.folder, self.split, self.features = folder, split, info.features
         images = [
             key
             for key, feature in info.features.items()
             if isinstance(feature, tfds.features.Image)
         ]
         self.images = dict.fromkeys(images, tfds.decode.SkipDecoding())  # They stay encoded.
-        # (path, content, start, end) of each record.
-        self.places: list[tuple[str, mmap.mmap, int, int]] = []
-        for path in info.splits[split].filepaths:
-            with reading(path, RULE), open(path, "rb") as file:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            start = 0
-            while start < len(
-                data
-            ):  # a TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum
-                end = start + 12 + int.from_bytes(data[start : start + 8], "little")
-                self.places.append((str(path), data, start + 12, end))
-                start = end + 4
-            if start != len(data):
-                raise ValueError(f"{path} is truncated; delete {folder} and prepare it again")
-        if len(self.places) != info.splits[split].num_examples:
+        paths = [str(path) for path in info.splits[split].filepaths]
+        if info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+            self.stored = _array_records(paths)
+        else:
+            self.stored = _tf_records(paths, folder)
+        if len(self.stored) != info.splits[split].num_examples:
             raise ValueError(
                 f"{folder} must contain {info.splits[split].num_examples} images of {split}; "
-                f"it contains {len(self.places)}: delete it and prepare it again"
+                f"it contains {len(self.stored)}: delete it and prepare it again"
             )
 
+    def __reduce__(self):  # Another process opens the files again.
+        return Records, (self.folder, self.split)
+
     def __len__(self):
-        return len(self.places)
+        return len(self.stored)
 
     def __getitem__(self, index):
-        record = self._record(index)  # An `IndexError` ends an iteration.
+        record = self._record(index)
         return np.asarray(
             read_image(io.BytesIO(record["image"]), name=f"image {index} of {self._path(index)}")
         )
@@ -320,18 +321,57 @@ class Records(Sequence):
         return reading(self._path(index), RULE)
 
     def _path(self, index):
-        return self.places[index][0]
+        return self.stored[index][0]
 
     def size(self, index: int) -> tuple[int, int]:
         """Returns width and height of an image from its header."""
         with self.reading(index):
             return stored_size(io.BytesIO(self._record(index)["image"]))
 
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Returns height and width of an image from its header."""
+        return self.size(index)[::-1]
+
     def row(self, index: int) -> dict[str, Any]:
         """Returns all features of a record except its images."""
         return {key: value for key, value in self._record(index).items() if key not in self.images}
 
     def _record(self, index):
-        _, data, start, end = self.places[index]
+        _, read = self.stored[index]  # An `IndexError` ends an iteration.
         with self.reading(index):
-            return self.features.deserialize_example_np(data[start:end], decoders=self.images)
+            return self.features.deserialize_example_np(read(), decoders=self.images)
+
+
+def _tf_records(paths, folder):
+    """Returns (path, function that reads it) for each record of TFRecord files."""
+    found = []
+    for path in paths:
+        with reading(path, RULE), open(path, "rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        start = 0
+        # A TFRecord: 8 bytes of length, 4 of checksum, the record, 4 of checksum.
+        while start < len(data):
+            end = start + 12 + int.from_bytes(data[start : start + 8], "little")
+            found.append((path, functools.partial(data.__getitem__, slice(start + 12, end))))
+            start = end + 4
+        if start != len(data):
+            raise ValueError(f"{path} is truncated; delete {folder} and prepare it again")
+    return found
+
+
+def _array_records(paths):
+    """Returns (path, function that reads it) for each record of ArrayRecord files."""
+    from array_record.python import array_record_module
+
+    found = []
+    for path in paths:
+        with reading(path, RULE):
+            reader = array_record_module.ArrayRecordReader(path, "readahead_buffer_size:0")
+            count = reader.num_records()
+        found += [(path, functools.partial(_record_of, reader, index)) for index in range(count)]
+    return found
+
+
+def _record_of(reader, index):
+    (record,) = reader.read([index])
+    return record

@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
@@ -32,7 +33,7 @@ def _conv(x, filters, kernel=3, strides=1):
         use_bias=False,
         kernel_initializer="he_normal",
     )(x)
-    return layers.ReLU(negative_slope=0.1)(layers.BatchNormalization(momentum=0.95)(x))
+    return layers.ReLU(negative_slope=0.1)(BatchNormalization(momentum=0.95)(x))
 
 
 def _merge(small, skip, filters):

@@ -45,6 +45,7 @@ from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reading, reason
+from kerasgan.io.stored_weights import check_storage, stored, write_weights
 
 WHOLE = "a checkpoint must be a complete file of this package"
 FORMAT, VERSION = "kerasgan", 1
@@ -162,6 +163,7 @@ def save_network(
     letter: str = "G",
     info: dict[str, Any] | None = None,
     dtype: str = "float32",
+    mantissa_bits: int | None = None,
 ) -> str:
     """Writes one network to a file: its configuration, its weights and their origin.
 
@@ -173,8 +175,10 @@ def save_network(
             sample.
         letter: Letters of the network in file names, see `network_names.file_letter`.
         info: Dict of JSON values: run, data set, size, seed and so on.
-        dtype: Data type of the stored weights, `"float32"`, or `"float16"` for half the size.
-            Integers keep their type.
+        dtype: Data type of the stored weights, `"float32"`, or `"float16"` for less than half the
+            size (half precision, compressed). Integers keep their type.
+        mantissa_bits: Number of mantissa bits of a float16 to keep, see `stored_weights.stored`.
+            `None` keeps all 10.
 
     Returns:
         The checksum of the file.
@@ -182,8 +186,7 @@ def save_network(
     Raises:
         CheckpointError: A weight is not finite, or the file cannot be written.
     """
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}")
+    check_storage(dtype, mantissa_bits)
     if not network.built or not network.variables:
         raise CheckpointError(
             f"a network must be built before it is saved; {network.name} is not built"
@@ -193,9 +196,41 @@ def save_network(
         epoch=int(epoch),
         network=_serialized(network),
         model=_serialized(model),
-        info=json.dumps({**(info or {}), "versions": _versions()}, default=float),
+        info=json.dumps(
+            {**(info or {}), **_rounding(mantissa_bits), "versions": _versions()}, default=float
+        ),
     )
-    return _write(path, header, _values(network.variables, dtype))
+    values = _values(network.variables, dtype, mantissa_bits)
+    return _write(path, header, values, compress=dtype == "float16")
+
+
+def _rounding(mantissa_bits):
+    return {} if mantissa_bits is None else {"mantissa_bits": mantissa_bits}
+
+
+@_in_one_line
+def repack(path: str | os.PathLike, mantissa_bits: int | None = None) -> str:
+    """Stores the weights of a network file in half precision, compressed. Replaces the file.
+
+    Weights that are in half precision keep their values, and the file keeps its checksum, unless
+    `mantissa_bits` rounds them.
+
+    Args:
+        path: File of one network.
+        mantissa_bits: Number of mantissa bits to keep, see `stored_weights.stored`.
+
+    Returns:
+        The checksum of the file.
+    """
+    check_storage("float16", mantissa_bits)
+    header, values = _read(path)
+    if header["letter"] in (RESUME, PARTIAL):
+        raise CheckpointError(f"{path} must contain one network; it contains a whole training")
+    del header["sha256"], header["format"], header["version"]
+    if mantissa_bits is not None:
+        header["info"] = json.dumps(parse_json(header["info"]) | _rounding(mantissa_bits))
+    values = [(name, stored(value, "float16", mantissa_bits)) for name, value in values]
+    return _write(path, header, values, compress=True)
 
 
 @_in_one_line
@@ -588,18 +623,12 @@ def _restore(path, model_class, values, files, model):
     model.not_loaded = ()
 
 
-def _values(variables, dtype="float32"):
-    """Returns `(path, array)` of each variable.
-
-    Floats of up to 32 bits have the type `dtype`, since HDF5 has no bfloat16. Other types are kept.
-    """
+def _values(variables, dtype="float32", mantissa_bits=None):
+    """Returns `(path, array)` of each variable, see `stored`."""
     named = []
     for variable in variables:
         value = np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(variable)))
-        if "float" in str(value.dtype) and value.dtype != np.float64:
-            with np.errstate(over="ignore"):  # `_check_finite` reports infinities.
-                value = value.astype(dtype)
-        named.append((variable.path, value))
+        named.append((variable.path, stored(value, dtype, mantissa_bits)))
     return named
 
 
@@ -651,8 +680,8 @@ def _rebuilt(path, header, which, values):
     """Builds the network or model of a file's configuration. The file's `values` limit its size."""
     if not header[which]:
         raise CheckpointError(
-            f"{path} contains no configuration of a {which}: build it and use load_weights or "
-            "resume"
+            f"{path} contains no configuration of a {which}, because its class has no get_config: "
+            "in Python, build it and use load_weights or resume"
         )
     config = parse_json(header[which], "its configuration")
     name = config["class_name"]
@@ -665,6 +694,13 @@ def _rebuilt(path, header, which, values):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")
             return rebuilt
     except Exception as error:  # Constructors raise many types of exceptions.
+        if str(config.get("module")).partition(".")[0] not in ("kerasgan", "keras"):
+            raise CheckpointError(
+                f"{path} contains a {name}, a class of your own, which the command line cannot "
+                "load: in Python, import its module, which registers it with "
+                "keras.saving.register_keras_serializable, and use checkpoints.load_model; or "
+                "build it and use checkpoints.load_weights"
+            ) from error
         raise CheckpointError(
             f"{path} contains a {name} that cannot be rebuilt: {reason(error)}"
         ) from error
@@ -724,7 +760,7 @@ def _checksum(header, values):
     return digest.hexdigest()
 
 
-def _write(path, header, values):
+def _write(path, header, values, compress=False):
     _check_finite(
         path, [(name, value) for name, value in values if not callback_state.is_state(name)]
     )
@@ -734,9 +770,7 @@ def _write(path, header, values):
 
     def fill(file):
         file.attrs.update(header, sha256=checksum)
-        weights = file.create_group("weights")
-        for index, (name, value) in enumerate(values):
-            weights.create_dataset(f"{index:05d}", data=value).attrs["path"] = name
+        write_weights(file.create_group("weights"), values, compress)
 
     try:
         files.write_hdf5(path, fill)

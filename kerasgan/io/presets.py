@@ -19,6 +19,7 @@ from kerasgan.io import checkpoints, files
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
+from kerasgan.io.stored_weights import check_storage
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
 # Earlier name of a shipped preset -> its present name.
@@ -85,6 +86,7 @@ def save(
     card: str | None = None,
     info: dict[str, Any] | None = None,
     dtype: str = "float16",
+    mantissa_bits: int | None = None,
 ) -> None:
     """Writes networks of a model and a model card to a folder. The folder is created if needed.
 
@@ -94,8 +96,11 @@ def save(
             `"generator"` suffices to sample, `"text_encoder"` to encode text.
         card: Text of `card.md`. `None` keeps an existing card, or writes a short one from `info`.
         info: Dict of JSON values: data set, size, epoch, scores and so on.
-        dtype: Data type of the stored weights, `"float16"` or `"float32"`.
+        dtype: Data type of the stored weights, `"float16"` (compressed) or `"float32"`.
+        mantissa_bits: Number of mantissa bits of a float16 to keep, in 1..10, see
+            `stored_weights.stored`. Fewer bits make a smaller file. `None` keeps all.
     """
+    check_storage(dtype, mantissa_bits)
     folder, info = user_path(folder), dict(info or {})
     by_letter = networks_by_letter(model)
     kind = next(kind for kind in KINDS if kind in by_letter)
@@ -117,6 +122,7 @@ def save(
             epoch=info.get("epoch", 0),
             info=info,
             dtype=dtype,
+            mantissa_bits=mantissa_bits,
         )
     if card is not None or not (folder / "card.md").exists():
         facts = "".join(f"- {key}: {value}\n" for key, value in info.items())

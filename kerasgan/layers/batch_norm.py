@@ -23,7 +23,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     The outputs are equal up to 1e-5. The layer uses Keras' implementation where the fused kernel
     has no counterpart: in inference, with masks, with an axis that is not the last, with
-    synchronized or renormalized statistics, and in float64.
+    renormalized statistics, and on one device with synchronized statistics or in float64.
+
+    On several devices, the statistics are those of the whole batch. Keras' own layer uses those of
+    each device on TensorFlow and PyTorch with one process per device.
 
     Args:
         *arguments: Positional arguments of `keras.layers.BatchNormalization`.
@@ -41,15 +44,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> Tensor:
         last = self.axis in (-1, len(inputs.shape) - 1)
         renorm = getattr(self, "renorm", False)  # Since Keras 3.13.
-        other = self.synchronized or renorm or self.compute_dtype == "float64"
-        if not training or not self.trainable or mask is not None or other or not last:
+        double, one = self.compute_dtype == "float64", replicas.count() == 1
+        other = renorm or mask is not None or not last or (one and (self.synchronized or double))
+        if not training or not self.trainable or other:
             outputs = super().call(inputs, training=training, mask=mask)
             return ops.relu(outputs) if self.relu else outputs
         channels = (inputs.shape[-1],)
         gamma = self.gamma if self.scale else ops.ones(channels)
         beta = self.beta if self.center else ops.zeros(channels)
-        x = ops.cast(inputs, "float32")  # Half-precision statistics would overflow.
-        batch_norm = backend.batch_norm if replicas.count() == 1 else _synchronized_batch_norm
+        # Half-precision statistics would overflow.
+        x = ops.cast(inputs, "float64" if double else "float32")
+        batch_norm = backend.batch_norm if one else _synchronized_batch_norm
         outputs, mean, variance = batch_norm(
             x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), self.epsilon, self.relu
         )

@@ -1,8 +1,10 @@
 """Inception Score, FID, KID, precision, recall, density, coverage and MS-SSIM in one call.
 
-With features of the Inception of 2015-12-05, the keys are those of torch-fidelity. With features of
-another network, the numbers do not compare, so the keys do not name Inception:
-`classifier_score_mean`, `frechet_distance`, `kernel_distance_mean`.
+With features of the published Inception of 2015-12-05, the keys are those of torch-fidelity; with
+those of the published DINOv2 ViT-L/14, they are `fd_dinov2` and `kd_dinov2_mean`. With features of
+another network or of unknown weights, the numbers do not compare, so the keys name no network:
+`classifier_score_mean`, `frechet_distance`, `kernel_distance_mean`. See
+`kerasgan.metrics.features.fingerprints`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from kerasgan.datasets.image_source import image_source
-from kerasgan.metrics.features.extract import Features, warn_if_swapped
+from kerasgan.metrics.features.extract import Features, warn_if_compressed, warn_if_swapped
+from kerasgan.metrics.features.fingerprints import score_names
 from kerasgan.metrics.frechet import Statistics, frechet_distance, statistics
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel import kernel_distance
@@ -23,16 +26,6 @@ from kerasgan.metrics.score_checks import (
     check_features,
     count_images,
 )
-
-INCEPTION = "Inception-2015-12-05"  # The only network whose scores are named after Inception.
-NAMES = {
-    True: {
-        "is": "inception_score",
-        "fid": "frechet_inception_distance",
-        "kid": "kernel_inception_distance",
-    },
-    False: {"is": "classifier_score", "fid": "frechet_distance", "kid": "kernel_distance"},
-}
 
 
 def scores(
@@ -75,7 +68,7 @@ def scores(
 
     Returns:
         Dict of floats, and `protocol`, a JSON-serializable dict that describes the measurement.
-        With features of Inception, the keys are
+        With features of the published Inception, the keys are
 
         - "is": `inception_score_mean`, `inception_score_std`;
         - "fid": `frechet_inception_distance`;
@@ -98,7 +91,7 @@ def scores(
         density_k=density_k,
     )
     check_features(metrics, samples.protocol, samples.logits is not None, reference)
-    names = NAMES[samples.protocol.get("network") == INCEPTION]
+    names = score_names(samples.protocol)
     found: dict[str, float] = {}
     protocol: dict[str, Any] = {
         "features": samples.protocol,
@@ -107,6 +100,7 @@ def scores(
     }
     if reference is not None and any(name in WITH_REFERENCE for name in metrics):
         warn_if_swapped(samples.images, reference.images or {})
+        warn_if_compressed(samples.images, reference.images or {})
         protocol["reference"] = (
             {"statistics": True, "count": reference.count}
             if isinstance(reference, Statistics)

@@ -370,16 +370,18 @@ class ConditionalGAN(AdversarialModel):
         """Updates the discriminator once.
 
         Returns:
-            The loss, the weighted gradient penalty, and the logits of real images and fakes. The
-            logits are those before the update.
+            The loss, the weighted gradient penalty with whether it was computed, and the logits of
+            real images and fakes. The logits are those before the update.
         """
+        every = self.gradient_penalty_every
+        due = self.regularization_due(every, "discriminator")
 
         def gradient_penalty():
             critic = Critic(
                 self, "discriminator", lambda x: self.discriminate(x, labels, training=True)[0]
             )
             value = self.gradient_penalty(critic, real, fake, self.seeds)
-            return value * (self.gradient_penalty_every * self.gradient_penalty_weight)
+            return value * (every * self.gradient_penalty_weight)
 
         def objective():
             real_logits, _ = self.discriminate(real, labels, training=True)
@@ -387,12 +389,11 @@ class ConditionalGAN(AdversarialModel):
             loss = self.discriminator_loss(real_logits, fake_logits, labels)
             penalty = 0.0
             if self.gradient_penalty_weight:
-                penalty = self.lazy_regularization(
-                    self.gradient_penalty_every, "discriminator", gradient_penalty
-                )
+                penalty = self.lazy_regularization(every, "discriminator", gradient_penalty)
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
-        return self.minimize("discriminator", objective)[1]
+        loss, penalty, *logits = self.minimize("discriminator", objective)[1]
+        return loss, (penalty / every, due), *logits
 
     def test_step(self, data: tuple) -> dict:
         real, labels = data

@@ -372,9 +372,10 @@ class ProjectedTextGAN(TextToImageModel):
         contrastive_weight: Weight of `contrastive_matching_loss` of the heads, on real pairs for
             the discriminators and on fake pairs for the generator.
         pixel_weight: Weight of the pixel discriminators in the generator's loss.
-        penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel
+        gradient_penalty_weight: Weight (gamma) of R1 and R2, the squared gradients of the pixel
             discriminators at reals and fakes.
-        penalty_every: Number of updates between two penalties (lazy regularization).
+        gradient_penalty_every: Number of discriminator updates between gradient penalties (lazy
+            regularization).
         damsm_weight: Weight of the DAMSM loss of the encoder's embeddings. 0 disables it.
         posterior: Network that infers an image's latents, from `build_posterior`. With it, a share
             of the fakes must reconstruct the real images of their captions, as in a conditional
@@ -405,6 +406,10 @@ class ProjectedTextGAN(TextToImageModel):
 
     evaluation_protocol = "birds"
     ema_networks = {"ema_generator": "generator"}
+    renamed_arguments = {
+        "penalty_weight": "gradient_penalty_weight",
+        "penalty_every": "gradient_penalty_every",
+    }
     reports = (
         "generator_loss",
         "discriminator_loss",
@@ -428,8 +433,8 @@ class ProjectedTextGAN(TextToImageModel):
         mismatch_weight: float = 0.5,
         contrastive_weight: float = 0.0,
         pixel_weight: float = 1.0,
-        penalty_weight: float = 0.5,
-        penalty_every: int = 8,
+        gradient_penalty_weight: float = 0.5,
+        gradient_penalty_every: int = 8,
         damsm_weight: float = 0.0,
         posterior: keras.Model | None = None,
         posterior_share: float = 0.5,
@@ -467,11 +472,9 @@ class ProjectedTextGAN(TextToImageModel):
             )
         self.antialias, self.translation = antialias, translation
         self.mismatch_weight, self.contrastive_weight = mismatch_weight, contrastive_weight
-        self.pixel_weight, self.penalty_weight, self.penalty_every = (
-            pixel_weight,
-            penalty_weight,
-            penalty_every,
-        )
+        self.pixel_weight = pixel_weight
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.gradient_penalty_every = gradient_penalty_every
         self.damsm_weight, self.ema_decay = damsm_weight, ema_decay
         self.ema_generator = ema_copy(self.generator)
         self.set_text_encoder(text_encoder)
@@ -523,8 +526,8 @@ class ProjectedTextGAN(TextToImageModel):
             "mismatch_weight",
             "contrastive_weight",
             "pixel_weight",
-            "penalty_weight",
-            "penalty_every",
+            "gradient_penalty_weight",
+            "gradient_penalty_every",
             "damsm_weight",
             "posterior_share",
             "reconstruction_weight",
@@ -691,7 +694,7 @@ class ProjectedTextGAN(TextToImageModel):
                 functools.partial(score, list(views)), list(views.values()), "discriminator"
             )
             total += sum(map(squared_gradient_norm, gradients))
-        return total * (self.penalty_every * self.penalty_weight / 2)
+        return total * (self.gradient_penalty_every * self.gradient_penalty_weight / 2)
 
     def generator_losses(
         self,
@@ -742,6 +745,11 @@ class ProjectedTextGAN(TextToImageModel):
                 if static
                 else ops.cast(share * ops.cast(count, "float32"), "int32")
             )
+            if static and self.posterior and replicas.count() > 1 and inferred != count * share:
+                raise ValueError(
+                    "batch_size * posterior_share must be a multiple of the number of devices; "
+                    f"received {count * share} per device"
+                )
 
         def images_of(latents):
             return full_precision(self.generator([embeddings, latents], training=True))
@@ -803,8 +811,8 @@ class ProjectedTextGAN(TextToImageModel):
         real_maps: dict[str, list[Tensor]],
         fake: Tensor,
         embeddings: Tensor,
-    ) -> dict[str, Tensor]:
-        """Updates the discriminators. Returns their losses."""
+    ) -> dict[str, Any]:
+        """Updates the discriminators. Returns their losses, arguments of `report`."""
         fake_views = self.views(fake)
         maps = {
             name: [
@@ -813,22 +821,28 @@ class ProjectedTextGAN(TextToImageModel):
             for name, fakes in self.maps(fake_views).items()
         }
         pixels = any(name.endswith("pixels") for name in self.discriminators)
+        every = self.gradient_penalty_every
+        due = self.regularization_due(every, "discriminator")
 
         def objective():
             feature, pixel, match = self.discriminator_losses(
                 real_views, fake_views, embeddings, maps
             )
             penalty = ops.zeros(())
-            if pixels and self.penalty_weight:
-                due = lambda: self.penalty(real_views, fake_views, embeddings)  # noqa: E731
-                penalty = self.lazy_regularization(self.penalty_every, "discriminator", due)
+            if pixels and self.gradient_penalty_weight:
+                penalty = self.lazy_regularization(
+                    every,
+                    "discriminator",
+                    lambda: self.penalty(real_views, fake_views, embeddings),
+                )
             loss = feature + pixel + penalty + self.contrastive_weight * match
             return loss, (feature, pixel, match, penalty)
 
-        loss, parts = self.minimize("discriminator", objective)
+        loss, (*parts, penalty) = self.minimize("discriminator", objective)
         for network in self.discriminators.values():
             project(network)
-        return dict(zip(self.reports[1:6], (loss, *parts), strict=True))
+        values = (loss, *parts, (penalty / every, due))
+        return dict(zip(self.reports[1:6], values, strict=True))
 
     # === Use ===
 

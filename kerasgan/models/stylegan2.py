@@ -358,12 +358,17 @@ class StyleGAN2(AdversarialModel):
         """
         if not self.path_weight:
             return ops.zeros((), "float32")
-        steps = self.optimizer["generator"].iterations
-        due = ops.logical_and(
-            ops.equal(ops.mod(steps, self.path_every), 0), steps >= self.path_start
-        )
         return backend.cond(
-            due, lambda: self.path_penalty(styles(), noise), lambda: ops.zeros((), "float32")
+            self.path_penalty_due(),
+            lambda: self.path_penalty(styles(), noise),
+            lambda: ops.zeros((), "float32"),
+        )
+
+    def path_penalty_due(self) -> Tensor:
+        """Returns whether the next generator update includes the path length penalty."""
+        return ops.logical_and(
+            self.regularization_due(self.path_every, "generator"),
+            self.optimizer["generator"].iterations >= self.path_start,
         )
 
     def update_discriminator(
@@ -372,7 +377,7 @@ class StyleGAN2(AdversarialModel):
         fake: Tensor,
         conditions: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Updates the discriminator once.
 
         Args:
@@ -382,9 +387,11 @@ class StyleGAN2(AdversarialModel):
             labels: Integer labels `[N]` for the loss function, or `None`.
 
         Returns:
-            Dict of scalars: the discriminator's metrics, as arguments of `report`.
+            Dict of the discriminator's metrics, arguments of `report`.
         """
-        weight = self.gradient_penalty_weight * self.gradient_penalty_every
+        every = self.gradient_penalty_every
+        weight = self.gradient_penalty_weight * every
+        due = self.regularization_due(every, "discriminator")
 
         def gradient_penalty():
             critic = Critic(self, "discriminator", lambda x: self.discriminate(x, conditions))
@@ -397,17 +404,18 @@ class StyleGAN2(AdversarialModel):
             penalty = ops.zeros((), "float32")
             if weight:
                 penalty = weight * self.lazy_regularization(
-                    self.gradient_penalty_every, "discriminator", gradient_penalty
+                    every, "discriminator", gradient_penalty
                 )
             return loss + penalty, (loss, penalty, real_logits, fake_logits)
 
         _, (loss, penalty, real_logits, fake_logits) = self.minimize("discriminator", objective)
         accuracies = self.accuracies(real_logits, fake_logits)
-        return {"discriminator_loss": loss, "penalty": penalty} | accuracies
+        return {"discriminator_loss": loss, "penalty": (penalty / every, due)} | accuracies
 
     def train_step(self, data: Any) -> dict:
         real, labels = data if isinstance(data, tuple) else (data, None)
         conditions, count = self.label_conditions(labels), ops.shape(real)[0]
+        path_due = self.path_penalty_due()
 
         def generate():
             w, noise = self.random_styles(count, conditions), self.random_noise(count)
@@ -428,7 +436,7 @@ class StyleGAN2(AdversarialModel):
             self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         return self.report(
             generator_loss=g_loss,
-            path_penalty=path_penalty * path_weight,
+            path_penalty=(path_penalty * self.path_weight, path_due),
             path_length=self.path_mean,
             **discriminator_values,
         )

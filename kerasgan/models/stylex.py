@@ -237,7 +237,9 @@ class StylEx(StylExReconstruction, StyleGAN2):
         discriminator: Model built by `stylegan2.build_discriminator(..., conditions=K)`. `None`
             builds it for the classifier.
         capacity, max_channels, latent_dim, depth, mapping_form: Sizes of the networks that are
-            built; see `stylegan2.Generator`.
+            built; see `stylegan2.Generator`. The defaults are the reproduction's: 37 M
+            parameters at 32 pixels. On CPUs, use `capacity=3, max_channels=96, latent_dim=256`
+            (1.9 M), as `zoo.stylex` does.
         encoder_gain: Scale of the initial weights of the encoder's last layer, and so of w; see
             `build_encoder`.
         condition_on: Condition of the generator: the classifier's `"probabilities"` or its
@@ -277,8 +279,8 @@ class StylEx(StylExReconstruction, StyleGAN2):
 
     Example:
         ```python
-        model = StylEx(classifier)
-        model.fit(images, batch_size=32, epochs=100)
+        model = StylEx(classifier, capacity=3, max_channels=96, latent_dim=256)
+        model.fit(images, batch_size=32, epochs=100)  # `compile` is optional; see `fit`.
         model.reconstruct(images[:8])
         ```
 
@@ -581,8 +583,9 @@ class StylEx(StylExReconstruction, StyleGAN2):
                 g_loss, gradient = self.value_and_input_gradient(objective, fake, "generator")
             return g_loss, vjp_fn((gradient, ops.ones_like(loss), ops.zeros_like(values)))
 
+        path_due = self.path_penalty_due()
         batch = forward(first)
-        path_penalty = batch[1][2][0]
+        path_penalty = batch[1][2][0] / self.path_every
         discriminator_values = self.update_discriminator(first, batch[1][0], batch[0])
         if phase:
             _, before = gradients(batch, with_adversarial=phase == "second_step")
@@ -600,7 +603,7 @@ class StylEx(StylExReconstruction, StyleGAN2):
         names = ("path_penalty", *TERMS)
         values = ops.unstack(batch[1][2], len(names) if latent_halves < 2 else 1)
         values = dict(zip(names, values, strict=False))
-        values["path_penalty"] = path_penalty
+        values["path_penalty"] = path_penalty, path_due
         if latent_halves < 2:
             values["reconstruction"] = self.reconstruction_loss(values)
         self.report(

@@ -34,7 +34,9 @@ def mean(values: Sequence[Tensor]) -> list[Tensor]:
         return list(values)
     values = [ops.convert_to_tensor(value) for value in values]
     sizes = [math.prod(value.shape) for value in values]
-    flat = [ops.reshape(ops.cast(value, "float32"), (-1,)) for value in values]
+    double = any(keras.backend.standardize_dtype(value.dtype) == "float64" for value in values)
+    dtype = "float64" if double else "float32"
+    flat = [ops.reshape(ops.cast(value, dtype), (-1,)) for value in values]
     total = backend.all_sum(ops.concatenate(flat)) / count()
     means, start = [], 0
     for value, size in zip(values, sizes, strict=True):

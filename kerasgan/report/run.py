@@ -28,7 +28,7 @@ def run_page(folder: str | os.PathLike) -> pathlib.Path:
     These files have entries with a meaning of their own:
 
     - `settings.json`: besides settings, it may contain `title`, `description`, `recipe` (module
-      such as `zoo.mnist_gan`) and `command`.
+      such as `zoo.mnist_gan`), `command` and `class_names`, a list in the order of the labels.
     - `scores.json`: numbers are shown as scores, other values as the protocol.
     - `shipped/<preset>.png`: samples of a shipped preset of the same data, for comparison.
 
@@ -51,6 +51,8 @@ def run_page(folder: str | os.PathLike) -> pathlib.Path:
     title = str(settings.pop("title", None) or folder.resolve().name)
     description = str(settings.pop("description", None) or "A run of kerasgan.")
     command, recipe = settings.pop("command", None), settings.get("recipe")
+    names_of_classes = settings.pop("class_names", None)
+    classes = [str(x) for x in names_of_classes] if isinstance(names_of_classes, list) else []
     files = sorted((folder / "checkpoints").glob("*.h5"), key=lambda path: path.stat().st_mtime)
     grids = [
         path for path in sorted((folder / "grids").glob("epoch_*.png")) if path.stem[6:].isdecimal()
@@ -71,8 +73,10 @@ def run_page(folder: str | os.PathLike) -> pathlib.Path:
         + markup.card("Versions", markup.table(versions))
         + "</div>"
     )
+    parts.append(markup.card("Classes", _classes(classes)))
     parts.append(markup.card("Checkpoints", _checkpoints(folder / "checkpoints", files)))
-    parts.append(markup.card("Commands", _commands(folder, command, recipe)))
+    commands = _commands(folder, command, recipe, len(classes))
+    parts.append(markup.card("Commands", commands))
     parts.append(markup.card("Damaged files", *(f"<p>{markup.text(note)}</p>" for note in notes)))
     return markup.save(folder, title, parts)
 
@@ -223,7 +227,15 @@ def _checkpoints(folder, files):
     )
 
 
-def _commands(folder, command, recipe):
+def _classes(names):
+    """Returns a table of the labels of the classes. `--labels` and `sample(labels=...)` take them.
+
+    The columns of the sample grids are the classes in this order.
+    """
+    return markup.table({str(label): name for label, name in enumerate(names)}) if names else ""
+
+
+def _commands(folder, command, recipe, classes=0):
     """Returns shell commands that use the run.
 
     Words are quoted anew, so that pasting a command runs nothing that `settings.json` hides.
@@ -247,6 +259,10 @@ def _commands(folder, command, recipe):
     if newest:
         given = f"--checkpoint={folder / 'checkpoints' / newest}"
         commands.append(("Generate samples", ["python", "-m", "zoo.sample", given]))
+        if classes:
+            labels = "--labels=" + ",".join(map(str, range(min(classes, 10))))
+            words = ["python", "-m", "zoo.sample", given, labels]
+            commands.append(("Generate images of chosen classes, one per label", words))
         commands.append(("Evaluate", ["python", "-m", "zoo.evaluate", given]))
         if recipe == "zoo.stylex":
             commands.append(("Explain the classifier", ["python", "-m", "zoo.explain", given]))

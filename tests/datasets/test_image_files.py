@@ -11,7 +11,13 @@ from PIL import Image
 from kerasgan.datasets import image_files
 from kerasgan.datasets.caption_folder import caption_folder
 from kerasgan.datasets.folder import load_folder
-from kerasgan.datasets.image_files import UnreadableImage, check_name, find_images, read_image
+from kerasgan.datasets.image_files import (
+    UnreadableImage,
+    check_name,
+    find_images,
+    jpeg_quality,
+    read_image,
+)
 
 image_source = importlib.import_module("kerasgan.datasets.image_source")
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -151,6 +157,15 @@ def test_a_flat_folder_needs_no_classes(tmp_path):
 def test_names_that_lead_outside_are_refused(name):
     with pytest.raises(ValueError, match="a path inside its folder, without '..'; list has"):
         check_name(name, "list")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "a/" + "x" * 256, "é" * 128, "/".join(["y" * 200] * 11)[1:], "\ud800.png"]
+)
+def test_names_that_no_file_can_have_are_refused(name):
+    with pytest.raises(ValueError, match="at most 255 bytes of UTF-8, the whole name 2048; list"):
+        check_name(name, "list")
+    assert check_name("é" * 127 + "/" + "x" * 255, "list")
 
 
 def test_names_inside():
@@ -317,3 +332,15 @@ def test_transparent_grey_of_few_bits_shows_the_background(tmp_path, bits):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
     assert (np.asarray(read_image(path, 3)) == 255).all()
     assert (np.asarray(read_image(path, 1)) == 255).all()
+
+
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 90, 95, 100])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_quality_of_jpeg_files(tmp_path, quality, mode):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), "uint8"))
+    image.convert(mode).save(tmp_path / "a.jpg", quality=quality)
+    with Image.open(tmp_path / "a.jpg") as opened:
+        assert jpeg_quality(opened) == quality
+    image.save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as opened:
+        assert jpeg_quality(opened) is None

@@ -191,6 +191,60 @@ def test_half_precision(tmp_path):
         checkpoints.save_network(small, wide, epoch=0, dtype="int8")
 
 
+@pytest.mark.parametrize("bits", [1, 4, 7, 10])
+def test_mantissa_bits(tmp_path, bits):
+    net = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    net.layers[0].bias.assign(np.linspace(-1, 1, 100).astype("float16"))
+    exact, rounded, again = (tmp_path / name for name in ("exact.h5", "rounded.h5", "again.h5"))
+    for path in (exact, again):
+        checkpoints.save_network(path, net, epoch=0, dtype="float16")
+    checkpoints.save_network(rounded, net, epoch=0, dtype="float16", mantissa_bits=bits)
+    checkpoints.repack(again, bits)
+    kernel, bias = checkpoints.load_network(exact)[0].get_weights()
+    for path in (rounded, again):
+        loaded, info = checkpoints.load_network(path)
+        found = loaded.get_weights()
+        assert info["mantissa_bits"] == bits and found[0].dtype == np.float32
+        error = np.abs(found[0] - kernel) / np.abs(kernel)
+        assert error.max() <= 2.0 ** -(bits + 1) * (1 + 1e-3) + 2.0**-10
+        assert bits == 10 or error.max() > 2.0 ** -(bits + 3)
+        np.testing.assert_array_equal(found[1], bias)
+    sizes = [path.stat().st_size for path in (exact, rounded)]
+    assert sizes[0] == sizes[1] if bits == 10 else sizes[0] > sizes[1] + 1000 * (10 - bits)
+
+
+def test_repacking_without_rounding_keeps_every_value(tmp_path):
+    path, net = tmp_path / "G.h5", network(3, "x")
+    checkpoints.save_network(path, net, epoch=4, dtype="float16", info={"scores": {"fid": 2.5}})
+    with h5py.File(path, "a") as file:  # Stored as by earlier versions: not compressed.
+        for key in file["weights"]:
+            value, attributes = file["weights"][key][()], dict(file["weights"][key].attrs)
+            del file["weights"][key]
+            file["weights"].create_dataset(key, data=value).attrs.update(attributes)
+    before, info = checkpoints.load_network(path)
+    assert checkpoints.repack(path) == info["sha256"] == checkpoints.verify(path)["sha256"]
+    assert same(checkpoints.load_network(path)[0].get_weights(), before.get_weights())
+    assert checkpoints.read_info(path) == info
+
+
+@pytest.mark.parametrize("bits", [0, 11, 2.5])
+def test_wrong_mantissa_bits(tmp_path, bits):
+    net = network(3, "x")
+    for options in ({"dtype": "float16", "mantissa_bits": bits}, {"mantissa_bits": 4}):
+        with pytest.raises(ValueError, match=r"mantissa_bits must be an integer in 1\.\.10"):
+            checkpoints.save_network(tmp_path / "x.h5", net, epoch=0, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_networks_are_repacked(saved):
+    folder, _ = saved
+    path = next(folder.glob("*_resume_*.h5"))
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="must contain one network"):
+        checkpoints.repack(path)
+    assert path.read_bytes() == before
+
+
 def test_bfloat16_and_mixed_precision(tmp_path):
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, dtype="bfloat16")])
     checkpoints.save_network(tmp_path / "b.h5", net, epoch=1)
@@ -460,3 +514,22 @@ def test_a_file_names_functions_that_nobody_has_imported(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == "kerasgan.ops.augment"
+
+
+def test_a_class_of_ones_own_is_explained_in_one_line(tmp_path, monkeypatch):
+    """A command line tool does not import the module of the user's class."""
+
+    class Own(keras.Model):
+        def __init__(self, width=2):
+            super().__init__()
+            self.width = width
+            self.generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])
+
+        def get_config(self):
+            return {"width": self.width}
+
+    model = Own()
+    checkpoints.save_network(tmp_path / "G.h5", model.generator, epoch=1, model=model)
+    with pytest.raises(CheckpointError, match="a Own, a class of your own, which the") as caught:
+        checkpoints.load_model(tmp_path / "G.h5")
+    assert "use checkpoints.load_weights" in str(caught.value) and "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Presets: a round trip is exact, by name or by folder, and errors are one clear line."""
 
 import json
+import zlib
 
 import keras
 import numpy as np
@@ -93,6 +94,17 @@ def test_networks_of_two_models_are_not_mixed(tmp_path):
     (tmp_path / "b" / "D.h5").replace(tmp_path / "D.h5")
     with pytest.raises(checkpoints.CheckpointError, match="D.h5 must contain a network of"):
         presets.load(tmp_path)
+
+
+def test_the_size_of_the_package_data_in_a_wheel():
+    """A wheel is a zip file. Its Python files and its list of files take 0.65 MB more. The aim is
+    16 MB in all; what is missing, and how to reach it, is in CHANGELOG.md.
+    """
+    package = presets.SHIPPED.parent
+    shipped = [*presets.SHIPPED.rglob("*"), *(package / "report").glob("*.[cj]s*")]
+    found = {path: path.read_bytes() for path in shipped if path.is_file()}
+    assert len(found) > 30
+    assert sum(len(zlib.compress(content)) for content in found.values()) < 16.85e6 - 0.65e6
 
 
 def test_every_shipped_preset_has_a_card_and_fits():

@@ -65,6 +65,23 @@ def test_only_scores_of_inception_are_named_after_it():
     ]
 
 
+def test_scores_of_dinov2_have_their_own_names():
+    theirs = PROTOCOL | {"network": "DINOv2 ViT-L/14"}
+    one, other = features(40, protocol=theirs), features(30, protocol=theirs)
+    found = scores(one, other, ("fid", "kid"), subsets=3, subset_size=10)
+    assert list(found) == ["fd_dinov2", "kd_dinov2_mean", "kd_dinov2_std", "protocol"]
+
+
+@pytest.mark.parametrize("kind", ["Inception", "DINOv2", "CLIP"])
+def test_unknown_weights_name_no_published_score(kind):
+    theirs = PROTOCOL | {"network": f"unknown weights 12345678 of {kind}"}
+    one, other = features(40, protocol=theirs), features(30, protocol=theirs)
+    with pytest.warns(UserWarning, match=f"unknown weights 12345678 of {kind}: .* named after"):
+        found = scores(one, other, **SMALL)
+    assert "frechet_distance" in found and "classifier_score_mean" in found
+    assert not [name for name in found if "inception" in name or "dinov2" in name]
+
+
 def test_options_are_passed_on_and_recorded():
     options = dict(
         splits=2, shuffle_seed=5, batch=16, subsets=3, subset_size=10, seed=1, k=2, density_k=4

@@ -331,6 +331,28 @@ def test_path_penalty(monkeypatch, smooth):
     check_gradient(penalty, [layer.affine.kernel, layer.convolution.kernel, layer.bias], own=0.1)
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize("every", [1, 3])
+def test_reported_penalties_are_means_over_the_steps_that_compute_them(every):
+    """The mean of a constant penalty is the constant, weighted, however seldom it is computed."""
+
+    def constant(critic, real, fake, seed):
+        return ops.sum(ops.mean(critic(real))) * 0.0 + 2.0
+
+    gan = compiled(
+        tiny(
+            gradient_penalty=constant,
+            gradient_penalty_weight=0.5,
+            gradient_penalty_every=every,
+            path_every=every,
+            path_weight=0.0,
+        )
+    )
+    found = [gan.train_on_batch(IMAGES, return_dict=True) for _ in range(4)]
+    assert [float(logs["penalty"]) for logs in found] == pytest.approx([1.0] * 4)
+    assert float(found[-1]["path_penalty"]) == 0
+
+
 def test_intervals_of_lazy_penalties():
     gan = compiled(tiny(gradient_penalty_every=3, path_every=2, path_start=3), run_eagerly=True)
     due = []

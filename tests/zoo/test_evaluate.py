@@ -7,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tiny_hub
 from PIL import Image
 
 from kerasgan.io import checkpoints, presets
@@ -22,7 +23,7 @@ FEW = {"splits": 2, "subset_size": 10, "subsets": 3}
 DEFAULTS = dict.fromkeys(
     "checkpoint samples reference metrics inception count key reference_key cache "
     "save_statistics shuffle_seed "
-    "drop_remainder text_encoder data_dir by out features".split()
+    "drop_remainder text_encoder data_dir by out features resize".split()
 ) | {
     "convert": False,
     "mixed_sizes": False,
@@ -137,7 +138,7 @@ def test_statistics_are_saved_and_compared_with(call, files, tmp_path):
 class Fake:
     """Replacement of Inception: mean colors."""
 
-    def __init__(self, weights=None):
+    def __init__(self, weights=None, resize=None):
         self.protocol, self.file_sha256 = (
             {"network": "Inception-2015-12-05", "weights": weights},
             "5ha",
@@ -180,6 +181,25 @@ def test_names_cache_and_warnings_of_inception(call, files, tmp_path, monkeypatc
     )
     found, *_ = call(metrics="fid", **options | dict(reference=tmp_path / "rgb_statistics.npz"))
     assert "the samples look like BGR" in " ".join(found["warnings"])
+
+
+def test_features_of_dinov2_and_clip_presets(call, files, tmp_path):
+    pytest.importorskip("keras_hub")
+    write = {"dinov2": tiny_hub.write_dinov2, "clip": tiny_hub.write_clip}
+    for kind, network in (("dinov2", "DINOv2"), ("clip", "CLIP")):
+        folder = write[kind](tmp_path / kind)
+        options = dict(samples=files / "ones", reference=files / "others.npz", **FEW)
+        found, _, errors = call(
+            features=f"{kind}:{folder}", metrics="fid,kid", resize="clean", **options
+        )
+        assert {"frechet_distance", "kernel_distance_mean"} < set(found), errors
+        about = found["protocol"]["features"]
+        assert about["network"].startswith("unknown weights ") and network in about["network"]
+        assert about["resize"].startswith("clean, Pillow bicubic")
+        assert f"no score is named after {network}" in " ".join(found["warnings"])
+        assert len(found["protocol"]["weights_file_sha256"]) == 64
+        found, _, errors = call(features=f"{kind}:{folder}", metrics="is", **options)
+        assert found is None and "is needs logits" in errors
 
 
 def test_slim_features_have_stackgans_protocol(call, tmp_path, monkeypatch):
@@ -308,9 +328,17 @@ def test_a_checkpoint_of_captions_uses_the_captions_of_the_test_data(tmp_path, m
         ),
         (
             {"samples": "ones", "features": "vgg"},
-            "--features must be inception, slim, digit_classifier, bird_attribute_classifier, or ",
+            "--features must be inception, dinov2, clip, slim, digit_classifier, bird_attribute_",
         ),
         ({"samples": "ones", "features": "slim"}, "--features=slim needs --inception=PREFIX"),
+        (
+            {"samples": "ones", "features": "digit_classifier", "resize": "clean"},
+            "--resize is for --features=inception, dinov2 and clip; received digit_classifier",
+        ),
+        (
+            {"samples": "ones", "features": "dinov2", "inception": "w.pth"},
+            "--inception is for --features=inception and slim; received dinov2",
+        ),
         (
             {"samples": "ones", "features": "digit_classifier", "splits": 2},
             "The classifier needs images of 28 x 28",

@@ -39,6 +39,15 @@ def test_given_settings_stay(tmp_path, monkeypatch):
     assert (settings.epochs, settings.width, settings.batch_size) == (7, 5, 32)
 
 
+@pytest.mark.parametrize(("given", "weight"), [({}, 5.0), ({"r1_weight": 0.0}, 0.0)])
+def test_a_weight_of_0_disables_the_gradient_penalty(tmp_path, given, weight):
+    data = write_images(tmp_path / "images", 4)
+    settings = recipe.settings_of(RECIPE, data=data, size=8, width=2, **given)
+    assert settings.r1_weight == weight
+    gan = RECIPE.build(settings, shape=RECIPE.shape(settings))
+    assert gan.gradient_penalty_weight == weight
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -62,6 +71,11 @@ def test_a_run(tmp_path, classes):
     assert list((tmp_path / "run" / "checkpoints").glob("image_folder_folder_8_G_epoch_2.h5"))
     saved = json.loads((tmp_path / "run" / "settings.json").read_text())
     assert saved["batch_size"] == 4 and saved["recipe"] == "zoo.image_folder"
+    named = [name for name in classes if name]
+    assert saved["class_names"] == named
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert ("--labels=0,1" in page) == bool(named)
+    assert all(f"<th>{label}</th><td>{name}</td>" in page for label, name in enumerate(named))
 
 
 def test_a_dry_run_reads_no_image(tmp_path, capsys):

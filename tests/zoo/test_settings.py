@@ -127,6 +127,8 @@ def test_former_names_are_read():
 
 @pytest.mark.parametrize(("form", "weight"), [("authors", 10.0), ("reproduction", 5.0)])
 def test_former_weight_of_the_gradient_penalty_is_converted(form, weight):
+    saved = {"recipe": "zoo.projected_birds", "penalty_weight": 0.25}
+    assert current_names(saved)["gradient_penalty_weight"] == 0.25
     saved = {"recipe": "zoo.stylex", "form": form, "penalty_weight": 5.0, "penalty_every": 7}
     found = recipe.settings_from(stylex.RECIPE, saved)
     assert (found.gradient_penalty_weight, found.gradient_penalty_every) == (weight, 7)

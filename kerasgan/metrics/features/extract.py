@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from kerasgan import distribution
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import from_uint8
 from kerasgan.io import files
@@ -28,6 +29,7 @@ from kerasgan.io.arrays import array_header
 from kerasgan.io.reading import read_json, reading, sha256
 
 UNKNOWN = {"network": "a function of the caller"}
+NAMES = ("features", "logits")  # Outputs of an extractor.
 ARRAYS = ("features.npy", "logits.npy")  # Files of a cached folder, besides about.json.
 RULE = "a cached folder of features must be complete; delete it if it is damaged"
 
@@ -144,7 +146,7 @@ class Features:
         protocol: Protocol of the extractor. Scores compare features of equal protocols only.
         images: Description of the images: `source`, `count`, `sizes` (such as `{"64 x 64": 1000}`),
             `channel_means` and `channel_deviations` (red, green and blue over all pixels, in [0,
-            255]).
+            255]), and `jpeg_qualities` if there are JPEG files (number of files of each quality).
     """
 
     features: np.ndarray
@@ -175,6 +177,10 @@ def extract(
             interrupted call leaves nothing there. `None` uses temporary files.
         progress: If `True`, shows Keras' progress bar.
 
+    Several processes of one training or evaluation (`kerasgan.distribution`) divide the images, and
+    each returns the features of all of them. The first process writes the cache, in a folder that
+    all of them see. Images are never exchanged.
+
     Returns:
         `Features` that are read from disk when they are used.
 
@@ -203,7 +209,10 @@ def extract(
         )
     content = json.dumps([fingerprint, protocol], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(content.encode()).hexdigest()
-    if not folder.is_dir():
+    cached = distribution.exchanged(np.array([float(folder.is_dir())]))[0, 0]
+    if not (cached or distribution.is_chief()):
+        return _stream(source, extractor, protocol, batch_size, progress, tempfile.TemporaryFile)
+    if not cached:
         names = iter(ARRAYS)
         with files.new_folder(folder) as temporary:
             images = _stream(
@@ -281,39 +290,54 @@ def warn_if_swapped(samples: dict, reference: dict) -> bool:
     return wrong
 
 
+def warn_if_compressed(samples: dict, reference: dict, quality: int = 90) -> bool:
+    """Warns if images are JPEG files of low quality, whose artifacts change scores.
+
+    The qualities are estimated from the quantization tables. clean-fid (arXiv 2104.11222) measures
+    how much FID depends on them.
+
+    Args:
+        samples: `images` of the samples' `Features`.
+        reference: `images` of the reference's `Features`.
+        quality: Lowest quality, from 1 to 100, without a warning.
+
+    Returns:
+        `True` if a warning was issued.
+    """
+    found = False
+    for name, images in (("samples", samples), ("reference images", reference)):
+        qualities = {int(key): count for key, count in images.get("jpeg_qualities", {}).items()}
+        low = sum(count for key, count in qualities.items() if key < quality)
+        if low:
+            found = True
+            warnings.warn(
+                f"{low:,} of {images['count']:,} {name} are JPEG files of quality {min(qualities)} "
+                f"to {max(key for key in qualities if key < quality)}: their artifacts change "
+                f"scores. Compare lossless images, or files of quality {quality} or more.",
+                stacklevel=2,
+            )
+    return found
+
+
 def _stream(source, extractor, protocol, batch_size, progress, open_file):
     outputs, sizes, levels = [], Counter(), np.zeros((3, 256), "int64")
     bar = keras.utils.Progbar(source.count, unit_name="image") if progress else None
     done = 0
     try:
-        for batch in source.batches(batch_size):
-            made = extractor(batch)
-            made = [
-                ops.convert_to_numpy(part)
-                for part in (made if isinstance(made, (tuple, list)) else [made])
-            ]
+        for shape, made in _outputs_of_all(_outputs(source, extractor, batch_size, levels)):
             outputs = outputs or [_Rows(open_file()) for _ in made]
-            for name, part, rows in zip(
-                ("features", "logits")[: len(made)], made, outputs, strict=True
-            ):
-                if part.ndim != 2 or len(part) != len(batch):
-                    raise ValueError(
-                        f"The extractor must return {name} [B, ...] for {len(batch)} images; "
-                        f"received {list(part.shape)}."
-                    )
+            for name, part, rows in zip(NAMES, made, outputs, strict=False):
                 broken = np.flatnonzero(~np.isfinite(part).all(axis=1))
                 if len(broken):
                     raise ValueError(
                         f"The {name} of image {done + broken[0]} of {source.name} are not finite."
                     )
                 rows.append(part)
-            sizes[f"{batch.shape[1]} x {batch.shape[2]}"] += len(batch)
-            levels += [
-                np.bincount(batch[..., channel].ravel(), minlength=256) for channel in range(3)
-            ]
-            done += len(batch)
+            sizes[f"{shape[0]} x {shape[1]}"] += len(made[0])
+            done += len(made[0])
             if bar:
                 bar.update(done)
+        levels = distribution.exchanged(levels).sum(axis=0)
         if bar and source.count is None:
             bar.update(done, finalize=True)
         if done < 2:
@@ -332,7 +356,53 @@ def _stream(source, extractor, protocol, batch_size, progress, open_file):
     )
 
 
+def _outputs(source, extractor, batch_size, levels):
+    """Yields (height and width, outputs) of the images of this process. Adds to `levels`."""
+    for block in source.share(*distribution.processes(), batch_size):
+        parts = []
+        for start in range(0, len(block), batch_size):
+            batch = block[start : start + batch_size]
+            made = extractor(batch)
+            made = made if isinstance(made, (tuple, list)) else [made]
+            parts.append([ops.convert_to_numpy(part) for part in made])
+            for name, part in zip(NAMES, parts[-1], strict=False):
+                if part.ndim != 2 or len(part) != len(batch):
+                    raise ValueError(
+                        f"The extractor must return {name} [B, ...] for {len(batch)} images; "
+                        f"received {list(part.shape)}."
+                    )
+            levels += [
+                np.bincount(batch[..., channel].ravel(), minlength=256) for channel in range(3)
+            ]
+        yield block.shape[1:3], [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _outputs_of_all(own):
+    """Yields what the iterators of all processes yield, in turns. One process exchanges nothing."""
+    index, count = distribution.processes()
+    if count == 1:
+        yield from own
+        return
+    while True:
+        shape, made = next(own, ((0, 0), []))
+        widths = [part.shape[1] for part in made] + [0] * (len(NAMES) - len(made))
+        about = [len(made[0]) if made else 0, *shape, *widths]
+        about = distribution.exchanged(np.array(about, "float64")).astype(int)
+        if not about.any():
+            return
+        width, ends = about[:, 3:].max(axis=0), about[:, 0].cumsum()
+        rows = np.zeros((ends[-1], width.sum()))
+        if made:
+            rows[ends[index] - len(made[0]) : ends[index]] = np.concatenate(made, axis=1)
+        rows = distribution.summed(rows).astype("float32")
+        for (length, height, side, *_), end in zip(about, ends, strict=True):
+            if length:
+                parts = np.split(rows[end - length : end], width.cumsum()[:-1], axis=1)
+                yield (height, side), [part for part in parts if part.shape[1]]
+
+
 def _about(source, count, sizes, levels):
+    qualities = {str(key): number for key, number in sorted(source.jpeg_qualities.items())}
     values, total = np.arange(256), levels[0].sum()
     means = levels @ values / total  # [3]
     deviations = np.sqrt((levels @ values**2 / total - means**2).clip(0))
@@ -342,6 +412,7 @@ def _about(source, count, sizes, levels):
         "sizes": dict(sizes),
         "channel_means": [round(float(x), 3) for x in means],
         "channel_deviations": [round(float(x), 3) for x in deviations],
+        **({"jpeg_qualities": qualities} if qualities else {}),
     }
 
 

@@ -29,7 +29,7 @@ import os
 import tarfile
 import urllib.request
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -40,15 +40,16 @@ from kerasgan.io import files
 from kerasgan.io.hdf5 import open_hdf5
 from kerasgan.io.limits import Budget
 from kerasgan.io.reading import reading
+from kerasgan.metrics.features import resize as resizing
 from kerasgan.metrics.features.extract import filled
-from kerasgan.types import Shape, Tensor
+from kerasgan.metrics.features.fingerprints import INCEPTION as NETWORK, KNOWN, network_name
+from kerasgan.metrics.features.resize import Resize
 
-NETWORK = "Inception-2015-12-05"
 SIZE = 299
 CLASSES = 1008
 EPSILON = 1e-3  # Epsilon of batch norm.
 GRAPH = "classify_image_graph_def.pb"
-SHA256 = "6726825d"  # First digits of the SHA-256 of the .pth files.
+SHA256 = "6726825d"  # First digits of the SHA-256 of the .pth files, which their names contain.
 GITHUB = "https://github.com/"
 # Published files of the weights. All three hold the same values.
 FILES = {
@@ -203,47 +204,13 @@ def _tensors():
 TENSORS = _tensors()
 
 
-class Resize(keras.layers.Layer):
-    """Resizes images `[B, H, W, C]` to float32 `[B, size, size, C]` like TensorFlow 1.
-
-    Pixel i is sampled at i * H / size, without half-pixel centers and antialiasing. The result is
-    bit-identical to `tf.compat.v1.image.resize_bilinear`; other libraries resize differently.
-
-    Args:
-        size: Side of the resized images in pixels.
-    """
-
-    def __init__(self, size: int = SIZE, **layer: Any):
-        super().__init__(dtype="float32", **layer)
-        self.size = size
-
-    def call(self, images: Tensor) -> Tensor:
-        return self._along(1, self._along(2, ops.cast(images, "float32")))
-
-    def _along(self, axis, images):
-        length = ops.shape(images)[axis]
-        # Python divides in double precision. TensorFlow's graphs would multiply by 1 / size in
-        # float32.
-        place = ops.arange(self.size, dtype="float32") * ops.cast(length / self.size, "float32")
-        low = ops.floor(place)
-        share = ops.reshape(place - low, (-1, 1, 1) if axis == 1 else (-1, 1))
-        low = ops.cast(low, "int32")
-        before, after = (
-            ops.take(images, i, axis=axis) for i in (low, ops.minimum(low + 1, length - 1))
-        )
-        return before + (after - before) * share
-
-    def compute_output_shape(self, shape: Shape) -> Shape:
-        return (shape[0], self.size, self.size, shape[-1])
-
-
 def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[str]]]]:
     """Builds the network with zero weights.
 
     Returns:
-        A functional model from uint8 images `[B, H, W, 3]` to features `[B, 2048]` (the input of
-        the last layer) and logits `[B, 1008]` without bias; and a list of pairs of a layer and the
-        names of the convolutions that it combines.
+        A functional model from images `[B, H, W, 3]` in [0, 255] to features `[B, 2048]` (the input
+        of the last layer) and logits `[B, 1008]` without bias; and a list of pairs of a layer and
+        the names of the convolutions that it combines.
     """
     stem, plan = _plan()
     made = []
@@ -293,7 +260,7 @@ def build_inception() -> tuple[keras.Model, list[tuple[keras.layers.Layer, list[
             )
         return ops.concatenate(out, axis=-1)
 
-    images = keras.Input((None, None, 3), dtype="uint8")
+    images = keras.Input((None, None, 3), dtype="float32")
     x = (Resize()(images) - 128) / 128
     for convolution in stem:
         x = conv(x, [convolution], *STEM_OPTIONS.get(convolution.name, (1, "valid")))
@@ -318,7 +285,7 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | 
 
     Returns:
         A dict of checked arrays with the names and layouts of the PyTorch files, and the SHA-256 of
-        the file (for an .h5 file, of the original file).
+        the file (of a .tgz file, of the graph in it; of an .h5 file, of the original file).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -334,7 +301,7 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], str | 
     if content.startswith((b"PK", LEGACY)):
         weights = load_torch_file(path)
     elif content.startswith((b"\x1f\x8b", b"\n")):  # gzip, or a protocol buffer.
-        weights = _read_graph(path, content)
+        weights, content = _read_graph(path, content)
     else:
         raise ValueError(
             "Inception's weights must be a .pb or .tgz file of TensorFlow, a .pth file of PyTorch "
@@ -413,7 +380,7 @@ def _read_graph(path, content):
                 )
                 array = tf.make_ndarray(tensor)
                 weights[name] = array.transpose(axes) if array.ndim == len(axes) else array
-    return weights
+    return weights, content
 
 
 def _read_h5(path):
@@ -488,10 +455,11 @@ def find_weights(timeout: float = 8) -> Path:
             f"Python, --inception= or --weights= in a shell) or put it into {folder}"
         ) from None
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not found.startswith(SHA256):
+    if KNOWN.get(found) != NETWORK:
         path.unlink()
         raise ValueError(
-            f"The SHA-256 of {name} must begin with {SHA256}; received {found} from {place}"
+            f"The SHA-256 of {name} must be that of the published file, {SHA256}...; received "
+            f"{found} from {place}"
         )
     return path
 
@@ -529,14 +497,20 @@ class Inception:
     Args:
         weights: File for `read_weights`, or a dict such as `random_weights()`. `None` finds or
             downloads the published weights, see `find_weights`.
+        resize: Mode of `kerasgan.metrics.features.resize`. `None` is `"legacy_tensorflow"`, that
+            of the published FID and of torch-fidelity. `"legacy_pytorch"` is pytorch-fid's, with
+            its range of the inputs.
 
     Attributes:
         protocol: JSON-serializable dict: network, SHA-256 of the weights (independent of their
-            file), resize, features and logits.
+            file), resize, features and logits. The network of unknown weights is `"unknown weights
+            ..."`, see `kerasgan.metrics.features.fingerprints`.
         file_sha256: SHA-256 of the file, or `None` for a dict.
     """
 
-    def __init__(self, weights: dict | str | os.PathLike | None = None):
+    def __init__(self, weights: dict | str | os.PathLike | None = None, resize: str | None = None):
+        self._resize = resize or resizing.TENSORFLOW
+        resizing.check_mode(self._resize)
         arrays, self.file_sha256 = _arrays(weights)
         self._weights = weights
         self.network, made = build_inception()
@@ -547,13 +521,16 @@ class Inception:
         # On CPUs, TensorFlow is slower with XLA.
         self.network.jit_compile = keras.backend.backend() == "jax"
         self._batch = 0
+        digest = fingerprint(arrays)
         self.protocol = {
-            "network": NETWORK,
-            "weights_sha256": fingerprint(arrays),
-            "resize": f"tf1 bilinear, {SIZE}",
+            "network": network_name("Inception", digest, self.file_sha256),
+            "weights_sha256": digest,
+            "resize": resizing.TEXTS[self._resize].format(SIZE),
             "features": "pool_3, 2048",
             "logits": f"{CLASSES}, without bias",
         }
+        if self._resize == resizing.PYTORCH:
+            self.protocol["inputs"] = "RGB / 127.5 - 1"
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Computes features and logits of a batch.
@@ -567,10 +544,11 @@ class Inception:
             Features `[B, 2048]` and logits `[B, 1008]`, float32.
         """
         images = np.asarray(images)
-        if images.dtype != "uint8" or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
-            raise ValueError(
-                f"Expected uint8 images [B, H, W, 3]; received {images.dtype} {list(images.shape)}."
-            )
+        resizing.check_images(images)
+        if self._resize != resizing.TENSORFLOW:  # The network resizes like TensorFlow 1.
+            images = resizing.resize(images, SIZE, self._resize)
+        if self._resize == resizing.PYTORCH:  # The network computes x / 128 - 1.
+            images = images * np.float32(128 / 127.5)
         count = len(images)
         self._batch = max(self._batch, count)
         features, logits = self.network.predict_on_batch(filled(images, self._batch))

@@ -36,6 +36,7 @@ from kerasgan.io.limits import check_stored
 from kerasgan.io.reading import LONGEST, reason, short_path
 from kerasgan.layers.batch_norm import BatchNormalization
 from kerasgan.metrics.features.extract import filled
+from kerasgan.metrics.features.resize import check_images
 
 NETWORK = "the Inception of inception/slim, 2016"
 # Suffix of TensorFlow 1 for the moving average of a variable.
@@ -267,10 +268,7 @@ class SlimInception:
 def resized(images: np.ndarray, size: int) -> np.ndarray:
     """Resizes uint8 images `[B, H, W, 3]` to `[B, size, size, 3]` by Pillow's bilinear filter."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or not images.size or images.shape[3] != 3:
-        raise ValueError(
-            f"Expected uint8 images [B, H, W, 3]; received {images.dtype} {list(images.shape)}."
-        )
+    check_images(images)
     bilinear = Image.Resampling.BILINEAR
     return np.stack(
         [np.asarray(Image.fromarray(image).resize((size, size), bilinear)) for image in images]

@@ -4,6 +4,7 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from kerasgan.images import from_uint8
 from kerasgan.metrics.features.extract import (
@@ -12,6 +13,7 @@ from kerasgan.metrics.features.extract import (
     extract,
     features_and_logits,
     filled,
+    warn_if_compressed,
     warn_if_swapped,
 )
 from kerasgan.models.classifier import build_classifier
@@ -273,3 +275,31 @@ def test_memory_does_not_grow_with_the_number_of_images():
 
     few = peak(500)
     assert peak(5000) < few + 1e6  # 5,000 rows of 1,000 values are 20 MB.
+
+
+# === JPEG files ===
+
+
+def test_qualities_of_jpeg_files_are_recorded_and_cached(tmp_path):
+    for index, quality in enumerate((60, 95, 60, None)):
+        image = Image.fromarray(np.random.default_rng(index).integers(0, 256, (8, 8, 3), "uint8"))
+        options = {} if quality is None else {"quality": quality}
+        image.save(tmp_path / f"{index}.{'png' if quality is None else 'jpg'}", **options)
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        made = extract(str(tmp_path), MeanColours(), cache=cache, progress=False)
+        assert made.images["jpeg_qualities"] == {"60": 2, "95": 1} and made.images["count"] == 4
+    assert "jpeg_qualities" not in extract(IMAGES, MeanColours(), progress=False).images
+
+
+def test_jpeg_files_of_low_quality_cause_a_warning(recwarn):
+    def images(**qualities):
+        return {"count": 10, "jpeg_qualities": {key[1:]: n for key, n in qualities.items()}}
+
+    for good in ({}, {"count": 10}, images(q90=10), images(q95=3, q100=1)):
+        assert not warn_if_compressed(good, {}) and not warn_if_compressed({}, good)
+    assert not recwarn.list
+    assert warn_if_compressed(images(q75=2, q89=1, q95=7), images(q90=10))
+    text = str(recwarn.pop(UserWarning).message)
+    assert "3 of 10 samples are JPEG files of quality 75 to 89" in text and not recwarn.list
+    assert warn_if_compressed({}, images(q10=10))
+    assert "10 of 10 reference images" in str(recwarn.pop(UserWarning).message)

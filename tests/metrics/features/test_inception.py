@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasgan.metrics.features import inception
+from kerasgan.metrics.features import inception, resize
 from kerasgan.metrics.features.inception import (
     Inception,
     Resize,
@@ -60,9 +60,10 @@ def test_features_and_logits_equal_torch_fidelity(extractor):
 
 
 def test_protocol_and_saved_weights(extractor, tmp_path):
+    digest = inception.fingerprint(random_weights(0))
     assert json.loads(json.dumps(extractor.protocol)) == {
-        "network": "Inception-2015-12-05",
-        "weights_sha256": inception.fingerprint(random_weights(0)),
+        "network": f"unknown weights {digest[:8]} of Inception",
+        "weights_sha256": digest,
         "resize": "tf1 bilinear, 299",
         "features": "pool_3, 2048",
         "logits": "1008, without bias",
@@ -72,6 +73,41 @@ def test_protocol_and_saved_weights(extractor, tmp_path):
     weights, digest = read_weights(tmp_path / "inception.h5")
     assert digest is None and inception.fingerprint(weights) == extractor.protocol["weights_sha256"]
     assert {layer.compute_dtype for layer in extractor.network.layers} == {"float32"}
+
+
+def test_weights_of_a_known_fingerprint_have_the_published_name(tmp_path, small, monkeypatch):
+    path = save_pth(tmp_path / "a.pth", small)
+    tensors = inception.fingerprint(small)
+    monkeypatch.setattr(inception, "build_inception", lambda: (keras.Model(), []))
+    unknown = f"unknown weights {tensors[:8]} of Inception"
+    assert Inception(path).protocol["network"] == unknown
+    converted, digest = convert(path, tmp_path / "a.h5")
+    for known in (digest, tensors):
+        with monkeypatch.context() as patched:
+            patched.setitem(inception.KNOWN, known, "Inception-2015-12-05")
+            for weights in (path, converted):
+                assert Inception(weights).protocol["network"] == "Inception-2015-12-05"
+            loose = "Inception-2015-12-05" if known == tensors else unknown
+            assert Inception(small).protocol["network"] == loose
+
+
+@pytest.mark.backend
+def test_resize_modes_are_those_of_clean_fid(extractor):
+    images = np.load(EXPECTED)["images"]
+    plain = extractor(images)[0]
+    found = {mode: Inception(random_weights(0), resize=mode) for mode in resize.MODES}
+    np.testing.assert_array_equal(found["legacy_tensorflow"](images)[0], plain)
+    assert found["legacy_tensorflow"].protocol == extractor.protocol
+    # The network gets the pixels of `resize`, in the range of the published program.
+    for mode, factor in (("clean", 1), ("legacy_pytorch", 128 / 127.5)):
+        pixels = resize.resize(images, 299, mode) * np.float32(factor)
+        right = extractor.network.predict_on_batch(pixels)[0]
+        np.testing.assert_allclose(found[mode](images)[0], right, rtol=1e-5, atol=1e-5)
+        assert np.abs(right - plain).max() > 0.01 * np.abs(plain).max()
+        assert found[mode].protocol["resize"] != extractor.protocol["resize"]
+    assert found["legacy_pytorch"].protocol["inputs"] == "RGB / 127.5 - 1"
+    with pytest.raises(ValueError, match="resize must be one of clean, .*; received bicubic"):
+        Inception(random_weights(0), resize="bicubic")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +316,11 @@ def test_the_same_weights_from_any_file(tmp_path, small, name):
     for tensor, array in small.items():
         assert read[tensor].dtype == "float32"
         np.testing.assert_array_equal(read[tensor], array)
-    assert digest == (None if name == "a.h5" else hashlib.sha256(path.read_bytes()).hexdigest())
+    content = path.read_bytes()
+    if name == "a.tgz":  # The checksum of the graph, which is published in other places too.
+        with tarfile.open(path) as archive:
+            content = archive.extractfile(inception.GRAPH).read()
+    assert digest == (None if name == "a.h5" else hashlib.sha256(content).hexdigest())
     converted, same = convert(
         path, tmp_path / "folder" / "b.h5"
     )  # Keeps the checksum of the original file.
@@ -433,8 +473,10 @@ def test_a_download_must_be_the_published_file(home, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: io.BytesIO())
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    with pytest.raises(ValueError, match="must begin with 6726825d; received 9a129038"):
+    with pytest.raises(ValueError, match="published file, 6726825d...; received 9a129038"):
         find_weights()
     assert [*home.iterdir()] == []
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(b"weights").hexdigest()[:8])
+    monkeypatch.setitem(
+        inception.KNOWN, hashlib.sha256(b"weights").hexdigest(), "Inception-2015-12-05"
+    )
     assert find_weights().parent == home and find_weights().read_bytes() == b"weights"

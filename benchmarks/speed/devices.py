@@ -1,0 +1,272 @@
+"""Throughput of one process per core: two processes on two cores against one process on one core.
+
+    python -m benchmarks devices                    both models, three rounds; an idle machine
+    python -m benchmarks devices --steps=4 --rounds=1 --width=2 --size=64 mnist_gan hdgan
+    python -m benchmarks devices --paper            traffic of 8 and 64 GPUs at full width, computed
+
+Both runs train on the same batches, so the ratio of step times is the ratio of throughputs; 2 would
+be perfect. Every process counts the bytes that it gives to collective operations and their number.
+On TensorFlow, operations of both branches of a condition count. Results are written to
+`benchmarks/results/devices_speed.json`.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.provenance import ROOT, provenance
+from benchmarks.speed import hdgan, mnist_gan
+from benchmarks.speed.timing import THREADS
+from zoo import cli, lazy
+from zoo.command import shell_command
+from zoo.settings import Checked, setting
+
+keras = lazy.module("keras")
+np = lazy.module("numpy")
+distribution = lazy.module("kerasgan.distribution")
+files = lazy.module("kerasgan.io.files")
+
+RESULTS = ROOT / "benchmarks" / "results" / "devices_speed.json"
+WARMUP = 3  # Number of steps before the timed ones.
+CASES: dict[str, Callable] = {
+    # Case -> function of the options that returns the model and the arrays of a batch.
+    "hdgan": lambda options: hdgan.model_and_batch(8, options.width, options.size),
+    "mnist_gan": lambda options: mnist_gan.model_and_batch(False, 128, 2 * options.width),
+}
+# Bytes per second that a device can send: NVLink of an H100; 100 Gbit/s of a machine of 8 devices.
+NVLINK, ETHERNET, MACHINE = 450e9, 100e9 / 8, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Checked):
+    """Flags of the command."""
+
+    steps: int = setting(10, "Number of timed steps of each run.", least=1)
+    rounds: int = setting(3, "Number of runs of each kind, which alternate.", least=1)
+    width: int = setting(32, "Width of HDGAN. MnistGAN has twice as many channels.", least=1)
+    size: int = setting(256, "Largest images of HDGAN in pixels.", choices=(64, 128, 256))
+    backend: str = setting("tensorflow", "Keras backend.", choices=("tensorflow", "torch"))
+    paper: bool = setting(False, "Print the computed traffic of many GPUs, without measuring.")
+
+
+# === One process ===
+
+
+def count_traffic() -> dict[str, int]:
+    """Counts the bytes and the number of collective operations in this process from now on."""
+    counts = {"bytes": 0, "exchanges": 0}
+    module = sys.modules[f"kerasgan.backend.{keras.backend.backend()}"]
+    tensorflow = keras.backend.backend() == "tensorflow"
+    owner = module.tf.raw_ops if tensorflow else module.dist
+    name = "CollectiveReduceV2" if tensorflow else "all_reduce"
+    exchange = getattr(owner, name)
+
+    def counted(*arguments, **options):
+        x = options["input"] if tensorflow else arguments[0]
+        counts["exchanges"] += 1
+        counts["bytes"] += (
+            int(np.prod(x.shape, dtype="int64"))
+            * np.dtype(keras.backend.standardize_dtype(x.dtype)).itemsize
+        )
+        return exchange(*arguments, **options)
+
+    setattr(owner, name, counted)
+    return counts
+
+
+def worker(case: str, core: int, options: Options) -> dict:
+    """Trains on one core and returns seconds, bytes and exchanges of a step."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    distribution.start()
+    model, batch = CASES[case](options)
+
+    class Same(keras.utils.PyDataset):
+        num_batches = WARMUP + options.steps
+
+        def __getitem__(self, index: int) -> Any:
+            return batch
+
+    counts, times, traced = count_traffic(), [], options.backend == "tensorflow"
+
+    def timed(batch, logs):
+        for value in logs.values():
+            np.asarray(value)  # Waits for the step.
+        times.append(time.perf_counter())
+        if batch == WARMUP - 1 and not traced:
+            counts.update(bytes=0, exchanges=0)
+
+    timer = keras.callbacks.LambdaCallback(on_train_batch_end=timed)
+    model.fit(Same(), epochs=1, verbose=0, callbacks=[timer])
+    steps = 1 if traced else options.steps  # A graph is traced once.
+    seconds = (times[-1] - times[WARMUP - 1]) / options.steps
+    return {"seconds": seconds} | {name: value / steps for name, value in counts.items()}
+
+
+# === The measurement ===
+
+
+def run(case: str, devices: int, options: Options) -> dict:
+    """Runs one process on each of the first cores. Returns the record of the first process."""
+    settings = dict.fromkeys(THREADS, "1") | {
+        "KERAS_BACKEND": options.backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    places = _places(devices, options.backend) if devices > 1 else [{}]
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0] * devices
+    if devices > len(cores):
+        raise ValueError(f"the benchmark needs {devices} cores; received {len(cores)}")
+    flags = json.dumps(dataclasses.asdict(options))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.speed.devices", case, str(core), flags],
+            cwd=ROOT,
+            env=os.environ | settings | place,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for core, place in zip(cores, places, strict=False)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    for process in processes:
+        if process.returncode:
+            raise RuntimeError(f"a process of {case} ended with status {process.returncode}")
+    return json.loads(outputs[0].splitlines()[-1])
+
+
+def _places(devices, name):
+    command = "from zoo import launch; import json; print(json.dumps(launch.environments({})))"
+    output = subprocess.run(
+        [sys.executable, "-c", command.format(devices)],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": name},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(output.stdout.splitlines()[-1])
+
+
+def measure(case: str, options: Options) -> dict:
+    """Alternates runs on one core and on two, and returns the record of a case."""
+    load = os.getloadavg()[0]
+    runs: dict[int, list[dict]] = {1: [], 2: []}
+    for _ in range(options.rounds):
+        for devices, records in runs.items():
+            records.append(run(case, devices, options))
+    ratios = [one["seconds"] / two["seconds"] for one, two in zip(*runs.values(), strict=True)]
+    return {
+        "seconds": {str(k): [record["seconds"] for record in v] for k, v in runs.items()},
+        "throughput_ratio": {
+            "median": statistics.median(ratios),
+            "min": min(ratios),
+            "max": max(ratios),
+        },
+        "bytes_per_step": runs[2][0]["bytes"],
+        "exchanges_per_step": runs[2][0]["exchanges"],
+        "settings": dataclasses.asdict(options),
+        "load_before": load,
+        "command": shell_command("benchmarks devices"),
+    } | provenance()
+
+
+# === On paper ===
+
+
+def traffic(networks: dict[str, list], calls: dict[str, int]) -> tuple[int, int]:
+    """Returns the bytes of gradients and of batch statistics that a step exchanges per device.
+
+    Args:
+        networks: Dict from player to its networks.
+        calls: Dict from player to the number of passes of its networks in a step. Batch
+            normalization exchanges two numbers per channel in the forward and in the backward pass.
+    """
+    gradients = batch_statistics = 0
+    for player, owned in networks.items():
+        for network in owned:
+            gradients += 4 * sum(math.prod(v.shape) for v in network.trainable_variables)
+            norms = [
+                layer
+                for layer in network._flatten_layers()
+                if isinstance(layer, keras.layers.BatchNormalization)
+            ]
+            channels = sum(layer.moving_mean.shape[0] for layer in norms)
+            batch_statistics += 4 * 2 * 2 * channels * calls[player]
+    return gradients, batch_statistics
+
+
+def paper_rows() -> list[str]:
+    """Returns the lines of the table of many GPUs, in Markdown."""
+    from kerasgan.models import hdgan as networks, mnist_gan as digits
+
+    sizes = networks.SIZES
+    models = {
+        "HDGAN, width 128, 256 pixels": {
+            "generator": [networks.build_generator(sizes)],
+            "discriminator": [networks.build_discriminator(size) for size in sizes],
+        },
+        "MnistGAN, width 64": {
+            "generator": [digits.build_generator(width=64)],
+            "discriminator": [digits.build_discriminator(width=32)],
+        },
+    }
+    rows = [
+        "| model | gradients | batch statistics | 8 GPUs, NVLink | 64 GPUs, 100 Gbit/s |",
+        "|---|---|---|---|---|",
+    ]
+    for name, players in models.items():
+        calls = {"generator": 1, "discriminator": 4}  # real, mismatched, fake twice
+        gradients, batches = traffic(players, calls)
+        rows.append(
+            f"| {name} | {gradients / 1e6:,.1f} MB | {batches / 1e6:.2f} MB "
+            f"| {1000 * ring(gradients, 8, NVLINK):.2f} ms "
+            f"| {1000 * ring(gradients, 64 // MACHINE, ETHERNET):,.1f} ms |"
+        )
+    return rows
+
+
+def ring(size: float, members: int, rate: float) -> float:
+    """Returns the seconds of a ring all-reduce: each member sends 2 (k - 1) / k of the bytes."""
+    return 2 * (members - 1) / members * size / rate
+
+
+# === The command ===
+
+
+def command(options: Options, cases: list[str]) -> None:
+    """Measures the cases, or prints the computed table."""
+    if options.paper:
+        print("\n".join(paper_rows()))
+        return
+    for case in cases:
+        if case not in CASES:
+            raise ValueError(f"a case must be one of {', '.join(CASES)}; received {case}")
+    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for case in cases or CASES:
+        record = records[f"{case}_{options.backend}"] = measure(case, options)
+        ratio = record["throughput_ratio"]
+        print(
+            f"{case} on {options.backend}: {ratio['median']:.2f} times the throughput "
+            f"({ratio['min']:.2f} to {ratio['max']:.2f}), {record['bytes_per_step'] / 1e6:.2f} MB "
+            f"in {record['exchanges_per_step']:.0f} exchanges per step"
+        )
+        files.write_json(RESULTS, records, indent=1)
+
+
+def main() -> None:
+    cli.main("benchmarks devices", Options, command, description=__doc__, usage="[CASE ...] ")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[3].startswith("{"):
+        answer = worker(sys.argv[1], int(sys.argv[2]), Options(**json.loads(sys.argv[3])))
+        sys.__stdout__.write(json.dumps(answer) + "\n")
+    else:
+        main()
