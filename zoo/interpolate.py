@@ -1,8 +1,7 @@
 """Animates the way between latents, captions or labels: GIF, WebP or MP4, or a sheet of frames.
 
     python -m zoo.interpolate --checkpoint=mnist_gan_digits --labels=3,8 --out=digits.gif
-    python -m zoo.interpolate --checkpoint=hdgan_synthetic_birds_256 --points=1 \\
-        --caption="a small red bird" --caption="a large blue bird" --out=birds.webp
+    python -m zoo.interpolate --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird"
     python -m zoo.interpolate --checkpoint=stylex_digits_8_9 --space=w --truncation=0.7
     python -m zoo.interpolate --checkpoint=coopnet_digits --by=descriptor --out=revised.png
 

@@ -2,8 +2,7 @@
 
     python -m zoo.invert --checkpoint=mnist_gan_digits --images=digits --labels=0,1,2,3
     python -m zoo.invert --checkpoint=stylex_digits_8_9 --images=eight.png --space=w --start=encoder
-    python -m zoo.invert --checkpoint=hdgan_synthetic_birds_256 --images=bird.png \\
-        --caption="a small red bird"
+    python -m zoo.invert --checkpoint=hdgan_synthetic_birds_256 --images=x.png --caption="a bird"
     python -m zoo.invert --checkpoint=coopnet_digits --images=digits --mask=bottom --by=descriptor
 
 The sheet shows the images, the known parts of masked images, and the reconstructions. The errors

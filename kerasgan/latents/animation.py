@@ -41,7 +41,7 @@ def save_animation(path: str | os.PathLike, frames: Sequence[Any], fps: float = 
     images = np.asarray(frames)
     images = images if images.dtype == np.uint8 else to_uint8(images)
     if suffix == ".gif":
-        save_gif(path, images, ms=round(1000 / fps))
+        save_gif(path, list(images), ms=round(1000 / fps))
         return
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)

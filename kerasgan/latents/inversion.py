@@ -219,7 +219,8 @@ class _Search(AdversarialModel):
         def objective():
             _, terms = self.terms()
             code = self.codes.values()[self.code_name]
-            away = ops.square((code - self.center) / self.scale)
+            center, scale = map(ops.convert_to_tensor, (self.center, self.scale))
+            away = ops.square((code - center) / scale)
             prior = ops.mean(away, axis=tuple(range(1, len(code.shape))))
             losses = terms["pixel"] + prior_weight * prior
             if "feature" in terms:

@@ -226,7 +226,7 @@ def test_wrong_inversions_give_one_line():
     gan = conditional()
     for call, rule in [
         (lambda: invert(gan, images), "takes labels; received none"),
-        (lambda: invert(gan, images, labels=[0]), "one label per image"),
+        (lambda: invert(gan, images, labels=[0]), "labels must have 2 entries"),
         (lambda: invert(gan, images, labels=[0, 1], space="w"), "space of a ConditionalGAN must"),
         (lambda: invert(gan, images, labels=[0, 1], start="encoder"), "must be one of random, me"),
         (lambda: invert(gan, images, labels=[0, 1], optimize_noise=True), "optimize_noise needs"),
