@@ -571,7 +571,11 @@ class StyleGAN2(AdversarialModel):
                 if noise is None
                 else noise[rows]
             )
-            styles = network.mapping(latents[rows]) if w is None else ops.convert_to_tensor(w[rows])
+            if w is None:
+                assert latents is not None  # `latents_to_sample` draws them.
+                styles = network.mapping(latents[rows])
+            else:
+                styles = ops.convert_to_tensor(w[rows])
             given = None if conditions is None else conditions[rows]
             inputs = self._generator_styles(truncate(styles, mean, truncation), part, given)
             images.append(network.predict_on_batch([np.array(ops.convert_to_numpy(inputs)), maps]))

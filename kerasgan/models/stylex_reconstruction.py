@@ -170,39 +170,37 @@ class StylExReconstruction:
 
         s = {"styles": (sum(sizes),), "rgb_styles": (sum(rgb_sizes),)}
         facts = {"style_names": generator.style_names, "style_sizes": list(sizes)}
-        return (
-            super().export_functions()
-            | {  # type: ignore[misc]
-                "classifier": ExportFunction(
-                    _specs(images=self.image_shape),
-                    classify,
-                    [self.classifier],
-                    {"logits": "logits of the classes", "conditions": "condition of the generator"},
-                ),
-                "encoder": ExportFunction(
-                    _specs(images=self.image_shape),
-                    lambda inputs: {"w": encoder(inputs["images"], training=False)},
-                    [encoder],
-                    {"w": "style w of the image"},
-                ),
-                "styles": ExportFunction(
-                    _specs(w=(self.latent_dim,), conditions=(self.conditions,)),
-                    styles,
-                    [generator],
-                    {
-                        "styles": "style vectors (S space), concatenated",
-                        "rgb_styles": "the same of RGB",
-                    },
-                    facts,
-                ),
-                "synthesis": ExportFunction(
-                    _specs(**s, noise=self.noise.shape[1:]),
-                    synthesize,
-                    [generator],
-                    {"images": IMAGES},
-                ),
-            }
-        )
+        sampling = super().export_functions()  # type: ignore[misc]
+        return sampling | {
+            "classifier": ExportFunction(
+                _specs(images=self.image_shape),
+                classify,
+                [self.classifier],
+                {"logits": "logits of the classes", "conditions": "condition of the generator"},
+            ),
+            "encoder": ExportFunction(
+                _specs(images=self.image_shape),
+                lambda inputs: {"w": encoder(inputs["images"], training=False)},
+                [encoder],
+                {"w": "style w of the image"},
+            ),
+            "styles": ExportFunction(
+                _specs(w=(self.latent_dim,), conditions=(self.conditions,)),
+                styles,
+                [generator],
+                {
+                    "styles": "style vectors (S space), concatenated",
+                    "rgb_styles": "the same of RGB",
+                },
+                facts,
+            ),
+            "synthesis": ExportFunction(
+                _specs(**s, noise=self.noise.shape[1:]),
+                synthesize,
+                [generator],
+                {"images": IMAGES},
+            ),
+        }
 
 
 def _specs(**shapes):

@@ -101,7 +101,7 @@ class TextToImageModel(AdversarialModel):
         return self.generator.inputs
 
     @property
-    def latent_dim(self) -> int:
+    def latent_dim(self) -> int:  # type: ignore[override]
         """Number of values of the generator's inputs other than the embeddings.
 
         These are its latents and, if it has conditioning augmentation, the conditioning noise.
