@@ -1,17 +1,16 @@
 """Speed of the training step of HDGAN, and of its input pipeline."""
 
-import atexit
 import concurrent.futures
 import dataclasses
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
 BATCH_SIZE = 4
 STORED = 256  # Number of images in files.
+FOLDERS: list[tempfile.TemporaryDirectory] = []  # They are removed when the process ends.
 
 
 def model_and_batch(batch_size: int, width: int, size: int) -> tuple[Any, tuple]:
@@ -73,8 +72,8 @@ def _stored(file_format):
 
     from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
 
-    folder = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, folder)
+    FOLDERS.append(tempfile.TemporaryDirectory())
+    folder = FOLDERS[-1].name
     birds = synthetic_birds("train", STORED, size=304)
     embeddings = np.random.default_rng(0).normal(size=[STORED, 4, 1024]).astype("float32")
     birds = dataclasses.replace(birds, embeddings=embeddings)
