@@ -96,7 +96,8 @@ def build_mapping(
         )
     rate = {"rate": 0.01, "gain": math.sqrt(2.0)} if form == "paper" else {}
     unit = [
-        layers.UnitNormalization(),
+        # In float16, JAX warns of an overflow: Keras' constants for empty rows have no such value.
+        layers.UnitNormalization(dtype="float32"),
         *([layers.Rescaling(math.sqrt(latent_dim))] if rate else []),
     ]
     dense = [

@@ -25,6 +25,12 @@ ARGUMENTS = [
 ]
 
 
+def default_signals():
+    """Undoes `nohup` and the `&` of a shell, under which a process ignores these signals."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder, *more):
     return subprocess.Popen(
         [sys.executable, *ARGUMENTS, f"--folder={folder}", *more],
@@ -33,6 +39,7 @@ def start(folder, *more):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=default_signals,
     )
 
 
