@@ -358,7 +358,7 @@ class ResidualBlock(layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.down = channels, down
         # Keras files name weights by these attributes, so they keep their names.
-        self.beside = layers.Conv2D(channels, 1, 2 if down else 1, kernel_initializer=kaiming())
+        self.beside = layers.Conv2D(channels, 1, kernel_initializer=kaiming())
         self.one, self.other = (Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2))
         self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
 
@@ -375,6 +375,9 @@ class ResidualBlock(layers.Layer):
         if self.halve is not None:
             # The margin replaces the padding of the convolution: "same" would pad one side only.
             x = self.halve(blur(x, margin=1))
+            # Not a stride of the 1 x 1 convolution: with one thread, on a CPU without AVX-512,
+            # PyTorch 2.13 writes outside of the memory of its gradient.
+            maps = maps[:, ::2, ::2]
         return (x + self.beside(maps)) * math.sqrt(0.5)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
