@@ -697,9 +697,8 @@ def _rebuilt(path, header, which, values):
         if str(config.get("module")).partition(".")[0] not in ("kerasgan", "keras"):
             raise CheckpointError(
                 f"{path} contains a {name}, a class of your own, which the command line cannot "
-                "load: in Python, import its module, which registers it with "
-                "keras.saving.register_keras_serializable, and use checkpoints.load_model; or "
-                "build it and use checkpoints.load_weights"
+                "load: in Python, import its module and use checkpoints.load_model, or build it "
+                "and use checkpoints.load_weights"
             ) from error
         raise CheckpointError(
             f"{path} contains a {name} that cannot be rebuilt: {reason(error)}"

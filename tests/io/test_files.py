@@ -135,7 +135,7 @@ def test_a_checkpoint_that_cannot_be_written_names_its_file(tmp_path, monkeypatc
         built, name, variables = True, "n", []
 
     monkeypatch.setattr(
-        checkpoints, "_values", lambda variables, dtype: [("w", np.zeros(3, "float32"))]
+        checkpoints, "_values", lambda variables, *storage: [("w", np.zeros(3, "float32"))]
     )
     Network.variables = [0]
     with pytest.raises(

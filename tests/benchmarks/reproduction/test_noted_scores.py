@@ -184,12 +184,11 @@ def test_a_score_with_the_full_protocol(tmp_path, monkeypatch, capsys):
     class Model:
         sizes, ema_generator, generator = (64,), None, None
 
-        def noise(self, n, seed):
-            values = np.random.default_rng(seed).uniform(-1, 1, [n, 2]).astype("float32")
-            return values[:, :1], values[:, 1:]
+        def random_latents(self, n, seed):
+            return np.random.default_rng(seed).uniform(-1, 1, [n, 2]).astype("float32")
 
-        def sample(self, embeddings, noise, sizes):
-            return {64: np.tile(noise[1][:, :, None, None], (1, 64, 64, 3))}
+        def sample(self, embeddings, latents, sizes):
+            return {64: np.tile(latents[:, 1:, None, None], (1, 64, 64, 3))}
 
     def extractor(images):
         bright = images.mean(axis=(1, 2, 3), keepdims=False)[:, None] / 25.0

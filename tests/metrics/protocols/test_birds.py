@@ -22,16 +22,16 @@ class BirdModel:
     def __init__(self, ignore_captions=False):
         self.ignore_captions, self.blocks = ignore_captions, []
 
-    def noise(self, n, seed):
-        return (np.random.default_rng(seed).integers(0, 2**31, (n, 2)),)
+    def random_latents(self, n, seed):
+        return np.random.default_rng(seed).integers(0, 2**31, (n, 2))
 
-    def sample(self, embeddings, noise, sizes):
+    def sample(self, embeddings, latents, sizes):
         self.blocks.append(len(embeddings))
-        free = [np.random.default_rng(seeds).integers(0, VALUES) for seeds in noise[0]]
+        free = [np.random.default_rng(seeds).integers(0, VALUES) for seeds in latents]
         chosen = np.where((embeddings < 0) | self.ignore_captions, free, embeddings).astype(int)
         images = {
             size: np.stack(
-                [draw_bird(a, tuple(s), size) for a, s in zip(chosen, noise[0], strict=True)]
+                [draw_bird(a, tuple(s), size) for a, s in zip(chosen, latents, strict=True)]
             )
             for size in self.sizes
         }
