@@ -48,6 +48,7 @@ def test_two_jax_processes_equal_one(tmp_path):
     compare(tmp_path, FEW, jax_processes=True)
 
 
+@pytest.mark.nightly if NAME == "jax" else lambda test: test  # XLA compiles for minutes.
 @pytest.mark.backend
 def test_a_run_continues_on_two_devices_and_back(tmp_path):
     for devices, epochs in ((1, 1), (2, 2), (1, 3)):
