@@ -29,7 +29,13 @@ class Options(LatentOptions):
     out: str = setting(
         "interpolation.gif", "Output file: an animation (.gif, .webp, .mp4) or a sheet (.png)."
     )
-    points: int = setting(4, "Number of random latents on the way.", least=1, most=1000)
+    points: int | None = setting(
+        None,
+        "Number of random latents on the way. Default: the number of labels or captions if there "
+        "are several, otherwise 4.",
+        least=1,
+        most=1000,
+    )
     frames: int = setting(20, "Number of images from one to the next.", least=1, most=10_000)
     fps: float = setting(20.0, "Frames per second of an animation.", least=0.1, most=100.0)
     columns: int = setting(10, "Number of images per row of a sheet.", least=1)
@@ -63,13 +69,15 @@ def command(options: Options) -> None:
     extra = sample.sample_options(model, options)
     if "statistics" in model.sample_options:
         extra = {"statistics": "running"} | extra
-    keys = max(options.points, *(len(values) for values in given.values()), 1)
+    several = max((len(values) for values in given.values()), default=1)
+    points = options.points or (several if several > 1 else 4)
+    keys = max(points, several)
     shape = model.data_spec().parts[0].shape
     size = 10 * keys * options.frames * shape[0] * shape[1] * shape[2]
-    memory.check(size, f"--points={options.points}, --frames={options.frames}: the images")
+    memory.check(size, f"--points={points}, --frames={options.frames}: the images")
     frames = interpolation.interpolate(
         model,
-        options.points,
+        points,
         options.frames,
         space=options.space,
         loop=options.loop,

@@ -17,7 +17,8 @@ def size(path):
 
 
 def test_interpolate_writes_an_animation_and_a_sheet(tmp_path, capsys):
-    options = {"checkpoint": DIGITS, "labels": ("3", "8"), "points": 2, "frames": 2}
+    # Without --points, there is one key point for each label, as in the command of the guide.
+    options = {"checkpoint": DIGITS, "labels": ("3", "8"), "frames": 2}
     interpolate.command(interpolate.Options(**options, out=str(tmp_path / "x.webp")))
     with Image.open(tmp_path / "x.webp") as image:
         assert image.n_frames == 4 and image.size == (252, 252)
