@@ -46,6 +46,13 @@ class Settings(recipe.Settings):
         group="data",
         least=0,
     )
+    birds: str = setting(
+        "pairs",
+        "Birds of the training species, birds with random attributes (no colors of test species), "
+        "or pairs of random birds that differ in one attribute.",
+        group="data",
+        choices=("train", "random", "pairs"),
+    )
     processes: int = setting(
         1, "Number of worker processes that create birds.", group="data", least=0
     )
@@ -179,6 +186,7 @@ def data(settings: Settings) -> Any:
         settings.seed,
         settings.processes if settings.lifetime else 0,
         not settings.mirror,
+        settings.birds,
     )
 
 

@@ -181,6 +181,8 @@ class CaptionedBatches(EpochDataset):
         repeats: Number of passes over the images in one epoch, each in its own order.
         mismatched: If `True`, batches contain mismatched images, which `HDGAN` needs. If `False`,
             batches are `(real, embeddings)`, which `ProjectedTextGAN` needs.
+        group: Number of consecutive images that stay together in a batch. Their captions are
+            sampled at the same places.
 
     Raises:
         ValueError: The images are smaller than `size`, an image has fewer than `captions`
@@ -200,6 +202,7 @@ class CaptionedBatches(EpochDataset):
         workers: int = 1,
         repeats: int = 1,
         mismatched: bool = True,
+        group: int = 1,
     ):
         super().__init__(workers=workers)
         if batch_size < 2:
@@ -234,7 +237,13 @@ class CaptionedBatches(EpochDataset):
         self.shrink = min(height, width) // size
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1; received {repeats}")
+        if group < 1 or batch_size % group or len(data) % group:
+            raise ValueError(
+                "batch_size and the number of images must be multiples of group; "
+                f"received {batch_size}, {len(data)} and group {group}"
+            )
         self.seed, self.flip, self.shuffle, self.repeats = seed, flip, shuffle, repeats
+        self.group = group
         self.mismatched = mismatched
         # Sorted by class, the images of all other classes are everything outside one interval.
         self._by_class = np.argsort(data.classes, kind="stable")
@@ -251,11 +260,10 @@ class CaptionedBatches(EpochDataset):
         which, index = divmod(index, count // self.batch_size)
         number = self.epoch * self.repeats + which
         random = np.random.default_rng((self.seed, number, index))
-        order = (
-            np.random.default_rng((self.seed, number)).permutation(count)
-            if self.shuffle
-            else np.arange(count)
-        )
+        order = np.arange(count)
+        if self.shuffle:
+            groups = np.random.default_rng((self.seed, number)).permutation(count // self.group)
+            order = (groups[:, None] * self.group + np.arange(self.group)).reshape(-1)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         if not self.mismatched:
             return self._crops(chosen, random, own), own(self._embeddings(chosen, random))
@@ -297,6 +305,7 @@ class CaptionedBatches(EpochDataset):
     def _embeddings(self, chosen, random):
         vectors = self.data.embeddings[chosen]  # [B, C, D]
         if self.shuffle:
-            picked = random.permuted(np.tile(np.arange(vectors.shape[1]), (len(chosen), 1)), axis=1)
+            places = np.tile(np.arange(vectors.shape[1]), (len(chosen) // self.group, 1))
+            picked = random.permuted(places, axis=1).repeat(self.group, axis=0)
             vectors = np.take_along_axis(vectors, picked[:, : self.captions, None], axis=1)
         return vectors[:, : self.captions].mean(axis=1)

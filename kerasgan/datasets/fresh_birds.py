@@ -42,6 +42,9 @@ class FreshBirds(CaptionedBatches):
         processes: Number of worker processes. With 0, the training process generates the images.
         mirrored: If `True`, a random half of the birds faces left, another half in each epoch.
             Otherwise all face right.
+        split: Split of `synthetic_birds`. With `"pairs"`, every batch consists of pairs of birds
+            that differ in one attribute only. They are the hardest mismatched captions of each
+            other, so a model that compares the captions of a batch learns small parts, too.
 
     Example:
         ```python
@@ -61,6 +64,7 @@ class FreshBirds(CaptionedBatches):
         seed: int = 0,
         processes: int = 1,
         mirrored: bool = True,
+        split: str = "train",
     ):
         if lifetime < 1:
             raise ValueError(f"lifetime must be at least 1; received {lifetime}")
@@ -69,19 +73,29 @@ class FreshBirds(CaptionedBatches):
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
         self.mirrored = mirrored
         # Scenes and captions only: the small images are not used.
-        known = synthetic_birds("train", count, seed=seed, size=16)
+        known = synthetic_birds(split, count, seed=seed, size=16)
         self._images = np.zeros((count, self.side, self.side, 3), "uint8")
         known = CaptionedImages(
             self._images, known.classes, known.captions, known.names, None, known.attributes
         )
-        super().__init__(known.embed(text_encoder), batch_size, size, captions, seed, mirrored)
+        self.group = 2 if split == "pairs" else 1
+        super().__init__(
+            known.embed(text_encoder),
+            batch_size,
+            size,
+            captions,
+            seed,
+            mirrored,
+            mismatched=False,
+            group=self.group,
+        )
         self._held = np.full(count, -1)  # Generation of each image in memory.
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._waiting: dict[int, list] = {}  # Epoch -> submitted tasks.
 
     def generations(self, epoch: int) -> np.ndarray:
         """Returns how often each image has been replaced before or at an epoch, int `[count]`."""
-        return (epoch + np.arange(len(self.data)) % self.lifetime) // self.lifetime
+        return (epoch + np.arange(len(self.data)) // self.group % self.lifetime) // self.lifetime
 
     def _tasks(self, epoch):
         """Yields arguments of `_render` for the birds whose image of an epoch is not in memory."""
@@ -89,7 +103,11 @@ class FreshBirds(CaptionedBatches):
         places = np.flatnonzero(wanted != self._held)
         for start in range(0, len(places), CHUNK):
             chosen = places[start : start + CHUNK]
-            seeds = [(self.seed, int(wanted[place]), int(place)) for place in chosen]
+            first = chosen - chosen % self.group  # Birds of a pair differ in one attribute only.
+            seeds = [
+                (self.seed, int(generation), int(place))
+                for generation, place in zip(wanted[chosen], first, strict=True)
+            ]
             yield (
                 chosen,
                 wanted[chosen],
@@ -134,8 +152,7 @@ class FreshBirds(CaptionedBatches):
     def rows(self, index: int, own: Rows) -> tuple[np.ndarray, ...]:
         if (self._held != self.generations(self.epoch)).any():
             self.set_epoch(self.epoch)
-        real, _, embeddings = super().rows(index, own)
-        return real, embeddings
+        return super().rows(index, own)
 
     def close(self) -> None:
         """Ends the worker processes. The next batch starts new ones."""

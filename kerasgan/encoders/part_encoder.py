@@ -85,6 +85,7 @@ class PartEncoder(AdversarialModel):
         label_sizes: Number of values of each of the L attributes.
         encoder: Model that `build_part_encoder` builds.
         noise: Largest deviation of the noise of an image; fine and coarse noise are added.
+        label_weight: Weight of the labels' cross-entropy.
         seed: Integer seed of the noise.
 
     Example:
@@ -105,15 +106,17 @@ class PartEncoder(AdversarialModel):
         label_sizes: Sequence[int],
         encoder: keras.Model | None = None,
         noise: float = 0.4,
+        label_weight: float = 0.2,
         seed: int = 0,
         name: str | None = None,
     ):
         super().__init__(name=name)
-        if noise < 0:
-            raise ValueError(f"noise must be at least 0; received {noise}")
+        for argument, value in (("noise", noise), ("label_weight", label_weight)):
+            if value < 0:
+                raise ValueError(f"{argument} must be at least 0; received {value}")
         self.encoder = encoder or build_part_encoder()
         self.part_weights, self.label_sizes = tuple(part_weights), tuple(label_sizes)
-        self.noise, self.seed = noise, check_seed(seed)
+        self.noise, self.label_weight, self.seed = noise, label_weight, check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         large, small = self.encoder.outputs[0], self.encoder.outputs[-1]
         self.part_head = layers.Conv2D(4 * len(self.part_weights), 1, name="parts")
@@ -127,7 +130,7 @@ class PartEncoder(AdversarialModel):
         self.built = True
 
     def get_config(self) -> dict:
-        names = ("part_weights", "label_sizes", "noise", "seed", "name")
+        names = ("part_weights", "label_sizes", "noise", "label_weight", "seed", "name")
         encoder = keras.saving.serialize_keras_object(self.encoder)
         return {"encoder": encoder} | {name: getattr(self, name) for name in names}
 
@@ -192,7 +195,7 @@ class PartEncoder(AdversarialModel):
                     )
                 )
                 start += size
-            loss = 2.0 * part_loss + noise_loss + 0.2 * label_loss
+            loss = 2.0 * part_loss + noise_loss + self.label_weight * label_loss
             return loss, (part_loss, noise_loss, label_loss)
 
         loss, (part_loss, noise_loss, label_loss) = self.minimize("encoder", objective)

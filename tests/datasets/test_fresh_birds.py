@@ -44,13 +44,31 @@ def test_one_in_lifetime_birds_is_new_in_each_epoch():
     assert (pictures[0] != pictures[3]).any(axis=(1, 2, 3)).all()
 
 
-def test_a_resumed_run_sees_what_an_uninterrupted_one_would():
-    whole, resumed = birds(), birds()
+@pytest.mark.parametrize("split", ["train", "pairs"])
+def test_a_resumed_run_sees_what_an_uninterrupted_one_would(split):
+    whole, resumed = birds(split=split), birds(split=split)
     for epoch in range(3):
         whole.set_epoch(epoch)
     resumed.set_epoch(2)
     for ours, theirs in zip(whole[1], resumed[1], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("lifetime", [1, 3])
+def test_a_batch_holds_pairs_that_differ_in_one_attribute(lifetime):
+    data = birds(split="pairs", lifetime=lifetime, batch_size=4, mirrored=False)
+    data.data.embeddings = np.arange(12, dtype="float32")[:, None, None].repeat(10, axis=1)
+    for epoch in range(3):
+        data.set_epoch(epoch)
+        places = np.concatenate([data[i][1][:, 0] for i in range(len(data))]).astype(int)
+        assert sorted(places) == list(range(12))
+        assert (places[::2] + 1 == places[1::2]).all() and (places[::2] % 2 == 0).all()
+        generations = data.generations(epoch)
+        assert (generations[::2] == generations[1::2]).all()
+    # The same caption is chosen for both birds of a pair.
+    data.data.embeddings = np.arange(10, dtype="float32")[None, :, None].repeat(12, axis=0)
+    chosen = data[0][1][:, 0]
+    assert (chosen[::2] == chosen[1::2]).all()
 
 
 def test_workers_draw_the_same_pictures():
@@ -89,6 +107,8 @@ def test_bad_arguments():
         birds(lifetime=0)
     with pytest.raises(ValueError, match="processes must be at least 0"):
         birds(processes=-1)
+    with pytest.raises(ValueError, match="multiples of group; received 3, 12 and group 2"):
+        birds(split="pairs", batch_size=3)
 
 
 SCRIPT = """

@@ -74,6 +74,43 @@ def test_the_splits_never_change(splits):  # every score on drawn birds depends 
     assert digests == ["257c21350d9da6b7", "a747557e6e118acf"]
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_random_birds_have_no_colours_of_test_species(splits, seed):
+    unseen = {tuple(row) for row in splits["test"].attributes[:, :3].tolist()}
+    for split in ("random", "pairs"):
+        birds = synthetic_birds(split, 1200, seed, size=16)
+        assert not unseen & {tuple(row) for row in birds.attributes[:, :3].tolist()}
+        few = synthetic_birds(split, 7, seed, size=16)
+        np.testing.assert_array_equal(few.images, birds.images[:7])
+        assert few.captions == birds.captions[:7]
+        # No attribute tells another one: mutual information of 1,200 birds is small.
+        for column in range(3, 7):
+            for color in range(3):
+                table = np.zeros((8, 8))
+                np.add.at(table, tuple(birds.attributes[:, [color, column]].T.astype(int)), 1)
+                table /= table.sum()
+                free = table.sum(0) * table.sum(1)[:, None]
+                some = table > 0
+                assert (table[some] * np.log(table[some] / free[some])).sum() < 0.03
+        assert len(set(birds.names)) == 1200
+        assert {tuple(row[:5]) for row in birds.attributes.tolist()} == {
+            tuple(birds.attributes[birds.classes == c][0, :5].tolist()) for c in set(birds.classes)
+        }
+
+
+def test_birds_of_a_pair_differ_in_one_attribute():
+    birds = synthetic_birds("pairs", 400, seed=2, size=32)
+    first, second = birds.attributes[::2], birds.attributes[1::2]
+    assert ((first != second).sum(axis=1) == 1).all()
+    changed = (first != second).mean(axis=0)
+    assert (changed > 0.05).all()  # Every attribute changes in some pair.
+    wanted = [parse_caption(captions[0]) for captions in birds.captions]
+    for i in range(0, 400, 2):
+        differs = (wanted[i] != wanted[i + 1]) & (wanted[i] >= 0) & (wanted[i + 1] >= 0)
+        assert differs.sum() <= 1
+        assert (birds.images[i] != birds.images[i + 1]).any()
+
+
 def test_captions_are_true_and_together_say_all(splits):
     for data in splits.values():
         for captions, attributes in zip(data.captions, data.attributes, strict=True):
@@ -233,7 +270,7 @@ def test_the_drawing_does_not_depend_on_the_resolution(seed):
         (
             lambda: synthetic_birds("dev"),
             ValueError,
-            "split must be one of train, test; received 'dev'",
+            "split must be one of train, test, random, pairs; received 'dev'",
         ),
         (lambda: synthetic_birds(count=0), ValueError, "count must be at least 1; received 0"),
         (

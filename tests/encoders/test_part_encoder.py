@@ -41,6 +41,8 @@ def test_noise_depends_on_its_largest_deviation():
     assert spread[0] == 0 < spread[1] < spread[2]
     with pytest.raises(ValueError, match="noise must be at least 0"):
         tiny(noise=-1.0)
+    with pytest.raises(ValueError, match="label_weight must be at least 0"):
+        tiny(label_weight=-0.1)
 
 
 def test_part_maps_belong_to_the_images():

@@ -3,6 +3,9 @@
 This data set needs no download. Image and captions are generated from the same attributes. There
 are 200 species, 150 for training and 50 for testing (a zero-shot split as of CUB in Reed et al.,
 arXiv 1605.05395). The splits share all colors, bills and sizes, but no combination of colors.
+Besides these splits there are birds with random attributes. The 150 training species let a model
+guess one attribute from others, for example the bill from the colors; random birds do not.
+
 Light falls from above and captions do not mention left or right, so images may be mirrored.
 
 Scores on this data set must not be compared with scores on CUB.
@@ -15,6 +18,7 @@ from kerasgan.datasets.synthetic_birds.attributes import (
     ATTRIBUTES,
     COLOURS,
     SPECIES,
+    random_attributes,
     random_for,
     species,
     species_name,
@@ -41,8 +45,11 @@ def synthetic_birds(
     """Generates images of birds with ten captions each. Consecutive images have different species.
 
     Args:
-        split: `"train"` (classes 0 to 149) or `"test"` (150 to 199).
-        count: Number of images. Defaults to 20 per species (3,000 and 1,000).
+        split: `"train"` (classes 0 to 149), `"test"` (150 to 199), `"random"` (random attributes
+            without the color combinations of the test species; each combination of the first five
+            attributes is a class) or `"pairs"` (random; images 2i and 2i + 1 differ in exactly one
+            attribute, in images and captions).
+        count: Number of images. Defaults to 20 per species (3,000 and 1,000), or 3,000.
         seed: Integer seed. Image i depends on (seed, split, i) only.
         size: Height and width of the images in pixels, at least 16.
 
@@ -55,9 +62,8 @@ def synthetic_birds(
         ValueError: The split is unknown, the count is less than 1, the seed is negative or the
             size is less than 16.
     """
-    if split not in SPECIES:
-        raise ValueError(f"split must be one of {', '.join(SPECIES)}; received {split!r}")
-    count = 20 * SPECIES[split] if count is None else count
+    _check_split(split)
+    count = 20 * SPECIES.get(split, SPECIES["train"]) if count is None else count
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 16)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}; received {value}")
@@ -69,13 +75,32 @@ def synthetic_birds(
         images=images,
         classes=classes,
         captions=[generate_captions(*each) for each in zip(attributes, seeds, strict=True)],
-        names=[f"{species_name(c)}/{index:06d}" for index, c in enumerate(classes)],
+        names=[
+            f"{species_name(c, its)}/{index:06d}"
+            for index, (c, its) in enumerate(zip(classes, attributes, strict=True))
+        ],
         attributes=attributes,
     )
 
 
+SPLITS = (*SPECIES, "random", "pairs")
+
+
+def _check_split(split):
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; received {split!r}")
+
+
 def _scenes(split, count, seed):
     """Classes `[count]`, seeds and attributes, int8 `[count, 7]`, of the birds of a split."""
+    _check_split(split)
+    if split not in SPECIES:
+        pairs = split == "pairs"
+        attributes = random_attributes(count, seed, pairs)
+        _, classes = np.unique(attributes[:, :5], axis=0, return_inverse=True)
+        # The birds of a pair share their seed: pictures and captions differ in one attribute only.
+        seeds = [(seed, sum(SPECIES.values()), i - i % 2 if pairs else i) for i in range(count)]
+        return classes.reshape(-1).astype("int32"), seeds, attributes
     first = 0 if split == "train" else SPECIES["train"]
     classes = first + np.arange(count, dtype="int32") % SPECIES[split]
     seeds = [(seed, first, index) for index in range(count)]

@@ -48,9 +48,43 @@ def species() -> np.ndarray:
     return np.concatenate([colours, np.stack(others, axis=1)], axis=1).astype("int8")
 
 
-def species_name(index: int) -> str:
-    """Returns a name such as "017.red_black_white_long_large"."""
-    words = [values[i] for values, i in zip(ATTRIBUTES.values(), species()[index], strict=False)]
+def random_attributes(count: int, seed: int = 0, pairs: bool = False) -> np.ndarray:
+    """Returns random attributes, int8 `[count, 7]`, without the color combinations of test species.
+
+    Args:
+        count: Number of birds. Bird i depends on (seed, i) only.
+        seed: Integer seed.
+        pairs: If `True`, birds 2i and 2i + 1 differ in exactly one attribute.
+    """
+    unseen = {tuple(each) for each in species()[SPECIES["train"] :, :3].tolist()}
+    limits = np.array([len(values) for values in ATTRIBUTES.values()])
+
+    def bird(index):
+        random = random_for((seed, index), "attributes")
+        other = pairs and index % 2
+        while True:
+            attributes = found[index - 1].copy() if other else random.integers(limits)
+            if other:
+                column = random.integers(len(limits))
+                attributes[column] += random.integers(1, limits[column])
+                attributes %= limits
+            if tuple(attributes[:3].tolist()) not in unseen:
+                return attributes
+
+    found: list[np.ndarray] = []
+    for index in range(count):
+        found.append(bird(index))
+    return np.array(found, "int8")
+
+
+def species_name(index: int, attributes: np.ndarray) -> str:
+    """Returns a name such as "017.red_black_white_long_large".
+
+    Args:
+        index: Number of the species, counted from 0.
+        attributes: Its attributes; the first five are named.
+    """
+    words = [values[i] for values, i in zip(ATTRIBUTES.values(), attributes[:5], strict=False)]
     return f"{index + 1:03d}.{'_'.join(words)}"
 
 
