@@ -1,8 +1,8 @@
 """Uploads a preset to a hub, with a model card that has metadata, scores and sample images.
 
-    python -m zoo.upload --preset=my_preset --uri=hf://me/my_preset --dry_run
-    python -m zoo.upload --preset=my_preset --uri=hf://me/my_preset
-    python -m zoo.upload --preset=my_preset --uri=kaggle://me/my_preset/keras/default
+    python -m zoo.upload --checkpoint=my_preset --uri=hf://me/my_preset --dry_run
+    python -m zoo.upload --checkpoint=my_preset --uri=hf://me/my_preset
+    python -m zoo.upload --checkpoint=my_preset --uri=kaggle://me/my_preset/keras/default
 
 `zoo.preset` makes a preset of a finished run. Only files of a preset are uploaded, never others of
 its folder. Hugging Face needs `pip install 'kerasgan[hub]'` and `hf auth login` (or `HF_TOKEN`);
@@ -34,7 +34,7 @@ CAPTIONS = (
 class Options(Checked):
     """Flags of the tool."""
 
-    preset: str | None = setting(
+    checkpoint: str | None = setting(
         None, "Name of a shipped preset, or folder of a preset made by zoo.preset."
     )
     uri: str | None = setting(
@@ -73,11 +73,11 @@ def picture(model: Any, captions: tuple[str, ...], seed: int) -> Any:
 
 def command(options: Options) -> None:
     """Writes the card and uploads."""
-    if not options.preset or not options.uri:
-        missing = "--preset" if not options.preset else "--uri"
+    if not options.checkpoint or not options.uri:
+        missing = "--checkpoint" if not options.checkpoint else "--uri"
         raise ValueError(f"{missing} must be given (--help shows an example); received none")
     hub.check_target(options.uri)
-    model = presets.load(options.preset)
+    model = presets.load(options.checkpoint)
     captions = options.caption or CAPTIONS
     made = picture(model, captions, options.seed)
     texts = captions if made is not None and model.conditioning == "captions" else ()
@@ -85,7 +85,7 @@ def command(options: Options) -> None:
         folder = pathlib.Path(temporary)
         if made is not None:
             images.save_png(folder / "samples.png", made)
-        text = presets.stage(options.uri, options.preset, folder, texts)
+        text = presets.stage(options.uri, options.checkpoint, folder, texts)
         if options.dry_run:
             print(f"{text}\nnothing is uploaded to {options.uri} (--dry_run); it would receive:")
         for path in sorted(folder.iterdir()):

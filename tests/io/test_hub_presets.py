@@ -415,19 +415,19 @@ def test_upload_is_refused(server, tmp_path):
 def test_upload_command(server, capsys):
     from zoo import upload
 
-    options = upload.Options(preset="mnist_gan_digits", uri=URI, dry_run=True)
+    options = upload.Options(checkpoint="mnist_gan_digits", uri=URI, dry_run=True)
     upload.command(options)
     shown = capsys.readouterr().out
     assert not server.requests and not server.uploaded
     assert "![Samples](samples.png)" in shown and "nothing is uploaded" in shown
-    upload.command(upload.Options(preset="mnist_gan_digits", uri=URI))
+    upload.command(upload.Options(checkpoint="mnist_gan_digits", uri=URI))
     assert {"samples.png", "README.md", "G.h5"} <= set(server.uploaded)
     assert f"uploaded to {server.url}/me/toy" in capsys.readouterr().out
-    upload.command(upload.Options(preset="synthetic_birds_text", uri=URI, dry_run=True))
+    upload.command(upload.Options(checkpoint="synthetic_birds_text", uri=URI, dry_run=True))
     shown = capsys.readouterr().out
     assert "feature-extraction" in shown and "samples.png" not in shown
     with pytest.raises(ValueError, match="--uri must be given"):
-        upload.command(upload.Options(preset="mnist_gan_digits"))
+        upload.command(upload.Options(checkpoint="mnist_gan_digits"))
 
 
 def test_records_of_the_cache_are_checked(server):
