@@ -18,6 +18,9 @@ class HubServer:
         lies: Dict from name to a checksum or size that the listing gives instead of the true one.
         status: If not `None`, every answer has this status.
         cut: Number of bytes after which the next answers break off; used up one by one.
+        redirects: Dict from path to another URL.
+        raw: Dict from path to bytes that are sent in place of an answer.
+        etags: Whether answers have entity tags.
         requests: List of `(method, path, Range header)`.
         uploaded: Dict from name to content of the last commit.
     """
@@ -25,7 +28,7 @@ class HubServer:
     def __init__(self):
         self.files, self.pages, self.lies, self.uploaded = {}, {}, {}, {}
         self.status, self.cut, self.requests, self.etags = None, [], [], True
-        self.redirects = {}
+        self.redirects, self.raw = {}, {}
 
     def __enter__(self):
         hub = self
@@ -117,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         hub.secret = self.headers.get("Authorization")
         if hub.status:
             return self.send(b'{"error": "no"}', hub.status, {"X-Error-Message": "no"})
+        if path in hub.raw:
+            self.close_connection = True
+            return self.wfile.write(hub.raw[path])
         if path in hub.redirects:
             return self.send(b"", 302, {"Location": hub.redirects[path]})
         if path.startswith("/api/models/me/toy"):

@@ -1,8 +1,8 @@
 """Uploads a preset to a hub, with a model card that has metadata, scores and sample images.
 
-    python -m zoo.upload --checkpoint=my_preset --uri=hf://me/my_preset --dry_run
-    python -m zoo.upload --checkpoint=my_preset --uri=hf://me/my_preset
-    python -m zoo.upload --checkpoint=my_preset --uri=kaggle://me/my_preset/keras/default
+    python -m zoo.upload --checkpoint=./my_preset --uri=hf://me/my_preset --dry_run
+    python -m zoo.upload --checkpoint=./my_preset --uri=hf://me/my_preset
+    python -m zoo.upload --checkpoint=./my_preset --uri=kaggle://me/my_preset/keras/default
 
 `zoo.preset` makes a preset of a finished run. Only files of a preset are uploaded, never others of
 its folder. Hugging Face needs `pip install 'kerasgan[hub]'` and `hf auth login` (or `HF_TOKEN`);

@@ -7,6 +7,7 @@ refused.
 """
 
 import gzip
+import http.client
 import io
 import os
 import re
@@ -28,6 +29,7 @@ SLOWEST = 2**15  # Bytes per second below which a download is given up.
 MEMBERS = 1000  # Largest number of files in an archive.
 TIMEOUT = 20  # Seconds without an answer.
 ATTEMPTS = 3
+BROKEN = (OSError, http.client.HTTPException)  # Errors of a connection.
 # Files of a preset. Nothing else is downloaded or unpacked; an upload adds README.md.
 FILES = re.compile(
     r"[A-Z][A-Za-z0-9]{0,15}\.h5|card\.md|settings\.json|log\.(csv|json)|"
@@ -53,7 +55,7 @@ def check_url(url: str) -> str:
     """Returns a URL that may be opened: HTTPS, or HTTP of this machine, without credentials."""
     parts = urllib.parse.urlsplit(url)
     secure = parts.scheme == "https" or parts.scheme == "http" and parts.hostname in HERE
-    if not secure or not parts.hostname or "@" in parts.netloc:
+    if not secure or not parts.hostname or "@" in parts.netloc or not url.isprintable():
         host = parts.hostname or ""
         raise HubError(
             "a download must be https://host/... without a user name (http:// is for localhost); "
@@ -98,7 +100,7 @@ def open_url(url: str, what: str, headers: dict[str, str], secret: str | None = 
             return error
         error.close()
         raise status_error(what, error.code) from None
-    except OSError as error:
+    except BROKEN as error:
         reason = one_line(getattr(error, "reason", error) or type(error).__name__, 80)
         raise NoNetworkError(
             f"{what} cannot be reached and is not in the cache ({reason})"
@@ -127,9 +129,15 @@ def download(
         if there:
             headers = {"Range": f"bytes={there}-", "If-Range": state["etag"]}
         with open_url(url, what, headers, secret) as response:
-            if response.status == 304:
+            if response.status == 304 and "If-None-Match" in headers:
                 return False
-            if response.status == 416:  # The partial file is not the start of the server's file.
+            start = f"bytes {there}-"
+            if (
+                response.status == 206
+                and response.headers.get("Content-Range", "")[: len(start)] != start
+            ):
+                raise HubError(f"{what} cannot be read: the server sends another range of the file")
+            if response.status in (304, 416):  # The partial file is not a part of the server's.
                 part.unlink(missing_ok=True)
                 continue
             if response.status != 206:
@@ -147,13 +155,12 @@ def _received(response, part, there, total, what):
     """Writes a response to the partial file. Returns whether it is complete."""
     if (total or 0) > LARGEST:
         raise LimitExceededError(f"{what} has {total:,} bytes; at most {LARGEST:,} are downloaded")
-    end = time.monotonic() + SECONDS + (total or LARGEST) / SLOWEST
-    size = there
+    begin, size = time.monotonic(), there
     with files.write_errors(part), open(part, "ab" if there else "wb") as file:
         while True:
             try:
                 block = response.read(2**16)
-            except OSError:  # The connection was reset.
+            except BROKEN:
                 return False
             if not block:
                 return total is None or size == total
@@ -162,7 +169,7 @@ def _received(response, part, there, total, what):
                 raise LimitExceededError(
                     f"{what} has more than {LARGEST:,} bytes; no more are downloaded"
                 )
-            if time.monotonic() > end:
+            if time.monotonic() - begin > SECONDS + (size - there) / SLOWEST:
                 raise HubError(f"{what} is too slow: less than {SLOWEST:,} bytes per second")
             file.write(block)
 

@@ -89,6 +89,8 @@ def test_addresses():
         "file:///etc/x.tar.gz",
         "https://user:pass@example.com/x.tar.gz",
         "http://localhost.example.com/x.tar.gz",
+        "https://example.com/x\n.tar.gz",
+        "https:///x.tar.gz",
     ):
         with pytest.raises(hub.HubError) as error:
             hub.fetch(url)
@@ -342,6 +344,28 @@ def test_redirects_stay_safe(server):
         refused(f"{server.url}/{name}.tar.gz", "a download must be https|HTTP error .302.")
     server.redirects = {"/c.tar.gz": f"{server.url}/toy.tar.gz"}
     assert presets.load(f"{server.url}/c.tar.gz").width == 5
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (b"", "cannot be reached"),
+        (b"nonsense\r\n\r\n", "cannot be reached"),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "incomplete"),
+        (b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 7-9/10\r\n\r\nabc", "another range"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc", "incomplete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nabc", "are downloaded"),
+    ],
+)
+def test_broken_answers(server, answer, reason):
+    server.raw["/x.tar.gz"] = answer
+    refused(f"{server.url}/x.tar.gz", reason)
+
+
+def test_slow_downloads_are_given_up(server, monkeypatch):
+    monkeypatch.setattr(archives, "SECONDS", -1)
+    monkeypatch.setattr(archives, "SLOWEST", 1e12)
+    refused(f"{server.url}/toy.tar.gz", "too slow")
 
 
 # === Kaggle ===
