@@ -57,7 +57,7 @@ style: $(VENV)/.test
 # The documentation site, in site/, with its live demo (which needs npm).
 docs: $(VENV)/.test
 	$(BIN)/zensical build --strict
-	PYTHONPATH=. $(BIN)/python docs/demo/build.py site/demo
+	$(BIN)/python docs/demo/build.py site/demo
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.speed
