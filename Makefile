@@ -54,9 +54,10 @@ style: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The documentation site, in site/.
+# The documentation site, in site/, with its live demo (which needs npm).
 docs: $(VENV)/.test
 	$(BIN)/zensical build --strict
+	$(BIN)/python docs/demo/build.py site/demo
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.speed

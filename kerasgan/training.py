@@ -856,7 +856,9 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         """Loads a model with trained weights.
 
         Args:
-            name_or_folder: Name of a shipped preset, or a folder written by `save_to_preset`.
+            name_or_folder: Name of a shipped preset, a folder written by `save_to_preset`, or an
+                address: `hf://owner/name`, `kaggle://owner/model/framework/variation` or
+                `https://host/name.tar.gz`.
         """
         return presets.load(name_or_folder, cls)
 

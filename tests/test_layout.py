@@ -147,6 +147,7 @@ WRITERS = {
     "kerasgan/io/locks.py": "creates and renames lock files",
     "kerasgan/io/side_files.py": "renames damaged files",
     "kerasgan/io/hdf5.py": "writes HDF5 in memory",
+    "kerasgan/io/archives.py": "appends to a partial download, which a later call resumes",
     "kerasgan/io/keras_files.py": "writes a copy that is deleted after loading",
     "kerasgan/datasets/prepared.py": "deletes temporary folders of killed runs",
     "kerasgan/metrics/features/extract.py": "writes into a temporary folder of files.new_folder",

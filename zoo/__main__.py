@@ -22,6 +22,7 @@ TOOLS = (
     "directions",
     "export",
     "preset",
+    "upload",
     "prepare",
     "classifier",
     "digit_classifier",

@@ -325,7 +325,7 @@ def recipe_score(model: Any, checkpoint: str | os.PathLike) -> Any:
 
 def run_settings(checkpoint: str | os.PathLike) -> dict:
     """Returns the settings of a checkpoint's or preset's run, `{}` if it does not hold them."""
-    if str(checkpoint).endswith(".h5"):
+    if presets.is_file(checkpoint):
         return sample.about(checkpoint)
     path = presets.find(checkpoint) / "settings.json"  # lies beside a preset
     if not path.exists():

@@ -14,7 +14,7 @@ from kerasgan.datasets.digits import load_digits
 from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_source import ImageSource, image_source
 from kerasgan.images import to_uint8
-from kerasgan.io import checkpoints, presets
+from kerasgan.io import checkpoints, hub, presets
 from kerasgan.io.arrays import array_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.keras_files import load_keras_file
@@ -140,7 +140,7 @@ def source(
     if name == "digits":
         found = image_source(to_uint8(load_digits()[0]), **options)
         return dataclasses.replace(found, name="digits, the training split")
-    preset = name in presets.names() or (pathlib.Path(name) / "G.h5").is_file()
+    preset = hub.is_uri(name) or name in presets.names() or (pathlib.Path(name) / "G.h5").is_file()
     if not preset and not is_checkpoint(name):
         return image_source(name, **options)
     model = sample.load(name)

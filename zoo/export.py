@@ -10,17 +10,16 @@ installs the converters and runtimes.
 """
 
 import dataclasses
-import re
 from typing import Any
 
 from zoo import cli, lazy, sample
 from zoo.settings import Checked, setting
 
 export_folder = lazy.module("kerasgan.io.export_folder")
+model_card = lazy.module("kerasgan.io.model_card")
 presets = lazy.module("kerasgan.io.presets")
 
 FORMATS = ("onnx", "saved_model", "litert", "torch")
-UNKNOWN_LICENCE = "that of the checkpoint's author"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +37,13 @@ class Options(Checked):
 
 def licence(checkpoint: str) -> str:
     """Returns the licence that the card of a preset names."""
-    if checkpoint.endswith(".h5"):
-        return UNKNOWN_LICENCE
     try:
-        text = presets.card(checkpoint)
+        found = (
+            None if presets.is_file(checkpoint) else model_card.licence(presets.card(checkpoint))
+        )
     except (OSError, ValueError):
-        return UNKNOWN_LICENCE
-    found = re.search(r"Weights: .*?, ([\w.-]+?)(\.\s|\.?$)", text, re.MULTILINE)
-    return found[1] if found else UNKNOWN_LICENCE
+        found = None
+    return found or model_card.UNKNOWN_LICENCE
 
 
 def command(options: Options) -> None:

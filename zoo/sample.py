@@ -29,7 +29,8 @@ text_gan = lazy.module("zoo.text_gan")
 
 BLOCK = 64  # Number of images that are computed and written at a time.
 CHECKPOINT_HELP = (
-    "Checkpoint file ..._G_epoch_n.h5, name of a shipped preset, or folder of a preset."
+    "Checkpoint file ..._G_epoch_n.h5, name of a shipped preset, folder of a preset, or address "
+    "(hf://owner/name, kaggle://owner/model/framework/variation, https://host/name.tar.gz)."
 )
 TEXT_ENCODER_HELP = (
     "Text encoder: a preset or checkpoint. Default: the one that the checkpoint was trained with."
@@ -89,7 +90,7 @@ class Options(Checked):
 
 def load(name: str | os.PathLike) -> Any:
     """Returns the model of a checkpoint file or a preset, with its sampling networks."""
-    if str(name).endswith(".h5"):
+    if presets.is_file(name):
         return checkpoints.load_sampling_model(name)[0]
     return presets.load(name)
 
@@ -102,12 +103,14 @@ def about(name: str | os.PathLike, model: Any = None) -> dict:
         model: Its model. If given, `text_encoder` is the text encoder that the model contains (the
             file of its network) or names, which takes precedence over the file's information.
     """
-    path = pathlib.Path(name) if str(name).endswith(".h5") else presets.find(name) / "G.h5"
+    path = presets.network_file(name)
     found = current_names(checkpoints.read_info(path))
     if getattr(model, "text_network", None) is not None:
         found["text_encoder"] = str(checkpoints.sibling(path, "T"))
     elif getattr(model, "text_encoder_name", None):
         found["text_encoder"] = model.text_encoder_name
+    if found.get("text_encoder"):
+        presets.check_own_name(found["text_encoder"])
     return found
 
 

@@ -431,9 +431,8 @@ def damsm_network(settings: Settings) -> Any:
 @functools.cache
 def image_encoder(name: str) -> Any:
     """Returns the image encoder that was trained with the text encoder of that name."""
-    path = pathlib.Path(name)
     return char_cnn_rnn.image_encoder(
-        checkpoints.sibling(path, "V") if path.suffix == ".h5" else name
+        checkpoints.sibling(pathlib.Path(name), "V") if presets.is_file(name) else name
     )
 
 

@@ -519,13 +519,13 @@ def text_encoder(
     """Loads a trained text encoder, with its vocabulary if there is one.
 
     Args:
-        name_or_file: Name or folder of a preset, or a checkpoint file `..._T_epoch_n.h5`. A file
-            `vocabulary.txt` beside the network file holds the vocabulary. `"clip:FOLDER"` loads a
-            preset of keras-hub's CLIP.
+        name_or_file: Name, folder or address of a preset, or a checkpoint file
+            `..._T_epoch_n.h5`. A file `vocabulary.txt` beside the network file holds the
+            vocabulary. `"clip:FOLDER"` loads a preset of keras-hub's CLIP.
     """
     if str(name_or_file).startswith(PREFIX):
         return ClipTextEncoder(str(name_or_file).removeprefix(PREFIX))
-    path = _network_file(name_or_file, "T")
+    path = presets.network_file(name_or_file, "T")
     vocabulary = path.with_name(VOCABULARY)
     known = read_text(vocabulary).split() if vocabulary.is_file() else None
     return TextEncoder(_load_network(path, "T"), known)
@@ -538,12 +538,7 @@ def image_encoder(name_or_file: str | os.PathLike = "synthetic_birds_text") -> I
         name_or_file: Name or folder of a preset of the text encoder, or a checkpoint file
             `..._V_epoch_n.h5`.
     """
-    return ImageEncoder(_load_network(_network_file(name_or_file, "V"), "V"))
-
-
-def _network_file(name_or_file, letter):
-    path = pathlib.Path(name_or_file)
-    return path if path.suffix == ".h5" else presets.find(name_or_file) / f"{letter}.h5"
+    return ImageEncoder(_load_network(presets.network_file(name_or_file, "V"), "V"))
 
 
 def _load_network(path, letter):

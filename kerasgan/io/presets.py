@@ -5,17 +5,20 @@ configuration, half-precision weights, checksum), and a model card `card.md`, wh
 model, its training data, its scores and its licence. The preset of a text encoder contains `T.h5`
 instead, and `V.h5` if there is an image encoder.
 
-The presets that ship with the package are the folders of `kerasgan/presets/`.
+The presets that ship with the package are the folders of `kerasgan/presets/`. `kerasgan.io.hub`
+fetches others: `hf://...`, `kaggle://...` and `https://....tar.gz` are accepted wherever the name
+of a preset is.
 """
 
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from kerasgan.io import checkpoints, files
+from kerasgan.io import archives, checkpoints, files, hub, model_card
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import reading
@@ -63,7 +66,8 @@ def load(name_or_folder: str | os.PathLike, cls: type | None = None) -> keras.Mo
     """Loads the model of a preset. It is built, but not compiled.
 
     Args:
-        name_or_folder: Name of a shipped preset, or a folder that `save` wrote.
+        name_or_folder: Name of a shipped preset, a folder that `save` wrote, or an address, see
+            `kerasgan.io.hub`.
         cls: Required class of the model. `None` accepts any class.
 
     Raises:
@@ -145,13 +149,123 @@ def card(name_or_folder: str | os.PathLike) -> str:
 
 
 def find(name_or_folder: str | os.PathLike) -> pathlib.Path:
-    """Returns the folder of a preset. Raises `ValueError` if there is none."""
+    """Returns the folder of a preset, after a download if it is an address of `kerasgan.io.hub`.
+
+    Raises:
+        ValueError: There is no such preset, or it cannot be fetched.
+    """
+    if hub.is_uri(name_or_folder):
+        return hub.fetch(str(name_or_folder))
     name_or_folder = ALIASES.get(str(name_or_folder), name_or_folder)
     for folder in (SHIPPED / str(name_or_folder), user_path(name_or_folder)):
         if any((folder / f"{kind}.h5").is_file() for kind in KINDS):
             return folder
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(
-        f"a preset must be one of {known}, or a folder that contains G.h5 or T.h5; received "
-        f"{name_or_folder!r}"
+        f"a preset must be one of {known}, a folder that contains G.h5 or T.h5, or an address "
+        f"(hf://, kaggle://, https://); received {name_or_folder!r}"
     )
+
+
+def is_file(name: str | os.PathLike) -> bool:
+    """Returns whether a name is that of a checkpoint file, not of a preset."""
+    return str(name).endswith(".h5") and not hub.is_uri(name)
+
+
+def network_file(name: str | os.PathLike, letter: str = "G") -> pathlib.Path:
+    """Returns the file of a network: the named checkpoint file, or the file in a preset.
+
+    Args:
+        name: Checkpoint file, or a preset, see `find`.
+        letter: Letters of the network in a preset.
+    """
+    return user_path(name) if is_file(name) else find(name) / f"{letter}.h5"
+
+
+def check_own_name(name: str) -> str:
+    """Returns the name of a network that a file mentions. Raises for addresses.
+
+    A file must not decide from where something is downloaded; only the user does.
+    """
+    if hub.is_uri(name):
+        raise ValueError(
+            "a model must not name the address of a text encoder; pass the encoder itself, "
+            f"kerasgan.encoders.text_encoder(address); received {archives.shown(name)}"
+        )
+    return name
+
+
+# === Hubs ===
+
+
+def stage(
+    uri: str,
+    name_or_folder: str | os.PathLike,
+    target: pathlib.Path,
+    captions: Sequence[str] = (),
+) -> str:
+    """Copies what an upload contains to a folder: the preset's files, and a `README.md`.
+
+    Args:
+        uri: Address, see `hub.upload`.
+        name_or_folder: Preset, see `find`.
+        target: Existing folder. If it contains `samples.png`, the `README.md` shows it.
+        captions: Captions of the images in `samples.png`.
+
+    Returns:
+        The text of `README.md`. It is always written anew, from `card.md` and the scores in the
+        preset.
+
+    Raises:
+        CheckpointError: A file of the preset is damaged.
+    """
+    folder = find(name_or_folder)
+    for path in sorted(folder.iterdir()):
+        if archives.FILES.fullmatch(path.name) and path.is_file():
+            if path.suffix == ".h5":
+                checkpoints.verify(path)
+            if not (target / path.name).exists():
+                files.copy(path, target / path.name)
+    main = next(folder / f"{kind}.h5" for kind in KINDS if (folder / f"{kind}.h5").is_file())
+    info, model = checkpoints.read_info(main), load(folder)
+    samples = "samples.png" if (target / "samples.png").exists() else None
+    text = model_card.readme(
+        uri,
+        info["model"],
+        model.conditioning if main.name == "G.h5" else "encoder",
+        info,
+        card(folder) if (folder / "card.md").exists() else f"# {folder.name}\n",
+        captions,
+        samples,
+    )
+    files.write_atomically(target / "README.md", text)
+    return text
+
+
+def upload_preset(uri: str, name_or_folder: str | os.PathLike, *, private: bool = False) -> str:
+    """Uploads a preset to a hub, with a model card (`README.md`) that has the hub's metadata.
+
+    Only files with the name of a preset's file are uploaded. `python -m zoo.upload` does the same
+    with sample images.
+
+    Args:
+        uri: `hf://owner/name` or `kaggle://owner/model/framework/variation`.
+        name_or_folder: Name of a shipped preset, or a folder written by `save_to_preset`.
+        private: Whether a new repository of Hugging Face is private.
+
+    Returns:
+        The address of the preset's page.
+
+    Raises:
+        ValueError: The preset is damaged, or the hub refuses it.
+
+    Example:
+        ```python
+        model.save_to_preset("my_preset")
+        upload_preset("hf://me/my_preset", "my_preset")
+        ```
+    """
+    hub.check_target(uri)
+    with tempfile.TemporaryDirectory() as folder:
+        stage(uri, name_or_folder, pathlib.Path(folder))
+        return hub.upload(uri, pathlib.Path(folder), private)

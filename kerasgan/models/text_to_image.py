@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
 from kerasgan.io.export import ExportFunction
+from kerasgan.io.presets import check_own_name
 from kerasgan.sampling import IMAGES
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
@@ -64,7 +65,7 @@ class TextToImageModel(AdversarialModel):
     def text_encoder(self) -> Callable[[list[str]], np.ndarray] | None:
         """Callable from captions to embeddings, or `None`. A preset is loaded at first use."""
         if self._text_encoder is None and self.text_encoder_name:
-            self._text_encoder = load_text_encoder(self.text_encoder_name)
+            self._text_encoder = load_text_encoder(check_own_name(self.text_encoder_name))
             self._check_text_encoder()
         return self._text_encoder
 

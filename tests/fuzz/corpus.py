@@ -7,6 +7,8 @@ import os
 import pathlib
 import pickle
 import struct
+import tarfile
+import tempfile
 import warnings
 import zipfile
 
@@ -85,6 +87,9 @@ def build(folder):
     gan.compile(generator=keras.optimizers.SGD(), discriminator=keras.optimizers.SGD())
     checkpoints.save(sub("resume"), gan, run="toy", dataset="x", size=8, epoch=1)
     gan.save_to_preset(sub("preset"))
+    with tarfile.open(sub("archive") / "toy.tar.gz", "w:gz") as tar:
+        tar.add(folder / "preset" / "G.h5", "toy/G.h5")
+        tar.add(folder / "preset" / "card.md", "toy/card.md")
     network.save(sub("keras") / "model.keras")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -164,7 +169,7 @@ def readers():
     from kerasgan.datasets.prepared import load_prepared, read_origin
     from kerasgan.datasets.stackgan import stackgan_folder
     from kerasgan.datasets.torch_file import load_torch_file
-    from kerasgan.io import checkpoints, presets
+    from kerasgan.io import archives, checkpoints, presets
     from kerasgan.losses.perceptual import read_arrays
     from kerasgan.metrics.frechet import load_statistics
     from kerasgan.models.stylegan2 import StyleGAN2
@@ -202,6 +207,10 @@ def readers():
     def of(name, call):
         return lambda folder: call(folder / name)
 
+    def unpacked(path):
+        with tempfile.TemporaryDirectory() as target:
+            archives.unpack(path, pathlib.Path(target), path.name)
+
     def every(data):
         return [np.asarray(data.images[i]) for i in range(len(data.images))]
 
@@ -217,6 +226,7 @@ def readers():
         "model": ([G], lambda folder: fresh(checkpoints.load_model)(folder / G)),
         "resume": (["toy_x_8_resume_epoch_1.h5", G], resume),
         "preset": (["G.h5"], lambda folder: fresh(lambda f: presets.load(f, StyleGAN2))(folder)),
+        "archive": (["toy.tar.gz"], of("toy.tar.gz", unpacked)),
         "keras": (["model.keras"], of("model.keras", lambda path: fresh(extractor)(str(path)))),
         "keras_h5": (["model.h5"], of("model.h5", lambda path: fresh(extractor)(str(path)))),
         "pth": (["new.pth"], of("new.pth", load_torch_file)),

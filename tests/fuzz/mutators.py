@@ -1,5 +1,6 @@
 """Damage by seed: bits, cuts, splices and lengths of any file; structure of known formats."""
 
+import gzip
 import io
 import json
 import pickletools
@@ -132,6 +133,19 @@ def damaged_zip(data, random, inner=damaged_bytes):
     return made.getvalue()
 
 
+def damaged_archive(data, random):
+    """A valid gzip file of a tar archive whose headers or content are damaged."""
+    content = bytearray(gzip.decompress(data))
+    if random.random() < 0.3:
+        return gzip.compress(damaged_bytes(bytes(content), random))
+    place = random.randrange(500)  # The first header: name, mode, size, type, link and so on.
+    content[place] = random.choice(b"\0/.01234567gxSLK\xff")
+    header = bytearray(content[:512])
+    header[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(header)  # The checksum of the header is right.
+    return gzip.compress(bytes(content))
+
+
 def damaged_header(data, random):
     """A file in NumPy's format whose header has another number or type."""
     start = data.index(b"{")
@@ -189,6 +203,8 @@ def of_kind(name, data, random):
             and random.random() < 0.6
         ):
             return damaged_zip(data, random)
+        if name.endswith(".tar.gz") and random.random() < 0.7:
+            return damaged_archive(data, random)
         if name.endswith(".npy") and random.random() < 0.4:
             return damaged_header(data, random)
     except (ValueError, KeyError):
