@@ -100,7 +100,13 @@ def opened(folder):
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("needs the browser chromium")
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"]
+    words = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-dev-shm-usage",
+    ]
     words += ["--no-first-run", "--disable-background-networking", "--remote-debugging-port=0"]
     process = subprocess.Popen(
         [program, *words, f"--user-data-dir={folder}", "about:blank"],

@@ -1,12 +1,13 @@
 """Opens a page in the browser in which you can play with trained models.
 
     python -m zoo.play
-    python -m zoo.play --checkpoint=runs/x/checkpoints/..._G_epoch_600.h5 --checkpoint=coopnet_digits
+    python -m zoo.play --checkpoint=..._G_epoch_600.h5 --checkpoint=coopnet_digits
     python -m zoo.play --host=0.0.0.0 --port=8000 --noopen
 
 The page has a tab per shipped preset, or per --checkpoint: images of captions, classes and seeds,
 interpolation, the Langevin chain of a CoopNet, and the attributes that explain a classifier with
-StylEx. It needs the extra `play`: pip install 'kerasgan[play]'. Nothing is loaded from other hosts.
+StylEx. It needs the extra `play`: pip install 'kerasgan[play]'. The page requests nothing from
+other hosts.
 """
 
 import dataclasses
@@ -47,7 +48,10 @@ class Options(Checked):
     port: int = setting(7860, "Port. 0 chooses a free one.", least=0, most=65535)
     open: bool = setting(True, "Open the page in the browser of this machine.")
     queue: int = setting(
-        16, "Number of requests that may wait at a time. Further ones are refused.", least=2, most=64
+        16,
+        "Number of requests that may wait at a time. Further ones are refused.",
+        least=2,
+        most=64,
     )
     trusted_proxy: str | None = setting(
         None, "Address of a reverse proxy whose X-Forwarded-For header names the clients."

@@ -47,6 +47,9 @@ class CoopNetSampling(SamplingInterface):
     compiled: bool
     chains: int
     image_shape: tuple[int, int, int]
+    sigma: float
+    score: Callable[[Tensor], Tensor]
+    sampler: Callable[..., Sampler]
 
     def final_value(self, name: str) -> float:
         """Returns a setting as a number.
@@ -235,7 +238,9 @@ class CoopNetSampling(SamplingInterface):
         images, energies = [proposals], []
         # 0 steps give the energies of the proposals.
         for count in [0] + [1] * steps:
-            step = self.sampler("_step_block", "descriptor", False, count, self.final_value("step_size"))
+            step = self.sampler(
+                "_step_block", "descriptor", False, count, self.final_value("step_size")
+            )
             revised, energy = step.predict(images[-1], batch_size=self.chains, verbose=0)
             energies.append(energy)
             images += [revised] * count

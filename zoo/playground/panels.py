@@ -1,7 +1,7 @@
-"""What the page of `zoo.play` offers for a model.
+"""Tabs and panels of the page of `zoo.play`.
 
 A tab belongs to a model and has panels. A panel has controls, which are fields of `Values`, and a
-function from their values to an answer that can be sent as JSON. The page draws the controls from
+function from their values to an answer that can be sent as JSON. The page shows the controls from
 the same declarations that check the received values.
 """
 
@@ -31,7 +31,7 @@ style_probe = lazy.module("kerasgan.models.style_probe")
 
 LONGEST_CAPTION = 300
 MOST_LABELS = 25
-MOST_PIXELS = 2**24  # Of an uploaded image; decoding takes about 8 bytes per pixel.
+MOST_PIXELS = 2**24  # An upload takes about 8 bytes per pixel.
 ATTRIBUTES = "attributes.npz"
 SOURCES = ("example", "upload", "drawing", "fitted")
 
@@ -75,7 +75,7 @@ class Panel:
     extra: dict = dataclasses.field(default_factory=dict)
 
     def about(self) -> dict:
-        """Returns the description that the page draws."""
+        """Returns the description from which the page makes the panel."""
         declared = {field.name: field for field in dataclasses.fields(Values)}
         controls = []
         for name in self.controls:
@@ -147,13 +147,14 @@ def load(checkpoint: str, attributes: str | None = None) -> Tab:
     is_file = checkpoint.endswith(".h5")
     folder = Path(checkpoint).parent if is_file else presets.find(checkpoint)
     name = Path(checkpoint).stem if is_file else folder.name
-    panels = _Panels(name, model, about)
-    found = {"generate": panels.generate(), "interpolate": panels.interpolate()}
-    if "descriptor" in model.sampling_networks:
-        found["langevin"] = panels.langevin()
+    panels, found = _Panels(name, model, about), {}
     path = Path(attributes) if attributes else folder / ATTRIBUTES
     if "classifier" in model.sampling_networks and (attributes or path.is_file()):
         found["explain"] = Explanation(model, about, attfind.Attributes.load(path)).panel()
+    found["generate"] = panels.generate()
+    if "descriptor" in model.sampling_networks:
+        found["langevin"] = panels.langevin()
+    found["interpolate"] = panels.interpolate()
     return Tab(name, type(model).__name__, found)
 
 
@@ -187,7 +188,8 @@ class _Panels:
             else:
                 names, given, flags = self._conditions(values, given)
                 made = self.model.sample(seed=values.seed, **given)
-                shown = {f"{i + 1}: {name}": x for i, (name, x) in enumerate(zip(names, made))}
+                named = [f"{i}: {name}" for i, name in enumerate(names, 1)]
+                shown = dict(zip(named, made, strict=True))
             flags |= {name: getattr(values, name) for name in by}
             command = self._command("sample", seed=values.seed, **flags)
             # `zoo.sample` has no truncation.
@@ -248,15 +250,16 @@ class _Panels:
     def langevin(self):
         lead = (
             "The generator proposes an image, and the descriptor revises it by Langevin dynamics "
-            "without noise, as in sampling. The descriptor's energy falls."
+            "without noise, as in sampling. The curve shows the descriptor's energy at each step."
         )
 
         def answer(received):
             values = panel.values(received)
             images, energies = self.model.revisions(1, seed=values.seed, steps=values.steps)
-            change = (energies[:, 0] - energies[0, 0]).tolist()
-            shown = {f"step {i}: {e:+,.0f}": x[0] for i, (x, e) in enumerate(zip(images, change))}
-            curve = {"energy, change since the generator's image": list(enumerate(change))}
+            change = ((energies[:, 0] - energies[0, 0]) / 1000).tolist()
+            names = [f"step {i}: {energy:+.1f}" for i, energy in enumerate(change)]
+            shown = dict(zip(names, images[:, 0], strict=True))
+            curve = {"energy / 1000, minus that of step 0": list(enumerate(change))}
             flags = {"n": 1, "by": "descriptor", "steps": values.steps, "seed": values.seed}
             return {
                 "pictures": self._pictures(shown, values.seed),
@@ -322,9 +325,9 @@ class Explanation:
         if data in ("digits", "synthetic_birds"):
             count = {"num_images": 400} if data == "synthetic_birds" else {}
             held = explain.load(about | count, self.shape[0], self.shape[2], data, task)[1]
-            self.examples = held[:100]
+            self.examples = held[:16]
         if not len(self.examples):
-            self.examples = model.sample(10, seed=0)
+            self.examples = model.sample(16, seed=0)
 
     def panel(self) -> Panel:
         """Returns the panel."""
@@ -335,7 +338,7 @@ class Explanation:
         extra = {
             "attributes": [f"{i}: {row['layer']} {row['index']}" for i, row in enumerate(rows, 1)],
             "ends": [rest, target],
-            "examples": len(self.examples),
+            "examples": [image_values.png_data_uri(image) for image in self.examples],
             "draw": self.digits,
         }
         lead = (
@@ -371,13 +374,13 @@ class Explanation:
         count, target = len(self.attributes), self.attributes.target
         ends = np.concatenate([-np.eye(count), np.eye(count)])
         moved = attfind.edit(self.probe, encoded, self.attributes, ends)[1]
-        chances = style_probe.softmax(moved)[:, target].reshape(2, count).T
+        odds = style_probe.log_odds(moved, target).reshape(2, count).T
         real = self.model.classifier.predict_on_batch(image[None])[0]
         return answer | {
             "fitted": image_values.png_data_uri(image),
             "original": self._probabilities(real),
             "reconstruction": image_values.png_data_uri(encoded.images[0]),
-            "effects": np.round(chances, 4).tolist(),
+            "effects": np.round(odds.astype("float64"), 3).tolist(),
         }
 
     def _probabilities(self, logits):
@@ -450,7 +453,7 @@ def read_upload(uri: Any, channels: int) -> Any:
 
 
 def centered(pixels: Any) -> Any:
-    """Scales a drawn digit to 20 pixels and moves its center of mass to the center, as in MNIST.
+    """Scales a digit to 20 pixels and moves its center of mass to the center, as in MNIST.
 
     Args:
         pixels: Light ink on black, uint8 `[H, W, C]`.
@@ -476,5 +479,3 @@ def centered(pixels: Any) -> Any:
     canvas = np.zeros((28, 28, pixels.shape[2]), "uint8")
     canvas[top : top + size[1], left : left + size[0]] = small
     return canvas
-
-

@@ -192,18 +192,22 @@ function explain(url, about) {
     if (answer.fitted) {
       fitted = answer.fitted;
       edited = now;
-      const reset = make("button", { type: "button" }, "Reset the sliders");
-      reset.addEventListener("click", () => { sliders.forEach(slider => { slider.value = 0; }); change(); });
+      const all = [["Reset", 0], [`All towards ${about.ends[0]}`, -1], [`All towards ${about.ends[1]}`, 1]];
+      const buttons = all.map(([name, value]) => {
+        const button = make("button", { type: "button" }, name);
+        button.addEventListener("click", () => { sliders.forEach(slider => { slider.value = value; }); change(); });
+        return button;
+      });
       const rows = sliders.map((slider, i) => make("label", {}, `Attribute ${about.attributes[i]}`, slider,
         make("span", { className: "ends" }, about.ends[0], effects[i], about.ends[1])));
       answer.effects.forEach(([low, high], i) => {
-        effects[i].textContent = `${about.ends[1]}: ${(100 * low).toFixed(0)} … ${(100 * high).toFixed(0)} %`;
+        effects[i].textContent = `log odds of ${about.ends[1]}: ${low.toFixed(1)} … ${high.toFixed(1)}`;
       });
       result.replaceChildren(
-        make("div", { className: "pictures" },
+        make("div", { className: "pictures top" },
           make("div", {}, picture("image", answer.fitted, "image.png"), chances(answer.original)),
           picture("reconstruction", answer.reconstruction, "reconstruction.png"), edited),
-        make("div", { className: "attributes" }, ...rows), make("div", { className: "buttons" }, reset));
+        make("div", { className: "buttons" }, ...buttons), make("div", { className: "attributes" }, ...rows));
     } else {
       edited.replaceWith(now);
       edited = now;
@@ -211,10 +215,12 @@ function explain(url, about) {
   };
   sliders.forEach((slider, i) => { slider.setAttribute("aria-label", `Attribute ${about.attributes[i]}`); slider.addEventListener("input", change); });
   const open = values => { sliders.forEach(slider => { slider.value = 0; }); edit(values); };
-  const number = make("input", { type: "number", min: 0, max: about.examples - 1, value: 0 });
-  number.setAttribute("aria-label", "Number of the example");
-  const run = () => open({ source: "example", example: Number(number.value) });
-  number.addEventListener("change", run);
+  const choose = example => open({ source: "example", example }), run = () => choose(0);
+  const examples = about.examples.map((src, i) => {
+    const button = make("button", { type: "button", title: `Example ${i}` }, make("img", { src, alt: `Example ${i}` }));
+    button.addEventListener("click", () => choose(i));
+    return button;
+  });
   const file = make("input", { type: "file", accept: "image/*" }), invert = make("input", { type: "checkbox" });
   file.setAttribute("aria-label", "Image file");
   const upload = () => {
@@ -231,7 +237,7 @@ function explain(url, about) {
   file.addEventListener("change", upload);
   invert.addEventListener("change", upload);
   const sources = [
-    make("div", {}, make("h3", {}, `Choose an example, 0 to ${about.examples - 1}`), number),
+    make("div", {}, make("h3", {}, "Choose an example"), make("div", { className: "examples" }, ...examples)),
     make("div", {}, make("h3", {}, "Upload an image"), file, make("p", { className: "note" }, make("label", {}, invert, " dark on light: invert it"))),
   ];
   if (about.draw) {

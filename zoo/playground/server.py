@@ -9,6 +9,7 @@ connections, and the sizes of requests, uploads and results are bounded.
 """
 
 import json
+import socket
 import sys
 import threading
 import traceback
@@ -193,9 +194,11 @@ def create_server(
             "trusted_proxy_headers": {"x-forwarded-for"},
             "clear_untrusted_proxy_headers": True,
         }
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server = waitress.create_server(application, host=host, port=port, **options)
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise OSError(f"cannot listen at {host}, port {port}: {error.strerror or error}") from None
+    server = waitress.create_server(application, sockets=[listening], **options)
     server.channel_class = LimitedChannel
     return server
