@@ -241,7 +241,7 @@ class CoopNetSampling(SamplingInterface):
             step = self.sampler(
                 "_step_block", "descriptor", False, count, self.final_value("step_size")
             )
-            revised, energy = step.predict(images[-1], batch_size=self.chains, verbose=0)
+            revised, energy = step.predict_on_batch(images[-1])
             energies.append(energy)
             images += [revised] * count
         return np.clip(images, -1.0, 1.0), np.stack(energies)

@@ -199,9 +199,9 @@ def serve():
     wasyncore = pytest.importorskip("waitress.wasyncore")
     running = []
 
-    def start(tabs, **options):
+    def start(tabs, proxy=None, **options):
         application = server.Application(tabs, **options)
-        found = server.create_server(application, "127.0.0.1", 0)
+        found = server.create_server(application, "127.0.0.1", 0, proxy)
         thread = threading.Thread(target=found.run, daemon=True)
         thread.start()
         running.append((found, thread))
@@ -305,7 +305,7 @@ def test_requests_beyond_the_queue_or_the_share_of_a_client_are_refused(serve, m
     monkeypatch.setattr(server, "PER_CLIENT", 100)
     application = server.Application([], queue=0)
     with pytest.raises(server.Busy, match="503"):
-        application._computed("a", slow, {})
+        application._computed("a", slow, b"{}")
     slow.go.set()
     for thread in threads:
         thread.join(20)
@@ -348,6 +348,18 @@ def test_large_requests_and_many_connections_of_a_client_are_refused(serve):
     finally:
         for connection in connections:
             connection.close()
+
+
+@pytest.mark.parametrize(("proxy", "client"), [(None, "127.0.0.1"), ("127.0.0.1", "192.0.2.1")])
+def test_only_a_trusted_proxy_names_the_client(serve, proxy, client, monkeypatch):
+    seen = []
+    monkeypatch.setattr(server.Application, "_computed", lambda self, *given: seen.append(given[0]))
+    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})], proxy)
+    head = (
+        "POST /panels/0/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n"
+        "Content-Type: application/json\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n{}"
+    )
+    assert b" 200 " in raw(port, head.encode()) and seen == [client]
 
 
 def test_unexpected_errors_do_not_tell_the_client_where(serve, capsys):

@@ -188,7 +188,7 @@ class _Panels:
             else:
                 names, given, flags = self._conditions(values, given)
                 made = self.model.sample(seed=values.seed, **given)
-                named = [f"{i}: {name}" for i, name in enumerate(names, 1)]
+                named = [f"{i}: {name}" for i, name in enumerate(names)]
                 shown = dict(zip(named, made, strict=True))
             flags |= {name: getattr(values, name) for name in by}
             command = self._command("sample", seed=values.seed, **flags)
@@ -277,13 +277,17 @@ class _Panels:
     def _conditions(self, values, given):
         """Returns names of the images, arguments of `sample`, and flags of the command."""
         if self.model.conditioning is None:
-            return ["sample"] * values.n, given | {"n": values.n}, {"n": values.n}
+            return ["latent"] * values.n, given | {"n": values.n}, {"n": values.n}
         names = re.split(r"[\s,;]+", values.labels.strip(" \n\t,;"))
         if len(names) > MOST_LABELS or set(names) - set(self.classes):
             known = ", ".join(self.classes)
             raise ValueError(f"give 1 to {MOST_LABELS} classes of {known}, separated by commas")
         labels = [self.classes.index(name) for name in names]
-        return names, given | {"labels": labels}, {"labels": ",".join(map(str, labels))}
+        return (
+            [f"class {name}" for name in names],
+            given | {"labels": labels},
+            {"labels": ",".join(map(str, labels))},
+        )
 
     def _pictures(self, shown, seed):
         pictures = []

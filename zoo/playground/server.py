@@ -101,10 +101,7 @@ class Application:
             return _refused("413 Content Too Large", f"a request may have {BODY:,} bytes")
         try:
             body = environ["wsgi.input"].read(int(length))
-            received = reading.parse_json(body, "the request")
-            if not isinstance(received, dict):
-                raise ValueError("a request must be a JSON object")
-            answer = self._computed(environ.get("REMOTE_ADDR", ""), self.panels[path], received)
+            answer = self._computed(environ.get("REMOTE_ADDR", ""), self.panels[path], body)
             return _found("application/json", json.dumps(answer))
         except Busy as error:
             return _refused(*error.args)
@@ -118,7 +115,7 @@ class Application:
             traceback.print_exc(file=sys.stderr)
             return _refused("500 Internal Server Error", "this failed; the server has the details")
 
-    def _computed(self, client, panel, received):
+    def _computed(self, client, panel, body):
         with self.guard:
             if self.clients[client] >= PER_CLIENT:
                 raise Busy("429 Too Many Requests", "wait for the answer to your other requests")
@@ -126,6 +123,9 @@ class Application:
                 raise Busy("503 Service Unavailable", "many people use this page now; try again")
             self.clients[client] += 1
         try:
+            received = reading.parse_json(body, "the request")
+            if not isinstance(received, dict):
+                raise ValueError("a request must be a JSON object")
             with self.turn:
                 return panel.run(received)
         finally:
