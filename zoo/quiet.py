@@ -6,6 +6,7 @@ this descriptor, drops such lines and passes on all others. Python's own `sys.st
 """
 
 import atexit
+import logging
 import os
 import re
 import sys
@@ -28,6 +29,7 @@ def hide_framework_logs() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Warnings of its Python code.
     if os.name != "posix" or "tensorflow" in sys.modules or not _is_descriptor_2():
         return
     sys.stderr.flush()

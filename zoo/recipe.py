@@ -78,6 +78,11 @@ class Settings(Checked):
     tensorboard: bool = setting(
         False, "Also write a TensorBoard log to <folder>/tensorboard.", group="logging"
     )
+    wandb: bool = setting(
+        False,
+        "Also log to Weights & Biases. WANDB_MODE=offline writes to <folder>/wandb only.",
+        group="logging",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,13 +246,18 @@ def _run(recipe, settings, folder, command, data, model):
         within = f" and {batches} batches" if batches else ""
         print(f"resuming {folder} after epoch {epoch}{within} of {settings.epochs}")
     score = recipe.score(settings)
+    tracker = None
+    if settings.wandb and epoch < settings.epochs:
+        tracker = callbacks.WandbLog(folder, dataclasses.asdict(settings))
     if epoch < settings.epochs:
         try:
-            used = _callbacks(recipe, settings, folder, model, score)
+            used = _callbacks(recipe, settings, folder, model, score, tracker)
             model.fit(data, epochs=settings.epochs, initial_epoch=epoch, callbacks=used)
         except (KeyboardInterrupt, callbacks.NonFiniteLossError, callbacks.Preempted):
             if distribution.is_chief():
                 report.run_page(folder)
+            if tracker:
+                tracker.finish(exit_code=1)
             raise
     scores = score(model, 10_000) if score else {}
     if not distribution.is_chief():
@@ -256,6 +266,8 @@ def _run(recipe, settings, folder, command, data, model):
     _keep_versions(folder)
     _sample_shipped(recipe, settings, folder)
     report.run_page(folder)
+    if tracker:
+        tracker.finish(scores)
     return scores
 
 
@@ -275,7 +287,7 @@ def _sample_shipped(recipe, settings, folder):
         images.save_png(side_files.clear_path(shipped / f"{recipe.shipped}.png"), samples)
 
 
-def _callbacks(recipe, settings, folder, model, score):
+def _callbacks(recipe, settings, folder, model, score, tracker):
     first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
     used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
@@ -291,6 +303,8 @@ def _callbacks(recipe, settings, folder, model, score):
     used.append(
         callbacks.SampleGrid(folder, recipe.sample_grid(settings), every=settings.grid_every)
     )
+    if tracker:
+        used.append(tracker)
     saved = callbacks.Checkpoint(
         folder / "checkpoints",
         run=recipe.name,
@@ -326,7 +340,7 @@ def _keep_settings(recipe, settings, folder, command):
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         old = current_names(dataset_names.with_current_names(old), recipe.name)
-        ignored = ("epochs", "tensorboard", "checkpoint_minutes")
+        ignored = ("epochs", "tensorboard", "wandb", "checkpoint_minutes")
         other = [
             f"{name} {old[name]}"
             for name in new

@@ -29,6 +29,7 @@ from kerasgan.callbacks.logging import (
     tensorboard_supports_players,
 )
 from kerasgan.callbacks.sampling import SampleGrid, grids
+from kerasgan.callbacks.weights_and_biases import WandbLog
 
 __all__ = [
     "CSVLog",
@@ -44,6 +45,7 @@ __all__ = [
     "ProgressBar",
     "SampleGrid",
     "Scores",
+    "WandbLog",
     "grids",
     "tensorboard_supports_players",
 ]

@@ -509,6 +509,51 @@ def counterfactual(
     return probe.synthesize(_apply(encoded, attributes, *edits), encoded.rgb_styles)
 
 
+def edit(
+    model: Any,
+    encoded: EncodedImages,
+    attributes: Attributes,
+    strengths: np.ndarray,
+    *,
+    batch_size: int = 64,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Moves the attributes of encoded images by any amount.
+
+    Args:
+        model: Trained `StylEx` or a `StyleProbe`.
+        encoded: Result of `StyleProbe.encode` for one image.
+        attributes: Result of `attfind`.
+        strengths: Float array `[T, A]` in [-1, 1] with one row per edited image. 1 moves an
+            attribute to the end of its range that favors the target, -1 to the other end, and 0
+            keeps it.
+        batch_size: See `StyleProbe`.
+
+    Returns:
+        `(images, logits)`: float32 `[T, H, W, C]` in [-1, 1] and classifier logits `[T, K]`.
+
+    Raises:
+        ValueError: If the attributes belong to another generator, or the strengths are no numbers
+            in [-1, 1] or have another shape.
+    """
+    probe = StyleProbe.of(model, batch_size, False)
+    _check(probe, attributes)
+    strengths = np.asarray(strengths, "float32")
+    if strengths.ndim != 2 or strengths.shape[1] != len(attributes) or not len(strengths):
+        shape = list(strengths.shape)
+        raise ValueError(f"strengths must be [T, {len(attributes)}]; received {shape}")
+    if not (np.abs(strengths) <= 1).all():  # Also false for NaN.
+        raise ValueError(
+            f"strengths must be in [-1, 1]; received {strengths.min():g} to {strengths.max():g}"
+        )
+    styles = np.repeat(encoded.styles, len(strengths), axis=0)  # [T, J]
+    columns, favors = attributes.coordinates, attributes.directions
+    before = styles[:, columns]
+    end = attributes.bounds[np.where(strengths > 0, favors, 1 - favors), columns]  # [T, A]
+    styles[:, columns] = before + np.abs(strengths) * attributes.shift_size * (end - before)
+    rgb_styles = [np.repeat(x, len(strengths), axis=0) for x in encoded.rgb_styles]
+    return probe.synthesize(styles, rgb_styles)
+
+
 def sufficiency(
     model: Any,
     images: np.ndarray,

@@ -47,6 +47,9 @@ class CoopNetSampling(SamplingInterface):
     compiled: bool
     chains: int
     image_shape: tuple[int, int, int]
+    sigma: float
+    score: Callable[[Tensor], Tensor]
+    sampler: Callable[..., Sampler]
 
     def final_value(self, name: str) -> float:
         """Returns a setting as a number.
@@ -83,6 +86,10 @@ class CoopNetSampling(SamplingInterface):
         if by == "descriptor":
             images, _ = self.revise(images, steps=steps, step_size=step_size)
         return ops.clip(images, -1.0, 1.0)
+
+    def _step_block(self, by, training, steps, step_size, images):
+        images, _ = self.revise(images, steps=steps, step_size=step_size)
+        return images, self.energy(images)
 
     def _complete_block(self, by, training, steps, step_size, latent_steps, inputs):
         latents, images, mask = inputs
@@ -190,6 +197,54 @@ class CoopNetSampling(SamplingInterface):
             n = len(latents)
         latents = self.latents_to_sample(check_count(n), seed, latents)
         return self.generate(latents, by, statistics, steps, batch_size)
+
+    def energy(self, images: Tensor) -> Tensor:
+        """Returns -f(x) + |x|^2 / (2 sigma^2) `[N]` of images x `[N, H, W, C]`.
+
+        The descriptor's density is proportional to exp(-energy), and Langevin dynamics lower it.
+        """
+        prior = ops.sum(ops.square(images), axis=(1, 2, 3)) / (2 * self.sigma**2)
+        return prior - self.score(images)
+
+    def revisions(
+        self,
+        n: int | None = None,
+        seed: int | None = None,
+        *,
+        steps: int | None = None,
+        statistics: str = "batch",
+        latents: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Revises proposals of the generator and keeps the images of every Langevin step.
+
+        The images of the last step equal `sample(n, seed=seed, by="descriptor", steps=steps)`.
+
+        Args:
+            n: Number of images.
+            seed: Integer seed of the latents.
+            steps: Number of Langevin steps without noise. Defaults to the number in training.
+            statistics: See `generate`.
+            latents: Latents `[N, latent_dim]` instead of `n` and `seed`; see `random_latents`.
+
+        Returns:
+            `(images, energies)`: float32 `[steps + 1, N, H, W, C]` in [-1, 1] and the energies
+            `[steps + 1, N]`, the generator's proposals first.
+
+        Raises:
+            ValueError: If an argument is out of range; see `sample`.
+        """
+        steps = int(self.final_value("steps")) if steps is None else check_count(steps, "steps", 0)
+        proposals = self.sample(n, seed=seed, statistics=statistics, latents=latents)
+        images, energies = [proposals], []
+        # 0 steps give the energies of the proposals.
+        for count in [0] + [1] * steps:
+            step = self.sampler(
+                "_step_block", "descriptor", False, count, self.final_value("step_size")
+            )
+            revised, energy = step.predict_on_batch(images[-1])
+            energies.append(energy)
+            images += [revised] * count
+        return np.clip(images, -1.0, 1.0), np.stack(energies)
 
     def interpolate(
         self,

@@ -403,6 +403,26 @@ def test_traversals_and_cumulative_counterfactuals():
     )
 
 
+def test_edits_of_any_strength():
+    model = column_model(lambda x: [2 * x[4], -2 * x[4]])
+    found, probe = find(model, IMAGES, target=1), style_probe.StyleProbe(model, 4, False)
+    encoded = probe.encode(IMAGES[:1])
+    strengths = np.array([[-1.0], [-0.5], [0.0], [0.5], [1.0]])
+    images, logits = attfind.edit(model, encoded, found, strengths, batch_size=4)
+    before = encoded.images[0, 2, 4, 0]
+    expected = [0.8, (0.8 + before) / 2, before, (before - 0.8) / 2, -0.8]
+    np.testing.assert_allclose(images[:, 2, 4, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(logits[:, 0], 2 * images[:, 2, 4, 0], atol=1e-5)
+    for wrong, message in (
+        (np.zeros((1, 2)), r"strengths must be \[T, 1\]; received \[1, 2\]"),
+        (np.zeros(1), r"strengths must be \[T, 1\]; received \[1\]"),
+        (np.full((1, 1), 1.5), r"strengths must be in \[-1, 1\]; received 1.5 to 1.5"),
+        (np.full((1, 1), np.nan), r"strengths must be in \[-1, 1\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            attfind.edit(probe, encoded, found, wrong)
+
+
 # === Selectors ===
 
 

@@ -592,6 +592,21 @@ def test_recalibrated_statistics_are_the_means_over_batches():
 
 
 @pytest.mark.backend
+def test_revisions_end_at_the_samples_of_the_descriptor():
+    model = tiny(steps=2)
+    known_weights(model)
+    images, energies = model.revisions(7, seed=5)
+    assert images.shape == (3, 7, 6, 6, 1) and energies.shape == (3, 7)
+    np.testing.assert_allclose(images[0], model.sample(7, seed=5), atol=1e-6)
+    revised = model.sample(7, seed=5, by="descriptor")
+    np.testing.assert_allclose(images[2], revised, atol=1e-5)
+    x = images[0]
+    prior = np.square(x).sum(axis=(1, 2, 3)) / (2 * model.sigma**2)
+    np.testing.assert_allclose(energies[0], prior - array(model.score(x)), rtol=1e-4)
+    assert model.revisions(2, seed=0, steps=0)[1].shape == (1, 2)
+
+
+@pytest.mark.backend
 def test_interpolation_connects_two_latents():
     model = tiny(generator=generator(norm=False))
     images = model.interpolate(rows=2, columns=3, seed=4)

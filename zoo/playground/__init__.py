@@ -1,0 +1,1 @@
+"""Parts of `zoo.play`: what its page offers for a model, and the server of the page."""
