@@ -217,6 +217,56 @@ def chart(
     return f'{svg}</svg><div class="legend">{legend}</div>'
 
 
+def bars(
+    values: Mapping[str, float],
+    intervals: Mapping[str, Sequence[float]] | None = None,
+    width: int = 520,
+) -> str:
+    """Plots named numbers as horizontal bars from zero, in inline SVG.
+
+    Args:
+        values: Dict from a name to a finite number.
+        intervals: Dict from some of the names to the lower and upper end of an interval, which is
+            drawn as a line.
+        width: Width in SVG units. The chart is scaled to the width of its column.
+    """
+    intervals = intervals or {}
+    row, right, inset = 40, 70, 4
+    reach = [
+        0.0,
+        *values.values(),
+        *(float(end) for name in values for end in intervals.get(name, ())),
+    ]
+    low, high = min(reach), max(reach)
+    high = high if high > low else low + 1.0
+
+    def place(x):
+        return inset + (x - low) / (high - low) * (width - right - inset)
+
+    shapes = []
+    for index, (name, value) in enumerate(values.items()):
+        top, ends = index * row, intervals.get(name)
+        start, length = min(place(0.0), place(value)), abs(place(value) - place(0.0))
+        shapes.append(f'<text x="{inset}" y="{top + 12}">{text(name)}</text>')
+        shapes.append(
+            f'<rect x="{start:.1f}" y="{top + 17}" width="{max(length, 1.0):.1f}" height="14" '
+            f'style="fill:var(--c0)"><title>{text(name)}: {number(value)}</title></rect>'
+        )
+        last = max(place(value), place(0.0))
+        if ends:
+            first, last = place(float(ends[0])), max(last, place(float(ends[1])))
+            shapes.append(
+                f'<line class="interval" x1="{first:.1f}" x2="{place(float(ends[1])):.1f}" '
+                f'y1="{top + 24}" y2="{top + 24}"/>'
+            )
+        shapes.append(f'<text x="{last + 6:.1f}" y="{top + 28}">{number(value)}</text>')
+    label = text(", ".join(values))
+    return (
+        f'<svg viewBox="0 0 {width} {row * len(values)}" role="img" aria-label="{label}">'
+        f"{''.join(shapes)}</svg>"
+    )
+
+
 def _ticks(low, high, count, whole=False):
     """Returns round numbers that enclose `low` to `high`, or lie within them if `whole`."""
     span = high - low or abs(high) or 1.0

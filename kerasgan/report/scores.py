@@ -128,16 +128,28 @@ def _table(records, order, names, key, best):
 
 
 def _chart(records, name, best):
-    """Chart of a score by epoch, or by the order of the results."""
+    """Curve of a score by epoch, or one bar for each result if they are not epochs of one run."""
+    shown = [record for record in records if name in record["scores"]]
+    ends = [(record.get("intervals") or {}).get(name) for record in shown]
     epochs = [record.get("epoch") for record in records]
-    by = "epoch" if None not in epochs and len(set(epochs)) == len(epochs) else "result"
-    places = epochs if by == "epoch" else range(1, len(records) + 1)
-    points = [(x, r) for x, r in zip(places, records, strict=True) if name in r["scores"]]
-    points.sort(key=lambda point: point[0])
-    curves = {name: [(x, float(r["scores"][name])) for x, r in points]}
-    bounds = [(x, (r.get("intervals") or {}).get(name)) for x, r in points]
-    if all(ends for _, ends in bounds):
-        for place, what in enumerate(("lower end", "upper end")):
-            curves[what] = [(x, float(ends[place])) for x, ends in bounds]
     label = f"{markup.words(name)} {arrow(name)}, best: {records[best]['name']}"
-    return f"<div><h3>{markup.text(label)}</h3>{markup.chart(curves, by=by)}</div>"
+    if None in epochs or len(set(epochs)) < len(epochs):
+        labels = _distinct([record["name"] for record in shown])
+        drawn = markup.bars(
+            {one: float(r["scores"][name]) for one, r in zip(labels, shown, strict=True)},
+            {one: each for one, each in zip(labels, ends, strict=True) if each},
+        )
+    else:
+        shown.sort(key=lambda record: record["epoch"])
+        points = [(record["epoch"], record) for record in shown]
+        curves = {name: [(x, float(record["scores"][name])) for x, record in points]}
+        for place, what in enumerate(("lower end", "upper end") if all(ends) else ()):
+            curves[what] = [(x, float(record["intervals"][name][place])) for x, record in points]
+        drawn = markup.chart(curves)
+    return f"<div><h3>{markup.text(label)}</h3>{drawn}</div>"
+
+
+def _distinct(names):
+    """Numbers the names that occur more than once."""
+    repeated = {name for name in names if names.count(name) > 1}
+    return [f"{name} ({i})" if name in repeated else name for i, name in enumerate(names, 1)]

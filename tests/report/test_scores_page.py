@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kerasgan.report import scores_page
+from kerasgan.report import markup, scores_page
 
 
 def entry(name, epoch=None, protocol=None, **scores):
@@ -45,9 +45,25 @@ def test_charts_are_by_epoch_with_their_intervals(tmp_path):
     text = scores_page(tmp_path / "page.html", EPOCHS).read_text()
     assert text.count("<svg") == 2 and "cmmd, lower end, upper end by epoch" in text
     assert "epoch 2: 2" in text and "cmmd ↓, best: a.h5" in text
-    text = scores_page(tmp_path / "page.html", [e | {"epoch": None} for e in EPOCHS]).read_text()
-    assert "by result" in text and "result 2: 2" in text
+    mixed = [EPOCHS[0], *(e | {"epoch": None} for e in EPOCHS[1:])]
+    text = scores_page(tmp_path / "page.html", mixed).read_text()  # Not epochs of one run: bars.
+    assert "polyline" not in text and text.count("<rect") == 6 and text.count('interval"') == 3
+    assert "<title>a.h5: 2</title>" in text
+    text = scores_page(tmp_path / "page.html", [EPOCHS[0], EPOCHS[0]]).read_text()
+    assert "b.h5 (1)" in text and "b.h5 (2)" in text
     assert "<svg" not in scores_page(tmp_path / "page.html", EPOCHS[:1]).read_text()
+
+
+@pytest.mark.parametrize("values", [[0.0], [-2.0, 5.0], [-3.0, -1.0], [1e9, 1e-9]])
+def test_bars_stay_inside_their_frame(values):
+    names = {f"name {i}": value for i, value in enumerate(values)}
+    ends = {name: (value - 1, value + 1) for name, value in names.items()}
+    drawing = markup.bars(names, ends)
+    for start, length in re.findall(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)"', drawing):
+        assert 4 <= float(start) and float(start) + float(length) <= 451
+    for first, last in re.findall(r'x1="([\d.]+)" x2="([\d.]+)"', drawing):
+        assert 4 <= float(first) <= float(last) <= 451
+    assert drawing.count("<rect") == len(values)
 
 
 def test_results_of_other_protocols_have_a_table_of_their_own(tmp_path):
