@@ -82,7 +82,12 @@ MODEL_SCORES = {
 }
 NOT_RUN = "No results yet."
 # Name of a baseline in the result file -> text of the table.
-BASELINES = {"torch": "PyTorch, eager", "100 Langevin steps": "kerasgan, 100 Langevin steps"}
+BASELINES = {
+    "torch": "PyTorch, eager",
+    "torch_compiled": "PyTorch, compiled",
+    "100 Langevin steps": "kerasgan, 100 Langevin steps",
+    "its step": "its training step",
+}
 
 
 # === Trained models ===
@@ -347,12 +352,16 @@ def speed() -> str:
         "|---" * 6 + "|",
     ]
     for case, record in records.items():
-        baseline = next(iter(record["contestants"]))
+        baseline = suite.best_peer(record)
         theirs, ours = record["contestants"][baseline], record["contestants"]["kerasgan"]
         ratio = record["ratios"][f"{baseline} / kerasgan"]
-        name = "its training step" if baseline == "its step" else BASELINES.get(baseline, baseline)
+        peers = [
+            f"{BASELINES.get(name, name)}: {measured['median_ms']:.0f} ms"
+            for name, measured in record["contestants"].items()
+            if name != "kerasgan"
+        ] + [f"{BASELINES.get(name, name)}: fails" for name in record.get("failed", ())]
         lines.append(
-            f"| `{case}` | {name}: {theirs['median_ms']:.0f} ms | {ours['median_ms']:.0f} ms "
+            f"| `{case}` | {'; '.join(peers)} | {ours['median_ms']:.0f} ms "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
             f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB | {_shares(record)} |"
         )
@@ -361,7 +370,8 @@ def speed() -> str:
     sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
         "\nMedian step times of programs that run alternately, and medians of the ratios of their "
-        f"blocks. Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
+        "blocks; the speed-up is that over the fastest other program, whose memory is given. "
+        f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
         f"{record['settings']['threads']} threads; kerasgan's StylEx uses one thread per "
         "operation, its HDGAN runs one operation at a time. The last column is the arithmetic of "
         "the PyTorch step divided by the time of each program, relative to the rate of a product "

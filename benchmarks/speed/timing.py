@@ -13,6 +13,7 @@ timed.
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 from benchmarks.provenance import ROOT, provenance
@@ -52,7 +54,7 @@ class Contestant:
             "KERAS_BACKEND": backend,
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
-        self.name = name
+        self.name, self.start = name, dict[str, float]()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.timing", module, case, name],
             cwd=ROOT,
@@ -66,6 +68,9 @@ class Contestant:
 
     def times(self, steps: int) -> tuple[list[float], float]:
         """Run one untimed and `steps` timed steps.
+
+        `start` then holds the seconds in which the process built the program (with imports) and
+        ran its first step (with tracing and compilation).
 
         Returns:
             The seconds of each timed step, and the peak memory of the process so far in MiB.
@@ -82,6 +87,7 @@ class Contestant:
                 "steps"
             )
         answer = json.loads(answer)
+        self.start = answer["start"]
         return answer["seconds"], answer["peak_mib"]
 
     def close(self) -> None:
@@ -103,6 +109,7 @@ def compare(
     threads: int = 2,
     backend: str = "tensorflow",
     program: str | None = None,
+    optional: Collection[str] = (),
 ) -> dict:
     """Time the programs `names` of `module.CASES[case]` in alternating blocks.
 
@@ -116,11 +123,13 @@ def compare(
         threads: Number of threads of each program.
         backend: Keras backend.
         program: Module named in the recorded command. Defaults to `module`.
+        optional: Names of programs that may fail before the first block. They are then left out,
+            and listed in the record.
 
     Returns:
-        A record for the result file. `ratios` holds, for each program after the first, the median
-        step time of the first program divided by that of the other one, block by block. A ratio
-        above 1 means that the other program is faster.
+        A record for the result file. `ratios` holds, for each pair of programs, the median step
+        time of the earlier one divided by that of the later one, block by block. A ratio above 1
+        means that the later program is faster.
 
     Raises:
         ValueError: If `steps` or `block` is out of range.
@@ -136,9 +145,17 @@ def compare(
     contestants = [Contestant(module, case, name, threads, backend) for name in names]
     try:
         seconds: dict[str, list[list[float]]] = {name: [] for name in names}
-        peaks = {}
-        for contestant in contestants:
-            contestant.times(warmup)
+        peaks, failed = {}, {}
+        for contestant in list(contestants):
+            try:
+                contestant.times(warmup)
+            except RuntimeError as error:
+                if contestant.name not in optional:
+                    raise
+                failed[contestant.name] = str(error)
+                contestant.close()
+                contestants.remove(contestant)
+        names = [contestant.name for contestant in contestants]
         for _ in range(-(-steps // block)):
             for contestant in contestants:
                 time.sleep(PAUSE)
@@ -149,18 +166,23 @@ def compare(
             contestant.close()
     record: dict[str, Any] = {
         "case": case,
-        "contestants": {name: summary(seconds[name], peaks[name]) for name in names},
+        "contestants": {
+            each.name: summary(seconds[each.name], peaks[each.name]) | {"start": each.start}
+            for each in contestants
+        },
         "ratios": {},
     }
-    for name in names[1:]:
-        pairs = zip(seconds[names[0]], seconds[name], strict=True)
-        ratios = [statistics.median(first) / statistics.median(other) for first, other in pairs]
-        record["ratios"][f"{names[0]} / {name}"] = {
+    for one, other in itertools.combinations(names, 2):
+        blocks = zip(seconds[one], seconds[other], strict=True)
+        ratios = [statistics.median(first) / statistics.median(second) for first, second in blocks]
+        record["ratios"][f"{one} / {other}"] = {
             "median": statistics.median(ratios),
             "min": min(ratios),
             "max": max(ratios),
             "blocks": ratios,
         }
+    if failed:
+        record["failed"] = failed
     settings = {
         "steps": steps,
         "block": block,
@@ -200,15 +222,21 @@ def serve(module: str, case: str, name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # Redirect stdout to stderr, so that output of libraries is not mistaken for an answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    begin = time.perf_counter()
     step = importlib.import_module(module).CASES[case][name]()
+    built, first = time.perf_counter() - begin, None
     for line in sys.stdin:
+        begin = time.perf_counter()
         step()
+        first = time.perf_counter() - begin if first is None else first
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
-        print(json.dumps({"seconds": seconds, "peak_mib": peak_mib()}), file=answers, flush=True)
+        answer = {"seconds": seconds, "peak_mib": peak_mib()}
+        answer["start"] = {"build_seconds": built, "first_step_seconds": first}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,5 +14,5 @@ def broken():
 
 CASES = {
     "sleep": {"slow": lambda: sleeper(0.03), "fast": lambda: sleeper(0.01)},
-    "broken": {"slow": lambda: sleeper(0), "broken": broken},
+    "broken": {"slow": lambda: sleeper(0.03), "broken": broken},
 }

@@ -34,6 +34,29 @@ def test_a_program_that_ends_early_is_named():
         timing.compare(SLEEPERS, "broken", ["slow", "broken"])
 
 
+def test_an_optional_program_may_fail(monkeypatch):
+    monkeypatch.setattr(timing, "PAUSE", 0.0)
+    record = timing.compare(
+        SLEEPERS, "broken", ["broken", "slow"], steps=10, block=5, warmup=1, optional=["broken"]
+    )
+    assert list(record["contestants"]) == ["slow"] and record["ratios"] == {}
+    assert record["failed"] == {
+        "broken": "broken ended with exit code 3 before it had timed its steps"
+    }
+    start = record["contestants"]["slow"]["start"]
+    assert start["first_step_seconds"] >= 0.03 and start["build_seconds"] >= 0
+
+
+def test_the_fastest_peer_is_the_baseline():
+    times = {"torch": 9.0, "torch_compiled": 8.0, "kerasgan": 1.0}
+    record = {"contestants": {name: {"median_ms": value} for name, value in times.items()}}
+    assert suite.best_peer(record) == "torch_compiled"
+    # Every training step with a PyTorch program also runs compiled; kerasgan comes last.
+    for case in ("mnist_gan_noted", "hdgan", "stylegan2_path", "vae", "coopnet_lean"):
+        assert list(suite.CASES[case]) == ["torch", "torch_compiled", "kerasgan"]
+    assert "torch_compiled" not in suite.CASES["attfind"]
+
+
 @pytest.mark.skipif(
     not pathlib.Path("/proc/self/status").exists(),
     reason="needs Linux' memory counters per process",
