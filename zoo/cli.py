@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from zoo import quiet, signals
+from zoo import compilation_cache, quiet, signals
 from zoo.dry_run import DryRun
 from zoo.settings import GROUPS, RENAMED, Checked, bounds_text, broken_rule, kind_of, shorten
 
@@ -211,6 +211,7 @@ def fail(message: str) -> NoReturn:
 def guarded(function: Callable[[], None]) -> None:
     """Runs a command. Expected errors become one line; SIGTERM and SIGHUP act like Ctrl-C."""
     quiet.hide_framework_logs()
+    compilation_cache.keep_compilations()
     with signals.as_interrupts():
         try:
             function()

@@ -9,7 +9,6 @@ refused.
 import gzip
 import http.client
 import io
-import os
 import re
 import shutil
 import tarfile
@@ -241,10 +240,3 @@ def safe_name(member: tarfile.TarInfo, count: int = 0) -> str | None:
     if not member.isreg() or member.issparse():
         raise HubError(f"it contains {name!r}, which is not a regular file")
     return path.name if len(path.parts) <= 2 and FILES.fullmatch(path.name) else None
-
-
-def cache() -> Path:
-    """Returns the folder of fetched archives: `$KERASGAN_CACHE`, or `kerasgan` in the user's
-    cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("KERASGAN_CACHE") or Path(base) / "kerasgan").expanduser()

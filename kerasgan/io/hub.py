@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from kerasgan.io import archives, files, locks
-from kerasgan.io.archives import FILES, LARGEST, HubError, NoNetworkError, cache, shown
+from kerasgan.io.archives import FILES, LARGEST, HubError, NoNetworkError, shown
 from kerasgan.io.limits import LimitExceededError
+from kerasgan.io.paths import cache_folder
 from kerasgan.io.reading import one_line, parse_json, read_json, sha256
 
 HF = re.compile(r"hf://(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
@@ -86,7 +87,7 @@ def _status(error):
 
 def _hugging_face(uri, repository, revision):
     hub = _library("huggingface_hub", "hub")
-    record = cache() / "hf" / f"{uri.removeprefix('hf://').replace('/', '--')}.json"
+    record = cache_folder() / "hf" / f"{uri.removeprefix('hf://').replace('/', '--')}.json"
     try:
         info = _api(hub).model_info(
             repository, revision=revision, files_metadata=True, timeout=archives.TIMEOUT
@@ -206,7 +207,7 @@ def _kaggle_secret():
 
 def _archive(uri, url: Callable[[], str], checksum, secret=None) -> Path:
     """Downloads and unpacks an archive into a folder named after its checksum."""
-    base = cache() / "archives"
+    base = cache_folder() / "archives"
     name = hashlib.sha256(uri.encode()).hexdigest()[:16]
     part, record = base / f"{name}.part", base / f"{name}.json"
     with locks.locked(base / name):

@@ -14,6 +14,7 @@ import yaml
 
 from kerasgan.encoders import text_encoder
 from kerasgan.io import archives, checkpoints, hub, limits, presets
+from kerasgan.io.paths import cache_folder
 from tests.hub_server import HubServer
 from zoo import export, sample
 
@@ -128,7 +129,7 @@ def test_offline_uses_the_cache(server, monkeypatch):
     server.__exit__()
     fetch_again()
     assert presets.load(URI).width == 5
-    monkeypatch.setenv("KERASGAN_CACHE", str(hub.cache() / "other"))
+    monkeypatch.setenv("KERASGAN_CACHE", str(cache_folder() / "other"))
     refused(URI, "hf://me/toy cannot be reached and is not in the cache")
 
 
@@ -245,7 +246,7 @@ def test_changed_archive_is_fetched_again(server, tmp_path):
 def test_archive_with_a_wrong_checksum(server):
     refused(f"{server.url}/toy.tar.gz#sha256={'0' * 64}", "must have the sha256 000")
     refused(f"{server.url}/toy.tar.gz#sha256={'0' * 64}", "must have the sha256 000")
-    assert list((hub.cache() / "archives").glob("*.part")) == []
+    assert list((cache_folder() / "archives").glob("*.part")) == []
 
 
 def test_archive_is_resumed(server):
@@ -309,7 +310,7 @@ def named(name, size=3):
 def test_hostile_archives(server, tmp_path, member, reason):
     server.pages["/bad.tar.gz"] = archive(server.files, members=[member])
     refused(f"{server.url}/bad.tar.gz", reason)
-    left = [path.name for path in (hub.cache() / "archives").iterdir() if path.is_dir()]
+    left = [path.name for path in (cache_folder() / "archives").iterdir() if path.is_dir()]
     assert all(len(name) == 16 for name in left)  # Folders of locks; nothing unpacked is left.
 
 
@@ -456,7 +457,7 @@ def test_upload_command(server, capsys):
 
 def test_records_of_the_cache_are_checked(server):
     presets.load(URI)
-    record = next((hub.cache() / "hf").glob("*.json"))
+    record = next((cache_folder() / "hf").glob("*.json"))
     record.write_text(json.dumps({"files": []})[:-3])
     server.__exit__()
     refused(URI, "a record of the cache must be JSON")
