@@ -18,6 +18,7 @@ from tests.distribution.compare import (
     environment,
     on_devices,
 )
+from tests.marks import slow_on_jax
 from zoo import launch
 
 LARGEST = {"state": 1e-5, "logs": 1e-4}  # losses add up many terms
@@ -48,7 +49,7 @@ def test_two_jax_processes_equal_one(tmp_path):
     compare(tmp_path, FEW, jax_processes=True)
 
 
-@pytest.mark.nightly if NAME == "jax" else lambda test: test  # XLA compiles for minutes.
+@slow_on_jax
 @pytest.mark.backend
 def test_a_run_continues_on_two_devices_and_back(tmp_path):
     for devices, epochs in ((1, 1), (2, 2), (1, 3)):

@@ -7,6 +7,7 @@ from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.synthetic_birds import generate_captions
 from kerasgan.encoders import char_cnn_rnn as text
 from kerasgan.io import checkpoints, presets
+from tests.marks import slow_on_jax
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -117,6 +118,7 @@ def test_the_loss_against_a_loop():
     assert float(accuracy) == pytest.approx(own_first)
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_training_improves_both_encoders():
     model, batches = (

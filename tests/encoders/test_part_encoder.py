@@ -6,6 +6,7 @@ import pytest
 
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES, PARTS, draw_bird, part_maps
 from kerasgan.encoders.part_encoder import PartEncoder, build_part_encoder
+from tests.marks import slow_on_jax
 from zoo.training_data import PartBatches
 
 
@@ -23,6 +24,7 @@ def test_maps_have_four_scales(size):
     assert shapes == [size // 2, size // 4, size // 8, size // 16]
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_it_learns_to_mark_parts():
     images, parts, attributes = part_maps("train", 16, size=32)

@@ -11,6 +11,7 @@ from kerasgan.io import checkpoints, presets
 from kerasgan.metrics.protocols.digits import load_digit_classifier
 from kerasgan.models import MnistGAN
 from kerasgan.training import AdversarialModel
+from tests.marks import slow_on_jax
 from zoo import preset
 
 
@@ -122,6 +123,7 @@ def test_a_preset_loads_by_its_former_class():
     assert gan.sample(labels=[3], seed=0).shape == (1, 28, 28, 1)
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_a_preset_is_trained_on_from_its_quality():
     """The network that trains has the file's weights too; what no file brought is told once, as

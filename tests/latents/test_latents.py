@@ -17,6 +17,7 @@ from kerasgan.latents import (
     spherical,
 )
 from kerasgan.latents.interpolation import linear, nearest, path
+from tests.marks import slow_on_jax
 from tests.models.test_text_to_image import hierarchical, projected, small_text_encoder
 from tests.test_whole_models import (
     conditional,
@@ -243,6 +244,7 @@ def test_wrong_inversions_give_one_line():
 # === Directions ===
 
 
+@slow_on_jax
 @pytest.mark.backend
 @pytest.mark.parametrize(
     "make", [conditional, training_notes, variational, cooperative, hierarchical, projected, style]
