@@ -47,7 +47,7 @@ class Settings(recipe.Settings):
         least=0,
     )
     birds: str = setting(
-        "pairs",
+        "train",
         "Birds of the training species, birds with random attributes (no colors of test species), "
         "or pairs of random birds that differ in one attribute.",
         group="data",

@@ -165,15 +165,11 @@ def build_generator_like(generator: keras.Model) -> keras.Model:
     return copy
 
 
-def _projection(x, embeddings, text_dim, image_logits):
-    """Outputs of a head: image logits [N, P], image code [N, text_dim], bias [N, 1], text code.
-
-    The codes have no spectral normalization: it would limit the range of their inner product, and
-    thus how well the head tells similar captions apart.
-    """
-    both = layers.Conv2D(text_dim + 1, x.shape[1])(x)
+def _projection(x, embeddings, text_dim, wrap, image_logits):
+    """Outputs of a head: image logits [N, P], image code [N, text_dim], bias [N, 1], text code."""
+    both = wrap(layers.Conv2D(text_dim + 1, x.shape[1]))(x)
     code, bias = ops.split(layers.Flatten()(both), [text_dim], axis=-1)
-    text = layers.Dense(text_dim)(embeddings)
+    text = wrap(layers.Dense(text_dim))(embeddings)
     return [layers.Flatten()(image_logits(x)), code, bias, text]
 
 
@@ -194,7 +190,7 @@ def build_feature_discriminator(
         embedding_dim: Dimension of the caption embeddings.
         width: Channels of the heads.
         text_dim: Dimension of the codes whose inner product scores image-caption pairs.
-        spectral_norm: If `True`, the convolutions use spectral normalization.
+        spectral_norm: If `True`, the layers use spectral normalization.
         mixing_seed: Seed of the fixed random 1 x 1 convolutions.
         name: Name of the network.
 
@@ -221,7 +217,7 @@ def build_feature_discriminator(
         while x.shape[1] > 4:
             x = _leaky(wrap(layers.Conv2D(width, 4, 2, padding="same"))(x))
         logits = wrap(layers.Conv2D(1, 3, padding="same"))
-        outputs += _projection(x, embeddings, text_dim, logits)
+        outputs += _projection(x, embeddings, text_dim, wrap, logits)
     return keras.Model([*maps, embeddings], outputs, name=name)
 
 
@@ -258,7 +254,7 @@ def build_pixel_discriminator(
         x = layers.Add()([x, y])
         channels = min(2 * channels, 8 * width)
         x = _leaky(layers.Conv2D(channels, 4, 2, **start)(x))
-    outputs = _projection(x, embeddings, text_dim, layers.Conv2D(1, 4))
+    outputs = _projection(x, embeddings, text_dim, lambda layer: layer, layers.Conv2D(1, 4))
     return keras.Model([images, embeddings], outputs, name=name)
 
 
