@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: mnist_gan birds_256 coopnet stylex test test_tensorflow test_jax test_torch nightly lint style docs bench clean
+.PHONY: mnist_gan birds_256 coopnet stylex test test_tensorflow test_jax test_torch nightly lint style docs bench bench_check clean
 .DELETE_ON_ERROR:
 
 # Train a conditional GAN on handwritten digits and write the page of the run.
@@ -61,6 +61,10 @@ docs: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.speed
+
+# Before a release, on an idle machine: is a step slower than recorded, relative to its peer?
+bench_check: $(VENV)/.test
+	$(BIN)/python -m benchmarks.speed --check
 
 # Keeps runs/, which holds trained models.
 clean:

@@ -3,6 +3,7 @@
     python -m benchmarks speed                       every case, 12 timed steps, 2 threads
     python -m benchmarks speed --steps=40 mnist_gan_noted
     python -m benchmarks speed mnist_gan_by_batch    step time at several sizes; see `suite.SCALES`
+    python -m benchmarks speed --check               a fast subset against the recorded ratios
 
 Results are written to benchmarks/results/speed.json, one record per case with its command, commit,
 machine and package versions. The benchmark needs the `torch` extra and an otherwise idle machine.
@@ -10,6 +11,9 @@ A case takes about a minute on two cores; `attfind` takes eight, because its bas
 seconds per step. Some cases need packages that no extra installs: `inception`, `*_torch_fidelity`
 and `*_clean_fid` need `pip install --no-deps torch-fidelity clean-fid`; `frechet_root`,
 `fd_infinity`, `vendi_score` and `fid_clean_fid` need SciPy.
+
+`--check` writes nothing. It exits with status 1 if the median ratio of a case is below the smallest
+ratio that was recorded for it.
 
 Cases whose names end in `_lean` compare with the fastest eager program that we know. The case of
 the same name without the ending compares with a program that follows the published code.
@@ -35,11 +39,14 @@ class Options(Checked):
     backend: str = setting(
         "tensorflow", "Keras backend of kerasgan.", choices=("tensorflow", "jax", "torch")
     )
+    check: bool = setting(False, "Compare a fast subset, or the cases, with the recorded ratios.")
 
 
 def command(options: Options, cases: list[str]) -> None:
     """Measures the cases."""
-    suite.main(cases, **dataclasses.asdict(options))
+    settings = dataclasses.asdict(options)
+    run = suite.check if settings.pop("check") else suite.main
+    run(cases, **settings)
 
 
 def main() -> None:

@@ -42,6 +42,18 @@ CASES |= {
 # Cases that are not training steps, or whose many small operations make the count meaningless.
 WITHOUT_ARITHMETIC = {"attfind", *metrics.METRICS, *metrics.PACKAGES}
 COMPILED = "torch_compiled"
+# Cases of `check`: every kind of model and metric, at most a minute each.
+FAST = (
+    "mnist_gan_corrected",
+    "coopnet_lean",
+    "stylex_latents",
+    "stylegan2",
+    "vae",
+    "flow",
+    "kernel_distance",
+    "precision_recall",
+    "r_precision",
+)
 
 
 def compiled(build: Callable[[], Callable]) -> Callable[[], Callable]:
@@ -155,6 +167,64 @@ def table(records: dict[str, dict]) -> list[str]:
     return lines
 
 
+def slower(record: dict, before: dict) -> list[str]:
+    """Returns a line for each peer to which kerasgan lost speed, beyond the recorded spread.
+
+    A case is slower if the median of its ratios is below the smallest ratio of the recorded blocks.
+
+    Args:
+        record: Record of a new measurement.
+        before: The kept record of the same case.
+    """
+    lines = []
+    for pair, ratio in record["ratios"].items():
+        kept = before["ratios"].get(pair)
+        if kept and pair.endswith(" / kerasgan") and ratio["median"] < kept["min"]:
+            lines.append(
+                f"{record['case']}: {pair} is {ratio['median']:.2f}; "
+                f"recorded {kept['median']:.2f} ({kept['min']:.2f} to {kept['max']:.2f})"
+            )
+    return lines
+
+
+def check(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> None:
+    """Measures cases again and compares them with the result file, which stays as it is.
+
+    Args:
+        cases: Keys of `CASES`; empty for `FAST`.
+        results: Result file.
+        **settings: Arguments of `timing.compare`.
+
+    Raises:
+        ValueError: If a case is unknown or has no record, or if kerasgan became slower.
+    """
+    records, lines = read(results), []
+    for case in cases or FAST:
+        if case not in CASES or case not in records:
+            known = ", ".join(name for name in records if name in CASES)
+            raise ValueError(f"a case to check must be one of {known}; received {case}")
+    for case in cases or FAST:
+        # A compiled program takes a minute to start, and is not always the faster peer.
+        names = [name for name in CASES[case] if name != COMPILED]
+        record = measure(case, names, **settings)
+        print("\n".join(table({case: record})), flush=True)
+        lines += slower(record, records[case])
+    if lines:
+        raise ValueError(f"slower than recorded: {'; '.join(lines)}")
+
+
+def measure(case: str, names: Sequence[str], **settings: Any) -> dict:
+    """Returns the record of some programs of a case, see `timing.compare`."""
+    return timing.compare(
+        "benchmarks.speed.suite",
+        case,
+        list(names),
+        program="benchmarks.speed",
+        optional=(COMPILED,),
+        **settings,
+    )
+
+
 def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> None:
     """Measure cases and write their records to the result file.
 
@@ -171,14 +241,7 @@ def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> N
             raise ValueError(f"Unknown case {case}. Expected one of {', '.join(CASES)}.")
     records = read(results)
     for case in cases or CASES:
-        record = timing.compare(
-            "benchmarks.speed.suite",
-            case,
-            list(CASES[case]),
-            program="benchmarks.speed",
-            optional=(COMPILED,),
-            **settings,
-        )
+        record = measure(case, CASES[case], **settings)
         medians = {name: measured["median_ms"] for name, measured in record["contestants"].items()}
         if case in SCALES:
             description, sizes, _ = SCALES[case]

@@ -1,5 +1,6 @@
 """Timing of programs in separate processes, and the MNIST GAN baseline."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -45,6 +46,30 @@ def test_an_optional_program_may_fail(monkeypatch):
     }
     start = record["contestants"]["slow"]["start"]
     assert start["first_step_seconds"] >= 0.03 and start["build_seconds"] >= 0
+
+
+def test_a_slower_step_is_found(monkeypatch, tmp_path, capsys):
+    ratio = {"median": 2.0, "min": 1.8, "max": 2.2}
+    path = tmp_path / "speed.json"
+    path.write_text(json.dumps({"vae": {"case": "vae", "ratios": {"torch / kerasgan": ratio}}}))
+    measured = {
+        "case": "vae",
+        "contestants": {
+            name: {"median_ms": 1.0, "min_ms": 1.0, "peak_mib": 1.0}
+            for name in ("torch", "kerasgan")
+        },
+    }
+    for median, wrong in ((1.79, True), (1.81, False), (9.0, False)):
+        pair = {"torch / kerasgan": ratio | {"median": median}}
+        monkeypatch.setattr(suite, "measure", lambda *_, p=pair, **__: measured | {"ratios": p})
+        if wrong:
+            with pytest.raises(ValueError, match=r"slower than recorded: vae: .* is 1.79; .* 2.00"):
+                suite.check(["vae"], results=path)
+        else:
+            suite.check(["vae"], results=path)
+    with pytest.raises(ValueError, match="a case to check must be one of vae; received hdgan"):
+        suite.check(["hdgan"], results=path)
+    assert set(suite.FAST) <= set(suite.CASES) & set(suite.read())
 
 
 def test_the_fastest_peer_is_the_baseline():
