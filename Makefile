@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: mnist_gan birds_256 coopnet stylex test test_tensorflow test_jax test_torch nightly lint style docs bench bench_check clean
+.PHONY: mnist_gan birds_256 coopnet stylex test test_tensorflow test_jax test_torch nightly lint style site docs bench bench_check clean
 .DELETE_ON_ERROR:
 
 # Train a conditional GAN on handwritten digits and write the page of the run.
@@ -45,7 +45,7 @@ nightly: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "backend and nightly"
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "backend and nightly"
 
-lint: docs
+lint: site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -54,9 +54,11 @@ style: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The documentation site, in site/, with its live demo (which needs npm).
-docs: $(VENV)/.test
+# The documentation site, in site/. `docs` adds the files of its live demo, which takes a minute or more and needs npm.
+site: $(VENV)/.test
 	$(BIN)/zensical build --strict
+
+docs: site
 	$(BIN)/python docs/demo/build.py site/demo
 
 bench: $(VENV)/.test

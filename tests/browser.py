@@ -32,7 +32,7 @@ class Browser:
     """Context manager: one page of a headless browser.
 
     Attributes:
-        errors: Errors of the console, uncaught exceptions, and failed requests.
+        errors: Errors and warnings of the console, uncaught exceptions, and failed requests.
         hosts: Hosts and ports of all requests.
     """
 
@@ -103,17 +103,22 @@ class Browser:
                     self._answers.put(message)
                 else:
                     self._notice(message["method"], message["params"])
+        self._answers.put(None)
 
     def _notice(self, method, params):
         if method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description", details["text"]))
-        elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
+        elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
+        elif method == "Runtime.consoleAPICalled" and params["type"] in (
+            "error",
+            "warning",
+            "assert",
+        ):
             self.errors.append(" ".join(str(x.get("value")) for x in params["args"]))
-        elif method == "Network.requestWillBeSent":
-            url = urllib.parse.urlsplit(params["request"]["url"])
+        elif method in ("Network.requestWillBeSent", "Network.webSocketCreated"):
+            url = urllib.parse.urlsplit(params.get("url") or params["request"]["url"])
             if url.scheme not in ("data", "blob"):
                 self.hosts.add(url.netloc)
 
@@ -127,6 +132,8 @@ class Browser:
         self._write.flush()
         while True:
             answer = self._answers.get(timeout=120)
+            if answer is None:
+                raise RuntimeError(f"{CHROMIUM} ended before it answered {method}")
             if answer["id"] == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
@@ -154,6 +161,18 @@ class Browser:
             if time.monotonic() > end:
                 raise TimeoutError(f"not true after {seconds} s: {expression}; {self.errors}")
             time.sleep(0.1)
+
+    def drag(self, points: list[tuple[float, float]]) -> None:
+        """Moves the pressed mouse along points (x, y) of the window."""
+        kinds = ["mousePressed"] + ["mouseMoved"] * (len(points) - 1) + ["mouseReleased"]
+        for kind, (x, y) in zip(kinds, [*points, points[-1]], strict=True):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def choose_file(self, selector: str, path: str | os.PathLike) -> None:
+        """Gives a file to the file input that a CSS selector names."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def screenshot(self, path: str | os.PathLike, whole: bool = True) -> None:
         """Writes a PNG of the page, or of the window."""

@@ -1,8 +1,10 @@
 """The live demo of the documentation site, in headless Chromium, from a static file server.
 
-The models are exported and onnxruntime-web is fetched from npm once; `.cache/demo` keeps them.
+The models are exported and onnxruntime-web is fetched from npm once; `.cache/demo` keeps them. The
+birds' export takes a minute, so their tests are nightly.
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -30,10 +32,8 @@ CAPTIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Folder like `site/`: the page, without the theme, and the demo's files."""
-    root = tmp_path_factory.mktemp("site")
+def make_site(root, panels):
+    """Makes a folder like `site/`: the page, without the theme, and the demo's files."""
     shutil.copytree(build.ROOT / "docs" / "demo", root / "demo")
     text = (root / "demo" / "index.md").read_text()
     (root / "demo" / "index.html").write_text(
@@ -41,22 +41,39 @@ def site(tmp_path_factory):
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         + re.sub(r"^(#.*|\[?[A-Z`s].*)$", "", text, flags=re.M)
     )
-    missing = build.build(root / "demo")
+    return build.build(root / "demo", panels)
+
+
+@contextlib.contextmanager
+def opened(root, *panels):
+    """Opens the page with some of its panels."""
+    if CHROMIUM is None:
+        pytest.skip(NO_BROWSER)
+    missing = make_site(root, panels)
     if missing:
         pytest.skip(missing)
-    return root
-
-
-@pytest.fixture(scope="module")
-def page(site):
-    with StaticServer(site) as server, Browser(width=400, height=800) as browser:
+    with StaticServer(root) as server, Browser(width=400, height=800) as browser:
         browser.open(f"{server.url}demo/")
         browser.evaluate(
             "Promise.all(['demo', 'text'].map((name) => import(`./${name}.js`)))"
             ".then(([demo, text]) => { Object.assign(window, { demo, text }); return demo.ready; })"
             ".then(() => 0)"
         )
-        browser.host = server.host
+        yield browser
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 400
+        assert browser.errors == []
+        assert browser.hosts == {server.host}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("site"), "digits", "stylex") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def birds_page(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("site"), "birds") as browser:
         yield browser
 
 
@@ -75,47 +92,45 @@ def array(page, expression):
     return np.asarray(found[0], "float32").reshape(found[1])
 
 
-def about(site):
-    return json.loads((site / "demo" / "models" / "demo.json").read_text())
+def about(page, panel):
+    return page.evaluate(f"fetch('models/demo.json').then((x) => x.json()).then((x) => x.{panel})")
 
 
-@needs_browser
-def test_captions_are_read_as_in_python(page, site):
-    alphabet = json.dumps(about(site)["birds"]["alphabet"])
-    for caption in CAPTIONS:
-        text = json.dumps(caption)
-        found = page.evaluate(f"Array.from(text.characters({text}, {alphabet}))")
-        assert found == char_cnn_rnn.characters([caption])[0].tolist(), caption
-        assert page.evaluate(f"text.words({text})") == char_cnn_rnn.words(caption), caption
-    for caption in ("", "   ", "鳥"):
-        readable = f"text.isReadable(text.characters('{caption}', {alphabet}), {alphabet})"
-        assert page.evaluate(readable) is False
+def test_page(page):
+    """Every control works at 400 pixels."""
+    assert page.evaluate("document.getElementById('demo-missing').hidden")
+    assert page.evaluate("document.querySelector('[data-panel=birds]').hidden")
+    finished(page, "digit")
+    page.evaluate("document.getElementById('digit-text').value = '12'")
+    page.evaluate("document.getElementById('digit-again').click()")
+    page.wait("document.querySelectorAll('#digit-images canvas').length === 2")
+    finished(page, "stylex")
+    first = "Number(document.getElementById('stylex-probabilities').dataset.first)"
+    assert page.evaluate(first) > 0.99  # The first digit is an 8.
+    page.evaluate(
+        "document.querySelectorAll('#stylex-sliders input').forEach((slider) => {"
+        " slider.value = 0; slider.dispatchEvent(new Event('input')); })"
+    )
+    page.wait(f"{first} < 0.5")  # Six attributes change the classifier's decision.
+    page.evaluate("document.getElementById('stylex-reset').click()")
+    page.wait(f"{first} > 0.99")
+    page.evaluate("document.querySelectorAll('#stylex-choices button')[1].click()")
+    page.wait(f"{first} < 0.01")  # The second digit is a 9.
 
 
-@needs_browser
-def test_birds_equal_keras(page):
-    model = presets.load("projected_text_gan_synthetic_birds_256")
-    caption = CAPTIONS[0]
-    z = np.asarray(page.evaluate(f"Array.from(text.latents(5, {model.latent_dim}))"), "float32")
-    assert abs(z.mean()) < 0.5 and 0.7 < z.std() < 1.3
-    images = array(page, f"demo.bird({json.dumps(caption)}, text.latents(5, {model.latent_dim}))")
-    expected = model.sample(captions=[caption], latents=z[None], seed=0)
-    np.testing.assert_allclose(images, expected, atol=1e-3)
-
-
-@needs_browser
 def test_digits_equal_keras(page):
     model = presets.load("mnist_gan_digits")
     count = 3 * model.latent_dim
     z = np.asarray(page.evaluate(f"Array.from(text.latents(1, {count}))"), "float32")
+    assert abs(z.mean()) < 0.5 and 0.7 < z.std() < 1.3
     images = array(page, f"demo.digits([3, 1, 4], text.latents(1, {count}))")
     expected = model.sample(labels=[3, 1, 4], latents=z.reshape(3, -1), seed=0)
     np.testing.assert_allclose(images, expected, atol=1e-3)
 
 
-@needs_browser
-def test_explanations_equal_keras(page, site):
-    model, facts = presets.load("stylex_digits_8_9"), about(site)["stylex"]
+@pytest.mark.nightly
+def test_explanations_equal_keras(page):
+    model, facts = presets.load("stylex_digits_8_9"), about(page, "stylex")
     pixels = facts["images"][0]
     image = f"Float32Array.from({pixels}, (x) => x / 127.5 - 1)"
     styles = array(page, f"demo.encode({image}).then((x) => x.styles)")
@@ -138,10 +153,10 @@ def test_explanations_equal_keras(page, site):
     np.testing.assert_allclose(probabilities, expected, atol=1e-3)
 
 
-@needs_browser
-def test_page(page):
-    """Every control works at 400 pixels, without errors and without requests to other hosts."""
-    assert page.evaluate("document.getElementById('demo-missing').hidden")
+@pytest.mark.nightly
+def test_birds(birds_page):
+    """The controls of the birds. The picture of a caption is that of Keras."""
+    page = birds_page
     finished(page, "bird")
     page.evaluate("document.getElementById('bird-again').click()")
     assert finished(page, "bird") < 2  # A caption takes 0.2 s on one idle core.
@@ -158,25 +173,11 @@ def test_page(page):
     assert "not trained on: zebra." in page.evaluate(
         "document.getElementById('bird-status').textContent"
     )
-    finished(page, "digit")
-    page.evaluate("document.getElementById('digit-text').value = '12'")
-    page.evaluate("document.getElementById('digit-again').click()")
-    page.wait("document.querySelectorAll('#digit-images canvas').length === 2")
-    finished(page, "stylex")
-    first = "Number(document.getElementById('stylex-probabilities').dataset.first)"
-    assert page.evaluate(first) > 0.99  # The first digit is an 8.
-    page.evaluate(
-        "document.querySelectorAll('#stylex-sliders input').forEach((slider) => {"
-        " slider.value = 0; slider.dispatchEvent(new Event('input')); })"
-    )
-    page.wait(f"{first} < 0.5")  # Six attributes change the classifier's decision.
-    page.evaluate("document.getElementById('stylex-reset').click()")
-    page.wait(f"{first} > 0.99")
-    page.evaluate("document.querySelectorAll('#stylex-choices button')[1].click()")
-    page.wait(f"{first} < 0.01")  # The second digit is a 9.
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert page.errors == []
-    assert page.hosts == {page.host}
+    model, caption = presets.load("projected_text_gan_synthetic_birds_256"), CAPTIONS[0]
+    z = np.asarray(page.evaluate(f"Array.from(text.latents(5, {model.latent_dim}))"), "float32")
+    images = array(page, f"demo.bird({json.dumps(caption)}, text.latents(5, {model.latent_dim}))")
+    expected = model.sample(captions=[caption], latents=z[None], seed=0)
+    np.testing.assert_allclose(images, expected, atol=1e-3)
 
 
 def picture(page, name):
@@ -184,11 +185,12 @@ def picture(page, name):
 
 
 @needs_browser
-def test_page_without_models_says_why(site, tmp_path, monkeypatch):
-    shutil.copytree(site / "demo", tmp_path / "demo", ignore=lambda *_: ["models", "ort"])
+def test_captions_and_a_page_without_models(tmp_path, monkeypatch):
+    """Captions are read as in Python. A page without models says why."""
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
-    assert build.build(tmp_path / "demo") == "npm is not installed, so onnxruntime-web is missing"
+    missing = make_site(tmp_path, ("digits",))
+    assert missing == "npm is not installed, so onnxruntime-web is missing"
     with StaticServer(tmp_path) as server, Browser() as browser:
         browser.open(f"{server.url}demo/")
         browser.wait("!document.getElementById('demo-missing').hidden")
@@ -196,6 +198,17 @@ def test_page_without_models_says_why(site, tmp_path, monkeypatch):
             "document.getElementById('demo-missing').textContent"
         )
         assert browser.evaluate("document.getElementById('demo').hidden")
+        browser.evaluate("import('./text.js').then((text) => { window.text = text; return 0; })")
+        indices = {character: i for i, character in enumerate(char_cnn_rnn.ALPHABET)}
+        alphabet = json.dumps(indices)
+        for caption in CAPTIONS:
+            text = json.dumps(caption)
+            found = browser.evaluate(f"Array.from(text.characters({text}, {alphabet}))")
+            assert found == char_cnn_rnn.characters([caption])[0].tolist(), caption
+            assert browser.evaluate(f"text.words({text})") == char_cnn_rnn.words(caption), caption
+        for caption in ("", "   ", "鳥"):
+            readable = f"text.isReadable(text.characters('{caption}', {alphabet}), {alphabet})"
+            assert browser.evaluate(readable) is False
         assert browser.errors == []
 
 

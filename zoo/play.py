@@ -6,8 +6,8 @@
 
 The page has a tab per shipped preset, or per --checkpoint: images of captions, classes and seeds,
 interpolation, the Langevin chain of a CoopNet, and the attributes that explain a classifier with
-StylEx. It needs the extra `play`: pip install 'kerasgan[play]'. The page requests nothing from
-other hosts.
+StylEx. The model of a preset is loaded when its tab is first opened. The page requests nothing
+from other hosts. It needs the extra `play`: pip install 'kerasgan[play]'.
 """
 
 import dataclasses
@@ -58,29 +58,28 @@ class Options(Checked):
     )
 
 
-def load_tabs(options: Options) -> list:
-    """Loads the models and returns the tabs of the page."""
-    tabs = []
-    for checkpoint in options.checkpoint or presets.names():
-        tabs.append(panels.load(checkpoint, options.attributes))
-        print(f"{tabs[-1].name:40} {tabs[-1].model}: {', '.join(tabs[-1].panels)}", flush=True)
+def find_tabs(options: Options) -> list:
+    """Returns the tabs of the page. Files of a user are loaded now, to find mistakes."""
+    tabs = [panels.tab(one, options.attributes) for one in options.checkpoint or presets.names()]
+    for tab in tabs:
+        offers = ""
+        if options.checkpoint or options.attributes:
+            offers = f": {', '.join(tab.panels)}"
+        print(f"{tab.name:40} {tab.model}{offers}", flush=True)
     return tabs
 
 
 def dry_run(options: Options) -> None:
     """Prints the options and the tabs of the page."""
     dry_runs.show(options, {})
-    load_tabs(options)
+    find_tabs(options)
 
 
 def command(options: Options) -> None:
     """Serves the page until Ctrl-C."""
     if importlib.util.find_spec("waitress") is None:
         raise ImportError("zoo.play needs the package waitress: pip install 'kerasgan[play]'")
-    tabs = load_tabs(options)
-    for tab in tabs:  # Compiles the models, and fails now rather than at the first visitor.
-        for panel in tab.panels.values():
-            panel.run({})
+    tabs = find_tabs(options)
     application = server.Application(tabs, options.queue)
     serving = server.create_server(application, options.host, options.port, options.trusted_proxy)
     url = f"http://{options.host}:{serving.effective_port}/"

@@ -3,7 +3,7 @@
     python docs/demo/build.py site/demo
 
     site/demo/models/<preset>/*.onnx    `python -m zoo.export --half` of three presets
-    site/demo/models/demo.json          alphabet, vocabulary, style coordinates, held-out digits
+    site/demo/models/demo.json          alphabet, vocabulary, attributes, held-out digits
     site/demo/ort/                      three files of onnxruntime-web, which npm verifies
 
 Nothing of this is committed. `.cache/demo` keeps the results until the presets or the package
@@ -11,6 +11,7 @@ change. If something is missing, one line says so, and the page explains it.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "demo"
@@ -33,10 +36,9 @@ PRESETS = {
 RUNTIME = "onnxruntime-web@1.30.0"
 # The build for WebAssembly alone; it also runs with one thread.
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-ATTRIBUTES = ROOT / "benchmarks" / "results" / "attributes.json"
 # What the first attributes change (docs/guides/explain_a_classifier.md).
 NAMES = ("size of the lower loop", "width of the waist", "thickness of the stroke")
-SLIDERS, CHOICES, RANGE = 6, 8, 250
+SLIDERS, CHOICES = 6, 8
 
 
 class MissingError(RuntimeError):
@@ -59,8 +61,8 @@ def runtime(folder: pathlib.Path) -> None:
                 (folder / name).write_bytes(content.read())
 
 
-def models(folder: pathlib.Path) -> None:
-    """Exports the presets to a folder, and writes `demo.json`."""
+def model(panel: str, folder: pathlib.Path) -> None:
+    """Exports the preset of a panel to a folder, with what the page must know in `about.json`."""
     try:
         import onnxruntime  # noqa: F401
         import tf2onnx  # noqa: F401
@@ -70,72 +72,64 @@ def models(folder: pathlib.Path) -> None:
     from kerasgan.io.export_folder import export_model
     from kerasgan.io.reading import read_json
 
-    about: dict[str, dict] = {}
-    for panel, (name, functions) in PRESETS.items():
-        model = presets.load(name)
-        export_model(model, folder / name, "onnx", functions=functions, half=True)
-        about[panel] = {"folder": name, "latent_dim": model.latent_dim}
-        if panel == "birds":
-            made = read_json(folder / name / "metadata.json", "metadata must be JSON")
-            encoder = made["functions"]["text_encoder"]
-            about[panel] |= {key: encoder[key] for key in ("alphabet", "vocabulary")}
-        if panel == "stylex":
-            about[panel] |= explanation(model)
-    (folder / "demo.json").write_text(json.dumps(about))
+    name, functions = PRESETS[panel]
+    loaded = presets.load(name)
+    export_model(loaded, folder / name, "onnx", functions=functions, half=True)
+    about = {"folder": name, "latent_dim": loaded.latent_dim}
+    if panel == "birds":
+        made = read_json(folder / name / "metadata.json", "metadata must be JSON")
+        encoder = made["functions"]["text_encoder"]
+        about |= {key: encoder[key] for key in ("alphabet", "vocabulary")}
+    if panel == "stylex":
+        about |= explanation(loaded, presets.find(name) / "attributes.npz")
+    (folder / "about.json").write_text(json.dumps(about))
 
 
-def explanation(model) -> dict:
-    """Returns the attributes of the recorded search, ranges of the styles, and held-out digits."""
+def explanation(stylex, attributes_file: pathlib.Path) -> dict:
+    """Returns the attributes of the preset, ranges of the styles, and held-out digits."""
     import numpy as np
 
     from kerasgan.datasets.digits import load_digits
     from kerasgan.images import to_uint8
-    from kerasgan.models.style_probe import StyleProbe
+    from kerasgan.models.attfind import Attributes
 
-    def digits(split):
-        images, labels = load_digits(split)
-        images = images[(labels == 8) | (labels == 9)]
-        return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-1.0)
-
-    recorded = json.loads(ATTRIBUTES.read_text())
-    styles = StyleProbe(model).encode(digits("train")[:RANGE]).styles
-    rows = recorded["attributes"][:SLIDERS]
+    attributes = Attributes.load(attributes_file)
     names = [*NAMES, *(f"attribute {i + 1}" for i in range(len(NAMES), SLIDERS))]
+    images, labels = load_digits("test")
+    images = images[(labels == 8) | (labels == 9)][:CHOICES]
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-1.0)
     return {
         "size": 32,
-        "classes": [recorded["target"], recorded["rest"]],
-        "noise": np.asarray(model.noise).ravel().tolist(),
-        "bounds": [styles.min(axis=0).tolist(), styles.max(axis=0).tolist()],
+        "classes": ["8", "9"],
+        "noise": np.asarray(stylex.noise).ravel().tolist(),
+        "bounds": attributes.bounds.tolist(),
         "attributes": [
             {"name": name, **{key: row[key] for key in ("coordinate", "direction")}}
-            for name, row in zip(names, rows, strict=True)
+            for name, row in zip(names, attributes.rows()[:SLIDERS], strict=True)
         ],
-        "images": to_uint8(digits("test")[:CHOICES]).reshape(CHOICES, -1).tolist(),
+        "images": to_uint8(images).reshape(CHOICES, -1).tolist(),
     }
 
 
-def key(kind: str) -> str:
-    """Returns a digest of all that a part of the demo depends on."""
+def key(part: str) -> str:
+    """Returns a digest of all that a part of the demo (`ort` or a panel) depends on."""
     digest = hashlib.sha256(RUNTIME.encode())
-    if kind == "models":
-        paths = [pathlib.Path(__file__), ATTRIBUTES, *(ROOT / "kerasgan").rglob("*.py")]
-        paths += [p for name, _ in PRESETS.values() for p in (presets_folder() / name).iterdir()]
+    if part in PRESETS:
+        package = ROOT / "kerasgan"
+        paths = [pathlib.Path(__file__), *package.rglob("*.py")]
+        paths += (package / "presets" / PRESETS[part][0]).iterdir()
         for path in sorted(paths):
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    return f"{kind}-{digest.hexdigest()[:16]}"
+    return f"{part}-{digest.hexdigest()[:16]}"
 
 
-def presets_folder() -> pathlib.Path:
-    return ROOT / "kerasgan" / "presets"
-
-
-def cached(kind: str, make) -> pathlib.Path:
+def cached(part: str, make) -> pathlib.Path:
     """Returns the folder of a part, made by `make(folder)` unless the cache has it."""
-    folder = CACHE / key(kind)
+    folder = CACHE / key(part)
     if not folder.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
-        for old in CACHE.glob(f"{kind}-*"):
-            shutil.rmtree(old)
+        for old in set(CACHE.glob(f"{part}-*")) - {folder}:
+            shutil.rmtree(old, ignore_errors=True)
         temporary = pathlib.Path(tempfile.mkdtemp(dir=CACHE))
         try:
             make(temporary)
@@ -146,19 +140,26 @@ def cached(kind: str, make) -> pathlib.Path:
     return folder
 
 
-def build(target: pathlib.Path) -> str | None:
-    """Writes the demo's files to `target`. Returns what is missing, or `None`."""
+def build(target: pathlib.Path, panels: Iterable[str] = tuple(PRESETS)) -> str | None:
+    """Writes the files of some panels to `target`. Returns what is missing, or `None`."""
     for name in ("models", "ort"):
         shutil.rmtree(target / name, ignore_errors=True)
+    about: dict[str, Any] = {}
     try:
-        runtime_files, model_files = cached("ort", runtime), cached("models", models)
+        runtime_files = cached("ort", runtime)
+        folders = {panel: cached(panel, functools.partial(model, panel)) for panel in panels}
     except MissingError as error:
+        missing, about = str(error), {"missing": str(error)}
         (target / "models").mkdir(parents=True)
-        (target / "models" / "demo.json").write_text(json.dumps({"missing": str(error)}))
-        return str(error)
-    shutil.copytree(runtime_files, target / "ort")
-    shutil.copytree(model_files, target / "models")
-    return None
+    else:
+        missing = None
+        shutil.copytree(runtime_files, target / "ort")
+        for panel, folder in folders.items():
+            about[panel] = json.loads((folder / "about.json").read_text())
+            name = PRESETS[panel][0]
+            shutil.copytree(folder / name, target / "models" / name)
+    (target / "models" / "demo.json").write_text(json.dumps(about))
+    return missing
 
 
 def main() -> None:

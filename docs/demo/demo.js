@@ -225,14 +225,20 @@ async function main() {
     return;
   }
   byId("demo").hidden = false;
-  const starts = { birds: birds(), digits: digitPanel(), stylex: stylex() };
+  const panels = { birds, digits: digitPanel, stylex }, starts = {};
   // The files of a panel are loaded when it comes into view.
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) { seen.unobserve(target); starts[target.dataset.panel](); }
     }
   });
-  document.querySelectorAll("[data-panel]").forEach((section) => seen.observe(section));
+  for (const section of document.querySelectorAll("[data-panel]")) {
+    const name = section.dataset.panel;
+    section.hidden = !about[name]; // A panel may be left out of the build.
+    if (section.hidden) continue;
+    starts[name] = panels[name]();
+    seen.observe(section);
+  }
 }
 
 export const ready = main();

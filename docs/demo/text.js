@@ -21,8 +21,7 @@ export function words(caption) {
   return caption.toLowerCase().match(/[\p{L}\p{N}]+(?:'[\p{L}\p{N}]+)*/gu) ?? [];
 }
 
-// Returns `count` numbers from N(0, 1). The same seed gives the same numbers in every browser, but
-// other numbers than in Python.
+// Returns `count` numbers from N(0, 1). A seed gives other numbers than in Python.
 export function latents(seed, count) {
   let state = seed >>> 0;
   const uniform = () => { // mulberry32

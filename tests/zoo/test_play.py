@@ -1,6 +1,7 @@
 """`zoo.play`: the answers of its panels, its server's limits, and the page in headless Chromium."""
 
 import base64
+import contextlib
 import dataclasses
 import io
 import json
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from kerasgan.images import from_uint8, png_data_uri, to_uint8
-from tests import chromium
+from tests.browser import CHROMIUM, NO_BROWSER, Browser
 from zoo import play
 from zoo.playground import panels, server
 
@@ -24,7 +25,7 @@ NAMES = ("coopnet_digits", "mnist_gan_digits", "stylex_digits_8_9")
 
 @pytest.fixture(scope="module")
 def tabs():
-    return {name: panels.load(name) for name in NAMES}
+    return {name: panels.tab(name) for name in NAMES}
 
 
 def decoded(uri):
@@ -54,8 +55,9 @@ def test_generated_images_are_those_of_the_shown_command(tabs):
     assert answer == panel.run({"labels": "3, 1 4", "seed": 7})
 
 
+@pytest.mark.nightly
 def test_captions_give_images_of_each_size_and_notes_of_unknown_words():
-    panel = panels.load("hdgan_synthetic_birds_256").panels["generate"]
+    panel = panels.tab("hdgan_synthetic_birds_256").panels["generate"]
     answer = panel.run({"caption": "a zzzyx bird", "seed": 3})
     assert [decoded(one["src"]).shape[0] for one in answer["pictures"]] == [64, 128, 256]
     assert "zzzyx" in " ".join(answer["notes"])
@@ -193,6 +195,11 @@ class Slow:
         return {"pictures": [], "notes": [], "received": received}
 
 
+def tab(panel=None):
+    """A tab with a panel and no model."""
+    return panels.Tab("slow", "Slow", lambda: {"generate": panel or Slow()})
+
+
 @pytest.fixture
 def serve():
     """Function that serves tabs and returns the port."""
@@ -252,18 +259,20 @@ PATHS = [
     "/gradio_api/file=/etc/passwd",
     "/static/../../../setup.cfg",
     "/..\\..\\etc\\passwd",
-    "/panels/0/../../tabs.json",
-    "/panels/0/",
-    "/panels/99/generate",
-    "/panels/-1/generate",
-    "/panels/0/__class__",
+    "/tabs/0/../../tabs.json",
+    "/tabs/0/",
+    "/tabs/00",
+    "/tabs/1",
+    "/tabs/99/generate",
+    "/tabs/-1/generate",
+    "/tabs/0/__class__",
     "http://127.0.0.1/etc/passwd",
     "file:///etc/passwd",
 ]
 
 
 def test_no_file_of_the_server_can_be_reached(serve):
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})])
+    port = serve([tab()])
     for path in PATHS:
         for method in ("GET", "POST", "PUT"):
             answer = raw(
@@ -278,7 +287,7 @@ def test_no_file_of_the_server_can_be_reached(serve):
 
 
 def test_headers_allow_no_other_host(serve):
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})])
+    port = serve([tab()])
     for path in ("/", "/play.js", "/play.css", "/tabs.json"):
         status, headers, content = ask(port, path)
         policy = headers["Content-Security-Policy"]
@@ -286,15 +295,15 @@ def test_headers_allow_no_other_host(serve):
         assert "http" not in policy and headers["X-Content-Type-Options"] == "nosniff"
         assert "Server" not in headers
     # A request as another site's page can send it without asking.
-    assert ask(port, "/panels/0/generate", {}, "text/plain")[0] == 405
+    assert ask(port, "/tabs/0/generate", {}, "text/plain")[0] == 405
 
 
 def test_requests_beyond_the_queue_or_the_share_of_a_client_are_refused(serve, monkeypatch):
     slow = Slow()
-    port = serve([panels.Tab("slow", "Slow", {"generate": slow})], queue=8)
+    port = serve([tab(slow)], queue=8)
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(ask(port, "/panels/0/generate", {})[0]))
+        threading.Thread(target=lambda: found.append(ask(port, "/tabs/0/generate", {})[0]))
         for _ in range(server.PER_CLIENT + 3)
     ]
     for thread in threads:
@@ -305,7 +314,7 @@ def test_requests_beyond_the_queue_or_the_share_of_a_client_are_refused(serve, m
     monkeypatch.setattr(server, "PER_CLIENT", 100)
     application = server.Application([], queue=0)
     with pytest.raises(server.Busy, match="503"):
-        application._computed("a", slow, b"{}")
+        application._computed("a", slow.run, b"{}")
     slow.go.set()
     for thread in threads:
         thread.join(20)
@@ -322,9 +331,9 @@ def test_requests_beyond_the_queue_or_the_share_of_a_client_are_refused(serve, m
     ],
 )
 def test_bad_requests_are_one_line(serve, body, status, rule):
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})])
+    port = serve([tab()])
     head = (
-        "POST /panels/0/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        "POST /tabs/0/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     answer = raw(port, head.encode() + body)
@@ -333,8 +342,8 @@ def test_bad_requests_are_one_line(serve, body, status, rule):
 
 
 def test_large_requests_and_many_connections_of_a_client_are_refused(serve):
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})])
-    head = f"POST /panels/0/generate HTTP/1.1\r\nHost: x\r\nContent-Length: {server.BODY + 1}\r\n"
+    port = serve([tab()])
+    head = f"POST /tabs/0/generate HTTP/1.1\r\nHost: x\r\nContent-Length: {server.BODY + 1}\r\n"
     answer = raw(port, f"{head}Connection: close\r\n\r\n".encode())
     assert b" 413 " in answer
     most = server.CONNECTIONS_PER_CLIENT
@@ -354,9 +363,9 @@ def test_large_requests_and_many_connections_of_a_client_are_refused(serve):
 def test_only_a_trusted_proxy_names_the_client(serve, proxy, client, monkeypatch):
     seen = []
     monkeypatch.setattr(server.Application, "_computed", lambda self, *given: seen.append(given[0]))
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})], proxy)
+    port = serve([tab()], proxy)
     head = (
-        "POST /panels/0/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n"
+        "POST /tabs/0/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n"
         "Content-Type: application/json\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n{}"
     )
     assert b" 200 " in raw(port, head.encode()) and seen == [client]
@@ -367,13 +376,29 @@ def test_unexpected_errors_do_not_tell_the_client_where(serve, capsys):
         def run(self, received):
             raise RuntimeError("/secret/path")
 
-    port = serve([panels.Tab("x", "X", {"generate": Broken()})])
-    status, _, content = ask(port, "/panels/0/generate", {})
+    port = serve([tab(Broken())])
+    status, _, content = ask(port, "/tabs/0/generate", {})
     assert status == 500 and b"secret" not in content
     assert "/secret/path" in capsys.readouterr().err
 
 
 # === The command ===
+
+
+def test_models_are_loaded_when_their_tab_is_first_used(serve, monkeypatch):
+    monkeypatch.setattr(panels.sample, "load", lambda name: pytest.fail("loaded at once"))
+    tabs = play.find_tabs(play.Options())
+    port = serve(tabs)
+    shown = json.loads(ask(port, "/tabs.json")[2])
+    assert [one["name"] for one in shown] == panels.presets.names()
+    monkeypatch.undo()
+    index = [tab.name for tab in tabs].index("mnist_gan_digits")
+    status, _, content = ask(port, f"/tabs/{index}", {})
+    assert status == 200 and set(json.loads(content)["panels"]) == {"generate", "interpolate"}
+    assert ask(port, f"/tabs/{index}", {"x": 1})[0] == 400
+    status, _, content = ask(port, f"/tabs/{index}/langevin", {})
+    assert status == 400 and b"this model has no panel langevin" in content
+    assert [tab.name for tab in tabs if "panels" in vars(tab)] == ["mnist_gan_digits"]
 
 
 def test_dry_run_lists_the_tabs(capsys, monkeypatch):
@@ -411,8 +436,8 @@ def test_a_missing_waitress_names_the_extra(monkeypatch, capsys):
 
 
 def test_a_port_in_use_is_one_line(serve, capsys, monkeypatch):
-    port = serve([panels.Tab("slow", "Slow", {"generate": Slow()})])
-    monkeypatch.setattr(play, "load_tabs", lambda options: [])
+    port = serve([tab()])
+    monkeypatch.setattr(play, "find_tabs", lambda options: [])
     words = ["play", f"--port={port}", "--noopen"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit):
@@ -425,86 +450,107 @@ def test_only_the_name_of_a_checkpoint_is_shown(tmp_path):
     model = panels.sample.load("mnist_gan_digits")
     folder = tmp_path / "secret" / "mine"
     panels.presets.save(model, folder)
-    tab = panels.load(str(folder))
-    shown = json.dumps([tab.panels["generate"].about(), tab.panels["generate"].run({})])
-    assert tab.name == "mine" and "--checkpoint=mine" in shown and "secret" not in shown
+    mine = panels.tab(str(folder))
+    shown = json.dumps([mine.about({}), mine.run("generate", {})])
+    assert mine.name == "mine" and "--checkpoint=mine" in shown and "secret" not in shown
 
 
 # === The page in a browser ===
 
-IDLE = "![...document.querySelectorAll('[role=status]')].some(e => e.textContent == 'computing …')"
+IDLE = "![...document.querySelectorAll('[role=status]')].some(e => e.textContent.endsWith(' …'))"
 SLIDE = "(() => {{ const e = {0}; e.value = {1}; e.dispatchEvent(new Event('input')); }})()"
 
 
-def test_every_control_in_a_browser(tabs, serve, tmp_path):
-    birds = panels.load("hdgan_synthetic_birds_256")
-    port = serve([*tabs.values(), birds])
-    with chromium.opened(tmp_path / "profile") as page:
-        page.open(f"http://127.0.0.1:{port}/", width=400, height=850)
-        page.wait("document.querySelectorAll('nav button').length == 4")
-        for tab in (*tabs.values(), birds):
-            page.run(f"[...document.querySelectorAll('nav button')].find(e => e.title == "
-                     f"'{tab.model}').click()")  # fmt: skip
-            for name, panel in tab.panels.items():
-                card = f"document.getElementById('{tab.name}_{name}')"
-                images = f"{card}.querySelectorAll('.result img')"
-                if panel.kind != "explain":
-                    page.run(f"{card}.querySelector('[name=seed]').value = 3")
-                    page.run(f"{card}.querySelector('button.main').click()")
-                page.wait(f"{images}.length > 0 && {IDLE}")
-                assert "seed3" in page.run(f"{card}.innerHTML") or panel.kind == "explain"
-                if panel.kind == "frames":
-                    before = page.run(f"{images}[0].src")
-                    slider = f"{card}.querySelector('.result input')"
-                    page.run(SLIDE.format(slider, 2))
-                    assert page.run(f"{images}[0].src") != before
-                    page.run(f"{card}.querySelector('.result button').click()")  # Play
-                    page.wait(f"{slider}.value != 2")
-                    page.run(f"{card}.querySelector('.result button').click()")  # Pause
-                if name == "langevin":
-                    assert page.run(f"{card}.querySelectorAll('circle.now').length") == 1
-        # A mistake is one line, without an error in the console of the page's own.
+BUTTON = "[...document.querySelectorAll('nav button')].find(e => e.title == '{0}')"
+
+
+@contextlib.contextmanager
+def opened(port):
+    """Opens the page at 400 pixels, and checks that it has no problem and asks no other host."""
+    if CHROMIUM is None:
+        pytest.skip(NO_BROWSER)
+    with Browser(width=400, height=850) as page:
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("document.querySelectorAll('nav button').length")
+        yield page
+        assert page.evaluate("document.documentElement.scrollWidth") == 400
+        assert page.errors == []
+        assert page.hosts == {f"127.0.0.1:{port}"}
+
+
+def use_tab(page, tab):
+    """Opens a tab and uses the common controls of its panels."""
+    page.evaluate(f"{BUTTON.format(tab.model)}.click()")
+    for name, panel in tab.panels.items():
+        card = f"document.getElementById('{tab.name}_{name}')"
+        images = f"{card}.querySelectorAll('.result img')"
+        page.wait(f"{card} != null")
+        if panel.kind != "explain":
+            page.evaluate(f"{card}.querySelector('[name=seed]').value = 3")
+            page.evaluate(f"{card}.querySelector('button.main').click()")
+        page.wait(f"{images}.length > 0 && {IDLE}")
+        assert "seed3" in page.evaluate(f"{card}.innerHTML") or panel.kind == "explain"
+        if panel.kind == "frames":
+            before = page.evaluate(f"{images}[0].src")
+            slider = f"{card}.querySelector('.result input')"
+            page.evaluate(SLIDE.format(slider, 2))
+            assert page.evaluate(f"{images}[0].src") != before
+            page.evaluate(f"{card}.querySelector('.result button').click()")  # Play
+            page.wait(f"{slider}.value != 2")
+            page.evaluate(f"{card}.querySelector('.result button').click()")  # Pause
+        if name == "langevin":
+            assert page.evaluate(f"{card}.querySelectorAll('circle.now').length") == 1
+
+
+def test_the_page_in_a_browser(tabs, serve, tmp_path):
+    """Classes and their mistakes; StylEx with a slider, a drawing and an upload."""
+    damaged = panels.Tab("damaged", "Damaged", lambda: json.loads("{"))
+    names = ("mnist_gan_digits", "stylex_digits_8_9")
+    with opened(serve([*(tabs[name] for name in names), damaged])) as page:
+        use_tab(page, tabs["mnist_gan_digits"])
         card = "document.getElementById('mnist_gan_digits_generate')"
-        page.run(f"{card}.querySelector('[name=labels]').value = '12'")
-        assert page.problems == []
-        page.run(f"{card}.querySelector('button.main').click()")
+        page.evaluate(f"{card}.querySelector('[name=labels]').value = '12'")
+        assert page.errors == []
+        page.evaluate(f"{card}.querySelector('button.main').click()")
         page.wait(f"{card}.querySelector('.error')?.textContent.startsWith('give 1 to 25')")
-        assert all("400 (Bad Request)" in problem for problem in page.problems)
-        page.problems.clear()
-        # StylEx: move an attribute, draw, and upload.
-        page.run(
-            "[...document.querySelectorAll('nav button')].find(e => e.title == 'StylEx').click()"
-        )
+        page.evaluate(f"{BUTTON.format('Damaged')}.click()")
+        page.wait("document.querySelector('#tabs > :last-child .error') != null")
+        assert all("400 (Bad Request)" in problem for problem in page.errors)
+        page.errors.clear()
+        page.evaluate(f"{BUTTON.format('StylEx')}.click()")
         card = "document.getElementById('stylex_digits_8_9_explain')"
         edited = f"{card}.querySelector('.result .pictures > div:last-child img')"
-        before = page.run(f"{edited}.src")
-        page.run(SLIDE.format(f"{card}.querySelector('.attributes input')", -1))
+        page.wait(f"{card} != null && {edited} != null && {IDLE}")
+        before = page.evaluate(f"{edited}.src")
+        page.evaluate(SLIDE.format(f"{card}.querySelector('.attributes input')", -1))
         page.wait(f"{edited}.src != {json.dumps(before)} && {IDLE}")
-        page.run(f"{card}.querySelector('canvas').scrollIntoView({{block: 'center'}})")
-        left, top, side = page.run(
+        page.evaluate(f"{card}.querySelector('canvas').scrollIntoView({{block: 'center'}})")
+        left, top, side = page.evaluate(
             f"(() => {{ const r = {card}.querySelector('canvas').getBoundingClientRect();"
             "return [r.left, r.top, r.width]; })()"
         )
         nine = [(0.6, 0.3), (0.4, 0.3), (0.4, 0.5), (0.6, 0.5), (0.6, 0.3), (0.6, 0.8)]
         page.drag([(left + x * side, top + y * side) for x, y in nine])
-        page.run(f"[...{card}.querySelectorAll('button')].find(e => "
-                 "e.textContent == 'Explain the drawing').click()")  # fmt: skip
+        page.evaluate(f"[...{card}.querySelectorAll('button')].find(e => "
+                      "e.textContent == 'Explain the drawing').click()")  # fmt: skip
         page.wait(f"{card}.querySelector('.result .chances').textContent.includes('9: 100.0')")
         path = tmp_path / "upload.png"
         path.write_bytes(base64.b64decode(png_data_uri(from_uint8(_eight())).partition(",")[2]))
-        document = page.call("DOM.getDocument")["root"]["nodeId"]
-        selector = "#stylex_digits_8_9_explain input[type=file]"
-        node = page.call("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
-        page.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        page.choose_file("#stylex_digits_8_9_explain input[type=file]", path)
         page.wait(f"{IDLE} && /^8: (9|100)/.test({card}.querySelector('.chances').textContent)")
-        assert page.run("document.documentElement.scrollWidth") == 400
-        links = page.run("[...document.querySelectorAll('a')].map(e => [e.download, e.href])")
+        links = page.evaluate("[...document.querySelectorAll('a')].map(e => [e.download, e.href])")
         assert links and all(
             name.endswith(".png") and href.startswith("data:image/png") for name, href in links
         )
-        assert page.problems == []
-        own = f"http://127.0.0.1:{port}/"
-        assert [url for url in page.requests if not url.startswith((own, "data:"))] == []
+
+
+@pytest.mark.nightly
+def test_every_tab_in_a_browser(serve):
+    every = [panels.tab(name) for name in panels.presets.names()]
+    one_per_class = list({tab.model: tab for tab in every}.values())
+    with opened(serve(one_per_class)) as page:
+        for tab in one_per_class:
+            use_tab(page, tab)
 
 
 def _eight():

@@ -8,6 +8,7 @@ the same declarations that check the received values.
 import base64
 import binascii
 import dataclasses
+import functools
 import io
 import re
 import shlex
@@ -33,6 +34,7 @@ LONGEST_CAPTION = 300
 MOST_LABELS = 25
 MOST_PIXELS = 2**24  # An upload takes about 8 bytes per pixel.
 ATTRIBUTES = "attributes.npz"
+NAMES = ("explain", "generate", "langevin", "interpolate")
 SOURCES = ("example", "upload", "drawing", "fitted")
 
 
@@ -114,21 +116,37 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Tab:
-    """The panels of one model, by name.
+    """The panels of one model, by name. The model is loaded when they are first used.
 
     Attributes:
         name: Name of the preset, or of the checkpoint without its folder.
         model: Name of the model's class.
-        panels: Dictionary from a name to a panel.
+        load: Function that loads the model and returns its panels, with names among `NAMES`.
     """
 
     name: str
     model: str
-    panels: dict[str, Panel]
+    load: Callable[[], dict[str, Panel]]
+
+    @functools.cached_property
+    def panels(self) -> dict[str, Panel]:
+        return self.load()
+
+    def about(self, received: dict) -> dict:
+        """Returns the descriptions of the panels. `received` must be empty."""
+        if received:
+            raise ValueError("this address takes no values")
+        return {"panels": {name: panel.about() for name, panel in self.panels.items()}}
+
+    def run(self, name: str, received: dict) -> dict:
+        """Returns the answer of a panel, see `Panel.run`."""
+        if name not in self.panels:
+            raise ValueError(f"this model has no panel {name}")
+        return self.panels[name].run(received)
 
 
-def load(checkpoint: str, attributes: str | None = None) -> Tab:
-    """Loads a model and returns its tab.
+def tab(checkpoint: str, attributes: str | None = None) -> Tab:
+    """Returns the tab of a model, without loading its weights.
 
     Args:
         checkpoint: Checkpoint file or preset.
@@ -136,17 +154,25 @@ def load(checkpoint: str, attributes: str | None = None) -> Tab:
             attributes.npz beside the checkpoint, if there is one.
 
     Raises:
-        ValueError: If the checkpoint is not a model that generates images.
+        ValueError: If there is no such checkpoint, or it has no generator.
     """
+    is_file = presets.is_file(checkpoint)
+    folder = Path(checkpoint).parent if is_file else presets.find(checkpoint)
+    name = Path(checkpoint).stem if is_file else folder.name
+    if not is_file and not (folder / "G.h5").is_file():
+        raise ValueError(f"--checkpoint must generate images; {checkpoint} has no generator")
+    load = functools.partial(_panels, checkpoint, folder, name, attributes)
+    return Tab(name, sample.about(checkpoint)["model"], load)
+
+
+def _panels(checkpoint, folder, name, attributes):
+    """Loads a model and returns its panels."""
     model = sample.load(checkpoint)
     if not sample.can_sample(model):
         raise ValueError(
             f"--checkpoint must generate images; {checkpoint} is a {type(model).__name__}"
         )
     about = sample.about(checkpoint, model)
-    is_file = checkpoint.endswith(".h5")
-    folder = Path(checkpoint).parent if is_file else presets.find(checkpoint)
-    name = Path(checkpoint).stem if is_file else folder.name
     panels, found = _Panels(name, model, about), {}
     path = Path(attributes) if attributes else folder / ATTRIBUTES
     if "classifier" in model.sampling_networks and (attributes or path.is_file()):
@@ -155,7 +181,7 @@ def load(checkpoint: str, attributes: str | None = None) -> Tab:
     if "descriptor" in model.sampling_networks:
         found["langevin"] = panels.langevin()
     found["interpolate"] = panels.interpolate()
-    return Tab(name, type(model).__name__, found)
+    return found
 
 
 class _Panels:

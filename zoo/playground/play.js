@@ -255,19 +255,35 @@ async function start() {
   const bar = document.querySelector("nav"), place = document.getElementById("tabs");
   const opened = tabs.map((tab, index) => {
     const section = make("section", { role: "tabpanel", hidden: true });
-    const runs = Object.entries(tab.panels).map(([name, about]) => {
-      const { parts, run } = (about.kind === "explain" ? explain : form)(`panels/${index}/${name}`, about);
-      section.append(make("section", { className: "card", id: `${tab.name}_${name}` }, make("h2", {}, about.title),
-        make("p", { className: "text" }, about.lead), ...parts));
-      return run;
-    });
+    const url = `tabs/${index}`;
+    // The server loads the model when the tab is first opened.
+    const load = async () => {
+      const status = make("p", { className: "note", role: "status" }, "loading the model …");
+      section.replaceChildren(status);
+      try {
+        const { panels } = await ask(url, {});
+        const runs = Object.entries(panels).map(([name, about]) => {
+          const { parts, run } = (about.kind === "explain" ? explain : form)(`${url}/${name}`, about);
+          section.append(make("section", { className: "card", id: `${tab.name}_${name}` }, make("h2", {}, about.title),
+            make("p", { className: "text" }, about.lead), ...parts));
+          return run;
+        });
+        status.remove();
+        runs[0]();
+      } catch (error) {
+        status.className = "note error";
+        status.textContent = error.message;
+        first = true;
+      }
+    };
     const button = make("button", { type: "button", role: "tab", title: tab.model }, tab.name);
     let first = true;
     const open = () => {
       bar.querySelectorAll("button").forEach(each => each.setAttribute("aria-selected", each === button));
       [...place.children].forEach(each => { each.hidden = each !== section; });
-      if (first) runs[0]();
+      if (!first) return;
       first = false;
+      load();
     };
     button.addEventListener("click", open);
     bar.append(button);

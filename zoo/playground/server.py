@@ -1,13 +1,14 @@
 """The server of the page of `zoo.play`: a WSGI application without file routes, and its limits.
 
-The application answers a fixed set of addresses: the page, its script, its style and one address
-per panel. No address or value names a file of the server.
+The application answers a fixed set of addresses: the page, its script, its style, and one address
+per tab, which loads its model, and per panel. No address or value names a file of the server.
 
 Limits, so that one user cannot bring a public page down: the models compute one request at a time,
 few requests wait, a client may have only `PER_CLIENT` of them and `CONNECTIONS_PER_CLIENT`
 connections, and the sizes of requests, uploads and results are bounded.
 """
 
+import functools
 import json
 import socket
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import lazy
-from zoo.playground.panels import Tab
+from zoo.playground.panels import NAMES, Tab
 
 markup = lazy.module("kerasgan.report.markup")
 reading = lazy.module("kerasgan.io.reading")
@@ -59,25 +60,18 @@ class Application:
         self.tabs, self.queue = tabs, queue
         self.clients: Counter[str] = Counter()
         self.guard, self.turn = threading.Lock(), threading.Lock()
-        about = [
-            {
-                "name": tab.name,
-                "model": tab.model,
-                "panels": {name: panel.about() for name, panel in tab.panels.items()},
-            }
-            for tab in tabs
-        ]
+        about = [{"name": tab.name, "model": tab.model} for tab in tabs]
         self.files: dict[str, Answer] = {
             "/": _found("text/html", _asset("index.html")),
             "/play.js": _found("text/javascript", _asset("play.js")),
             "/play.css": _found("text/css", markup.asset("style.css") + _asset("play.css")),
             "/tabs.json": _found("application/json", json.dumps(about)),
         }
-        self.panels = {
-            f"/panels/{index}/{name}": panel
-            for index, tab in enumerate(tabs)
-            for name, panel in tab.panels.items()
-        }
+        self.functions: dict[str, Callable[[dict], dict]] = {}
+        for index, tab in enumerate(tabs):
+            self.functions[f"/tabs/{index}"] = tab.about
+            for name in NAMES:
+                self.functions[f"/tabs/{index}/{name}"] = functools.partial(tab.run, name)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         status, kind, content = self._answer(environ)
@@ -91,7 +85,7 @@ class Application:
             if method in ("GET", "HEAD"):
                 return self.files[path]
             return _refused("405 Method Not Allowed", "this address is read with GET")
-        if path not in self.panels:
+        if path not in self.functions:
             return _refused("404 Not Found", "there is nothing at this address")
         # Other sites' pages may send JSON only after a preflight request, which is refused.
         if method != "POST" or environ.get("CONTENT_TYPE", "").split(";")[0] != "application/json":
@@ -101,7 +95,7 @@ class Application:
             return _refused("413 Content Too Large", f"a request may have {BODY:,} bytes")
         try:
             body = environ["wsgi.input"].read(int(length))
-            answer = self._computed(environ.get("REMOTE_ADDR", ""), self.panels[path], body)
+            answer = self._computed(environ.get("REMOTE_ADDR", ""), self.functions[path], body)
             return _found("application/json", json.dumps(answer))
         except Busy as error:
             return _refused(*error.args)
@@ -115,7 +109,7 @@ class Application:
             traceback.print_exc(file=sys.stderr)
             return _refused("500 Internal Server Error", "this failed; the server has the details")
 
-    def _computed(self, client, panel, body):
+    def _computed(self, client, function, body):
         with self.guard:
             if self.clients[client] >= PER_CLIENT:
                 raise Busy("429 Too Many Requests", "wait for the answer to your other requests")
@@ -127,7 +121,7 @@ class Application:
             if not isinstance(received, dict):
                 raise ValueError("a request must be a JSON object")
             with self.turn:
-                return panel.run(received)
+                return function(received)
         finally:
             with self.guard:
                 self.clients[client] -= 1
