@@ -102,7 +102,10 @@ def test_labels_of_stylegan2_blend_and_those_of_others_switch():
 
 def test_wrong_interpolations_give_one_line():
     for call, rule in [
-        (lambda: interpolate(conditional(), space="w"), "space must be z, and w or truncation"),
+        (
+            lambda: interpolate(conditional(), space="w"),
+            "space='w' and truncation need a StyleGAN2",
+        ),
         (lambda: interpolate(conditional(), truncation=0.5), "need StyleGAN2 or StylEx; received"),
         (lambda: interpolate(style(), labels=[0]), "takes no conditions; received labels"),
         (lambda: interpolate(captioned()), "takes captions or embeddings; received none"),
