@@ -106,7 +106,7 @@ def test_wrong_interpolations_give_one_line():
             lambda: interpolate(conditional(), space="w"),
             "space='w' and truncation need a StyleGAN2",
         ),
-        (lambda: interpolate(conditional(), truncation=0.5), "need StyleGAN2 or StylEx; received"),
+        (lambda: interpolate(conditional(), truncation=0.5), "need a StyleGAN2 or StylEx, other"),
         (lambda: interpolate(style(), labels=[0]), "takes no conditions; received labels"),
         (lambda: interpolate(captioned()), "takes captions or embeddings; received none"),
         (lambda: interpolate(conditional(), np.zeros((3, 4)), labels=[0, 1]), "labels must be 1"),
