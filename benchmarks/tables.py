@@ -523,11 +523,13 @@ def devices() -> str:
 def devices_speed() -> str:
     """Return the table of the throughput of two cores against one."""
     path = RESULTS / "devices_speed.json"
+    if not path.exists():
+        return "Not measured yet."
     lines = [
         "| case | throughput ratio (min to max) | exchanged per step | exchanges | machine |",
         "|---|---|---|---|---|",
     ]
-    for case, record in json.loads(path.read_text()).items() if path.exists() else ():
+    for case, record in json.loads(path.read_text()).items():
         ratio, machine = record["throughput_ratio"], record["machine"]["cpu"]
         lines.append(
             f"| `{case}` | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "

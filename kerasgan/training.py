@@ -578,8 +578,8 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         unknown = set(values) - set(self._reported)
         if unknown:
             raise ValueError(
-                f"report takes the names in `reports`, {list(self._reported)}; received "
-                f"{sorted(unknown)}"
+                f"report takes the names in the class attribute `reports`, "
+                f"{list(self._reported)}; received {sorted(unknown)}"
             )
         pairs = [value if isinstance(value, tuple) else (value, None) for value in values.values()]
         means = replicas.mean([ops.cast(value, "float32") for value, _ in pairs])

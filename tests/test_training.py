@@ -692,7 +692,8 @@ def test_unknown_names():
     with pytest.raises(ValueError, match=r"named by its player, .*; received 'critic'"):
         model.optimizer["critic"]
     with pytest.raises(
-        ValueError, match=r"report takes the names in `reports`, .*; received \['typo'\]"
+        ValueError,
+        match=r"report takes the names in the class attribute `reports`, .*received \['typo'\]",
     ):
         model.report(typo=0.0)
     with pytest.raises(ValueError, match="gradients belong to a player"):

@@ -12,7 +12,7 @@ from typing import Any
 from kerasgan.io import files
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import one_line, parse_json
-from kerasgan.metrics.ranking import ranked_names, ranking
+from kerasgan.metrics.ranking import best, ranked_names, ranking
 from kerasgan.report.scores import arrow, measurement, scores_page
 
 # <run>_<dataset>_<size>_<letter>_epoch_<n>.h5
@@ -92,7 +92,7 @@ def table(records: Sequence[Mapping[str, Any]], sort: str | None = None) -> list
     key = sort or (names[0] if names else "")
     order = ranking(results, key)
     names = [key, *(name for name in names if name != key)][:COLUMNS]
-    best = {name: ranking(results, name)[0] for name in names}
+    leaders = {name: best(results, name) for name in names}
     rows = [["result", *(f"{name} {arrow(name)}" for name in names)]]
     for index in order:
         row = [records[index]["name"]]
@@ -101,7 +101,7 @@ def table(records: Sequence[Mapping[str, Any]], sort: str | None = None) -> list
             text = "" if value is None else f"{value:.5g}"
             if ends := records[index]["intervals"].get(name):
                 text += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
-            row.append(text + (" *" if best[name] == index else ""))
+            row.append(text + (" *" if index in leaders[name] else ""))
         rows.append(row)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
@@ -117,7 +117,7 @@ def footnotes(records: Sequence[Mapping[str, Any]], sort: str | None = None) -> 
         if about := each["protocol"].get("intervals"):
             lines.append(
                 f"brackets: {about['level']:.0%} intervals by bootstrap, {about['resamples']} "
-                f"resamples, seed {about['seed']}; resampled: {about['resampled']}"
+                f"resamples, seed {about['seed']}, of {about['resampled']}"
             )
             break
     if len({measurement(each) for each in records}) > 1:

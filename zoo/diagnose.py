@@ -5,9 +5,9 @@
 
 It writes a page, index.html, and the numbers, diagnostics.json. Digits are evaluated with the digit
 classifier, synthetic birds with the bird attribute classifier. Birds are generated from captions of
-other birds of the training species. These birds also serve as held-out images, because a model can
-only copy what it was trained on. For any other images use `kerasgan.metrics.diagnostics.diagnose`
-and `kerasgan.report.diagnostics_page` in Python.
+birds of the training species on which the model was not trained. The same birds serve as held-out
+images: the model cannot have copied them. For any other images use
+`kerasgan.metrics.diagnostics.diagnose` and `kerasgan.report.diagnostics_page` in Python.
 """
 
 import dataclasses
@@ -117,7 +117,7 @@ def generator_of(model: Any, checkpoint: str | os.PathLike) -> tuple[Callable, d
         data = f" of {about['data']}" if about.get("data") else ""
         raise ValueError(
             "evaluation classifiers exist only for conditional models of digits and synthetic "
-            "birds; "
+            "birds (for other images use kerasgan.metrics.diagnostics.diagnose in Python); "
             f"received {checkpoint}, a {type(model).__name__}{data}"
         )
     return {"digits": generate_digits, "birds": generate_birds}[protocol], about

@@ -22,6 +22,9 @@ directions = lazy.module("kerasgan.latents.directions")
 class Options(LatentOptions):
     """Flags of the tool."""
 
+    labels: tuple[str, ...] = setting(
+        (), "Class label of the edited image. Default: 0.", group="conditions"
+    )
     out: str = setting("directions.png", "Sheet of edited images.")
     save: str | None = setting(None, "File (.npz) that receives the directions.")
     count: int = setting(5, "Number of directions, the rows of the sheet.", least=1, most=1000)
@@ -46,7 +49,8 @@ def command(options: Options) -> None:
     model = latent_options.load(options)
     given = latent_options.conditions(model, options)
     if any(len(values) != 1 for values in given.values()):
-        raise ValueError("an edited image has one --labels=... or --caption=...; received several")
+        (several,) = given.values()
+        raise ValueError(f"one image is edited: give one label or caption; received {len(several)}")
     if model.conditioning == "labels" and not given:
         given = {"labels": [0]}
     blocks = [int(block) for block in options.blocks] or None

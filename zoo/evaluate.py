@@ -75,7 +75,7 @@ class Options(Checked):
         repeated=True,
     )
     samples: str | None = setting(
-        None, f"Images to score: {ONE}. With --checkpoint instead: number of images to generate."
+        None, f"Images to score: {ONE}. With --checkpoint: the number of images to generate."
     )
     reference: str | None = setting(
         None, f"Images to compare with: {ONE}. For fid also a file of --save_statistics."
@@ -89,7 +89,8 @@ class Options(Checked):
     out: str | None = setting(None, "JSON file to which the scores and their protocol are written.")
     report: str | None = setting(None, "Folder of an HTML page of the scores, index.html.")
     leaderboard: str | None = setting(
-        None, "File .jsonl to which the scores are appended. A page .html beside it shows all."
+        None,
+        "File .jsonl to which the scores are appended. A page .html beside it shows all of them.",
     )
     sort: str | None = setting(
         None, "Score that orders the table of several checkpoints. Default: the first one."
@@ -117,9 +118,9 @@ class Options(Checked):
     )
     resize: str | None = setting(
         None,
-        "Resize of the images, named as in clean-fid. Default: as published, legacy_tensorflow for "
-        "inception (FID), Pillow's bicubic filter for dinov2 (dgm-eval), and for clip of the "
-        "central square (CMMD).",
+        "Resize of the images, named as in clean-fid. Default: the published one of each network: "
+        "legacy_tensorflow for inception, Pillow's bicubic filter for dinov2 and (after a crop to "
+        "the central square) for clip.",
         group="networks",
         choices=("clean", "legacy_tensorflow", "legacy_pytorch"),
     )
@@ -146,9 +147,7 @@ class Options(Checked):
         "Name of the array of samples in an .npz or .h5 file. Default: images, or the largest "
         "output_<size>.",
     )
-    reference_key: str | None = _images(
-        None, "Name of the array of reference images in their file."
-    )
+    reference_key: str | None = _images(None, "As --key, for the file of reference images.")
     convert: bool = _images(
         False,
         "Convert gray images to RGB and composite transparent ones over white. By default such "

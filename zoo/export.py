@@ -1,4 +1,4 @@
-"""Exports what a checkpoint or preset samples with: ONNX, SavedModel, LiteRT or PyTorch.
+"""Exports the networks of a checkpoint or preset that generate: ONNX, SavedModel, LiteRT, PyTorch.
 
     python -m zoo.export --checkpoint=mnist_gan_digits --format=onnx --out=exported
     python -m zoo.export --checkpoint=hdgan_synthetic_birds_256 --format=onnx --half --out=birds

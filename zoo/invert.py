@@ -32,19 +32,28 @@ class Options(LatentOptions):
     images: tuple[str, ...] = setting(
         (), "Image files, folders, or `digits` for test digits.", group="data"
     )
-    count: int = setting(8, "Largest number of images.", group="data", least=1, most=1000)
+    count: int = setting(
+        8,
+        "Largest number of images. With --labels or --caption, at most one image for each of them.",
+        group="data",
+        least=1,
+        most=1000,
+    )
     out: str = setting("inverted.png", "Sheet of the images and their reconstructions.")
     save: str | None = setting(None, "File (.npz) that receives the arguments of `sample`.")
-    mask: str | None = setting(None, "Half of the image that is hidden.", choices=MASKS)
+    mask: str | None = setting(None, "Part of the image that is hidden.", choices=MASKS)
     steps: int = setting(300, "Number of Adam steps.", least=0, most=100_000)
     learning_rate: float = setting(0.05, "Initial learning rate.", above=0.0, most=10.0)
     candidates: int = setting(4, "Number of random starts per image.", least=1, most=1000)
     space: str = setting(
-        "z", "Latents z, styles w, or one w per block (w+).", choices=("z", "w", "w+")
+        "z",
+        "What is optimized: latents z, styles w, or one w per block (w+).",
+        choices=("z", "w", "w+"),
     )
     start: str = setting(
         "random",
-        "First latents: random, their mean, or those of the model's encoder or posterior.",
+        "Where the optimization starts: at random latents, at their mean, or at the output of the "
+        "model's encoder or posterior network.",
         choices=("random", "mean", "encoder", "posterior"),
     )
     feature_weight: float = setting(
@@ -86,12 +95,7 @@ def command(options: Options) -> None:
     given = _conditions(model, options)
     count = min([options.count, *(len(values) for values in given.values())])
     real = latent_options.read_images(options.images, shape, count)
-    for name, values in given.items():
-        if len(values) < len(real):
-            raise ValueError(
-                f"--{name} must be one per image ({len(real)}); received {len(values)}"
-            )
-        given[name] = values[: len(real)]
+    given = {name: values[: len(real)] for name, values in given.items()}
     mask = None if options.mask is None else hidden_half(options.mask, *shape[:2])
     if options.by:
         made = model.complete(real, mask, by=options.by, seed=options.seed)
@@ -122,7 +126,7 @@ def command(options: Options) -> None:
     rows = [real, made] if mask is None else [real, np.where(mask == 1, real, 0.0), made]
     shown = latent_options.enlarged(images.to_uint8(np.concatenate(rows)), 64)
     images.save_png(out, images.grid(shown, len(real)))
-    print(f"{len(real)} images in {out}")
+    print(f"{len(real)} image{'s' * (len(real) != 1)} in {out}")
 
 
 def _difference(made, real):

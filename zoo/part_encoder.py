@@ -4,8 +4,8 @@
 
 It learns to mark the parts of synthetic birds, to remove noise and to name attributes (see
 `kerasgan.encoders.part_encoder`), on birds of the 150 training species. The weights after the last
-epoch are kept; test data is not used for selection. Real data sets such as CUB provide the places
-of parts too.
+epoch are kept; test data is not used for selection. Real data sets such as CUB label the positions
+of parts, too.
 
 About 5 minutes on one core (TensorFlow).
 """

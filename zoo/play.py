@@ -16,7 +16,7 @@ import os
 import sys
 import webbrowser
 
-from zoo import cli, dry_run as dry_runs, lazy
+from zoo import cli, dry_run as dry_runs, lazy, sample
 from zoo.settings import Checked, setting
 
 presets = lazy.module("kerasgan.io.presets")
@@ -32,8 +32,7 @@ class Options(Checked):
 
     checkpoint: tuple[str, ...] = setting(
         (),
-        "Checkpoint file ..._G_epoch_n.h5, name of a shipped preset, or folder of a preset. "
-        "Default: all shipped presets that generate images.",
+        sample.CHECKPOINT_HELP + " Default: all shipped presets that generate images.",
         repeated=True,
     )
     attributes: str | None = setting(

@@ -221,7 +221,7 @@ def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
 
 
 def discriminators_of(settings: Settings, encoder: Any, embedding_dim: int) -> dict:
-    """Returns the encoders of the whole image and, if it is larger than their input, of a crop."""
+    """Returns the discriminators of whole images and, at a `size` above the encoder's, of crops."""
     features = gans.frozen_maps(encoder, settings.antialias)
     side, networks = encoder.input_shape[1], {}
     for prefix in ("", "crop_") if settings.size > side else ("",):

@@ -170,7 +170,7 @@ class Recipe:
 
     @property
     def preset_names(self) -> list[str]:
-        """Current values of `--preset`, the default first."""
+        """Names that `--preset` accepts, the default first."""
         return [*self.presets, *self.schedules]
 
 

@@ -148,7 +148,7 @@ def command(options: Options) -> None:
     extra = sample_options(model, options)
     write = {"labels": write_labels, "captions": write_captions, None: write_unconditional}
     count = write[model.conditioning](model, options, out, extra)
-    print(f"{count} images in {out}")
+    print(f"{count} image{'s' * (count != 1)} in {out}")
 
 
 def sample_options(model: Any, options: Any) -> dict:

@@ -151,7 +151,11 @@ def kind_of(field: dataclasses.Field) -> tuple[Any, bool]:
 
 def bounds_text(rules: dict) -> str:
     """Returns the bounds of a number in words, such as `"at least 0 and below 1"`, or `""`."""
-    words = [f"{_WORDS[name]} {rules[name]:g}" for name in _WORDS if rules.get(name) is not None]
+    words = [
+        f"{_WORDS[name]} {rules[name]:{',' if isinstance(rules[name], int) else 'g'}}"
+        for name in _WORDS
+        if rules.get(name) is not None
+    ]
     if rules.get("multiple_of"):
         words.append(f"a multiple of {rules['multiple_of']}")
     return " and ".join(words)

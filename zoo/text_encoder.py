@@ -158,7 +158,8 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     Args:
         settings: The recipe's settings.
         train: `CaptionedImages`, 76 pixels. Defaults to those of `settings.data`.
-        test: `CaptionedImages`. Defaults to those of `settings.data`; birds have 64 pixels.
+        test: `CaptionedImages`. Defaults to those of `settings.data`. Synthetic birds have 64
+            pixels.
     """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)

@@ -286,7 +286,7 @@ def _reasons(train, made, given):
         f"steps: {', '.join(listed)}": "as given"
         if given
         else "grow with the square root of the number of images",
-        f"shifts of up to {shift} pixels": "the discriminators memorize few images later"
+        f"shifts of up to {shift} pixels": "against memorization of the few training images"
         if shift
         else "enough images",
         **(

@@ -84,8 +84,8 @@ def first(outputs: Any) -> Tensor:
 def plain_data(data: Any) -> Any:
     """Returns the data of a step in one form for `fit`, `train_on_batch` and `evaluate`.
 
-    Some of these calls pad `(x, y, sample_weight)` with `None`, and an eager `train_on_batch`
-    passes NumPy arrays, which layers do not combine with tensors.
+    Some of these calls pad `(x, y, sample_weight)` with `None`. An eager `train_on_batch` passes
+    NumPy arrays, and layers fail if they get arrays and tensors together.
     """
     data = keras.tree.map_structure(
         lambda x: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, data

@@ -166,7 +166,7 @@ def _same(descriptor, path):
 
 
 def _take_by_record(folder, path):
-    """`_take_by_flock` for file systems without `flock`: who creates the file has the lock."""
+    """`_take_by_flock` for file systems without `flock`: creating the file takes the lock."""
     with files.write_errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

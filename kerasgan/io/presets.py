@@ -160,6 +160,11 @@ def find(name_or_folder: str | os.PathLike) -> pathlib.Path:
     for folder in (SHIPPED / str(name_or_folder), user_path(name_or_folder)):
         if any((folder / f"{kind}.h5").is_file() for kind in KINDS):
             return folder
+    if (user_path(name_or_folder) / "checkpoints").is_dir():
+        raise ValueError(
+            "a run is not a preset: name a file of its folder `checkpoints` (..._G_epoch_n.h5), or "
+            f"make a preset with zoo.preset --run={name_or_folder}; received {name_or_folder!r}"
+        )
     known = ", ".join(name for kind in KINDS for name in names(kind)) or "none"
     raise ValueError(
         f"a preset must be one of {known}, a folder that contains G.h5 or T.h5, or an address "

@@ -17,7 +17,7 @@ SPACES = ("z", "w")
 
 
 def spherical(a: np.ndarray, b: np.ndarray, fraction: np.ndarray | float) -> np.ndarray:
-    """Interpolates between vectors on the great circle, and their lengths linearly.
+    """Interpolates the directions of vectors along a great circle, and their lengths linearly.
 
     Args:
         a, b: Float arrays `[..., D]`.
@@ -123,8 +123,8 @@ def interpolate(
     styled = "noise" in model.sampling_inputs()
     if space not in SPACES or (space == "w" or truncation != 1) and not styled:
         raise ValueError(
-            "space must be z, and w or truncation need StyleGAN2 or StylEx; received "
-            f"space={space!r}, truncation={truncation:g} for a {type(model).__name__}"
+            "space='w' and truncation need a StyleGAN2 or StylEx, other models take space='z'; "
+            f"received space={space!r}, truncation={truncation:g} for a {type(model).__name__}"
         )
     conditions = _conditions(model, labels, captions, embeddings)
     count = len(next(iter(conditions.values()))) if conditions else 1

@@ -33,9 +33,9 @@ class Inversion:
     Attributes:
         inputs: Arguments of `model.sample` by name: `latents` or `w`, and conditions and noise.
         images: Reconstructions, float32 `[N, H, W, C]` in [-1, 1].
-        errors: Float32 arrays `[N]`: `pixel`, the mean squared error in units of [-1, 1] of the
-            known pixels; `psnr` in decibels; and `feature`, the classifier's distance if it is
-            used.
+        errors: Float32 arrays `[N]`: `pixel`, the mean squared error of the known pixels, whose
+            values are in [-1, 1]; `psnr` in decibels; and `feature`, the classifier's distance if
+            it is used.
         start_errors: The same for the start of the optimization.
         history: Mean loss of the kept candidates at each step, float32 `[steps]`.
     """

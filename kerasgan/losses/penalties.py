@@ -41,7 +41,7 @@ def unit_gradient_penalty(
 def wgan_gp_penalty(
     critic: Critic, real: Tensor, fake: Tensor, seed: keras.random.SeedGenerator
 ) -> Tensor:
-    """WGAN-GP penalty: `unit_gradient_norm` at images between each real and its fake.
+    """WGAN-GP penalty: `unit_gradient_norm` at random points between real and fake images.
 
     The interpolation weights are uniform. The caller multiplies the penalty by lambda, 10 in the
     paper (arXiv 1704.00028, algorithm 1). The critic must have no batch norm, because the penalty

@@ -6,8 +6,9 @@ implementations are torch-fidelity and prdc.
 
 Reference:
     Kynkäänniemi et al., 2019, "Improved Precision and Recall Metric for Assessing Generative
-    Models", https://arxiv.org/abs/1904.06991 Naeem et al., 2020, "Reliable Fidelity and Diversity
-    Metrics for Generative Models", https://arxiv.org/abs/2002.09797
+    Models", https://arxiv.org/abs/1904.06991
+    Naeem et al., 2020, "Reliable Fidelity and Diversity Metrics for Generative Models",
+    https://arxiv.org/abs/2002.09797
 
 **Differences from the authors' code**
 

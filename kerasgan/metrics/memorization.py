@@ -6,8 +6,8 @@ features.
 
 Reference:
     Yoon et al., 2023, "Diffusion Probabilistic Models Generalize when They Fail to Memorize", ICML
-    Workshop on Structured Probabilistic Inference and Generative Modeling. Gu et al., 2023, "On
-    Memorization in Diffusion Models", https://arxiv.org/abs/2310.02664
+    Workshop on Structured Probabilistic Inference and Generative Modeling.
+    Gu et al., 2023, "On Memorization in Diffusion Models", https://arxiv.org/abs/2310.02664
 
 **What the rule does not see**: copies of a training image that occurs twice, because two training
 images are then equally near; copies of parts; and copies that the features do not relate.

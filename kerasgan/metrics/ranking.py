@@ -45,3 +45,10 @@ def ranking(results: Sequence[Mapping[str, Any]], name: str) -> list[int]:
     worst = float("inf")
     keys = [-direction(name) * scores[name] if name in scores else worst for scores in results]
     return sorted(range(len(results)), key=keys.__getitem__)
+
+
+def best(results: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    """Returns the indices of the results with the best value of a score, more than one in a tie."""
+    first, *others = ranking(results, name)
+    value = results[first][name]
+    return [first, *(index for index in others if results[index].get(name) == value)]

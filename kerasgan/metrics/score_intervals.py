@@ -27,6 +27,15 @@ from kerasgan.metrics.memorization import RATIO, nearest_ratios
 from kerasgan.metrics.vendi import vendi_score
 
 BLOCK = 1000
+# Intervals are centered on the score, so their ends may leave the range of a score without a cut.
+RANGES = {
+    "precision": (0, 1),
+    "recall": (0, 1),
+    "coverage": (0, 1),
+    "density": (0, np.inf),
+    "memorized": (0, 1),
+    "authpct": (0, 100),
+}
 
 
 def score_intervals(
@@ -59,7 +68,10 @@ def score_intervals(
 
     def add(score: Callable, wanted: Sequence[str], halves: bool = False) -> None:
         known = {name: found[name] for name in wanted}
-        ends.update(bootstrap.intervals(score, count, known, resamples, seed, halves=halves))
+        found_ends = bootstrap.intervals(score, count, known, resamples, seed, halves=halves)
+        for name, (low, high) in found_ends.items():
+            least, most = RANGES.get(name, (-np.inf, np.inf))
+            ends[name] = (max(low, least), min(high, most))
 
     if "is" in metrics:
         name, splits = f"{names['is']}_mean", options["splits"]
@@ -100,7 +112,10 @@ def score_intervals(
 
         add(near, ["precision", "recall", "density", "coverage"], halves=True)
     about = {"level": bootstrap.LEVEL, "resamples": resamples, "seed": seed}
-    resampled = "samples with repetition (precision to coverage: halves); the reference is fixed"
+    resampled = (
+        "the samples with repetition (for precision, recall, density and coverage: of random "
+        "halves of them); the reference is fixed"
+    )
     return ends, about | {"resampled": resampled}
 
 

@@ -184,7 +184,7 @@ class TextToImageModel(AdversarialModel):
             values = {"n": n, "captions": captions, "embeddings": embeddings}
             given = [name for name, value in values.items() if value is not None] or ["none"]
             raise ValueError(
-                "sample takes captions=[...] or embeddings= (one image each), one of them; "
+                "sample takes either captions=[...] or embeddings=, one for each image, and no n; "
                 f"received {' and '.join(given)}"
             )
         if sizes not in (None, "all"):
@@ -208,7 +208,7 @@ class TextToImageModel(AdversarialModel):
         """Embeddings `[N, D]` of captions by the model's text encoder.
 
         Raises:
-            ValueError: If the model has no text encoder.
+            ValueError: If the model has no text encoder, or if there are no captions.
         """
         if self.text_encoder is None:
             name = type(self).__name__
@@ -216,4 +216,6 @@ class TextToImageModel(AdversarialModel):
                 f"captions need a model with a text encoder ({name}(text_encoder=...)); this model "
                 "was trained on embeddings of its data set: give embeddings="
             )
+        if isinstance(captions, (list, tuple)) and not captions:
+            raise ValueError("captions must contain at least one caption; received none")
         return self.text_encoder(captions)

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of images before a discriminator or a feature network.
+"""Differentiable augmentation (DiffAugment) of images before a discriminator or a feature network.
 
 The same augmentation is applied to real images and fakes.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasgan.io import side_files
 from kerasgan.io.paths import user_path
-from kerasgan.metrics.ranking import direction, ranked_names, ranking
+from kerasgan.metrics.ranking import best, direction, ranked_names, ranking
 from kerasgan.report import markup
 
 COLUMNS = 8  # Largest number of scores in a table. Charts show all.
@@ -74,13 +74,13 @@ def _group(records, sort, which):
     order = ranking(results, key)
     protocol = dict(records[order[0]].get("protocol") or {})
     protocol.pop("samples", None)
-    best = {name: ranking(results, name)[0] for name in names}
-    table = _table(records, order, names[:COLUMNS], key, best)
+    leaders = {name: best(results, name) for name in names}
+    table = _table(records, order, names[:COLUMNS], key, leaders)
     note = (
         f"Sorted by {markup.words(key)}. Bold: the best of each column; ↓ lower is better, ↑ "
         "higher is better. Brackets: 95 % intervals, see the protocol."
     )
-    charts = [_chart(records, name, best[name]) for name in names] if len(records) > 1 else []
+    charts = [_chart(records, name, leaders[name][0]) for name in names] if len(records) > 1 else []
     commands = {record["command"]: None for record in records if record.get("command")}
     return "".join(
         [
@@ -103,7 +103,7 @@ def arrow(name: str) -> str:
     return "↓" if direction(name) < 0 else "↑"
 
 
-def _table(records, order, names, key, best):
+def _table(records, order, names, key, leaders):
     head = "".join(
         f"<th class=n>{markup.text(markup.words(name))} {arrow(name)}</th>" for name in names
     )
@@ -117,7 +117,7 @@ def _table(records, order, names, key, best):
                 cells.append("<td class=n></td>")
                 continue
             shown = markup.number(float(value))
-            shown = f"<b>{shown}</b>" if best[name] == index and len(order) > 1 else shown
+            shown = f"<b>{shown}</b>" if index in leaders[name] and len(order) > 1 else shown
             ends = (record.get("intervals") or {}).get(name)
             if ends:
                 low, high = (markup.number(float(end)) for end in ends)
@@ -127,12 +127,12 @@ def _table(records, order, names, key, best):
     return "".join(rows)
 
 
-def _chart(records, name, best):
+def _chart(records, name, leader):
     """Curve of a score by epoch, or one bar for each result if they are not epochs of one run."""
     shown = [record for record in records if name in record["scores"]]
     ends = [(record.get("intervals") or {}).get(name) for record in shown]
     epochs = [record.get("epoch") for record in records]
-    label = f"{markup.words(name)} {arrow(name)}, best: {records[best]['name']}"
+    label = f"{markup.words(name)} {arrow(name)}, best: {records[leader]['name']}"
     if None in epochs or len(set(epochs)) < len(epochs):
         labels = _distinct([record["name"] for record in shown])
         drawn = markup.bars(

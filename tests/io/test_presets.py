@@ -76,6 +76,9 @@ def test_shipped_names(tmp_path, monkeypatch):
         match="must be one of toy_dots, a folder that contains G.h5 or T.h5, or an .*'typo'",
     ):
         presets.load("typo")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match="a run is not a preset: .*zoo.preset --run=.*; received"):
+        presets.load(tmp_path / "run")
 
 
 def test_wrong_class_and_letters(tmp_path):

@@ -103,8 +103,11 @@ def test_labels_of_stylegan2_blend_and_those_of_others_switch():
 
 def test_wrong_interpolations_give_one_line():
     for call, rule in [
-        (lambda: interpolate(conditional(), space="w"), "space must be z, and w or truncation"),
-        (lambda: interpolate(conditional(), truncation=0.5), "need StyleGAN2 or StylEx; received"),
+        (
+            lambda: interpolate(conditional(), space="w"),
+            "space='w' and truncation need a StyleGAN2",
+        ),
+        (lambda: interpolate(conditional(), truncation=0.5), "need a StyleGAN2 or StylEx, other"),
         (lambda: interpolate(style(), labels=[0]), "takes no conditions; received labels"),
         (lambda: interpolate(captioned()), "takes captions or embeddings; received none"),
         (lambda: interpolate(conditional(), np.zeros((3, 4)), labels=[0, 1]), "labels must be 1"),

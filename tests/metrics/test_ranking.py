@@ -1,6 +1,6 @@
 import pytest
 
-from kerasgan.metrics.ranking import direction, ranked_names, ranking
+from kerasgan.metrics.ranking import best, direction, ranked_names, ranking
 
 RESULTS = [
     {"frechet_distance": 3.0, "precision": 0.5, "protocol": {}},
@@ -28,5 +28,7 @@ def test_order():
     assert ranked_names(RESULTS) == ["frechet_distance", "precision", "label_accuracy"]
     assert ranking(RESULTS, "frechet_distance") == [1, 2, 0, 3]
     assert ranking(RESULTS, "precision") == [2, 0, 1, 3]
+    assert best(RESULTS, "frechet_distance") == [1]
+    assert best([{"recall": 0.5}, {"recall": 0.0}, {}, {"recall": 0.5}], "recall") == [0, 3]
     with pytest.raises(ValueError, match="sorted by frechet_distance, .*; received fid"):
         ranking(RESULTS, "fid")

@@ -367,3 +367,13 @@ def test_intervals_of_kernel_distances_equal_resampled_distances():
         real = (k.sum() - np.trace(k)) / (20 * 19)
         between = polynomial_kernel(one[rows], other).mean()
         assert value == pytest.approx(within + real - 2 * between, rel=1e-9, abs=1e-9)
+
+
+def test_intervals_stay_in_the_range_of_the_score():
+    far = features(40)
+    far.features[:] += 100.0
+    far.features[0] = REAL.features[0]
+    found = scores(far, REAL, ["prdc", "memorization", "authpct"], resamples=10)["intervals"]
+    ends = np.array([found[name] for name in ("precision", "recall", "coverage", "memorized")])
+    assert ends.min() >= 0 and ends.max() <= 1
+    assert 0 <= found["density"][0] and found["authpct"][1] <= 100

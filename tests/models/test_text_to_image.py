@@ -73,9 +73,7 @@ def test_a_function_may_encode_captions(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_sample_needs_one_condition(model):
-    rule = (
-        r"sample takes captions=\[...\] or embeddings= \(one image each\), one of them; received "
-    )
+    rule = r"sample takes either captions=\[...\] or embeddings=, one for each image, .*; received "
     gan, embeddings = model(), np.ones((1, DIM), "float32")
     for arguments, received in [
         ({"n": 4}, "n"),
@@ -89,6 +87,9 @@ def test_sample_needs_one_condition(model):
     name = type(gan).__name__
     with pytest.raises(ValueError, match=rf"captions need .* \({name}\(text_encoder.*: give emb"):
         gan.sample(captions=["a red bird"])
+    encoded = model(text_encoder=lambda captions: np.ones((len(captions), DIM), "float32"))
+    with pytest.raises(ValueError, match="captions must contain at least one caption; received no"):
+        encoded.sample(captions=[])
     with pytest.raises(ValueError, match=r"sizes must be None \(the largest\) or 'all'; received"):
         gan.sample(embeddings=embeddings, sizes=64)
     with pytest.raises(ValueError, match="generator's dimension, 6; received one of dimension 5"):

@@ -431,7 +431,7 @@ def test_all_epochs_of_a_run_in_one_table_page_and_leaderboard(
     values = {each["checkpoint"]: each["frechet_distance"] for each in results}
     assert order == sorted(values, key=values.get)
     assert lines[start + 1].count("*") >= 1 and "[" in lines[start + 1]
-    assert "10 resamples, seed 2020; resampled: samples with repetition" in printed
+    assert "10 resamples, seed 2020, of the samples with repetition" in printed
     assert "30 images per subset of kid instead of 1,000" in errors
     text = (page / "index.html").read_text()
     assert text.count("<svg") >= 2 and "epoch_10.h5" in text and "http" not in text

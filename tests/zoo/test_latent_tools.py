@@ -43,6 +43,10 @@ def test_invert_reports_errors_and_completes(tmp_path, capsys):
         assert saved["latents"].shape == (2, 64) and saved["labels"].tolist() == [0, 1]
     printed = capsys.readouterr().out
     assert "psnr: " in printed and "feature: " in printed
+    invert.command(
+        invert.Options(checkpoint=DIGITS, labels=("7",), out=str(tmp_path / "one.png"), **options)
+    )
+    assert capsys.readouterr().out.endswith(f"1 image in {tmp_path / 'one.png'}\n")
     coopnet = {"checkpoint": "coopnet_digits", "mask": "bottom", "by": "generator"}
     invert.command(invert.Options(**coopnet, out=str(tmp_path / "y.png"), **options))
     assert size(tmp_path / "y.png") == (2 * 56, 3 * 56)
@@ -90,7 +94,11 @@ def test_masks(name):
         (invert, {"checkpoint": DIGITS, "labels": ("1",), "images": ("no.png",)}, "no such file"),
         (invert, {"checkpoint": DIGITS, "by": "generator"}, "--by needs a CoopNet and --mask"),
         (directions, {"checkpoint": DIGITS, "blocks": ("0",)}, "blocks need StyleGAN2"),
-        (directions, {"checkpoint": DIGITS, "labels": ("1", "2")}, "an edited image has one"),
+        (
+            directions,
+            {"checkpoint": DIGITS, "labels": ("1", "2")},
+            "one image is edited: give one .*; received 2",
+        ),
         (export, {"checkpoint": DIGITS, "out": "."}, "must be new; received one that exists"),
     ],
 )

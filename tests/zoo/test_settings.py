@@ -9,7 +9,7 @@ import pytest
 import zoo.__main__ as front
 from kerasgan.models import coopnet as coopnet_model, stylex as stylex_model
 from zoo import coopnet, mnist_gan, recipe, stylex, text_gan
-from zoo.settings import RENAMED, RENAMED_IN, Checked, current_names, setting
+from zoo.settings import RENAMED, RENAMED_IN, Checked, bounds_text, current_names, setting
 
 RECIPES = (
     "mnist_gan",
@@ -40,6 +40,11 @@ TOOLS = (
 def settings_of(name):
     module = importlib.import_module(f"zoo.{name}")
     return module.RECIPE.settings if hasattr(module, "RECIPE") else module.Settings
+
+
+def test_bounds_are_plain_numbers():
+    assert bounds_text({"least": 0, "below": 2**32}) == "at least 0 and below 4,294,967,296"
+    assert bounds_text({"above": 0.5, "most": 10_000_000}) == "above 0.5 and at most 10,000,000"
 
 
 @pytest.mark.parametrize("name", RECIPES + TOOLS)

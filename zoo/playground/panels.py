@@ -47,7 +47,7 @@ class Values(Checked):
     labels: str = setting("", "Classes")
     n: int = setting(10, "Number of images", least=1, most=25)
     points: int = setting(3, "Number of random latents", least=2, most=5)
-    frames: int = setting(8, "Frames from one to the next", least=1, most=12)
+    frames: int = setting(8, "Frames between two points", least=1, most=12)
     steps: int = setting(20, "Langevin steps", least=1, most=60)
     by: str = setting("generator", "Network", choices=("generator", "descriptor"))
     truncation: float = setting(1.0, "Truncation", least=0.0, most=1.0)
@@ -198,7 +198,7 @@ class _Panels:
         by = ("by",) if "by" in self.model.sample_options else ()
         lead = {
             "captions": "One image per caption, at each of the model's resolutions.",
-            "labels": f"One image per class, of {', '.join(self.classes)}, separated by commas.",
+            "labels": f"Labels separated by commas, out of {', '.join(self.classes)}.",
             None: "Images of random latents.",
         }[self.model.conditioning]
         controls = (*self.controls, *by, *self.styled, "seed")

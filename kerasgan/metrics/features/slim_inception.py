@@ -212,7 +212,7 @@ def fold(
 
 
 def folded(network: keras.Model, width: float = 1.0) -> keras.Model:
-    """Converts a network with batch norm, built with this width, to a network for scoring."""
+    """Folds the batch norm of a network, built with this width, into its convolutions."""
     scorer = build_slim_inception(network.outputs[1].shape[1], network.input_shape[1], width)
     for scope in scopes():
         (kernel,) = network.get_layer(scope).get_weights()
