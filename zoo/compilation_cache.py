@@ -39,7 +39,8 @@ def _cache_folder():
 def _processor():
     """A name for the kind of processor: programs of another kind may use missing instructions."""
     try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
     except OSError:
         lines = []
     kinds = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})

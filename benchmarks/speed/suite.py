@@ -56,20 +56,16 @@ FAST = (
 )
 
 
-def compiled(build: Callable[[], Callable]) -> Callable[[], Callable]:
-    """Returns a function that builds the same PyTorch step, compiled by TorchInductor."""
+def compiled(build: Callable[[], Callable]) -> Callable:
+    """Returns the PyTorch step that `build` returns, compiled by TorchInductor."""
+    from benchmarks.speed.baselines import compiled as baseline
 
-    def built():
-        import torch
-
-        return torch.compile(build())
-
-    return built
+    return baseline.compiled(build)
 
 
 # The training steps of PyTorch also run compiled. The order is: peers, then kerasgan.
 CASES |= {
-    case: {"torch": programs["torch"], COMPILED: compiled(programs["torch"])}
+    case: {"torch": programs["torch"], COMPILED: functools.partial(compiled, programs["torch"])}
     | {name: build for name, build in programs.items() if name != "torch"}
     for case, programs in CASES.items()
     if "torch" in programs and case not in WITHOUT_ARITHMETIC
