@@ -12,7 +12,7 @@ from kerasgan.datasets.synthetic_birds import (
     parse_caption,
     synthetic_birds,
 )
-from kerasgan.datasets.synthetic_birds.attributes import attribute_words
+from kerasgan.datasets.synthetic_birds.attributes import attribute_words, random_attributes
 from kerasgan.datasets.synthetic_birds.captions import _caption
 
 NAMES = list(ATTRIBUTES)
@@ -78,21 +78,22 @@ def test_the_splits_never_change(splits):  # every score on drawn birds depends 
 def test_random_birds_have_no_colours_of_test_species(splits, seed):
     unseen = {tuple(row) for row in splits["test"].attributes[:, :3].tolist()}
     for split in ("random", "pairs"):
-        birds = synthetic_birds(split, 1200, seed, size=16)
-        assert not unseen & {tuple(row) for row in birds.attributes[:, :3].tolist()}
-        few = synthetic_birds(split, 7, seed, size=16)
+        attributes = random_attributes(1200, seed, split == "pairs")
+        assert not unseen & {tuple(row) for row in attributes[:, :3].tolist()}
+        few, birds = (synthetic_birds(split, count, seed, size=16) for count in (7, 50))
         np.testing.assert_array_equal(few.images, birds.images[:7])
+        np.testing.assert_array_equal(attributes[:50], birds.attributes)
         assert few.captions == birds.captions[:7]
         # No attribute tells another one: mutual information of 1,200 birds is small.
         for column in range(3, 7):
             for color in range(3):
                 table = np.zeros((8, 8))
-                np.add.at(table, tuple(birds.attributes[:, [color, column]].T.astype(int)), 1)
+                np.add.at(table, tuple(attributes[:, [color, column]].T.astype(int)), 1)
                 table /= table.sum()
                 free = table.sum(0) * table.sum(1)[:, None]
                 some = table > 0
                 assert (table[some] * np.log(table[some] / free[some])).sum() < 0.03
-        assert len(set(birds.names)) == 1200
+        assert len(set(birds.names)) == 50
         assert {tuple(row[:5]) for row in birds.attributes.tolist()} == {
             tuple(birds.attributes[birds.classes == c][0, :5].tolist()) for c in set(birds.classes)
         }

@@ -106,6 +106,7 @@ def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch)
     assert (tmp_path / "runs" / run["key"] / "record.json").exists()
 
 
+@pytest.mark.nightly
 def test_two_trainings_of_the_small_stylex_share_a_model_but_not_their_weights():
     settings, repeated = {"steps": 16, "learning_rate": 1e-3}, []
     for seed, rate in ((0, 1e-3), (0, 1e-2), (0, 1e-3)):
