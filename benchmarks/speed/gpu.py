@@ -224,8 +224,9 @@ def hdgan_baseline(compiled: Callable | None) -> Callable:
     from benchmarks.speed.baselines import hdgan
 
     sizes = hdgan_sizes()
-    step = hdgan.training_step(sizes["batch"], sizes["width"], largest=sizes["size"])
-    return compiled(step) if compiled else step
+    return hdgan.training_step(
+        sizes["batch"], sizes["width"], largest=sizes["size"], compiled=compiled
+    )
 
 
 def coopnet_baseline(compiled: Callable | None) -> Callable:

@@ -116,9 +116,17 @@ def error(logits: torch.Tensor, target: float) -> torch.Tensor:
 
 
 def training_step(
-    batch_size: int, width: int = 128, seed: int = 0, largest: int = SIZES[-1]
+    batch_size: int,
+    width: int = 128,
+    seed: int = 0,
+    largest: int = SIZES[-1],
+    compiled: Callable | None = None,
 ) -> Callable[[], Any]:
-    """Build a training step on random images: a function that runs it and returns both losses."""
+    """Build a training step on random images: a function that runs it and returns both losses.
+
+    `compiled`, such as `torch.compile`, is applied to the networks. As one function, the step would
+    go back through the generator twice, which fails.
+    """
     torch.manual_seed(seed)
     sizes = [size for size in SIZES if size <= largest]
     place = dict(memory_format=torch.channels_last)
@@ -133,6 +141,9 @@ def training_step(
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
         for network in (generator, discriminators)
     ]
+    if compiled:
+        generator = compiled(generator)
+        discriminators = nn.ModuleList(map(compiled, discriminators))
     real, mismatched = (
         torch.rand(batch_size, 3, largest, largest).mul(2).sub(1).to(**place) for _ in range(2)
     )
