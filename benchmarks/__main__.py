@@ -9,6 +9,7 @@
     python -m benchmarks augmentation             effect of --augment on a small classifier
     python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
     python -m benchmarks devices [CASE ...]       two processes on two cores against one on one
+    python -m benchmarks gpu [CASE ...]           training steps on one GPU, in 10 minutes
     python -m benchmarks report                   one HTML page of all results
     python -m benchmarks tables                   tables of README.md and benchmarks/README.md
 
@@ -33,6 +34,7 @@ COMMANDS = {
     "augmentation": "benchmarks.reproduction.augmentation",
     "speed": "benchmarks.speed",
     "devices": "benchmarks.speed.devices",
+    "gpu": "benchmarks.speed.gpu",
     "report": "benchmarks.report",
     "tables": "benchmarks.tables",
 }

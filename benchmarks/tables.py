@@ -30,6 +30,7 @@ attribute_pages = lazy.module("kerasgan.report.attributes")
 runner = lazy.module("benchmarks.reproduction.claims.runner")
 small_scale = lazy.module("benchmarks.reproduction.small_scale")
 suite = lazy.module("benchmarks.speed.suite")
+on_gpu = lazy.module("benchmarks.speed.gpu")
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
@@ -87,6 +88,8 @@ BASELINES = {
     "torch_compiled": "PyTorch, compiled",
     "100 Langevin steps": "kerasgan, 100 Langevin steps",
     "its step": "its training step",
+    "kerasgan_jax": "kerasgan on JAX",
+    "kerasgan_torch": "kerasgan on PyTorch",
 }
 
 
@@ -411,6 +414,40 @@ def scaling() -> str:
     return "\n".join(lines)
 
 
+def gpu() -> str:
+    """Return the table of the training steps on one GPU."""
+    records = suite.read(RESULTS / "gpu.json")
+    if not records:
+        return NOT_RUN
+    programs = list(on_gpu.PROGRAMS)
+    lines = [
+        f"| device | case | {' | '.join(BASELINES[name] for name in programs)} | published, A100 |",
+        "|---" * (len(programs) + 3) + "|",
+    ]
+    for device, cases in records.items():
+        for case, record in cases.items():
+            cells = [f"`{device}`", f"`{case}`"]
+            cells += [_gpu_cell(record, name) for name in programs]
+            published = on_gpu.STYLEGAN2.get(record["settings"].get("size"), {}).get("published")
+            lines.append(f"| {' | '.join([*cells, str(published or '')])} |")
+    every = {record["command"] for cases in records.values() for record in cases.values()}
+    commands = ", ".join(f"`{command}`" for command in sorted(every))
+    lines.append(
+        "\nSeconds per 1,000 images: median block, in parentheses the peak memory of the device "
+        f"and the time of the first block with compilation. Commands: {commands}."
+    )
+    return "\n".join(lines)
+
+
+def _gpu_cell(record, name):
+    found = record["programs"].get(name)
+    if not found:
+        return "fails" if name in record["failed"] else "not measured"
+    memory, first = found["peak_device_mib"], found["first_step_seconds"]
+    size = f"{memory / 1024:.1f} GiB, " if memory else ""
+    return f"{found['seconds_per_kimg']:.2f} ({size}{first:.0f} s)"
+
+
 def _processors(records):
     """Processors of the cases; with several processors, the cases of each."""
     cases = {}
@@ -557,6 +594,7 @@ TABLES = {
         explosions,
         speed,
         scaling,
+        gpu,
         claims,
         notes,
         noted,
@@ -573,7 +611,7 @@ PAGES = {
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
-    DOCS / "performance.md": ("speed",),
+    DOCS / "performance.md": ("speed", "gpu"),
     DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),

@@ -16,6 +16,7 @@ import importlib
 import itertools
 import json
 import os
+import select
 import shlex
 import statistics
 import subprocess
@@ -54,7 +55,7 @@ class Contestant:
             "KERAS_BACKEND": backend,
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
-        self.name, self.start = name, dict[str, float]()
+        self.name, self.start, self.facts = name, dict[str, float](), dict[str, Any]()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.timing", module, case, name],
             cwd=ROOT,
@@ -69,17 +70,39 @@ class Contestant:
     def times(self, steps: int) -> tuple[list[float], float]:
         """Run one untimed and `steps` timed steps.
 
-        `start` then holds the seconds in which the process built the program (with imports) and
-        ran its first step (with tracing and compilation).
-
         Returns:
             The seconds of each timed step, and the peak memory of the process so far in MiB.
 
         Raises:
             RuntimeError: If the process has ended.
         """
-        with contextlib.suppress(BrokenPipeError):  # Reported below, as a missing answer.
+        self.ask(steps)
+        return self.answer()
+
+    def ask(self, steps: int) -> None:
+        """Let the process run one untimed and `steps` timed steps, without waiting for them."""
+        with contextlib.suppress(BrokenPipeError):  # Reported by `answer`.
             print(steps, file=self.questions, flush=True)
+
+    def answer(self, limit: float | None = None) -> tuple[list[float], float]:
+        """Wait for the steps of `ask`.
+
+        `start` then holds the seconds in which the process built the program (with imports) and
+        ran its first step (with tracing and compilation). `facts` holds the result of the module's
+        function `facts`, if it has one.
+
+        Args:
+            limit: Seconds after which the process is killed. `None` waits without a limit.
+
+        Returns:
+            See `times`.
+
+        Raises:
+            RuntimeError: If the process has failed or ended, or took longer than `limit`.
+        """
+        if limit is not None and not select.select([self.answers], [], [], max(limit, 0))[0]:
+            self.process.kill()
+            raise RuntimeError(f"{self.name} was stopped at its time limit")
         answer = self.answers.readline()
         if not answer:
             raise RuntimeError(
@@ -87,7 +110,9 @@ class Contestant:
                 "steps"
             )
         answer = json.loads(answer)
-        self.start = answer["start"]
+        if "error" in answer:
+            raise RuntimeError(f"{self.name} failed with {answer['error']}")
+        self.start, self.facts = answer["start"], answer["facts"]
         return answer["seconds"], answer["peak_mib"]
 
     def close(self) -> None:
@@ -222,8 +247,16 @@ def serve(module: str, case: str, name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # Redirect stdout to stderr, so that output of libraries is not mistaken for an answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        _answer(importlib.import_module(module), case, name, answers)
+    except Exception as error:
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers, flush=True)
+        raise
+
+
+def _answer(loaded, case, name, answers):
     begin = time.perf_counter()
-    step = importlib.import_module(module).CASES[case][name]()
+    step = loaded.CASES[case][name]()
     built, first = time.perf_counter() - begin, None
     for line in sys.stdin:
         begin = time.perf_counter()
@@ -236,6 +269,7 @@ def serve(module: str, case: str, name: str) -> None:
             seconds.append(time.perf_counter() - start)
         answer = {"seconds": seconds, "peak_mib": peak_mib()}
         answer["start"] = {"build_seconds": built, "first_step_seconds": first}
+        answer["facts"] = getattr(loaded, "facts", dict)()
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -95,6 +95,6 @@ def training_step(
         generator_loss = (revised.detach() - proposed).square().sum() / (2 * 0.3**2)
         generator_loss.backward()
         generator_optimizer.step()
-        return descriptor_loss.item(), generator_loss.item()
+        return descriptor_loss.detach(), generator_loss.detach()
 
     return step

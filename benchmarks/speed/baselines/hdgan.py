@@ -34,7 +34,12 @@ class Residual(nn.Module):
 
 class Generator(nn.Module):
     def __init__(
-        self, width: int = 128, embedding_dim: int = 1024, condition: int = 128, latent: int = 100
+        self,
+        width: int = 128,
+        embedding_dim: int = 1024,
+        condition: int = 128,
+        latent: int = 100,
+        largest: int = SIZES[-1],
     ):
         super().__init__()
         self.width, self.latent = width, latent
@@ -43,7 +48,7 @@ class Generator(nn.Module):
             nn.Linear(condition + latent, 128 * width), nn.BatchNorm1d(128 * width)
         )
         channels, scales, images = 8 * width, [Residual(8 * width)], []
-        for scale in (8, 16, 32, 64, 128, 256):
+        for scale in (8, 16, 32, 64, 128, 256)[: largest.bit_length() - 3]:
             stage = [nn.Upsample(scale_factor=2)]
             if scale in (8, 32, 128, 256):
                 stage.append(conv(channels, channels // 2))
@@ -110,12 +115,23 @@ def error(logits: torch.Tensor, target: float) -> torch.Tensor:
     return (logits - target).square().mean()
 
 
-def training_step(batch_size: int, width: int = 128, seed: int = 0) -> Callable[[], Any]:
-    """Build a training step on random images: a function that runs it and returns both losses."""
+def training_step(
+    batch_size: int,
+    width: int = 128,
+    seed: int = 0,
+    largest: int = SIZES[-1],
+    compiled: Callable | None = None,
+) -> Callable[[], Any]:
+    """Build a training step on random images: a function that runs it and returns both losses.
+
+    `compiled`, such as `torch.compile`, is applied to the networks. As one function, the step would
+    go back through the generator twice, which fails.
+    """
     torch.manual_seed(seed)
+    sizes = [size for size in SIZES if size <= largest]
     place = dict(memory_format=torch.channels_last)
-    generator = Generator(width).to(**place)
-    discriminators = nn.ModuleList([Discriminator(size, width) for size in SIZES]).to(**place)
+    generator = Generator(width, largest=largest).to(**place)
+    discriminators = nn.ModuleList([Discriminator(size, width) for size in sizes]).to(**place)
     for module in [*generator.modules(), *discriminators.modules()]:
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -125,13 +141,16 @@ def training_step(batch_size: int, width: int = 128, seed: int = 0) -> Callable[
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
         for network in (generator, discriminators)
     ]
+    if compiled:
+        generator = compiled(generator)
+        discriminators = nn.ModuleList(map(compiled, discriminators))
     real, mismatched = (
-        torch.rand(batch_size, 3, 256, 256).mul(2).sub(1).to(**place) for _ in range(2)
+        torch.rand(batch_size, 3, largest, largest).mul(2).sub(1).to(**place) for _ in range(2)
     )
     embeddings = torch.randn(batch_size, 1024)
 
     def pyramid(images):
-        return [*(F.avg_pool2d(images, SIZES[-1] // size) for size in SIZES[:-1]), images]
+        return [*(F.avg_pool2d(images, largest // size) for size in sizes[:-1]), images]
 
     def discriminate(images):
         return [
@@ -168,6 +187,6 @@ def training_step(batch_size: int, width: int = 128, seed: int = 0) -> Callable[
         g_loss.backward()
         adam[0].step()
         discriminators.requires_grad_(True)
-        return d_loss.item(), g_loss.item()
+        return d_loss.detach(), g_loss.detach()
 
     return step

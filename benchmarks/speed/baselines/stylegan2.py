@@ -43,11 +43,14 @@ class Networks:
         depth: int = 4,
         capacity: int = 4,
         max_channels: int = 128,
+        discriminator_capacity: int | None = None,
     ):
         self.latent, self.classes, self.blocks = latent, classes, size.bit_length() - 2
         self.mapping = Mapping(latent, depth, paper=True)
         self.generator = Generator(size, capacity, max_channels, latent + classes, colours)
-        self.discriminator = Trunk(size, classes, capacity, max_channels, colours)
+        self.discriminator = Trunk(
+            size, classes, discriminator_capacity or capacity, max_channels, colours
+        )
         features = self.discriminator[-1].in_features
         self.discriminator[-1] = nn.Sequential(
             Deviation(), kaiming(nn.Linear(features + 1, classes))
@@ -93,7 +96,10 @@ def training_step(
     *,
     penalty: bool = False,
     path: bool = False,
+    penalty_every: int = 1,
+    path_every: int = 1,
     gamma: float = 1.0,
+    compiled: Callable | None = None,
     seed: int = 0,
     **networks: int,
 ) -> Callable[[], Any]:
@@ -103,7 +109,11 @@ def training_step(
         batch_size: Number of images.
         penalty: Boolean, whether to add the R1 penalty, `gamma / 2 * squared gradient norm`.
         path: Boolean, whether to add the path length penalty with weight 2.
+        penalty_every: Number of steps between R1 penalties, which are multiplied by this number.
+        path_every: Number of steps between path length penalties, likewise.
         gamma: Weight of the R1 penalty.
+        compiled: Function such as `torch.compile`, applied to the steps without penalties.
+            TorchInductor cannot differentiate a gradient, so steps with penalties stay eager.
         seed: Integer seed.
         **networks: Arguments of `Networks`.
     """
@@ -131,11 +141,12 @@ def training_step(
         directions = torch.randn(fake.shape) / size
         (gradient,) = torch.autograd.grad((fake * directions).sum(), w, create_graph=True)
         lengths = gradient.square().sum(2).mean(1).sqrt()
-        now, before = lengths.mean().item(), path_mean
+        now, before = lengths.mean().detach(), path_mean
         path_mean = now if before is None else before + 0.01 * (now - before)
-        return 0.0 if before is None else 2 * (lengths - before).square().mean()
+        weight = 2 * path_every
+        return 0.0 if before is None else weight * (lengths - before).square().mean()
 
-    def discriminator_phase(fake):
+    def discriminator_phase(fake, penalty):
         real = images.detach().requires_grad_(penalty)
         real_logits = n.discriminate(real, one_hot)
         loss = (
@@ -144,30 +155,38 @@ def training_step(
         )
         if penalty:
             (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
-            loss = loss + gamma / 2 * gradient.square().sum((1, 2, 3)).mean()
+            weight = penalty_every * gamma / 2
+            loss = loss + weight * gradient.square().sum((1, 2, 3)).mean()
         discriminator_optimizer.zero_grad()
         loss.backward()
         discriminator_optimizer.step()
         return loss
 
-    def step():
-        nonlocal steps
+    def update(decay, penalty, path):
         w = n.styles(one_hot)
         fake = n.generator(w, torch.rand(batch_size, size, size, 1))
         extra = path_penalty(fake, w) if path else 0.0
-        discriminator_loss = discriminator_phase(fake)
+        discriminator_loss = discriminator_phase(fake, penalty)
         n.discriminator.requires_grad_(False)
         generator_loss = F.softplus(-n.discriminate(fake, one_hot)).mean() + extra
         generator_optimizer.zero_grad()
         generator_loss.backward()
         generator_optimizer.step()
         n.discriminator.requires_grad_(True)
-        steps += 1
-        decay = min(0.998, (1 + steps) / (10 + steps))
         with torch.no_grad():
             for ema_weight, weight in zip(ema_weights, generator_weights, strict=True):
                 ema_weight.lerp_(weight, 1 - decay)
-        return discriminator_loss.item(), generator_loss.item()
+        return discriminator_loss.detach(), generator_loss.detach()
+
+    plain = compiled(update) if compiled else update
+
+    def step():
+        nonlocal steps
+        now = penalty and steps % penalty_every == 0, path and steps % path_every == 0
+        steps += 1
+        # A tensor, because a compiled function is compiled again for a new number.
+        decay = torch.full((), min(0.998, (1 + steps) / (10 + steps)))
+        return (update if any(now) else plain)(decay, *now)
 
     step.networks, step.ema_weights = n, ema_weights
     return step

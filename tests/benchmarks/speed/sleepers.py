@@ -12,7 +12,16 @@ def broken():
     raise SystemExit(3)
 
 
+def raises():
+    raise ValueError("no such size")
+
+
 CASES = {
     "sleep": {"slow": lambda: sleeper(0.03), "fast": lambda: sleeper(0.01)},
+    "limits": {
+        "fast": lambda: sleeper(0.01),
+        "hangs": lambda: sleeper(60),
+        "raises": raises,
+    },
     "broken": {"slow": lambda: sleeper(0.03), "broken": broken},
 }
