@@ -35,6 +35,8 @@ INSIDE_FUNCTIONS = {
     "zoo": {"keras_cv"},
     # Times programs of the training notes; trains on the ring of Gaussians in one compiled loop.
     "benchmarks/reproduction/claims": {"torch", "jax"},
+    # Waits for the device, and reads its memory and name.
+    "benchmarks/speed": {"torch", "jax"},
 }
 # Folder -> frameworks that it may import anywhere.
 ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}

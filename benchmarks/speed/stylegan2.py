@@ -7,7 +7,7 @@ from typing import Any
 BATCH_SIZE = 32
 # Widths of the preset `quick` of `zoo.stylegan2`. Latents have 128 dimensions, the mapping 4
 # layers.
-NETWORKS = {"capacity": 4, "max_channels": 128}
+NETWORKS: dict[str, Any] = {"capacity": 4, "max_channels": 128}
 # Ending of the case's name -> lazy penalties that every step applies.
 STEPS = {"": {}, "_penalty": {"penalty": True}, "_path": {"path": True}}
 
