@@ -287,7 +287,7 @@ def _sample_shipped(recipe, settings, folder):
         images.save_png(side_files.clear_path(shipped / f"{recipe.shipped}.png"), samples)
 
 
-def _callbacks(recipe, settings, folder, model, score, tracker):
+def _callbacks(recipe, settings, folder, model, score, tracker=None):
     first = recipe.callbacks(settings, folder / "checkpoints") if recipe.callbacks else []
     used = [*first, callbacks.NonFiniteGuard(folder / "checkpoints")]
     if score and settings.score_every:
