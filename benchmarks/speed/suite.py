@@ -27,7 +27,6 @@ from benchmarks.speed import (
     stylex,
     timing,
 )
-from kerasgan.io import files
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed.json"
 PARTS = (mnist_gan, hdgan, coopnet, stylex, stylegan2, likelihood_models, metrics)
@@ -232,6 +231,9 @@ def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> N
     Raises:
         ValueError: If a case is unknown or the result file is broken.
     """
+    # At the top it would load Keras into the processes of the peers, and count as their memory.
+    from kerasgan.io import files
+
     for case in cases:
         if case not in CASES:
             raise ValueError(f"Unknown case {case}. Expected one of {', '.join(CASES)}.")

@@ -48,6 +48,15 @@ def test_an_optional_program_may_fail(monkeypatch):
     assert start["first_step_seconds"] >= 0.03 and start["build_seconds"] >= 0
 
 
+@pytest.mark.parametrize("module", ["suite", "devices", "gpu"])
+def test_a_peer_does_not_load_keras(module):
+    code = f"import sys, benchmarks.speed.{module}; print({{'keras', 'torch'}} & set(sys.modules))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=provenance.ROOT, capture_output=True, text=True
+    )
+    assert found.stdout == "set()\n", found.stderr
+
+
 def test_a_slower_step_is_found(monkeypatch, tmp_path, capsys):
     ratio = {"median": 2.0, "min": 1.8, "max": 2.2}
     path = tmp_path / "speed.json"
