@@ -29,10 +29,10 @@ MEMBERS = 1000  # Largest number of files in an archive.
 TIMEOUT = 20  # Seconds without an answer.
 ATTEMPTS = 3
 BROKEN = (OSError, http.client.HTTPException)  # Errors of a connection.
-# Files of a preset. Nothing else is downloaded or unpacked; an upload adds README.md.
+# Files of a preset. No other file is downloaded or unpacked; an upload adds README.md.
 FILES = re.compile(
     r"[A-Z][A-Za-z0-9]{0,15}\.h5|card\.md|settings\.json|log\.(csv|json)|"
-    r"vocabulary\.txt|samples\.png"
+    r"vocabulary\.txt|samples\.png|attributes\.npz"
 )
 HERE = ("localhost", "127.0.0.1", "::1")
 

@@ -461,3 +461,9 @@ def test_records_of_the_cache_are_checked(server):
     record.write_text(json.dumps({"files": []})[:-3])
     server.__exit__()
     refused(URI, "a record of the cache must be JSON")
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_no_file_of_a_shipped_preset_is_lost_on_the_way(name):
+    files = [path.name for path in presets.find(name).iterdir()]
+    assert files and all(archives.FILES.fullmatch(file) for file in files)
