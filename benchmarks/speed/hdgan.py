@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import os
 import tempfile
@@ -43,11 +44,13 @@ def step(batch_size: int = BATCH_SIZE, width: int = 128, size: int = 256) -> Cal
     return lambda: model.train_on_batch(*batch)
 
 
-def baseline() -> Callable:
-    """Build the training step of the PyTorch baseline."""
+def baseline(compiled: bool = False) -> Callable:
+    """Build the training step of the PyTorch baseline, with compiled networks if `compiled`."""
+    import torch
+
     from benchmarks.speed.baselines import hdgan
 
-    return hdgan.training_step(BATCH_SIZE)
+    return hdgan.training_step(BATCH_SIZE, compiled=torch.compile if compiled else None)
 
 
 def batches() -> Callable:
@@ -113,7 +116,11 @@ def grain() -> Callable:
 CASES = {
     # Batches of 32 images of 256 pixels from files of 304 pixels.
     "hdgan_files": {"threads": threads, "kerasgan": grain},
-    "hdgan": {"torch": baseline, "kerasgan": step},
+    "hdgan": {
+        "torch": baseline,
+        "torch_compiled": functools.partial(baseline, compiled=True),
+        "kerasgan": step,
+    },
     # The input pipeline must be faster than the training step that waits for it.
     "hdgan_batches": {"its step": step, "kerasgan": batches},
 }
