@@ -6,8 +6,8 @@
     site/demo/models/demo.json          alphabet, vocabulary, attributes, held-out digits
     site/demo/ort/                      three files of onnxruntime-web, which npm verifies
 
-Nothing of this is committed. `.cache/demo` keeps the results until the presets or the package
-change. If something is missing, one line says so, and the page explains it.
+No file of it is in the repository. `.cache/demo` keeps the results until the presets or the package
+change. A missing program or package is one line here and on the page.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ PRESETS = {
 RUNTIME = "onnxruntime-web@1.30.0"
 # The build for WebAssembly alone; it also runs with one thread.
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-# What the first attributes change (docs/guides/explain_a_classifier.md).
+# Effects of the first attributes, as in docs/guides/explain_a_classifier.md.
 NAMES = ("size of the lower loop", "width of the waist", "thickness of the stroke")
 SLIDERS, CHOICES = 6, 8
 

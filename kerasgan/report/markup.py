@@ -226,8 +226,8 @@ def bars(
 
     Args:
         values: Dict from a name to a finite number.
-        intervals: Dict from some of the names to the lower and upper end of an interval, which is
-            drawn as a line.
+        intervals: Dict from some of the names to the lower and upper end of an interval, shown as a
+            line.
         width: Width in SVG units. The chart is scaled to the width of its column.
     """
     intervals = intervals or {}
