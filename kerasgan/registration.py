@@ -48,7 +48,7 @@ CLASSES = {
     "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
     "kerasgan.encoders.part_encoder": ("PartEncoder",),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
-    "kerasgan.training": ("PlayerOptimizers",),
+    "kerasgan.player_optimizers": ("PlayerOptimizers",),
 }
 # Class names in files that earlier versions saved.
 ALIASES = {

@@ -15,134 +15,30 @@ once, with `keras.ops`, and is compiled with one optimizer per player. The guide
 in `docs/guides/new_gan.md` contains a complete example.
 """
 
-import contextlib
-import functools
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import backend, data_spec, distribution, ema
+from kerasgan import backend, ema
 from kerasgan.compatibility import (
     RenamedArguments,
     accept_earlier_attributes,
     forget_earlier_attributes,
 )
-from kerasgan.datasets.checked import Checked
-from kerasgan.datasets.remaining import RemainingBatches
+from kerasgan.fitting import CheckedFit, checked_step
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.player_optimizers import PlayerOptimizers
 from kerasgan.sampling import SamplingInterface
 from kerasgan.types import Tensor
 
 Player = str | Sequence[str]
 """Name of a player, or a tuple of names that share a loss."""
-
-
-@keras.saving.register_keras_serializable("kerasgan")
-class PlayerOptimizers(keras.optimizers.Optimizer):
-    """Wraps one optimizer per player as a single Keras optimizer, `model.optimizer`.
-
-    Keras' JAX trainer, `save_weights`, `.keras` files and `BackupAndRestore` access the variables
-    of all players' optimizers through it. `model.optimizer["generator"]` is the optimizer of one
-    player.
-
-    Args:
-        optimizers: Dict from player name to a `keras.optimizers.Optimizer`. Each must be a separate
-            object.
-    """
-
-    # Keras' TensorBoard callback logs the learning rate of `inner_optimizer`; there is no single
-    # one.
-    inner_optimizer = None
-
-    def __init__(
-        self, optimizers: Mapping[str, keras.optimizers.Optimizer], name: str = "player_optimizers"
-    ):
-        super().__init__(learning_rate=0.0, name=name)
-        self._players = tuple(optimizers)
-        for player, optimizer in optimizers.items():
-            # Keras' saving walks the attributes, so that paths in a file begin with the player.
-            setattr(self, player, optimizer)
-
-    def __getitem__(self, player: str) -> keras.optimizers.Optimizer:
-        if player not in self._players:
-            raise ValueError(
-                f"an optimizer is named by its player, one of {list(self._players)}; received "
-                f"{player!r}"
-            )
-        return getattr(self, player)
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        return [v for player in self._players for v in self[player].variables]
-
-    @property
-    def iterations(self) -> keras.Variable:
-        """Number of updates of the first player, which is the generator in a GAN."""
-        return self[self._players[0]].iterations
-
-    @property
-    def learning_rate(self) -> float:
-        raise self._no_common_rate()
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        raise self._no_common_rate()
-
-    def _no_common_rate(self):
-        return ValueError(
-            f"a learning rate belongs to a player, one of {list(self._players)}: use "
-            "kerasgan.callbacks.LearningRateScheduler(player, schedule) or "
-            "model.optimizer[player].learning_rate; received no player"
-        )
-
-    def build(self, variables: Mapping[str, list[keras.Variable]]) -> None:
-        """Builds the optimizers.
-
-        Args:
-            variables: Dict from player name to the list of its trainable variables.
-        """
-        self._owned = variables
-        for player, owned in variables.items():
-            if not self[player].built:
-                self[player].build(owned)
-        self.built = True
-
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        raise ValueError(
-            "gradients belong to a player; use model.minimize(player, loss) or "
-            "model.apply_gradients"
-        )
-
-    def finalize_variable_values(self, var_list: Any) -> None:
-        for player, owned in self._owned.items():
-            # The moving average of an optimizer covers the variables of its own player only.
-            self[player].finalize_variable_values(owned)
-
-    def save_own_variables(self, store: dict) -> None:
-        pass  # the players' optimizers save theirs
-
-    def load_own_variables(self, store: dict) -> None:
-        pass
-
-    def get_config(self) -> dict:
-        return {
-            "optimizers": {p: keras.saving.serialize_keras_object(self[p]) for p in self._players},
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> "PlayerOptimizers":
-        optimizers = {
-            p: keras.saving.deserialize_keras_object(c) for p, c in config["optimizers"].items()
-        }
-        return cls(optimizers, config["name"])
 
 
 class _Presets:
@@ -152,7 +48,7 @@ class _Presets:
         return presets.descriptions(None if cls is AdversarialModel else cls.__name__)
 
 
-class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
+class AdversarialModel(RenamedArguments, SamplingInterface, CheckedFit, ExportableModel):
     """Base class of models with several players, each with its networks, loss and optimizer.
 
     A subclass names its `players`, builds their networks in `__init__` as attributes of the same
@@ -173,8 +69,6 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         evaluation_protocol: Name of the module of `kerasgan.metrics.protocols` whose evaluation
             classifier scores the samples, `"digits"` or `"birds"`, or `None`.
         ema_networks: Dict from the attribute of each EMA copy to the attribute of its network.
-        not_loaded: Names of the networks whose weights are untrained because no file contained
-            them.
         reports: Names of the scalars that `report` accepts. Defaults to `<player>_loss`.
         higher_is_better: Names in `reports` that training should increase. Names that end in
             "accuracy" are included automatically.
@@ -188,8 +82,6 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
     evaluation_protocol: str | None = None
     ema_networks: Mapping[str, str] = {}
     renamed_attributes = {"averaged": "ema_generator", "averaged_encoder": "ema_encoder"}
-    not_loaded: tuple[str, ...] = ()
-    resumed: Any = None
     reports: tuple[str, ...] | None = None
     higher_is_better: tuple[str, ...] = ()
 
@@ -198,7 +90,7 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
         for name in ("train_step", "test_step"):
             if name in vars(cls):
                 setattr(
-                    cls, name, backend.step(_checked_step(vars(cls)[name], name == "train_step"))
+                    cls, name, backend.step(checked_step(vars(cls)[name], name == "train_step"))
                 )
 
     def __init__(self, name: str | None = None):
@@ -595,244 +487,12 @@ class AdversarialModel(RenamedArguments, SamplingInterface, ExportableModel):
             f"evaluate needs {type(self).__name__}.test_step(data), written like train_step"
         )
 
-    # === fit ===
-
-    def make_train_function(self, force: bool = False) -> Callable:
-        """Warns once about untrained networks, then builds the training function as Keras does."""
-        if self.not_loaded:
-            named = ", ".join(self.not_loaded)
-            self.not_loaded = ()  # they learn now
-            warnings.warn(
-                f"training begins with untrained weights of {named}: the files that this "
-                f"{type(self).__name__} was loaded from do not hold them",
-                stacklevel=3,
-            )
-        return self._divided("train_function", super().make_train_function, force)
-
-    def make_test_function(self, force: bool = False) -> Callable:
-        return self._divided("test_function", super().make_test_function, force)
-
-    def _divided(self, name, make, force):
-        before = getattr(self, name)
-        make(force)
-        if getattr(self, name) is not before:
-            setattr(self, name, distribution.divided(getattr(self, name)))
-        return getattr(self, name)
-
-    @property
-    def distribute_strategy(self) -> Any:
-        """TensorFlow's distribution strategy, without tuning of `tf.data` on a single device."""
-        return backend.without_autotune(super().distribute_strategy)
-
-    def fit(
-        self, x: Any = None, y: Any = None, *, callbacks: Any = None, **arguments: Any
-    ) -> keras.callbacks.History:
-        """Trains the model, as `keras.Model.fit` does.
-
-        Data are checked before the first step. A data set with a method `set_epoch` gets the number
-        of each epoch, so that a resumed run sees the same batches as an uninterrupted one.
-
-        Raises:
-            ConnectionError: If another process of the same training ended.
-        """
-        self._refuse_weights("fit", arguments)
-        batch_size = arguments.get("batch_size")
-        if isinstance(x, np.ndarray):
-            self.check_arrays(x, y, batch_size)
-        self._tell_directions(callbacks)
-        if hasattr(x, "set_epoch") and not isinstance(callbacks, keras.callbacks.CallbackList):
-            told = keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, logs, data=x: data.set_epoch(epoch)
-            )
-            # Keras would shuffle the batches again, in an order that does not depend on the epoch.
-            arguments["shuffle"] = False
-            callbacks = [told, *keras.tree.flatten(callbacks or [])]
-        siblings = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
-        checkpoints = [callback for callback in siblings if hasattr(callback, "siblings")]
-        resumed, start = self.resumed, 0
-        if resumed is not None and resumed.epoch == arguments.get("initial_epoch", 0):
-            start = resumed.batch
-        for checkpoint in checkpoints:  # a `callbacks.Checkpoint` saves the state of the others too
-            checkpoint.siblings, checkpoint.initial_epoch = (
-                siblings,
-                arguments.get("initial_epoch", 0),
-            )
-            checkpoint.within_epochs = (
-                isinstance(x, keras.utils.PyDataset) and x.num_batches is not None
-            )
-        try:
-            return self._fit_checked(x, y, callbacks, start, **arguments)
-        except Exception as error:
-            if distribution.processes()[1] > 1 and backend.lost_connection(error):
-                raise ConnectionError(
-                    "the connection to another process was lost; training can resume after the "
-                    "last checkpoint"
-                ) from None
-            raise
-        finally:
-            self.resumed = None
-            for checkpoint in checkpoints:
-                checkpoint.release()
-
-    def _fit_checked(self, x, y, callbacks, start, **arguments):
-        with self._checked_data() as checked:
-            held = arguments.get("validation_data")
-            if held is not None:
-                arguments["validation_data"] = (
-                    checked(*held)
-                    if isinstance(held, (tuple, list))
-                    else distribution.shard(checked(held)[0])
-                )
-            split = arguments.get("validation_split", 0.0) if held is None else 0.0
-            x, y = checked(x, y, training=True, batches=(arguments.get("batch_size"), split))
-            x = distribution.shard(x)
-            distribution.synchronize(self)
-            if not start:
-                return super().fit(x, y, callbacks=callbacks, **arguments)
-            # Keras cannot start within an epoch: one `fit` for the rest of it, one for the others.
-            epoch, epochs = arguments.pop("initial_epoch", 0), arguments.pop("epochs", 1)
-            callbacks = _JoinedCallbacks(
-                callbacks,
-                add_history=True,
-                add_progbar=arguments.get("verbose", "auto") != 0,
-                model=self,
-                verbose=arguments.get("verbose", "auto"),
-                epochs=epochs,
-                steps=x.num_batches,
-            )
-            rest = RemainingBatches(x, start)
-            callbacks.last = epoch + 1 == epochs
-            history = super().fit(
-                rest, y, callbacks=callbacks, initial_epoch=epoch, epochs=epoch + 1, **arguments
-            )
-            if callbacks.last:
-                return history
-            callbacks.last = True
-            if self.stop_training:
-                callbacks.on_train_end()
-                return history
-            return super().fit(
-                x, y, callbacks=callbacks, initial_epoch=epoch + 1, epochs=epochs, **arguments
-            )
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
-        **arguments: Any,
-    ) -> Any:
-        """Evaluates the model, as `keras.Model.evaluate` does. Data are checked as in `fit`."""
-        arguments |= {"batch_size": batch_size, "verbose": verbose, "sample_weight": sample_weight}
-        if arguments.get("_use_cached_eval_dataset"):  # by `fit`, which has checked them
-            return super().evaluate(x, y, **arguments)
-        third = self._third(arguments)
-        self._refuse_weights("evaluate", arguments)
-        with self._checked_data() as checked:
-            x, y, *third = checked(x, y, *third)
-            x = distribution.shard(x)
-            if third:
-                arguments["sample_weight"] = third[0]
-            return super().evaluate(x, y, **arguments)
-
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Trains on one batch, as Keras does. Data are checked as in `fit`."""
-        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
-        third = self._third(weights)
-        self._refuse_weights("train_on_batch", weights)
-        with self._checked_data() as checked:
-            return super().train_on_batch(
-                *checked(x, y, *third, training=True), **weights, return_dict=return_dict
-            )
-
-    def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """Tests on one batch, as Keras does. Data are checked as in `fit`."""
-        weights: dict[str, Any] = {"sample_weight": sample_weight}
-        third = self._third(weights)
-        self._refuse_weights("test_on_batch", weights)
-        with self._checked_data() as checked:
-            return super().test_on_batch(*checked(x, y, *third), **weights, return_dict=return_dict)
-
-    def data_spec(self) -> data_spec.DataSpec | None:
-        """Returns the `kerasgan.data_spec.DataSpec` of the data, or `None` for no checks."""
-        return None
-
-    def _third(self, arguments):
-        """Removes the third part of a batch, Keras' `sample_weight`, from `arguments`."""
-        spec = self.data_spec()
-        return [arguments.pop("sample_weight")] if spec is not None and len(spec.parts) == 3 else []
-
-    def _refuse_weights(self, call, arguments):
-        given = [
-            name for name in ("class_weight", "sample_weight") if arguments.get(name) is not None
-        ]
-        if given and self.data_spec() is not None:
-            raise ValueError(
-                f"{call} of a {type(self).__name__} takes no weights of its data; received "
-                f"{given[0]}"
-            )
-
-    @contextlib.contextmanager
-    def _checked_data(self) -> Iterator[Callable]:
-        """Yields a function that checks data. A failure on the data restores the weights."""
-        spec = self.data_spec()
-        watching: list[Checked] = []
-
-        def checked(*data, training=False, batches=None):
-            if spec is None:
-                return data
-            watching.append(Checked(functools.partial(spec.check, training=training)))
-            wrapped = watching[-1].wrap(data[0])
-            if wrapped is not None:
-                if hasattr(data[0], "element_spec"):  # of `tf.data`: known before the first step
-                    spec.check_traced(data[0].element_spec, training)
-                return wrapped, *data[1:]
-            data = tuple(_array_of_numbers(x) for x in data)
-            data = spec.check(data, training)
-            if batches:
-                batch_size, split = batches
-                count = len(keras.tree.flatten(data)[0])
-                spec.check_split(int(count * (1 - split)), batch_size)
-            return data
-
-        with backend.restored_on_failure(self):
-            try:
-                yield checked
-            except Exception as error:
-                for one in watching:
-                    if one.error is not None and one.error is not error:
-                        raise one.error from None
-                raise
-
     def direction(self, name: str) -> str | None:
         """Returns `"min"` or `"max"`, the direction in which a metric improves, or `None`."""
         name = name.removeprefix("val_")
         if name not in self._reported:
             return None
         return "max" if name in self.higher_is_better or name.endswith("accuracy") else "min"
-
-    def _tell_directions(self, callbacks):
-        """Sets the direction of callbacks with `mode="auto"`; Keras would guess from the name."""
-        callbacks = getattr(callbacks, "callbacks", callbacks)
-        for callback in keras.tree.flatten(callbacks or []):
-            if getattr(callback, "mode", None) == "auto" and self.direction(
-                getattr(callback, "monitor", "")
-            ):
-                callback.mode, callback.monitor_op = self.direction(callback.monitor), None
-
-    def check_arrays(self, x: np.ndarray, y: Any, batch_size: int | None) -> None:
-        """Raises a `ValueError` if `fit` cannot train on these NumPy arrays. Models override it."""
 
     # === The three calls that all models of the zoo share, beside sample() ===
 
@@ -887,43 +547,3 @@ class Critic:
     def input_gradient(self, x: Tensor) -> Tensor:
         """Returns the differentiable gradient d sum(fn(x)) / dx."""
         return self.model.input_gradient(self.fn, x, self.player)
-
-
-class _JoinedCallbacks(keras.callbacks.CallbackList):
-    """Callbacks of two `fit` calls that are one training.
-
-    Attributes:
-        last: Whether the running `fit` is the last one, after which the training ends.
-    """
-
-    last = False
-    _begun = False
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        if not self._begun:
-            self._begun = True
-            super().on_train_begin(logs)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self.last:
-            super().on_train_end(logs)
-
-
-def _array_of_numbers(x):
-    """Converts a list or tuple of numbers, such as labels, to an array."""
-    if isinstance(x, (list, tuple)) and x and all(map(np.isscalar, keras.tree.flatten(x))):
-        return np.asarray(x)
-    return x
-
-
-def _checked_step(step, training):
-    """Wraps a step with a check of the shapes and dtypes of its data when it is traced."""
-
-    @functools.wraps(step)
-    def checked(self, data):
-        spec = self.data_spec()
-        if spec is not None:
-            spec.check_traced(data, training, replicas.count())
-        return step(self, data)
-
-    return checked

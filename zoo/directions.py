@@ -3,7 +3,7 @@
     python -m zoo.directions --checkpoint=mnist_gan_digits --labels=5 --out=directions.png
     python -m zoo.directions --checkpoint=stylex_digits_8_9 --labels=0 --blocks=0,1
 
-One row of the sheet is one direction (SeFa, arXiv 2007.06600), one column one strength.
+Each row of the sheet is one direction (SeFa, arXiv 2007.06600), each column one strength.
 """
 
 import dataclasses

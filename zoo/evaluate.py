@@ -1,15 +1,15 @@
-"""Scores images or checkpoints: IS, FID, KID, precision, recall, and many more scores.
+"""Scores images or checkpoints by IS, FID, KID, precision, recall and many more metrics.
 
-A checkpoint or preset of digits or synthetic birds, by the evaluation classifiers of the package:
+Score a checkpoint or preset of digits or synthetic birds by the package's evaluation classifiers:
 
     python -m zoo.evaluate --checkpoint=mnist_gan_digits
 
-All epochs of a run, or several models, in one table, a page and a leaderboard:
+Compare all epochs of a run, or several models, in a table, on a page and in a leaderboard:
 
     python -m zoo.evaluate --checkpoint='runs/x/checkpoints/*' --report=comparison
     python -m zoo.evaluate --checkpoint=a.h5 --checkpoint=b.h5 --leaderboard=scores.jsonl
 
-Images against reference images or their statistics, by features of Inception or of a classifier:
+Compare images with reference images or their statistics, by features of a network:
 
     python -m zoo.evaluate --samples=FOLDER --reference=FOLDER --inception=FILE --out=scores.json
     python -m zoo.evaluate --samples=a.h5 --reference=statistics.npz --inception=FILE --metrics=fid
@@ -71,7 +71,7 @@ class Options(Checked):
     checkpoint: tuple[str, ...] = setting(
         (),
         sample.CHECKPOINT_HELP
-        + " Several ones, or a pattern such as runs/x/checkpoints/*, are compared.",
+        + " Several checkpoints, or a pattern such as runs/x/checkpoints/*, are compared.",
         repeated=True,
     )
     samples: str | None = setting(
@@ -90,10 +90,10 @@ class Options(Checked):
     report: str | None = setting(None, "Folder of an HTML page of the scores, index.html.")
     leaderboard: str | None = setting(
         None,
-        "File .jsonl to which the scores are appended. A page .html beside it shows all of them.",
+        "File (.jsonl) to which the scores are appended. An .html page next to it shows them all.",
     )
     sort: str | None = setting(
-        None, "Score that orders the table of several checkpoints. Default: the first one."
+        None, "Score by which the table of several checkpoints is sorted. Default: the first one."
     )
     seed: int = setting(1, "Seed of the latents.", least=0, below=2**32)
     batch_size: int = setting(32, "Number of images per batch.", least=1)
@@ -118,7 +118,7 @@ class Options(Checked):
     )
     resize: str | None = setting(
         None,
-        "Resize of the images, named as in clean-fid. Default: the published one of each network: "
+        "Resize method, named as in clean-fid. Default: the published one of each network: "
         "legacy_tensorflow for inception, Pillow's bicubic filter for dinov2 and (after a crop to "
         "the central square) for clip.",
         group="networks",

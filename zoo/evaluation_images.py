@@ -14,7 +14,7 @@ from kerasgan.datasets.digits import load_digits
 from kerasgan.datasets.generated import GeneratedBlocks
 from kerasgan.datasets.image_source import ImageSource, image_source
 from kerasgan.images import to_uint8
-from kerasgan.io import checkpoints, hub, presets
+from kerasgan.io import checkpoint_file, checkpoints, hub, presets
 from kerasgan.io.arrays import array_names
 from kerasgan.io.hdf5 import is_hdf5, open_hdf5
 from kerasgan.io.keras_files import load_keras_file
@@ -281,7 +281,7 @@ def is_checkpoint(path: str | os.PathLike) -> bool:
         return False
     try:
         with open_hdf5(path) as file:
-            return str(file.attrs.get("format")) == checkpoints.FORMAT
+            return str(file.attrs.get("format")) == checkpoint_file.FORMAT
     except Exception:  # A damaged file. The reader reports the damage.
         return False
 

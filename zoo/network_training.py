@@ -14,8 +14,8 @@ from typing import Any
 
 import keras
 
+from kerasgan.datasets.augmentation import AugmentedBatches, check_augmentations
 from kerasgan.io import checkpoints, files, presets
-from zoo.augmentation import AugmentedBatches, check_augmentations
 from zoo.command import shell_command
 
 
@@ -57,7 +57,7 @@ def fit(
         batch_size: Batch size, if `data` is an array.
         steps: Steps per epoch. Defaults to `data.num_batches`.
         metrics: Metrics.
-        augment: Value of `--augment`, see `zoo.augmentation`. Only for batches.
+        augment: Value of `--augment`, see `kerasgan.datasets.augmentation`. Only for batches.
         seed: Seed of the augmentation.
         verbose: See `fit` of Keras.
         callbacks: Callbacks.
@@ -81,7 +81,7 @@ def fit(
 
 
 def augmented(data: Any, augment: str, seed: int) -> Any:
-    """Returns batches with the augmentation of `--augment`, see `zoo.augmentation`."""
+    """Returns batches with the augmentations of `--augment`."""
     return AugmentedBatches(data, augment, seed) if check_augmentations(augment) else data
 
 

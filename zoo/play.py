@@ -4,7 +4,7 @@
     python -m zoo.play --checkpoint=..._G_epoch_600.h5 --checkpoint=coopnet_digits
     python -m zoo.play --host=0.0.0.0 --port=8000 --noopen
 
-The page has a tab per shipped preset, or per --checkpoint: images of captions, classes and seeds,
+The page has a tab per shipped preset, or per --checkpoint: images from captions, classes and seeds,
 interpolation, the Langevin chain of a CoopNet, and the attributes that explain a classifier with
 StylEx. The model of a preset is loaded when its tab is first opened. The page requests nothing
 from other hosts. It needs the extra `play`: pip install 'kerasgan[play]'.
@@ -42,7 +42,7 @@ class Options(Checked):
     )
     host: str = setting(
         "127.0.0.1",
-        "Address to listen at. 0.0.0.0 lets other machines in.",
+        "Address to listen at. 0.0.0.0 allows connections from other machines.",
     )
     port: int = setting(7860, "Port. 0 chooses a free one.", least=0, most=65535)
     open: bool = setting(True, "Open the page in the browser of this machine.")

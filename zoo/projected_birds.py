@@ -1,4 +1,4 @@
-"""Birds from captions with a frozen-feature discriminator: one stage, at 64, 128 or 256 pixels.
+"""Trains one stage of a ProjectedTextGAN on synthetic birds, at 64, 128 or 256 pixels.
 
     python -m zoo.projected_birds
 
@@ -191,7 +191,7 @@ def data(settings: Settings) -> Any:
 
 
 def expected_shape(settings: Settings) -> scale.DataShape:
-    """Returns the shape of the data without making them. Embeddings have 1,024 dimensions."""
+    """Returns the shape of the data without generating them. Embeddings have 1,024 dimensions."""
     steps = max(settings.num_images // settings.batch_size, 1)
     size = settings.size
     return scale.DataShape((size, size, 3), num_batches=steps, embedding_dim=1024)
@@ -201,7 +201,7 @@ def expected_shape(settings: Settings) -> scale.DataShape:
 
 
 def frozen_encoder(name: str) -> Any:
-    """Returns the encoder of that preset or checkpoint, of either recipe."""
+    """Returns the image encoder of a preset or checkpoint of either encoder recipe."""
     path = pathlib.Path(name)
     if name == part_encoder.NAME or checkpoints.latest(path, letter="P") or "_P_epoch" in path.name:
         return part_encoder.network(name)
@@ -319,7 +319,7 @@ def _test(size, text_encoder, count=200):
 
 
 def sample_grid(settings: Settings) -> Callable:
-    """Returns a function of the model: captions of unseen species, each with its image.
+    """Returns a function that maps a model to a sheet of unseen captions with their images.
 
     The first sixteen captions have one image each. The next eight have eight images each, from
     different latents.

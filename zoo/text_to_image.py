@@ -17,8 +17,8 @@ the reasons. The same command resumes where it stopped.
 
 Presets:
 
-- `full`: all steps; some minutes for a hundred images on a CPU, hours for thousands.
-- `quick`: a sixth of the steps.
+- `full`: runs all steps; some minutes for a hundred images on a CPU, hours for thousands.
+- `quick`: runs a sixth of the steps.
 """
 
 import dataclasses
@@ -136,7 +136,7 @@ def different_captions(found: dict[str, Any], most: int = CANDIDATES) -> list[st
 
 
 def sample_grid(settings: Settings) -> Callable:
-    """Returns a function of the model: captions beside one image each, of the same latents."""
+    """Returns a function that maps a model to a sheet of captions, each with an image."""
     captions = different_captions(parts(settings.data, source_size(settings.size)), 16)
     embeddings = text_gan.encoder(settings.text_encoder)(captions)
     return lambda model: images.captioned_sheet(
@@ -177,7 +177,7 @@ def score(settings: Settings) -> Callable:
 
 
 def _test_images(test, captions, size):
-    """Places of the test images' captions, and the centers of these images, [N, S, S, 3]."""
+    """Indices of the test images' captions, and the central crops of these images, [N, S, S, 3]."""
     chosen = [i for i, each in enumerate(test.captions) if each[0] in captions]
     own = np.array([captions.index(test.captions[i][0]) for i in chosen])
     edge = (source_size(size) - size) // 2
@@ -214,7 +214,7 @@ class Plan:
         stages: Stages of the GAN.
         text: Settings of the text encoder, a dictionary.
         image: Settings of the frozen image encoder, a dictionary.
-        reasons: Dictionary from what is chosen to the reason.
+        reasons: Dictionary from each chosen setting to the reason.
     """
 
     stages: list
@@ -229,8 +229,8 @@ def plan(found: dict[str, Any], size: int, quick: bool = False, steps: int = 0) 
     Args:
         found: Result of `parts`.
         size: Largest size of the images.
-        quick: If `True`, makes a sixth of the steps.
-        steps: Steps at 64 pixels. 0 chooses.
+        quick: If `True`, runs a sixth of the steps.
+        steps: Steps at 64 pixels. 0 chooses by the number of images.
     """
     count = len(found["train"])
     total = steps or own_captions.steps(count, 500 if quick else 3000, 6000 if quick else 36000)
@@ -273,7 +273,7 @@ def _stage(side, batch, count, steps):
 
 
 def _reasons(train, made, given):
-    """Returns a dictionary from what is chosen to the reason."""
+    """Returns a dictionary from each chosen setting to the reason."""
     listed = []
     for stage in made:
         each = stage.settings
@@ -307,7 +307,7 @@ class Options(Checked):
     data: str = fields.data("", "Folder of images with captions.jsonl, or with x.txt beside x.jpg.")
     size: int = setting(64, "Side of the images in pixels.", group="data", choices=SIZES)
     preset: str = setting(
-        "full", "quick makes a sixth of the steps.", choices=tuple(RECIPE.presets)
+        "full", "quick runs a sixth of the training steps.", choices=tuple(RECIPE.presets)
     )
     folder: str | None = setting(
         None, "Folder of the run. Default: runs/text_to_image_<name of the data>_<preset>."
@@ -318,13 +318,15 @@ class Options(Checked):
         "clip:FOLDER, a preset of keras-hub's CLIP. Default: train one.",
         group="networks",
     )
-    steps: int = setting(0, "Training steps at 64 pixels. 0 chooses by the data.", least=0)
+    steps: int = setting(
+        0, "Training steps at 64 pixels. 0 chooses by the number of images.", least=0
+    )
     seed: int = fields.seed()
     dry_run: bool = setting(False, "Print what would be trained and why, and stop.")
 
 
 def run(options: Options, folder: pathlib.Path, command: str | None = None) -> dict:
-    """Trains what is not finished yet, and writes page, scores and preset to `folder`.
+    """Trains all parts that are not finished, and writes page, scores and preset to `folder`.
 
     Returns:
         The scores.
@@ -388,7 +390,7 @@ def _keep_options(options, folder, found):
 
 
 def _train_encoders(options, folder, found, chosen):
-    """Trains the encoders that are not there. Returns the stages' settings that name them."""
+    """Trains the missing encoders. Returns the settings of the stages that name them."""
     names = {
         "text_encoder": options.text_encoder or str(folder / "text_encoder"),
         "image_encoder": str(folder / "image_encoder"),
@@ -422,7 +424,7 @@ def _train_encoders(options, folder, found, chosen):
 
 
 def _once(what, settings, train, *data):
-    """Runs a training unless its log, which it writes last, is there."""
+    """Runs a training unless its log exists. The log is written last."""
     if not (pathlib.Path(settings.output_dir) / "log.json").exists():
         print(f"training the {what}: {settings.epochs} epochs")
         train(settings, *data)

@@ -4,9 +4,9 @@
     python -m zoo.upload --checkpoint=./my_preset --uri=hf://me/my_preset
     python -m zoo.upload --checkpoint=./my_preset --uri=kaggle://me/my_preset/keras/default
 
-`zoo.preset` makes a preset of a finished run. Only files of a preset are uploaded, never others of
-its folder. Hugging Face needs `pip install 'kerasgan[hub]'` and `hf auth login` (or `HF_TOKEN`);
-Kaggle needs `pip install 'kerasgan[kaggle]'` and `KAGGLE_API_TOKEN`.
+`zoo.preset` makes a preset of a finished run. Only files of a preset are uploaded, never other
+files in its folder. Hugging Face needs `pip install 'kerasgan[hub]'` and `hf auth login` (or
+`HF_TOKEN`); Kaggle needs `pip install 'kerasgan[kaggle]'` and `KAGGLE_API_TOKEN`.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ class Options(Checked):
         (), "Caption of a sample image. Default: four captions of birds.", repeated=True
     )
     seed: int = fields.seed("Seed of the sample images.")
-    private: bool = setting(False, "Whether a new repository of Hugging Face is private.")
+    private: bool = setting(False, "Make a new Hugging Face repository private.")
     dry_run: bool = setting(False, "Print the files and the model card, and upload nothing.")
 
 
@@ -72,7 +72,7 @@ def picture(model: Any, captions: tuple[str, ...], seed: int) -> Any:
 
 
 def command(options: Options) -> None:
-    """Writes the card and uploads."""
+    """Writes the model card and uploads the preset."""
     if not options.checkpoint or not options.uri:
         missing = "--checkpoint" if not options.checkpoint else "--uri"
         raise ValueError(f"{missing} must be given (--help shows an example); received none")

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,6 @@ from benchmarks.provenance import ROOT, provenance
 from benchmarks.speed import hdgan, mnist_gan
 from benchmarks.speed.timing import THREADS
 from zoo import cli, lazy
-from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -59,8 +59,12 @@ class Options(Checked):
 # === One process ===
 
 
-def count_traffic() -> dict[str, int]:
-    """Counts the bytes and the number of collective operations in this process from now on."""
+def count_traffic(rows: int) -> dict[str, int]:
+    """Counts the bytes and the number of collective operations in this process from now on.
+
+    Args:
+        rows: Number of rows of this process in a batch, the unknown dimension of a graph.
+    """
     counts = {"bytes": 0, "exchanges": 0}
     module = sys.modules[f"kerasgan.backend.{keras.backend.backend()}"]
     tensorflow = keras.backend.backend() == "tensorflow"
@@ -71,10 +75,8 @@ def count_traffic() -> dict[str, int]:
     def counted(*arguments, **options):
         x = options["input"] if tensorflow else arguments[0]
         counts["exchanges"] += 1
-        counts["bytes"] += (
-            int(np.prod(x.shape, dtype="int64"))
-            * np.dtype(keras.backend.standardize_dtype(x.dtype)).itemsize
-        )
+        size = math.prod(rows if side is None else side for side in x.shape)
+        counts["bytes"] += size * np.dtype(keras.backend.standardize_dtype(x.dtype)).itemsize
         return exchange(*arguments, **options)
 
     setattr(owner, name, counted)
@@ -94,7 +96,12 @@ def worker(case: str, core: int, options: Options) -> dict:
         def __getitem__(self, index: int) -> Any:
             return batch
 
-    counts, times, traced = count_traffic(), [], options.backend == "tensorflow"
+    rows = len(batch[0]) // distribution.processes()[1]
+    counts, times = count_traffic(rows), []
+    traced = options.backend == "tensorflow"  # A graph is traced once, in the first step.
+
+    def begin(logs):
+        counts.update(bytes=0, exchanges=0)  # without the exchange of the initial weights
 
     def timed(batch, logs):
         for value in logs.values():
@@ -103,9 +110,9 @@ def worker(case: str, core: int, options: Options) -> dict:
         if batch == WARMUP - 1 and not traced:
             counts.update(bytes=0, exchanges=0)
 
-    timer = keras.callbacks.LambdaCallback(on_train_batch_end=timed)
+    timer = keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_batch_end=timed)
     model.fit(Same(), epochs=1, verbose=0, callbacks=[timer])
-    steps = 1 if traced else options.steps  # A graph is traced once.
+    steps = 1 if traced else options.steps
     seconds = (times[-1] - times[WARMUP - 1]) / options.steps
     return {"seconds": seconds} | {name: value / steps for name, value in counts.items()}
 
@@ -173,7 +180,7 @@ def measure(case: str, options: Options) -> dict:
         "exchanges_per_step": runs[2][0]["exchanges"],
         "settings": dataclasses.asdict(options),
         "load_before": load,
-        "command": shell_command("benchmarks devices"),
+        "command": shlex.join(["python", "-m", "benchmarks", "devices", *sys.argv[1:]]),
     } | provenance()
 
 

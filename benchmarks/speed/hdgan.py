@@ -69,25 +69,38 @@ def batches() -> Callable:
     return lambda: loader[next(indices)]
 
 
-def _stored(file_format):
-    """Prepares synthetic birds of 304 pixels in a temporary folder. Returns their batches."""
+def _stored(file_format, count):
+    """Prepares `count` birds of 304 pixels in a temporary folder. Returns their batches.
+
+    `STORED` birds are drawn. A larger set repeats them in other records, so that reading and
+    decoding cost as much as with as many different ones.
+    """
     import numpy as np
 
     from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
+    from kerasgan.datasets.lazy_images import LazyImages
 
     FOLDERS.append(tempfile.TemporaryDirectory())
     folder = FOLDERS[-1].name
-    birds = synthetic_birds("train", STORED, size=304)
-    embeddings = np.random.default_rng(0).normal(size=[STORED, 4, 1024]).astype("float32")
-    birds = dataclasses.replace(birds, embeddings=embeddings)
+    drawn = synthetic_birds("train", min(STORED, count), size=304)
+    numbers = np.arange(count) % len(drawn)
+    birds = dataclasses.replace(
+        drawn,
+        images=LazyImages(numbers, lambda number: drawn.images[number]),
+        classes=drawn.classes[numbers],
+        captions=[drawn.captions[number] for number in numbers],
+        names=[str(index) for index in range(count)],
+        embeddings=np.random.default_rng(0).normal(size=[count, 4, 1024]).astype("float32"),
+        attributes=drawn.attributes[numbers],
+    )
     prepare("birds", {"train": birds}, {}, folder, file_format=file_format)
     stored = load_prepared("birds", data_dir=folder, in_memory=False)
     return CaptionedBatches(stored, 32, mismatched=False)
 
 
-def threads() -> Callable:
+def threads(count: int = STORED) -> Callable:
     """Build the pipeline of TFRecord files that two threads decode, as Keras' workers do."""
-    batches = _stored("tfrecord")
+    batches = _stored("tfrecord", count)
     indices = itertools.cycle(range(batches.num_batches))
     pool = concurrent.futures.ThreadPoolExecutor(2)
     waiting = [pool.submit(batches.__getitem__, next(indices)) for _ in range(4)]
@@ -99,11 +112,11 @@ def threads() -> Callable:
     return step
 
 
-def grain() -> Callable:
+def grain(count: int = STORED) -> Callable:
     """Build the pipeline of ArrayRecord files that two worker processes of grain decode."""
     from kerasgan.datasets import GrainWorkers
 
-    batches = GrainWorkers(_stored("array_record"), processes=2)
+    batches = GrainWorkers(_stored("array_record", count), processes=2)
 
     def step(indices=itertools.count()):  # noqa: B008
         epoch, index = divmod(next(indices), batches.num_batches)
@@ -116,6 +129,11 @@ def grain() -> Callable:
 CASES = {
     # Batches of 32 images of 256 pixels from files of 304 pixels.
     "hdgan_files": {"threads": threads, "kerasgan": grain},
+    # 9 GB of files, which take half an hour to write.
+    "hdgan_files_50000": {
+        "threads": functools.partial(threads, 50_000),
+        "kerasgan": functools.partial(grain, 50_000),
+    },
     "hdgan": {
         "torch": baseline,
         "torch_compiled": functools.partial(baseline, compiled=True),

@@ -115,7 +115,7 @@ class Checkpoint(keras.callbacks.Callback):
         generator = self.model.checkpoint_networks().get("generator")
         shapes = [output.shape for output in getattr(generator, "outputs", None) or []]
         sizes = [shape[1] for shape in shapes if len(shape) == 4 and shape[1]]
-        image_shape = getattr(self.model, "image_shape", None)  # Of generators without outputs.
+        image_shape = getattr(self.model, "image_shape", None)  # For generators without outputs.
         if not sizes and not image_shape:
             raise ValueError(
                 "Checkpoint needs size=..., the image size in file names, because the generator of "

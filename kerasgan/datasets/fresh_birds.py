@@ -40,7 +40,7 @@ class FreshBirds(CaptionedBatches):
         lifetime: Number of epochs for which an image is kept.
         seed: Integer seed.
         processes: Number of worker processes. With 0, the training process generates the images.
-        mirrored: If `True`, a random half of the birds faces left, another half in each epoch.
+        mirrored: If `True`, a random half of the birds faces left, a different half in each epoch.
             Otherwise all face right.
         split: Split of `synthetic_birds`. With `"pairs"`, every batch consists of pairs of birds
             that differ in one attribute only. They are the hardest mismatched captions of each

@@ -119,8 +119,8 @@ class ImageSource:
     def share(self, index: int, count: int, batch_size: int = 32) -> Iterator[np.ndarray]:
         """Yields the part of process `index` of `count`, uint8 `[B, H, W, 3]`.
 
-        The processes take turns: of generated images, each generates every `count`-th block. Other
-        images are divided by batches, and each process reads all of them.
+        With generated images, each process generates every `count`-th block. Other images are
+        divided by batches, and each process reads all of them.
         """
         if count == 1 or self.generated is None:
             yield from itertools.islice(self.batches(batch_size), index, None, count)

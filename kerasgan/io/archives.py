@@ -113,7 +113,7 @@ def download(
 
     Args:
         url: URL of the file.
-        part: Path of the partial file. What it contains is not downloaded again.
+        part: Path of the partial file. Its content is not downloaded again.
         state: Dict that keeps the `etag` of the partial file between calls.
         etag: Entity tag of a complete earlier download.
         secret: Authorization header.

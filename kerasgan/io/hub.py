@@ -267,7 +267,7 @@ def upload(uri: str, folder: Path, private: bool = False) -> str:
     Args:
         uri: `hf://owner/name` or `kaggle://owner/model/framework/variation`.
         folder: Folder that contains nothing but the files to upload.
-        private: Whether a new repository of Hugging Face is private.
+        private: If `True`, a new Hugging Face repository is private.
 
     Raises:
         HubError: The hub cannot be reached or refuses the upload.

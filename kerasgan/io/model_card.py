@@ -5,6 +5,7 @@ The metadata are those that Hugging Face reads: library, task, tags, licence, sc
 YAML, too.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -51,19 +52,12 @@ def licence(card: str) -> str | None:
     return found[1] if found else None
 
 
-def metadata(
-    name: str,
-    model: str,
-    conditioning: str | None,
-    info: Mapping[str, Any],
-    card: str,
-    captions: Sequence[str] = (),
-    picture: str | None = None,
-) -> dict[str, Any]:
-    """Returns the metadata of a preset for a hub.
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """Contents of the model card of a preset on a hub.
 
-    Args:
-        name: Name of the preset.
+    Attributes:
+        uri: Address of the preset, such as `hf://owner/name`. Its last part is the name.
         model: Name of the model's class.
         conditioning: `"labels"`, `"captions"` or `None` for a generator, `"encoder"` for a text
             encoder.
@@ -72,52 +66,54 @@ def metadata(
         captions: Captions of the widget.
         picture: File name of the picture.
     """
-    task, data = TASKS[conditioning], str(info.get("data") or "images")
-    found: dict[str, Any] = {
-        "library_name": "keras",
-        "license": (licence(card) or "other").lower(),
-        "pipeline_tag": task,
-        "tags": [
-            "keras",
-            "kerasgan",
-            *([] if conditioning == "encoder" else ["gan"]),
-            model.lower(),
-        ],
-    }
-    if conditioning in ("captions", "encoder"):
-        found["language"] = ["en"]
-    if captions or picture:
-        output = {"output": {"url": picture}} if picture else {}
-        found["widget"] = [{"text": text, **output} for text in captions or [name]]
-    scores = {
-        key: float(f"{value:.4g}")
-        for key, value in (info.get("scores") or {}).items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
-    if scores:
-        metrics = [{"type": key, "name": key, "value": value} for key, value in scores.items()]
-        result = {"task": {"type": task}, "dataset": {"type": data, "name": data}}
-        found["model-index"] = [{"name": name, "results": [{**result, "metrics": metrics}]}]
-    return found
 
+    uri: str
+    model: str
+    conditioning: str | None
+    info: Mapping[str, Any]
+    card: str
+    captions: Sequence[str] = ()
+    picture: str | None = None
 
-def readme(
-    uri: str,
-    model: str,
-    conditioning: str | None,
-    info: Mapping[str, Any],
-    card: str,
-    captions: Sequence[str] = (),
-    picture: str | None = None,
-) -> str:
-    """Returns the text of `README.md`. The arguments are those of `metadata`, and the address."""
-    name = uri.rstrip("/").rpartition("/")[2]
-    values = metadata(name, model, conditioning, info, card, captions, picture)
-    header = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    caption = json.dumps(captions[0] if captions else "a small red bird", ensure_ascii=False)
-    return README.format(
-        metadata="\n".join(header),
-        card=card.strip() + "\n",
-        picture=f"\n![Samples]({picture})\n\n" if picture else "\n",
-        example=EXAMPLES[conditioning].format(model=model, uri=uri, caption=caption),
-    )
+    def metadata(self) -> dict[str, Any]:
+        """Returns the metadata for the hub."""
+        name, task = self.uri.rstrip("/").rpartition("/")[2], TASKS[self.conditioning]
+        kinds = [] if self.conditioning == "encoder" else ["gan"]
+        found: dict[str, Any] = {
+            "library_name": "keras",
+            "license": (licence(self.card) or "other").lower(),
+            "pipeline_tag": task,
+            "tags": ["keras", "kerasgan", *kinds, self.model.lower()],
+        }
+        if self.conditioning in ("captions", "encoder"):
+            found["language"] = ["en"]
+        if self.captions or self.picture:
+            output = {"output": {"url": self.picture}} if self.picture else {}
+            found["widget"] = [{"text": text, **output} for text in self.captions or [name]]
+        scores = {
+            key: float(f"{value:.4g}")
+            for key, value in (self.info.get("scores") or {}).items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        if scores:
+            data = str(self.info.get("data") or "images")
+            metrics = [{"type": key, "name": key, "value": value} for key, value in scores.items()]
+            result = {"task": {"type": task}, "dataset": {"type": data, "name": data}}
+            found["model-index"] = [{"name": name, "results": [{**result, "metrics": metrics}]}]
+        return found
+
+    def readme(self) -> str:
+        """Returns the text of `README.md`."""
+        header = [
+            f"{key}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in self.metadata().items()
+        ]
+        caption = self.captions[0] if self.captions else "a small red bird"
+        return README.format(
+            metadata="\n".join(header),
+            card=self.card.strip() + "\n",
+            picture=f"\n![Samples]({self.picture})\n\n" if self.picture else "\n",
+            example=EXAMPLES[self.conditioning].format(
+                model=self.model, uri=self.uri, caption=json.dumps(caption, ensure_ascii=False)
+            ),
+        )

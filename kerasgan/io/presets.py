@@ -234,7 +234,7 @@ def stage(
     main = next(folder / f"{kind}.h5" for kind in KINDS if (folder / f"{kind}.h5").is_file())
     info, model = checkpoints.read_info(main), load(folder)
     samples = "samples.png" if (target / "samples.png").exists() else None
-    text = model_card.readme(
+    text = model_card.Card(
         uri,
         info["model"],
         model.conditioning if main.name == "G.h5" else "encoder",
@@ -242,7 +242,7 @@ def stage(
         card(folder) if (folder / "card.md").exists() else f"# {folder.name}\n",
         captions,
         samples,
-    )
+    ).readme()
     files.write_atomically(target / "README.md", text)
     return text
 
@@ -256,7 +256,7 @@ def upload_preset(uri: str, name_or_folder: str | os.PathLike, *, private: bool 
     Args:
         uri: `hf://owner/name` or `kaggle://owner/model/framework/variation`.
         name_or_folder: Name of a shipped preset, or a folder written by `save_to_preset`.
-        private: Whether a new repository of Hugging Face is private.
+        private: If `True`, a new Hugging Face repository is private.
 
     Returns:
         The address of the preset's page.

@@ -1,4 +1,4 @@
-"""How weights are stored in files: data type, rounding and compression."""
+"""Storage of weights in files: data type, rounding and compression."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 DTYPES = ("float32", "float16")
-MANTISSA_BITS = 10  # Of float16.
+MANTISSA_BITS = 10  # Number of mantissa bits of float16.
 COMPRESSED = 4096  # Smallest compressed array in bytes: chunks need an index.
 CHUNK = 2**24  # Largest array in bytes that is one chunk, for best compression.
 

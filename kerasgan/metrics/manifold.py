@@ -12,8 +12,9 @@ Reference:
 
 **Differences from the authors' code**
 
-- float64 instead of float32 or float16, in blocks, so that memory does not grow with the number of
-  images.
+- The result is that of float64. Float32 products decide all pairs but those that lie on a border up
+  to rounding, and these are compared by their float64 distances. Blocks keep memory independent of
+  the number of images.
 - Distances that differ by rounding only are equal. Otherwise, rounding would decide whether
   repeated images lie on the border of a ball.
 """
@@ -21,10 +22,13 @@ Reference:
 import numpy as np
 
 from kerasgan.metrics.feature_arrays import check_features
+from kerasgan.metrics.nearest import centered, nearest, rounding
 
 BLOCK = 2048  # Number of rows of each side at a time.
 # Relative rounding error of a squared distance; a hundred times that of float64 for 2,048 features.
 ROUNDING = 1e-11
+# Number of undecided pairs per row above which a float64 product is faster than their differences.
+UNDECIDED = 8
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str, float]:
@@ -46,14 +50,14 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str
     Raises:
         ValueError: If a shape is wrong, if there are too few rows, or if a feature is not finite.
     """
-    real, fake = _checked(real, fake, k)
+    _check(real, fake, k)
     real_radii, fake_radii = (
         _squared_radii(features, k, with_border=True) for features in (real, fake)
     )
     fake_inside, real_inside = np.zeros(len(fake), bool), np.zeros(len(real), bool)
-    for rows, columns, squares in _blocks(real, fake):
-        fake_inside[columns] |= (squares <= real_radii[rows, None]).any(axis=0)
-        real_inside[rows] |= (squares <= fake_radii[columns]).any(axis=1)
+    for rows, columns, pairs in _blocks(real, fake):
+        fake_inside[columns] |= pairs.within(real_radii[rows, None]).any(axis=0)
+        real_inside[rows] |= pairs.within(fake_radii[columns]).any(axis=1)
     return {"precision": float(fake_inside.mean()), "recall": float(real_inside.mean())}
 
 
@@ -76,82 +80,75 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
     Raises:
         ValueError: See `precision_recall`.
     """
-    real, fake = _checked(real, fake, k)
+    _check(real, fake, k)
     radii = _squared_radii(real, k, with_border=False)
     balls, covered = 0, np.zeros(len(real), bool)
-    for rows, _, squares in _blocks(real, fake):
-        inside = squares < radii[rows, None]
+    for rows, _, pairs in _blocks(real, fake):
+        inside = pairs.within(radii[rows, None])
         balls += np.count_nonzero(inside)
         covered[rows] |= inside.any(axis=1)
     return {"density": float(balls / (k * len(fake))), "coverage": float(covered.mean())}
 
 
-class _Centred:
-    """Features minus `centre`, in float64 blocks, and their squared norms."""
-
-    def __init__(self, features, centre):
-        self.features, self.centre = features, centre
-        self.norms = np.concatenate(
-            [np.einsum("nf,nf->n", x, x) for x in map(self.block, _slices(len(self)))]
-        )
-
-    def __len__(self):
-        return len(self.features)
-
-    def block(self, rows):
-        return np.asarray(self.features[rows], "float64") - self.centre
-
-
-def _checked(real, fake, k):
+def _check(real, fake, k):
     check_features(real, fake, least=1)
     if not 1 <= k < min(len(real), len(fake)):
         counts = f"{k} for {len(real)} and {len(fake)} images"
         raise ValueError(
             f"k must be at least 1 and less than both numbers of images; received {counts}"
         )
-    # Subtracting any center near the data reduces rounding errors.
-    centre = np.asarray(real[:BLOCK], "float64").mean(axis=0)
-    return _Centred(real, centre), _Centred(fake, centre)
 
 
 def _slices(count):
     return [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
 
 
-def _squares(one, rows, other, columns):
-    """Squared distances `[n, m]`, up to rounding."""
-    x = one.block(rows)
-    # NumPy computes x @ x.T in half the time.
-    y = x if one is other and rows == columns else other.block(columns)
-    squares = x @ y.T
-    squares *= -2
-    squares += one.norms[rows, None]
-    squares += other.norms[columns]
-    return squares
-
-
 def _blocks(one, other):
+    # Subtracting any center near the data reduces rounding errors.
+    center = np.asarray(one[:BLOCK], "float64").mean(axis=0)
     for rows in _slices(len(one)):
         for columns in _slices(len(other)):
-            yield rows, columns, _squares(one, rows, other, columns)
+            yield rows, columns, _Pairs(one[rows], other[columns], center)
+
+
+class _Pairs:
+    """All pairs of rows of two blocks of features."""
+
+    def __init__(self, one, other, center):
+        self.one, self.other, self.center = one, other, center
+        (x, x_norms), (y, y_norms) = centered(one, center), centered(other, center)
+        squares = x @ y.T
+        squares *= -2
+        squares += x_norms.astype(squares.dtype)[:, None]
+        squares += y_norms.astype(squares.dtype)
+        largest = np.sqrt(x_norms.max()) + np.sqrt(y_norms.max())
+        self.squares, self.error = squares, 2 * rounding(x.shape[1]) * largest**2
+
+    def within(self, limits):
+        """Returns which squared distances are at most `limits` `[n, 1]` or `[m]`, bool `[n, m]`."""
+        kind = self.squares.dtype
+        inside = self.squares <= (limits - self.error).astype(kind)
+        rows, columns = np.nonzero((self.squares <= (limits + self.error).astype(kind)) ^ inside)
+        if len(rows) > UNDECIDED * len(self.squares):
+            x, y = self.one - self.center, self.other - self.center
+            norms = (np.einsum("nf,nf->n", side, side) for side in (x, y))
+            return np.add.outer(*norms) - 2 * (x @ y.T) <= limits
+        limits = np.broadcast_to(limits, inside.shape)
+        for i in range(0, len(rows), BLOCK):
+            at = rows[i : i + BLOCK], columns[i : i + BLOCK]
+            differences = self.one[at[0]].astype("float64") - self.other[at[1]]
+            inside[at] = np.einsum("nf,nf->n", differences, differences) <= limits[at]
+        return inside
 
 
 def _squared_radii(features, k, with_border):
     """Squared radii `[N]` of the balls, with a margin for rounding on the border."""
-    nearest = np.full((len(features), k + 1), np.inf)  # Includes the image itself.
-
-    def update(rows, squares):
-        candidates = np.concatenate([nearest[rows], squares], axis=1)
-        candidates.partition(k, axis=1)
-        nearest[rows] = candidates[:, : k + 1]
-
-    slices = _slices(len(features))
-    for i, rows in enumerate(slices):
-        for columns in slices[i:]:  # Each distance is used for both images.
-            squares = _squares(features, rows, features, columns)
-            update(rows, squares)
-            if columns != rows:
-                update(columns, squares.T)
-    radii = nearest.max(axis=1).clip(0)
-    slack = ROUNDING * (features.norms + radii)
-    return radii + slack if with_border else radii - slack
+    own = np.arange(len(features))
+    squares = nearest(features, features, own, k)[1].reshape(len(features), k)[:, -1] ** 2
+    center = np.asarray(features[:BLOCK], "float64").mean(axis=0)
+    norms = [
+        np.square(np.asarray(features[rows], "float64") - center).sum(axis=1)
+        for rows in _slices(len(features))
+    ]
+    slack = ROUNDING * (np.concatenate(norms) + squares)
+    return squares + slack if with_border else np.nextafter(squares - slack, -np.inf)

@@ -27,6 +27,7 @@ def nearest(
     Raises:
         ValueError: If the rows differ in size, or if there are fewer than k references to choose.
     """
+    same = queries is references
     queries, references = (np.asanyarray(x).reshape(len(x), -1) for x in (queries, references))
     if queries.shape[1] != references.shape[1] or len(references) < k + (own is not None):
         least = "one reference" if k == 1 else f"{k} references"
@@ -41,16 +42,18 @@ def nearest(
     center = references[:rows].astype("float64").mean(axis=0)
     for start in range(0, len(references), rows):
         block = references[start : start + rows]
-        y, y_norms = _centered(block, center)
+        y, y_norms = centered(block, center)
         for first in range(0, len(queries), rows):
             here = slice(first, first + rows)
             part = queries[here]
-            x, x_norms = _centered(part, center)
+            # NumPy computes y @ y.T in half the time.
+            x, x_norms = (y, y_norms) if same and first == start else centered(part, center)
             mine = None if own is None else own[here] - start
             order = _order(x, y, y_norms, mine)
-            # Float32 orders all references but those within its rounding. Those are compared by
-            # their exact distances, so that copies have distance 0.
-            slack = _slack(x.shape[1]) * (np.sqrt(x_norms) + np.sqrt(y_norms.max())) ** 2
+            # In float32, references whose distances differ by less than the rounding error are
+            # not ordered reliably. Their exact distances are compared, so that copies have
+            # distance 0.
+            slack = rounding(x.shape[1]) * (np.sqrt(x_norms) + np.sqrt(y_norms.max())) ** 2
             known = (distance[here, -1] ** 2 - x_norms) / 2
             bound = np.minimum(_smallest(order, k), known) + slack
             # The limit excludes infinity: the query itself.
@@ -67,8 +70,8 @@ def nearest(
     return (index[:, 0], distance[:, 0]) if k == 1 else (index, distance)
 
 
-def _centered(block, center):
-    """Rows minus a center, in float32 unless they are too large, and squared norms."""
+def centered(block: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows minus a center, in float32 unless they are too large, and squared norms."""
     with np.errstate(over="ignore"):
         if np.can_cast(block.dtype, "float32"):
             centered = block.astype("float32") - center.astype("float32")
@@ -103,8 +106,11 @@ def _first(order, k):
     return rows, found[rows, place]
 
 
-def _slack(width):
-    """Rounding error of a product of float32 rows, relative to their norms: 8 deviations."""
+def rounding(width: int) -> float:
+    """Returns the rounding error of a product of float32 rows, relative to their norms.
+
+    It is 8 standard deviations for rows of `width` values.
+    """
     return 8 * np.sqrt(width + 8) * np.finfo("float32").eps
 
 

@@ -471,7 +471,7 @@ class ConditionalGAN(AdversarialModel):
             seed: Integer seed. The same seed gives the same images on the same backend. `None`
                 gives new images at each call.
             batch_size: Number of images per forward pass. It does not change the images.
-            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+            latents: Latents `[N, latent_dim]` instead of random ones from `seed`; see
                 `random_latents`.
 
         Returns:

@@ -10,14 +10,14 @@ Differences from the papers:
 
 - One affine transformation before each convolution, not two (DF-GAN): on the largest maps, one of
   them takes half the time of a convolution on a CPU.
-- Convolutions that reduce channels run before the upsampling. This needs a quarter of the
-  arithmetic.
+- Convolutions that reduce the number of channels run before the upsampling, which needs a quarter
+  of the arithmetic.
 - The output is a sum of one image at each scale, as in StyleGAN2 (arXiv 1912.04958), so that a
   larger stage starts from the enlarged image of the smaller one.
-- The frozen encoder is one trained on the task's own images, not on ImageNet; its channels are
-  mixed by fixed random 1 x 1 convolutions, its scales are not mixed.
-- Text joins by projection (arXiv 1802.05637), so every image of a batch is scored with every
-  caption at the price of one matrix product, and all mismatched pairs serve as negatives.
+- The frozen encoder is trained on the task's own images, not on ImageNet. Fixed random 1 x 1
+  convolutions mix its channels; its scales are not mixed.
+- Text conditions the discriminator by projection (arXiv 1802.05637), so every image of a batch is
+  scored with every caption at the cost of one matrix product. All mismatched pairs are negatives.
 - Spectral normalization is applied once after each update and not in each forward pass
   (`layers.spectral_norm`).
 """
@@ -67,8 +67,7 @@ def _pairs(head):
 
 
 def _split(head, count):
-    """One head's outputs for a batch of reals and then fakes, taken apart; both have the same
-    captions."""
+    """Splits one head's outputs for `count` real images followed by fakes of the same captions."""
     return [part[:count] for part in head], [part[count:] for part in head]
 
 

@@ -428,7 +428,7 @@ class RealNVP(AdversarialModel):
             batch_size: Number of images per forward pass. It does not change the images.
             temperature: Factor of the latents, the standard deviation of random ones. Values below
                 1 give more likely, less diverse images.
-            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+            latents: Latents `[N, latent_dim]` instead of random ones from `seed`; see
                 `random_latents`.
 
         Returns:

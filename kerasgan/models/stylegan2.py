@@ -526,12 +526,12 @@ class StyleGAN2(AdversarialModel):
             truncation: Truncation psi. w is replaced by m + psi (w - m) with the mean m of w.
                 Smaller values give less variety and fewer failures. 1 disables truncation.
             batch_size: Number of images per forward pass. It does not change the images.
-            latents: Latents `[N, latent_dim]` instead of those that `seed` draws; see
+            latents: Latents `[N, latent_dim]` instead of random ones from `seed`; see
                 `random_latents`.
             w: Styles `[N, latent_dim]`, or `[N, blocks, latent_dim]` with one for each block,
                 instead of latents; see `map_latents`.
-            noise: Noise maps `[N, H, W, 1]` in [0, 1) instead of those that `seed` draws, or
-                `[1, H, W, 1]` for all images.
+            noise: Noise maps `[N, H, W, 1]` in [0, 1), or `[1, H, W, 1]` for all images,
+                instead of random ones from `seed`.
             conditions: Conditions `[N, K]` of a model with classes instead of labels; see
                 `label_conditions`.
 

@@ -19,19 +19,19 @@ FACT study, "Explaining in Style: A Reproducibility Study").
 **Differences from the reproduction**, whose trainers have errors
 
 - Each batch contains both latents and encoded images (`alternation="micro"`), or they alternate by
-  training step. There, they alternate within a step of several micro-batches, and the encoder never
-  trains if a step has one micro-batch.
-- A reconstruction in the discriminator phase updates the networks. There, its gradient is
-  discarded.
-- The discriminator receives the classifier's probabilities of the same real image. There, they
-  belong to another image.
-- Reconstructions use w = E(x). There, they use a point between E(x) and the mean w of the mapping
-  network.
+  training step. In the reproduction, they alternate within a step of several micro-batches, and the
+  encoder never trains if a step has one micro-batch.
+- A reconstruction in the discriminator phase updates the networks. The reproduction discards its
+  gradient.
+- The discriminator receives the classifier's probabilities of the same real image. In the
+  reproduction, they belong to another image.
+- Reconstructions use w = E(x). The reproduction uses a point between E(x) and the mean w of the
+  mapping network.
 - Both updates share one batch of generated images, which saves one generator pass. Style mixing is
   decided per sample.
-- The moving average, with which images are generated, includes the encoder, because both are used
-  together. It is updated at each step. There, it is updated at every 10th step from step 20,000
-  on, so the same decay averages over ten times as many steps.
+- The moving average of the generator, which generates the samples, includes the encoder, because
+  both are used together. It is updated at each step. The reproduction updates it at every 10th step from step
+  20,000 on, so the same decay averages over ten times as many steps.
 - Images are in [-1, 1] instead of [0, 1]. Pixel distances are halved, so that weights have the
   same meaning.
 """

@@ -8,7 +8,7 @@ import zipfile
 
 import h5py
 
-from kerasgan.io import checkpoints
+from kerasgan.io import checkpoint_file
 
 EXTREMES = (0, -1, 2**31 - 1, 2**31, 2**32 - 1, 4 * 10**9, 2**63 - 1, 10**30)
 HEADERS = [
@@ -180,7 +180,7 @@ def damaged_checkpoint(path, random):
                 for d in (file["weights"][k] for k in sorted(file["weights"]))
                 if d.size < 10**6
             ]
-            file.attrs["sha256"] = checkpoints._checksum(header, values)
+            file.attrs["sha256"] = checkpoint_file.checksum_of(header, values)
         except (TypeError, ValueError):
             pass
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasgan.io import checkpoints
+from kerasgan.io import checkpoint_names, checkpoints
 from kerasgan.io.checkpoints import CheckpointError
 from kerasgan.models.stylegan2 import Generator, StyleGAN2, build_discriminator
 from kerasgan.ops.augment import translate
@@ -426,12 +426,12 @@ def test_keep(tmp_path):
     model = Toy()
     for epoch in range(1, 6):
         checkpoints.save(tmp_path, model, **NAME, epoch=epoch, keep=2)
-    assert [epoch for epoch, _ in checkpoints._listed(tmp_path, "resume")] == [4, 5]
-    assert [epoch for epoch, _ in checkpoints._listed(tmp_path, "G")] == [1, 2, 3, 4, 5]
+    assert [epoch for epoch, _ in checkpoint_names.listed(tmp_path, "resume")] == [4, 5]
+    assert [epoch for epoch, _ in checkpoint_names.listed(tmp_path, "G")] == [1, 2, 3, 4, 5]
     checkpoints.save(
         tmp_path, model, **NAME, epoch=2, keep=1
     )  # a fresh start does not delete what is ahead of it
-    assert [epoch for epoch, _ in checkpoints._listed(tmp_path, "resume")] == [2, 4, 5]
+    assert [epoch for epoch, _ in checkpoint_names.listed(tmp_path, "resume")] == [2, 4, 5]
     with pytest.raises(ValueError, match="keep must be at least 1 .* received 0"):
         checkpoints.save(tmp_path, model, **NAME, epoch=6, keep=0)
 

@@ -18,7 +18,7 @@ from kerasgan.datasets.coco import coco_folder
 from kerasgan.datasets.image_source import image_source
 from kerasgan.datasets.pickles import load_pickle
 from kerasgan.datasets.torch_file import load_torch_file
-from kerasgan.io import checkpoints
+from kerasgan.io import checkpoint_file, checkpoints
 from kerasgan.io.checkpoints import CheckpointError
 from kerasgan.io.configs import UnsafeConfigError, check_config, limit_weights
 from kerasgan.io.hdf5 import open_hdf5, rewrite_hdf5
@@ -162,7 +162,7 @@ def forge(path, **attributes):
             (file["weights"][key].attrs["path"], file["weights"][key][()])
             for key in sorted(file["weights"])
         ]
-        file.attrs["sha256"] = checkpoints._checksum(header, values)
+        file.attrs["sha256"] = checkpoint_file.checksum_of(header, values)
 
 
 @pytest.mark.parametrize(

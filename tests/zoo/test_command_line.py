@@ -47,7 +47,7 @@ def test_the_list():
 def test_every_module_is_listed_or_imported_by_others():
     listed = {*front.recipe_names(), *front.TOOLS}
     parts = {"recipe", "settings", "scale", "signals", "memory", "command", "lazy", "cli", "quiet"}
-    parts |= {"text_gan", "network_training", "training_data", "augmentation", "evaluation_images"}
+    parts |= {"text_gan", "network_training", "training_data", "evaluation_images"}
     parts |= {"stages", "own_captions", "launch", "comparison", "dry_run", "evaluation_inputs"}
     parts |= {"feature_scores", "latent_options", "compilation_cache"}
     modules = {path.stem for path in (ROOT / "zoo").glob("*.py")}

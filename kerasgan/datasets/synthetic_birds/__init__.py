@@ -115,7 +115,7 @@ def part_maps(
     """Generates images of birds with the part that is visible at each pixel.
 
     Args:
-        split, count, seed, size: See `synthetic_birds`, whose images they are.
+        split, count, seed, size: See `synthetic_birds`, which returns the same images.
 
     Returns:
         Images uint8 `[count, size, size, 3]`, indices in `PARTS` uint8 `[count, size, size]` and

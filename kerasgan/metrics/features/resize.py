@@ -1,7 +1,7 @@
 """Resizing of images before feature extraction, as published programs do it.
 
-Scores of differently resized images do not compare. clean-fid (arXiv 2104.11222) names three ways,
-which `resize` computes with the numbers of its code:
+Scores of differently resized images cannot be compared. clean-fid (arXiv 2104.11222) names three
+methods, which `resize` reproduces:
 
 - `clean`: Pillow's bicubic filter with antialiasing, each channel in float32, without rounding to
   8 bits. Results are clipped to [0, 255], as in clean-fid 0.1.35 and dgm-eval.
@@ -10,11 +10,11 @@ which `resize` computes with the numbers of its code:
 - `legacy_pytorch`: PyTorch's `interpolate(mode="bilinear", align_corners=False)` without
   antialiasing, as in pytorch-fid.
 
-Two more are the defaults of other feature extractors:
+Two more methods are the defaults of other feature extractors:
 
 - `pillow_bicubic`: Pillow's bicubic filter with antialiasing, rounded to 8 bits (torchvision's
   `Resize` of a Pillow image, as in dgm-eval).
-- `pillow_bicubic_crop`: the same of the central square (CMMD).
+- `pillow_bicubic_crop`: the same filter, applied to the central square (CMMD).
 """
 
 from collections.abc import Callable

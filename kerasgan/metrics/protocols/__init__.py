@@ -1,1 +1,1 @@
-"""Evaluation protocols of the embedded data sets: digits and synthetic birds."""
+"""Evaluation protocols of the package's own data sets: digits and synthetic birds."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import zoo.augmentation
 from benchmarks.reproduction import augmentation
+from kerasgan.datasets.augmentation import NAMES
 
 
 def test_shifts_change_the_images_and_keep_the_labels():
@@ -30,4 +30,4 @@ def test_finished_runs_are_not_repeated(tmp_path, capsys):
 def test_unknown_augmentations_raise():
     with pytest.raises(ValueError, match="Unknown augmentation mixup. Expected one of none, flip"):
         augmentation.command(augmentation.Options(), ["mixup"])
-    assert augmentation.ARMS == ("none", *zoo.augmentation.NAMES)
+    assert augmentation.ARMS == ("none", *NAMES)

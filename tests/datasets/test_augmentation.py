@@ -6,8 +6,9 @@ import random
 import numpy as np
 import pytest
 
+from kerasgan.datasets import augmentation
 from kerasgan.datasets.batches import Batches
-from zoo import augmentation, digit_classifier, network_training
+from zoo import digit_classifier, network_training
 
 pytest.importorskip("keras_cv")
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype("float32")
@@ -16,12 +17,19 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype("float32
 @pytest.mark.parametrize("names", [("flip",), ("cutout",), ("randaugment",), augmentation.NAMES])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_change_reproducibly(names, channels):
-    layers = augmentation.build_augmentations(names)
+    augment = augmentation.Augmentations(names)
     images = IMAGES[..., :channels]
-    one, again, other = (augmentation.augment_images(images, layers, seed) for seed in (1, 1, 2))
+    one, again, other = (augment(images, seed) for seed in (1, 1, 2))
     assert one.shape == images.shape and one.dtype == np.float32 and np.abs(one).max() <= 1
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
+    np.testing.assert_array_equal(one, augmentation.Augmentations(names)(images, 1))
+
+
+def test_each_image_of_a_batch_has_a_change_of_its_own():
+    """A graph that drew the magnitudes once would change all images alike."""
+    one = augmentation.Augmentations(("randaugment",))(np.repeat(IMAGES[:1], 16, axis=0), 0)
+    assert len(np.unique(one.reshape(16, -1), axis=0)) > 10
 
 
 def test_batches_depend_on_seed_epoch_and_index():
@@ -56,11 +64,11 @@ def test_a_classifier_trains_with_it(tmp_path):
 
 @pytest.mark.parametrize("names", [("flip",), augmentation.NAMES])
 def test_the_users_global_random_states_are_kept(names):
-    layers = augmentation.build_augmentations(names)
+    augment = augmentation.Augmentations(names)
     random.seed(5)
     np.random.seed(5)
     expected = random.random(), np.random.rand()
     random.seed(5)
     np.random.seed(5)
-    augmentation.augment_images(IMAGES, layers, 1)
+    augment(IMAGES, 1)
     assert (random.random(), np.random.rand()) == expected
