@@ -350,9 +350,9 @@ def speed() -> str:
         return NOT_RUN
     records = {case: record for case, record in records.items() if case not in suite.SCALES}
     lines = [
-        "| case | baseline | kerasgan | speed-up (min to max) | peak memory | share of matrix "
-        "product rate |",
-        "|---" * 6 + "|",
+        "| case | baseline | kerasgan | speed-up (min to max) | seconds to the first step "
+        "| peak memory | share of matrix product rate |",
+        "|---" * 7 + "|",
     ]
     for case, record in records.items():
         baseline = suite.best_peer(record)
@@ -366,21 +366,36 @@ def speed() -> str:
         lines.append(
             f"| `{case}` | {'; '.join(peers)} | {ours['median_ms']:.0f} ms "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {_starts(record)} "
             f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB | {_shares(record)} |"
         )
     record = next(iter(records.values()))
-    commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
     sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
         "\nMedian step times of programs that run alternately, and medians of the ratios of their "
         "blocks; the speed-up is that over the fastest other program, whose memory is given. "
         f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
-        f"{record['settings']['threads']} threads; kerasgan's StylEx uses one thread per "
-        "operation, its HDGAN runs one operation at a time. The last column is the arithmetic of "
+        f"{record['settings']['threads']} threads; kerasgan's StyleGAN2 and StylEx use one "
+        "thread per operation, its HDGAN runs one operation at a time. A compiled PyTorch step is "
+        "compiled as a whole, HDGAN's networks one by one; the records name the failures. The "
+        "seconds to the first step contain tracing and compilation, but no imports; they are in "
+        "the order of the programs. The last column is the arithmetic of "
         "the PyTorch step divided by the time of each program, relative to the rate of a product "
-        f"of two matrices of 2,048 x 2,048. Machines: {_processors(records)}. Commands: {commands}."
+        f"of two matrices of 2,048 x 2,048. Machines: {_processors(records)}. Command: `python -m "
+        "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
+        "with commit and versions."
     )
     return "\n".join(lines)
+
+
+def _starts(record):
+    """Seconds of the first step of each program, if measured."""
+    starts = [
+        f"{each['start']['first_step_seconds']:.1f}"
+        for each in record["contestants"].values()
+        if "start" in each
+    ]
+    return ", ".join(starts)
 
 
 def _shares(record):

@@ -171,8 +171,8 @@ class DataSpec:
         Args:
             data: A batch, or the rows of one that belong to this process.
             training: If `True`, the size of the batch is checked too.
-            size: Number of rows of the whole batch. `None` means that `data` is
-                the whole batch.
+            size: Number of rows of the whole batch. `None` means that `data` is the whole
+                batch.
 
         Raises:
             ValueError: The data do not have the declared parts, shapes, types or ranges.

@@ -316,7 +316,10 @@ class ProjectedTextGAN(TextToImageModel):
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
-        """Returns the inputs of the discriminators: whole images and, if larger, a random crop.
+        """Returns the inputs of the discriminators.
+
+        Whole images are reduced to the input size of the frozen encoder. If they are larger than
+        this size, a random crop of this size is added.
 
         Returns:
             Dict from `""` (whole) and `"crop_"` to images `[N, s, s, 3]`.

@@ -30,8 +30,8 @@ FACT study, "Explaining in Style: A Reproducibility Study").
 - Both updates share one batch of generated images, which saves one generator pass. Style mixing is
   decided per sample.
 - The moving average of the generator, which generates the samples, includes the encoder, because
-  both are used together. It is updated at each step. The reproduction updates it at every 10th step from step
-  20,000 on, so the same decay averages over ten times as many steps.
+  both are used together. It is updated at each step. The reproduction updates it at every 10th
+  step from step 20,000 on, so the same decay averages over ten times as many steps.
 - Images are in [-1, 1] instead of [0, 1]. Pixel distances are halved, so that weights have the
   same meaning.
 """

@@ -15,14 +15,15 @@ import numpy as np
 from kerasgan import callbacks, distribution
 from kerasgan.datasets.batches import Batches
 from kerasgan.io import checkpoints
+from tests.distribution.session import check_devices, clear_session
 from tests.test_whole_models import conditional
 
 IMAGES = np.tanh(np.random.default_rng(0).normal(size=(24, 8, 8, 1))).astype("float32")
 
 
-def train(folder, epochs):
+def train(folder, devices, epochs):
     """Trains up to an epoch and returns the arrays of the model."""
-    keras.backend.clear_session()  # Names of variables are counted.
+    clear_session()  # Names of variables are counted.
     keras.utils.set_random_seed(0)
     model = conditional()
     model.compile(**{player: keras.optimizers.SGD(1e-2) for player in model.players})
@@ -33,6 +34,7 @@ def train(folder, epochs):
         data, epochs=epochs, initial_epoch=first, callbacks=[saves], verbose=0
     ).history
     assert len(history["generator_loss"]) == epochs - first
+    check_devices(model, devices)
     variables = [*model.variables, *model.optimizer.variables]
     arrays = {f"{i}:{v.path}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(variables)}
     return arrays | {f"log:{name}": np.array(values[-1]) for name, values in history.items()}
@@ -42,8 +44,8 @@ if __name__ == "__main__":
     distribution.start(int(sys.argv[2]))
     target, last = Path(sys.argv[1]), int(sys.argv[3])
     resumes = (target / "run").exists()
-    found = train(target / "run", last)
+    found = train(target / "run", int(sys.argv[2]), last)
     if distribution.is_chief():
         np.savez(target / f"{last}_{sys.argv[2]}.npz", **found)
     if resumes and sys.argv[2] == "1":
-        np.savez(target / "expected.npz", **train(target / "whole", last))
+        np.savez(target / "expected.npz", **train(target / "whole", 1, last))

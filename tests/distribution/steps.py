@@ -17,6 +17,7 @@ from kerasgan.backend import processes
 from tests import test_whole_models
 from tests.distribution.data import Random
 from tests.distribution.rounding import smooth_birds
+from tests.distribution.session import check_devices, clear_session
 from tests.models import test_projected_text_gan
 
 
@@ -74,11 +75,15 @@ MODELS = (
 )
 
 
-def run(folder: Path, name: str) -> None:
+RATES = {"style_classes": 1e-3}  # A higher rate makes its training diverge.
+
+
+def run(folder: Path, devices: int, name: str) -> None:
     keras.utils.set_random_seed(1)
     model = MODELS[name]()
     # SGD shows a wrong scale of the gradients, which Adam would hide.
-    optimizers = {player: keras.optimizers.SGD(0.01) for player in model.players}
+    rate = RATES.get(name, 0.01)
+    optimizers = {player: keras.optimizers.SGD(rate) for player in model.players}
     model.compile(**optimizers, jit_compile=keras.backend.backend() == "jax")
     data = Random(model)
     history = model.fit(data, epochs=1, verbose=0).history
@@ -87,14 +92,17 @@ def run(folder: Path, name: str) -> None:
         f"{index}:{v.path}": keras.ops.convert_to_numpy(v.value)
         for index, v in enumerate([*model.variables, *optimizer])
     }
+    bad = [name for name, array in arrays.items() if not np.isfinite(array.astype("float64")).all()]
+    assert not bad, f"the training must not diverge; {bad[0]} is not finite"
     logs = {f"log:{key}": np.array(value) for key, value in history.items()}
     np.savez(folder / f"{name}_{processes()[0]}.npz", **arrays, **logs)
     if name == "conditional":
         assert model.sample(labels=[0, 1, 2]).shape[0] == 3  # two devices do not divide it
-    keras.backend.clear_session()
+    check_devices(model, devices)
+    clear_session()
 
 
 if __name__ == "__main__":
     distribution.start(int(sys.argv[2]))
     for model in sys.argv[3:]:
-        run(Path(sys.argv[1]), model)
+        run(Path(sys.argv[1]), int(sys.argv[2]), model)
