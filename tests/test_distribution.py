@@ -49,6 +49,16 @@ def test_two_jax_processes_equal_one(tmp_path):
     compare(tmp_path, FEW, jax_processes=True)
 
 
+@pytest.mark.nightly
+@pytest.mark.backend
+@pytest.mark.skipif(NAME != "jax", reason="keras.distribution.ModelParallel is of JAX")
+def test_weights_divided_among_devices_train_as_on_one(tmp_path):
+    for devices in (1, 2):
+        on_devices("model_parallel.py", devices, tmp_path, devices)
+    one, two = (np.load(tmp_path / f"{devices}.npy") for devices in (1, 2))
+    np.testing.assert_allclose(two, one, atol=1e-5)
+
+
 @slow_on_jax
 @pytest.mark.backend
 def test_a_run_continues_on_two_devices_and_back(tmp_path):

@@ -1,4 +1,4 @@
-"""Shows how HDGAN amplifies rounding, on one device.
+"""Shows how a model amplifies rounding, on one device.
 
     python -m tests.distribution.rounding [SEEDS]
 
@@ -20,7 +20,6 @@ from kerasgan.ops import replicas
 from tests import test_whole_models
 from tests.distribution.data import Random
 
-ORDER = np.array([0, 2, 4, 6, 1, 3, 5, 7])  # as two replicas divide a batch
 STEPS = 3
 
 
@@ -39,13 +38,15 @@ def _ordered_normal(order):
     return normal
 
 
-def weights_of_steps(build, seed, order=None):
-    """Returns the variables after each step. `order` permutes the rows of the batches."""
+def weights_of_steps(build, seed, reordered=False):
+    """Returns the variables after each step, with batches as they are or divided and joined."""
     keras.utils.set_random_seed(seed)
     model, states = build(), []
     optimizers = {player: keras.optimizers.SGD(0.01) for player in model.players}
     model.compile(**optimizers, run_eagerly=keras.backend.backend() != "jax")
     data = Random(model)
+    # As two replicas divide a batch.
+    order = np.r_[0 : data.size : 2, 1 : data.size : 2] if reordered else None
     with mock.patch.object(replicas, "normal", _ordered_normal(order)):
         for index in range(STEPS):
             batch = data[index]
@@ -56,7 +57,7 @@ def weights_of_steps(build, seed, order=None):
 
 def amplification(build, seed: int) -> list[float]:
     """Returns the largest difference of the weights after each step."""
-    pairs = zip(weights_of_steps(build, seed), weights_of_steps(build, seed, ORDER), strict=True)
+    pairs = zip(weights_of_steps(build, seed), weights_of_steps(build, seed, True), strict=True)
     return [
         max(float(np.abs(a.astype("f8") - b).max(initial=0)) for a, b in zip(*pair, strict=True))
         for pair in pairs
