@@ -43,8 +43,11 @@ class Options(LatentOptions):
     space: str = setting(
         "z", "Space of the interpolation: latents z or styles w.", choices=("z", "w")
     )
-    truncation: float = setting(
-        1.0, "Truncation psi of StyleGAN2 and StylEx. 1 disables truncation.", least=0.0, most=2.0
+    truncation: float | None = setting(
+        None,
+        "Truncation psi of StyleGAN2 and StylEx. Default: no truncation.",
+        least=0.0,
+        most=2.0,
     )
     by: str | None = setting(
         None,
@@ -82,7 +85,7 @@ def command(options: Options) -> None:
         space=options.space,
         loop=options.loop,
         seed=options.seed,
-        truncation=options.truncation,
+        truncation=extra.pop("truncation", 1.0),
         **given,
         **extra,
     )

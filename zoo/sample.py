@@ -86,6 +86,30 @@ class Options(Checked):
         least=1,
         most=100_000,
     )
+    truncation: float | None = setting(
+        None,
+        "Truncation psi of StyleGAN2 and StylEx. Default: no truncation.",
+        group="networks",
+        least=0.0,
+        most=2.0,
+    )
+    temperature: float | None = setting(
+        None,
+        "Standard deviation of the latents of a RealNVP. Default: 1.",
+        group="networks",
+        least=0.0,
+        most=10.0,
+    )
+
+
+# Option of `sample` -> models that have it, for messages.
+OWNERS = {
+    "by": "CoopNet",
+    "statistics": "CoopNet",
+    "steps": "CoopNet",
+    "truncation": "StyleGAN2 and StylEx",
+    "temperature": "RealNVP",
+}
 
 
 def load(name: str | os.PathLike) -> Any:
@@ -153,15 +177,13 @@ def command(options: Options) -> None:
 
 def sample_options(model: Any, options: Any) -> dict:
     """Returns the given options of `model.sample`. Raises ValueError for unsupported ones."""
-    known = ("by", "statistics", "steps")
-    given = {name: getattr(options, name, None) for name in known}
+    given = {name: getattr(options, name, None) for name in OWNERS}
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
         if name not in model.sample_options:
             raise ValueError(
                 f"{options.checkpoint} samples with its generator in inference mode: --{name} is "
-                f"for "
-                "CoopNet"
+                f"for {OWNERS[name]}"
             )
     return given
 
@@ -213,9 +235,9 @@ def _write(path, options, arrays, model, extra):
         for name, array in arrays.items():
             file[name] = array
         file.attrs["checkpoint"], file.attrs["seed"] = options.checkpoint, options.seed
-        protocol_of = {name: value for name, value in extra.items() if name != "steps"}
-        if protocol := model.sampling_protocol(**protocol_of):
-            file.attrs["protocol"] = json.dumps(protocol | extra)
+        own = {name: extra[name] for name in ("by", "statistics") if name in extra}
+        if protocol := model.sampling_protocol(**own) | extra:
+            file.attrs["protocol"] = json.dumps(protocol)
 
     files.write_hdf5(path, fill)
 

@@ -143,12 +143,14 @@ class _Pairs:
 
 def _squared_radii(features, k, with_border):
     """Squared radii `[N]` of the balls, with a margin for rounding on the border."""
-    own = np.arange(len(features))
-    squares = nearest(features, features, own, k)[1].reshape(len(features), k)[:, -1] ** 2
     center = np.asarray(features[:BLOCK], "float64").mean(axis=0)
-    norms = [
-        np.square(np.asarray(features[rows], "float64") - center).sum(axis=1)
-        for rows in _slices(len(features))
-    ]
-    slack = ROUNDING * (np.concatenate(norms) + squares)
-    return squares + slack if with_border else np.nextafter(squares - slack, -np.inf)
+    radii = np.empty(len(features))
+    for rows in _slices(len(features)):
+        queries = features if len(features) <= BLOCK else features[rows]
+        own = np.arange(rows.start, rows.stop)
+        distances = nearest(queries, features, own, k)[1].reshape(len(own), k)
+        squares = distances[:, -1] ** 2
+        norms = np.square(np.asarray(queries, "float64") - center).sum(axis=1)
+        slack = ROUNDING * (norms + squares)
+        radii[rows] = squares + slack if with_border else np.nextafter(squares - slack, -np.inf)
+    return radii

@@ -65,7 +65,7 @@ def nearest(
             for i in range(0, len(chosen), rows):
                 pairs = slice(i, i + rows)
                 differences = part[chosen[pairs]].astype("float64") - block[column[pairs]]
-                exact = np.linalg.norm(differences, axis=1)
+                exact = np.sqrt(np.einsum("nd,nd->n", differences, differences))
                 _insert(index[here], distance[here], chosen[pairs], start + column[pairs], exact)
     return (index[:, 0], distance[:, 0]) if k == 1 else (index, distance)
 

@@ -163,6 +163,7 @@ class StyleGAN2(AdversarialModel):
         "real_accuracy",
         "fake_accuracy",
     )
+    sample_options = ("truncation",)
     ema_networks = {"ema_generator": "generator"}
     renamed_arguments = {
         "average": "ema_decay",

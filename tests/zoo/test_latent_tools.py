@@ -1,14 +1,19 @@
 """`zoo.interpolate`, `zoo.invert`, `zoo.directions` and `zoo.export` on shipped presets."""
 
+import dataclasses
 import json
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from zoo import directions, export, interpolate, invert
+import kerasgan
+from kerasgan.images import to_uint8
+from kerasgan.io import presets
+from zoo import directions, export, interpolate, invert, sample
 
-DIGITS = "mnist_gan_digits"
+DIGITS, STYLEX = "mnist_gan_digits", "stylex_digits_8_9"
 
 
 def size(path):
@@ -74,6 +79,23 @@ def test_export_names_the_licence_of_a_preset(tmp_path, capsys):
     assert "largest difference from Keras" in capsys.readouterr().out
 
 
+def test_sample_truncates_styles(tmp_path):
+    out = tmp_path / "samples.h5"
+    options = sample.Options(checkpoint=STYLEX, n=2, truncation=0.5, out=str(out))
+    sample.command(options)
+    expected = presets.load(STYLEX).sample(2, seed=0, truncation=0.5)
+    with h5py.File(out) as file:
+        np.testing.assert_array_equal(file["images"], to_uint8(expected))
+        assert json.loads(file.attrs["protocol"]) == {"truncation": 0.5}
+
+
+def test_every_option_of_a_model_is_a_flag():
+    flags = {field.name for field in dataclasses.fields(sample.Options)}
+    for name in ("CoopNet", "StyleGAN2", "StylEx", "RealNVP"):
+        options = getattr(kerasgan.models, name).sample_options
+        assert options and set(options) <= flags & set(sample.OWNERS), name
+
+
 @pytest.mark.parametrize("name", ["left", "right", "top", "bottom", "center"])
 def test_masks(name):
     mask = invert.hidden_half(name, 8, 12)
@@ -89,6 +111,9 @@ def test_masks(name):
         (interpolate, {"checkpoint": DIGITS, "caption": ("a",)}, "takes --labels; received"),
         (interpolate, {"checkpoint": DIGITS, "labels": ("x",)}, "--labels must be integers"),
         (interpolate, {"checkpoint": DIGITS, "by": "generator"}, "--by is for CoopNet"),
+        (interpolate, {"checkpoint": DIGITS, "truncation": 0.7}, "--truncation is for StyleGAN2"),
+        (sample, {"checkpoint": DIGITS, "truncation": 0.7}, "--truncation is for StyleGAN2"),
+        (sample, {"checkpoint": DIGITS, "temperature": 0.7}, "--temperature is for RealNVP"),
         (invert, {"checkpoint": DIGITS}, "takes labels: give --labels, one per image"),
         (invert, {"checkpoint": DIGITS, "labels": ("1",)}, "--images must name"),
         (invert, {"checkpoint": DIGITS, "labels": ("1",), "images": ("no.png",)}, "no such file"),

@@ -55,6 +55,12 @@ def test_generated_images_are_those_of_the_shown_command(tabs):
     assert answer == panel.run({"labels": "3, 1 4", "seed": 7})
 
 
+def test_the_shown_command_has_the_truncation(tabs):
+    panel = tabs["stylex_digits_8_9"].panels["generate"]
+    assert "--truncation=0.5" in panel.run({"labels": "8", "truncation": 0.5})["command"]
+    assert "truncation" not in panel.run({"labels": "8"})["command"]
+
+
 @pytest.mark.nightly
 def test_captions_give_images_of_each_size_and_notes_of_unknown_words():
     panel = panels.tab("hdgan_synthetic_birds_256").panels["generate"]

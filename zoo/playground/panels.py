@@ -217,9 +217,9 @@ class _Panels:
                 named = [f"{i}: {name}" for i, name in enumerate(names)]
                 shown = dict(zip(named, made, strict=True))
             flags |= {name: getattr(values, name) for name in by}
+            if given.get("truncation", 1) != 1:
+                flags["truncation"] = values.truncation
             command = self._command("sample", seed=values.seed, **flags)
-            # `zoo.sample` has no truncation.
-            command = command if given.get("truncation", 1) == 1 else ""
             return {"pictures": self._pictures(shown, values.seed), "command": command}
 
         panel = Panel("Generate", lead, "pictures", answer, controls, defaults)

@@ -280,6 +280,7 @@ async function start() {
     let first = true;
     const open = () => {
       bar.querySelectorAll("button").forEach(each => each.setAttribute("aria-selected", each === button));
+      button.scrollIntoView({ block: "nearest", inline: "nearest" });
       [...place.children].forEach(each => { each.hidden = each !== section; });
       if (!first) return;
       first = false;
