@@ -66,7 +66,7 @@ def child(name: str, folder: str) -> None:
     """Runs a formula on the features in a folder and prints its seconds and MiB as JSON."""
     real, fake = (np.load(f"{folder}/{side}.npy", mmap_mode="r") for side in ("real", "fake"))
     formula = formulas()[name]
-    formula(real[:200], fake[:200])  # Starts the threads of the linear algebra library.
+    formula(real[:1000], fake[:1000])  # Starts the threads of the linear algebra library.
     before, peak, done = anonymous_mib(), [0.0], threading.Event()
 
     def watch():
