@@ -3,6 +3,7 @@
 `backward` is never called, so the other players accumulate no gradients.
 """
 
+import atexit
 import contextlib
 import datetime
 import functools
@@ -193,6 +194,13 @@ def join_processes() -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+    # Without this, the threads of gloo sometimes abort the process at its end.
+    atexit.register(_leave_processes)
+
+
+def _leave_processes():
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def processes() -> tuple[int, int]:
