@@ -77,7 +77,7 @@ class CheckedFit(keras.Model):
         """Trains the model, as `keras.Model.fit` does.
 
         Data are checked before the first step. A data set with a method `set_epoch` gets the number
-        of each epoch, so that a resumed run sees the same batches as an uninterrupted one.
+        of each epoch, so that a resumed run gets the same batches as an uninterrupted one.
 
         Raises:
             ConnectionError: If another process of the same training ended.

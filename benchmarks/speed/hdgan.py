@@ -72,7 +72,7 @@ def batches() -> Callable:
 def _stored(file_format, count):
     """Prepares `count` birds of 304 pixels in a temporary folder. Returns their batches.
 
-    `STORED` birds are drawn. A larger set repeats them in other records, so that reading and
+    `STORED` birds are generated. A larger set repeats them in other records, so that reading and
     decoding cost as much as with as many different ones.
     """
     import numpy as np

@@ -62,8 +62,8 @@ def compiled(build: Callable[[], Callable]) -> Callable:
     return baseline.compiled(build)
 
 
-# The training steps of PyTorch also run compiled, as a whole unless the case says how. The order
-# is: peers, then kerasgan.
+# The training steps of PyTorch also run compiled, as a whole unless the case defines another way.
+# The order is: peers, then kerasgan.
 CASES |= {
     case: {"torch": programs["torch"], COMPILED: functools.partial(compiled, programs["torch"])}
     | {name: build for name, build in programs.items() if name != "torch"}

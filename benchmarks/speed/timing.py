@@ -250,7 +250,9 @@ def serve(module: str, case: str, name: str) -> None:
     try:
         _answer(importlib.import_module(module), case, name, answers)
     except Exception as error:
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers, flush=True)
+        # Further lines are the source of the failure, with paths of this machine.
+        reason = (str(error).splitlines() or [""])[0]
+        print(json.dumps({"error": f"{type(error).__name__}: {reason}"}), file=answers, flush=True)
         raise
 
 

@@ -13,7 +13,7 @@ def broken():
 
 
 def raises():
-    raise ValueError("no such size")
+    raise ValueError(f'no such size\n  File "{__file__}", line 1')
 
 
 CASES = {
@@ -23,5 +23,6 @@ CASES = {
         "hangs": lambda: sleeper(60),
         "raises": raises,
     },
+    "raises": {"slow": lambda: sleeper(0.03), "raises": raises},
     "broken": {"slow": lambda: sleeper(0.03), "broken": broken},
 }

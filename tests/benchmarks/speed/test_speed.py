@@ -48,6 +48,20 @@ def test_an_optional_program_may_fail(monkeypatch):
     assert start["first_step_seconds"] >= 0.03 and start["build_seconds"] >= 0
 
 
+def test_a_recorded_failure_has_one_line_without_a_path(monkeypatch):
+    monkeypatch.setattr(timing, "PAUSE", 0.0)
+    record = timing.compare(
+        SLEEPERS, "raises", ["raises", "slow"], steps=10, block=5, warmup=1, optional=["raises"]
+    )
+    assert record["failed"] == {"raises": "raises failed with ValueError: no such size"}
+
+
+def test_results_name_no_source_file_of_a_machine():
+    files = list(suite.RESULTS.parent.rglob("*.json"))
+    assert suite.RESULTS in files
+    assert [path.name for path in files if 'File \\"/' in path.read_text()] == []
+
+
 @pytest.mark.parametrize("module", ["suite", "devices", "gpu"])
 def test_a_peer_does_not_load_keras(module):
     code = f"import sys, benchmarks.speed.{module}; print({{'keras', 'torch'}} & set(sys.modules))"
