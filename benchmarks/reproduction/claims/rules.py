@@ -91,7 +91,9 @@ def number(run: dict, measure: str) -> float:
     Args:
         run: Record with `measures` and an optional `curve`.
         measure: A name for the value at the end of the run (the last one of the curve if the final
-            scores lack it), or `name@20%` for the newest value after 20 % of the epochs.
+            scores lack it), `name@20%` for the newest value after 20 % of the epochs, or
+            `name@late` for the mean of the curve's values in the second half of the epochs, which
+            varies less than a single value.
 
     Raises:
         ValueError: If the run has no such measure.
@@ -99,7 +101,10 @@ def number(run: dict, measure: str) -> float:
     name, at, share = measure.partition("@")
     value = None if at else run["measures"].get(name)
     known = [row for row in run.get("curve", []) if row.get(name) is not None]
-    if value is None and known:
+    if known and share == "late":
+        half = run["curve"][-1]["epoch"] / 2
+        value = statistics.mean(row[name] for row in known if row["epoch"] > half)
+    elif value is None and known:
         limit = float(share.rstrip("%") or 100) / 100 * run["curve"][-1]["epoch"]
         value = next(
             (row[name] for row in reversed(known) if row["epoch"] <= limit), known[0][name]
@@ -164,6 +169,8 @@ def phrase(measure: str) -> str:
     """Return the phrase of a measure for sentences."""
     name, at, share = measure.partition("@")
     text = PHRASES.get(name, name.replace("_", " "))
+    if share == "late":
+        return f"mean {text} in the second half of the training"
     return text + (f" after {share[:-1]} % of the training" if at else "")
 
 
