@@ -258,7 +258,9 @@ def cooperate(settings: dict, seed: int, folder: pathlib.Path) -> dict:
     early, late, data = (np.asarray(x, "float64") for x in run(_seeds(seed)))
     return {
         "measures": {
-            name: _geometric_mean([energy_distance(*pair) for pair in zip(samples, data)])
+            name: _geometric_mean(
+                [energy_distance(*pair) for pair in zip(samples, data, strict=True)]
+            )
             for name, samples in (("early_energy_distance", early), ("energy_distance", late))
         }
     }
@@ -281,8 +283,8 @@ SETUP = (
 )
 COOPERATIVE_SETUP = (
     "A descriptor and a generator trained cooperatively on a ring of eight Gaussians in two "
-    "dimensions (multilayer perceptrons, 4,000 updates); images are not tested. The energy distance "
-    "compares 1,024 samples of the generator with data. A seed stands for 16 independent "
+    "dimensions (multilayer perceptrons, 4,000 updates); images are not tested. The energy "
+    "distance compares 1,024 samples of the generator with data. A seed stands for 16 independent "
     "trainings, whose geometric mean counts. "
 )
 
