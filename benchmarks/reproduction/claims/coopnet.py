@@ -191,8 +191,8 @@ CLAIMS = [
         Within("drift@late", "birds", 0.002, 0.03, log=True),
         "The measure is the norm of the gradient term of a Langevin step relative to the norm of "
         "the image, averaged over the epochs of the second half. The data are synthetic birds of "
-        "32 pixels, because CIFAR-10 needs a download. The settings are those of the port for CIFAR-10, with "
-        "64 chains, batch size 64 and width 32.",
+        "32 pixels, because CIFAR-10 needs a download. The settings are those of the port for "
+        "CIFAR-10, with 64 chains, batch size 64 and width 32.",
         {"birds": "on synthetic birds"},
     ),
     Claim(
