@@ -8,6 +8,8 @@
     python -m benchmarks attributes               attributes that AttFind finds in StylEx
     python -m benchmarks augmentation             effect of --augment on a small classifier
     python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
+    python -m benchmarks backends [RECIPE ...]    compile time, step time, memory on three backends
+    python -m benchmarks sampling [PRESET ...]    time to the first sample, images per second
     python -m benchmarks devices [CASE ...]       two processes on two cores against one on one
     python -m benchmarks gpu [CASE ...]           training steps on one GPU, in 10 minutes
     python -m benchmarks report                   one HTML page of all results
@@ -33,6 +35,8 @@ COMMANDS = {
     "attributes": "benchmarks.reproduction.attributes",
     "augmentation": "benchmarks.reproduction.augmentation",
     "speed": "benchmarks.speed",
+    "backends": "benchmarks.speed.backends",
+    "sampling": "benchmarks.speed.sampling",
     "devices": "benchmarks.speed.devices",
     "gpu": "benchmarks.speed.gpu",
     "report": "benchmarks.report",

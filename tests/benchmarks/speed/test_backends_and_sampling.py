@@ -1,0 +1,61 @@
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks.speed import backends, sampling
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(backends, "RESULTS", tmp_path / "backends.json")
+    monkeypatch.setattr(sampling, "RESULTS", tmp_path / "sampling.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "recipes", "message"),
+    [
+        ({}, ["mnist"], "a recipe must be one of mnist_gan, .*received 'mnist'"),
+        ({"backends": "jax,theano"}, [], "a backend must be one of .*received 'theano'"),
+        ({"policies": "float16"}, [], "a policy must be one of .*received 'float16'"),
+    ],
+)
+def test_unknown_names_are_refused(results, options, recipes, message):
+    with pytest.raises(ValueError, match=message):
+        backends.command(dataclasses.replace(backends.Options(), **options), recipes)
+    assert not list(results.iterdir())
+
+
+def test_a_combination_that_fails_or_takes_too_long_is_recorded_with_its_reason(results):
+    slow = backends.Options(backends="tensorflow", limit=1)
+    backends.command(slow, ["conditional_vae"])
+    wrong = dataclasses.replace(slow, preset="nothing", limit=100)
+    backends.command(wrong, ["flow"])
+    found = json.loads(backends.RESULTS.read_text())
+    assert found["conditional_vae"]["float32"]["tensorflow"]["failed"] == "stopped after 1 s"
+    assert "preset must be one of quick" in found["flow"]["float32"]["tensorflow"]["failed"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("backend", backends.BACKENDS)
+def test_a_step_is_measured_on_each_backend(results, backend):
+    options = backends.Options(backends=backend, steps=2, policies="float32,mixed_bfloat16")
+    backends.command(options, ["conditional_vae"])
+    for policy in backends.POLICIES:
+        record = json.loads(backends.RESULTS.read_text())["conditional_vae"][policy][backend]
+        assert record["step_ms"] > 0 and record["compile_seconds"] >= 0 and record["finite"]
+        assert record["peak_mib"] > 100 and record["images"] > 0
+
+
+def test_presets_that_do_not_sample_are_refused(results):
+    with pytest.raises(ValueError, match="a preset must be one of .*received 'digit_classifier'"):
+        sampling.command(sampling.Options(), ["digit_classifier"])
+
+
+@pytest.mark.nightly
+def test_the_time_to_the_first_sample_is_measured(results):
+    sampling.command(sampling.Options(rounds=1, images=10), ["mnist_gan_digits"])
+    record = json.loads(sampling.RESULTS.read_text())["mnist_gan_digits"]["tensorflow"]
+    assert record["first_sample"] > record["import_keras"] > 0
+    assert record["images_per_second"] > 0 and record["images_per_second_to_file"] > 0
