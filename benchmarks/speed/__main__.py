@@ -6,7 +6,7 @@
     python -m benchmarks speed --check               a fast subset against the recorded ratios
 
 Results are written to benchmarks/results/speed.json, one record per case with its command, commit,
-machine and package versions. The benchmark needs the `torch` extra and an otherwise idle machine.
+machine and package versions; those of `--backend=torch` to speed_torch.json. The benchmark needs the `torch` extra and an otherwise idle machine.
 A case takes about a minute on two cores; `attfind` takes eight, because its baseline needs 10 to 20
 seconds per step. Some cases need packages that no extra installs: `inception`, `*_torch_fidelity`
 and `*_clean_fid` need `pip install --no-deps torch-fidelity clean-fid`; `frechet_root`,

@@ -39,9 +39,20 @@ def baseline(as_noted: bool) -> Callable:
     return (mnist_gan.noted_step if as_noted else mnist_gan.corrected_step)(BATCH_SIZE)
 
 
+def jax_baseline() -> Callable:
+    """Build the corrected training step of the JAX baseline."""
+    from benchmarks.speed.baselines import mnist_gan_jax
+
+    return mnist_gan_jax.corrected_step(BATCH_SIZE)
+
+
 CASES = {
     "mnist_gan_noted": {"torch": lambda: baseline(True), "kerasgan": lambda: step(True)},
-    "mnist_gan_corrected": {"torch": lambda: baseline(False), "kerasgan": lambda: step(False)},
+    "mnist_gan_corrected": {
+        "torch": lambda: baseline(False),
+        "jax": jax_baseline,
+        "kerasgan": lambda: step(False),
+    },
 }
 SCALES = {
     "mnist_gan_by_batch": (

@@ -36,7 +36,7 @@ PRESETS = (
     "hdgan_synthetic_birds_256",
     "projected_text_gan_synthetic_birds_256",
 )
-# The target of issue trackers and guides: `LIMIT[0]` times `import keras` plus `LIMIT[1]` seconds.
+# Target of the time to the first sample: `LIMIT[0]` times that of `import keras`, plus `LIMIT[1]` s.
 LIMIT = (1.2, 0.5)
 
 
@@ -127,7 +127,7 @@ def process(options: Options, *arguments: str) -> tuple[float, list[float]]:
         text=True,
     ) as child:
         assert child.stdout
-        lines = []
+        lines: list[str] = []
         for line in child.stdout:
             if line.strip() == "done":
                 return time.perf_counter() - begin, [float(x) for x in (lines or [""])[-1].split()]

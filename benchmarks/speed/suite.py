@@ -221,13 +221,19 @@ def measure(case: str, names: Sequence[str], **settings: Any) -> dict:
     )
 
 
-def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> None:
+def results_of(backend: str) -> Path:
+    """Returns the result file of a Keras backend."""
+    return RESULTS if backend == "tensorflow" else RESULTS.with_stem(f"speed_{backend}")
+
+
+def main(cases: Sequence[str], *, results: Path | None = None, **settings: Any) -> None:
     """Measure cases and write their records to the result file.
 
     Args:
         cases: Keys of `CASES`; empty for all.
-        results: Result file. Records of other cases are kept.
-        **settings: Arguments of `timing.compare`.
+        results: Result file. Records of other cases are kept. Defaults to that of the backend.
+        **settings: Arguments of `timing.compare`. With another backend than TensorFlow, kerasgan
+            is compared with eager PyTorch only.
 
     Raises:
         ValueError: If a case is unknown or the result file is broken.
@@ -238,9 +244,14 @@ def main(cases: Sequence[str], *, results: Path = RESULTS, **settings: Any) -> N
     for case in cases:
         if case not in CASES:
             raise ValueError(f"Unknown case {case}. Expected one of {', '.join(CASES)}.")
+    backend = settings.get("backend", "tensorflow")
+    results = results or results_of(backend)
     records = read(results)
     for case in cases or CASES:
-        record = measure(case, CASES[case], **settings)
+        names = [
+            name for name in CASES[case] if backend == "tensorflow" or name not in (COMPILED, "jax")
+        ]
+        record = measure(case, names, **settings)
         medians = {name: measured["median_ms"] for name, measured in record["contestants"].items()}
         if case in SCALES:
             description, sizes, _ = SCALES[case]
