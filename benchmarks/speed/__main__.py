@@ -6,11 +6,12 @@
     python -m benchmarks speed --check               a fast subset against the recorded ratios
 
 Results are written to benchmarks/results/speed.json, one record per case with its command, commit,
-machine and package versions; those of `--backend=torch` to speed_torch.json. The benchmark needs the `torch` extra and an otherwise idle machine.
-A case takes about a minute on two cores; `attfind` takes eight, because its baseline needs 10 to 20
-seconds per step. Some cases need packages that no extra installs: `inception`, `*_torch_fidelity`
-and `*_clean_fid` need `pip install --no-deps torch-fidelity clean-fid`; `frechet_root`,
-`fd_infinity`, `vendi_score` and `fid_clean_fid` need SciPy.
+machine and package versions; those of `--backend=torch` to speed_torch.json. The benchmark needs
+the `torch` extra and an otherwise idle machine. A case takes about a minute on two cores; `attfind`
+takes eight, because its baseline needs 10 to 20 seconds per step. Some cases need packages that no
+extra installs: `inception`, `*_torch_fidelity` and `*_clean_fid` need
+`pip install --no-deps torch-fidelity clean-fid`; `frechet_root`, `fd_infinity`, `vendi_score` and
+`fid_clean_fid` need SciPy.
 
 `--check` writes nothing. It exits with status 1 if the median ratio of a case is below the smallest
 ratio that was recorded for it.

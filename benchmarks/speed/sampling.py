@@ -36,7 +36,7 @@ PRESETS = (
     "hdgan_synthetic_birds_256",
     "projected_text_gan_synthetic_birds_256",
 )
-# Target of the time to the first sample: `LIMIT[0]` times that of `import keras`, plus `LIMIT[1]` s.
+# Target of the time to the first sample: a multiple of that of `import keras`, plus seconds.
 LIMIT = (1.2, 0.5)
 
 
