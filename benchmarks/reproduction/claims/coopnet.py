@@ -252,13 +252,13 @@ CLAIMS = [
     ),
     Claim(
         "coop-z-size",
-        on_ring({"8": {}, "32": {"latent_dim": 32}, "1": {"latent_dim": 1}}),
+        variants({"100": {}, "256": {"latent_dim": 256}, "2": {"latent_dim": 2}}),
         All(
-            Better(ENERGY, "8", ("1",), log=True),
-            Alike(ENERGY, ("8", "32"), share=1.0, log=True),
+            Better(GENERATOR, "100", ("2",), log=True),
+            Alike(GENERATOR, ("100", "256"), share=1.0, log=True),
         ),
-        ring.COOPERATIVE_SETUP + "The data have two dimensions, so 1 is too small.",
-        {dim: f"with {dim} latent dimensions" for dim in ("8", "32", "1")},
+        setup(),
+        {dim: f"with {dim} latent dimensions" for dim in ("100", "256", "2")},
     ),
     Claim(
         "coop-chains",
