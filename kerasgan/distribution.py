@@ -18,9 +18,10 @@ import numpy as np
 
 from kerasgan import backend
 from kerasgan.datasets.epochs import Rows, rows_of
+from kerasgan.ops import replicas
 
 
-def start(devices: int | None = None) -> None:
+def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
     """Connects the processes and divides the work among devices. Call it before building a model.
 
     The launcher's environment defines the processes: `TF_CONFIG` (TensorFlow), `torchrun` (PyTorch)
@@ -29,10 +30,23 @@ def start(devices: int | None = None) -> None:
     Args:
         devices: Number of devices of this process on JAX. TensorFlow and PyTorch have one process
             per device and ignore it.
+        batch_statistics: `"batch"` normalizes by the statistics of the whole batch, so that the
+            result does not depend on the number of devices. `"device"` normalizes by those of the
+            rows of each device, which saves most exchanges; TensorFlow and PyTorch only.
 
     Raises:
-        ValueError: If this machine has fewer devices.
+        ValueError: If this machine has fewer devices, or an argument is invalid.
     """
+    if batch_statistics not in ("batch", "device"):
+        raise ValueError(
+            f"batch_statistics must be 'batch' or 'device'; received {batch_statistics!r}"
+        )
+    if batch_statistics == "device" and keras.backend.backend() == "jax":
+        raise ValueError(
+            "batch_statistics='device' needs TensorFlow or PyTorch: JAX computes the statistics "
+            "of the whole batch"
+        )
+    replicas.use_device_statistics(batch_statistics == "device")
     backend.join_processes()
     if not is_chief():
         sys.stdout = _Silent()

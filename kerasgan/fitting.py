@@ -295,6 +295,30 @@ def _array_of_numbers(x):
     return x
 
 
+def step_with_equal_averages(step: Callable) -> Callable:
+    """Wraps a training step: afterwards, the moving statistics are equal on all replicas.
+
+    With batch statistics per device, each replica moves them by its own batch. One exchange
+    averages them.
+    """
+
+    @functools.wraps(step)
+    def complete(self, data):
+        logs = step(self, data)
+        if replicas.device_statistics() and replicas.count() > 1:
+            moving = [
+                average
+                for layer in self._flatten_layers()
+                if isinstance(layer, keras.layers.BatchNormalization)
+                for average in (layer.moving_mean, layer.moving_variance)
+            ]
+            for average, value in zip(moving, replicas.mean(moving), strict=True):
+                average.assign(value)
+        return logs
+
+    return complete
+
+
 def checked_step(step: Callable, training: bool) -> Callable:
     """Wraps a step with a check of the shapes and dtypes of its data when it is traced."""
 

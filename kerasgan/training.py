@@ -28,7 +28,7 @@ from kerasgan.compatibility import (
     accept_earlier_attributes,
     forget_earlier_attributes,
 )
-from kerasgan.fitting import CheckedFit, checked_step
+from kerasgan.fitting import CheckedFit, checked_step, step_with_equal_averages
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
@@ -87,11 +87,13 @@ class AdversarialModel(RenamedArguments, SamplingInterface, CheckedFit, Exportab
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("train_step", "test_step"):
-            if name in vars(cls):
-                setattr(
-                    cls, name, backend.step(checked_step(vars(cls)[name], name == "train_step"))
-                )
+        if "train_step" in vars(cls):
+            step = checked_step(step_with_equal_averages(cls.train_step), training=True)
+            cls.train_step = backend.step(step)
+        if "test_step" in vars(cls):
+            cls.test_step = backend.step(  # type: ignore[method-assign]
+                checked_step(cls.test_step, training=False)
+            )
 
     def __init__(self, name: str | None = None):
         super().__init__(name=name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kerasgan import distribution
 from tests.distribution.compare import (
     FEW,
     NAME,
@@ -40,6 +41,27 @@ def test_two_devices_equal_one(tmp_path):
 @pytest.mark.nightly
 def test_two_devices_equal_one_for_every_model(tmp_path):
     compare(tmp_path, FEW + REST)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(NAME == "jax", reason="JAX always computes statistics of the whole batch")
+def test_statistics_of_each_device_equal_two_calls_on_one(tmp_path):
+    for devices in (1, 2):
+        on_devices("device_statistics.py", devices, tmp_path, devices)
+    one, *two = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("1_0", "2_0", "2_1"))
+    assert two[0].keys() == one.keys() == two[1].keys()
+    for name, value in two[0].items():
+        np.testing.assert_array_equal(two[1][name], value, err_msg=name)
+        if "moving" not in name:  # Two calls on one device move these averages twice.
+            np.testing.assert_allclose(value, one[name], atol=1e-6, err_msg=name)
+
+
+def test_batch_statistics_are_checked(monkeypatch):
+    with pytest.raises(ValueError, match="must be 'batch' or 'device'; received 'replica'"):
+        distribution.start(batch_statistics="replica")
+    monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="needs TensorFlow or PyTorch"):
+        distribution.start(batch_statistics="device")
 
 
 @pytest.mark.nightly

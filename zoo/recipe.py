@@ -99,9 +99,16 @@ class RunOptions(Checked):
     )
     devices: int = setting(
         1,
-        "Number of devices of this machine. The results equal those of one device. For several "
-        "machines, use the framework's launcher; see the guide 'Several devices'.",
+        "Number of devices of this machine. The results equal those of one device, unless "
+        "--batch_statistics=device. For several machines, use the framework's launcher; see the "
+        "guide 'Several devices'.",
         least=1,
+    )
+    batch_statistics: str = setting(
+        "batch",
+        "Rows whose statistics normalize with --devices: those of the whole batch, or those of "
+        "each device, which is faster and changes the results. JAX has the former only.",
+        choices=("batch", "device"),
     )
     dry_run: bool = setting(
         False, "Print the settings, the parameter counts and missing data, without training."
@@ -477,7 +484,7 @@ def main(recipe: Recipe) -> None:
             return dry_run(recipe, made, chosen.time_step)
         if launch.needed(chosen.devices):
             sys.exit(launch.run(chosen.devices))
-        distribution.start(chosen.devices)
+        distribution.start(chosen.devices, chosen.batch_statistics)
         with cli.tracked():
             _train(recipe, made, preset, chosen.folder)
 

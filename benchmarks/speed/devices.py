@@ -53,6 +53,11 @@ class Options(Checked):
     width: int = setting(32, "Width of HDGAN. MnistGAN has twice as many channels.", least=1)
     size: int = setting(256, "Largest images of HDGAN in pixels.", choices=(64, 128, 256))
     backend: str = setting("tensorflow", "Keras backend.", choices=("tensorflow", "torch"))
+    batch_statistics: str = setting(
+        "batch",
+        "Rows whose statistics normalize: the whole batch, or those of each device.",
+        choices=("batch", "device"),
+    )
     paper: bool = setting(False, "Print the computed traffic of many GPUs, without measuring.")
 
 
@@ -87,7 +92,7 @@ def worker(case: str, core: int, options: Options) -> dict:
     """Trains on one core and returns seconds, bytes and exchanges of a step."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    distribution.start()
+    distribution.start(batch_statistics=options.batch_statistics)
     model, batch = CASES[case](options)
 
     class Same(keras.utils.PyDataset):  # type: ignore[name-defined]
@@ -257,7 +262,9 @@ def command(options: Options, cases: list[str]) -> None:
             raise ValueError(f"a case must be one of {', '.join(CASES)}; received {case}")
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for case in cases or CASES:
-        record = records[f"{case}_{options.backend}"] = measure(case, options)
+        statistics_of = "" if options.batch_statistics == "batch" else "_device_statistics"
+        name = f"{case}_{options.backend}{statistics_of}"
+        record = records[name] = measure(case, options)
         ratio = record["throughput_ratio"]
         print(
             f"{case} on {options.backend}: {ratio['median']:.2f} times the throughput "

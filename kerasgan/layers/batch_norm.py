@@ -25,8 +25,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     has no counterpart: in inference, with masks, with an axis that is not the last, with
     renormalized statistics, and on one device with synchronized statistics or in float64.
 
-    On several devices, the statistics are those of the whole batch. Keras' own layer uses those of
-    each device on TensorFlow and PyTorch with one process per device.
+    On several devices, the statistics are those of the whole batch, unless
+    `kerasgan.distribution.start(batch_statistics="device")` chooses those of each device. Keras'
+    own layer uses those of each device on TensorFlow and PyTorch with one process per device.
 
     Args:
         *arguments: Positional arguments of `keras.layers.BatchNormalization`.
@@ -44,7 +45,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> Tensor:
         last = self.axis in (-1, len(inputs.shape) - 1)
         renorm = getattr(self, "renorm", False)  # Since Keras 3.13.
-        double, one = self.compute_dtype == "float64", replicas.count() == 1
+        double = self.compute_dtype == "float64"
+        one = replicas.count() == 1 or replicas.device_statistics()
         other = renorm or mask is not None or not last or (one and (self.synchronized or double))
         if not training or not self.trainable or other:
             outputs = super().call(inputs, training=training, mask=mask)

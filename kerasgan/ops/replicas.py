@@ -19,6 +19,22 @@ from keras import ops
 from kerasgan import backend
 from kerasgan.types import Tensor
 
+_device_statistics = False
+
+
+def use_device_statistics(enabled: bool) -> None:
+    """Chooses batch statistics of each replica (`True`) or of the whole batch (`False`, default).
+
+    Networks built before are affected, too, unless their step has been traced.
+    """
+    global _device_statistics
+    _device_statistics = enabled
+
+
+def device_statistics() -> bool:
+    """Returns whether batch normalization uses the statistics of each replica."""
+    return _device_statistics
+
 
 def count() -> int:
     """Returns the number of replicas. It is 1 outside of steps."""

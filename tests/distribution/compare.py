@@ -77,6 +77,7 @@ def on_devices(script, devices, *arguments, seconds=1200, jax_processes=False):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
 
 
 def trained(folder, devices, models, **options):
