@@ -262,12 +262,12 @@ CLAIMS = [
     ),
     Claim(
         "coop-chains",
-        on_ring({"64": {}, "16": {"chains": 16}, "144": {"chains": 144}}),
+        variants({"64": {}, "16": {"chains": 16}, "144": {"chains": 144}}),
         All(
-            Better(ENERGY, "64", ("16",), log=True),
-            Alike(ENERGY, ("64", "144"), share=1.0, log=True),
+            Better(GENERATOR, "64", ("16",), log=True),
+            Alike(GENERATOR, ("64", "144"), share=1.0, log=True),
         ),
-        ring.COOPERATIVE_SETUP,
+        setup() + " Other numbers of chains change only these.",
         {chains: f"with {chains} chains" for chains in ("64", "16", "144")},
     ),
     Claim(
