@@ -37,7 +37,7 @@ test_jax: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m "backend and not nightly"
 
 test_torch: $(VENV)/.test
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "backend and not nightly"
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "backend and not nightly"
 
 # Long test matrices: run before a release.
 nightly: $(VENV)/.test

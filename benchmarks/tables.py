@@ -21,6 +21,7 @@ from benchmarks.reproduction import (
     scores as reproduced,
 )
 from benchmarks.reproduction.claims.rules import OPEN
+from benchmarks.speed import tables as speed_tables
 from zoo import cli, lazy
 from zoo.settings import Checked, setting
 
@@ -616,6 +617,9 @@ TABLES = {
         ladder,
         devices,
         devices_speed,
+        speed_tables.backends,
+        speed_tables.sampling,
+        speed_tables.speed_torch,
     )
 }
 PAGES = {
@@ -626,7 +630,7 @@ PAGES = {
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
-    DOCS / "performance.md": ("speed", "gpu"),
+    DOCS / "performance.md": ("speed", "backends", "speed_torch", "sampling", "gpu"),
     DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),

@@ -55,7 +55,14 @@ def everything(model):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("when", [(0, 0), (1, 2), (2, 4)])
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param((0, 0), marks=pytest.mark.nightly),
+        (1, 2),
+        pytest.param((2, 4), marks=pytest.mark.nightly),
+    ],
+)
 def test_sigterm_within_an_epoch(tmp_path, when):
     expected, history = train(tmp_path / "whole")
     handler = signal.getsignal(signal.SIGTERM)

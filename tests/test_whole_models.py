@@ -237,6 +237,7 @@ def test_a_file_imports_only_listed_modules():
 # === Export, summary, files of weights ===
 
 
+@pytest.mark.nightly
 def test_every_model_that_samples_is_exported(tmp_path):
     for name in ("conditional", "birds", "style_classes", "cooperative", "variational", "flow"):
         model = MODELS[name]()
@@ -279,11 +280,15 @@ SAVERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def one_of_each():
+    return [make() for make in (*MODELS.values(), lambda: style().generator)]
+
+
 @pytest.mark.parametrize("saver", list(SAVERS))
 @pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "x.weights.h5"])
-def test_hdf5_files_of_whole_models_are_refused(saver, name, tmp_path):
-    for make in (*MODELS.values(), lambda: style().generator):
-        model = make()
+def test_hdf5_files_of_whole_models_are_refused(saver, name, one_of_each, tmp_path):
+    for model in one_of_each:
         with pytest.raises(
             ValueError, match="must be saved as .keras; its weights alone"
         ) as raised:

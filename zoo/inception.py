@@ -50,6 +50,7 @@ fingerprints = lazy.module("kerasgan.metrics.features.fingerprints")
 inception = lazy.module("kerasgan.metrics.features.inception")
 slim_inception = lazy.module("kerasgan.metrics.features.slim_inception")
 network_training = lazy.module("zoo.network_training")
+own_captions = lazy.module("zoo.own_captions")
 training_data = lazy.module("zoo.training_data")
 
 
@@ -186,11 +187,8 @@ def run(settings: Settings = Settings(), images: Any = None, classes: Any = None
 
 def output_folder(settings: Settings) -> pathlib.Path:
     """Returns the output folder."""
-    return pathlib.Path(settings.output_dir or recipe.RUNS / f"inception_{_data_name(settings)}")
-
-
-def _data_name(settings):
-    return pathlib.Path(settings.dataset).resolve().name
+    name = own_captions.name_of(settings.dataset)
+    return pathlib.Path(settings.output_dir or recipe.RUNS / f"inception_{name}")
 
 
 def _run(settings, folder, images, classes):
@@ -257,7 +255,8 @@ def _log(settings, folder, count, classes):
     losses = [float(row["loss"]) for row in rows if row.get("loss")]
     # A folder has no splits.
     split = "" if pathlib.Path(settings.dataset).is_dir() else f", split {settings.split}"
-    data = f"{count:,} images of {classes} classes of {_data_name(settings)}{split}"
+    name = own_captions.name_of(settings.dataset)
+    data = f"{count:,} images of {classes} classes of {name}{split}"
     return {
         "fine_tuned_on": data,
         "losses": [round(loss, 4) for loss in losses],
@@ -268,9 +267,8 @@ def _log(settings, folder, count, classes):
 
 
 def _save(settings, folder, network, log):
-    path = folder / checkpoints.file_name(
-        "inception", _data_name(settings), settings.size, "C", settings.epochs
-    )
+    name = own_captions.name_of(settings.dataset)  # A folder may have a name that files may not.
+    path = folder / checkpoints.file_name("inception", name, settings.size, "C", settings.epochs)
     about = {
         "checkpoint": path.name,
         "started_from": log["started_from"],

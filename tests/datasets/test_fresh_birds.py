@@ -153,6 +153,7 @@ def test_workers_end_with_a_killed_training(tmp_path):
     raise AssertionError("the worker outlives the training")
 
 
+@pytest.mark.nightly
 def test_a_script_without_a_guard_trains_without_workers(tmp_path):
     found = started(tmp_path, "if True:", "sys.exit(0)")
     assert found.returncode == 0, found.stderr

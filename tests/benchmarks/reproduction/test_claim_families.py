@@ -82,7 +82,14 @@ def test_variants_of_hdgan_have_the_settings_of_the_recipe(variant, few):
 
 
 @pytest.mark.filterwarnings("ignore:the Fréchet distance of")  # The samples are few.
-@pytest.mark.parametrize("family", TINY)
+@pytest.mark.parametrize(
+    "family",
+    [
+        # Slow trainings of recipes that have tests of their own.
+        pytest.param(name, marks=[pytest.mark.nightly] if name in ("hdgan", "flow") else [])
+        for name in TINY
+    ],
+)
 def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch):
     name, variant, small, measures = TINY[family]
     (claim,) = [claim for claim in claims._family(family) if claim.id == name]

@@ -21,6 +21,7 @@ def few(monkeypatch):
     monkeypatch.setattr(coopnet, "RECIPE", scored)
 
 
+@pytest.mark.nightly
 def test_a_cause_is_recorded_once(few, tmp_path, monkeypatch):
     results = tmp_path / "explosions.json"
     for _ in range(2):

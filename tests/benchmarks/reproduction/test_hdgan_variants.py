@@ -86,6 +86,7 @@ def array(*values):
     return ops.convert_to_tensor(np.array(values, "float32"))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", VARIANTS)
 def test_trains_and_loads(name, tmp_path):
     gan = compiled(VARIANTS[name]())

@@ -141,6 +141,7 @@ def test_missing_data_are_reported_in_one_line(tmp_path, capsys, monkeypatch):
     )
 
 
+@pytest.mark.nightly
 def test_small_runs_continue_from_row_to_row(birds, tmp_path, capsys):
     arguments = {
         "scale": "small",

@@ -43,6 +43,7 @@ def run(*flags, site=None, **variables):
     )
 
 
+@pytest.mark.nightly
 def test_toy_steps_run_without_tensorflow(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
     results = tmp_path / "gpu.json"
