@@ -16,6 +16,7 @@ from zoo.settings import Checked, setting
 
 np = lazy.module("numpy")
 tables = lazy.module("benchmarks.tables")
+speed_tables = lazy.module("benchmarks.speed.tables")
 runner = lazy.module("benchmarks.reproduction.claims.runner")
 images = lazy.module("kerasgan.images")
 report = lazy.module("kerasgan.report")
@@ -68,8 +69,8 @@ def body(results: pathlib.Path = RESULTS) -> str:
     )
     parts.append(card("Scores", table(tables.noted())))
     parts.append(card("Orderings of the training notes on small runs", table(tables.ladder())))
-    parts.append(card("Speed", table(tables.speed())))
-    parts.append(card("Step time at several sizes", table(tables.scaling())))
+    parts.append(card("Speed", table(speed_tables.speed())))
+    parts.append(card("Step time at several sizes", table(speed_tables.scaling())))
     parts.append(card("Conditional MNIST GAN, presets with several seeds", table(tables.scores())))
     parts.append(card("HDGAN on synthetic birds", table(tables.birds())))
     parts.append(card("CoopNet on digits", table(tables.coopnet())))

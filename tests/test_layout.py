@@ -39,7 +39,7 @@ INSIDE_FUNCTIONS = {
     "benchmarks/speed": {"torch", "jax"},
 }
 # Folder -> frameworks that it may import anywhere.
-ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch"}}
+ANYWHERE = {"kerasgan/backend": FRAMEWORKS, "benchmarks/speed/baselines": {"torch", "jax"}}
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "base"}
 # Functions that accept any keyword and raise for unknown names. Functions that pass `**` on to a
 # constructor or to `compile` need no entry.

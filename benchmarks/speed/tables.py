@@ -1,10 +1,155 @@
-"""Tables of compile times on three backends, of first samples, and of PyTorch as backend."""
+"""Tables of step times, sampling rates and several devices, from the result files."""
 
-from benchmarks.speed import backends as on_backends, sampling as of_presets, suite
+import json
+import pathlib
+
+from benchmarks.speed import backends as on_backends, gpu as on_gpu, sampling as of_presets, suite
+
+RESULTS = pathlib.Path(__file__).parents[1] / "results"
 
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 POLICY_NAMES = {"float32": "", "mixed_bfloat16": ", bfloat16"}
 NOT_RUN = "No results yet."
+# Program of a record -> name in tables.
+BASELINES = {
+    "jax": "JAX",
+    "torch": "PyTorch, eager",
+    "torch_compiled": "PyTorch, compiled",
+    "100 Langevin steps": "kerasgan, 100 Langevin steps",
+    "its step": "its training step",
+    "kerasgan_jax": "kerasgan on JAX",
+    "kerasgan_torch": "kerasgan on PyTorch",
+}
+
+
+def speed() -> str:
+    """Return the table of step times, one row per case."""
+    records = suite.read()
+    if not records:
+        return NOT_RUN
+    records = {case: record for case, record in records.items() if case not in suite.SCALES}
+    lines = [
+        "| case | baseline | kerasgan | speed-up (min to max) | seconds to the first step "
+        "| peak memory | share of matrix product rate |",
+        "|---" * 7 + "|",
+    ]
+    for case, record in records.items():
+        baseline = suite.best_peer(record)
+        theirs, ours = record["contestants"][baseline], record["contestants"]["kerasgan"]
+        ratio = record["ratios"][f"{baseline} / kerasgan"]
+        peers = [
+            f"{BASELINES.get(name, name)}: {measured['median_ms']:.0f} ms"
+            for name, measured in record["contestants"].items()
+            if name != "kerasgan"
+        ] + [f"{BASELINES.get(name, name)}: fails" for name in record.get("failed", ())]
+        lines.append(
+            f"| `{case}` | {'; '.join(peers)} | {ours['median_ms']:.0f} ms "
+            f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {_starts(record)} "
+            f"| {theirs['peak_mib']:.0f} and {ours['peak_mib']:.0f} MiB | {_shares(record)} |"
+        )
+    record = next(iter(records.values()))
+    sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
+    lines.append(
+        "\nMedian step times of programs that run alternately, and medians of the ratios of their "
+        "blocks; the speed-up is that over the fastest other program, whose memory is given. "
+        f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
+        f"{record['settings']['threads']} threads; kerasgan's StyleGAN2 and StylEx use one "
+        "thread per operation, its HDGAN runs one operation at a time. A compiled PyTorch step is "
+        "compiled as a whole, HDGAN's networks one by one; the records name the failures. The "
+        "seconds to the first step contain tracing and compilation, but no imports; they are in "
+        "the order of the programs. The last column is the arithmetic of "
+        "the PyTorch step divided by the time of each program, relative to the rate of a product "
+        f"of two matrices of 2,048 x 2,048. Machines: {_processors(records)}. Command: `python -m "
+        "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
+        "with commit and versions."
+    )
+    return "\n".join(lines)
+
+
+def _starts(record):
+    """Seconds of the first step of each program, if measured."""
+    starts = [
+        f"{each['start']['first_step_seconds']:.1f}"
+        for each in record["contestants"].values()
+        if "start" in each
+    ]
+    return ", ".join(starts)
+
+
+def _shares(record):
+    """Share of the machine's matrix product rate that each program reaches, if measured."""
+    share = record.get("arithmetic", {}).get("share")
+    return f"{share['torch']:.0%} and {share['kerasgan']:.0%}" if share else ""
+
+
+def scaling() -> str:
+    """Return the table of kerasgan's step times at several sizes, one row per case."""
+    records = suite.read()
+    records = {case: record for case, record in records.items() if case in suite.SCALES}
+    if not records:
+        return NOT_RUN
+    lines = [
+        "| case | size | median step time | exponent |",
+        "|---|---|---|---|",
+    ]
+    for case, record in records.items():
+        times = [
+            f"{size}: {measured['median_ms']:.0f} ms"
+            for size, measured in record["contestants"].items()
+        ]
+        description, exponent = suite.SCALES[case][0], record["exponent"]
+        lines.append(f"| `{case}` | {description} | {', '.join(times)} | {exponent:.2f} |")
+    commands = ", ".join(dict.fromkeys(f"`{record['command']}`" for record in records.values()))
+    lines.append(
+        "\nStep times of kerasgan alone; the time grows like the size to the power of the "
+        f"exponent. Machines: {_processors(records)}. Commands: {commands}."
+    )
+    return "\n".join(lines)
+
+
+def gpu() -> str:
+    """Return the table of the training steps on one GPU."""
+    records = suite.read(RESULTS / "gpu.json")
+    if not records:
+        return NOT_RUN
+    programs = list(on_gpu.PROGRAMS)
+    lines = [
+        f"| device | case | {' | '.join(BASELINES[name] for name in programs)} | published, A100 |",
+        "|---" * (len(programs) + 3) + "|",
+    ]
+    for device, cases in records.items():
+        for case, record in cases.items():
+            cells = [f"`{device}`", f"`{case}`"]
+            cells += [_gpu_cell(record, name) for name in programs]
+            published = on_gpu.STYLEGAN2.get(record["settings"].get("size"), {}).get("published")
+            lines.append(f"| {' | '.join([*cells, str(published or '')])} |")
+    every = {record["command"] for cases in records.values() for record in cases.values()}
+    commands = ", ".join(f"`{command}`" for command in sorted(every))
+    lines.append(
+        "\nSeconds per 1,000 images: median block, in parentheses the peak memory of the device "
+        f"and the time of the first block with compilation. Commands: {commands}."
+    )
+    return "\n".join(lines)
+
+
+def _gpu_cell(record, name):
+    found = record["programs"].get(name)
+    if not found:
+        return "fails" if name in record["failed"] else "not measured"
+    memory, first = found["peak_device_mib"], found["first_step_seconds"]
+    size = f"{memory / 1024:.1f} GiB, " if memory else ""
+    return f"{found['seconds_per_kimg']:.2f} ({size}{first:.0f} s)"
+
+
+def _processors(records):
+    """Processors of the cases; with several processors, the cases of each."""
+    cases = {}
+    for case, record in records.items():
+        cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
+    return "; ".join(
+        cpu if len(cases) == 1 else f"{cpu} ({', '.join(names)})" for cpu, names in cases.items()
+    )
 
 
 def backends() -> str:
@@ -89,6 +234,38 @@ def speed_torch() -> str:
             f"| {1 / ratio['median']:.2f} ({1 / ratio['max']:.2f} to {1 / ratio['min']:.2f}) |"
         )
     lines.append(f"\n{_about(list(records.values()))} `benchmarks/results/{path.name}`.")
+    return "\n".join(lines)
+
+
+def devices() -> str:
+    """Return the table of the largest differences between one device and two."""
+    path = RESULTS / "devices.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    lines = [f"| tiny model | {' | '.join(NAMES.values())} |", "|---" * (1 + len(NAMES)) + "|"]
+    for model, records in sorted(found.items()):
+        cells = [
+            f"{records[name]['state']:.1e}" if name in records else "not measured" for name in NAMES
+        ]
+        lines.append("| " + " | ".join([f"`{model}`", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def devices_speed() -> str:
+    """Return the table of the throughput of two cores against one."""
+    path = RESULTS / "devices_speed.json"
+    if not path.exists():
+        return "Not measured yet."
+    lines = [
+        "| case | throughput ratio (min to max) | exchanged per step | exchanges | machine |",
+        "|---|---|---|---|---|",
+    ]
+    for case, record in json.loads(path.read_text()).items():
+        ratio, machine = record["throughput_ratio"], record["machine"]["cpu"]
+        lines.append(
+            f"| `{case}` | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {record['bytes_per_step'] / 1e6:.2f} MB | {record['exchanges_per_step']:.0f} "
+            f"| {machine} |"
+        )
     return "\n".join(lines)
 
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from benchmarks import provenance, tables
-from benchmarks.speed import gpu, timing
+from benchmarks import provenance
+from benchmarks.speed import gpu, tables, timing
 
 SLEEPERS = "tests.benchmarks.speed.sleepers"
 # Hides TensorFlow from all imports, as if it were not installed.
