@@ -10,6 +10,7 @@ import pytest
 from kerasgan import callbacks
 from kerasgan.datasets.batches import Batches
 from kerasgan.io import checkpoints
+from tests.marks import slow_on_jax
 from tests.test_whole_models import conditional
 
 NAMES = {"run": "run", "dataset": "data", "size": 8}
@@ -54,6 +55,7 @@ def everything(model):
     return [keras.ops.convert_to_numpy(v.value) for v in variables]
 
 
+@slow_on_jax
 @pytest.mark.backend
 @pytest.mark.parametrize(
     "when",

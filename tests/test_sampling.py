@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kerasgan.sampling import check_latents
+from tests.marks import slow_on_jax
 from tests.models.test_text_to_image import hierarchical, projected
 from tests.test_whole_models import (
     conditional,
@@ -38,6 +39,7 @@ def arguments_of(model, n=N):
     return {"n": n}
 
 
+@slow_on_jax
 @pytest.mark.backend
 @pytest.mark.parametrize("make", LABELS + UNCONDITIONAL + CAPTIONS)
 def test_latents_of_a_seed_give_the_images_of_the_seed(make):

@@ -66,6 +66,7 @@ def test_paths_pass_through_their_key_points():
     np.testing.assert_array_equal(nearest(np.array([7, 9]), 4, loop=True), [7, 7, 9, 9, 9, 9, 7, 7])
 
 
+@slow_on_jax
 @pytest.mark.backend
 @pytest.mark.parametrize("make", [conditional, style_classes, cooperative, captioned])
 def test_interpolation_of_every_kind_of_model(make):

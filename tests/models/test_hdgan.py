@@ -10,6 +10,7 @@ from kerasgan.layers.reflection_conv import ReflectionConv2D
 from kerasgan.losses.damsm import damsm_loss
 from kerasgan.models import hdgan
 from kerasgan.models.hdgan import HDGAN, ExtraCriticSteps, build_discriminator, build_generator
+from tests.marks import slow_on_jax
 
 DIM = 6
 
@@ -267,6 +268,7 @@ def test_damsm_encoder_adds_its_loss_at_each_size_and_is_not_trained():
         tiny(damsm_encoder=encoder(5))
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_damsm_uses_random_crops_in_training_only():
     gan = tiny(damsm_encoder=encoder(), damsm_crop=0.5)
@@ -284,6 +286,7 @@ def test_damsm_uses_random_crops_in_training_only():
     assert HDGAN.from_config(gan.get_config()).damsm_crop == 0.5
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_damsm_queue_holds_the_captions_of_previous_steps_as_negatives():
     gan = tiny(damsm_encoder=encoder(), damsm_queue=5)
@@ -416,6 +419,7 @@ def test_real_mismatched_and_fake_images_are_separate_batches():
     assert shapes == [(3, 64, 64, 3)] * 4
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_extra_steps_of_the_discriminator():
     gan = tiny(critic_steps=ExtraCriticSteps(1000))
@@ -530,6 +534,7 @@ def test_a_larger_model_starts_from_a_smaller_one():
         )
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_r1_penalty_against_finite_differences():
     gan = tiny(r1_weight=3.0, r1_every=2)
