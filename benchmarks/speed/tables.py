@@ -167,11 +167,11 @@ def backends() -> str:
             cells = [_backend_cell(found.get(name)) for name in NAMES]
             lines.append(f"| `{recipe}`{POLICY_NAMES[policy]} | {' | '.join(cells)} |")
             every += found.values()
+    threads = every[0]["threads"]
     lines.append(
         "\nSeconds of tracing and compilation in the first step, mean time of a step, and peak "
-        f"memory of the process, with {every[0]['threads']} threads. Each recipe has the model and "
-        f"the batch size of its preset `{every[0]['preset']}`. On TensorFlow and PyTorch, bfloat16 "
-        f"is Keras' policy `mixed_bfloat16`, as on JAX. {_about(every)}"
+        f"memory of the process, with {threads} thread{'s' * (threads > 1)}. Each recipe has the "
+        f"model and the batch size of its preset `{every[0]['preset']}`. {_about(every)}"
     )
     return "\n".join(lines)
 
