@@ -9,11 +9,12 @@ def shell_command(module: str, without: Collection[str] = ()) -> str:
     """Returns `python -m <module>` with this process' arguments, quoted for a POSIX shell.
 
     Args:
-        module: Module, such as `"zoo.mnist_gan"`.
+        module: Module, such as `"zoo.mnist_gan"`, or a module and its command, such as
+            `"benchmarks gpu"`.
         without: Names of flags to leave out, with their values: `--name=value`, `--name value` or
             `-name value`.
     """
-    return shlex.join(["python", "-m", module, *_kept(sys.argv[1:], without)])
+    return shlex.join(["python", "-m", *module.split(), *_kept(sys.argv[1:], without)])
 
 
 def _kept(words, without):

@@ -14,7 +14,6 @@ import dataclasses
 import importlib
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 from benchmarks.provenance import ROOT, provenance
 from benchmarks.speed.timing import THREADS
 from zoo import cli, lazy
+from zoo.command import shell_command
 from zoo.memory import peak_mib
 from zoo.settings import Checked, setting
 
@@ -149,7 +149,7 @@ def command(options: Options, recipes: list[str]) -> None:
                 raise ValueError(f"a {rule} must be one of {', '.join(allowed)}; received {name!r}")
     records = suite.read(RESULTS)
     about = provenance() | {
-        "command": shlex.join(["python", "-m", "benchmarks", "backends", *sys.argv[1:]]),
+        "command": shell_command("benchmarks backends"),
         "load_before": None,
     }
     for name in recipes or RECIPES:

@@ -12,7 +12,6 @@ written to `benchmarks/results/sampling.json` after each preset.
 import dataclasses
 import os
 import pathlib
-import shlex
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 from benchmarks.provenance import ROOT, provenance
 from benchmarks.speed.timing import THREADS
 from zoo import cli, lazy
+from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
 files = lazy.module("kerasgan.io.files")
@@ -158,9 +158,7 @@ def command(options: Options, presets: list[str]) -> None:
         if name not in PRESETS:
             raise ValueError(f"a preset must be one of {', '.join(PRESETS)}; received {name!r}")
     records = suite.read(RESULTS)
-    about = provenance() | {
-        "command": shlex.join(["python", "-m", "benchmarks", "sampling", *sys.argv[1:]])
-    }
+    about = provenance() | {"command": shell_command("benchmarks sampling")}
     for name in presets or PRESETS:
         load = os.getloadavg()[0]
         record = measure(name, options)

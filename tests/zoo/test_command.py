@@ -72,3 +72,8 @@ def test_a_page_quotes_folder_and_command(tmp_path, value):
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         assert done.returncode == 0 and not (tmp_path / "x").exists(), line
         assert shlex.split(line)[-1].endswith((str(folder), "a_b_28_G_epoch_1.h5"))
+
+
+def test_a_command_of_a_module_stays_a_word_of_its_own(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "--tiny", "a b"])
+    assert shell_command("benchmarks gpu") == "python -m benchmarks gpu --tiny 'a b'"
