@@ -262,12 +262,12 @@ CLAIMS = [
     ),
     Claim(
         "coop-chains",
-        variants({"64": {}, "16": {"chains": 16}, "144": {"chains": 144}}),
+        on_ring({"64": {}, "16": {"chains": 16}, "144": {"chains": 144}}),
         All(
-            Better(GENERATOR, "64", ("16",), log=True),
-            Alike(GENERATOR, ("64", "144"), share=1.0, log=True),
+            Better(ENERGY, "64", ("16",), log=True),
+            Alike(ENERGY, ("64", "144"), share=1.0, log=True),
         ),
-        setup() + " Other numbers of chains change only these.",
+        ring.COOPERATIVE_SETUP,
         {chains: f"with {chains} chains" for chains in ("64", "16", "144")},
     ),
     Claim(
