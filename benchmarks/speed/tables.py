@@ -60,7 +60,8 @@ def speed() -> str:
         "seconds to the first step contain tracing and compilation, but no imports; they are in "
         "the order of the programs. The last column is the arithmetic of "
         "the PyTorch step divided by the time of each program, relative to the rate of a product "
-        f"of two matrices of 2,048 x 2,048. Machines: {_processors(records)}. Command: `python -m "
+        "of two matrices of 2,048 x 2,048. kerasgan often needs less arithmetic than PyTorch, so "
+        f"its share can exceed 100 %. Machines: {_processors(records)}. Command: `python -m "
         "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
         "with commit and versions."
     )
