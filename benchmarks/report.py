@@ -16,6 +16,7 @@ from zoo.settings import Checked, setting
 
 np = lazy.module("numpy")
 tables = lazy.module("benchmarks.tables")
+quality_tables = lazy.module("benchmarks.reproduction.quality_tables")
 speed_tables = lazy.module("benchmarks.speed.tables")
 runner = lazy.module("benchmarks.reproduction.claims.runner")
 images = lazy.module("kerasgan.images")
@@ -71,11 +72,15 @@ def body(results: pathlib.Path = RESULTS) -> str:
     parts.append(card("Orderings of the training notes on small runs", table(tables.ladder())))
     parts.append(card("Speed", table(speed_tables.speed())))
     parts.append(card("Step time at several sizes", table(speed_tables.scaling())))
-    parts.append(card("Conditional MNIST GAN, presets with several seeds", table(tables.scores())))
-    parts.append(card("HDGAN on synthetic birds", table(tables.birds())))
-    parts.append(card("CoopNet on digits", table(tables.coopnet())))
-    parts.append(card("Provoked explosions of CoopNet", table(tables.explosions())))
-    parts.append(card("StylEx and the attributes of its classifier", table(tables.stylex())))
+    parts.append(
+        card("Conditional MNIST GAN, presets with several seeds", table(quality_tables.scores()))
+    )
+    parts.append(card("HDGAN on synthetic birds", table(quality_tables.birds())))
+    parts.append(card("CoopNet on digits", table(quality_tables.coopnet())))
+    parts.append(card("Provoked explosions of CoopNet", table(quality_tables.explosions())))
+    parts.append(
+        card("StylEx and the attributes of its classifier", table(quality_tables.stylex()))
+    )
     return "\n".join(part for part in parts if part)
 
 

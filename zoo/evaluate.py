@@ -32,7 +32,7 @@ import sys
 import warnings
 from typing import Any
 
-from zoo import cli, launch, lazy, recipe, sample, scale
+from zoo import cli, launch, lazy, recipe, sample, scale, settings as fields
 from zoo.command import shell_command
 from zoo.settings import Checked, current_names, setting
 
@@ -130,12 +130,7 @@ class Options(Checked):
         "CLIP of keras-hub for clip_score and r_precision: a preset or its folder.",
         group="networks",
     )
-    by: str | None = setting(
-        None,
-        "Network of a CoopNet that generates the images. Default: generator.",
-        group="networks",
-        choices=("generator", "descriptor"),
-    )
+    by: str | None = fields.sampling_network()
     count: int | None = _images(
         None,
         "Number of images to use. Default: all images, or 10,000 generated ones.",

@@ -11,7 +11,7 @@ program ffmpeg.
 
 import dataclasses
 
-from zoo import cli, latent_options, lazy, memory, sample
+from zoo import cli, latent_options, lazy, memory, sample, settings as fields
 from zoo.latent_options import LatentOptions
 from zoo.settings import setting
 
@@ -43,18 +43,8 @@ class Options(LatentOptions):
     space: str = setting(
         "z", "Space of the interpolation: latents z or styles w.", choices=("z", "w")
     )
-    truncation: float | None = setting(
-        None,
-        "Truncation psi of StyleGAN2 and StylEx. Default: no truncation.",
-        least=0.0,
-        most=2.0,
-    )
-    by: str | None = setting(
-        None,
-        "Network of a CoopNet that generates the images. Default: generator.",
-        group="networks",
-        choices=("generator", "descriptor"),
-    )
+    truncation: float | None = fields.truncation()
+    by: str | None = fields.sampling_network()
     statistics: str | None = setting(
         None,
         "Statistics of a CoopNet's batch normalization: those of the batch, or running ones. "

@@ -31,12 +31,7 @@ class LatentOptions(Checked):
 
 def load(options: Any) -> Any:
     """Returns the model of `--checkpoint`. Raises ValueError if it does not generate images."""
-    model = sample.load(sample.check_checkpoint(options.checkpoint))
-    if not sample.can_sample(model):
-        raise ValueError(
-            f"--checkpoint must generate images; {options.checkpoint} is a {type(model).__name__}"
-        )
-    return model
+    return sample.load_to_sample(sample.check_checkpoint(options.checkpoint))
 
 
 def conditions(model: Any, options: Any) -> dict[str, Any]:
@@ -53,12 +48,8 @@ def conditions(model: Any, options: Any) -> dict[str, Any]:
             f"{options.checkpoint} takes {kind[model.conditioning]}; received "
             f"{'--labels' if options.labels else '--caption'}"
         )
-    if not all(label.isdecimal() for label in options.labels):
-        raise ValueError(
-            f"--labels must be integers, such as 0,1,2; received {','.join(options.labels)}"
-        )
     if options.labels:
-        return {"labels": [int(label) for label in options.labels]}
+        return {"labels": sample.given_labels(options.labels)}
     if options.caption:
         return {"captions": list(options.caption)}
     if model.conditioning == "captions":

@@ -503,10 +503,15 @@ def _train(recipe, settings, preset, folder):
         if distribution.is_chief():
             console.print_error(f"{error}; the same command resumes {folder}")
         sys.exit(launch.PREEMPTED)
+    print_scores(scores)
+    print(f"the run's page: {folder / 'index.html'}")
+
+
+def print_scores(scores: Mapping[str, Any]) -> None:
+    """Prints the numbers among the scores, one per line."""
     for name, value in scores.items():
         if isinstance(value, (int, float)):
             print(f"{name:26} {value:.4g}")
-    print(f"the run's page: {folder / 'index.html'}")
 
 
 def _ordered(settings):

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from zoo import cli, lazy, memory, settings as fields
@@ -66,12 +67,7 @@ class Options(Checked):
     data_dir: str = fields.data_dir()
     num_images: int = fields.num_images(1000)
     text_encoder: str | None = setting(None, TEXT_ENCODER_HELP, group="networks")
-    by: str | None = setting(
-        None,
-        "Network of a CoopNet that generates the images. Default: generator.",
-        group="networks",
-        choices=("generator", "descriptor"),
-    )
+    by: str | None = fields.sampling_network()
     statistics: str | None = setting(
         None,
         "Batch normalization statistics of a CoopNet: of the batch (default, as in training) or "
@@ -86,13 +82,7 @@ class Options(Checked):
         least=1,
         most=100_000,
     )
-    truncation: float | None = setting(
-        None,
-        "Truncation psi of StyleGAN2 and StylEx. Default: no truncation.",
-        group="networks",
-        least=0.0,
-        most=2.0,
-    )
+    truncation: float | None = fields.truncation("networks")
     temperature: float | None = setting(
         None,
         "Standard deviation of the latents of a RealNVP. Default: 1.",
@@ -143,6 +133,14 @@ def can_sample(model: Any) -> bool:
     return set(model.sampling_networks) <= set(model.checkpoint_networks())
 
 
+def load_to_sample(name: str | os.PathLike) -> Any:
+    """Returns the model of `load`. Raises ValueError if it does not generate images."""
+    model = load(name)
+    if not can_sample(model):
+        raise ValueError(f"--checkpoint must generate images; {name} is a {type(model).__name__}")
+    return model
+
+
 def check_checkpoint(name: str | None) -> str:
     """Returns the value of `--checkpoint`. Raises ValueError if there is none."""
     if name is None:
@@ -164,11 +162,7 @@ def command(options: Options) -> None:
         )
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; received {out}")
-    model = load(checkpoint)
-    if not can_sample(model):
-        raise ValueError(
-            f"--checkpoint must generate images; {options.checkpoint} is a {type(model).__name__}"
-        )
+    model = load_to_sample(checkpoint)
     extra = sample_options(model, options)
     write = {"labels": write_labels, "captions": write_captions, None: write_unconditional}
     count = write[model.conditioning](model, options, out, extra)
@@ -199,19 +193,23 @@ def write_labels(model: Any, options: Options, path: pathlib.Path, extra: dict) 
     """Writes images of class labels. Returns their number."""
     if options.caption or options.data:
         raise ValueError(f"{options.checkpoint} takes labels, not captions: give --labels or --n")
-    if not all(label.isdecimal() for label in options.labels):
-        raise ValueError(
-            f"--labels must be integers, such as 0,1,2; received {','.join(options.labels)}"
-        )
+    given = given_labels(options.labels)
     count = 100 if options.n is None else options.n
-    if options.labels:
-        labels = np.array([int(label) for label in options.labels])
+    if given:
+        labels = np.array(given)
     else:
         check_memory(model, count)
         labels = np.arange(count) % model.classes
     samples = images.to_uint8(model.sample(labels=labels, seed=options.seed, **extra))
     _write(path, options, {"images": samples, "labels": labels}, model, extra)
     return len(samples)
+
+
+def given_labels(labels: Sequence[str]) -> list[int]:
+    """Returns the labels of `--labels` as integers. Raises ValueError if they are not."""
+    if not all(label.isdecimal() for label in labels):
+        raise ValueError(f"--labels must be integers, such as 0,1,2; received {','.join(labels)}")
+    return [int(label) for label in labels]
 
 
 def write_unconditional(model: Any, options: Options, path: pathlib.Path, extra: dict) -> int:

@@ -214,7 +214,7 @@ def shorten(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
-# === Settings that several recipes share ===
+# === Settings that several recipes or tools share ===
 
 
 def epochs(default: int) -> Any:
@@ -383,6 +383,18 @@ def path_start(default: int) -> Any:
     """Start of path length regularization."""
     text = "Number of steps before the first path length regularization."
     return setting(default, text, group="losses", least=0)
+
+
+def sampling_network() -> Any:
+    """Network of a CoopNet that a tool samples from."""
+    text = "Network of a CoopNet that generates the images. Default: generator."
+    return setting(None, text, group="networks", choices=("generator", "descriptor"))
+
+
+def truncation(group: str = "run") -> Any:
+    """Truncation of the samples of a tool."""
+    text = "Truncation psi of StyleGAN2 and StylEx. Default: no truncation."
+    return setting(None, text, group=group, least=0.0, most=2.0)
 
 
 def augment() -> Any:

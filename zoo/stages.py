@@ -160,9 +160,7 @@ def main(base: recipe.Recipe) -> None:
         except KeyboardInterrupt:
             console.print_error(f"stopped; the same command resumes {folder}")
             sys.exit(130)
-        for name, value in scores.items():
-            if isinstance(value, (int, float)):
-                print(f"{name:26} {value:.4g}")
+        recipe.print_scores(scores)
 
     cli.main(f"zoo.{base.name}", Options, command, description=base.doc)
 

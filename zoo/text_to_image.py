@@ -473,9 +473,7 @@ def command(options: Options) -> None:
     except KeyboardInterrupt:
         console.print_error(f"stopped; the same command resumes {folder}")
         sys.exit(130)
-    for name, value in scores.items():
-        if isinstance(value, (int, float)):
-            print(f"{name:26} {value:.4g}")
+    recipe.print_scores(scores)
     print(f"the preset: {folder / 'preset'}\nthe page: {folder / 'index.html'}")
 
 

@@ -16,6 +16,9 @@ from keras import ops
 from kerasgan.images import check_images
 from kerasgan.types import Tensor
 
+# Mean effects up to this value count as zero: the same image computed in two ways differs as much.
+ROUNDING = 1e-5
+
 
 class Synthesis(keras.Model):
     """Maps style vectors to images `[N, H, W, C]` in [-1, 1] and their logits `[N, K]`."""

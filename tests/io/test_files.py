@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerasgan import images
-from kerasgan.io import checkpoints, files
+from kerasgan.io import checkpoint_networks, checkpoints, files
 from kerasgan.metrics.frechet import Statistics, save_statistics
 
 
@@ -129,13 +129,15 @@ def test_copy_and_interrupts_and_leftovers(tmp_path):
 
 
 def test_a_checkpoint_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_serialized", lambda model: "")
+    monkeypatch.setattr(checkpoint_networks, "_serialized", lambda model: "")
 
     class Network:
         built, name, variables = True, "n", []
 
     monkeypatch.setattr(
-        checkpoints, "_values", lambda variables, *storage: [("w", np.zeros(3, "float32"))]
+        checkpoint_networks,
+        "stored_values",
+        lambda variables, *storage: [("w", np.zeros(3, "float32"))],
     )
     Network.variables = [0]
     with pytest.raises(

@@ -1,19 +1,21 @@
-"""Renders synthetic birds as antialiased vector graphics.
+"""Renders synthetic birds as antialiased vector graphics; see `vector_graphics`."""
 
-Outlines are complex numbers x + y i with y pointing down, so that a product rotates and scales them
-and a sum moves them.
-"""
-
-import functools
 from collections.abc import Sequence
 from typing import Literal, overload
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from kerasgan.datasets.synthetic_birds.attributes import COLOURS, attribute_words, random_for
+from kerasgan.datasets.synthetic_birds.vector_graphics import (
+    Picture,
+    curve,
+    darker,
+    disc,
+    feather,
+    mix,
+    stroke,
+)
 
-OVERSAMPLING = 4
 PARTS = ("background", "branch", "leg", "water", "tail", "body", "head", "bill", "eye", "wing")
 
 
@@ -64,105 +66,13 @@ def draw_bird(
     if size < 16:
         raise ValueError(f"size must be at least 16; received {size}")
     words, random = attribute_words(attributes), random_for(seed, "picture")
-    picture = _Picture(size, _background(words["background"], random), parts)
+    picture = Picture(size, _background(words["background"], random), PARTS if parts else ())
     _Bird(words, random).paint(picture)
     layers = [np.asarray(layer) for layer in (picture.image, picture.parts) if layer]
     if random.random() < 0.5 and mirrored:
         layers = [layer[:, ::-1] for layer in layers]
     layers = [np.ascontiguousarray(layer) for layer in layers]
     return (layers[0], layers[1]) if parts else layers[0]
-
-
-def _uint8(colour):
-    return np.rint(np.clip(colour, 0, 255)).astype("uint8")
-
-
-class _Picture:
-    """A square image on which antialiased outlines in the unit square are filled."""
-
-    def __init__(self, size, background, parts=False):
-        self.size = size
-        self.parts = Image.new("L", (size, size)) if parts else None
-        self.image = Image.fromarray(_uint8(background)).resize(
-            (size, size), Image.Resampling.BICUBIC
-        )
-
-    def fill(self, outlines, colour, shade=0.0, opacity=1.0, part="background"):
-        """Fills complex `outlines`. `shade` lightens the upper and darkens the lower part."""
-        if self.parts and opacity == 1:
-            drawing = ImageDraw.Draw(self.parts)
-            for outline in outlines:
-                corners = (outline * self.size).astype("complex128").view("float64").tolist()
-                drawing.polygon(corners, fill=PARTS.index(part))
-        points = np.concatenate(outlines) * self.size
-        top, bottom = points.imag.min(), points.imag.max()
-        box = (
-            np.floor([points.real.min(), top, points.real.max() + 1, bottom + 1])
-            .astype(int)
-            .clip(0, self.size)
-        )
-        width, height = box[2:] - box[:2]
-        if not width or not height:
-            return
-        mask = Image.new("L", (width * OVERSAMPLING, height * OVERSAMPLING))
-        drawing = ImageDraw.Draw(mask)
-        for outline in outlines:
-            corners = (outline * self.size - complex(*box[:2])) * OVERSAMPLING
-            drawing.polygon(
-                corners.astype("complex128").view("float64").tolist(), fill=round(255 * opacity)
-            )
-        rows = np.arange(box[1], box[3])[:, None, None] + 0.5
-        light = shade * (1 - 2 * (rows - top) / (bottom - top))  # [H, 1, 1], from shade to -shade
-        colours = colour + np.where(
-            light > 0, 0.7 * light * (255 - np.array(colour)), light * np.array(colour)
-        )
-        paint = Image.fromarray(_uint8(colours)).resize((width, height), Image.Resampling.NEAREST)
-        self.image.paste(paint, tuple(box[:2].tolist()), mask.reduce(OVERSAMPLING))
-
-
-def _curve(points, samples=6):
-    """Returns the closed Catmull-Rom spline through complex points, `samples` points per arc."""
-    places = np.arange(len(points))
-    near = np.asarray(points)[(places + np.arange(-1, 3)[:, None]) % len(points)]  # [4, n]
-    return (_weights(samples) @ near).T.ravel()
-
-
-@functools.cache
-def _weights(samples):
-    t = np.linspace(0, 1, samples, endpoint=False)[:, None] ** np.arange(4)  # [samples, 4]
-    return t @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
-
-
-_ALONG = np.linspace(0, 1, 9)
-_FEATHER = np.concatenate(
-    [_ALONG + 1j * (_ALONG**0.6 - _ALONG**4), (_ALONG - 1j * (_ALONG**0.6 - _ALONG**4))[-2:0:-1]]
-)
-
-
-def _feather(root, tip, width):
-    length = abs(tip - root)
-    return root + (tip - root) / length * (_FEATHER.real * length + 1j * _FEATHER.imag * width)
-
-
-def _disc(centre, radius):
-    return centre + radius * np.exp(2j * np.pi * np.arange(24) / 24)
-
-
-def _stroke(start, end, width):
-    side = 1j * (end - start) / abs(end - start) * width / 2
-    return np.array([start + side, end + side, end - side, start - side])
-
-
-def _mix(colour, other, share):
-    return np.asarray(colour, "float32") * (1 - share) + np.asarray(other, "float32") * share
-
-
-def _darker(colour, share=0.3):
-    """Returns a darker and purer shade, or a lighter one if the color is nearly black."""
-    light = np.asarray(colour) / 255
-    if light.sum() < 0.6:
-        return _mix(colour, (150, 155, 175), 0.8 * share)
-    return 255 * light ** (1 + share) * (1 - 0.6 * share)
 
 
 class _Bird:
@@ -185,7 +95,7 @@ class _Bird:
         self.layers = []  # (outlines, color, shade, opacity, part), back to front.
         self.part = "background"  # that the next layers show
         if self.pose == "flying":
-            self.raised_wing(_mix(self.wing, _darker(self.wing), 0.8), turn=0.5, zoom=0.85)
+            self.raised_wing(mix(self.wing, darker(self.wing), 0.8), turn=0.5, zoom=0.85)
         self.tail()
         self.body()
         self.head()
@@ -206,11 +116,11 @@ class _Bird:
     def feathers(self, roots, tips, width, colour, bands):
         """Adds a row of feathers in two shades. Every second one lies under its neighbours."""
         outlines = [
-            _feather(root, tip, width)
+            feather(root, tip, width)
             for root, tip in zip(self.at(*roots), self.at(*tips), strict=True)
         ]
         for start, band in zip((1, 0), bands, strict=True):
-            self.add(outlines[start::2], _darker(colour, band), 0.08)
+            self.add(outlines[start::2], darker(colour, band), 0.08)
 
     def tail(self):
         self.part = "tail"
@@ -229,7 +139,7 @@ class _Bird:
     def body(self):
         self.part = "body"
         self.add(
-            _curve(
+            curve(
                 self.at(
                     -0.46 + 0.0j,
                     -0.28 - 0.13j,
@@ -255,9 +165,9 @@ class _Bird:
             )
             for x in row
         ]
-        self.add(down, _darker(self.belly), opacity=0.3)
+        self.add(down, darker(self.belly), opacity=0.3)
         self.add(
-            _curve(
+            curve(
                 self.at(
                     -0.48 + 0.01j,
                     -0.28 - 0.14j,
@@ -286,7 +196,7 @@ class _Bird:
                 centre + 0.85 * radius,
                 *self.at(0.44 - 0.05j, 0.3 + 0.03j, 0.12 - 0.17j),
             ]
-            self.add(_curve(neck), self.crown, 0.1)
+            self.add(curve(neck), self.crown, 0.1)
         outline = np.array(
             [
                 0.98 + 0.05j,
@@ -300,12 +210,12 @@ class _Bird:
                 0.74 + 0.7j,
             ]
         )
-        self.add(_curve(centre + radius * outline), self.crown, 0.2)
+        self.add(curve(centre + radius * outline), self.crown, 0.2)
         self.part, eye = "eye", centre + radius * (0.38 - 0.16j)
-        ring = (238, 226, 200) if self.crown.sum() < 420 else _darker(self.crown, 0.45)
-        self.add(_disc(eye, radius * 0.26), ring)
-        self.add(_disc(eye, radius * 0.205), (18, 15, 18))
-        self.add(_disc(eye + radius * (0.06 - 0.08j), radius * 0.075), (255, 255, 255))
+        ring = (238, 226, 200) if self.crown.sum() < 420 else darker(self.crown, 0.45)
+        self.add(disc(eye, radius * 0.26), ring)
+        self.add(disc(eye, radius * 0.205), (18, 15, 18))
+        self.add(disc(eye + radius * (0.06 - 0.08j), radius * 0.075), (255, 255, 255))
 
     def bill(self, root, radius):
         self.part = "bill"
@@ -343,8 +253,8 @@ class _Bird:
             ]
         pale = self.words["crown"] in ("orange", "yellow", "white")
         horn = np.array((70, 66, 74) if pale else (240, 172, 52)) * self.random.normal(1, 0.05)
-        self.add(_curve(root + radius * np.array(lower)), _mix(horn, (40, 25, 20), 0.28))
-        self.add(_curve(root + radius * np.array(upper)), horn, 0.2)
+        self.add(curve(root + radius * np.array(lower)), mix(horn, (40, 25, 20), 0.28))
+        self.add(curve(root + radius * np.array(upper)), horn, 0.2)
 
     def folded_wing(self):
         self.part = "wing"
@@ -362,8 +272,8 @@ class _Bird:
                 0.2 + 0.07j,
             ]
         )
-        self.add(_curve(self.at(*coverts)), _darker(self.wing, 0.24), 0.12)
-        self.add(_curve(self.at(*(0.78 * (coverts - coverts[0]) + coverts[0]))), self.wing, 0.14)
+        self.add(curve(self.at(*coverts)), darker(self.wing, 0.24), 0.12)
+        self.add(curve(self.at(*(0.78 * (coverts - coverts[0]) + coverts[0]))), self.wing, 0.14)
 
     def raised_wing(self, colour, turn=0.0, zoom=1.0):
         self.part = "wing"
@@ -391,8 +301,8 @@ class _Bird:
                 0.06 + 0.02j,
             ]
         )
-        self.add(_curve(self.at(*moved(coverts))), _darker(colour, 0.18), 0.1)
-        self.add(_curve(self.at(*moved(0.8 * (coverts - coverts[0]) + coverts[0]))), colour, 0.12)
+        self.add(curve(self.at(*moved(coverts))), darker(colour, 0.18), 0.1)
+        self.add(curve(self.at(*moved(0.8 * (coverts - coverts[0]) + coverts[0]))), colour, 0.12)
 
     def paint(self, picture):
         """Paints the bird near the center of the picture, on its branch or water."""
@@ -413,8 +323,8 @@ class _Bird:
             for hip, foot in zip(hips, feet, strict=True):
                 toes = foot + zoom * np.array([-0.05 + 0.06j, 0.02 + 0.07j, 0.08 + 0.05j])
                 leg = [
-                    _stroke(hip, foot, 0.034 * zoom),
-                    *(_feather(foot, toe, 0.015 * zoom) for toe in toes),
+                    stroke(hip, foot, 0.034 * zoom),
+                    *(feather(foot, toe, 0.015 * zoom) for toe in toes),
                 ]
                 picture.fill(leg, (150, 98, 62), part="leg")
         elif self.pose == "swimming":
@@ -442,7 +352,7 @@ def _pond(picture, shore, random):
     depth, half = random.random(14) ** 1.3, random.uniform(0.04, 0.12, 14)
     middle = random.random(14) + 1j * (shore + 0.03 + (1 - shore) * depth)
     waves = [
-        _feather(*each)
+        feather(*each)
         for each in zip(middle - half, middle + half, 0.004 + 0.007 * depth, strict=True)
     ]
     picture.fill(waves[:9], FOAM, opacity=0.4)
@@ -455,10 +365,10 @@ def _waterline(picture, left, right, zoom):
     front = np.array(
         [-1.15, -0.5 + 0.02j, -0.01j, 0.5 + 0.02j, 1.15, 0.9 + 0.3j, 0.36j, -0.9 + 0.3j]
     )
-    picture.fill([_curve(middle + half * front)], WATER, part="water")
+    picture.fill([curve(middle + half * front)], WATER, part="water")
     for k, opacity in enumerate((0.75, 0.5, 0.35)):
         ring, wide = middle + half * (0.02 + 0.13j * k), half * (1.25 - 0.1 * k)
-        picture.fill([_feather(ring - wide, ring + wide, 0.02 * zoom)], FOAM, opacity=opacity)
+        picture.fill([feather(ring - wide, ring + wide, 0.02 * zoom)], FOAM, opacity=opacity)
 
 
 def _branch(picture, under, random):
@@ -474,18 +384,18 @@ def _branch(picture, under, random):
     twigs = middle[random.choice([1, 2, 3, 9, 10, 11], 3, replace=False)]
     ways = np.exp(1j * random.choice([-1, 1], 3) * random.uniform(0.5, 1, 3))
     tips = twigs + random.uniform(0.06, 0.1, 3) * ways
-    strokes = [_stroke(twig, tip, 0.008) for twig, tip in zip(twigs, tips, strict=True)]
+    strokes = [stroke(twig, tip, 0.008) for twig, tip in zip(twigs, tips, strict=True)]
     picture.fill(strokes, bark, part="branch")
     picture.fill(
         [np.concatenate([middle - half, (middle + half)[::-1]])], bark, 0.35, part="branch"
     )
     leaves = [
-        _feather(tip, tip + 0.08 * way * np.exp(1j * turn), 0.02)
+        feather(tip, tip + 0.08 * way * np.exp(1j * turn), 0.02)
         for tip, way in zip(tips, ways, strict=True)
         for turn in (-0.7, 0.2, 1.0)
     ]
     picture.fill(leaves[::2], leaf, 0.15, part="branch")
-    picture.fill(leaves[1::2], _mix(leaf, (50, 90, 50), 0.35), 0.1, part="branch")
+    picture.fill(leaves[1::2], mix(leaf, (50, 90, 50), 0.35), 0.1, part="branch")
 
 
 def _background(kind, random):

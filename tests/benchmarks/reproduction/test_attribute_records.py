@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from benchmarks import tables
-from benchmarks.reproduction import attributes
+from benchmarks.reproduction import attributes, quality_tables
 from kerasgan.models.stylegan2 import Generator, build_discriminator
 from kerasgan.models.stylex import StylEx, build_encoder
 from zoo import explain, sample
@@ -93,8 +92,8 @@ def test_numbers_and_images_are_recorded(monkeypatch, tmp_path):
             "versions": {"keras": "3", "backend": "tensorflow"},
         }
     ]
-    monkeypatch.setattr(tables.quality, "read", lambda name: runs)
+    monkeypatch.setattr(quality_tables.quality, "read", lambda name: runs)
     monkeypatch.setattr(attributes, "RECORD", pathlib.Path(tmp_path / "attributes.json"))
-    table = tables.stylex()
+    table = quality_tables.stylex()
     assert "| `tiny` | 1 | 3 | 90.0% | 98.5% | 0.030 | 90.0% | 80% | 1 | 1.0 GiB |" in table
     assert f"| same attributes for all images | {record['sufficiency'][0]['all'][0]:.0%} |" in table

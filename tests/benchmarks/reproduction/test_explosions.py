@@ -2,8 +2,7 @@
 
 import pytest
 
-from benchmarks import tables
-from benchmarks.reproduction import explosions
+from benchmarks.reproduction import explosions, quality_tables
 from kerasgan import callbacks
 from zoo import coopnet
 
@@ -32,8 +31,8 @@ def test_a_cause_is_recorded_once(few, tmp_path, monkeypatch):
     assert warned["command"] == 'python -m benchmarks explosions "sigma / 8" --seeds=0'
     assert plain["warned"] == [] and plain["rollbacks"] == 0 and plain["scores"] == {"a": 1.0}
     assert plain["refused"] is None and plain["stopped"] is None and len(plain["curve"]) == 1
-    monkeypatch.setattr(tables.explosion_records, "read", lambda: [warned, plain])
-    assert tables.explosions().splitlines()[2:] == [
+    monkeypatch.setattr(quality_tables.explosion_records, "read", lambda: [warned, plain])
+    assert quality_tables.explosions().splitlines()[2:] == [
         "| defaults | 0 | no | no | 0 | no | none |  |",
         "| sigma / 8 | 0 | no | yes | 0 | no | sigma 0.002 (correct) |  |",
     ]

@@ -7,8 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import tables
-from benchmarks.reproduction import quality, records
+from benchmarks.reproduction import quality, quality_tables, records
 from kerasgan import images
 
 SCORES = {"attribute_accuracy": 0.8, "attribute_chance": 0.25, "attribute_accuracy_data": 0.99}
@@ -76,10 +75,11 @@ def test_runs_become_records_once(commands, tmp_path):
 def test_table_of_the_birds(commands, tmp_path, monkeypatch):
     read = quality.read
     monkeypatch.setattr(quality, "read", lambda name, results=tmp_path: read(name, results))
-    assert tables.birds() == tables.NOT_RUN
+    assert quality_tables.birds() == quality_tables.NOT_RUN
     quality.run("birds_64", ("long",), (0,), tmp_path, tmp_path)
     assert (
-        "| `long` | 1 | 2 | 80.0% | 25.0% | 99.0% | 50.0 | 10.0 | 2 | 1.0 GiB |" in tables.birds()
+        "| `long` | 1 | 2 | 80.0% | 25.0% | 99.0% | 50.0 | 10.0 | 2 | 1.0 GiB |"
+        in quality_tables.birds()
     )
 
 

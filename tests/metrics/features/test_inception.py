@@ -13,12 +13,12 @@ import pytest
 from kerasgan.metrics.features import inception, resize
 from kerasgan.metrics.features.inception import (
     Inception,
-    Resize,
     convert,
     find_weights,
     random_weights,
     read_weights,
 )
+from kerasgan.metrics.features.resize import Resize
 
 EXPECTED = (
     Path(__file__).parents[1] / "expected" / "inception.npz"
