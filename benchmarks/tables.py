@@ -49,7 +49,11 @@ def claims() -> str:
     text = f"\n{len(results)} of {len(states)} claims have been tested"
     text += f": {parts}." if parts else "."
     open_ones = len(states) - len(results) + counts[OPEN]
-    text += f" {len(states) - open_ones} have a verdict; {open_ones} are not decided."
+    waiting = len(states) - len(results)
+    text += (
+        f" Of all claims, {len(states) - open_ones} are decided or answered and {open_ones} are "
+        f"not decided; the experiments of {waiting} have not run."
+    )
     if results:
         runs = {
             run["key"]: run

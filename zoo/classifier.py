@@ -60,7 +60,7 @@ class Settings(Checked):
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
         0,
-        "Passes over the images per epoch. 0 chooses: one, or more if your own data set is small.",
+        "Passes over the images per epoch. 0: one, or more for a small data set of your own.",
         least=0,
     )
     seed: int = fields.seed(

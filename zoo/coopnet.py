@@ -9,7 +9,7 @@ restored with a lower learning rate of the descriptor.
 Presets:
 
 - `quick`: digits; minutes on two CPU cores.
-- `digits`: digits; an hour on two CPU cores.
+- `digits`: digits; 90 minutes on two CPU cores.
 - `birds_32`, `birds_64`: synthetic birds of 32 and 64 pixels.
 - `cifar10`: CIFAR-10, with the settings of the PyTorch port of the authors' code.
 - `authors_digits`: digits, with the settings of the authors' code.
@@ -124,7 +124,7 @@ class Settings(recipe.Settings):
         "it is too high, training diverges.",
     )
     generator_rate: float = fields.learning_rate(
-        1e-4, "Learning rate of the generator, usually 1/30 to 1/100 of the descriptor's."
+        1e-4, "Learning rate of the generator. The presets use 1/100 to 1/30 of the descriptor's."
     )
     decay: float = setting(
         1.0,

@@ -75,7 +75,9 @@ class Options(Checked):
         repeated=True,
     )
     samples: str | None = setting(
-        None, f"Images to score: {ONE}. With --checkpoint: the number of images to generate."
+        None,
+        f"Images to score: {ONE}. With --checkpoint: the number of images to generate, by default "
+        "10,000 digits or 1,000 birds.",
     )
     reference: str | None = setting(
         None, f"Images to compare with: {ONE}. For fid also a file of --save_statistics."

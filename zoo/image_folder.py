@@ -34,11 +34,9 @@ STEPS_PER_EPOCH = 100  # at least
 class Settings(recipe.Settings):
     """Settings of the recipe."""
 
-    epochs: int = setting(
-        0, "Total number of epochs. 0 chooses from the number of images.", least=0
-    )
+    epochs: int = setting(0, "Total number of epochs. 0: chosen by the number of images.", least=0)
     batch_size: int = fields.batch_size(
-        0, "Images per training step. 0 chooses from the number of images, at most 64.", least=0
+        0, "Images per training step. 0: chosen by the number of images, at most 64.", least=0
     )
     data: str = fields.data("", "Folder of your images: one sub-folder per class, or images only.")
     size: int = setting(
@@ -50,7 +48,7 @@ class Settings(recipe.Settings):
     )
     channels: int = fields.channels(3)
     width: int = fields.width(
-        0, "Channels of the generator's last feature map. 0 chooses from the image size.", least=0
+        0, "Channels of the generator's last feature map. 0: chosen by the image size.", least=0
     )
     latent_dim: int = fields.latent_dim(64, least=2)
     r1_weight: float | None = setting(

@@ -44,7 +44,7 @@ class Options(Checked):
         "127.0.0.1",
         "Address to listen at. 0.0.0.0 allows connections from other machines.",
     )
-    port: int = setting(7860, "Port. 0 chooses a free one.", least=0, most=65535)
+    port: int = setting(7860, "Port. 0: a free one.", least=0, most=65535)
     open: bool = setting(True, "Open the page in the browser of this machine.")
     queue: int = setting(
         16,

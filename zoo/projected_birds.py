@@ -104,7 +104,8 @@ class Settings(recipe.Settings):
     )
     mismatch_weight: float = setting(
         0.7,
-        "Share of mismatched pairs among the negative pairs.",
+        "Weight of mismatched pairs in the loss of the negative pairs. Generated images have the "
+        "rest.",
         group="losses",
         least=0,
         most=1,

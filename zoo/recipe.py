@@ -49,7 +49,7 @@ class Settings(Checked):
     batch_size: int = fields.batch_size(64)
     repeats: int = setting(
         0,
-        "Passes over the images per epoch. 0 chooses: one, or more if your own data set is small.",
+        "Passes over the images per epoch. 0: one, or more for a small data set of your own.",
         least=0,
     )
     seed: int = fields.seed()
@@ -106,8 +106,9 @@ class RunOptions(Checked):
     )
     batch_statistics: str = setting(
         "batch",
-        "Rows whose statistics normalize with --devices: those of the whole batch, or those of "
-        "each device, which is faster and changes the results. JAX has the former only.",
+        "Statistics of batch normalization with --devices: of the whole batch (batch), or of the "
+        "rows of each device (device). device needs fewer exchanges, and the results depend on "
+        "the number of devices. JAX supports batch only.",
         choices=("batch", "device"),
     )
     dry_run: bool = setting(

@@ -95,8 +95,8 @@ class Settings(recipe.Settings):
     rec_in_discriminator_phase: str = _loss(
         "",
         "Apply a reconstruction loss in the discriminator's phase, too: within the generator's "
-        "update (accumulate) or in an update of its own (extra_step). second_step is a control "
-        "with the adversarial loss as well.",
+        "update (accumulate) or in an update of its own (extra_step). second_step, for "
+        "comparison, also applies the adversarial loss in that update.",
         choices=("", "accumulate", "extra_step", "second_step"),
     )
     rec_weight: float = _loss(

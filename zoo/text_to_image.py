@@ -230,7 +230,7 @@ def plan(found: dict[str, Any], size: int, quick: bool = False, steps: int = 0) 
         found: Result of `parts`.
         size: Largest size of the images.
         quick: If `True`, runs a sixth of the steps.
-        steps: Steps at 64 pixels. 0 chooses by the number of images.
+        steps: Steps at 64 pixels. 0: chosen by the number of images.
     """
     count = len(found["train"])
     total = steps or own_captions.steps(count, 500 if quick else 3000, 6000 if quick else 36000)
@@ -319,7 +319,7 @@ class Options(Checked):
         group="networks",
     )
     steps: int = setting(
-        0, "Training steps at 64 pixels. 0 chooses by the number of images.", least=0
+        0, "Training steps at 64 pixels. 0: chosen by the number of images.", least=0
     )
     seed: int = fields.seed()
     dry_run: bool = setting(False, "Print what would be trained and why, and stop.")

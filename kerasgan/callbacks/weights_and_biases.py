@@ -19,9 +19,9 @@ from kerasgan.types import Logs
 class WandbLog(keras.callbacks.Callback):
     """Logs settings, losses, scores, sample grids and the page of a run to Weights & Biases.
 
-    The package's own environment variables apply: with `WANDB_MODE=offline` nothing is sent, and
-    `wandb sync` uploads the run later. A resumed `fit` continues the same run. Wandb's own Keras
-    callbacks need TensorFlow and one optimizer.
+    The environment variables of Weights & Biases apply: with `WANDB_MODE=offline` nothing is sent,
+    and `wandb sync` uploads the run later. A resumed `fit` continues the same run. Wandb's own
+    Keras callbacks need TensorFlow and one optimizer.
 
     Place it after `SampleGrid` of the same folder, and call `finish` after `fit`.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The rows of each batch that one of several processes reads. By default, there is one.
+    """The rows of each batch that one of several processes reads. By default, there is one process.
 
     Calling it with an array of the whole batch returns these rows.
 

@@ -1,7 +1,7 @@
 """Synthetic birds that are replaced during training, so that every epoch has new images.
 
 Worker processes generate the images. Species, scene and captions at an index of the data set do not
-change, so captions are embedded once. No image is shown for more than a few epochs.
+change, so captions are embedded once. An image is shown in `lifetime` epochs.
 """
 
 import concurrent.futures.process

@@ -22,8 +22,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Faster `keras.layers.BatchNormalization`, with the same arguments and weights.
 
     The outputs are equal up to 1e-5. The layer uses Keras' implementation where the fused kernel
-    has no counterpart: in inference, with masks, with an axis that is not the last, with
-    renormalized statistics, and on one device with synchronized statistics or in float64.
+    does not support the arguments: in inference, with masks, with an axis that is not the last, and
+    with renormalization; on one device also with `synchronized=True` and in float64.
 
     On several devices, the statistics are those of the whole batch, unless
     `kerasgan.distribution.start(batch_statistics="device")` chooses those of each device. Keras'
@@ -31,8 +31,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Args:
         *arguments: Positional arguments of `keras.layers.BatchNormalization`.
-        relu: If `True`, applies a ReLU to the outputs. A separate layer computes the same. On
-            TensorFlow, a `ReflectionConv2D` after this layer then stores no map for its gradient.
+        relu: If `True`, applies a ReLU to the outputs. A separate ReLU layer gives the same result.
+            On TensorFlow, this form saves memory if a `ReflectionConv2D` follows, because the
+            gradient of that layer then needs no stored feature map.
         **options: Keyword arguments of `keras.layers.BatchNormalization`.
     """
 

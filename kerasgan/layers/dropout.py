@@ -9,10 +9,11 @@ from kerasgan.types import Tensor
 
 @keras.saving.register_keras_serializable("kerasgan")
 class SpatialDropout2D(keras.layers.SpatialDropout2D):
-    """`keras.layers.SpatialDropout2D` of `[N, H, W, C]` with the masks of one device.
+    """`keras.layers.SpatialDropout2D` of `[N, H, W, C]` for training on several devices.
 
-    The seed has the same state on all devices. Keras' layer would therefore use the same masks for
-    the rows of each device.
+    All devices have the same seeds, so Keras' layer would draw the same masks on each of them. This
+    layer draws the masks of the whole batch on each device and uses those of the device's rows.
+    The results equal those of one device.
     """
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:

@@ -42,7 +42,7 @@ def class_discriminator_loss(real_logits: Tensor, fake_logits: Tensor, labels: T
 def smoothed_class_discriminator_loss(
     real_logits: Tensor, fake_logits: Tensor, labels: Tensor
 ) -> Tensor:
-    """`class_discriminator_loss` with one-sided label smoothing (section 3.4 of the paper).
+    """`class_discriminator_loss` with one-sided label smoothing (arXiv 1606.03498, section 3.4).
 
     Real images have probability 0.9 for their class and 0.1 for "fake". Fakes stay one-hot.
     """

@@ -18,10 +18,10 @@ def label_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def classes_covered(predicted: np.ndarray, labels: np.ndarray, share: float = 0.5) -> int:
-    """Counts the classes that are predicted at least `share` times as often as they are labels.
+    """Counts the classes with at least `share` times as many predictions as labels.
 
-    The count detects dropped classes. It does not detect classes under a wrong label, see
-    `label_accuracy`.
+    A class that is never generated is not counted. Two classes with exchanged labels are counted;
+    `label_accuracy` detects them.
 
     Args:
         predicted: Integers `[N]`, predicted classes.

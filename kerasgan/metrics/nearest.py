@@ -71,7 +71,7 @@ def nearest(
 
 
 def centered(block: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows minus a center, in float32 unless they are too large, and squared norms."""
+    """Returns the rows minus a center, in float32 unless they overflow, and their squared norms."""
     with np.errstate(over="ignore"):
         if np.can_cast(block.dtype, "float32"):
             centered = block.astype("float32") - center.astype("float32")

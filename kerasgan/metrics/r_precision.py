@@ -1,7 +1,7 @@
 """R-precision (R = 1): share of images whose own caption ranks first among random candidates.
 
 Image and caption embeddings come from encoders that were trained together. Scores of different
-encoders do not compare.
+encoders cannot be compared.
 
 Reference:
     Xu et al., 2018, "AttnGAN: Fine-Grained Text to Image Generation with Attentional Generative

@@ -92,7 +92,8 @@ class ProjectedTextGAN(TextToImageModel):
             if the generator's images are larger than the encoder's, otherwise to the first two.
         antialias: If `True`, `BlurMaxPooling2D` replaces the encoder's max pooling.
         translation: Largest random shift of the discriminators' inputs in pixels.
-        mismatch_weight: Share of mismatched pairs among the negative pairs, between 0 and 1.
+        mismatch_weight: Weight of mismatched pairs in the loss of the negative pairs, between 0
+            and 1. Generated images have the weight `1 - mismatch_weight`.
         contrastive_weight: Weight of `contrastive_matching_loss` of the heads, on real pairs for
             the discriminators and on fake pairs for the generator.
         pixel_weight: Weight of the pixel discriminators in the generator's loss.

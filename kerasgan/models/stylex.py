@@ -176,10 +176,10 @@ class StylEx(StylExReconstruction, StyleGAN2):
         rec_in_discriminator_phase: If not `None`, each batch of encoded images is split into two
             halves, for the discriminator phase and the generator phase, so use twice the batch
             size. `"accumulate"` adds the gradient of the first half's reconstruction loss to the
-            generator update. `"extra_step"` applies it in an update of its own. `"second_step"` is
-            a control: the extra update also includes the adversarial loss. The path length penalty
-            belongs to the first update of a batch. `path_every` counts all updates, so it should be
-            even.
+            generator update. `"extra_step"` applies it in an update of its own. `"second_step"`,
+            for comparison, also applies the adversarial loss in that update. The path length
+            penalty belongs to the first update of a batch. `path_every` counts all updates, so it
+            should be even.
         rec_weight: Weight of the reconstruction loss, the sum of the next three terms. If latents
             and encoder alternate by step, it and the KL divergence are doubled.
         perceptual_weight: Weight of the perceptual distance of x and its reconstruction x'.

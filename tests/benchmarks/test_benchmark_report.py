@@ -69,8 +69,9 @@ def test_tables_of_other_results(results, monkeypatch):
     table = tables.claims()
     assert r"| **does not hold** | x: a 1 ± 0.1, b\|c 2 ± 0.1 |" in table
     assert (
-        '1 of 65 claims have been tested: 1 "does not hold". 1 have a verdict; 64 are not decided. '
-        "They took 2 runs and 0.0 hours on 2 cores of a CPU." in table
+        '1 of 65 claims have been tested: 1 "does not hold". Of all claims, 1 are decided or '
+        "answered and 64 are not decided; the experiments of 64 have not run. They took 2 runs "
+        "and 0.0 hours on 2 cores of a CPU." in table
     )
     assert re.search(
         r"\| `gan-growing` \| .* \| \*\*not decided\*\* \| Not run yet.* on two CPU cores\. \|",

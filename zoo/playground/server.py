@@ -148,7 +148,7 @@ def create_server(
     Args:
         application: The application.
         host: Address to listen at.
-        port: Port. 0 chooses a free one.
+        port: Port. 0: a free one.
         trusted_proxy: Address of a reverse proxy, whose `X-Forwarded-For` names the client.
 
     Raises:

@@ -206,7 +206,7 @@ class Better(_Rule):
             elif self.times == 1 and outcome == FAILS:
                 text = f"the {measure} is {'lower' if self.higher else 'higher'} {one} than {two}"
             elif self.times == 1:
-                text = f"the {measure} {one} is within the seed-to-seed spread of that {two}"
+                text = f"the {measure} {one} does not differ significantly from that {two}"
             elif outcome == FAILS:
                 text = f"it is not the case that the {measure} {self._comparison(one, two)}"
             else:
@@ -456,7 +456,7 @@ class Best(_Rule):
         ]
         sentences += [
             _sentence(
-                f"the {measure} {read(name)} is within the seed-to-seed spread of that {read(best)}"
+                f"the {measure} {read(best)} does not differ significantly from that {read(name)}"
                 + _size(effects[name], self.log)
             )
             for name in level

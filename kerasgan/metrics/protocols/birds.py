@@ -50,10 +50,10 @@ def score_birds(
 
         - `attribute_accuracy`: share in [0, 1] of the attributes in the captions that the
           classifier predicts;
-        - `attribute_chance`: expected share of images that are independent of the captions;
-        - `attribute_accuracy_data`: share of the real test birds at this size;
-        - `crown_accuracy`, `wing_accuracy`, ...: share of each attribute;
-        - `attribute_accuracy_64`, ...: share over all attributes at each size;
+        - `attribute_chance`: expected accuracy of images that are independent of the captions;
+        - `attribute_accuracy_data`: accuracy of the real test birds at this size;
+        - `crown_accuracy`, `wing_accuracy`, ...: accuracy of each attribute;
+        - `attribute_accuracy_64`, ...: accuracy over all attributes at each size;
         - `bird_frechet_distance`: Fréchet distance between the features of the first 1,000 samples
           and of the 1,000 test birds; only with 1,000 samples or more, because its bias depends on
           the number of samples;
@@ -61,7 +61,7 @@ def score_birds(
         - `bird_frechet_ratio`: distance divided by the floor;
         - `r_precision`, `r_precision_deviation`: share of the images whose caption ranks first of
           100 (99 of other species), and its standard deviation over ten splits;
-        - `r_precision_data`: share of the real test birds.
+        - `r_precision_data`: R-precision of the real test birds.
 
     Raises:
         ValueError: If `samples` is out of range.
