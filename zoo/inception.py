@@ -121,7 +121,7 @@ class Settings(Checked):
     )
     learning_rate: float = fields.learning_rate(
         0.0,
-        "Initial learning rate of Adam, which falls to 0 along a cosine. 0 chooses: 1e-4 with "
+        "Initial learning rate of Adam, which falls to 0 along a cosine. 0: 1e-4 with "
         "--weights, else 2e-3.",
         zero=True,
     )

@@ -55,7 +55,7 @@ class Options(Checked):
     backend: str = setting("tensorflow", "Keras backend.", choices=("tensorflow", "torch"))
     batch_statistics: str = setting(
         "batch",
-        "Rows whose statistics normalize: the whole batch, or those of each device.",
+        "Statistics of batch normalization: of the whole batch, or of the rows of each device.",
         choices=("batch", "device"),
     )
     paper: bool = setting(False, "Print the computed traffic of many GPUs, without measuring.")

@@ -51,17 +51,18 @@ def speed() -> str:
     record = next(iter(records.values()))
     sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
-        "\nMedian step times of programs that run alternately, and medians of the ratios of their "
-        "blocks; the speed-up is that over the fastest other program, whose memory is given. "
+        "\nStep times are medians. Programs take turns in blocks of steps, and the speed-up is the "
+        "median of the ratios of their blocks, compared with the fastest other program. The peak "
+        "memory is that of the fastest other program and of kerasgan. "
         f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
         f"{record['settings']['threads']} threads; kerasgan's StyleGAN2 and StylEx use one "
-        "thread per operation, its HDGAN runs one operation at a time. A compiled PyTorch step is "
-        "compiled as a whole, HDGAN's networks one by one; the records name the failures. The "
-        "seconds to the first step contain tracing and compilation, but no imports; they are in "
-        "the order of the programs. The last column is the arithmetic of "
-        "the PyTorch step divided by the time of each program, relative to the rate of a product "
-        "of two matrices of 2,048 x 2,048. kerasgan often needs less arithmetic than PyTorch, so "
-        f"its share can exceed 100 %. Machines: {_processors(records)}. Command: `python -m "
+        "thread per operation, its HDGAN runs one operation at a time. The records name the "
+        "reasons of failed compilations. The seconds to the first step contain tracing and "
+        "compilation, but no imports; their order is that of the programs, with kerasgan last. The "
+        "last column is the number of floating-point operations of the PyTorch step, divided by "
+        "the step time of PyTorch and of kerasgan, relative to the rate of a product of two "
+        "matrices of 2,048 x 2,048. kerasgan often needs fewer operations than PyTorch, so its "
+        f"share can exceed 100 %. Machines: {_processors(records)}. Command: `python -m "
         "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
         "with commit and versions."
     )
@@ -257,7 +258,8 @@ def devices_speed() -> str:
     if not path.exists():
         return "Not measured yet."
     lines = [
-        "| case | throughput ratio (min to max) | exchanged per step | exchanges | machine |",
+        "| case | throughput ratio (min to max) | exchanged per step | exchanges per step "
+        "| machine |",
         "|---|---|---|---|---|",
     ]
     for case, record in json.loads(path.read_text()).items():
