@@ -275,6 +275,12 @@ def score(
     sample.check_memory(model, samples or 10_000, "samples")
     if model.conditioning is None:
         return coopnet.scores(model, samples or 10_000, seed)
+    least = 10 * digits.PER_CLASS
+    if samples is not None and samples < least:
+        raise ValueError(
+            f"--samples must be at least {least:,} for digits, {digits.PER_CLASS} of each class; "
+            f"received {samples:,}"
+        )
     labels = np.arange(samples or 10_000) % 10
     return digits.score_digits(model.sample(labels=labels, seed=seed), labels)
 

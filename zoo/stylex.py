@@ -24,6 +24,7 @@ Presets:
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -288,6 +289,18 @@ def trained(task: tuple) -> Any:
     return network
 
 
+def given_classifier(settings: Settings) -> Any:
+    """Returns the network of `--classifier`. Raises ValueError if its images have another size."""
+    network = checkpoints.load_network(settings.classifier)[0]
+    size = network.input_shape[1]
+    if size != settings.size:
+        raise ValueError(
+            f"--size must be that of the images of {settings.classifier}, {size}; "
+            f"received {settings.size}"
+        )
+    return network
+
+
 def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     """Builds and compiles the `StylEx`.
 
@@ -299,6 +312,8 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     if shape is not None:
         names, train = [""] * shape.num_classes, None
         network = classifier.build(classifier.Settings(size=settings.size), shape)
+        if settings.classifier and os.path.isfile(settings.classifier):
+            given_classifier(settings)
     else:
         train, heldout, names = loaded(settings)
         if len(heldout[0]) < 4:
@@ -307,7 +322,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
             )
         shape = scale.DataShape(train[0].shape[1:], len(names), data(settings).num_batches)
         if settings.classifier:
-            network = checkpoints.load_network(settings.classifier)[0]
+            network = given_classifier(settings)
         else:
             network = trained(classifier.task_of(settings))
     keras.utils.set_random_seed(settings.seed)  # The classifier's training has set its own seed.

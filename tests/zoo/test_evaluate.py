@@ -1,6 +1,7 @@
 """`python -m zoo.evaluate` on images: inputs, names of scores, protocol, errors in one line."""
 
 import json
+import sys
 import types
 
 import h5py
@@ -16,7 +17,7 @@ from kerasgan.metrics.frechet import load_statistics, save_statistics, statistic
 from kerasgan.models import hdgan, mnist_gan
 from kerasgan.models.classifier import build_classifier
 from tests import tiny_hub
-from zoo import comparison, evaluation_images, evaluation_inputs, text_gan
+from zoo import comparison, evaluate, evaluation_images, evaluation_inputs, text_gan
 
 RANDOM = np.random.default_rng(0)
 ONE, OTHER = RANDOM.integers(0, 256, (2, 24, 8, 8, 3), "uint8")
@@ -544,3 +545,12 @@ def test_generated_digits_have_the_labels_of_gan_test():
     found = gan_test(data.fit, data.real_train, (images, data.labels))
     assert found > 0.9
     assert gan_test(data.fit, data.real_train, data.real_test) == pytest.approx(0.988, abs=0.002)
+
+
+def test_too_few_digits_name_the_flag(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--checkpoint=mnist_gan_digits", "--samples=500"])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    assert "--samples must be at least 1,000 for digits, 100 of each class; received 500" in (
+        capsys.readouterr().err
+    )

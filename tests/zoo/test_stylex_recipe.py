@@ -12,7 +12,7 @@ import zoo.stylex
 from kerasgan.io import checkpoints
 from kerasgan.models.classifier import build_classifier
 from kerasgan.models.stylex import AUTHORS, REPRODUCTION
-from zoo import evaluate, recipe
+from zoo import classifier, evaluate, recipe, scale
 
 RECIPE = zoo.stylex.RECIPE
 TINY = {
@@ -167,3 +167,14 @@ def test_invalid_settings_leave_no_folder(few, changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         recipe.run(RECIPE, recipe.settings_of(RECIPE, "quick", **TINY | changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_classifier_must_have_the_size_of_the_images(tmp_path):
+    network = classifier.build(
+        classifier.Settings(size=16), scale.DataShape((16, 16, 3), 2, num_batches=1)
+    )
+    path = tmp_path / "classifier_folder_16_C_epoch_1.h5"
+    checkpoints.save_network(path, network, epoch=1, letter="C")
+    settings = recipe.settings_of(zoo.stylex.RECIPE, size=32, classifier=str(path))
+    with pytest.raises(ValueError, match="--size must be that of the images of .*16; received 32"):
+        zoo.stylex.build(settings, scale.DataShape((32, 32, 3), 2, num_batches=1))
