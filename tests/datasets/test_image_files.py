@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgan.datasets import image_files
+from kerasgan.datasets import image_files, image_source_files, image_stream
 from kerasgan.datasets.caption_folder import caption_folder
 from kerasgan.datasets.folder import load_folder
 from kerasgan.datasets.image_files import (
@@ -294,7 +294,8 @@ def test_few_large_images_are_held_ahead(tmp_path, monkeypatch):
     for index in range(12):
         put(tmp_path / f"{index:02}.png", size=(40, 40))
     put(tmp_path / "05.png", size=(400, 40))
-    monkeypatch.setattr(image_source, "BYTES", 3 * 8 * 40 * 40)
+    for module in (image_source_files, image_stream):
+        monkeypatch.setattr(module, "BYTES", 3 * 8 * 40 * 40)
     held, most, lock = 0, 0, threading.Lock()
 
     def read(file):
@@ -305,7 +306,7 @@ def test_few_large_images_are_held_ahead(tmp_path, monkeypatch):
         return file.name
 
     seen = []
-    for name in image_source._ahead(read, sorted(tmp_path.iterdir())):
+    for name in image_source_files._ahead(read, sorted(tmp_path.iterdir())):
         seen.append(name)
         held -= 1
     assert (
