@@ -145,6 +145,7 @@ TABLES = {
         speed_tables.devices_speed,
         speed_tables.backends,
         speed_tables.sampling,
+        speed_tables.score_memory,
         speed_tables.speed_torch,
     )
 }
@@ -156,7 +157,14 @@ PAGES = {
     DOCS / "models" / "stylex.md": ("stylex",),
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
-    DOCS / "performance.md": ("speed", "backends", "speed_torch", "sampling", "gpu"),
+    DOCS / "performance.md": (
+        "speed",
+        "score_memory",
+        "backends",
+        "speed_torch",
+        "sampling",
+        "gpu",
+    ),
     DOCS / "reproduction" / "claims.md": ("notes",),
     DOCS / "reproduction" / "results.md": ("claims", "noted", "ladder", "explosions"),
     SUITE: ("claims", "noted", "ladder", "explosions", "speed", "scaling"),

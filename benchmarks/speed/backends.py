@@ -46,7 +46,7 @@ RECIPES = (
 )
 # Steps after the first that are not timed: PyTorch chooses convolution kernels in them.
 WARMUP = 1
-# Fewer birds than the presets have, because drawing them takes minutes.
+# Fewer birds than the presets have, because generating them takes minutes.
 FEWER_IMAGES = 64
 
 

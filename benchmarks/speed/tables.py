@@ -272,6 +272,25 @@ def devices_speed() -> str:
     return "\n".join(lines)
 
 
+def score_memory() -> str:
+    """Return the table of the memory of scores, one row per score."""
+    record = suite.read(RESULTS / "score_memory.json")
+    if not record:
+        return NOT_RUN
+    formulas = record["formulas"]
+    sizes = sorted({int(size) for found in formulas.values() for size in found})
+    lines = [
+        f"| score | {' | '.join(f'{size:,} images' for size in sizes)} |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for name, found in formulas.items():
+        cells = [
+            f"{found[str(size)]['mib']:.3g} MiB" if str(size) in found else "" for size in sizes
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _about(records):
     """Machines and commands of records, as sentences."""
     machines = ", ".join(dict.fromkeys(record["machine"]["cpu"] for record in records))

@@ -141,7 +141,7 @@ def _training(items):
         buffer = generate(g, jax.random.normal(keys[3], (BUFFER, LATENT)))
         carry = (g, d, _zeros(g), _zeros(d), buffer, random)
         (g, *_), _ = jax.lax.scan(step, carry, jnp.arange(STEPS * settings["critic_steps"]))
-        # Batch norm sees batches of the training's size.
+        # Batch norm uses batches of the training's size.
         z = jax.random.normal(keys[2], (1024 // batch, batch, LATENT))
         samples = jax.vmap(lambda part: generate(g, part))(z).reshape(-1, 2)
         return samples, _points(keys[3], len(samples), jax)
@@ -272,19 +272,22 @@ def _missing():
     return None if importlib.util.find_spec("jax") else "the package jax"
 
 
-RING = Experiment("rings", train, lambda settings: 0.2, _missing, usual=USUAL)
+RING = Experiment(
+    "rings", train, lambda settings: 0.2 * settings.get("critic_steps", 1), _missing, usual=USUAL
+)
 COOPERATIVE_RING = Experiment(
-    "cooperative_rings", cooperate, lambda settings: 0.3, _missing, usual=COOPERATIVE
+    "cooperative_rings", cooperate, lambda settings: 0.6, _missing, usual=COOPERATIVE
 )
 SETUP = (
     "GANs on a ring of eight Gaussians in two dimensions (multilayer perceptrons, 4,000 generator "
     "updates); images are not tested. The energy distance compares 1,024 samples with data. A seed "
-    "stands for 16 independent trainings, whose geometric mean counts. "
+    f"stands for {TRAININGS} independent trainings, whose geometric mean counts. "
 )
 COOPERATIVE_SETUP = (
     "A descriptor and a generator trained cooperatively on a ring of eight Gaussians in two "
     "dimensions (multilayer perceptrons, 4,000 updates); images are not tested. The energy "
-    "distance compares 1,024 samples of the generator with data. A seed stands for 16 independent "
+    "distance compares 1,024 samples of the generator with data. A seed stands for "
+    f"{TRAININGS} independent "
     "trainings, whose geometric mean counts. "
 )
 

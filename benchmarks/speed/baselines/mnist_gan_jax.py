@@ -14,14 +14,14 @@ import numpy as np
 from jax import lax, numpy as jnp
 
 CLASSES, FAKE, LATENT = 10, 10, 100
-KERNELS, SIZE = 100, 4  # Of minibatch discrimination: B and C.
+KERNELS, SIZE = 100, 4  # B and C of minibatch discrimination.
 RATE, BETA_1, BETA_2, EPSILON = 2e-4, 0.5, 0.999, 1e-8
-MOMENTUM = 0.9  # Of the running statistics, 1 - PyTorch's.
+MOMENTUM = 0.9  # PyTorch calls 1 - 0.9 the momentum of the running statistics.
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def uniform(random: np.random.Generator, *shape: int) -> np.ndarray:
-    """Draws weights as PyTorch's layers do, `[..., inputs, outputs]`."""
+    """Returns random weights as PyTorch's layers do, `[..., inputs, outputs]`."""
     bound = 1 / np.sqrt(np.prod(shape[:-1]))
     return random.uniform(-bound, bound, shape).astype("float32")
 

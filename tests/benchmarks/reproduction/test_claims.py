@@ -143,6 +143,16 @@ def test_a_sentence_of_two_rules_appears_once():
     assert rule.evaluate(runs(**APART))[1].count("The x is lower") == 1
 
 
+def test_late_values_are_averaged_over_the_second_half():
+    values = {1: 9.0, 2: 7.0, 3: 4.0, 4: 2.0}
+    curve = [{"epoch": epoch, "distance": value} for epoch, value in values.items()]
+    run = {"measures": {"distance": 100.0}, "curve": [*curve, {"epoch": 5}]}
+    assert rules.number(run, "distance@late") == 3.0
+    assert rules.phrase("distance@late") == "mean distance in the second half of the training"
+    with pytest.raises(ValueError, match="no measure 'distance@late'"):
+        rules.number({"measures": {"distance": 1.0}}, "distance@late")
+
+
 def test_numbers_have_no_exponent_below_a_million():
     assert [rules.significant(x, 2) for x in (1731.0, 0.0123, 99.9)] == ["1700", "0.012", "100"]
 
