@@ -1,11 +1,21 @@
 """The JAX baseline of the MNIST GAN has the networks of the PyTorch baseline, and learns."""
 
-import jax
+import keras
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed.baselines import mnist_gan as other, mnist_gan_jax as baseline
+from benchmarks.speed.baselines import mnist_gan as other
+
+if keras.backend.backend() != "jax":
+    # JAX warns about each later fork of its process, and tests of other backends start processes.
+    pytest.skip("runs in the processes that use JAX", allow_module_level=True)
+
+import jax
+
+from benchmarks.speed.baselines import mnist_gan_jax as baseline
+
+pytestmark = pytest.mark.backend
 
 
 def copied(network, shapes):
