@@ -73,18 +73,20 @@ class MinibatchDiscrimination(keras.layers.Layer):
         projected = ops.matmul(inputs, self.kernel)  # [N, B * C]
         if self.use_bias:
             projected = projected + self.bias
-        projected = replicas.gather(projected)
-        samples = ops.shape(projected)[0]
-        m = ops.reshape(ops.cast(projected, "float32"), (-1, self.kernels, self.dims))  # [N, B, C]
+        m = ops.reshape(ops.cast(projected, "float32"), (-1, self.kernels, self.dims))  # [n, B, C]
+        everyone = replicas.gather(m)  # [N, B, C]
+        samples = ops.shape(m)[0]
         if self.batch:
-            groups = _blocks(m, samples, self.batch)  # [G, batch, B, C]
-            closeness = _closeness(groups, groups)  # [G, batch, B]
+            # Groups are of the whole batch, so a group can have rows of several replicas.
+            groups = _blocks(everyone, ops.shape(everyone)[0], self.batch)  # [G, batch, B, C]
+            closeness = ops.reshape(_closeness(groups, groups), (-1, self.kernels))
+            closeness = replicas.own(closeness[: ops.shape(everyone)[0]])
         elif self.rows:
-            closeness = ops.map(lambda block: _closeness(block, m), _blocks(m, samples, self.rows))
+            blocks = _blocks(m, samples, self.rows)
+            closeness = ops.map(lambda block: _closeness(block, everyone), blocks)
+            closeness = ops.reshape(closeness, (-1, self.kernels))[:samples]
         else:
-            closeness = _closeness(m, m)
-        closeness = ops.reshape(closeness, (-1, self.kernels))[:samples]  # [N, B]
-        closeness = replicas.own(closeness)
+            closeness = _closeness(m, everyone)  # [n, B]
         return ops.cast(closeness if self.include_self else closeness - 1.0, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
