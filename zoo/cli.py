@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from absl import flags
@@ -209,10 +210,13 @@ def fail(message: str) -> NoReturn:
 
 
 def guarded(function: Callable[[], None]) -> None:
-    """Runs a command. Expected errors become one line; SIGTERM and SIGHUP act like Ctrl-C."""
+    """Runs a command. Expected errors and warnings for users become one line.
+
+    SIGTERM and SIGHUP act like Ctrl-C.
+    """
     quiet.hide_framework_logs()
     compilation_cache.keep_compilations()
-    with signals.as_interrupts():
+    with signals.as_interrupts(), _short_warnings():
         try:
             function()
         except KeyboardInterrupt:
@@ -223,6 +227,23 @@ def guarded(function: Callable[[], None]) -> None:
                 raise
             memory = "not enough memory: " if isinstance(error, MemoryError) else ""
             fail(f"{memory}{error}")
+
+
+@contextlib.contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Context in which a UserWarning is shown without its place in the source code."""
+    complete = warnings.formatwarning
+
+    def line(message, category, *place):
+        if issubclass(category, UserWarning):
+            return f"warning: {' '.join(str(message).split())}\n"
+        return complete(message, category, *place)
+
+    warnings.formatwarning = line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = complete
 
 
 def _expected(error: Exception) -> bool:

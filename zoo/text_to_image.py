@@ -283,7 +283,7 @@ def _reasons(train, made, given):
     batch, shift = first["batch_size"], first["translation"]
     return {
         f"batch size {batch}": f"at most half the {len(train):,} training images, at most 32",
-        f"steps: {', '.join(listed)}": "as given"
+        f"steps: {', '.join(listed)}": "as given, in whole passes over the images"
         if given
         else "grow with the square root of the number of images",
         f"shifts of up to {shift} pixels": "against memorization of the few training images"

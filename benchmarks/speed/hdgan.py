@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import pathlib
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -70,30 +71,34 @@ def batches() -> Callable:
 
 
 def _stored(file_format, count):
-    """Prepares `count` birds of 304 pixels in a temporary folder. Returns their batches.
+    """Prepares `count` birds of 304 pixels in a folder. Returns their batches.
 
     `STORED` birds are generated. A larger set repeats them in other records, so that reading and
-    decoding cost as much as with as many different ones.
+    decoding cost as much as with as many different ones. The folder is temporary, unless the
+    environment variable `KERASGAN_BENCHMARK_FILES` names one, in which later runs find the files.
     """
     import numpy as np
 
     from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
     from kerasgan.datasets.lazy_images import LazyImages
 
-    FOLDERS.append(tempfile.TemporaryDirectory())
-    folder = FOLDERS[-1].name
-    drawn = synthetic_birds("train", min(STORED, count), size=304)
-    numbers = np.arange(count) % len(drawn)
-    birds = dataclasses.replace(
-        drawn,
-        images=LazyImages(numbers, lambda number: drawn.images[number]),
-        classes=drawn.classes[numbers],
-        captions=[drawn.captions[number] for number in numbers],
-        names=[str(index) for index in range(count)],
-        embeddings=np.random.default_rng(0).normal(size=[count, 4, 1024]).astype("float32"),
-        attributes=drawn.attributes[numbers],
-    )
-    prepare("birds", {"train": birds}, {}, folder, file_format=file_format)
+    kept = os.environ.get("KERASGAN_BENCHMARK_FILES")
+    if not kept:
+        FOLDERS.append(tempfile.TemporaryDirectory())
+    folder = pathlib.Path(kept or FOLDERS[-1].name, f"{file_format}_{count}")
+    if not any(folder.rglob("dataset_info.json")):  # which is written last
+        drawn = synthetic_birds("train", min(STORED, count), size=304)
+        numbers = np.arange(count) % len(drawn)
+        birds = dataclasses.replace(
+            drawn,
+            images=LazyImages(numbers, lambda number: drawn.images[number]),
+            classes=drawn.classes[numbers],
+            captions=[drawn.captions[number] for number in numbers],
+            names=[str(index) for index in range(count)],
+            embeddings=np.random.default_rng(0).normal(size=[count, 4, 1024]).astype("float32"),
+            attributes=drawn.attributes[numbers],
+        )
+        prepare("birds", {"train": birds}, {}, folder, file_format=file_format)
     stored = load_prepared("birds", data_dir=folder, in_memory=False)
     return CaptionedBatches(stored, 32, mismatched=False)
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -139,6 +140,20 @@ def test_log_lines_of_frameworks_are_dropped():
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert sorted(done.stderr.splitlines()) == ["python", "real"] and done.returncode == 0
+
+
+def test_a_warning_for_users_is_one_line_of_text():
+    place, formats = ("kerasgan/x.py", 7), {}
+
+    def command():
+        for category in (UserWarning, DeprecationWarning):
+            formats[category] = warnings.formatwarning("two\nlines", category, *place)
+
+    before = warnings.formatwarning
+    cli.guarded(command)
+    assert formats[UserWarning] == "warning: two lines\n"
+    assert "kerasgan/x.py:7" in formats[DeprecationWarning]
+    assert warnings.formatwarning is before
 
 
 def test_a_dry_run_without_data_prints_what_is_missing(capsys, tmp_path):
