@@ -54,6 +54,13 @@ def baseline(compiled: bool = False) -> Callable:
     return hdgan.training_step(BATCH_SIZE, compiled=torch.compile if compiled else None)
 
 
+def jax_baseline() -> Callable:
+    """Build the training step of the JAX baseline."""
+    from benchmarks.speed.baselines import hdgan_jax
+
+    return hdgan_jax.training_step(BATCH_SIZE)
+
+
 def batches() -> Callable:
     """Build the input pipeline: batches from captioned images of 304 pixels in memory."""
     import numpy as np
@@ -142,6 +149,7 @@ CASES = {
     "hdgan": {
         "torch": baseline,
         "torch_compiled": functools.partial(baseline, compiled=True),
+        "jax": jax_baseline,
         "kerasgan": step,
     },
     # The input pipeline must be faster than the training step that waits for it.

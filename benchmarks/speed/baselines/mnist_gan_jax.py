@@ -1,8 +1,7 @@
 """The corrected conditional MNIST GAN in plain JAX: one function, compiled by `jax.jit`.
 
-Networks, losses and optimizers are those of `mnist_gan.corrected_step`. Weights are nested
-dictionaries; kernels are `[height, width, inputs, outputs]` and images `[B, height, width, C]`,
-which XLA prefers on CPUs. The buffers of the weights are donated to the step.
+Networks, losses and optimizers are those of `mnist_gan.corrected_step`. The buffers of the weights
+are donated to the step.
 """
 
 import functools
@@ -13,28 +12,20 @@ import jax
 import numpy as np
 from jax import lax, numpy as jnp
 
+from benchmarks.speed.baselines.jax_layers import (
+    LAYOUT,
+    adam,
+    batch_norm,
+    convolve,
+    layer,
+    mixed,
+    moments,
+    norm,
+    running,
+)
+
 CLASSES, FAKE, LATENT = 10, 10, 100
 KERNELS, SIZE = 100, 4  # B and C of minibatch discrimination.
-RATE, BETA_1, BETA_2, EPSILON = 2e-4, 0.5, 0.999, 1e-8
-MOMENTUM = 0.9  # PyTorch calls 1 - 0.9 the momentum of the running statistics.
-LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-
-def uniform(random: np.random.Generator, *shape: int) -> np.ndarray:
-    """Returns random weights as PyTorch's layers do, `[..., inputs, outputs]`."""
-    bound = 1 / np.sqrt(np.prod(shape[:-1]))
-    return random.uniform(-bound, bound, shape).astype("float32")
-
-
-def layer(random: np.random.Generator, *shape: int, bias: bool = True) -> dict[str, Any]:
-    """Weights of a dense layer or a convolution."""
-    weights = {"kernel": uniform(random, *shape)}
-    return weights | {"bias": np.zeros(shape[-1], "float32")} if bias else weights
-
-
-def norm(channels: int) -> dict[str, Any]:
-    """Weights of a batch normalization."""
-    return {"scale": np.ones(channels, "float32"), "offset": np.zeros(channels, "float32")}
 
 
 def generator_weights(random: np.random.Generator) -> dict[str, Any]:
@@ -63,26 +54,10 @@ def discriminator_weights(random: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def batch_norm(weights: dict, x: jax.Array) -> tuple[jax.Array, tuple]:
-    """Normalizes by the statistics of the batch; also returns them."""
-    axes = tuple(range(x.ndim - 1))
-    mean, variance = x.mean(axes), x.var(axes)
-    scale = weights["scale"] * lax.rsqrt(variance + 1e-5)
-    return (x - mean) * scale + weights["offset"], (mean, variance)
-
-
 def up(weights: dict, x: jax.Array, stride: int = 1) -> jax.Array:
     """Transposed convolution."""
     strides = (stride, stride)
     y = lax.conv_transpose(x, weights["kernel"], strides, "VALID", dimension_numbers=LAYOUT)
-    return y + weights["bias"]
-
-
-def convolve(weights: dict, x: jax.Array, stride: int, padding: Any) -> jax.Array:
-    """Convolution."""
-    y = lax.conv_general_dilated(
-        x, weights["kernel"], (stride, stride), padding, dimension_numbers=LAYOUT
-    )
     return y + weights["bias"]
 
 
@@ -116,24 +91,6 @@ def discriminate(weights: dict, images: jax.Array) -> tuple[jax.Array, jax.Array
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     """Mean cross entropy of logits and target probabilities."""
     return -(target * jax.nn.log_softmax(logits)).sum(axis=1).mean()
-
-
-def adam(weights: Any, gradients: Any, state: tuple, step: jax.Array) -> tuple[Any, tuple]:
-    """One step of Adam."""
-    first, second = state
-    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, first, gradients)
-    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, second, gradients)
-    rate = RATE / (1 - BETA_1**step)
-
-    def moved(w, m, v):
-        return w - rate * m / (jnp.sqrt(v / (1 - BETA_2**step)) + EPSILON)
-
-    return jax.tree.map(moved, weights, first, second), (first, second)
-
-
-def mixed(running: list, found: list) -> list:
-    """Updates running statistics."""
-    return jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, found)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -193,18 +150,12 @@ def initial_state(seed: int = 0) -> dict[str, Any]:
         "discriminator": discriminator_weights(random),
     }
 
-    def moments(player):
-        return tuple(jax.tree.map(np.zeros_like, weights[player]) for _ in range(2))
-
-    def running(*channels):
-        return [(np.zeros(n, "float32"), np.ones(n, "float32")) for n in channels]
-
     return jax.tree.map(
         jnp.asarray,
         weights
         | {
-            "g_adam": moments("generator"),
-            "d_adam": moments("discriminator"),
+            "g_adam": moments(weights["generator"]),
+            "d_adam": moments(weights["discriminator"]),
             "g_running": running(128, 128, 64),
             "d_running": running(2),
             "step": np.zeros((), "float32"),

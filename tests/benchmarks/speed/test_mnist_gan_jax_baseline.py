@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.speed.baselines import mnist_gan as other
+from tests.marks import slow_on_jax
 
 if keras.backend.backend() != "jax":
     # JAX warns about each later fork of its process, and tests of other backends start processes.
@@ -78,6 +79,7 @@ def test_the_discriminator_equals_that_of_pytorch(random):
     )
 
 
+@slow_on_jax
 def test_a_step_changes_all_weights_and_the_losses_fall():
     step = baseline.corrected_step(16)
     losses = [step() for _ in range(12)]
