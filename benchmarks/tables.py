@@ -159,6 +159,7 @@ PAGES = {
     DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
     DOCS / "performance.md": (
         "speed",
+        "scaling",
         "score_memory",
         "backends",
         "speed_torch",

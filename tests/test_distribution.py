@@ -19,7 +19,7 @@ from tests.distribution.compare import (
     environment,
     on_devices,
 )
-from tests.marks import slow_on_jax
+from tests.marks import slow_but_on_torch
 from zoo import launch
 
 LARGEST = {"state": 1e-5, "logs": 1e-4}  # losses add up many terms
@@ -81,7 +81,7 @@ def test_weights_divided_among_devices_train_as_on_one(tmp_path):
     np.testing.assert_allclose(two, one, atol=1e-5)
 
 
-@slow_on_jax
+@slow_but_on_torch
 @pytest.mark.backend
 def test_a_run_continues_on_two_devices_and_back(tmp_path):
     for devices, epochs in ((1, 1), (2, 2), (1, 3)):
@@ -94,6 +94,7 @@ def test_a_run_continues_on_two_devices_and_back(tmp_path):
     assert any(not np.allclose(moved[key], value, atol=1e-4) for key, value in expected.items())
 
 
+@slow_but_on_torch
 @pytest.mark.backend
 def test_two_processes_extract_the_features_of_one(tmp_path):
     found = {}

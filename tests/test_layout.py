@@ -432,7 +432,7 @@ print("trained on", keras.backend.backend())
 """  # noqa: E501
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.nightly), "torch"])
 def test_trains_from_arrays_where_tensorflow_is_not_installed(backend):
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW],

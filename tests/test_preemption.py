@@ -55,6 +55,13 @@ def everything(model):
     return [keras.ops.convert_to_numpy(v.value) for v in variables]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Arrays and history of a training without interruption."""
+    model, history = train(tmp_path_factory.mktemp("whole") / "run")
+    return everything(model), history
+
+
 @slow_on_jax
 @pytest.mark.backend
 @pytest.mark.parametrize(
@@ -65,35 +72,34 @@ def everything(model):
         pytest.param((2, 4), marks=pytest.mark.nightly),
     ],
 )
-def test_sigterm_within_an_epoch(tmp_path, when):
-    expected, history = train(tmp_path / "whole")
+def test_sigterm_within_an_epoch(tmp_path, when, whole):
+    expected, history = whole
     handler = signal.getsignal(signal.SIGTERM)
     last = when == (2, 4)  # the training is finished anyway
     if last:
-        train(tmp_path / "run", Terminates(*when))
+        resumed, rest = train(tmp_path / "run", Terminates(*when))
     else:
         with pytest.raises(callbacks.Preempted, match=f"epoch {when[0]} and {when[1] + 1} batches"):
             train(tmp_path / "run", Terminates(*when))
         assert list((tmp_path / "run").glob(f"*_partial_epoch_{when[0]}.h5"))
+        resumed, rest = train(tmp_path / "run")
     assert signal.getsignal(signal.SIGTERM) is handler
-    resumed, rest = train(tmp_path / "run") if not last else (expected, history)
-    for one, other in zip(everything(expected), everything(resumed), strict=True):
+    for one, other in zip(expected, everything(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
     for name, values in rest.items():
         np.testing.assert_array_equal(values, history[name][-len(values) :])
     assert not list((tmp_path / "run").glob("*_partial_*"))
 
 
-def test_sigterm_in_the_last_batch_of_an_epoch(tmp_path):
+def test_sigterm_in_the_last_batch_of_an_epoch(tmp_path, whole):
     with pytest.raises(callbacks.Preempted, match="stopped after epoch 1"):
         train(tmp_path / "run", Terminates(0, 4))
-    expected, _ = train(tmp_path / "whole")
     resumed, _ = train(tmp_path / "run")
-    for one, other in zip(everything(expected), everything(resumed), strict=True):
+    for one, other in zip(whole[0], everything(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_saves_within_an_epoch(tmp_path):
+def test_saves_within_an_epoch(tmp_path, whole):
     class Fails(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 3:
@@ -101,11 +107,10 @@ def test_saves_within_an_epoch(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         train(tmp_path / "run", Fails(), minutes=1e-9)
-    expected, _ = train(tmp_path / "whole")
     model = build()
     assert checkpoints.resume(tmp_path / "run", model) == 0 and model.resumed.batch == 3
     resumed, _ = train(tmp_path / "run")
-    for one, other in zip(everything(expected), everything(resumed), strict=True):
+    for one, other in zip(whole[0], everything(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

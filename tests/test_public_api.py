@@ -96,6 +96,7 @@ def test_import_loads_no_model():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.nightly
 def test_every_module_is_imported_alone():
     """Each module can be imported first. Cyclic imports fail here."""
     modules = sorted(

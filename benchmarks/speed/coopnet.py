@@ -37,4 +37,7 @@ CASES = {
     # Memory must not grow with the number of Langevin steps.
     "coopnet_steps": {"100 Langevin steps": lambda: step(100), "kerasgan": step},
 }
-SCALES = {"coopnet_by_chains": ("chains", (25, 50, 100), lambda chains: step(chains=chains))}
+SCALES = {
+    "coopnet_by_chains": ("chains", (25, 50, 100), lambda chains: step(chains=chains)),
+    "coopnet_by_steps": ("Langevin steps, 25 chains", (5, 10, 20, 40), lambda n: step(n, 25)),
+}

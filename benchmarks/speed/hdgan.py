@@ -93,7 +93,7 @@ def _stored(file_format, count):
     if not kept:
         FOLDERS.append(tempfile.TemporaryDirectory())
     folder = pathlib.Path(kept or FOLDERS[-1].name, f"{file_format}_{count}")
-    if not any(folder.rglob("dataset_info.json")):  # which is written last
+    if not (folder / "kerasgan_birds").exists():  # which a complete set is renamed to
         drawn = synthetic_birds("train", min(STORED, count), size=304)
         numbers = np.arange(count) % len(drawn)
         birds = dataclasses.replace(

@@ -6,17 +6,17 @@ from typing import Any
 BATCH_SIZE = 64  # Default of `zoo.conditional_vae` and `zoo.flow`.
 
 
-def step(model: Any) -> Callable:
-    """Build the training step of a compiled model on random images `[64, 28, 28, 1]`."""
+def step(model: Any, batch_size: int = BATCH_SIZE) -> Callable:
+    """Build the training step of a compiled model on random images `[N, 28, 28, 1]`."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    images = random.uniform(-1, 1, [BATCH_SIZE, 28, 28, 1]).astype("float32")
-    labels = random.integers(0, 10, BATCH_SIZE).astype("int32")
+    images = random.uniform(-1, 1, [batch_size, 28, 28, 1]).astype("float32")
+    labels = random.integers(0, 10, batch_size).astype("int32")
     return lambda: model.train_on_batch(images, labels)
 
 
-def vae() -> Callable:
+def vae(batch_size: int = BATCH_SIZE) -> Callable:
     """Build kerasgan's training step of the conditional VAE."""
     import keras
 
@@ -25,7 +25,7 @@ def vae() -> Callable:
     keras.utils.set_random_seed(0)
     model = ConditionalVAE()
     model.compile(encoder=keras.optimizers.Adam(1e-3), decoder=keras.optimizers.Adam(1e-3))
-    return step(model)
+    return step(model, batch_size)
 
 
 def vae_baseline() -> Callable:
@@ -35,7 +35,7 @@ def vae_baseline() -> Callable:
     return vae.training_step(BATCH_SIZE)
 
 
-def flow() -> Callable:
+def flow(batch_size: int = BATCH_SIZE) -> Callable:
     """Build kerasgan's training step of the flow."""
     import keras
 
@@ -44,7 +44,7 @@ def flow() -> Callable:
     keras.utils.set_random_seed(0)
     model = RealNVP()
     model.compile(flow=keras.optimizers.Adam(1e-3))
-    return step(model)
+    return step(model, batch_size)
 
 
 def flow_baseline() -> Callable:
@@ -57,4 +57,8 @@ def flow_baseline() -> Callable:
 CASES = {
     "vae": {"torch": vae_baseline, "kerasgan": vae},
     "flow": {"torch": flow_baseline, "kerasgan": flow},
+}
+SCALES = {
+    "vae_by_batch": ("images per batch", (32, 64, 128, 256), vae),
+    "flow_by_batch": ("images per batch", (32, 64, 128), flow),
 }

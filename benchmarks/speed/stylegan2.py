@@ -13,7 +13,13 @@ NETWORKS: dict[str, Any] = {"capacity": 4, "max_channels": 128}
 STEPS = {"": {}, "_penalty": {"penalty": True}, "_path": {"path": True}}
 
 
-def step(penalty: bool = False, path: bool = False) -> Callable:
+def step(
+    penalty: bool = False,
+    path: bool = False,
+    size: int = 32,
+    batch_size: int = BATCH_SIZE,
+    capacity: int = NETWORKS["capacity"],
+) -> Callable:
     """Build kerasgan's training step.
 
     Its many small operations are fastest with one thread each, several at once.
@@ -21,6 +27,9 @@ def step(penalty: bool = False, path: bool = False) -> Callable:
     Args:
         penalty: Boolean, whether every step applies the R1 penalty.
         path: Boolean, whether every step applies the path length penalty.
+        size: Side of the images in pixels.
+        batch_size: Number of images of a step.
+        capacity: Capacity of the networks.
     """
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     import keras
@@ -30,10 +39,10 @@ def step(penalty: bool = False, path: bool = False) -> Callable:
     from kerasgan.ops.augment import translate
 
     keras.utils.set_random_seed(0)
-    networks: dict[str, Any] = {"channels": 1, "conditions": 10} | NETWORKS
+    networks: dict[str, Any] = {"channels": 1, "conditions": 10} | NETWORKS | {"capacity": capacity}
     gan = stylegan2.StyleGAN2(
-        stylegan2.Generator(32, latent_dim=128, depth=4, mapping_form="paper", **networks),
-        stylegan2.build_discriminator(32, group=4, **networks),
+        stylegan2.Generator(size, latent_dim=128, depth=4, mapping_form="paper", **networks),
+        stylegan2.build_discriminator(size, group=4, **networks),
         gradient_penalty_weight=1.0 * penalty,
         gradient_penalty_every=1,
         path_weight=2.0 * path,
@@ -43,8 +52,8 @@ def step(penalty: bool = False, path: bool = False) -> Callable:
     gan.compile(
         **{player: keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for player in gan.players}
     )
-    images = np.random.default_rng(0).uniform(-1, 1, [BATCH_SIZE, 32, 32, 1]).astype("float32")
-    labels = np.arange(BATCH_SIZE, dtype="int32") % 10
+    images = np.random.default_rng(0).uniform(-1, 1, [batch_size, size, size, 1]).astype("float32")
+    labels = np.arange(batch_size, dtype="int32") % 10
     return lambda: gan.train_on_batch(images, labels)
 
 
@@ -61,4 +70,13 @@ CASES = {
         "kerasgan": functools.partial(step, **arguments),
     }
     for kind, arguments in STEPS.items()
+}
+SCALES = {
+    "stylegan2_by_batch": ("images per batch", (8, 16, 32), lambda n: step(batch_size=n)),
+    "stylegan2_by_capacity": ("capacity", (2, 4, 8), lambda capacity: step(capacity=capacity)),
+    "stylegan2_by_size": (
+        "image side in pixels, 8 images",
+        (16, 32, 64),
+        lambda size: step(size=size, batch_size=8),
+    ),
 }

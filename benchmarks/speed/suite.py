@@ -23,13 +23,23 @@ from benchmarks.speed import (
     likelihood_models,
     metrics,
     mnist_gan,
+    projected,
     stylegan2,
     stylex,
     timing,
 )
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed.json"
-PARTS = (mnist_gan, hdgan, coopnet, stylex, stylegan2, likelihood_models, metrics)
+PARTS = (
+    mnist_gan,
+    hdgan,
+    projected,
+    coopnet,
+    stylex,
+    stylegan2,
+    likelihood_models,
+    metrics,
+)
 # Case -> program -> function that builds it in its own process and returns its step.
 CASES = {case: programs for part in PARTS for case, programs in part.CASES.items()}
 # Case -> description of the size, the sizes, and a function that builds the step of one size.

@@ -24,7 +24,7 @@ def check(cases, seed):
 
 
 def test_damaged_files():
-    check(2000, seed=1)
+    check(800, seed=1)
 
 
 @pytest.mark.nightly

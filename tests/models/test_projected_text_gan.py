@@ -87,7 +87,7 @@ def values(network):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("size", [64, pytest.param(128, marks=pytest.mark.nightly)])
 def test_a_step_trains_both_players_but_not_the_encoder(size):
     gan = tiny(size, eager=False, translation=1, damsm_weight=0.1, contrastive_weight=0.5)
     owned = {player: gan.player_variables(player) for player in gan.players}

@@ -369,7 +369,7 @@ def test_intervals_of_lazy_penalties():
 # === Training ===
 
 
-@pytest.mark.parametrize("kind", ["paper", "reproduction"])
+@pytest.mark.parametrize("kind", ["paper", pytest.param("reproduction", marks=pytest.mark.nightly)])
 def test_fit_changes_all_networks(kind):
     options = (
         {"conditions": 3, "augment": translate}

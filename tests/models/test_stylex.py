@@ -516,13 +516,15 @@ def test_gradient_accumulation():
 @pytest.mark.parametrize(
     ("changes", "updates"),
     [
-        ({}, {"generator": 1, "encoder": 1}),
         ({"alternation": "step"}, {"generator": 1, "encoder": 0.5}),
-        ({"rec_in_discriminator_phase": "accumulate"}, {"generator": 1, "encoder": 1}),
         ({"rec_in_discriminator_phase": "extra_step"}, {"generator": 2, "encoder": 2}),
         (
             {"rec_in_discriminator_phase": "second_step", "alternation": "step"},
             {"generator": 1.5, "encoder": 1},
+        ),
+        *(
+            pytest.param(changes, {"generator": 1, "encoder": 1}, marks=pytest.mark.nightly)
+            for changes in ({}, {"rec_in_discriminator_phase": "accumulate"})
         ),
     ],
 )
@@ -723,7 +725,7 @@ PARTED = [layers.Flatten(), layers.Dense(2), layers.Dense(2)]
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("way", ["moments", "mmd"])
+@pytest.mark.parametrize("way", ["moments", pytest.param("mmd", marks=pytest.mark.nightly)])
 def test_w_match_reduces_the_distance_of_encoded_w_from_w_of_latents(way):
     """Only the encoder is trained."""
 

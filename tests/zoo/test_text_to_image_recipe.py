@@ -190,6 +190,7 @@ def test_a_folder_becomes_a_preset_and_a_page(small, shapes, tool, tmp_path, cap
     assert "holds a run with size 128" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_a_trained_text_encoder_is_used(small, shapes, tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tool("text_encoder", data=shapes)
