@@ -1,6 +1,7 @@
 """A nestable stateless scope, and small functions that all backends share."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -52,6 +53,24 @@ def frozen_moving_statistics(fn: Callable[[], Any]) -> Any:
         if "int" in variable.dtype:
             variable.assign(scope.get_current_value(variable))
     return result
+
+
+def is_plain_adam(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Returns whether the fused Adam of a framework computes the same step as an optimizer."""
+    return (
+        type(optimizer) is _adam()
+        and not (optimizer.amsgrad or optimizer.use_ema or optimizer.weight_decay)
+        and not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
+        and not (optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
+        and all(
+            v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables
+        )
+    )
+
+
+@functools.cache
+def _adam():
+    return type(keras.optimizers.Adam())  # On PyTorch, Keras makes a subclass.
 
 
 _local = threading.local()

@@ -17,6 +17,7 @@ from kerasgan.backend.scope import (
     first,
     frozen_moving_statistics,
     in_step,
+    is_plain_adam,
     marked_step,
     plain_data,
 )
@@ -131,7 +132,7 @@ def apply(
     if replica()[1] > 1 and tf.distribute.has_strategy():
         return _apply_equal(optimizer, gradients, variables)
     sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
-    if sparse or not _is_plain_adam(optimizer):
+    if sparse or not is_plain_adam(optimizer) or tf.distribute.has_strategy():
         return optimizer.apply(gradients, variables)
     # Keras' Adam passes over the memory of each variable a dozen times. TensorFlow's kernel uses
     # the same formula in one pass.
@@ -166,19 +167,6 @@ def _apply_equal(optimizer, gradients, variables):
 
 def _unsummed(gradients_and_variables):
     return gradients_and_variables
-
-
-def _is_plain_adam(optimizer):
-    return (
-        type(optimizer) is keras.optimizers.Adam
-        and not (optimizer.amsgrad or optimizer.use_ema or optimizer.weight_decay)
-        and not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
-        and not (optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
-        and all(
-            v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables
-        )
-        and not tf.distribute.has_strategy()
-    )
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

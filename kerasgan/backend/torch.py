@@ -23,6 +23,7 @@ from kerasgan.backend.scope import (
     first,
     frozen_moving_statistics,
     in_step,
+    is_plain_adam,
     marked_step,
     plain_data,
 )
@@ -151,8 +152,31 @@ def apply(
     gradients: Sequence[Tensor],
     variables: Sequence[keras.Variable],
 ) -> None:
+    values = [v.value for v in variables]
+    on_cpu = all(value.device.type == "cpu" and value.is_contiguous() for value in values)
     with torch.no_grad():
-        optimizer.apply(gradients, variables)
+        if not on_cpu or not is_plain_adam(optimizer):
+            return optimizer.apply(gradients, variables)
+        # Keras' Adam passes over the memory of each variable a dozen times; this kernel does once.
+        step = int(optimizer.iterations.value) + 1
+        indices = [optimizer._get_variable_index(v) for v in variables]
+        torch._fused_adam_(
+            values,
+            [gradient.contiguous() for gradient in gradients],
+            [optimizer._momentums[i].value for i in indices],
+            [optimizer._velocities[i].value for i in indices],
+            [],
+            [torch.tensor(float(step)) for _ in values],
+            lr=float(optimizer.learning_rate),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            weight_decay=0.0,
+            # PyTorch adds epsilon after the correction of the bias, Keras before.
+            eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )
+        optimizer.iterations.assign_add(1)
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
