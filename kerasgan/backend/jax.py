@@ -15,6 +15,7 @@ import jax
 import keras
 import numpy as np
 
+from kerasgan.backend import jax_convolutions
 from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
 from kerasgan.types import Tensor
@@ -51,7 +52,9 @@ def step(fn: Callable) -> Callable:
     def wrapped(self, *args):
         if len(args) == 1:  # called directly, for example by a subclass' train_step
             return fn(self, plain_data(args[0]))
-        state, data = args
+        return jax_convolutions.fast_convolutions(functools.partial(stateless, self))(*args)
+
+    def stateless(self, state, data):
         groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
         if len(state) == 4:
             groups.insert(2, self.optimizer.variables)
@@ -193,6 +196,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> 
             carry = body(i, carry)
         return carry, [scope.get_current_value(v) for v in updated]
 
+    run = jax_convolutions.fast_convolutions(run, inside=True)
     carry, values = jax.lax.fori_loop(lower, upper, run, (carry, [v.value for v in updated]))
     for variable, value in zip(updated, values, strict=True):
         variable.assign(value)
