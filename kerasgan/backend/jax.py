@@ -25,7 +25,9 @@ __all__ = [
     "apply",
     "batch_norm",
     "process_sum",
+    "building",
     "cond",
+    "cond_or_zero",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
@@ -168,6 +170,16 @@ def _updated(fn: Callable, *args) -> list[keras.Variable]:
     return list(scope.updated.values())
 
 
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     updated = list({id(v): v for v in _updated(true_fn) + _updated(false_fn)}.values())
 
@@ -182,6 +194,45 @@ def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T])
     result, values = jax.lax.cond(
         predicate, branch(true_fn), branch(false_fn), [v.value for v in updated]
     )
+    for variable, value in zip(updated, values, strict=True):
+        variable.assign(value)
+    return result
+
+
+def cond_or_zero(predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
+    # The derivative of `jax.lax.cond` consists of two conditionals, and the first one returns all
+    # intermediate results of `fn`, or as many zeros. Here one conditional returns the value and the
+    # gradient.
+    updated = _updated(fn)
+
+    def run(values):
+        with Scope(zip(updated, values, strict=True)) as scope:
+            result = fn()
+        return result, [scope.get_current_value(v) for v in updated]
+
+    before = [jax.lax.stop_gradient(v.value) for v in updated]
+    # The other arrays that `fn` reads and that may have a gradient.
+    converted, reads = jax.closure_convert(run, before)
+
+    @jax.custom_vjp
+    def either(reads):
+        return jax.lax.cond(
+            predicate, lambda: converted(before, *reads), lambda: (jax.numpy.zeros(()), before)
+        )
+
+    def forward(reads):
+        gradients = jax.value_and_grad(lambda reads: converted(before, *reads), has_aux=True)
+        return jax.lax.cond(
+            predicate,
+            lambda: gradients(reads),
+            lambda: ((jax.numpy.zeros(()), before), jax.tree.map(jax.numpy.zeros_like, reads)),
+        )
+
+    def backward(gradients, cotangents):
+        return (jax.tree.map(lambda gradient: gradient * cotangents[0], gradients),)
+
+    either.defvjp(forward, backward)
+    result, values = either(reads)
     for variable, value in zip(updated, values, strict=True):
         variable.assign(value)
     return result

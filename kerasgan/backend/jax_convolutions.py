@@ -1,10 +1,10 @@
 """Forms of convolutions that XLA computes by a fast kernel on the CPU.
 
 XLA's fast kernel takes maps `[N, H, W, C]`, kernels `[H, W, C, F]` and no reversed kernel. XLA
-transposes the arguments of other convolutions, but not in branches and loops
-(`jax.lax.cond`, `while_loop`): there the gradients of convolutions become nested scalar loops, which
-take 10 to 50 times as long. It also exchanges maps and kernel if the kernel is larger, which reverses
-the kernel: a 3 x 3 convolution of 2 x 2 pixels becomes such a loop everywhere.
+transposes the arguments of other convolutions, but not in branches and loops (`jax.lax.cond`,
+`while_loop`): there the gradients of convolutions become nested scalar loops, which take 10 to 50
+times as long. It also exchanges maps and kernel if the kernel is larger, which reverses the kernel:
+a 3 x 3 convolution of 2 x 2 pixels becomes such a loop everywhere.
 
 `fast_convolutions(fn)` writes these convolutions in the fast form. It works on the traced function,
 after differentiation, so that it finds the convolutions of all gradients.
@@ -68,7 +68,7 @@ def _bind(equation: core.JaxprEqn, inputs: list[Any], inside: bool) -> Sequence[
     """Performs one operation of a traced function."""
     primitive, params = equation.primitive, equation.params
     if primitive is primitives.conv_general_dilated_p:
-        return [_convolution(*inputs, params, inside)]
+        return [_convolution(inputs[0], inputs[1], params, inside)]
     if primitive in (*_CONTROL_FLOW, primitives.jit_p) and _convolves(equation):
         inside = inside or primitive in _CONTROL_FLOW
         params = {name: _rewritten(value, inside) for name, value in params.items()}
