@@ -440,10 +440,8 @@ class AdversarialModel(RenamedArguments, SamplingInterface, CheckedFit, Exportab
         Reference:
             Karras et al., 2019, https://arxiv.org/abs/1912.04958, appendix B.
         """
-        return backend.cond(
-            self.regularization_due(every, player),
-            lambda: ops.cast(fn(), "float32"),
-            lambda: ops.zeros((), "float32"),
+        return backend.cond_or_zero(
+            self.regularization_due(every, player), lambda: ops.cast(fn(), "float32")
         )
 
     def update_ema(self, ema_network: keras.Model, network: keras.Model, ema_decay: float) -> None:

@@ -69,3 +69,45 @@ def test_apply_equals_the_optimizer(arguments):
             ops.convert_to_numpy(ours.value), ops.convert_to_numpy(theirs.value), atol=1e-5
         )
     assert not np.allclose(ops.convert_to_numpy(variables[0][0].value), start[0])
+
+
+class _Counting(keras.layers.Layer):
+    """Layer with a weight, and a variable that counts calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = self.add_weight(shape=(3,), initializer="ones", name="weight")
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("due", [True, False])
+def test_cond_or_zero_has_the_value_the_gradient_and_the_updates_of_the_function(due):
+    layer, x = _Counting(), ops.convert_to_tensor(np.array([1.0, 2.0, 3.0], "float32"))
+
+    def penalty(scale):
+        layer.calls.assign_add(1.0)
+        return ops.sum(ops.square(layer.weight * scale * x))
+
+    def objective():
+        # `scale` depends on the weight outside of the function.
+        scale = ops.square(layer.weight)
+        loss = 2.0 * backend.cond_or_zero(ops.convert_to_tensor(due), lambda: penalty(scale))
+        return loss, loss
+
+    loss, (gradient,) = backend.value_and_gradients(objective, [layer.weight])
+    assert float(loss) == (28.0 if due else 0.0)
+    # 2 * d sum(w^6 x^2) / dw
+    expected = 12.0 * np.array([1.0, 4.0, 9.0]) * due
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), expected, rtol=1e-6)
+    assert float(layer.calls.value) == due
+
+
+@pytest.mark.backend
+def test_building_gives_the_same_initial_weights():
+    initial = keras.initializers.RandomNormal(seed=0)
+    with backend.building():
+        unoptimized = ops.convert_to_numpy(initial((3, 3, 5, 7)))
+    np.testing.assert_allclose(
+        unoptimized, ops.convert_to_numpy(initial((3, 3, 5, 7))), rtol=1e-5, atol=1e-8
+    )

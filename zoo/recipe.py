@@ -7,6 +7,7 @@ data and the compiled model.
 
 import copy
 import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
 import math
@@ -25,6 +26,7 @@ from zoo.memory import peak_mib
 from zoo.settings import Checked, current_names, setting
 
 keras = lazy.module("keras")
+backend = lazy.module("kerasgan.backend")
 kerasgan = lazy.module("kerasgan")
 callbacks = lazy.module("kerasgan.callbacks")
 distribution = lazy.module("kerasgan.distribution")
@@ -176,10 +178,24 @@ class Recipe:
     class_names: Callable | None = None
     schedules: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "build", _built_quickly(self.build))
+
     @property
     def preset_names(self) -> list[str]:
         """Names that `--preset` accepts, the default first."""
         return [*self.presets, *self.schedules]
+
+
+def _built_quickly(build: Callable) -> Callable:
+    """Returns `build` in the context `backend.building`."""
+
+    @functools.wraps(build)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        with backend.building():
+            return build(*arguments, **options)
+
+    return wrapped
 
 
 def preset_name(recipe: Recipe, name: str | None = None) -> str:

@@ -68,10 +68,24 @@ class Backend(Protocol):
     ) -> None:
         """Performs one step of a Keras optimizer."""
 
+    def building(self) -> AbstractContextManager:
+        """Returns a context for building models.
+
+        On JAX, functions that are compiled in it are not optimized, because each initial weight of
+        a new shape needs a program of its own, which runs once.
+        """
+
     # === Control flow whose branches and bodies may update variables ===
 
     def cond(self, predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
         """Returns `true_fn()` if `predicate` is true and `false_fn()` otherwise."""
+
+    def cond_or_zero(self, predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
+        """Returns `fn()`, a float32 scalar, if `predicate` is true, and 0.0 otherwise.
+
+        Unlike `cond`, it may compute the gradient of `fn` in the same branch as its value. Then its
+        gradient cannot be differentiated.
+        """
 
     def fori_loop(self, lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
         """Applies `carry = body(i, carry)` for i from `lower` to `upper` - 1 and returns it."""

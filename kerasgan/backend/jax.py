@@ -15,6 +15,7 @@ import jax
 import keras
 import numpy as np
 
+from kerasgan.backend import jax_convolutions
 from kerasgan.backend.interface import Objective, T
 from kerasgan.backend.scope import Scope, first, frozen_moving_statistics, plain_data
 from kerasgan.types import Tensor
@@ -24,7 +25,9 @@ __all__ = [
     "apply",
     "batch_norm",
     "process_sum",
+    "building",
     "cond",
+    "cond_or_zero",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
@@ -51,7 +54,9 @@ def step(fn: Callable) -> Callable:
     def wrapped(self, *args):
         if len(args) == 1:  # called directly, for example by a subclass' train_step
             return fn(self, plain_data(args[0]))
-        state, data = args
+        return jax_convolutions.fast_convolutions(functools.partial(stateless, self))(*args)
+
+    def stateless(self, state, data):
         groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
         if len(state) == 4:
             groups.insert(2, self.optimizer.variables)
@@ -165,6 +170,16 @@ def _updated(fn: Callable, *args) -> list[keras.Variable]:
     return list(scope.updated.values())
 
 
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     updated = list({id(v): v for v in _updated(true_fn) + _updated(false_fn)}.values())
 
@@ -184,6 +199,45 @@ def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T])
     return result
 
 
+def cond_or_zero(predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
+    # The derivative of `jax.lax.cond` consists of two conditionals, and the first one returns all
+    # intermediate results of `fn`, or as many zeros. Here one conditional returns the value and the
+    # gradient.
+    updated = _updated(fn)
+
+    def run(values):
+        with Scope(zip(updated, values, strict=True)) as scope:
+            result = fn()
+        return result, [scope.get_current_value(v) for v in updated]
+
+    before = [jax.lax.stop_gradient(v.value) for v in updated]
+    # The other arrays that `fn` reads and that may have a gradient.
+    converted, reads = jax.closure_convert(run, before)
+
+    @jax.custom_vjp
+    def either(reads):
+        return jax.lax.cond(
+            predicate, lambda: converted(before, *reads), lambda: (jax.numpy.zeros(()), before)
+        )
+
+    def forward(reads):
+        gradients = jax.value_and_grad(lambda reads: converted(before, *reads), has_aux=True)
+        return jax.lax.cond(
+            predicate,
+            lambda: gradients(reads),
+            lambda: ((jax.numpy.zeros(()), before), jax.tree.map(jax.numpy.zeros_like, reads)),
+        )
+
+    def backward(gradients, cotangents):
+        return (jax.tree.map(lambda gradient: gradient * cotangents[0], gradients),)
+
+    either.defvjp(forward, backward)
+    result, values = either(reads)
+    for variable, value in zip(updated, values, strict=True):
+        variable.assign(value)
+    return result
+
+
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:
     updated = _updated(body, lower, carry)
 
@@ -193,6 +247,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> 
             carry = body(i, carry)
         return carry, [scope.get_current_value(v) for v in updated]
 
+    run = jax_convolutions.fast_convolutions(run, inside=True)
     carry, values = jax.lax.fori_loop(lower, upper, run, (carry, [v.value for v in updated]))
     for variable, value in zip(updated, values, strict=True):
         variable.assign(value)

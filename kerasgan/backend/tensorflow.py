@@ -28,7 +28,9 @@ __all__ = [
     "apply",
     "batch_norm",
     "process_sum",
+    "building",
     "cond",
+    "cond_or_zero",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
@@ -169,8 +171,16 @@ def _unsummed(gradients_and_variables):
     return gradients_and_variables
 
 
+def building() -> AbstractContextManager:
+    return contextlib.nullcontext()
+
+
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     return tf.cond(predicate, true_fn, false_fn)
+
+
+def cond_or_zero(predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
+    return tf.cond(predicate, fn, lambda: tf.zeros((), "float32"))
 
 
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:

@@ -34,7 +34,9 @@ __all__ = [
     "apply",
     "batch_norm",
     "process_sum",
+    "building",
     "cond",
+    "cond_or_zero",
     "fori_loop",
     "frozen_moving_statistics",
     "image_conv",
@@ -179,8 +181,16 @@ def apply(
         optimizer.iterations.assign_add(1)
 
 
+def building() -> AbstractContextManager:
+    return contextlib.nullcontext()
+
+
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
     return true_fn() if bool(predicate) else false_fn()
+
+
+def cond_or_zero(predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
+    return fn() if bool(predicate) else keras.ops.zeros((), "float32")
 
 
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, T], T], carry: T) -> T:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from kerasgan import losses, ops as operations
+from kerasgan import backend, losses, ops as operations
 from kerasgan.io import checkpoint_file
 from kerasgan.io.checkpoint_file import CheckpointError, in_one_line
 from kerasgan.io.checkpoint_names import PARTIAL, RESUME, sibling
@@ -290,7 +290,8 @@ def _rebuilt(path, header, which, values):
     _import_modules(config)
     try:
         check_config(config)
-        with limit_weights(sum(value.size for _, value in values), len(values)):
+        numbers = sum(value.size for _, value in values)
+        with backend.building(), limit_weights(numbers, len(values)):
             rebuilt = keras.saving.deserialize_keras_object(config)
             if not isinstance(rebuilt, keras.Model):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")

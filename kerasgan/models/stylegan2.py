@@ -342,10 +342,8 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         """
         if not self.path_weight:
             return ops.zeros((), "float32")
-        return backend.cond(
-            self.path_penalty_due(),
-            lambda: self.path_penalty(styles(), noise),
-            lambda: ops.zeros((), "float32"),
+        return backend.cond_or_zero(
+            self.path_penalty_due(), lambda: self.path_penalty(styles(), noise)
         )
 
     def path_penalty_due(self) -> Tensor:
