@@ -178,17 +178,18 @@ class Recipe:
     class_names: Callable | None = None
     schedules: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "build", _built_quickly(self.build))
-
     @property
     def preset_names(self) -> list[str]:
         """Names that `--preset` accepts, the default first."""
         return [*self.presets, *self.schedules]
 
 
-def _built_quickly(build: Callable) -> Callable:
-    """Returns `build` in the context `backend.building`."""
+def built_quickly(build: Callable) -> Callable:
+    """Returns `build` in the context `backend.building`.
+
+    It is for functions that train nothing: on JAX, a training step that is compiled in this context
+    would be slow.
+    """
 
     @functools.wraps(build)
     def wrapped(*arguments: Any, **options: Any) -> Any:

@@ -72,7 +72,8 @@ class Backend(Protocol):
         """Returns a context for building models.
 
         On JAX, functions that are compiled in it are not optimized, because each initial weight of
-        a new shape needs a program of its own, which runs once.
+        a new shape needs a program of its own, which runs once. Training steps must not be compiled
+        in it.
         """
 
     # === Control flow whose branches and bodies may update variables ===
