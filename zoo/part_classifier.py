@@ -18,7 +18,6 @@ import time
 from typing import Any
 
 from zoo import cli, dry_run as dry_runs, lazy, settings as fields
-from zoo.digit_classifier import SHIPPED
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -31,8 +30,7 @@ locks = lazy.module("kerasgan.io.locks")
 network_training = lazy.module("zoo.network_training")
 training_data = lazy.module("zoo.training_data")
 
-NAME = "synthetic_birds_part_classifier"
-FOLDER = SHIPPED / NAME
+FOLDER = "runs/part_classifier"
 SIZE = 128
 CAPTIONS = 3  # Number of captions per bird.
 PARTS = ("head", "wing", "body", "bill")  # Parts with an attention map.
@@ -44,7 +42,7 @@ LABEL_WEIGHTS = (1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0)
 class Settings(Checked):
     """Settings of the recipe."""
 
-    output_dir: str = fields.output_dir(str(FOLDER), fields.REPLACES_SHIPPED)
+    output_dir: str = fields.output_dir(FOLDER)
     epochs: int = fields.network_epochs(3)
     batch_size: int = fields.batch_size(32)
     seed: int = setting(
@@ -165,17 +163,16 @@ def caption_accuracy(model: Any, encode: Any, count: int = 500) -> float:
     return round(float((found == np.where(named < 0, sizes, named)).mean()), 4)
 
 
-def network(name_or_file: str | os.PathLike = NAME) -> Any:
+def network(name_or_file: str | os.PathLike = FOLDER) -> Any:
     """Returns the network from images and embeddings to values `[N]`.
 
     Args:
-        name_or_file: `"synthetic_birds_part_classifier"` (shipped), a folder, or a checkpoint
-            `…_M_epoch_n.h5`.
+        name_or_file: A folder, or a checkpoint `…_M_epoch_n.h5`.
 
     Raises:
         CheckpointError: There is no such network.
     """
-    return network_training.load(name_or_file, NAME, "M", "zoo.part_classifier")
+    return network_training.load(name_or_file, "", "M", "zoo.part_classifier")
 
 
 def command(settings: Settings) -> None:
