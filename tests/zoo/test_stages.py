@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasgan.io import checkpoints
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
 from zoo import birds_256, network_training, part_classifier, projected_birds, recipe, stages
 
@@ -68,6 +69,7 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
 
     def train(settings):
         trained.append(settings.output_dir)
+        checkpoints.check_folder(settings.output_dir)
         keras.utils.set_random_seed(0)
         model = part_classifier.build(part_classifier.Settings(width=1), 1024)
         network_training.save(
