@@ -6,8 +6,8 @@ For this, the classifier must know small parts, and the generator must not be ab
 output by a texture. Two properties serve these aims:
 
 - Attention maps are trained to cover the parts, whose positions are known in training. The features
-  of a part are averages by its map. The classifier learns the shape of a bill in 400 updates; with
-  attention that is not told where the bill is, it is at chance then.
+  of a part are averages by its map. The classifier learns the shape of a bill in 400 updates. With
+  attention that is not supervised, it is at chance after 300.
 - It trains on noisy images with one-step L2 adversarial perturbations, as the robust image encoder
   does (`kerasgan.encoders.robust_image_encoder`).
 

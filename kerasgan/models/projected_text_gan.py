@@ -19,8 +19,7 @@ Differences from the papers:
   convolutions mix its channels; its scales are not mixed.
 - Text conditions the discriminator by projection (arXiv 1802.05637), so every image of a batch is
   scored with every caption at the cost of one matrix product. All mismatched pairs are negatives.
-- The auxiliary classifier is frozen, and the attributes that it asks for come from the caption's
-  embedding, not from labels.
+- The auxiliary classifier is frozen, and its targets are predicted from the caption's embedding.
 - Spectral normalization is applied once after each update and not in each forward pass
   (`layers.spectral_norm`).
 """
