@@ -46,6 +46,11 @@ CLASSES = {
     "kerasgan.models.stylex": ("StylEx",),
     "kerasgan.schedules": ("FlatThenLinear", "Halved"),
     "kerasgan.encoders.char_cnn_rnn": ("JointEmbedding", "TextEncoder"),
+    "kerasgan.encoders.part_classifier": (
+        "AttentionPooling",
+        "CaptionMismatch",
+        "PartClassifier",
+    ),
     "kerasgan.encoders.part_encoder": ("PartEncoder",),
     "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     "kerasgan.player_optimizers": ("PlayerOptimizers",),

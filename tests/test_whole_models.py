@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from kerasgan import registration, schedules
-from kerasgan.encoders import char_cnn_rnn, part_encoder, robust_image_encoder
+from kerasgan.encoders import char_cnn_rnn, part_classifier, part_encoder, robust_image_encoder
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -130,6 +130,11 @@ ENCODERS = {
     "joint": lambda: char_cnn_rnn.JointEmbedding(
         char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
         char_cnn_rnn.build_image_encoder(16, 2, dim=4),
+    ),
+    "part_classifier": lambda: part_classifier.PartClassifier(
+        (2, 3),
+        part_classifier=part_classifier.build_part_classifier(1, 5, 16, 2),
+        caption_classifier=part_classifier.build_caption_classifier((2, 3), 4, 4),
     ),
     "parts": lambda: part_encoder.PartEncoder(
         (0.5, 1.0), (2, 3), part_encoder.build_part_encoder(16, 2)

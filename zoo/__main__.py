@@ -30,6 +30,7 @@ TOOLS = (
     "bird_attribute_classifier",
     "text_encoder",
     "robust_image_encoder",
+    "part_classifier",
     "part_encoder",
     "inception",
 )

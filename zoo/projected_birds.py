@@ -29,6 +29,7 @@ gans = lazy.module("kerasgan.models.projected_text_gan")
 schedules = lazy.module("kerasgan.schedules")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 part_encoder = lazy.module("zoo.part_encoder")
+part_classifier = lazy.module("zoo.part_classifier")
 robust_image_encoder = lazy.module("zoo.robust_image_encoder")
 
 
@@ -151,6 +152,15 @@ class Settings(recipe.Settings):
     damsm_weight: float = setting(
         0.0, "Weight of the DAMSM loss. 0 disables it.", group="losses", least=0
     )
+    auxiliary_classifier: str = setting(
+        "",
+        "Frozen network that compares images with captions in the generator's loss: a folder or "
+        "checkpoint of zoo.part_classifier. Default: none.",
+        group="losses",
+    )
+    auxiliary_weight: float = setting(
+        1.0, "Weight of the auxiliary classifier's loss.", group="losses", least=0
+    )
     ema_decay: float = fields.ema_decay(0.998)
     learning_rate: float = fields.learning_rate(7e-4, "Learning rate of the generator's Adam.")
     discriminator_rate: float = setting(
@@ -269,6 +279,9 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
             embedding_dim=dim,
             width=settings.posterior_width,
         )
+    auxiliary = None
+    if settings.auxiliary_classifier:
+        auxiliary = part_classifier.network(settings.auxiliary_classifier)
     names = (
         "antialias",
         "translation",
@@ -289,6 +302,8 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         discriminators_of(settings, encoder, dim),
         posterior=posterior,
         text_encoder=text_gan.referenced_encoder(settings.text_encoder),
+        auxiliary_classifier=auxiliary,
+        auxiliary_weight=settings.auxiliary_weight if auxiliary else 0.0,
         **{name: getattr(settings, name) for name in names},
     )
     if before is not None:

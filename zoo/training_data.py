@@ -15,7 +15,7 @@ from kerasgan.datasets.batches import Batches
 from kerasgan.datasets.epochs import EpochDataset
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES
 from kerasgan.encoders.char_cnn_rnn import CaptionedPairs
-from kerasgan.images import from_uint8
+from kerasgan.images import from_uint8, to_uint8
 from kerasgan.metrics.protocols.bird_attributes import resized
 
 # === Digits ===
@@ -180,6 +180,60 @@ class PartBatches(EpochDataset):
         mirrored = random.random(len(chosen)) < 0.5
         images[mirrored], parts[mirrored] = images[mirrored, :, ::-1], parts[mirrored, :, ::-1]
         return from_uint8(images), parts.astype("int32"), self.attributes[chosen]
+
+
+class PartClassifierBatches(PartBatches):
+    """Batches for `PartClassifier.fit`: random crops, half of them mirrored, the cells that parts
+    cover, attributes, and one caption with the attributes that it names.
+
+    A batch is `((images, embeddings), (masks, labels, named))`, see `PartClassifier`. 60 % of the
+    images are blurred: reduced to half their size and enlarged again.
+
+    Args:
+        birds: Images, parts and attributes, see `PartBatches`.
+        chosen: Indices of the P parts.
+        embeddings: Caption embeddings `[N, C, D]`.
+        named: Attributes that the captions name, integers `[N, C, L]`.
+        batch_size: Number of images in a batch.
+        size: Side of the crops.
+        seed: Integer seed of all choices.
+    """
+
+    def __init__(
+        self,
+        birds: tuple[np.ndarray, np.ndarray, np.ndarray],
+        chosen: Sequence[int],
+        embeddings: np.ndarray,
+        named: np.ndarray,
+        batch_size: int,
+        size: int,
+        seed: int = 0,
+    ):
+        super().__init__(*birds, batch_size, size, seed)
+        self.chosen, self.embeddings = tuple(chosen), embeddings
+        self.named = named.astype("int32")
+
+    def __getitem__(self, index):
+        images, parts, attributes = super().__getitem__(index)
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
+        birds = order[index * self.batch_size : (index + 1) * self.batch_size]
+        random = np.random.default_rng((self.seed, self.epoch, index, 1))
+        halved = random.random(len(images)) < 0.6
+        images[halved] = reduced(to_uint8(images[halved]), self.size // 2, self.size)
+        caption = random.integers(self.named.shape[1], size=len(birds))
+        cells = parts.reshape(len(parts), self.size // 4, 4, self.size // 4, 4)
+        masks = [(cells == part).mean(axis=(2, 4), dtype="float32") for part in self.chosen]
+        masks = np.stack(masks, axis=-1).reshape(len(parts), -1, len(self.chosen))
+        embeddings, named = self.embeddings[birds, caption], self.named[birds, caption]
+        return (images, embeddings), (masks, attributes, named)
+
+
+def reduced(images: np.ndarray, size: int, shown: int | None = None) -> np.ndarray:
+    """Reduces uint8 images `[N, S, S, 3]` to `size` pixels, then enlarges them to `shown`, by
+    default S, with bilinear filters. Returns floats in [-1, 1]."""
+    if not len(images):
+        return from_uint8(images)
+    return from_uint8(resized(resized(images, size), shown or images.shape[1]))
 
 
 # === Crops for Inception ===

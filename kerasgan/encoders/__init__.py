@@ -20,6 +20,11 @@ if TYPE_CHECKING:
         text_encoder as text_encoder,
     )
     from kerasgan.encoders.clip import ClipTextEncoder as ClipTextEncoder
+    from kerasgan.encoders.part_classifier import (
+        PartClassifier as PartClassifier,
+        build_caption_classifier as build_caption_classifier,
+        build_part_classifier as build_part_classifier,
+    )
     from kerasgan.encoders.part_encoder import (
         PartEncoder as PartEncoder,
         build_part_encoder as build_part_encoder,
@@ -43,6 +48,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "text_encoder",
         ),
         "kerasgan.encoders.clip": ("ClipTextEncoder",),
+        "kerasgan.encoders.part_classifier": (
+            "PartClassifier",
+            "build_caption_classifier",
+            "build_part_classifier",
+        ),
         "kerasgan.encoders.part_encoder": ("PartEncoder", "build_part_encoder"),
         "kerasgan.encoders.robust_image_encoder": ("RobustImageEncoder",),
     },

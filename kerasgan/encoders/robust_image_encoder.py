@@ -10,7 +10,7 @@ adversarial examples (Wong, Rice and Kolter, 2020, "Fast is better than free",
 https://arxiv.org/abs/2001.03994).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
@@ -145,14 +145,14 @@ class RobustImageEncoder(AdversarialModel):
         """
         if not self.radius:
             return images
-        direction = replicas.normal(ops.shape(images), self.seeds)
-        length = replicas.uniform((ops.shape(images)[0], 1, 1, 1), self.seeds)
-        start = self.radius * length * _unit(direction)
-        gradient = self.input_gradient(
-            lambda x: self.losses_of(x, labels, embeddings)[0], images + start, "encoder"
-        )
-        change = start + STEP * self.radius * _unit(gradient)
-        return ops.stop_gradient(images + change * ops.minimum(1.0, self.radius / _norm(change)))
+
+        def gradient(x):
+            return self.input_gradient(
+                lambda x: self.losses_of(x, labels, embeddings)[0], x, "encoder"
+            )
+
+        change = one_step_perturbation(gradient, images, self.radius, self.seeds)
+        return ops.stop_gradient(images + change)
 
     def train_step(self, data: tuple) -> dict:
         images, labels, embeddings = data
@@ -165,6 +165,30 @@ class RobustImageEncoder(AdversarialModel):
     def test_step(self, data: tuple) -> dict:
         loss, (label_loss, match_loss) = self.losses_of(*data)
         return self.report(encoder_loss=loss, label_loss=label_loss, match_loss=match_loss)
+
+
+def one_step_perturbation(
+    gradient: Callable[[Tensor], Tensor],
+    images: Tensor,
+    radius: float,
+    seeds: keras.random.SeedGenerator,
+) -> Tensor:
+    """Perturbation of each image that increases its loss, by one gradient step from a random start.
+
+    Args:
+        gradient: Function from images to the gradient of the loss with respect to them.
+        images: Images `[B, H, W, C]`.
+        radius: Maximum L2 norm of the perturbation of an image.
+        seeds: Random number generator of the start.
+
+    Returns:
+        `[B, H, W, C]`, without gradients.
+    """
+    direction = replicas.normal(ops.shape(images), seeds)
+    length = replicas.uniform((ops.shape(images)[0], 1, 1, 1), seeds)
+    start = radius * length * _unit(direction)
+    change = start + STEP * radius * _unit(gradient(images + start))
+    return ops.stop_gradient(change * ops.minimum(1.0, radius / _norm(change)))
 
 
 def _norm(x):

@@ -4,7 +4,8 @@ frozen-feature discriminator.
 Tao et al., "DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis" (arXiv
 2008.05865); Sauer et al., "Projected GANs Converge Faster" (arXiv 2111.01007); Huang et al., "The
 GAN is dead; long live the GAN! A Modern Baseline GAN" (arXiv 2501.05441); Sauer et al.,
-"StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size.
+"StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size; Odena et al., "Conditional Image
+Synthesis With Auxiliary Classifier GANs" (arXiv 1610.09585) for the auxiliary classifier.
 
 Differences from the papers:
 
@@ -18,6 +19,7 @@ Differences from the papers:
   convolutions mix its channels; its scales are not mixed.
 - Text conditions the discriminator by projection (arXiv 1802.05637), so every image of a batch is
   scored with every caption at the cost of one matrix product. All mismatched pairs are negatives.
+- The auxiliary classifier is frozen, and its targets are predicted from the caption's embedding.
 - Spectral normalization is applied once after each update and not in each forward pass
   (`layers.spectral_norm`).
 """
@@ -111,6 +113,12 @@ class ProjectedTextGAN(TextToImageModel):
         reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
             pixels, times 4, and of each frozen map.
         kl_weight: Weight of the divergence of inferred latents from N(0, 1).
+        auxiliary_classifier: Frozen network from images `[N, A, A, 3]` and embeddings `[N, D]` to
+            values `[N]` that the generator minimizes, such as the cross-entropy of the attributes
+            that the caption names (AC-GAN, arXiv 1610.09585; see
+            `kerasgan.encoders.part_classifier`). Images of another size are resized. Like the
+            encoder, it is not part of the configuration.
+        auxiliary_weight: Weight of the auxiliary classifier's value. 0 disables it.
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
         text_encoder: Text encoder for `sample(captions=...)`: the name of a preset, a `TextEncoder`
             or another callable from a list of captions to embeddings. The configuration stores a
@@ -145,6 +153,7 @@ class ProjectedTextGAN(TextToImageModel):
         "damsm_loss",
         "reconstruction_loss",
         "kl",
+        "auxiliary_loss",
     )
 
     def __init__(
@@ -165,6 +174,8 @@ class ProjectedTextGAN(TextToImageModel):
         posterior_share: float = 0.5,
         reconstruction_weight: float = 1.0,
         kl_weight: float = 0.01,
+        auxiliary_classifier: keras.Model | None = None,
+        auxiliary_weight: float = 0.0,
         ema_decay: float = 0.999,
         text_encoder: str | Callable[[list[str]], np.ndarray] | None = None,
         seed: int = 0,
@@ -186,6 +197,12 @@ class ProjectedTextGAN(TextToImageModel):
         )
         if encoder is not None:
             self._check_encoder()
+        if auxiliary_weight < 0:
+            raise ValueError(f"auxiliary_weight must be at least 0; received {auxiliary_weight}")
+        self.auxiliary_classifier: Any = auxiliary_classifier
+        self.auxiliary_weight = auxiliary_weight
+        if auxiliary_classifier is not None:
+            auxiliary_classifier.trainable = False
         self.discriminators = (
             self._default_discriminators() if discriminators is None else dict(discriminators)
         )
@@ -257,6 +274,7 @@ class ProjectedTextGAN(TextToImageModel):
             "posterior_share",
             "reconstruction_weight",
             "kl_weight",
+            "auxiliary_weight",
             "ema_decay",
             "seed",
             "name",
@@ -448,6 +466,17 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
+    def auxiliary_loss(self, images: Tensor, embeddings: Tensor) -> Tensor:
+        """Mean value of the auxiliary classifier for images `[N, S, S, 3]` of any size S."""
+        side = self.auxiliary_classifier.inputs[0].shape[1]
+        factor = images.shape[1] // side
+        if factor > 1:
+            images = ops.average_pool(images, factor, factor, data_format="channels_last")
+        elif not factor:
+            images = ops.image.resize(images, (side, side), data_format="channels_last")
+        values = self.auxiliary_classifier([images, embeddings], training=False)
+        return ops.mean(full_precision(values))
+
     def infer(self, maps: list[Tensor], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the latents of images, from their maps."""
         values = full_precision(self.posterior([*maps, embeddings], training=True))
@@ -459,6 +488,11 @@ class ProjectedTextGAN(TextToImageModel):
             raise ValueError(
                 "training needs the encoder: pass it to the constructor; "
                 "received a model without one"
+            )
+        if self.auxiliary_weight and self.auxiliary_classifier is None:
+            raise ValueError(
+                "training with an auxiliary_weight needs the auxiliary classifier: pass it to the "
+                "constructor; received a model without one"
             )
         real, embeddings = data
         real_views = self.views(real)
@@ -504,7 +538,7 @@ class ProjectedTextGAN(TextToImageModel):
             fake, mean, log_variance = inputs
             seen = self.views(fake)
             maps = self.maps(seen)
-            loss, damsm, reconstruction, kl = (ops.zeros(()) for _ in range(4))
+            loss, damsm, reconstruction, kl, auxiliary = (ops.zeros(()) for _ in range(5))
             if self.discriminators:
                 feature, pixel, match = self.generator_losses(real_views, seen, embeddings, maps)
                 loss = feature + self.pixel_weight * pixel + self.contrastive_weight * match
@@ -517,9 +551,12 @@ class ProjectedTextGAN(TextToImageModel):
                 reconstruction = 4.0 * errors[0] + sum(errors[1:])
                 kl = ops.mean(normal_kl_divergence(mean, log_variance))
                 loss += self.reconstruction_weight * reconstruction + self.kl_weight * kl
-            return loss, (damsm, reconstruction, kl)
+            if self.auxiliary_weight:
+                auxiliary = self.auxiliary_loss(fake, embeddings)
+                loss += self.auxiliary_weight * auxiliary
+            return loss, (damsm, reconstruction, kl, auxiliary)
 
-        (g_loss, (damsm, reconstruction, kl)), gradient = self.value_and_input_gradient(
+        (g_loss, (damsm, reconstruction, kl, auxiliary)), gradient = self.value_and_input_gradient(
             generator_objective, [fake, mean, log_variance], "generator"
         )
         self.apply_gradients("generator", pull(tuple(gradient)))
@@ -530,6 +567,7 @@ class ProjectedTextGAN(TextToImageModel):
             damsm_loss=damsm,
             reconstruction_loss=reconstruction,
             kl=kl,
+            auxiliary_loss=auxiliary,
             **{name: losses.get(name, zero) for name in self.reports[1:6]},
         )
 

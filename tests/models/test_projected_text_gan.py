@@ -286,3 +286,40 @@ def test_a_generator_from_another_process_can_be_extended(mirror):
     keras.utils.clear_session()  # Names of layers are numbered from the start again.
     loaded = keras.Model.from_config(config)
     assert extend_generator(extend_generator(loaded, 1), 1).output.shape[1] == 256
+
+
+class Brightness(keras.layers.Layer):
+    """Auxiliary classifier of the test: dark images are wrong, whatever the caption is."""
+
+    def call(self, inputs):
+        return 1.0 - ops.mean(inputs[0], axis=(1, 2, 3)) + 0.0 * inputs[1][:, 0]
+
+
+def brightness(size):
+    inputs = [keras.Input((size, size, 3)), keras.Input((DIM,))]
+    return keras.Model(inputs, Brightness()(inputs))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_the_generator_minimizes_the_auxiliary_loss(size):
+    gan = with_posterior(
+        discriminators=False, auxiliary_classifier=brightness(size), auxiliary_weight=50.0
+    )
+    data = batch(count=4)
+    losses = [
+        float(gan.train_on_batch(*data, return_dict=True)["auxiliary_loss"]) for _ in range(8)
+    ]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0] - 0.02
+
+
+def test_an_auxiliary_classifier_is_needed_for_its_weight(tmp_path):
+    gan = with_posterior(auxiliary_classifier=brightness(64), auxiliary_weight=0.5)
+    gan.save_to_preset(tmp_path / "preset")
+    loaded = ProjectedTextGAN.from_preset(tmp_path / "preset")
+    assert loaded.auxiliary_weight == 0.5 and loaded.auxiliary_classifier is None
+    assert with_posterior().auxiliary_weight == 0.0
+    with pytest.raises(ValueError, match="needs the auxiliary classifier"):
+        with_posterior(auxiliary_weight=0.5).train_on_batch(*batch())
+    with pytest.raises(ValueError, match="auxiliary_weight must be at least 0"):
+        with_posterior(auxiliary_weight=-1.0)

@@ -16,6 +16,7 @@ TOOLS = {
     "bird_attribute_classifier": ["--width=2", "--images=640"],
     "text_encoder": ["--width=0.1", "--image_width=2", "--dim=8"],
     "robust_image_encoder": ["--width=2"],
+    "part_classifier": ["--width=2"],
     "part_encoder": ["--width=2"],
     "inception": ["--dataset=synthetic_birds", "--size=75", "--width=0.05"],
     "explain": ["--checkpoint=stylex_digits_8_9", "--count=100"],

@@ -33,6 +33,7 @@ TOOLS = (
     "inception",
     "text_encoder",
     "robust_image_encoder",
+    "part_classifier",
     "part_encoder",
 )
 

@@ -5,11 +5,13 @@ import json
 import pathlib
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from kerasgan.io import checkpoints
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
-from zoo import birds_256, projected_birds, recipe, stages
+from zoo import birds_256, network_training, part_classifier, projected_birds, recipe, stages
 
 TINY = {
     "num_images": 8,
@@ -60,6 +62,51 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
     assert ProjectedTextGAN.from_preset(tmp_path / "preset").size == 128
     settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
     assert settings["start"] == str(tmp_path / "stage_64")
+
+
+def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
+    trained, built = [], []
+
+    def train(settings):
+        trained.append(settings.output_dir)
+        checkpoints.check_folder(settings.output_dir)
+        keras.utils.set_random_seed(0)
+        model = part_classifier.build(part_classifier.Settings(width=1), 1024)
+        network_training.save(
+            settings.output_dir,
+            model.mismatch,
+            {},
+            name="part_classifier",
+            dataset="synthetic_birds",
+            size=128,
+            epochs=1,
+            letter="M",
+            info={},
+        )
+
+    monkeypatch.setattr(part_classifier, "run", train)
+
+    def build(base, settings, folder, command):
+        folder.mkdir()
+        built.append(projected_birds.build(settings))
+        return {}
+
+    monkeypatch.setattr(recipe, "run", build)
+    monkeypatch.setattr(stages.preset, "write", lambda *arguments, **options: None)
+    schedule = [
+        stages.Stage("one", TINY),
+        stages.Stage("two", TINY | {"auxiliary_classifier": stages.CLASSIFIER}),
+        stages.Stage("three", TINY | {"auxiliary_classifier": stages.CLASSIFIER}),
+    ]
+    stages.run(schedule, tmp_path, changes={"start": ""})
+    assert trained == [str(tmp_path / "part_classifier")]
+    assert [gan.auxiliary_weight for gan in built] == [0.0, 1.0, 1.0]
+    assert built[0].auxiliary_classifier is None and built[2].auxiliary_classifier is not None
+
+
+def test_a_dry_run_does_not_need_the_part_classifier(capsys):
+    stages.dry_run([stages.Stage("attributes", TINY | {"auxiliary_classifier": "nowhere"})])
+    assert "stage attributes:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
