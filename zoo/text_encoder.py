@@ -75,6 +75,13 @@ class Settings(Checked):
     batch_size: int = fields.batch_size(64, "Number of image-caption pairs per training step.")
     seed: int = fields.seed("Seed of the birds, the initial weights and the order of the images.")
     images: int = fields.num_images(4500, "Number of synthetic birds to train on.")
+    birds: str = setting(
+        "train",
+        "Synthetic birds of the training species, or birds with random attributes (no colors of "
+        "test species).",
+        group="data",
+        choices=("train", "random"),
+    )
     augment: str = fields.augment()
     recurrent: str = setting(
         "rnn",
@@ -135,20 +142,24 @@ def settings_of(images: int, least_steps: int = 600) -> dict:
     }
 
 
-def data_splits(settings: Any, train: Any = None, test: Any = None) -> tuple[Any, Any]:
+def data_splits(
+    settings: Any, train: Any = None, test: Any = None, birds: str = "train"
+) -> tuple[Any, Any]:
     """Returns images for training (76 pixels) and testing, unless they are given."""
     if settings.data == own_captions.BIRDS:
-        return bird_splits(settings, train, test)
+        return bird_splits(settings, train, test, birds)
     if train is None or test is None:
         found = own_captions.splits(settings.data, SIZE * 76 // 64, settings.seed)
         train, test = train or found["train"], test or found["test"]
     return train, test
 
 
-def bird_splits(settings: Any, train: Any = None, test: Any = None) -> tuple[Any, Any]:
+def bird_splits(
+    settings: Any, train: Any = None, test: Any = None, birds: str = "train"
+) -> tuple[Any, Any]:
     """Returns birds for training (76 pixels) and testing (64 pixels), unless they are given."""
     seed, source = settings.seed, SIZE * 76 // 64
-    train = train or synthetic.synthetic_birds("train", settings.images, seed=seed, size=source)
+    train = train or synthetic.synthetic_birds(birds, settings.images, seed=seed, size=source)
     return train, test or synthetic.synthetic_birds("test", seed=seed, size=SIZE)
 
 
@@ -164,7 +175,7 @@ def run(settings: Settings = Settings(), train: Any = None, test: Any = None) ->
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
-    train, test = data_splits(settings, train, test)
+    train, test = data_splits(settings, train, test, settings.birds)
     model = char_cnn_rnn.JointEmbedding(
         char_cnn_rnn.build_text_encoder(settings.recurrent, settings.width, settings.dim),
         char_cnn_rnn.build_image_encoder(SIZE, settings.image_width, settings.dim),
