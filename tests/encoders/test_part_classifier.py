@@ -87,6 +87,7 @@ def test_only_named_attributes_count():
     assert value(1, 3) > 4.0 > 0.1 > right[0]
 
 
+@slow_on_jax
 @pytest.mark.backend
 def test_the_value_has_a_gradient_with_respect_to_images():
     model, ((images, embeddings), _) = tiny(), batches()[0]
