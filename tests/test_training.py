@@ -179,6 +179,19 @@ def test_compiled_equals_eager():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+def test_the_step_is_traced_once():
+    # A variable that is created in the first step makes TensorFlow trace it twice.
+    calls = []
+
+    class Counts(Tiny):
+        def train_step(self, *arguments):
+            calls.append(1)
+            return super().train_step(*arguments)
+
+    fit(tiny(Counts))
+    assert len(calls) == 1
+
+
 def test_train_on_batch_evaluate_and_predict():
     model = tiny()
     before = everything(model)

@@ -1,7 +1,6 @@
 """A nestable stateless scope, and small functions that all backends share."""
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -57,8 +56,12 @@ def frozen_moving_statistics(fn: Callable[[], Any]) -> Any:
 
 def is_plain_adam(optimizer: keras.optimizers.Optimizer) -> bool:
     """Returns whether the fused Adam of a framework computes the same step as an optimizer."""
+    kind = type(optimizer)
     return (
-        type(optimizer) is _adam()
+        # On PyTorch, Keras makes a subclass of the same name.
+        issubclass(kind, keras.optimizers.Adam)
+        and kind.__name__ == "Adam"
+        and kind.__module__.startswith("keras.")
         and not (optimizer.amsgrad or optimizer.use_ema or optimizer.weight_decay)
         and not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
         and not (optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
@@ -66,11 +69,6 @@ def is_plain_adam(optimizer: keras.optimizers.Optimizer) -> bool:
             v.dtype == "float32" and v.constraint is None for v in optimizer._trainable_variables
         )
     )
-
-
-@functools.cache
-def _adam():
-    return type(keras.optimizers.Adam())  # On PyTorch, Keras makes a subclass.
 
 
 _local = threading.local()
