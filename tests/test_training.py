@@ -179,6 +179,7 @@ def test_compiled_equals_eager():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch runs eagerly")
 def test_the_step_is_traced_once():
     # A variable that is created in the first step makes TensorFlow trace it twice.
     calls = []
