@@ -8,7 +8,7 @@ combinations of the test species. It shares neither network nor birds with the b
 classifier, which evaluates. The weights after the last epoch are kept; test data is not used for
 selection.
 
-About 10 minutes on one core (TensorFlow).
+About 10 minutes on one core (TensorFlow, estimate).
 """
 
 import dataclasses

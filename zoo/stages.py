@@ -4,9 +4,9 @@
     python -m zoo.birds_256 --preset=fast
 
 The schedule `full` trains at 64, 128 and 256 pixels in turn, and a classifier of attributes for one
-of its stages, about 1.5 hours on one core; `fast` at 64 pixels only, 10 minutes on two cores. A
-schedule resumes where it stopped: finished stages are skipped, and the stage in progress continues
-after its last epoch.
+of its stages, about 1.5 hours on one core (estimate); `fast` at 64 pixels only, 10 minutes on two
+cores. A schedule resumes where it stopped: finished stages are skipped, and the stage in progress
+continues after its last epoch.
 """
 
 import dataclasses

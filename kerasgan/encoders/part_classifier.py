@@ -24,9 +24,9 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
+from kerasgan.encoders.part_encoder import noisy_images
 from kerasgan.encoders.robust_image_encoder import one_step_perturbation
 from kerasgan.layers.batch_norm import BatchNormalization
-from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Shape, Tensor
@@ -216,7 +216,9 @@ class PartClassifier(AdversarialModel):
         model = PartClassifier((3, 2), part_classifier=build_part_classifier(4, 5))
         model.compile(classifier=keras.optimizers.Adam(3e-3))
         model.fit(batches, epochs=4)
-        ProjectedTextGAN(generator, encoder, auxiliary_classifier=model.mismatch)
+        ProjectedTextGAN(
+            generator, encoder, auxiliary_classifier=model.mismatch, auxiliary_weight=1.0
+        )
         ```
     """
 
@@ -302,18 +304,6 @@ class PartClassifier(AdversarialModel):
             )
         )
 
-    def noisy(self, images: Tensor) -> Tensor:
-        """Adds fine noise and noise of 1/4 of the resolution, of random strengths."""
-        count = ops.shape(images)[0]
-        height, width, channels = images.shape[1:]
-        strengths = self.noise * ops.square(
-            replicas.uniform((2, count, 1, 1, 1), self.seeds, axis=1)
-        )
-        fine = replicas.normal((count, height, width, channels), self.seeds)
-        coarse = replicas.normal((count, height // 4, width // 4, channels), self.seeds)
-        coarse = ops.image.resize(coarse, (height, width), data_format="channels_last")
-        return images + strengths[0] * fine + strengths[1] * coarse
-
     def label_loss(
         self, images: Tensor, labels: Tensor, training: bool = False
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -348,7 +338,7 @@ class PartClassifier(AdversarialModel):
 
     def train_step(self, data: tuple) -> dict:
         (images, embeddings), (masks, labels, named) = data
-        examples = self.noisy(images)
+        examples = noisy_images(images, self.noise, self.seeds)
         if self.radius:
             examples += one_step_perturbation(
                 lambda x: self.input_gradient(

@@ -154,18 +154,6 @@ class PartEncoder(AdversarialModel):
         labels = Numbers((len(most),), "labels", integer=True, minimum=0, maximum=most)
         return DataSpec((Images(shape), parts, labels))
 
-    def noisy(self, images: Tensor) -> Tensor:
-        """Adds fine noise and noise of 1/4 of the resolution, of random strengths."""
-        count = ops.shape(images)[0]
-        height, width, channels = images.shape[1:]
-        strengths = self.noise * ops.square(
-            replicas.uniform((2, count, 1, 1, 1), self.seeds, axis=1)
-        )
-        fine = replicas.normal((count, height, width, channels), self.seeds)
-        coarse = replicas.normal((count, height // 4, width // 4, channels), self.seeds)
-        coarse = ops.image.resize(coarse, (height, width), data_format="channels_last")
-        return images + strengths[0] * fine + strengths[1] * coarse
-
     def predict_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of parts `[N, S, S, P]`, clean images `[N, S, S, 3]` and logits of labels."""
         return self._heads(self.encoder(images, training=False))
@@ -179,7 +167,7 @@ class PartEncoder(AdversarialModel):
 
     def train_step(self, data: tuple) -> dict:
         images, parts, labels = data
-        noisy = self.noisy(images)
+        noisy = noisy_images(images, self.noise, self.seeds)
         weights = ops.take(ops.convert_to_tensor(self.part_weights, "float32"), parts)
 
         def objective():
@@ -202,3 +190,23 @@ class PartEncoder(AdversarialModel):
         return self.report(
             encoder_loss=loss, part_loss=part_loss, noise_loss=noise_loss, label_loss=label_loss
         )
+
+
+def noisy_images(images: Tensor, noise: float, seeds: keras.random.SeedGenerator) -> Tensor:
+    """Adds fine noise and noise of 1/4 of the resolution, of random strengths.
+
+    Args:
+        images: Images `[N, H, W, C]`.
+        noise: Largest standard deviation of each noise.
+        seeds: Random number generator.
+
+    Returns:
+        Images `[N, H, W, C]`.
+    """
+    count = ops.shape(images)[0]
+    height, width, channels = images.shape[1:]
+    strengths = noise * ops.square(replicas.uniform((2, count, 1, 1, 1), seeds, axis=1))
+    fine = replicas.normal((count, height, width, channels), seeds)
+    coarse = replicas.normal((count, height // 4, width // 4, channels), seeds)
+    coarse = ops.image.resize(coarse, (height, width), data_format="channels_last")
+    return images + strengths[0] * fine + strengths[1] * coarse
