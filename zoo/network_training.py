@@ -153,7 +153,13 @@ def save(
     return path
 
 
-def load(name_or_file: str | os.PathLike, shipped: str, letter: str, recipe: str) -> keras.Model:
+def load(
+    name_or_file: str | os.PathLike,
+    shipped: str,
+    letter: str,
+    recipe: str,
+    expected: dict[str, str] | None = None,
+) -> keras.Model:
     """Loads the network that a recipe wrote.
 
     Args:
@@ -161,9 +167,12 @@ def load(name_or_file: str | os.PathLike, shipped: str, letter: str, recipe: str
         shipped: Name of the shipped network, a folder of `kerasgan/presets`.
         letter: Letter of the network in file names.
         recipe: Recipe that trains such a network, such as `"zoo.part_encoder"`.
+        expected: Folders or presets that the network must have been trained with, by the name of
+            the setting. Files that do not record the setting pass; only last components of paths
+            are compared.
 
     Raises:
-        CheckpointError: If there is no such network.
+        CheckpointError: If there is no such network, or it was trained with others.
     """
     kind = recipe.partition(".")[2].replace("_", " ")
     name = presets.SHIPPED / shipped if name_or_file == shipped else name_or_file
@@ -179,4 +188,10 @@ def load(name_or_file: str | os.PathLike, shipped: str, letter: str, recipe: str
         raise checkpoints.CheckpointError(
             f"{path} must hold a {kind} ({letter}); it holds {info['letter']}"
         )
+    for setting, value in (expected or {}).items():
+        used = info.get(setting, value)
+        if Path(used).name != Path(value).name:
+            raise checkpoints.CheckpointError(
+                f"{path} must have been trained with {setting} {value}; it was trained with {used}"
+            )
     return network

@@ -133,7 +133,8 @@ def run(settings: Settings = Settings()) -> dict:
         size=SIZE,
         epochs=settings.epochs,
         letter="M",
-        info={name: log[name] for name in ("command", "test_accuracy", "caption_accuracy")},
+        info={name: log[name] for name in ("command", "test_accuracy", "caption_accuracy")}
+        | {"text_encoder": str(settings.text_encoder)},
     )
     return log
 
@@ -163,16 +164,19 @@ def caption_accuracy(model: Any, encode: Any, count: int = 500) -> float:
     return round(float((found == np.where(named < 0, sizes, named)).mean()), 4)
 
 
-def network(name_or_file: str | os.PathLike = FOLDER) -> Any:
-    """Returns the network from images and embeddings to values `[N]`.
+def network(name_or_file: str | os.PathLike = FOLDER, text_encoder: str | None = None) -> Any:
+    """Returns the network from images and embeddings to values `[N]` and features `[N, F]`.
 
     Args:
         name_or_file: A folder, or a checkpoint `…_M_epoch_n.h5`.
+        text_encoder: Text encoder of the embeddings. If it is given, the network must have been
+            trained with an encoder of this name.
 
     Raises:
-        CheckpointError: There is no such network.
+        CheckpointError: There is no such network, or it was trained with another text encoder.
     """
-    return network_training.load(name_or_file, "", "M", "zoo.part_classifier")
+    expected = {"text_encoder": text_encoder} if text_encoder else None
+    return network_training.load(name_or_file, "", "M", "zoo.part_classifier", expected)
 
 
 def command(settings: Settings) -> None:

@@ -161,6 +161,13 @@ class Settings(recipe.Settings):
     auxiliary_weight: float = setting(
         1.0, "Weight of the auxiliary classifier's loss.", group="losses", least=0
     )
+    frechet_weight: float = setting(
+        0.0,
+        "Weight of the Fréchet distance between the auxiliary classifier's features of real and "
+        "generated images.",
+        group="losses",
+        least=0,
+    )
     ema_decay: float = fields.ema_decay(0.998)
     learning_rate: float = fields.learning_rate(7e-4, "Learning rate of the generator's Adam.")
     discriminator_rate: float = setting(
@@ -281,7 +288,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         )
     auxiliary = None
     if settings.auxiliary_classifier:
-        auxiliary = part_classifier.network(settings.auxiliary_classifier)
+        auxiliary = part_classifier.network(settings.auxiliary_classifier, settings.text_encoder)
     names = (
         "antialias",
         "translation",
@@ -304,6 +311,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         text_encoder=text_gan.referenced_encoder(settings.text_encoder),
         auxiliary_classifier=auxiliary,
         auxiliary_weight=settings.auxiliary_weight if auxiliary else 0.0,
+        frechet_weight=settings.frechet_weight if auxiliary else 0.0,
         **{name: getattr(settings, name) for name in names},
     )
     if before is not None:

@@ -40,8 +40,10 @@ class Stage:
 
 # The layout stage trains the generator and the posterior as an autoencoder: birds have their shape
 # after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
-RIGHT = {"mirror": True, "decay": True}
-LAYOUT = RIGHT | {
+# Birds with random attributes, so that no attribute can be guessed from the others. The text
+# encoder has been trained on captions of such birds, too.
+BIRDS = {"mirror": True, "decay": True, "birds": "random", "text_encoder": "random_birds_text"}
+LAYOUT = BIRDS | {
     "head_width": 0,
     "pixel_width": 0,
     "learning_rate": 1.5e-3,
@@ -51,33 +53,26 @@ LAYOUT = RIGHT | {
     "reconstruction_weight": 1.0,
     "score_every": 0,
 }
-# The attributes stage continues at the same size with the part classifier, on birds whose
-# attributes are independent of each other.
+# From the attributes stage on, the part classifier tells the generator what the caption names, and
+# its features of generated images are to be distributed as those of real ones.
 CLASSIFIER = "part_classifier"  # Name of its folder inside the schedule's.
-ATTRIBUTES = RIGHT | {
+JUDGED = BIRDS | {
     "auxiliary_classifier": CLASSIFIER,
-    "birds": "random",
-    "epochs": 18,
+    "frechet_weight": 4.0,
     "num_images": 2048,
     "learning_rate": 5e-4,
     "score_every": 0,
 }
 FULL = (
     Stage("layout", LAYOUT),
-    Stage("stage_64", RIGHT | {"epochs": 36, "score_every": 18}),
-    Stage("attributes_64", ATTRIBUTES),
-    Stage(
-        "stage_128",
-        RIGHT | {"size": 128, "epochs": 4, "num_images": 2048, "batch_size": 16, "score_every": 0},
-    ),
-    Stage(
-        "stage_256",
-        RIGHT | {"size": 256, "epochs": 2, "num_images": 1024, "batch_size": 8, "score_every": 0},
-    ),
+    Stage("stage_64", BIRDS | {"epochs": 18, "score_every": 0}),
+    Stage("attributes_64", JUDGED | {"epochs": 36}),
+    Stage("stage_128", JUDGED | {"size": 128, "epochs": 8, "batch_size": 16}),
+    Stage("stage_256", JUDGED | {"size": 256, "epochs": 4, "batch_size": 8, "num_images": 1024}),
 )
 QUICK = (
     Stage("layout", LAYOUT),
-    Stage("stage_64", RIGHT | {"epochs": 12, "ema_decay": 0.995, "score_every": 0}),
+    Stage("stage_64", BIRDS | {"epochs": 12, "ema_decay": 0.995, "score_every": 0}),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 
@@ -126,7 +121,7 @@ def run(
             scores = side_files.json_object(done)
             continue
         if settings.auxiliary_classifier:
-            train_classifier(settings.auxiliary_classifier)
+            train_classifier(settings.auxiliary_classifier, settings.text_encoder)
         print(f"stage {stage.name}: {settings.size} pixels, {settings.epochs} epochs")
         scores = recipe.run(base, settings, folder / stage.name, command)
         side_files.write_json(done, scores)
@@ -134,11 +129,13 @@ def run(
     return scores
 
 
-def train_classifier(folder: str | os.PathLike) -> None:
-    """Trains the part classifier, unless the folder has one."""
+def train_classifier(folder: str | os.PathLike, text_encoder: str) -> None:
+    """Trains the part classifier for a text encoder, unless the folder has one."""
     if checkpoints.latest(folder, letter="M") is None:
         print("part classifier")
-        part_classifier.run(part_classifier.Settings(output_dir=str(folder)))
+        part_classifier.run(
+            part_classifier.Settings(output_dir=str(folder), text_encoder=text_encoder)
+        )
 
 
 def dry_run(stages: Sequence[Stage], changes: Mapping | None = None) -> None:

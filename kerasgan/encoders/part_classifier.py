@@ -173,15 +173,21 @@ def build_caption_mismatch(
         label_sizes: Number of values of each of the L attributes.
 
     Returns:
-        Model of images `[N, S, S, 3]` and embeddings `[N, D]` to `CaptionMismatch`, `[N]`.
+        Model of images `[N, S, S, 3]` and embeddings `[N, D]` to `CaptionMismatch`, `[N]`, and
+        features of the images `[N, F]`: those of the parts, and those that the logits are computed
+        from.
     """
     images = keras.Input(part_classifier.input_shape[1:], name="images")
     embeddings = keras.Input(caption_classifier.input_shape[1:], name="embeddings")
-    logits, _ = part_classifier(images)
+    of_parts = part_classifier.get_layer("parts").output[0]
+    hidden = part_classifier.get_layer("logits").input
+    features = layers.Concatenate(dtype="float32")([of_parts, hidden])
+    seen = keras.Model(part_classifier.input, [part_classifier.output[0], features], name="seen")
+    logits, features = seen(images)
     value = CaptionMismatch(label_sizes, name="mismatch", dtype="float32")(
         [logits, caption_classifier(embeddings)]
     )
-    return keras.Model([images, embeddings], value, name="caption_mismatch")
+    return keras.Model([images, embeddings], [value, features], name="caption_mismatch")
 
 
 # === Training ===

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         kernel_distance as kernel_distance,
         moment_distance as moment_distance,
     )
+    from kerasgan.losses.frechet import FrechetLoss as FrechetLoss
     from kerasgan.losses.matching import (
         matching_aware_loss as matching_aware_loss,
         unconditional_loss as unconditional_loss,
@@ -77,6 +78,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "kernel_distance",
             "moment_distance",
         ),
+        "kerasgan.losses.frechet": ("FrechetLoss",),
         "kerasgan.losses.matching": (
             "matching_aware_loss",
             "unconditional_loss",

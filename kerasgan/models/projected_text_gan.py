@@ -5,7 +5,8 @@ Tao et al., "DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis
 2008.05865); Sauer et al., "Projected GANs Converge Faster" (arXiv 2111.01007); Huang et al., "The
 GAN is dead; long live the GAN! A Modern Baseline GAN" (arXiv 2501.05441); Sauer et al.,
 "StyleGAN-XL" (arXiv 2202.00273) for the stages of growing size; Odena et al., "Conditional Image
-Synthesis With Auxiliary Classifier GANs" (arXiv 1610.09585) for the auxiliary classifier.
+Synthesis With Auxiliary Classifier GANs" (arXiv 1610.09585) for the auxiliary classifier;
+"Fréchet-distance post-training" (arXiv 2604.28190) for the Fréchet loss of its features.
 
 Differences from the papers:
 
@@ -37,6 +38,7 @@ from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
 from kerasgan.layers.spectral_norm import project
 from kerasgan.losses.damsm import damsm_loss
+from kerasgan.losses.frechet import FrechetLoss
 from kerasgan.losses.paired import (
     contrastive_matching_loss,
     matching_hinge_loss,
@@ -116,9 +118,12 @@ class ProjectedTextGAN(TextToImageModel):
         auxiliary_classifier: Frozen network from images `[N, A, A, 3]` and embeddings `[N, D]` to
             values `[N]` that the generator minimizes, such as the cross-entropy of the attributes
             that the caption names (AC-GAN, arXiv 1610.09585; see
-            `kerasgan.encoders.part_classifier`). Images of another size are resized. Like the
-            encoder, it is not part of the configuration.
+            `kerasgan.encoders.part_classifier`). A second output, features `[N, F]`, is needed for
+            the Fréchet loss. Images of another size are resized. Like the encoder, it is not part
+            of the configuration.
         auxiliary_weight: Weight of the auxiliary classifier's value. 0 disables it.
+        frechet_weight: Weight of the Fréchet distance between the auxiliary classifier's features
+            of real and generated images, divided by the variance of the real ones. 0 disables it.
         ema_decay: Decay of the generator's exponential moving average, which `sample` uses.
         text_encoder: Text encoder for `sample(captions=...)`: the name of a preset, a `TextEncoder`
             or another callable from a list of captions to embeddings. The configuration stores a
@@ -154,6 +159,7 @@ class ProjectedTextGAN(TextToImageModel):
         "reconstruction_loss",
         "kl",
         "auxiliary_loss",
+        "frechet_loss",
     )
 
     def __init__(
@@ -176,6 +182,7 @@ class ProjectedTextGAN(TextToImageModel):
         kl_weight: float = 0.01,
         auxiliary_classifier: keras.Model | None = None,
         auxiliary_weight: float = 0.0,
+        frechet_weight: float = 0.0,
         ema_decay: float = 0.999,
         text_encoder: str | Callable[[list[str]], np.ndarray] | None = None,
         seed: int = 0,
@@ -197,12 +204,12 @@ class ProjectedTextGAN(TextToImageModel):
         )
         if encoder is not None:
             self._check_encoder()
-        if auxiliary_weight < 0:
-            raise ValueError(f"auxiliary_weight must be at least 0; received {auxiliary_weight}")
         self.auxiliary_classifier: Any = auxiliary_classifier
-        self.auxiliary_weight = auxiliary_weight
-        if auxiliary_classifier is not None:
-            auxiliary_classifier.trainable = False
+        self.auxiliary_weight, self.frechet_weight = auxiliary_weight, frechet_weight
+        self._check_auxiliary()
+        self.feature_distance: Any = None
+        if frechet_weight and auxiliary_classifier is not None:
+            self.feature_distance = FrechetLoss(auxiliary_classifier.outputs[1].shape[-1])
         self.discriminators = (
             self._default_discriminators() if discriminators is None else dict(discriminators)
         )
@@ -241,6 +248,19 @@ class ProjectedTextGAN(TextToImageModel):
             )
         return networks
 
+    def _check_auxiliary(self):
+        for name in ("auxiliary_weight", "frechet_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0; received {getattr(self, name)}")
+        if self.auxiliary_classifier is None:
+            return
+        self.auxiliary_classifier.trainable = False
+        if self.frechet_weight and len(self.auxiliary_classifier.outputs) < 2:
+            raise ValueError(
+                "a frechet_weight needs an auxiliary classifier with two outputs, values and "
+                f"features; received one with outputs {self.auxiliary_classifier.output_names}"
+            )
+
     def _check_encoder(self):
         side = self.encoder.input_shape[1]
         if not side or self.size % side:
@@ -275,6 +295,7 @@ class ProjectedTextGAN(TextToImageModel):
             "reconstruction_weight",
             "kl_weight",
             "auxiliary_weight",
+            "frechet_weight",
             "ema_decay",
             "seed",
             "name",
@@ -466,16 +487,22 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def auxiliary_loss(self, images: Tensor, embeddings: Tensor) -> Tensor:
-        """Mean value of the auxiliary classifier for images `[N, S, S, 3]` of any size S."""
+    def judge(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The auxiliary classifier's values `[N]` and features `[N, F]`, if it has any.
+
+        Args:
+            images: Images `[N, S, S, 3]` of any size S.
+            embeddings: Embeddings of their captions, `[N, D]`.
+        """
         side = self.auxiliary_classifier.inputs[0].shape[1]
         factor = images.shape[1] // side
         if factor > 1:
             images = ops.average_pool(images, factor, factor, data_format="channels_last")
         elif not factor:
             images = ops.image.resize(images, (side, side), data_format="channels_last")
-        values = self.auxiliary_classifier([images, embeddings], training=False)
-        return ops.mean(full_precision(values))
+        outputs = self.auxiliary_classifier([images, embeddings], training=False)
+        outputs = full_precision(outputs)
+        return tuple(outputs[:2]) if isinstance(outputs, (list, tuple)) else (outputs, None)
 
     def infer(self, maps: list[Tensor], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the latents of images, from their maps."""
@@ -489,10 +516,11 @@ class ProjectedTextGAN(TextToImageModel):
                 "training needs the encoder: pass it to the constructor; "
                 "received a model without one"
             )
-        if self.auxiliary_weight and self.auxiliary_classifier is None:
+        judged = self.auxiliary_weight or self.frechet_weight
+        if judged and self.auxiliary_classifier is None:
             raise ValueError(
-                "training with an auxiliary_weight needs the auxiliary classifier: pass it to the "
-                "constructor; received a model without one"
+                "training with an auxiliary_weight or frechet_weight needs the auxiliary "
+                "classifier: pass it to the constructor; received a model without one"
             )
         real, embeddings = data
         real_views = self.views(real)
@@ -538,7 +566,8 @@ class ProjectedTextGAN(TextToImageModel):
             fake, mean, log_variance = inputs
             seen = self.views(fake)
             maps = self.maps(seen)
-            loss, damsm, reconstruction, kl, auxiliary = (ops.zeros(()) for _ in range(5))
+            loss, damsm, reconstruction, kl, auxiliary, frechet = (ops.zeros(()) for _ in range(6))
+            features = None
             if self.discriminators:
                 feature, pixel, match = self.generator_losses(real_views, seen, embeddings, maps)
                 loss = feature + self.pixel_weight * pixel + self.contrastive_weight * match
@@ -551,24 +580,27 @@ class ProjectedTextGAN(TextToImageModel):
                 reconstruction = 4.0 * errors[0] + sum(errors[1:])
                 kl = ops.mean(normal_kl_divergence(mean, log_variance))
                 loss += self.reconstruction_weight * reconstruction + self.kl_weight * kl
-            if self.auxiliary_weight:
-                auxiliary = self.auxiliary_loss(fake, embeddings)
+            if judged:
+                values, features = self.judge(fake, embeddings)
+                auxiliary = ops.mean(values)
                 loss += self.auxiliary_weight * auxiliary
-            return loss, (damsm, reconstruction, kl, auxiliary)
+            if self.frechet_weight:
+                frechet = self.feature_distance(features)
+                loss += self.frechet_weight * frechet
+            return loss, (features, damsm, reconstruction, kl, auxiliary, frechet)
 
-        (g_loss, (damsm, reconstruction, kl, auxiliary)), gradient = self.value_and_input_gradient(
+        (g_loss, (features, *parts)), gradient = self.value_and_input_gradient(
             generator_objective, [fake, mean, log_variance], "generator"
         )
         self.apply_gradients("generator", pull(tuple(gradient)))
         self.update_ema(self.ema_generator, self.generator, self.ema_decay)
+        if self.frechet_weight:
+            self.feature_distance.update(self.judge(real, embeddings)[1], features)
         zero = ops.zeros(())
         return self.report(
             generator_loss=g_loss,
-            damsm_loss=damsm,
-            reconstruction_loss=reconstruction,
-            kl=kl,
-            auxiliary_loss=auxiliary,
             **{name: losses.get(name, zero) for name in self.reports[1:6]},
+            **dict(zip(self.reports[6:], parts, strict=True)),
         )
 
     def train_discriminators(

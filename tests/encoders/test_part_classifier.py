@@ -68,8 +68,8 @@ def test_it_learns(radius):
     for name in ("label_loss", "attention_loss", "caption_loss"):
         first, last = (float(logs[i][name]) for i in (0, -1))
         assert np.isfinite(last) and last < first, name
-    values = model.mismatch(data[0], training=False)
-    assert values.shape == (8,)
+    values, features = model.mismatch(data[0], training=False)
+    assert values.shape == (8,) and features.shape[0] == 8
 
 
 def test_only_named_attributes_count():
@@ -92,7 +92,9 @@ def test_only_named_attributes_count():
 def test_the_value_has_a_gradient_with_respect_to_images():
     model, ((images, embeddings), _) = tiny(), batches()[0]
     gradient = model.input_gradient(
-        lambda x: ops.sum(model.mismatch([x, ops.convert_to_tensor(embeddings)], training=False)),
+        lambda x: ops.sum(
+            model.mismatch([x, ops.convert_to_tensor(embeddings)], training=False)[0]
+        ),
         ops.convert_to_tensor(images),
     )
     assert np.abs(ops.convert_to_numpy(gradient)).max() > 0

@@ -295,9 +295,12 @@ class Brightness(keras.layers.Layer):
         return 1.0 - ops.mean(inputs[0], axis=(1, 2, 3)) + 0.0 * inputs[1][:, 0]
 
 
-def brightness(size):
+def brightness(size, features=False):
     inputs = [keras.Input((size, size, 3)), keras.Input((DIM,))]
-    return keras.Model(inputs, Brightness()(inputs))
+    outputs = [Brightness()(inputs)]
+    if features:
+        outputs.append(keras.layers.GlobalAveragePooling2D()(inputs[0]))
+    return keras.Model(inputs, outputs if features else outputs[0])
 
 
 @pytest.mark.backend
@@ -311,6 +314,30 @@ def test_the_generator_minimizes_the_auxiliary_loss(size):
         float(gan.train_on_batch(*data, return_dict=True)["auxiliary_loss"]) for _ in range(8)
     ]
     assert np.isfinite(losses).all() and losses[-1] < losses[0] - 0.02
+
+
+@pytest.mark.backend
+def test_the_frechet_loss_moves_the_features_of_generated_images_to_those_of_real_ones():
+    gan = with_posterior(
+        auxiliary_classifier=brightness(32, features=True),
+        frechet_weight=50.0,
+        reconstruction_weight=0.0,
+        pixel_weight=0.0,
+    )
+    images, embeddings = batch(count=4)
+    data = 0.2 * images + 0.6, embeddings
+    losses = [float(gan.train_on_batch(*data, return_dict=True)["frechet_loss"]) for _ in range(12)]
+    assert losses[0] == 0.0  # There are no statistics yet.
+    assert np.isfinite(losses).all() and losses[-1] < 0.7 * losses[1]
+
+
+def test_the_frechet_loss_needs_features():
+    with pytest.raises(ValueError, match="two outputs, values and features; received one with"):
+        with_posterior(auxiliary_classifier=brightness(64), frechet_weight=1.0)
+    with pytest.raises(ValueError, match="frechet_weight must be at least 0; received -1"):
+        with_posterior(frechet_weight=-1.0)
+    with pytest.raises(ValueError, match="needs the auxiliary classifier"):
+        with_posterior(frechet_weight=0.5).train_on_batch(*batch())
 
 
 def test_an_auxiliary_classifier_is_needed_for_its_weight(tmp_path):

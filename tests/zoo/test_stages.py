@@ -68,7 +68,7 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
     trained, built = [], []
 
     def train(settings):
-        trained.append(settings.output_dir)
+        trained.append((settings.output_dir, settings.text_encoder))
         checkpoints.check_folder(settings.output_dir)
         keras.utils.set_random_seed(0)
         model = part_classifier.build(part_classifier.Settings(width=1), 1024)
@@ -81,7 +81,7 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
             size=128,
             epochs=1,
             letter="M",
-            info={},
+            info={"text_encoder": settings.text_encoder},
         )
 
     monkeypatch.setattr(part_classifier, "run", train)
@@ -99,9 +99,13 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
         stages.Stage("three", TINY | {"auxiliary_classifier": stages.CLASSIFIER}),
     ]
     stages.run(schedule, tmp_path, changes={"start": ""})
-    assert trained == [str(tmp_path / "part_classifier")]
+    assert trained == [(str(tmp_path / "part_classifier"), "synthetic_birds_text")]
     assert [gan.auxiliary_weight for gan in built] == [0.0, 1.0, 1.0]
     assert built[0].auxiliary_classifier is None and built[2].auxiliary_classifier is not None
+    with pytest.raises(
+        checkpoints.CheckpointError, match="trained with text_encoder other; it was trained with"
+    ):
+        part_classifier.network(tmp_path / "part_classifier", "other")
 
 
 def test_a_dry_run_does_not_need_the_part_classifier(capsys):
