@@ -23,11 +23,12 @@ BASELINES = {
 
 
 def speed() -> str:
-    """Return the table of step times, one row per case."""
-    records = suite.read()
-    if not records:
+    """Return the table of step times, one row per case, in the order of `suite.CASES`."""
+    found = suite.read()
+    if not found:
         return NOT_RUN
-    records = {case: record for case, record in records.items() if case not in suite.SCALES}
+    order = [*suite.CASES, *(case for case in found if case not in suite.CASES)]
+    records = {case: found[case] for case in order if case in found and case not in suite.SCALES}
     lines = [
         "| case | baseline | kerasgan | speed-up (min to max) | seconds to the first step "
         "| peak memory | share of matrix product rate |",
@@ -51,20 +52,21 @@ def speed() -> str:
     record = next(iter(records.values()))
     sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
-        "\nStep times are medians. Programs take turns in blocks of steps, and the speed-up is the "
-        "median of the ratios of their blocks, compared with the fastest other program. The peak "
-        "memory is that of the fastest other program and of kerasgan. "
-        f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
-        f"{record['settings']['threads']} threads; kerasgan's StyleGAN2 and StylEx use one "
-        "thread per operation, its HDGAN runs one operation at a time. The records name the "
-        "reasons of failed compilations. The seconds to the first step contain tracing and "
-        "compilation, but no imports; their order is that of the programs, with kerasgan last. The "
-        "last column is the number of floating-point operations of the PyTorch step, divided by "
-        "the step time of PyTorch and of kerasgan, relative to the rate of a product of two "
-        "matrices of 2,048 x 2,048. kerasgan often needs fewer operations than PyTorch, so its "
-        f"share can exceed 100 %. Machines: {_processors(records)}. Command: `python -m "
-        "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
-        "with commit and versions."
+        "\nStep times are medians. The programs run alternately, in blocks of steps. The speed-up "
+        "is the median of the ratios of their blocks, compared with the fastest other program. The "
+        "seconds to the first step contain tracing and compilation, but no imports; their order "
+        "is that of the programs, with kerasgan last. The peak memory is that of the fastest other "
+        "program and of kerasgan. The last column is the number of floating-point operations of "
+        "the PyTorch step, divided by the step time of PyTorch and of kerasgan, relative to the "
+        "rate of a product of two matrices of 2,048 x 2,048. kerasgan often needs fewer operations "
+        "than PyTorch, so its share can exceed 100 %.\n"
+        f"\nBatch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
+        f"{record['settings']['threads']} threads. kerasgan's StyleGAN2 and StylEx use one "
+        "thread per operation (`TF_NUM_INTRAOP_THREADS=1`), its HDGAN runs one operation at a time "
+        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.\n"
+        "\nCommand: `python -m benchmarks speed --steps=10 CASE`. `benchmarks/results/speed.json` "
+        "has a record per case with commit and versions. Where a compilation failed, the record "
+        "contains the reason."
     )
     return "\n".join(lines)
 
@@ -145,13 +147,13 @@ def _gpu_cell(record, name):
 
 
 def _processors(records):
-    """Processors of the cases; with several processors, the cases of each."""
+    """Processors of the cases; with several processors, the cases of each but the most frequent."""
     cases = {}
     for case, record in records.items():
         cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
-    return "; ".join(
-        cpu if len(cases) == 1 else f"{cpu} ({', '.join(names)})" for cpu, names in cases.items()
-    )
+    usual, *others = sorted(cases, key=lambda cpu: -len(cases[cpu]))
+    parts = [f"{cpu} ({', '.join(cases[cpu])})" for cpu in others]
+    return "; ".join([*parts, f"{usual} (all other cases)" if parts else usual])
 
 
 def backends() -> str:
