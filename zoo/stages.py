@@ -136,7 +136,7 @@ def run(
 
 
 def train_classifier(folder: str | os.PathLike) -> None:
-    """Trains the part classifier, unless the folder contains one."""
+    """Trains the part classifier, unless the folder has one."""
     if checkpoints.latest(folder, letter="M") is None:
         print("part classifier")
         part_classifier.run(part_classifier.Settings(output_dir=str(folder)))
