@@ -13,7 +13,7 @@
     python -m benchmarks devices [CASE ...]       two processes on two cores against one on one
     python -m benchmarks gpu [CASE ...]           training steps on one GPU, in 10 minutes
     python -m benchmarks report                   one HTML page of all results
-    python -m benchmarks tables                   tables of README.md and benchmarks/README.md
+    python -m benchmarks tables                   tables of README.md, docs/, benchmarks/README.md
 
 Each command has --help.
 """

@@ -134,6 +134,7 @@ TABLES = {
         quality_tables.stylex,
         quality_tables.augmentation,
         quality_tables.explosions,
+        speed_tables.speed_summary,
         speed_tables.speed,
         speed_tables.scaling,
         speed_tables.gpu,
@@ -158,6 +159,7 @@ PAGES = {
     DOCS / "guides" / "explain_a_classifier.md": ("augmentation",),
     DOCS / "guides" / "several_devices.md": ("devices", "devices_speed"),
     DOCS / "performance.md": (
+        "speed_summary",
         "speed",
         "scaling",
         "score_memory",

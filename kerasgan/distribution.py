@@ -28,14 +28,16 @@ def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
     or a JAX coordinator. Only the first process prints.
 
     Args:
-        devices: Number of devices of this process on JAX. TensorFlow and PyTorch have one process
-            per device and ignore it.
+        devices: Number of devices of this process on JAX. Ignored with several JAX processes, which
+            use all their devices, and on TensorFlow and PyTorch, which have one process per device.
+            To have two devices on a CPU, JAX needs the environment variable
+            `XLA_FLAGS=--xla_force_host_platform_device_count=2`.
         batch_statistics: `"batch"` normalizes by the statistics of the whole batch, so that the
             result does not depend on the number of devices. `"device"` normalizes by those of the
-            rows of each device, which saves most exchanges; TensorFlow and PyTorch only.
+            rows of each device, which saves most exchanges. TensorFlow and PyTorch only.
 
     Raises:
-        ValueError: If this machine has fewer devices, or an argument is invalid.
+        ValueError: If JAX finds fewer devices, or an argument is invalid.
     """
     if batch_statistics not in ("batch", "device"):
         raise ValueError(
@@ -54,7 +56,11 @@ def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
         found = keras.distribution.list_devices()
         count = len(found) if backend.processes()[1] > 1 else devices or 1
         if count > len(found):
-            raise ValueError(f"devices must be at most {len(found)} here; received {devices}")
+            raise ValueError(
+                f"devices must be at most {len(found)}, the number of devices that JAX finds; "
+                f"received {devices}. On a CPU, set "
+                f"XLA_FLAGS=--xla_force_host_platform_device_count={devices}"
+            )
         if count > 1:
             keras.distribution.set_distribution(
                 DataParallel(devices=found[:count], auto_shard_dataset=False)
@@ -67,14 +73,15 @@ def is_chief() -> bool:
 
 
 class DataParallel(keras.distribution.DataParallel):
-    """`keras.distribution.DataParallel` that also accepts other data outside of `fit`.
+    """`keras.distribution.DataParallel` that accepts batches of any size.
 
-    All devices compute the whole batch if its size is not a multiple of their number. `sample` thus
-    takes any number of images. Several processes divide the data of `fit` and `evaluate` only: a
-    result of `predict` would otherwise be spread over processes that cannot read it.
+    If the size of a batch is not a multiple of the number of devices, each device computes the
+    whole batch. `sample` therefore takes any number of images. With several processes, only the
+    data of `fit` and `evaluate` are divided, because no process could read all rows of a divided
+    result of `predict`.
     """
 
-    steps = False  # Whether a step of `fit` or `evaluate` is asking for its data.
+    steps = False  # True while a step of `fit` or `evaluate` runs.
 
     def get_data_layout(self, data_shape: Sequence[int]) -> keras.distribution.TensorLayout:
         count = processes()[1]
@@ -85,7 +92,7 @@ class DataParallel(keras.distribution.DataParallel):
 
 
 def divided(function: Callable | None) -> Callable | None:
-    """Returns a training or test function of Keras whose data are divided among JAX processes."""
+    """Returns Keras' training or test function such that JAX processes divide its data."""
     parallel = keras.distribution.distribution()
     if function is None or processes()[1] == 1 or not isinstance(parallel, DataParallel):
         return function
@@ -119,12 +126,12 @@ def any_process(condition: bool) -> bool:
 
 
 def summed(x: np.ndarray) -> np.ndarray:
-    """Returns the sum of arrays of one shape over the processes. All processes must call this."""
+    """Returns the sum of an array over the processes. All processes must call this."""
     return x if processes()[1] == 1 else backend.process_sum(x)
 
 
 def exchanged(x: np.ndarray) -> np.ndarray:
-    """Returns the arrays of one shape of all processes, `[processes, ...]`.
+    """Returns the arrays of all processes, `[processes, ...]`. They must have the same shape.
 
     All processes must call this.
     """
@@ -140,11 +147,11 @@ def shard(data: Any) -> Any:
     """Returns the part of a data set that this process reads.
 
     Args:
-        data: `keras.utils.PyDataset` of whole batches. Their size must be a multiple of the number
-            of processes. An `EpochDataset` reads only the images of this process.
+        data: `keras.utils.PyDataset` of whole batches, whose size must be a multiple of the number
+            of devices. An `EpochDataset` reads only the images of this process.
 
     Raises:
-        TypeError: If there are several processes and `data` is no `PyDataset`.
+        TypeError: If there are several processes and `data` is not a `PyDataset`.
     """
     index, count = backend.processes()
     parallel = keras.distribution.distribution()

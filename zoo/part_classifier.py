@@ -2,11 +2,11 @@
 
     python -m zoo.part_classifier
 
-It learns to name the attributes of synthetic birds and which of them a caption names (see
-`kerasgan.encoders.part_classifier`), on birds with random attributes, without the color
-combinations of the test species. It shares neither network nor birds with the bird attribute
-classifier, which evaluates. The weights after the last epoch are kept; test data is not used for
-selection.
+One network predicts the attributes of synthetic birds from images, another one predicts which
+attributes a caption names (see `kerasgan.encoders.part_classifier`). The training birds have random
+attributes, without the color combinations of the test species. The evaluation classifier
+(`zoo.bird_attribute_classifier`) has another network and other training birds. The weights after
+the last epoch are kept; test data is not used for selection.
 
 About 10 minutes on one core (TensorFlow, estimate).
 """
@@ -34,7 +34,7 @@ FOLDER = "runs/part_classifier"
 SIZE = 128
 CAPTIONS = 3  # Number of captions per bird.
 PARTS = ("head", "wing", "body", "bill")  # Parts with an attention map.
-# The shape of the bill is learned more slowly than the rest.
+# The bill, whose shape is learned more slowly than the rest, has weight 2.
 LABEL_WEIGHTS = (1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0)
 
 
@@ -54,13 +54,13 @@ class Settings(Checked):
     images: int = fields.num_images(8000, "Number of synthetic birds to train on.")
     text_encoder: str = setting(
         "synthetic_birds_text",
-        "Text encoder whose embeddings the classifier of captions takes: a preset or checkpoint.",
+        "Text encoder of the caption classifier: a preset or checkpoint.",
         group="networks",
     )
     width: int = fields.width(16, "Channels of the feature map at half the image size.")
     radius: float = setting(
         1.0,
-        "L2 norm of the adversarial perturbations, for images in [-1, 1]. 0 disables them.",
+        "Maximum L2 norm of the adversarial perturbations, for images in [-1, 1]. 0 disables them.",
         group="losses",
         least=0,
     )
@@ -153,7 +153,7 @@ def accuracies(model: Any, size: int, count: int = 500) -> dict:
 
 
 def caption_accuracy(model: Any, encode: Any, count: int = 500) -> float:
-    """Returns the share of attributes of test captions, named or not, that are recognized."""
+    """Returns the accuracy of the caption classifier on test captions, including "not named"."""
     birds = synthetic.synthetic_birds("test", count, size=16)
     captions = [each[0] for each in birds.captions]
     named = np.stack([synthetic.parse_caption(caption) for caption in captions])

@@ -49,8 +49,9 @@ class Settings(recipe.Settings):
     )
     birds: str = setting(
         "train",
-        "Birds of the training species, birds with random attributes (no colors of test species), "
-        "or pairs of random birds that differ in one attribute.",
+        "Birds of the training species (train), birds with random attributes but no color "
+        "combinations of test species (random), or pairs of random birds that differ in one "
+        "attribute (pairs).",
         group="data",
         choices=("train", "random", "pairs"),
     )

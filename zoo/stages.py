@@ -1,12 +1,13 @@
-"""Schedules that train a text-to-image model in stages of growing size, each in its own folder.
+"""Schedules that train a text-to-image model in several stages, each in its own folder.
 
     python -m zoo.birds_256 --preset=full
     python -m zoo.birds_256 --preset=fast
 
-The schedule `full` trains at 64, 128 and 256 pixels in turn, and a classifier of attributes for one
-of its stages, about 1.5 hours on one core (estimate); `fast` at 64 pixels only, 10 minutes on two
-cores. A schedule resumes where it stopped: finished stages are skipped, and the stage in progress
-continues after its last epoch.
+The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
+classifier for one of its stages; it takes about 1.5 hours on one core (estimate). The schedule
+`fast` trains at 64 pixels only and takes 10 minutes on two cores (estimate). A schedule resumes
+where it stopped: finished stages are skipped, and the stage in progress continues after its last
+epoch.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ class Stage:
     """One stage of a schedule.
 
     Attributes:
-        name: Name of its folder inside the schedule's.
+        name: Name of its folder inside the folder of the schedule.
         settings: Settings of `zoo.projected_birds` that differ from their defaults.
     """
 
@@ -106,7 +107,7 @@ def run(
     Args:
         stages: Stages, smallest first.
         folder: Folder of the schedule. `folder / stage.name` is a run of the recipe.
-        command: Shell command that started it, for the pages.
+        command: Shell command that started the schedule, for the result pages.
         changes: Settings that are changed in every stage, such as `seed`.
         base: Recipe of the stages. Defaults to that of `zoo.projected_birds`.
 

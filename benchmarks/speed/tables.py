@@ -3,7 +3,13 @@
 import json
 import pathlib
 
-from benchmarks.speed import backends as on_backends, gpu as on_gpu, sampling as of_presets, suite
+from benchmarks.speed import (
+    backends as on_backends,
+    gpu as on_gpu,
+    metrics,
+    sampling as of_presets,
+    suite,
+)
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 
@@ -20,14 +26,51 @@ BASELINES = {
     "kerasgan_jax": "kerasgan on JAX",
     "kerasgan_torch": "kerasgan on PyTorch",
 }
+# What `speed_summary` compares -> beginnings of the names of its cases.
+GROUPS = {
+    "training step of MnistGAN": ("mnist_gan_",),
+    "training step of HDGAN": ("hdgan",),
+    "training step of CoopNet": ("coopnet", "coopnet_lean"),
+    "training step of StylEx": ("stylex_",),
+    "training step of StyleGAN2": ("stylegan2", "stylegan2_"),
+    "training step of ConditionalVAE": ("vae",),
+    "training step of RealNVP": ("flow",),
+    "AttFind, the search for StylEx attributes": ("attfind",),
+    "scores and their features": tuple(metrics.CASES),
+}
 
 
-def speed() -> str:
-    """Return the table of step times, one row per case."""
+def speed_summary() -> str:
+    """Return the table of the speed-ups of each group of cases."""
     records = suite.read()
     if not records:
         return NOT_RUN
-    records = {case: record for case, record in records.items() if case not in suite.SCALES}
+    lines = ["| what | compared with | speed-up of the cases |", "|---|---|---|"]
+    for group, names in GROUPS.items():
+        cases = [
+            case
+            for case in records
+            if case not in suite.SCALES
+            and any(case.startswith(name) if name.endswith("_") else case == name for name in names)
+        ]
+        peers = {case: suite.best_peer(records[case]) for case in cases}
+        ratios = [records[case]["ratios"][f"{peers[case]} / kerasgan"]["median"] for case in cases]
+        if not cases:
+            continue
+        found = {BASELINES.get(peer, peer).partition(",")[0] for peer in peers.values()}
+        programs = ", ".join(sorted(found, key=str.lower))
+        span = " to ".join(dict.fromkeys(f"{value:.2f}" for value in (min(ratios), max(ratios))))
+        lines.append(f"| {group} | {programs} | {span} |")
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    """Return the table of step times, one row per case, in the order of `suite.CASES`."""
+    found = suite.read()
+    if not found:
+        return NOT_RUN
+    order = [*suite.CASES, *(case for case in found if case not in suite.CASES)]
+    records = {case: found[case] for case in order if case in found and case not in suite.SCALES}
     lines = [
         "| case | baseline | kerasgan | speed-up (min to max) | seconds to the first step "
         "| peak memory | share of matrix product rate |",
@@ -51,20 +94,21 @@ def speed() -> str:
     record = next(iter(records.values()))
     sizes = ", ".join(f"{name} {size}" for name, size in suite.BATCH_SIZES.items())
     lines.append(
-        "\nStep times are medians. Programs take turns in blocks of steps, and the speed-up is the "
-        "median of the ratios of their blocks, compared with the fastest other program. The peak "
-        "memory is that of the fastest other program and of kerasgan. "
-        f"Batch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
-        f"{record['settings']['threads']} threads; kerasgan's StyleGAN2 and StylEx use one "
-        "thread per operation, its HDGAN runs one operation at a time. The records name the "
-        "reasons of failed compilations. The seconds to the first step contain tracing and "
-        "compilation, but no imports; their order is that of the programs, with kerasgan last. The "
-        "last column is the number of floating-point operations of the PyTorch step, divided by "
-        "the step time of PyTorch and of kerasgan, relative to the rate of a product of two "
-        "matrices of 2,048 x 2,048. kerasgan often needs fewer operations than PyTorch, so its "
-        f"share can exceed 100 %. Machines: {_processors(records)}. Command: `python -m "
-        "benchmarks speed --steps=10 CASE`; `benchmarks/results/speed.json` has a record per case, "
-        "with commit and versions."
+        "\nStep times are medians. The programs run alternately, in blocks of steps. The speed-up "
+        "is the median of the ratios of their blocks, compared with the fastest other program. The "
+        "seconds to the first step contain tracing and compilation, but no imports; their order "
+        "is that of the programs, with kerasgan last. The peak memory is that of the fastest other "
+        "program and of kerasgan. The last column is the number of floating-point operations of "
+        "the PyTorch step, divided by the step time of PyTorch and of kerasgan, relative to the "
+        "rate of a product of two matrices of 2,048 x 2,048. kerasgan often needs fewer operations "
+        "than PyTorch, so its share can exceed 100 %.\n"
+        f"\nBatch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
+        f"{record['settings']['threads']} threads. kerasgan's StyleGAN2 and StylEx use one "
+        "thread per operation (`TF_NUM_INTRAOP_THREADS=1`), its HDGAN runs one operation at a time "
+        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.\n"
+        "\nCommand: `python -m benchmarks speed --steps=10 CASE`. `benchmarks/results/speed.json` "
+        "has a record per case with commit and versions. Where a compilation failed, the record "
+        "contains the reason."
     )
     return "\n".join(lines)
 
@@ -145,13 +189,13 @@ def _gpu_cell(record, name):
 
 
 def _processors(records):
-    """Processors of the cases; with several processors, the cases of each."""
+    """Processors of the cases; with several processors, the cases of each but the most frequent."""
     cases = {}
     for case, record in records.items():
         cases.setdefault(record["machine"]["cpu"], []).append(f"`{case}`")
-    return "; ".join(
-        cpu if len(cases) == 1 else f"{cpu} ({', '.join(names)})" for cpu, names in cases.items()
-    )
+    usual, *others = sorted(cases, key=lambda cpu: -len(cases[cpu]))
+    parts = [f"{cpu} ({', '.join(cases[cpu])})" for cpu in others]
+    return "; ".join([*parts, f"{usual} (all other cases)" if parts else usual])
 
 
 def backends() -> str:
@@ -211,9 +255,9 @@ def sampling() -> str:
     factor, seconds = of_presets.LIMIT
     lines.append(
         "\nSeconds from the start of Python, medians of "
-        f"{every[0]['rounds']} processes. The limit is {factor} times `import keras` plus "
-        f"{seconds} s. The rates are those of one call for {every[0]['images']} images; the files "
-        f"are HDF5. {_about(every)}"
+        f"{every[0]['rounds']} processes. The limit, a target of this project, is {factor} times "
+        f"`import keras` plus {seconds} s. The rates are those of one call for "
+        f"{every[0]['images']} images; the files are HDF5. {_about(every)}"
     )
     return "\n".join(lines)
 

@@ -1,13 +1,14 @@
-"""Forms of convolutions that XLA computes by a fast kernel on the CPU.
+"""Rewrites convolutions to the form for which XLA has a fast kernel on the CPU.
 
-XLA's fast kernel takes maps `[N, H, W, C]`, kernels `[H, W, C, F]` and no reversed kernel. XLA
-transposes the arguments of other convolutions, but not in branches and loops (`jax.lax.cond`,
-`while_loop`): there the gradients of convolutions become nested scalar loops, which take 10 to 50
-times as long. It also exchanges maps and kernel if the kernel is larger, which reverses the kernel:
-a 3 x 3 convolution of 2 x 2 pixels becomes such a loop everywhere.
+XLA's fast kernel takes feature maps `[N, H, W, C]` and kernels `[H, W, C, F]` that are not
+reversed. XLA transposes the arguments of other convolutions, but not in branches and loops
+(`jax.lax.cond`, `while_loop`). There, the gradients of convolutions become nested scalar loops,
+which take 10 to 50 times as long. If the kernel is larger than the feature map, XLA also exchanges
+their roles, which reverses the kernel. A 3 x 3 convolution of 2 x 2 pixels therefore becomes such a
+loop everywhere.
 
-`fast_convolutions(fn)` writes these convolutions in the fast form. It works on the traced function,
-after differentiation, so that it finds the convolutions of all gradients.
+`fast_convolutions(fn)` rewrites these convolutions, except grouped ones. It works on the traced
+function, after differentiation, so that it finds the convolutions of all gradients.
 """
 
 import functools
@@ -19,12 +20,14 @@ import jax
 from jax.extend import core
 from jax.extend.core import primitives
 
-# Primitives whose functions XLA runs as branches or loops.
+# Primitives that XLA runs as branches or loops.
 _CONTROL_FLOW = (primitives.cond_p, primitives.while_p, primitives.scan_p)
 
 
 def fast_convolutions(fn: Callable, inside: bool = False) -> Callable:
-    """Returns `fn` with convolutions in the fast form, on the CPU and in traced calls.
+    """Returns `fn` with convolutions in the fast form.
+
+    Calls that JAX does not trace, and calls on other devices than the CPU, run `fn` unchanged.
 
     Args:
         fn: Function of arrays, or of nested structures of them.
@@ -73,7 +76,7 @@ def _bind(equation: core.JaxprEqn, inputs: list[Any], inside: bool) -> Sequence[
         inside = inside or primitive in _CONTROL_FLOW
         params = {name: _rewritten(value, inside) for name, value in params.items()}
     bound = primitive.get_bind_params(params)
-    # Earlier versions of JAX return the functions apart from the other parameters.
+    # Earlier versions of JAX return the functions separately from the other parameters.
     functions, params = bound if isinstance(bound, tuple) else ((), bound)
     outputs = primitive.bind(*functions, *inputs, **params)
     return outputs if primitive.multiple_results else [outputs]

@@ -1,19 +1,20 @@
-"""Classifier of attributes that reads each attribute at a part of the object, such as the bill.
+"""Attribute classifier with supervised attention to the parts of an object, such as the bill.
 
-A generator can learn from a frozen classifier what its images must show (the auxiliary classifier
-of Odena et al., "Conditional Image Synthesis With Auxiliary Classifier GANs", arXiv 1610.09585).
-For this, the classifier must know small parts, and the generator must not be able to change its
-output by a texture. Two properties serve these aims:
+A GAN can use it as a frozen auxiliary classifier, whose loss trains the generator to show the
+attributes of the caption (Odena et al., "Conditional Image Synthesis With Auxiliary Classifier
+GANs", arXiv 1610.09585). Such a classifier must recognize small parts, and textures without meaning
+must not change its output:
 
 - Attention maps are trained to cover the parts, whose positions are known in training. The features
-  of a part are averages by its map. The classifier learns the shape of a bill in 400 updates. With
-  attention that is not supervised, it is at chance after 300.
-- It trains on noisy images with one-step L2 adversarial perturbations, as the robust image encoder
-  does (`kerasgan.encoders.robust_image_encoder`).
+  of a part are the averages of the feature map, weighted by its attention map. With this
+  supervision, the classifier learns the shape of a bill in 400 updates. Without it, a similar
+  network was at chance after 300 (`docs/reproduction/text_gan_arms.md`).
+- The classifier is trained on noisy images with one-step L2 adversarial perturbations, like the
+  robust image encoder (`kerasgan.encoders.robust_image_encoder`).
 
-A second network predicts from the embedding of a caption which attributes the caption names.
-Together they form a network from images and embeddings to one value for each image, the
-cross-entropy of the attributes that the caption names. A GAN that uses it needs no labels.
+A second network predicts from the embedding of a caption which attributes the caption names. Both
+are joined to a network from images and caption embeddings to the cross-entropy of the attributes
+that the caption names, one value for each image. A GAN that uses it needs no labels.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from kerasgan.ops.precision import full_precision
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Shape, Tensor
 
-REDUCTION = 4  # Side of the images divided by that of the attention maps.
+REDUCTION = 4  # Ratio of the side of the images to the side of the attention maps.
 
 
 # === Networks ===
@@ -46,10 +47,10 @@ def _conv(x, filters, kernel=3, strides=1):
 
 @keras.saving.register_keras_serializable("kerasgan")
 class AttentionPooling(layers.Layer):
-    """Averages a map by several attention maps.
+    """Averages a feature map with the weights of several attention maps.
 
-    Input: maps `[N, H, W, C]`. Outputs: features `[N, K * C]` and attention `[N, H * W, K]`, where
-    the attention of each of the K maps sums to 1.
+    Input: feature map `[N, H, W, C]`. Outputs: features `[N, K * C]` and attention `[N, H * W, K]`.
+    Each of the K attention maps sums to 1.
 
     Args:
         maps: Number K of attention maps.
@@ -84,13 +85,13 @@ class AttentionPooling(layers.Layer):
 def build_part_classifier(
     parts: int, classes: int, size: int = 128, width: int = 16
 ) -> keras.Model:
-    """Builds the image network.
+    """Builds the network that classifies images.
 
     Args:
         parts: Number of parts, each with an attention map.
         classes: Number of values of all attributes together.
         size: Side of the images in pixels, a multiple of 16.
-        width: Channels at half the size.
+        width: Channels of the feature map at half the image size.
 
     Returns:
         Model of images `[N, size, size, 3]` in [-1, 1] to logits `[N, classes]` and attention `[N,
@@ -118,8 +119,8 @@ def build_caption_classifier(
         width: Units of the hidden layer.
 
     Returns:
-        Model of embeddings to logits `[N, sum(label_sizes) + L]`. The last logit of each attribute
-        means that the caption does not name it.
+        Model of embeddings `[N, embedding_dim]` to logits `[N, sum(label_sizes) + L]`. The last
+        logit of each attribute stands for "the caption does not name it".
     """
     embeddings = keras.Input((embedding_dim,), name="embeddings")
     x = layers.ReLU(negative_slope=0.1)(layers.Dense(width)(embeddings))
@@ -129,11 +130,12 @@ def build_caption_classifier(
 
 @keras.saving.register_keras_serializable("kerasgan")
 class CaptionMismatch(layers.Layer):
-    """Cross-entropy of an image's attributes with those that its caption names.
+    """Cross-entropy of the attributes of an image and those that its caption names.
 
     Inputs: logits of images `[N, sum(label_sizes)]` and of captions `[N, sum(label_sizes) + L]`,
-    see `build_caption_classifier`. Output: `[N]`, the sum over attributes. An attribute that the
-    caption does not name adds nothing.
+    see `build_caption_classifier`. Output: `[N]`, the sum over attributes. The targets are the
+    predicted probabilities of the caption, without gradients, so an attribute that the caption
+    probably does not name adds little.
 
     Args:
         label_sizes: Number of values of each of the L attributes.
@@ -165,7 +167,7 @@ class CaptionMismatch(layers.Layer):
 def build_caption_mismatch(
     part_classifier: keras.Model, caption_classifier: keras.Model, label_sizes: Sequence[int]
 ) -> keras.Model:
-    """Joins both classifiers.
+    """Joins the classifiers of images and of captions to one network.
 
     Args:
         part_classifier: Model that `build_part_classifier` builds.
@@ -195,27 +197,32 @@ def build_caption_mismatch(
 
 @keras.saving.register_keras_serializable("kerasgan")
 class PartClassifier(AdversarialModel):
-    """Trains the classifier of images and the classifier of captions.
+    """Trains the classifiers of images and of captions.
 
-    Training data: `((images, embeddings), (masks, labels, named))`: float images `[N, S, S, 3]` in
-    [-1, 1]; caption embeddings `[N, D]`; masks `[N, (S / 4)², P]`, the share of each cell that a
-    part covers; int32 labels `[N, L]` of the images; int32 `[N, L]`, the labels that the caption
-    names, or -1.
+    Training data: `((images, embeddings), (masks, labels, named))`
+
+    - images: float `[N, S, S, 3]` in [-1, 1].
+    - embeddings: Caption embeddings, float `[N, D]`.
+    - masks: float `[N, (S / 4)², P]`, the fraction of each cell that a part covers.
+    - labels: int32 `[N, L]`, the attributes of the images.
+    - named: int32 `[N, L]`, the labels that the caption names, or -1 for those that it does not.
 
     Args:
         label_sizes: Number of values of each of the L attributes.
         label_weights: Weight of each attribute's cross-entropy. Defaults to 1.
-        part_classifier: Model that `build_part_classifier` builds.
-        caption_classifier: Model that `build_caption_classifier` builds.
+        part_classifier: Model that `build_part_classifier` builds. Defaults to one part.
+        caption_classifier: Model that `build_caption_classifier` builds. Defaults to embeddings of
+            1,024 values.
         radius: Maximum L2 norm of the adversarial perturbation of an image. 0 disables it.
-        noise: Largest deviation of the noise of an image; fine and coarse noise are added.
+        noise: Largest standard deviation of the fine noise, and of the coarse noise, that is added
+            to an image.
         attention_weight: Weight of the attention loss, the negative logarithm of the attention
             inside each visible part.
         seed: Integer seed of the noise and the random starts of the perturbations.
 
     Raises:
-        ValueError: A radius, noise or weight is negative, or the label weights are not one for each
-            attribute.
+        ValueError: A radius, noise or weight is negative, or the number of label weights is not
+            that of the attributes.
 
     Example:
         ```python
@@ -313,10 +320,10 @@ class PartClassifier(AdversarialModel):
     def label_loss(
         self, images: Tensor, labels: Tensor, training: bool = False
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Weighted cross-entropy of the labels.
+        """Returns the weighted cross-entropy of the labels.
 
         Returns:
-            The loss, and the share of correct labels and the attention maps.
+            The loss, and a tuple of the accuracy and the attention maps.
         """
         logits, attention = self.part_classifier(images, training=training)
         logits, attention = full_precision(logits), full_precision(attention)
@@ -332,7 +339,7 @@ class PartClassifier(AdversarialModel):
         return loss, (right / len(self.label_sizes), attention)
 
     def caption_loss(self, embeddings: Tensor, named: Tensor) -> Tensor:
-        """Cross-entropy of the labels that captions name, including "not named"."""
+        """Returns the cross-entropy of the labels that captions name, including "not named"."""
         logits = full_precision(self.caption_classifier(embeddings))
         loss, start = 0.0, 0
         for column, size in enumerate(self.label_sizes):
