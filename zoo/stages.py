@@ -4,7 +4,7 @@
     python -m zoo.birds_256 --preset=fast
 
 The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
-classifier for one of its stages; it takes about 1.5 hours on one core (estimate). The schedule
+classifier for the last three stages; it takes about 1.5 hours on one core (estimate). The schedule
 `fast` trains at 64 pixels only and takes 10 minutes on two cores (estimate). A schedule resumes
 where it stopped: finished stages are skipped, and the stage in progress continues after its last
 epoch.
@@ -39,11 +39,11 @@ class Stage:
     settings: Mapping
 
 
-# The layout stage trains the generator and the posterior as an autoencoder: birds have their shape
-# after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
 # Birds with random attributes, so that no attribute can be guessed from the others. The text
 # encoder has been trained on captions of such birds, too.
 BIRDS = {"mirror": True, "decay": True, "birds": "random", "text_encoder": "random_birds_text"}
+# The layout stage trains the generator and the posterior as an autoencoder: birds have their shape
+# after minutes. The discriminators of the next stage sharpen them and make them follow the caption.
 LAYOUT = BIRDS | {
     "head_width": 0,
     "pixel_width": 0,
@@ -54,10 +54,10 @@ LAYOUT = BIRDS | {
     "reconstruction_weight": 1.0,
     "score_every": 0,
 }
-# From the attributes stage on, the part classifier tells the generator what the caption names, and
-# its features of generated images are to be distributed as those of real ones.
+# From the attributes stage on, the generator also minimizes the part classifier's cross-entropy of
+# the attributes in the caption, and the Fréchet distance of its features.
 CLASSIFIER = "part_classifier"  # Name of its folder inside the schedule's.
-JUDGED = BIRDS | {
+CLASSIFIED = BIRDS | {
     "auxiliary_classifier": CLASSIFIER,
     "frechet_weight": 4.0,
     "num_images": 2048,
@@ -67,9 +67,11 @@ JUDGED = BIRDS | {
 FULL = (
     Stage("layout", LAYOUT),
     Stage("stage_64", BIRDS | {"epochs": 18, "score_every": 0}),
-    Stage("attributes_64", JUDGED | {"epochs": 36}),
-    Stage("stage_128", JUDGED | {"size": 128, "epochs": 8, "batch_size": 16}),
-    Stage("stage_256", JUDGED | {"size": 256, "epochs": 4, "batch_size": 8, "num_images": 1024}),
+    Stage("attributes_64", CLASSIFIED | {"epochs": 36}),
+    Stage("stage_128", CLASSIFIED | {"size": 128, "epochs": 8, "batch_size": 16}),
+    Stage(
+        "stage_256", CLASSIFIED | {"size": 256, "epochs": 4, "batch_size": 8, "num_images": 1024}
+    ),
 )
 QUICK = (
     Stage("layout", LAYOUT),
