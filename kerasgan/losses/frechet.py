@@ -28,15 +28,17 @@ class FrechetLoss(keras.layers.Layer):
     """Fréchet distance between generated and real features, divided by the real ones' variance.
 
     Call it with generated features `[N, D]` for the scalar loss, then `update` with both batches.
-    Before the first update the loss is 0.
+    The loss is 0 until 4 D samples are known: covariances of fewer samples have no variance in many
+    directions, in which T would move features far away.
 
     Args:
         dim: Dimension D of the features.
-        decay: Decay of the moving averages, between 0 and 1. The first steps are averaged equally.
+        window: Number of samples that the moving averages span. The first ones are averaged
+            equally.
         **arguments: Arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: If the decay is out of range.
+        ValueError: If the window is smaller than 4 D.
 
     Example:
         ```python
@@ -46,12 +48,14 @@ class FrechetLoss(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, dim: int, decay: float = 0.99, **arguments: Any):
+    def __init__(self, dim: int, window: int = 5000, **arguments: Any):
         super().__init__(**{"trainable": False, "dtype": "float32"} | arguments)
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be at least 0 and below 1; received {decay}")
-        self.dim, self.decay = dim, decay
-        self.steps = self._state((), "steps")
+        self.dim, self.window, self.least = dim, window, 4 * dim
+        if window < self.least:
+            raise ValueError(
+                f"window must be at least 4 * {dim} features = {self.least}; received {window}"
+            )
+        self.samples = self._state((), "samples")
         self.means = self._state((2, dim), "means")  # Of real and generated features.
         self.covariances = self._state((2, dim, dim), "covariances")
         self.built = True
@@ -65,12 +69,12 @@ class FrechetLoss(keras.layers.Layer):
         target = real + ops.matmul(ops.stop_gradient(features) - own, self.transport())
         variance = ops.trace(self.covariances[0]) + 1e-12
         distance = ops.mean(ops.sum(ops.square(features - target), axis=-1)) / variance
-        return ops.where(self.steps > 0, distance, 0.0)
+        return ops.where(self.samples >= self.least, distance, 0.0)
 
     def transport(self) -> Tensor:
         """Returns the symmetric matrix `[D, D]` of the map T, from generated to real features."""
         real, own = ops.unstack(ops.convert_to_tensor(self.covariances))
-        # Directions in which few samples have no variance are left as they are.
+        # Directions in which the samples have hardly any variance are left as they are.
         ridge = (1e-4 * ops.trace(real) / self.dim + 1e-12) * ops.eye(self.dim)
         root, inverse = _roots(own + ridge)
         middle, _ = _roots(ops.matmul(root, ops.matmul(real + ridge, root)))
@@ -78,9 +82,10 @@ class FrechetLoss(keras.layers.Layer):
 
     def update(self, real: Tensor, generated: Tensor) -> None:
         """Adds features `[N, D]` of one step to the moving averages."""
-        steps = self.steps + 1.0
-        share = ops.maximum(1.0 - self.decay, 1.0 / steps)
         both = [replicas.gather(ops.cast(x, "float32")) for x in (real, generated)]
+        count = ops.cast(ops.shape(both[0])[0], "float32")
+        samples = self.samples + count
+        share = count / ops.minimum(samples, float(self.window))
         batch = ops.stack([ops.mean(x, axis=0) for x in both])  # [2, D]
         spread = ops.stack([_covariance(x) for x in both])
         moved = batch - self.means
@@ -89,10 +94,10 @@ class FrechetLoss(keras.layers.Layer):
             (1.0 - share) * (self.covariances + share * between) + share * spread
         )
         self.means.assign(self.means + share * moved)
-        self.steps.assign(steps)
+        self.samples.assign(samples)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"dim": self.dim, "decay": self.decay}
+        return super().get_config() | {"dim": self.dim, "window": self.window}
 
 
 def _covariance(x):

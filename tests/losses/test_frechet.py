@@ -54,30 +54,32 @@ def test_a_step_along_the_gradient_reduces_the_distance_as_predicted():
 
 @pytest.mark.backend
 def test_moving_averages():
-    layer, data = FrechetLoss(D, decay=0.5), [features(300, shift=i) for i in range(3)]
-    for x in data[:2]:  # The first two steps have equal weights.
+    layer, data = FrechetLoss(D, window=600), [features(300, shift=i) for i in range(3)]
+    for x in data[:2]:  # The first 600 samples have equal weights.
         layer.update(x, x)
     both = np.concatenate(data[:2])
     np.testing.assert_allclose(ops.convert_to_numpy(layer.means)[1], both.mean(0), atol=1e-4)
     spread = np.cov(both.T, bias=True)
     np.testing.assert_allclose(ops.convert_to_numpy(layer.covariances)[0], spread, rtol=1e-3)
-    layer.update(data[2], data[2])  # From here on, the last step has 1 - decay.
+    layer.update(data[2], data[2])  # From here on, 300 samples have a share of 300 / 600.
     mean = 0.5 * both.mean(0) + 0.5 * data[2].mean(0)
     np.testing.assert_allclose(ops.convert_to_numpy(layer.means)[0], mean, atol=1e-4)
 
 
 @pytest.mark.backend
-def test_features_without_variance_have_finite_losses():
-    layer, real = FrechetLoss(D), features(2)
-    layer.update(real, np.ones((2, D), "float32"))
-    assert np.isfinite(loss_of(layer, real))
+def test_few_samples_give_no_loss_and_no_variance_a_finite_one():
+    layer, real = FrechetLoss(D), features(19)
+    layer.update(real, np.ones((19, D), "float32"))
+    assert loss_of(layer, real) == 0.0
+    layer.update(real[:1], np.ones((1, D), "float32"))  # These are 4 D samples.
+    assert 0.0 < loss_of(layer, np.ones((2, D), "float32")) < 10.0
 
 
 def test_configuration():
-    layer = FrechetLoss.from_config(FrechetLoss(7, 0.9).get_config())
-    assert (layer.dim, layer.decay) == (7, 0.9) and not layer.trainable_variables
+    layer = FrechetLoss.from_config(FrechetLoss(7, 90).get_config())
+    assert (layer.dim, layer.window) == (7, 90) and not layer.trainable_variables
     assert (
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)).dim == 7
     )
-    with pytest.raises(ValueError, match="decay must be at least 0 and below 1; received 1"):
-        FrechetLoss(7, 1.0)
+    with pytest.raises(ValueError, match="at least 4 [*] 7 features = 28; received 27"):
+        FrechetLoss(7, 27)
