@@ -59,7 +59,7 @@ LAYOUT = BIRDS | {
 CLASSIFIER = "part_classifier"  # Name of its folder inside the schedule's.
 CLASSIFIED = BIRDS | {
     "auxiliary_classifier": CLASSIFIER,
-    "frechet_weight": 4.0,
+    "frechet_weight": 10.0,
     "num_images": 2048,
     "learning_rate": 5e-4,
     "score_every": 0,
@@ -67,8 +67,8 @@ CLASSIFIED = BIRDS | {
 FULL = (
     Stage("layout", LAYOUT),
     Stage("stage_64", BIRDS | {"epochs": 18, "score_every": 0}),
-    Stage("attributes_64", CLASSIFIED | {"epochs": 36}),
-    Stage("stage_128", CLASSIFIED | {"size": 128, "epochs": 8, "batch_size": 16}),
+    Stage("attributes_64", CLASSIFIED | {"epochs": 27}),
+    Stage("stage_128", CLASSIFIED | {"size": 128, "epochs": 6, "batch_size": 16}),
     Stage(
         "stage_256", CLASSIFIED | {"size": 256, "epochs": 4, "batch_size": 8, "num_images": 1024}
     ),
