@@ -29,8 +29,11 @@ def projected():
 
 
 def posterior():
-    """A model whose posterior infers the latents of half of the batch."""
-    return test_projected_text_gan.with_posterior(ema_decay=0.9)
+    """A model whose posterior infers the latents of half of the batch, with a Fréchet loss."""
+    judge = test_projected_text_gan.brightness(32, features=True)
+    return test_projected_text_gan.with_posterior(
+        ema_decay=0.9, auxiliary_classifier=judge, auxiliary_weight=1.0, frechet_weight=1.0
+    )
 
 
 def alternating():

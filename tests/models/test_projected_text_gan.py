@@ -331,6 +331,24 @@ def test_the_frechet_loss_moves_the_features_of_generated_images_to_those_of_rea
     assert np.isfinite(losses).all() and losses[-1] < 0.7 * losses[3]
 
 
+def test_a_resumed_training_continues_the_statistics_of_the_frechet_loss(tmp_path):
+    def build():
+        judge = brightness(32, features=True)
+        return with_posterior(auxiliary_classifier=judge, frechet_weight=10.0)
+
+    def losses(gan, count):
+        logs = [gan.train_on_batch(*batch(count=4), return_dict=True) for _ in range(count)]
+        return [float(log["frechet_loss"]) for log in logs]
+
+    gan = build()
+    losses(gan, 4)
+    checkpoints.save(tmp_path, gan, run="tiny", dataset="birds", size=64, epoch=1)
+    resumed = build()
+    assert checkpoints.resume(tmp_path, resumed) == 1
+    expected = losses(gan, 2)
+    assert min(expected) > 0 and losses(resumed, 2) == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_frechet_loss_needs_features():
     with pytest.raises(ValueError, match="two outputs, values and features; received one with"):
         with_posterior(auxiliary_classifier=brightness(64), frechet_weight=1.0)
