@@ -3,11 +3,11 @@
     python -m benchmarks.speed.step_memory mnist_gan_noted kerasgan 4
 
 The arguments are a case of `suite.CASES`, one of its programs, and a number of steps. The
-environment chooses backend and threads (`KERAS_BACKEND`, `OMP_NUM_THREADS`), and for TensorFlow
-`INTER_OP_THREADS`. Nothing is written.
+environment chooses backend and threads: `KERAS_BACKEND`, `OMP_NUM_THREADS`, and for TensorFlow
+`TF_NUM_INTEROP_THREADS`. Nothing is written.
 """
 
-import os
+import importlib
 import sys
 
 from benchmarks.speed import suite
@@ -16,14 +16,7 @@ from zoo.memory import peak_mib
 
 def main(case: str, program: str, steps: str) -> None:
     """Prints the peak memory in MiB after the import, the building, the first and the last step."""
-    if program == "torch":
-        import torch  # noqa: F401
-    else:
-        import keras  # noqa: F401
-    if threads := os.environ.get("INTER_OP_THREADS"):
-        import tensorflow as tf
-
-        tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+    importlib.import_module("torch" if program == "torch" else "keras")
     peaks = {"import": peak_mib()}
     step = suite.CASES[case][program]()
     peaks["built"] = peak_mib()
