@@ -117,6 +117,7 @@ def process(options: Options, *arguments: str) -> tuple[float, list[float]]:
     settings = dict.fromkeys(THREADS, str(options.threads)) | {
         "KERAS_BACKEND": options.backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONDONTWRITEBYTECODE": "",  # Compiled modules, as in an installed package.
     }
     begin = time.perf_counter()
     with subprocess.Popen(

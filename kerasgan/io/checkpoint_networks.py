@@ -3,6 +3,7 @@
 See `kerasgan.io.checkpoints`, which has the names of this module, too.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from kerasgan.io import checkpoint_file
 from kerasgan.io.checkpoint_file import CheckpointError, in_one_line
 from kerasgan.io.checkpoint_names import PARTIAL, RESUME, sibling
 from kerasgan.io.configs import check_config, limit_weights
+from kerasgan.io.deferred import DeferredNetwork, deferred
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reason
@@ -279,24 +281,43 @@ def _serialized(model):
 
 
 def _rebuilt(path, header, which, values):
-    """Builds the network or model of a file's configuration. The file's `values` limit its size."""
+    """Builds the network or model of a file's configuration. The file's `values` limit its size.
+
+    The networks of a model are built at their first use.
+    """
     if not header[which]:
         raise CheckpointError(
             f"{path} contains no configuration of a {which}, because its class has no get_config: "
             "in Python, build it and use load_weights or resume"
         )
     config = parse_json(header[which], "its configuration")
-    name = config["class_name"]
     _import_modules(config)
-    try:
-        check_config(config)
-        numbers = sum(value.size for _, value in values)
-        with backend.building(), limit_weights(numbers, len(values)):
-            rebuilt = keras.saving.deserialize_keras_object(config)
+    numbers = sum(value.size for _, value in values)
+
+    def build(part):
+        with _naming(path, config), backend.building(), limit_weights(numbers, len(values)):
+            rebuilt = keras.saving.deserialize_keras_object(part)
             if not isinstance(rebuilt, keras.Model):
                 raise TypeError(f"it is a {type(rebuilt).__name__}")
             return rebuilt
+
+    with _naming(path, config):
+        check_config(config)
+    if which == "network":
+        return build(config)
+    with keras.saving.custom_object_scope({"DeferredNetwork": DeferredNetwork}):
+        return build({**config, "config": deferred(config["config"], build)})
+
+
+@contextlib.contextmanager
+def _naming(path, config):
+    """Context manager that turns exceptions into a `CheckpointError` with the name of the class."""
+    try:
+        yield
+    except CheckpointError:
+        raise
     except Exception as error:  # Constructors raise many types of exceptions.
+        name = config["class_name"]
         if str(config.get("module")).partition(".")[0] not in ("kerasgan", "keras"):
             raise CheckpointError(
                 f"{path} contains a {name}, a class of your own, which the command line cannot "

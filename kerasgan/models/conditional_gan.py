@@ -33,6 +33,7 @@ from kerasgan.losses.penalties import r1_penalty
 from kerasgan.ops import replicas
 from kerasgan.ops.augment import translate
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import predict
 from kerasgan.training import AdversarialModel, Critic
 from kerasgan.types import Tensor
 
@@ -485,7 +486,7 @@ class ConditionalGAN(AdversarialModel):
         latents = self.latents_to_sample(len(labels), seed, latents)
         network = self.ema_generator or self.generator
         inputs = [latents, labels.astype("int32")]
-        return network.predict(inputs, batch_size=batch_size, verbose=0).astype("float32")
+        return predict(network, inputs, batch_size).astype("float32")
 
     def data_spec(self) -> DataSpec:
         steps = self.discriminator_steps

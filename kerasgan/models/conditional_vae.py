@@ -31,6 +31,7 @@ from kerasgan.losses.variational import (
 )
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import predict
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
 
@@ -280,12 +281,12 @@ class ConditionalVAE(AdversarialModel):
         images, labels = check_images(images, self.image_shape), np.asarray(labels)
         self.check_labels(labels)
         inputs = [images, labels.astype("int32")]
-        mean, _ = self.encoder.predict(inputs, batch_size=batch_size, verbose=0)
+        mean, _ = predict(self.encoder, inputs, batch_size)
         return self._decode(mean, labels, batch_size)
 
     def _decode(self, latents, labels, batch_size):
         inputs = [latents, labels.astype("int32")]
-        logits = self.decoder.predict(inputs, batch_size=batch_size, verbose=0)
+        logits = predict(self.decoder, inputs, batch_size)
         return np.array(ops.convert_to_numpy(_to_images(logits)))
 
     def data_spec(self) -> DataSpec:

@@ -39,6 +39,7 @@ from kerasgan.images import check_images
 from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
 from kerasgan.ops.precision import full_precision
+from kerasgan.sampling import predict
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
 
@@ -441,7 +442,7 @@ class RealNVP(AdversarialModel):
         labels = self.labels_to_sample(n, labels, latents)
         latents = self.latents_to_sample(len(labels), seed, latents)
         inputs = [np.float32(temperature) * latents, labels.astype("int32")]
-        x = self.flow.predict(inputs, batch_size=batch_size, verbose=0)
+        x = predict(self.flow, inputs, batch_size)
         return np.array(ops.convert_to_numpy(_to_images(x)))
 
     def data_spec(self) -> DataSpec:

@@ -9,7 +9,7 @@ import numpy as np
 from kerasgan.encoders.char_cnn_rnn import TextEncoder, text_encoder as load_text_encoder
 from kerasgan.io.export import ExportFunction
 from kerasgan.io.presets import check_own_name
-from kerasgan.sampling import IMAGES
+from kerasgan.sampling import IMAGES, predict
 from kerasgan.training import AdversarialModel
 from kerasgan.types import Tensor
 
@@ -200,7 +200,7 @@ class TextToImageModel(AdversarialModel):
         latents = self.latents_to_sample(len(embeddings), seed, latents)
         inputs = [embeddings, *self.split_latents(latents)]
         network = self.ema_generator or self.generator
-        outputs = keras.tree.flatten(network.predict(inputs, batch_size=batch_size, verbose=0))
+        outputs = keras.tree.flatten(predict(network, inputs, batch_size))
         images = outputs[: len(self.sizes)]
         return dict(zip(self.sizes, images, strict=True)) if sizes == "all" else images[-1]
 
