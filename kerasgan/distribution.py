@@ -21,7 +21,11 @@ from kerasgan.datasets.epochs import Rows, rows_of
 from kerasgan.ops import replicas
 
 
-def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
+def start(
+    devices: int | None = None,
+    batch_statistics: str = "batch",
+    gradient_exchange: str = "float32",
+) -> None:
     """Connects the processes and divides the work among devices. Call it before building a model.
 
     The launcher's environment defines the processes: `TF_CONFIG` (TensorFlow), `torchrun` (PyTorch)
@@ -35,6 +39,9 @@ def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
         batch_statistics: `"batch"` normalizes by the statistics of the whole batch, so that the
             result does not depend on the number of devices. `"device"` normalizes by those of the
             rows of each device, which saves most exchanges. TensorFlow and PyTorch only.
+        gradient_exchange: Dtype of the exchanged gradients. `"bfloat16"` halves the traffic and
+            rounds the gradients to 8 significant bits, as PyTorch's `bf16_compress_hook` does.
+            Optimizers still compute in float32. TensorFlow and PyTorch only.
 
     Raises:
         ValueError: If JAX finds fewer devices, or an argument is invalid.
@@ -43,12 +50,23 @@ def start(devices: int | None = None, batch_statistics: str = "batch") -> None:
         raise ValueError(
             f"batch_statistics must be 'batch' or 'device'; received {batch_statistics!r}"
         )
-    if batch_statistics == "device" and keras.backend.backend() == "jax":
+    if gradient_exchange not in ("float32", "bfloat16"):
         raise ValueError(
-            "batch_statistics='device' needs TensorFlow or PyTorch: JAX computes the statistics "
-            "of the whole batch"
+            f"gradient_exchange must be 'float32' or 'bfloat16'; received {gradient_exchange!r}"
         )
+    if keras.backend.backend() == "jax":
+        if batch_statistics == "device":
+            raise ValueError(
+                "batch_statistics='device' needs TensorFlow or PyTorch: JAX computes the "
+                "statistics of the whole batch"
+            )
+        if gradient_exchange != "float32":
+            raise ValueError(
+                "gradient_exchange='bfloat16' needs TensorFlow or PyTorch: on JAX, the compiler "
+                "exchanges the gradients"
+            )
     replicas.use_device_statistics(batch_statistics == "device")
+    replicas.use_gradient_dtype(gradient_exchange)
     backend.join_processes()
     if not is_chief():
         sys.stdout = _Silent()

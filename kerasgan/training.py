@@ -349,7 +349,7 @@ class AdversarialModel(RenamedArguments, SamplingInterface, CheckedFit, Exportab
             gradients: List of gradients.
         """
         names = (player,) if isinstance(player, str) else tuple(player)
-        gradients = replicas.mean(list(gradients))
+        gradients = replicas.mean_gradients(gradients)
         for name in names:
             variables = self.player_variables(name)
             if not variables:

@@ -56,12 +56,30 @@ def test_statistics_of_each_device_equal_two_calls_on_one(tmp_path):
             np.testing.assert_allclose(value, one[name], atol=1e-6, err_msg=name)
 
 
-def test_batch_statistics_are_checked(monkeypatch):
+@pytest.mark.backend
+@pytest.mark.skipif(NAME == "jax", reason="on JAX, the compiler exchanges the gradients")
+def test_gradients_are_exchanged_in_bfloat16(tmp_path):
+    for devices, dtype in ((1, "float32"), (2, "float32"), (2, "bfloat16")):
+        on_devices("gradient_exchange.py", devices, tmp_path, devices, dtype)
+    found = {path.stem: dict(np.load(path)) for path in tmp_path.glob("*.npz")}
+    one, exact, half = (
+        found[name]["after"] for name in ("1_float32_0", "2_float32_0", "2_bfloat16_0")
+    )
+    np.testing.assert_allclose(exact, one, atol=1e-7)
+    np.testing.assert_array_equal(found["2_bfloat16_1"]["after"], half)
+    movement = np.abs(one - found["1_float32_0"]["before"]).max()
+    assert 2**-16 * movement < np.abs(half - one).max() < 2**-7 * movement
+
+
+def test_options_are_checked(monkeypatch):
     with pytest.raises(ValueError, match="must be 'batch' or 'device'; received 'replica'"):
         distribution.start(batch_statistics="replica")
+    with pytest.raises(ValueError, match="must be 'float32' or 'bfloat16'; received 'float16'"):
+        distribution.start(gradient_exchange="float16")
     monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ValueError, match="needs TensorFlow or PyTorch"):
-        distribution.start(batch_statistics="device")
+    for options in ({"batch_statistics": "device"}, {"gradient_exchange": "bfloat16"}):
+        with pytest.raises(ValueError, match="needs TensorFlow or PyTorch"):
+            distribution.start(**options)
 
 
 @pytest.mark.nightly
@@ -163,6 +181,7 @@ def test_a_killed_process_ends_all_and_the_run_resumes(tmp_path):
 STEPS = """
 import keras, numpy as np, tensorflow as tf
 from keras import layers, ops
+from kerasgan import distribution
 from kerasgan.layers import BatchNormalization
 from kerasgan.training import AdversarialModel
 
@@ -207,6 +226,9 @@ for optimizer, layer in ((clipped, BatchNormalization), (scaled, layers.ReLU)):
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduce)
     two = moved(mirrored, optimizer, layer)
     np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+distribution.start(gradient_exchange="bfloat16")
+rounded = moved(mirrored, optimizer, layer)
+assert 1e-5 < np.abs(rounded - two).max() < 2**-7
 print("equal")
 """
 

@@ -102,8 +102,8 @@ class RunOptions(Checked):
     devices: int = setting(
         1,
         "Number of devices of this machine. The results equal those of one device, unless "
-        "--batch_statistics=device. For several machines, use the framework's launcher; see the "
-        "guide 'Several devices'.",
+        "--batch_statistics=device or --gradient_exchange=bfloat16. For several machines, use the "
+        "framework's launcher; see the guide 'Several devices'.",
         least=1,
     )
     batch_statistics: str = setting(
@@ -112,6 +112,12 @@ class RunOptions(Checked):
         "rows of each device (device). device needs fewer exchanges, and the results depend on "
         "the number of devices. JAX supports batch only.",
         choices=("batch", "device"),
+    )
+    gradient_exchange: str = setting(
+        "float32",
+        "Dtype of the gradients that devices exchange. bfloat16 halves the traffic and rounds the "
+        "gradients to 8 significant bits. JAX supports float32 only.",
+        choices=("float32", "bfloat16"),
     )
     dry_run: bool = setting(
         False, "Print the settings, the parameter counts and missing data, without training."
@@ -502,7 +508,7 @@ def main(recipe: Recipe) -> None:
             return dry_run(recipe, made, chosen.time_step)
         if launch.needed(chosen.devices):
             sys.exit(launch.run(chosen.devices))
-        distribution.start(chosen.devices, chosen.batch_statistics)
+        distribution.start(chosen.devices, chosen.batch_statistics, chosen.gradient_exchange)
         with cli.tracked():
             _train(recipe, made, preset, chosen.folder)
 

@@ -58,6 +58,11 @@ class Options(Checked):
         "Statistics of batch normalization: of the whole batch, or of the rows of each device.",
         choices=("batch", "device"),
     )
+    gradient_exchange: str = setting(
+        "float32",
+        "Dtype of the gradients that devices exchange.",
+        choices=("float32", "bfloat16"),
+    )
     paper: bool = setting(False, "Print the computed traffic of many GPUs, without measuring.")
 
 
@@ -81,7 +86,8 @@ def count_traffic(rows: int) -> dict[str, int]:
         x = options["input"] if tensorflow else arguments[0]
         counts["exchanges"] += 1
         size = math.prod(rows if side is None else side for side in x.shape)
-        counts["bytes"] += size * np.dtype(keras.backend.standardize_dtype(x.dtype)).itemsize
+        dtype = keras.backend.standardize_dtype(x.dtype)
+        counts["bytes"] += size * (2 if dtype == "bfloat16" else np.dtype(dtype).itemsize)
         return exchange(*arguments, **options)
 
     setattr(owner, name, counted)
@@ -92,7 +98,9 @@ def worker(case: str, core: int, options: Options) -> dict:
     """Trains on one core and returns seconds, bytes and exchanges of a step."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    distribution.start(batch_statistics=options.batch_statistics)
+    distribution.start(
+        batch_statistics=options.batch_statistics, gradient_exchange=options.gradient_exchange
+    )
     model, batch = CASES[case](options)
 
     class Same(keras.utils.PyDataset):  # type: ignore[name-defined]
@@ -263,7 +271,8 @@ def command(options: Options, cases: list[str]) -> None:
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for case in cases or CASES:
         statistics_of = "" if options.batch_statistics == "batch" else "_device_statistics"
-        name = f"{case}_{options.backend}{statistics_of}"
+        dtype = "" if options.gradient_exchange == "float32" else "_bfloat16"
+        name = f"{case}_{options.backend}{statistics_of}{dtype}"
         record = records[name] = measure(case, options)
         ratio = record["throughput_ratio"]
         print(

@@ -20,6 +20,7 @@ from kerasgan import backend
 from kerasgan.types import Tensor
 
 _device_statistics = False
+_gradient_dtype = "float32"
 
 
 def use_device_statistics(enabled: bool) -> None:
@@ -36,30 +37,52 @@ def device_statistics() -> bool:
     return _device_statistics
 
 
+def use_gradient_dtype(dtype: str) -> None:
+    """Chooses the dtype in which gradients are exchanged, `"float32"` (default) or `"bfloat16"`.
+
+    Steps that have been traced are not affected.
+    """
+    global _gradient_dtype
+    _gradient_dtype = dtype
+
+
 def count() -> int:
     """Returns the number of replicas. It is 1 outside of steps."""
     return backend.replica()[1]
 
 
-def mean(values: Sequence[Tensor]) -> list[Tensor]:
+def mean(values: Sequence[Tensor], dtype: str | None = None) -> list[Tensor]:
     """Returns the means of tensors over the replicas, with one exchange.
 
     The tensors must have the same shapes on all replicas.
+
+    Args:
+        values: List of tensors.
+        dtype: Dtype of the exchanged values. Defaults to float32, or float64 if a tensor has it.
     """
     if count() == 1 or not values:
         return list(values)
     values = [ops.convert_to_tensor(value) for value in values]
     sizes = [math.prod(value.shape) for value in values]
     double = any(keras.backend.standardize_dtype(value.dtype) == "float64" for value in values)
-    dtype = "float64" if double else "float32"
-    flat = [ops.reshape(ops.cast(value, dtype), (-1,)) for value in values]
-    total = backend.all_sum(ops.concatenate(flat)) / count()
+    exact = "float64" if double else "float32"
+    flat = ops.concatenate([ops.reshape(ops.cast(value, exact), (-1,)) for value in values])
+    total = ops.cast(backend.all_sum(ops.cast(flat, dtype or exact)), exact) / count()
     means, start = [], 0
     for value, size in zip(values, sizes, strict=True):
         part = ops.reshape(total[start : start + size], value.shape)
         means.append(ops.cast(part, value.dtype))
         start += size
     return means
+
+
+def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the means of gradients over the replicas, exchanged in the chosen dtype.
+
+    In bfloat16, a gradient is rounded to 8 significant bits before the exchange, and the sum again.
+    The means are equal on all replicas.
+    """
+    return mean(gradients, None if _gradient_dtype == "float32" else _gradient_dtype)
 
 
 def gather(x: Tensor) -> Tensor:
