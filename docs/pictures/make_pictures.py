@@ -19,7 +19,7 @@ CAPTIONS = (
     "this bird has red wings, an orange breast and a yellow crown",
     "this bird is big and has black wings, a black crown and a belly that is brown",
     "the bird with green wings, a white breast and a red head",
-    "the large bird has a brown crown, orange wings and a belly that is red",
+    "the small bird with an orange breast, blue wings and a crown that is brown",
 )
 
 
