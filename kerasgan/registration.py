@@ -28,6 +28,7 @@ CLASSES = {
     "kerasgan.layers.reflection_conv": ("ReflectionConv2D", "UpsampleConv2D"),
     "kerasgan.layers.summed_dense": ("SummedDense",),
     "kerasgan.losses.adversarial": ("NoisyLabels",),
+    "kerasgan.losses.frechet": ("FrechetLoss",),
     "kerasgan.losses.perceptual": ("ClassifierDistance", "LPIPS"),
     "kerasgan.models.conditional_gan": ("ConditionalGAN",),
     "kerasgan.models.conditional_vae": ("ConditionalVAE",),

@@ -49,7 +49,8 @@ class FrechetLoss(keras.layers.Layer):
     """
 
     def __init__(self, dim: int, window: int = 5000, **arguments: Any):
-        super().__init__(**{"trainable": False, "dtype": "float32"} | arguments)
+        arguments = {"trainable": False, "dtype": "float32"} | arguments
+        super().__init__(**arguments)
         self.dim, self.window, self.least = dim, window, 4 * dim
         if window < self.least:
             raise ValueError(
