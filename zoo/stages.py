@@ -4,7 +4,7 @@
     python -m zoo.birds_256 --preset=fast
 
 The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
-classifier for the last three stages; it takes about 1.5 hours on one core (estimate). The schedule
+classifier for the last three stages; it took 1.5 hours on one core of a busy machine. The schedule
 `fast` trains at 64 pixels only and takes 10 minutes on two cores (estimate). A schedule resumes
 where it stopped: finished stages are skipped, and the stage in progress continues after its last
 epoch.

@@ -57,7 +57,7 @@ class FrechetLoss(keras.layers.Layer):
                 f"window must be at least 4 * {dim} features = {self.least}; received {window}"
             )
         self.samples = self._state((), "samples")
-        self.means = self._state((2, dim), "means")  # Of real and generated features.
+        self.means = self._state((2, dim), "means")  # Real, generated.
         self.covariances = self._state((2, dim, dim), "covariances")
         self.built = True
 
