@@ -8,7 +8,7 @@ attributes, without the color combinations of the test species. The evaluation c
 (`zoo.bird_attribute_classifier`) has another network and other training birds. The weights after
 the last epoch are kept; test data is not used for selection.
 
-About 10 minutes on one core (TensorFlow, estimate).
+About 10 minutes on one core (TensorFlow).
 """
 
 import dataclasses

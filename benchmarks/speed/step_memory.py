@@ -4,7 +4,7 @@
 
 The arguments are a case of `suite.CASES`, one of its programs, and a number of steps. The
 environment chooses backend and threads: `KERAS_BACKEND`, `OMP_NUM_THREADS`, and for TensorFlow
-`TF_NUM_INTEROP_THREADS`. Nothing is written.
+`TF_NUM_INTEROP_THREADS`. The program writes no files.
 """
 
 import importlib
@@ -16,9 +16,16 @@ from zoo.memory import peak_mib
 
 def main(case: str, program: str, steps: str) -> None:
     """Prints the peak memory in MiB after the import, the building, the first and the last step."""
+    programs = suite.CASES.get(case, {})
+    if program not in programs or not steps.isdigit():
+        sys.exit(
+            "the arguments must be a case, one of its programs "
+            f"({', '.join(programs) or 'of the case'}) and a number of steps; received "
+            f"{case} {program} {steps}"
+        )
     importlib.import_module("torch" if program == "torch" else "keras")
     peaks = {"import": peak_mib()}
-    step = suite.CASES[case][program]()
+    step = programs[program]()
     peaks["built"] = peak_mib()
     for index in range(int(steps)):
         step()
@@ -27,4 +34,4 @@ def main(case: str, program: str, steps: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(sys.argv[1:] + ["", "", ""])[:3])
