@@ -487,7 +487,7 @@ class ProjectedTextGAN(TextToImageModel):
             pixel.append(loss)
         return _mean(feature), _mean(pixel), _mean(match)
 
-    def judge(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor | None]:
+    def auxiliary_outputs(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor | None]:
         """The auxiliary classifier's values `[N]` and features `[N, F]`, if it has any.
 
         Args:
@@ -516,8 +516,8 @@ class ProjectedTextGAN(TextToImageModel):
                 "training needs the encoder: pass it to the constructor; "
                 "received a model without one"
             )
-        judged = self.auxiliary_weight or self.frechet_weight
-        if judged and self.auxiliary_classifier is None:
+        classified = self.auxiliary_weight or self.frechet_weight
+        if classified and self.auxiliary_classifier is None:
             raise ValueError(
                 "training with an auxiliary_weight or frechet_weight needs the auxiliary "
                 "classifier: pass it to the constructor; received a model without one"
@@ -580,8 +580,8 @@ class ProjectedTextGAN(TextToImageModel):
                 reconstruction = 4.0 * errors[0] + sum(errors[1:])
                 kl = ops.mean(normal_kl_divergence(mean, log_variance))
                 loss += self.reconstruction_weight * reconstruction + self.kl_weight * kl
-            if judged:
-                values, features = self.judge(fake, embeddings)
+            if classified:
+                values, features = self.auxiliary_outputs(fake, embeddings)
                 auxiliary = ops.mean(values)
                 loss += self.auxiliary_weight * auxiliary
             if self.frechet_weight:
@@ -595,7 +595,7 @@ class ProjectedTextGAN(TextToImageModel):
         self.apply_gradients("generator", pull(tuple(gradient)))
         self.update_ema(self.ema_generator, self.generator, self.ema_decay)
         if self.frechet_weight:
-            self.feature_distance.update(self.judge(real, embeddings)[1], features)
+            self.feature_distance.update(self.auxiliary_outputs(real, embeddings)[1], features)
         zero = ops.zeros(())
         return self.report(
             generator_loss=g_loss,
