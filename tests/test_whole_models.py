@@ -14,6 +14,7 @@ from keras import layers
 
 from kerasgan import registration, schedules
 from kerasgan.encoders import char_cnn_rnn, part_classifier, part_encoder, robust_image_encoder
+from kerasgan.latents import prior
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
 from kerasgan.losses.perceptual import ClassifierDistance
@@ -131,6 +132,7 @@ ENCODERS = {
         char_cnn_rnn.build_text_encoder(width=1 / 64, dim=4),
         char_cnn_rnn.build_image_encoder(16, 2, dim=4),
     ),
+    "latent_prior": lambda: prior.LatentPrior(prior.build_latent_flow(2, 3, width=4, depth=1)),
     "part_classifier": lambda: part_classifier.PartClassifier(
         (2, 3),
         part_classifier=part_classifier.build_part_classifier(1, 5, 16, 2),

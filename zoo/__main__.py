@@ -30,6 +30,7 @@ TOOLS = (
     "bird_attribute_classifier",
     "text_encoder",
     "robust_image_encoder",
+    "latent_prior",
     "part_classifier",
     "part_encoder",
     "inception",

@@ -28,6 +28,7 @@ birds_protocol = lazy.module("kerasgan.metrics.protocols.birds")
 gans = lazy.module("kerasgan.models.projected_text_gan")
 schedules = lazy.module("kerasgan.schedules")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
+latent_priors = lazy.module("zoo.latent_prior")
 part_encoder = lazy.module("zoo.part_encoder")
 part_classifier = lazy.module("zoo.part_classifier")
 robust_image_encoder = lazy.module("zoo.robust_image_encoder")
@@ -85,6 +86,13 @@ class Settings(recipe.Settings):
         "Base number of channels of the posterior, the network that infers latents from images. "
         "0: no posterior and no reconstruction loss.",
         least=0,
+    )
+    latent_flow: str = setting(
+        "",
+        "Learned prior of the latents of --start: a folder or checkpoint of zoo.latent_prior. It "
+        "becomes a frozen part of the generator, which then needs --posterior_width=0. Default: "
+        "none.",
+        group="networks",
     )
     head_width: int = fields.width(
         48, "Channels of the discriminator heads on the frozen features. 0: no such heads.", least=0
@@ -234,6 +242,9 @@ def generator_of(settings: Settings, before: Any, embedding_dim: int) -> Any:
             settings.size, settings.width, embedding_dim=embedding_dim, mirror=settings.mirror
         )
     network = gans.build_generator_like(before.ema_generator)
+    if settings.latent_flow and not gans.has_latent_flow(network):
+        prior = latent_priors.network(settings.latent_flow, settings.text_encoder)
+        network = gans.with_latent_flow(network, prior.get_layer("latent_flow"))
     while network.output.shape[1] < settings.size:
         network = gans.extend_generator(network, settings.width, settings.frozen)
     return network

@@ -17,7 +17,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import cli, lazy, part_classifier, preset, projected_birds, recipe, settings as fields
+from zoo import (
+    cli,
+    latent_prior,
+    lazy,
+    part_classifier,
+    preset,
+    projected_birds,
+    recipe,
+    settings as fields,
+)
 from zoo.command import shell_command
 from zoo.settings import Checked, setting
 
@@ -64,14 +73,28 @@ CLASSIFIED = BIRDS | {
     "learning_rate": 5e-4,
     "score_every": 0,
 }
+# All images of the autoencoder stages reconstruct a real one, and their latents may hold more than
+# those of N(0, 1). The larger generators learn detail from pairs of a real image and its
+# reconstruction.
+AUTOENCODER = CLASSIFIED | {
+    "posterior_share": 1.0,
+    "reconstruction_weight": 2.0,
+    "kl_weight": 4e-4,
+    "learning_rate": 7e-4,
+}
+# The last stage draws such latents from a learned prior, and needs no posterior. It is short: it
+# adapts the generator to latents that no image has.
+FLOW = "latent_prior"  # Name of its folder inside the schedule's.
+PRIOR = CLASSIFIED | {"latent_flow": FLOW, "posterior_width": 0, "learning_rate": 1e-4}
+LARGE = {"size": 256, "batch_size": 8, "num_images": 1024}
 FULL = (
     Stage("layout", LAYOUT),
     Stage("stage_64", BIRDS | {"epochs": 18, "score_every": 0}),
     Stage("attributes_64", CLASSIFIED | {"epochs": 27}),
-    Stage("stage_128", CLASSIFIED | {"size": 128, "epochs": 6, "batch_size": 16}),
-    Stage(
-        "stage_256", CLASSIFIED | {"size": 256, "epochs": 4, "batch_size": 8, "num_images": 1024}
-    ),
+    Stage("autoencoder_64", AUTOENCODER | {"epochs": 25}),
+    Stage("stage_128", AUTOENCODER | {"size": 128, "epochs": 6, "batch_size": 16}),
+    Stage("stage_256", AUTOENCODER | LARGE | {"epochs": 5}),
+    Stage("prior_256", PRIOR | LARGE | {"epochs": 1}),
 )
 QUICK = (
     Stage("layout", LAYOUT),
@@ -90,8 +113,9 @@ def settings_of(
     found, start = [], ""
     for stage in stages:
         values = {**stage.settings, "start": start, **(changes or {})}
-        if values.get("auxiliary_classifier"):
-            values["auxiliary_classifier"] = str(folder / values["auxiliary_classifier"])
+        for name in ("auxiliary_classifier", "latent_flow"):
+            if values.get(name):
+                values[name] = str(folder / values[name])
         found.append(kind(**values))
         start = str(folder / stage.name)
     return found
@@ -125,6 +149,8 @@ def run(
             continue
         if settings.auxiliary_classifier:
             train_classifier(settings.auxiliary_classifier, settings.text_encoder)
+        if settings.latent_flow:
+            train_prior(settings)
         print(f"stage {stage.name}: {settings.size} pixels, {settings.epochs} epochs")
         scores = recipe.run(base, settings, folder / stage.name, command)
         side_files.write_json(done, scores)
@@ -141,12 +167,26 @@ def train_classifier(folder: str | os.PathLike, text_encoder: str) -> None:
         )
 
 
+def train_prior(settings: projected_birds.Settings) -> None:
+    """Trains the prior of the latents of the run `start`, unless its folder has one."""
+    if checkpoints.latest(settings.latent_flow, letter="L") is None:
+        print("latent prior")
+        names = ("start", "birds", "text_encoder", "image_encoder")
+        latent_prior.run(
+            latent_prior.Settings(
+                output_dir=settings.latent_flow,
+                **{name: getattr(settings, name) for name in names},
+            )
+        )
+
+
 def dry_run(stages: Sequence[Stage], changes: Mapping | None = None) -> None:
     """Prints settings, parameter counts and steps of each stage, see `recipe.dry_run`."""
     for stage in stages:
         print(f"stage {stage.name}:")
-        # The part classifier does not exist yet and adds no parameters to the model.
-        values = {**stage.settings, **(changes or {}), "auxiliary_classifier": ""}
+        # The part classifier and the latent prior do not exist yet. They are not trained here.
+        missing = {"auxiliary_classifier": "", "latent_flow": ""}
+        values = {**stage.settings, **(changes or {}), **missing}
         settings = projected_birds.Settings(**values)
         recipe.dry_run(projected_birds.RECIPE, settings)
         print()

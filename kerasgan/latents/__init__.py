@@ -1,4 +1,6 @@
-"""Tools for the latent space of every model: interpolation, inversion and directions."""
+"""Tools for the latent space of every model: interpolation, inversion, directions and learned
+priors.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
         spherical as spherical,
     )
     from kerasgan.latents.inversion import Inversion as Inversion, invert as invert
+    from kerasgan.latents.prior import (
+        LatentPrior as LatentPrior,
+        build_latent_flow as build_latent_flow,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -25,5 +31,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.latents.directions": ("Directions", "edit", "find_directions"),
         "kerasgan.latents.interpolation": ("interpolate", "linear", "spherical"),
         "kerasgan.latents.inversion": ("Inversion", "invert"),
+        "kerasgan.latents.prior": ("LatentPrior", "build_latent_flow"),
     },
 )

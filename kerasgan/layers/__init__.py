@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from kerasgan.layers.image_conv import (
         ImageConv2D as ImageConv2D,
     )
+    from kerasgan.layers.latent_flow import (
+        LatentFlow as LatentFlow,
+    )
     from kerasgan.layers.minibatch_deviation import (
         MinibatchDeviation as MinibatchDeviation,
     )
@@ -60,6 +63,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kerasgan.layers.conv_transpose": ("SmallConv2DTranspose",),
         "kerasgan.layers.dropout": ("SpatialDropout2D",),
         "kerasgan.layers.image_conv": ("ImageConv2D",),
+        "kerasgan.layers.latent_flow": ("LatentFlow",),
         "kerasgan.layers.minibatch_deviation": ("MinibatchDeviation",),
         "kerasgan.layers.minibatch_discrimination": ("MinibatchDiscrimination",),
         "kerasgan.layers.mirror": ("Mirror",),

@@ -55,7 +55,9 @@ from kerasgan.models.projected_text_gan_networks import (
     build_posterior as build_posterior,
     extend_generator as extend_generator,
     frozen_maps as frozen_maps,
+    has_latent_flow as has_latent_flow,
     has_mirror as has_mirror,
+    with_latent_flow as with_latent_flow,
 )
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
@@ -202,6 +204,11 @@ class ProjectedTextGAN(TextToImageModel):
             reconstruction_weight,
             kl_weight,
         )
+        if posterior is not None and has_latent_flow(self.generator):
+            raise ValueError(
+                "a generator with a latent flow must have no posterior, whose latents would pass "
+                "through the flow; received one"
+            )
         if encoder is not None:
             self._check_encoder()
         self.auxiliary_classifier: Any = auxiliary_classifier

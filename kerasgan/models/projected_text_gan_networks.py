@@ -13,6 +13,7 @@ from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.frozen_features import build_frozen_features
 from kerasgan.layers.image_conv import ImageConv2D
+from kerasgan.layers.latent_flow import LatentFlow
 from kerasgan.layers.mirror import Mirror
 from kerasgan.layers.spectral_norm import spectral
 
@@ -73,6 +74,7 @@ def build_generator(
     latent_dim: int = LATENT_DIM,
     condition_dim: int = 128,
     mirror: bool = False,
+    latent_flow: LatentFlow | None = None,
 ) -> keras.Model:
     """Builds a generator with affine text conditioning before every convolution.
 
@@ -82,6 +84,9 @@ def build_generator(
         embedding_dim: Dimension of the caption embeddings.
         latent_dim: Number of latent values.
         condition_dim: Units of the sentence code and of the layer that joins it with the latents.
+        mirror: If `True`, the latents have one more value; images with a negative one are mirrored.
+        latent_flow: Trained layer that moves the latents to those of a learned prior, see
+            `kerasgan.latents.prior`. It is frozen.
 
     Returns:
         Model of embeddings `[N, embedding_dim]` and latents `[N, latent_dim]` to images `[N, size,
@@ -94,10 +99,12 @@ def build_generator(
         raise ValueError(f"size must be 64, 128, 256 or 512; received {size}")
     embeddings = keras.Input((embedding_dim,), name="embeddings")
     latents = keras.Input((latent_dim + mirror,), name="latents")
+    codes = latents[:, :latent_dim]
+    if latent_flow is not None:
+        latent_flow.trainable = False
+        codes = latent_flow([codes, embeddings])
     sentence = layers.Dense(condition_dim, name="sentence")(embeddings)
-    joined = layers.Concatenate(name="latents_and_sentence")(
-        [latents[:, :latent_dim], _leaky(sentence)]
-    )
+    joined = layers.Concatenate(name="latents_and_sentence")([codes, _leaky(sentence)])
     mixed = _leaky(
         layers.Dense(condition_dim, kernel_initializer="he_normal", name="mixed")(joined)
     )
@@ -121,6 +128,38 @@ def _generator(inputs, image, mirror):
 def has_mirror(generator: keras.Model) -> bool:
     """Returns `True` if the last latent value of a generator mirrors its images."""
     return any(isinstance(layer, Mirror) for layer in generator.layers)
+
+
+def has_latent_flow(generator: keras.Model) -> bool:
+    """Returns `True` if the latents of a generator pass through a `LatentFlow`."""
+    return any(isinstance(layer, LatentFlow) for layer in generator.layers)
+
+
+def with_latent_flow(generator: keras.Model, latent_flow: LatentFlow) -> keras.Model:
+    """Builds a copy of a generator whose latents first pass through a trained flow.
+
+    Args:
+        generator: Model built by `build_generator` or `extend_generator`, without a flow.
+        latent_flow: Layer of a trained `kerasgan.latents.prior.LatentPrior`.
+
+    Returns:
+        Trainable model with the same inputs. The flow is frozen.
+    """
+    embeddings, latents = generator.inputs
+    mirror = has_mirror(generator)
+    copy = build_generator(
+        generator.output.shape[1],
+        generator.get_layer("features_4").output.shape[-1] // CHANNELS[4],
+        embedding_dim=embeddings.shape[-1],
+        latent_dim=latents.shape[-1] - mirror,
+        condition_dim=generator.get_layer("sentence").units,
+        mirror=mirror,
+        latent_flow=latent_flow,
+    )
+    for layer in generator.layers:
+        if layer.weights:
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy
 
 
 def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = True) -> keras.Model:
@@ -158,10 +197,13 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator, with its weights."""
+    """Builds a trainable copy of a generator, with its weights. A latent flow stays frozen."""
     copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
+    for layer in copy.layers:
+        if isinstance(layer, LatentFlow):
+            layer.trainable = False
     return copy
 
 

@@ -11,7 +11,15 @@ import pytest
 
 from kerasgan.io import checkpoints
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
-from zoo import birds_256, network_training, part_classifier, projected_birds, recipe, stages
+from zoo import (
+    birds_256,
+    latent_prior,
+    network_training,
+    part_classifier,
+    projected_birds,
+    recipe,
+    stages,
+)
 
 TINY = {
     "num_images": 8,
@@ -24,6 +32,13 @@ TINY = {
     "posterior_width": 4,
     "score_every": 0,
 }
+
+
+def save_epoch(folder, gan):
+    """Writes checkpoints of a model after one epoch."""
+    checkpoints.check_folder(folder)
+    names = {"run": "gan", "dataset": "synthetic_birds", "size": gan.size}
+    checkpoints.save(folder, gan, epoch=1, **names)
 
 
 def test_each_stage_starts_from_the_one_before():
@@ -108,9 +123,79 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
         part_classifier.network(tmp_path / "part_classifier", "other")
 
 
-def test_a_dry_run_does_not_need_the_part_classifier(capsys):
-    stages.dry_run([stages.Stage("attributes", TINY | {"auxiliary_classifier": "nowhere"})])
+def test_a_schedule_trains_the_latent_prior_once_and_keeps_it(tmp_path, monkeypatch):
+    trained, built = [], []
+
+    def train(settings):
+        trained.append(settings)
+        checkpoints.check_folder(settings.output_dir)
+        network_training.save(
+            settings.output_dir,
+            latent_prior.build(dataclasses.replace(settings, width=4), 64, 1024).ema_network,
+            {},
+            name="latent_prior",
+            dataset="synthetic_birds",
+            size=64,
+            epochs=1,
+            letter="L",
+            info={"text_encoder": settings.text_encoder},
+        )
+
+    def build(base, settings, folder, command):
+        gan = projected_birds.build(settings)
+        save_epoch(folder / "checkpoints", gan)
+        built.append(gan)
+        return {}
+
+    monkeypatch.setattr(latent_prior, "run", train)
+    monkeypatch.setattr(recipe, "run", build)
+    monkeypatch.setattr(stages.preset, "write", lambda *arguments, **options: None)
+    drawn = TINY | {"posterior_width": 0}
+    schedule = [
+        stages.Stage("one", TINY),
+        stages.Stage("two", drawn | {"latent_flow": stages.FLOW}),
+        stages.Stage("three", drawn | {"size": 128}),
+    ]
+    stages.run(schedule, tmp_path)
+    (settings,) = trained
+    assert settings.output_dir == str(tmp_path / "latent_prior")
+    assert settings.start == str(tmp_path / "one")
+    has_flow = projected_birds.gans.has_latent_flow
+    assert [has_flow(gan.generator) for gan in built] == [False, True, True]
+    flows = [gan.generator.get_layer("latent_flow") for gan in built[1:]]
+    for one, other in zip(*(flow.get_weights() for flow in flows), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["auxiliary_classifier", "latent_flow"])
+def test_a_dry_run_does_not_need_networks_of_earlier_stages(name, capsys):
+    stages.dry_run([stages.Stage("attributes", TINY | {name: "nowhere"})])
     assert "stage attributes:" in capsys.readouterr().out
+
+
+@pytest.mark.nightly  # Two models are built, and a text encoder of full size runs.
+def test_the_latent_prior_is_trained_on_what_a_posterior_infers(tmp_path):
+    gan = projected_birds.build(projected_birds.Settings(**TINY, mirror=True))
+    save_epoch(tmp_path / "run" / "checkpoints", gan)
+    settings = latent_prior.Settings(
+        output_dir=str(tmp_path / "prior"),
+        start=str(tmp_path / "run"),
+        images=4,
+        batch_size=8,
+        epochs=2,
+        width=4,
+        text_encoder="synthetic_birds_text",
+    )
+    log = latent_prior.run(settings)
+    assert np.isfinite(log["flow_loss"]) and log["train_images"] == 4
+    network = latent_prior.network(tmp_path / "prior", "synthetic_birds_text")
+    noise, embeddings = np.ones((2, 64), "float32"), np.ones((2, 1024), "float32")
+    assert network([noise, embeddings]).shape == (2, 64)
+    without = projected_birds.build(projected_birds.Settings(**TINY | {"posterior_width": 0}))
+    folder = tmp_path / "without" / "checkpoints"
+    save_epoch(folder, without)
+    with pytest.raises(ValueError, match="start must be a run with a posterior; received"):
+        latent_prior.run(dataclasses.replace(settings, start=str(folder.parent)))
 
 
 @pytest.mark.parametrize(
