@@ -47,6 +47,23 @@ def test_it_learns_means_and_deviations_for_each_condition():
         np.testing.assert_allclose(latents.std(axis=0), [np.exp(-2), 1], atol=0.15)
 
 
+@pytest.mark.backend
+def test_half_precision_stays_close():
+    random = np.random.default_rng(0)
+    inputs = [random.normal(size=(6, n)).astype("float32") for n in (4, DIM)]
+    whole = LatentFlow(8, 2, 3)
+    whole(inputs)
+    weights = [0.5 * random.normal(size=w.shape) for w in whole.get_weights()]
+    moved = []
+    for layer in (whole, LatentFlow(8, 2, 3, dtype="mixed_bfloat16")):
+        layer(inputs)
+        layer.set_weights(weights)
+        moved.append(ops.convert_to_numpy(layer(inputs)))
+        assert moved[-1].dtype == "float32"
+    assert np.abs(moved[0] - inputs[0]).mean() > 0.1
+    np.testing.assert_allclose(*moved, atol=0.1)
+
+
 def test_the_loss_is_zero_for_the_right_velocity():
     prior = LatentPrior(build_latent_flow(2, DIM, width=4, depth=1))
     same = np.ones((3, 2), "float32")
