@@ -10,7 +10,6 @@ temporary files of features. Results are written to benchmarks/results/evaluatio
 
 import dataclasses
 import json
-import pathlib
 import shlex
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import time
 
 from benchmarks.provenance import ROOT, provenance
 from kerasgan.io import files
-from zoo import cli, lazy
+from zoo import cli, lazy, memory
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -44,29 +43,13 @@ def peaks(command: list[str]) -> dict[int, float]:
     found: dict[int, float] = {}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while process.poll() is None:
-        for pid in [process.pid, *_children(process.pid)]:
-            if mib := _peak(pid):
-                found[pid] = mib
+        for pid in [process.pid, *memory.children(process.pid)]:
+            if mib := memory.peak_mib_of(pid):
+                found[pid] = round(mib, 1)
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"{shlex.join(command)} ended with status {process.returncode}")
     return found
-
-
-def _children(pid):
-    try:
-        return map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    except OSError:  # The process has ended.
-        return []
-
-
-def _peak(pid):
-    try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    kib = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return round(kib[0] / 1024, 1) if kib else None  # A process that has ended has no memory.
 
 
 def command(options: Options) -> None:
