@@ -51,7 +51,7 @@ def peak_mib_of(process: int | str) -> float | None:
 
 def children(process: int) -> list[int]:
     """Returns the ids of the processes that a process has started, on Linux."""
-    found = []
+    found: list[int] = []
     for path in Path(f"/proc/{process}/task").glob("*/children"):  # One file per thread.
         with contextlib.suppress(OSError):  # The thread or the process has ended.
             found += map(int, path.read_text().split())

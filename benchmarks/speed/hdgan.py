@@ -82,10 +82,10 @@ def batches() -> Callable:
 def _stored(file_format, count):
     """Prepares `count` birds of 304 pixels in a folder. Returns their batches.
 
-    `STORED` birds are generated and encoded as PNG. A larger set repeats them in other records, with
-    other names and embeddings, so that reading and decoding cost as much as with as many different
-    ones. The folder is temporary, unless the environment variable `KERASGAN_BENCHMARK_FILES` names
-    one, in which later runs find the files.
+    `STORED` birds are generated and encoded as PNG. A larger set repeats them in other records,
+    with other names and embeddings, so that reading and decoding cost as much as with as many
+    different ones. The folder is temporary, unless the environment variable
+    `KERASGAN_BENCHMARK_FILES` names one, in which later runs find the files.
     """
     import numpy as np
     from PIL import Image

@@ -65,8 +65,8 @@ def prepare(
 
     Args:
         name: Name of the data set: lower-case letters, digits and underscores.
-        splits: Dict from the name of a split to its images. An image may be the bytes of a PNG file,
-            which are stored as they are: encoding takes most of the time.
+        splits: Dict from the name of a split to its images. An image may be the bytes of a PNG
+            file, which are stored as they are: encoding takes most of the time.
         origin: Dict of JSON values that describes the source. It is stored with the data set.
         data_dir: Folder of TensorFlow Datasets, see `data_folder`.
         corrupt: Treatment of unreadable images: `"refuse"` raises, `"skip"` leaves them out.
