@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed.evaluation_memory
     KERAS_BACKEND=torch python -m benchmarks.speed.evaluation_memory --counts=5000,50000
+    python -m benchmarks.speed.evaluation_memory --metrics=fid,kid --reference=digits
 
 The preset `mnist_gan_digits` generates the samples, and its evaluation classifier computes the
 features. The number is `VmHWM`, the largest resident memory of a process, with the pages of the
@@ -36,6 +37,7 @@ class Options(Checked):
     counts: str = setting("5000,50000", "Comma-separated numbers of samples.")
     devices: int = setting(2, "Number of processes.", least=1)
     metrics: str = setting("is", "Comma-separated list of metrics, see zoo.evaluate.")
+    reference: str | None = setting(None, "Reference images, see zoo.evaluate.")
 
 
 def peaks(command: list[str]) -> dict[int, float]:
@@ -57,6 +59,7 @@ def command(options: Options) -> None:
     measured = {}
     for count in map(int, options.counts.split(",")):
         rest = COMMAND.format(metrics=options.metrics, count=count, devices=options.devices)
+        rest += f" --reference={options.reference}" if options.reference else ""
         start = time.perf_counter()
         found = sorted(peaks([sys.executable, *rest.split()]).values())
         seconds = round(time.perf_counter() - start, 1)
@@ -64,7 +67,10 @@ def command(options: Options) -> None:
         print(f"{count:6} samples {measured[str(count)]}", flush=True)
     about = provenance() | dataclasses.asdict(options) | {"unit": "MiB, VmHWM of each process"}
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    records[keras.backend.backend()] = {"samples": measured} | about
+    name = keras.backend.backend()
+    if options.metrics != "is":
+        name += f"_{options.metrics.replace(',', '_')}"
+    records[name] = {"samples": measured} | about
     files.write_json(RESULTS, records, indent=1)
 
 

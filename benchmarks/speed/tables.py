@@ -23,6 +23,7 @@ BASELINES = {
     "torch_compiled": "PyTorch, compiled",
     "100 Langevin steps": "kerasgan, 100 Langevin steps",
     "its step": "its training step",
+    "threads": "TFRecord, two threads",
     "kerasgan_jax": "kerasgan on JAX",
     "kerasgan_torch": "kerasgan on PyTorch",
 }
