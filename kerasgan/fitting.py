@@ -6,7 +6,7 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -298,25 +298,43 @@ def _array_of_numbers(x):
 def step_with_equal_averages(step: Callable) -> Callable:
     """Wraps a training step: afterwards, the moving statistics are equal on all replicas.
 
-    With batch statistics per device, each replica moves them by its own batch. One exchange
-    averages them.
+    With batch statistics per device, each replica moves them by its own batch. `report` averages
+    them in its own exchange. Another one is needed only if `report` was not called, or if a network
+    has moved its statistics after it.
     """
 
     @functools.wraps(step)
     def complete(self, data):
+        replicas.moving_statistics.differ = replicas.device_statistics()
         logs = step(self, data)
-        if replicas.device_statistics() and replicas.count() > 1:
-            moving = [
-                average
-                for layer in self._flatten_layers()
-                if isinstance(layer, keras.layers.BatchNormalization)
-                for average in (layer.moving_mean, layer.moving_variance)
-            ]
-            for average, value in zip(moving, replicas.mean(moving), strict=True):
-                average.assign(value)
+        mean_with_statistics(self, [])
         return logs
 
     return complete
+
+
+def mean_with_statistics(model: keras.Model, values: Sequence) -> list:
+    """Returns the means of values over the replicas, with one exchange.
+
+    The same exchange averages the moving statistics of a model if they may differ.
+
+    Args:
+        model: The model whose step runs.
+        values: List of tensors.
+    """
+    moving = []
+    if replicas.moving_statistics.differ and replicas.count() > 1:
+        moving = [
+            average
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+            for average in (layer.moving_mean, layer.moving_variance)
+        ]
+    replicas.moving_statistics.differ = False
+    means = replicas.mean([*values, *moving])
+    for average, value in zip(moving, means[len(values) :], strict=True):
+        average.assign(value)
+    return means[: len(values)]
 
 
 def checked_step(step: Callable, training: bool) -> Callable:

@@ -28,7 +28,12 @@ from kerasgan.compatibility import (
     accept_earlier_attributes,
     forget_earlier_attributes,
 )
-from kerasgan.fitting import CheckedFit, checked_step, step_with_equal_averages
+from kerasgan.fitting import (
+    CheckedFit,
+    checked_step,
+    mean_with_statistics,
+    step_with_equal_averages,
+)
 from kerasgan.io import presets
 from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
@@ -474,7 +479,7 @@ class AdversarialModel(RenamedArguments, SamplingInterface, CheckedFit, Exportab
                 f"{list(self._reported)}; received {sorted(unknown)}"
             )
         pairs = [value if isinstance(value, tuple) else (value, None) for value in values.values()]
-        means = replicas.mean([ops.cast(value, "float32") for value, _ in pairs])
+        means = mean_with_statistics(self, [ops.cast(value, "float32") for value, _ in pairs])
         for name, value, (_, computed) in zip(values, means, pairs, strict=True):
             weight = None if computed is None else ops.cast(computed, "float32")
             self._reported[name].update_state(value, sample_weight=weight)

@@ -57,6 +57,23 @@ def test_statistics_of_each_device_equal_two_calls_on_one(tmp_path):
 
 
 @pytest.mark.backend
+@pytest.mark.skipif(NAME == "jax", reason="on JAX, the compiler exchanges values")
+def test_a_step_has_few_exchanges(tmp_path):
+    on_devices("exchanges.py", 2, tmp_path, 2)
+    one, other = (dict(np.load(tmp_path / f"{process}.npz")) for process in range(2))
+    # Three passes through minibatch discrimination, forward and backward, the mean features, two
+    # gradients, and the metrics with the moving statistics.
+    assert one["exchanges"] == 3 + 3 + 1 + 2 + 1
+    begin, end = np.moveaxis(one["spans"], -1, 0)
+    assert len(begin) == 10 and (0 < begin).all() and (begin < end).all()
+    # Statistics that move after the exchange of `report` have another one.
+    moving = [name for name in one if "moving" in name]
+    assert len(moving) == 2
+    for name in moving:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.backend
 @pytest.mark.skipif(NAME == "jax", reason="on JAX, the compiler exchanges the gradients")
 def test_gradients_are_exchanged_in_bfloat16(tmp_path):
     for devices, dtype in ((1, "float32"), (2, "float32"), (2, "bfloat16")):

@@ -1,5 +1,6 @@
 """Memory of the machine and of this process."""
 
+import contextlib
 import os
 import resource
 import sys
@@ -29,11 +30,29 @@ def peak_mib() -> float:
     On Linux, `getrusage` also counts the memory of the parent before `exec`, so `/proc` is
     preferred.
     """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        lines = []
-    if own := [line.split()[1] for line in lines if line.startswith("VmHWM:")]:
-        return int(own[0]) / 1024
+    if own := peak_mib_of("self"):
+        return own
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def peak_mib_of(process: int | str) -> float | None:
+    """Returns the peak resident memory of a process in MiB.
+
+    It is `None` if the process has ended, and on other systems than Linux.
+    """
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return None
+    kib = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return kib[0] / 1024 if kib else None  # A process that has ended has no memory.
+
+
+def children(process: int) -> list[int]:
+    """Returns the ids of the processes that a process has started, on Linux."""
+    found: list[int] = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):  # One file per thread.
+        with contextlib.suppress(OSError):  # The thread or the process has ended.
+            found += map(int, path.read_text().split())
+    return found

@@ -6,11 +6,17 @@
 
 Both runs train on the same batches, so the ratio of step times is the ratio of throughputs; 2 would
 be perfect. Every process counts the bytes that it gives to collective operations and their number.
-On TensorFlow, operations of both branches of a condition count. Results are written to
-`benchmarks/results/devices_speed.json`.
+On TensorFlow, operations of both branches of a condition count.
+
+The bound of the ratio is measured by two processes that exchange nothing, each with half of the
+batch on its own core: they share the caches and the memory of the machine, but need not wait for
+each other. Every exchange records when each process enters and leaves it. A process waits until the
+last one has entered, and the rest is the transfer. On TensorFlow, other operations may run
+meanwhile. Results are written to `benchmarks/results/devices_speed.json`.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -69,39 +75,85 @@ class Options(Checked):
 # === One process ===
 
 
-def count_traffic(rows: int) -> dict[str, int]:
-    """Counts the bytes and the number of collective operations in this process from now on.
+class Traffic:
+    """Counts and times the collective operations in this process from now on.
 
     Args:
         rows: Number of rows of this process in a batch, the unknown dimension of a graph.
+
+    Attributes:
+        bytes: Number of bytes given to collective operations.
+        exchanges: Number of collective operations.
     """
-    counts = {"bytes": 0, "exchanges": 0}
-    module = sys.modules[f"kerasgan.backend.{keras.backend.backend()}"]
-    tensorflow = keras.backend.backend() == "tensorflow"
-    owner = module.tf.raw_ops if tensorflow else module.dist
-    name = "CollectiveReduceV2" if tensorflow else "all_reduce"
-    exchange = getattr(owner, name)
 
-    def counted(*arguments, **options):
-        x = options["input"] if tensorflow else arguments[0]
-        counts["exchanges"] += 1
-        size = math.prod(rows if side is None else side for side in x.shape)
+    MOST = 1000  # Largest number of exchanges in a graph.
+
+    def __init__(self, rows: int):
+        self.rows, self.bytes, self.exchanges = rows, 0, 0
+        self._spans: list[tuple[float, float]] = []  # PyTorch: of the current step
+        module = sys.modules[f"kerasgan.backend.{keras.backend.backend()}"]
+        if keras.backend.backend() == "torch":
+            self._replace(module.dist, "all_reduce", self._exchange_now)
+        else:
+            self._tf = module.tf
+            # An operation of the graph writes the times of its exchange into its row.
+            self._times = self._tf.Variable(np.zeros([self.MOST, 2]), trainable=False)
+            self._replace(self._tf.raw_ops, "CollectiveReduceV2", self._exchange_in_graph)
+
+    def _replace(self, owner, name, method):
+        setattr(owner, name, functools.partial(method, getattr(owner, name)))
+
+    def reset(self) -> None:
+        """Forgets the exchanges so far."""
+        self.bytes, self.exchanges, self._spans = 0, 0, []
+
+    def spans(self) -> list:
+        """Returns the times of each exchange of the last step, pairs of begin and end."""
+        if keras.backend.backend() != "torch":
+            return self._times.numpy()[: self.exchanges].tolist()
+        spans, self._spans = self._spans, []
+        return spans
+
+    def _count(self, x):
+        self.exchanges += 1
+        size = math.prod(self.rows if side is None else side for side in x.shape)
         dtype = keras.backend.standardize_dtype(x.dtype)
-        counts["bytes"] += size * (2 if dtype == "bfloat16" else np.dtype(dtype).itemsize)
-        return exchange(*arguments, **options)
+        self.bytes += size * (2 if dtype == "bfloat16" else np.dtype(dtype).itemsize)
 
-    setattr(owner, name, counted)
-    return counts
+    def _exchange_now(self, exchange, x):
+        self._count(x)
+        begin = time.time()
+        exchange(x)
+        self._spans.append((begin, time.time()))
+
+    def _exchange_in_graph(self, exchange, **options):
+        tf, place = self._tf, self.exchanges
+        self._count(options["input"])
+        with tf.control_dependencies([options["input"]]):
+            begin = tf.timestamp()
+        with tf.control_dependencies([begin]):
+            total = exchange(**options)
+        with tf.control_dependencies([total]):
+            self._times.scatter_nd_update([[place]], [tf.stack([begin, tf.timestamp()])])
+        return total
 
 
-def worker(case: str, core: int, options: Options) -> dict:
-    """Trains on one core and returns seconds, bytes and exchanges of a step."""
+def worker(case: str, core: int, parts: int, options: Options) -> dict:
+    """Trains on one core and returns times, bytes and exchanges of a step.
+
+    Args:
+        case: Key of `CASES`.
+        core: Number of the core.
+        parts: Number of parts of the batch; the process trains on the first one only.
+        options: Flags.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     distribution.start(
         batch_statistics=options.batch_statistics, gradient_exchange=options.gradient_exchange
     )
     model, batch = CASES[case](options)
+    batch = tuple(x[: len(x) // parts] for x in batch)
 
     class Same(keras.utils.PyDataset):  # type: ignore[name-defined]
         num_batches = WARMUP + options.steps
@@ -109,44 +161,60 @@ def worker(case: str, core: int, options: Options) -> dict:
         def __getitem__(self, index: int) -> Any:
             return batch
 
-    rows = len(batch[0]) // distribution.processes()[1]
-    counts, times = count_traffic(rows), []
+    traffic = Traffic(len(batch[0]) // distribution.processes()[1])
+    times, cpu, spans = [], [], []
     traced = options.backend == "tensorflow"  # A graph is traced once, in the first step.
 
     def begin(logs):
-        counts.update(bytes=0, exchanges=0)  # without the exchange of the initial weights
+        traffic.reset()  # without the exchange of the initial weights
 
     def timed(batch, logs):
         for value in logs.values():
             np.asarray(value)  # Waits for the step.
         times.append(time.perf_counter())
+        cpu.append(time.process_time())
+        spans.append(traffic.spans())
         if batch == WARMUP - 1 and not traced:
-            counts.update(bytes=0, exchanges=0)
+            traffic.reset()
 
     timer = keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_batch_end=timed)
     model.fit(Same(), epochs=1, verbose=0, callbacks=[timer])
     steps = 1 if traced else options.steps
-    seconds = (times[-1] - times[WARMUP - 1]) / options.steps
-    return {"seconds": seconds} | {name: value / steps for name, value in counts.items()}
+    return {
+        "seconds": (times[-1] - times[WARMUP - 1]) / options.steps,
+        "cpu_seconds": (cpu[-1] - cpu[WARMUP - 1]) / options.steps,
+        "bytes": traffic.bytes / steps,
+        "exchanges": traffic.exchanges / steps,
+        "spans": spans[WARMUP:],
+    }
 
 
 # === The measurement ===
 
 
-def run(case: str, devices: int, options: Options) -> dict:
-    """Runs one process on each of the first cores. Returns the record of the first process."""
+def run(case: str, devices: int, options: Options, apart: bool = False) -> list[dict]:
+    """Runs one process on each of the first cores. Returns their records.
+
+    Args:
+        case: Key of `CASES`.
+        devices: Number of processes.
+        options: Flags.
+        apart: If `True`, the processes exchange nothing, and each trains on its part of the batch.
+    """
     settings = dict.fromkeys(THREADS, "1") | {
         "KERAS_BACKEND": options.backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    places = _places(devices, options.backend) if devices > 1 else [{}]
+    joined = devices > 1 and not apart
+    places = _places(devices, options.backend) if joined else [{}] * devices
+    parts = devices if apart else 1
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0] * devices
     if devices > len(cores):
         raise ValueError(f"the benchmark needs {devices} cores; received {len(cores)}")
     flags = json.dumps(dataclasses.asdict(options))
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.devices", case, str(core), flags],
+            [sys.executable, "-m", "benchmarks.speed.devices", case, str(core), str(parts), flags],
             cwd=ROOT,
             env=os.environ | settings | place,
             stdout=subprocess.PIPE,
@@ -158,7 +226,7 @@ def run(case: str, devices: int, options: Options) -> dict:
     for process in processes:
         if process.returncode:
             raise RuntimeError(f"a process of {case} ended with status {process.returncode}")
-    return json.loads(outputs[0].splitlines()[-1])
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
 def _places(devices, name):
@@ -175,26 +243,58 @@ def _places(devices, name):
 
 
 def measure(case: str, options: Options) -> dict:
-    """Alternates runs on one core and on two, and returns the record of a case."""
+    """Alternates runs of three kinds, and returns the record of a case.
+
+    The kinds are one process, two processes, and two processes that exchange nothing.
+    """
     load = os.getloadavg()[0]
-    runs: dict[int, list[dict]] = {1: [], 2: []}
+    runs: dict[str, list[list[dict]]] = {"1": [], "2": [], "apart": []}
     for _ in range(options.rounds):
-        for devices, records in runs.items():
-            records.append(run(case, devices, options))
-    ratios = [one["seconds"] / two["seconds"] for one, two in zip(*runs.values(), strict=True)]
+        runs["1"].append(run(case, 1, options))
+        runs["2"].append(run(case, 2, options))
+        runs["apart"].append(run(case, 2, options, apart=True))
+    seconds = {kind: [_mean(found, "seconds") for found in runs[kind]] for kind in runs}
+    cpu = {kind: [_mean(found, "cpu_seconds") for found in runs[kind]] for kind in runs}
+    exchanges = [exchange_seconds([each["spans"] for each in found]) for found in runs["2"]]
+    first = runs["2"][0][0]
     return {
-        "seconds": {str(k): [record["seconds"] for record in v] for k, v in runs.items()},
-        "throughput_ratio": {
-            "median": statistics.median(ratios),
-            "min": min(ratios),
-            "max": max(ratios),
-        },
-        "bytes_per_step": runs[2][0]["bytes"],
-        "exchanges_per_step": runs[2][0]["exchanges"],
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "throughput_ratio": _ratio(seconds, "2"),
+        "bound": _ratio(seconds, "apart"),
+        "waiting_seconds": [waiting for waiting, _ in exchanges],
+        "transfer_seconds": [transfer for _, transfer in exchanges],
+        "bytes_per_step": first["bytes"],
+        "exchanges_per_step": first["exchanges"],
         "settings": dataclasses.asdict(options),
         "load_before": load,
         "command": shlex.join(["python", "-m", "benchmarks", "devices", *sys.argv[1:]]),
     } | provenance()
+
+
+def _mean(records, key):
+    return statistics.fmean(record[key] for record in records)
+
+
+def _ratio(seconds, kind):
+    ratios = [one / two for one, two in zip(seconds["1"], seconds[kind], strict=True)]
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+
+
+def exchange_seconds(spans: list) -> tuple[float, float]:
+    """Returns the seconds of waiting and of transfer in a step, sums over its exchanges.
+
+    Both are means over processes and steps.
+
+    Args:
+        spans: Times of begin and end of each exchange, `[processes, steps, exchanges, 2]`.
+    """
+    begin, end = np.moveaxis(np.array(spans), -1, 0)
+    ready = begin.max(axis=0)  # when the last process has entered
+    return (
+        float((ready - begin).sum(axis=-1).mean()),
+        float((end - ready).sum(axis=-1).mean()),
+    )
 
 
 # === On paper ===
@@ -278,7 +378,8 @@ def command(options: Options, cases: list[str]) -> None:
         print(
             f"{case} on {options.backend}: {ratio['median']:.2f} times the throughput "
             f"({ratio['min']:.2f} to {ratio['max']:.2f}), {record['bytes_per_step'] / 1e6:.2f} MB "
-            f"in {record['exchanges_per_step']:.0f} exchanges per step"
+            f"in {record['exchanges_per_step']:.0f} exchanges per step; without exchanges "
+            f"{record['bound']['median']:.2f} times"
         )
         files.write_json(RESULTS, records, indent=1)
 
@@ -288,8 +389,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4 and sys.argv[3].startswith("{"):
-        answer = worker(sys.argv[1], int(sys.argv[2]), Options(**json.loads(sys.argv[3])))
+    if len(sys.argv) == 5 and sys.argv[4].startswith("{"):
+        name, core, parts, flags = sys.argv[1:]
+        answer = worker(name, int(core), int(parts), Options(**json.loads(flags)))
         # `distribution.start` silenced the standard output of the other processes.
         os.write(1, (json.dumps(answer) + "\n").encode())
     else:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed.evaluation_memory
     KERAS_BACKEND=torch python -m benchmarks.speed.evaluation_memory --counts=5000,50000
+    python -m benchmarks.speed.evaluation_memory --metrics=fid,kid --reference=digits
 
 The preset `mnist_gan_digits` generates the samples, and its evaluation classifier computes the
 features. The number is `VmHWM`, the largest resident memory of a process, with the pages of the
@@ -10,7 +11,6 @@ temporary files of features. Results are written to benchmarks/results/evaluatio
 
 import dataclasses
 import json
-import pathlib
 import shlex
 import subprocess
 import sys
@@ -18,7 +18,7 @@ import time
 
 from benchmarks.provenance import ROOT, provenance
 from kerasgan.io import files
-from zoo import cli, lazy
+from zoo import cli, lazy, memory
 from zoo.settings import Checked, setting
 
 keras = lazy.module("keras")
@@ -37,6 +37,7 @@ class Options(Checked):
     counts: str = setting("5000,50000", "Comma-separated numbers of samples.")
     devices: int = setting(2, "Number of processes.", least=1)
     metrics: str = setting("is", "Comma-separated list of metrics, see zoo.evaluate.")
+    reference: str | None = setting(None, "Reference images, see zoo.evaluate.")
 
 
 def peaks(command: list[str]) -> dict[int, float]:
@@ -44,29 +45,13 @@ def peaks(command: list[str]) -> dict[int, float]:
     found: dict[int, float] = {}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while process.poll() is None:
-        for pid in [process.pid, *_children(process.pid)]:
-            if mib := _peak(pid):
-                found[pid] = mib
+        for pid in [process.pid, *memory.children(process.pid)]:
+            if mib := memory.peak_mib_of(pid):
+                found[pid] = round(mib, 1)
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"{shlex.join(command)} ended with status {process.returncode}")
     return found
-
-
-def _children(pid):
-    try:
-        return map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    except OSError:  # The process has ended.
-        return []
-
-
-def _peak(pid):
-    try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    kib = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return round(kib[0] / 1024, 1) if kib else None  # A process that has ended has no memory.
 
 
 def command(options: Options) -> None:
@@ -74,6 +59,7 @@ def command(options: Options) -> None:
     measured = {}
     for count in map(int, options.counts.split(",")):
         rest = COMMAND.format(metrics=options.metrics, count=count, devices=options.devices)
+        rest += f" --reference={options.reference}" if options.reference else ""
         start = time.perf_counter()
         found = sorted(peaks([sys.executable, *rest.split()]).values())
         seconds = round(time.perf_counter() - start, 1)
@@ -81,7 +67,10 @@ def command(options: Options) -> None:
         print(f"{count:6} samples {measured[str(count)]}", flush=True)
     about = provenance() | dataclasses.asdict(options) | {"unit": "MiB, VmHWM of each process"}
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    records[keras.backend.backend()] = {"samples": measured} | about
+    name = keras.backend.backend()
+    if options.metrics != "is":
+        name += f"_{options.metrics.replace(',', '_')}"
+    records[name] = {"samples": measured} | about
     files.write_json(RESULTS, records, indent=1)
 
 

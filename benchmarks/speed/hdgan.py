@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import io
 import itertools
 import os
 import pathlib
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 BATCH_SIZE = 4
-STORED = 256  # Number of images in files.
+STORED = 256  # Number of different images in files.
+READ = 32  # Number of batches of 32 images that a step of the cases `hdgan_files*` reads.
 FOLDERS: list[tempfile.TemporaryDirectory] = []  # They are removed when the process ends.
 
 
@@ -80,14 +82,15 @@ def batches() -> Callable:
 def _stored(file_format, count):
     """Prepares `count` birds of 304 pixels in a folder. Returns their batches.
 
-    `STORED` birds are generated. A larger set repeats them in other records, so that reading and
-    decoding cost as much as with as many different ones. The folder is temporary, unless the
-    environment variable `KERASGAN_BENCHMARK_FILES` names one, in which later runs find the files.
+    `STORED` birds are generated and encoded as PNG. A larger set repeats them in other records,
+    with other names and embeddings, so that reading and decoding cost as much as with as many
+    different ones. The folder is temporary, unless the environment variable
+    `KERASGAN_BENCHMARK_FILES` names one, in which later runs find the files.
     """
     import numpy as np
+    from PIL import Image
 
     from kerasgan.datasets import CaptionedBatches, load_prepared, prepare, synthetic_birds
-    from kerasgan.datasets.lazy_images import LazyImages
 
     kept = os.environ.get("KERASGAN_BENCHMARK_FILES")
     if not kept:
@@ -96,9 +99,14 @@ def _stored(file_format, count):
     if not (folder / "kerasgan_birds").exists():  # which a complete set is renamed to
         drawn = synthetic_birds("train", min(STORED, count), size=304)
         numbers = np.arange(count) % len(drawn)
+        pictures = []
+        for image in drawn.images:
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "png")
+            pictures.append(file.getvalue())
         birds = dataclasses.replace(
             drawn,
-            images=LazyImages(numbers, lambda number: drawn.images[number]),
+            images=[pictures[number] for number in numbers],
             classes=drawn.classes[numbers],
             captions=[drawn.captions[number] for number in numbers],
             names=[str(index) for index in range(count)],
@@ -111,37 +119,47 @@ def _stored(file_format, count):
 
 
 def threads(count: int = STORED) -> Callable:
-    """Build the pipeline of TFRecord files that two threads decode, as Keras' workers do."""
+    """Build the pipeline of TFRecord files that two threads decode, as Keras' workers do.
+
+    A step reads `READ` batches. It begins where the step before ended, with the batches that the
+    threads have prepared meanwhile. The untimed step of each block consumes those of the pause.
+    """
     batches = _stored("tfrecord", count)
     indices = itertools.cycle(range(batches.num_batches))
     pool = concurrent.futures.ThreadPoolExecutor(2)
     waiting = [pool.submit(batches.__getitem__, next(indices)) for _ in range(4)]
 
     def step():
-        waiting.append(pool.submit(batches.__getitem__, next(indices)))
-        return waiting.pop(0).result()
+        for _ in range(READ):
+            waiting.append(pool.submit(batches.__getitem__, next(indices)))
+            waiting.pop(0).result()
 
     return step
 
 
 def grain(count: int = STORED) -> Callable:
-    """Build the pipeline of ArrayRecord files that two worker processes of grain decode."""
+    """Build the pipeline of ArrayRecord files that two worker processes of grain decode.
+
+    A step reads `READ` batches, see `threads`.
+    """
     from kerasgan.datasets import GrainWorkers
 
     batches = GrainWorkers(_stored("array_record", count), processes=2)
+    indices = itertools.count()
 
-    def step(indices=itertools.count()):  # noqa: B008
-        epoch, index = divmod(next(indices), batches.num_batches)
-        batches.set_epoch(epoch)
-        return batches[index]
+    def step():
+        for index in itertools.islice(indices, READ):
+            epoch, index = divmod(index, batches.num_batches)
+            batches.set_epoch(epoch)
+            batches[index]
 
     return step
 
 
 CASES = {
-    # Batches of 32 images of 256 pixels from files of 304 pixels.
+    # 1,024 images of 256 pixels, in batches of 32, from files of 304 pixels.
     "hdgan_files": {"threads": threads, "kerasgan": grain},
-    # 9 GB of files, which take half an hour to write.
+    # 1.8 GB for each format.
     "hdgan_files_50000": {
         "threads": functools.partial(threads, 50_000),
         "kerasgan": functools.partial(grain, 50_000),

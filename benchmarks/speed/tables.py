@@ -23,6 +23,7 @@ BASELINES = {
     "torch_compiled": "PyTorch, compiled",
     "100 Langevin steps": "kerasgan, 100 Langevin steps",
     "its step": "its training step",
+    "threads": "TFRecord, two threads",
     "kerasgan_jax": "kerasgan on JAX",
     "kerasgan_torch": "kerasgan on PyTorch",
 }
@@ -302,14 +303,16 @@ def devices_speed() -> str:
     if not path.exists():
         return "Not measured yet."
     lines = [
-        "| case | throughput ratio (min to max) | exchanged per step | exchanges per step "
-        "| machine |",
-        "|---|---|---|---|---|",
+        "| case | throughput ratio (min to max) | without exchanges | exchanged per step "
+        "| exchanges per step | machine |",
+        "|---|---|---|---|---|---|",
     ]
     for case, record in json.loads(path.read_text()).items():
         ratio, machine = record["throughput_ratio"], record["machine"]["cpu"]
+        bound = f"{record['bound']['median']:.2f}" if "bound" in record else "not measured"
         lines.append(
             f"| `{case}` | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+            f"| {bound} "
             f"| {record['bytes_per_step'] / 1e6:.2f} MB | {record['exchanges_per_step']:.0f} "
             f"| {machine} |"
         )

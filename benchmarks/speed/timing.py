@@ -26,7 +26,7 @@ from collections.abc import Collection
 from typing import Any
 
 from benchmarks.provenance import ROOT, provenance
-from zoo.memory import peak_mib
+from zoo import memory
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -56,6 +56,7 @@ class Contestant:
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         self.name, self.start, self.facts = name, dict[str, float](), dict[str, Any]()
+        self.workers: list[float] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.timing", module, case, name],
             cwd=ROOT,
@@ -89,7 +90,8 @@ class Contestant:
 
         `start` then holds the seconds in which the process built the program (with imports) and
         ran its first step (with tracing and compilation). `facts` holds the result of the module's
-        function `facts`, if it has one.
+        function `facts`, if it has one, and `workers` the peak memory in MiB of each process that
+        the program has started.
 
         Args:
             limit: Seconds after which the process is killed. `None` waits without a limit.
@@ -113,6 +115,7 @@ class Contestant:
         if "error" in answer:
             raise RuntimeError(f"{self.name} failed with {answer['error']}")
         self.start, self.facts = answer["start"], answer["facts"]
+        self.workers = answer["workers_mib"]
         return answer["seconds"], answer["peak_mib"]
 
     def close(self) -> None:
@@ -192,7 +195,9 @@ def compare(
     record: dict[str, Any] = {
         "case": case,
         "contestants": {
-            each.name: summary(seconds[each.name], peaks[each.name]) | {"start": each.start}
+            each.name: summary(seconds[each.name], peaks[each.name])
+            | {"start": each.start}
+            | ({"workers_mib": each.workers} if each.workers else {})
             for each in contestants
         },
         "ratios": {},
@@ -269,8 +274,10 @@ def _answer(loaded, case, name, answers):
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
-        answer = {"seconds": seconds, "peak_mib": peak_mib()}
+        answer = {"seconds": seconds, "peak_mib": memory.peak_mib()}
         answer["start"] = {"build_seconds": built, "first_step_seconds": first}
+        peaks = map(memory.peak_mib_of, memory.children(os.getpid()))
+        answer["workers_mib"] = [mib for mib in peaks if mib]
         answer["facts"] = getattr(loaded, "facts", dict)()
         print(json.dumps(answer), file=answers, flush=True)
 

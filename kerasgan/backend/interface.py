@@ -118,11 +118,16 @@ class Backend(Protocol):
         compiler divides a step on the whole batch among the devices.
         """
 
-    def all_sum(self, x: Tensor) -> Tensor:
+    def all_sum(self, x: Tensor, overwrite: bool = False) -> Tensor:
         """Returns the sum of `x` over all replicas. It is differentiable any number of times.
 
         The gradient is the sum of the replicas' gradients, so that the objective that all replicas
         differentiate together is the sum of their objectives.
+
+        Args:
+            x: Tensor of the same shape on all replicas.
+            overwrite: If `True`, the caller does not use `x` again, so that its memory can hold the
+                sum.
         """
 
     # === Kernels ===

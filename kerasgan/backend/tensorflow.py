@@ -391,7 +391,7 @@ GROUP_KEY = 7919  # any number that TensorFlow's strategies do not use
 _instance_keys = itertools.count(1)
 
 
-def all_sum(x: Tensor) -> Tensor:
+def all_sum(x: Tensor, overwrite: bool = False) -> Tensor:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
         return _strategy_sum(context, x)

@@ -262,18 +262,22 @@ def replica() -> tuple[Any, int]:
 
 class _AllSum(torch.autograd.Function):
     @staticmethod
-    def forward(context, x):
-        total = x.detach().clone(memory_format=torch.contiguous_format)
+    def forward(context, x, overwrite):
+        if overwrite:
+            context.mark_dirty(x)
+            total = x
+        else:
+            total = x.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total
 
     @staticmethod
     def backward(context, cotangent):
-        return _AllSum.apply(cotangent)
+        return _AllSum.apply(cotangent, False), None
 
 
-def all_sum(x: Tensor) -> Tensor:
-    return _AllSum.apply(x)
+def all_sum(x: Tensor, overwrite: bool = False) -> Tensor:
+    return _AllSum.apply(x, overwrite and x.is_contiguous())
 
 
 def without_autotune(strategy: Any) -> Any:

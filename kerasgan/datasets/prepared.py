@@ -65,7 +65,8 @@ def prepare(
 
     Args:
         name: Name of the data set: lower-case letters, digits and underscores.
-        splits: Dict from the name of a split to its images.
+        splits: Dict from the name of a split to its images. An image may be the bytes of a PNG
+            file, which are stored as they are: encoding takes most of the time.
         origin: Dict of JSON values that describes the source. It is stored with the data set.
         data_dir: Folder of TensorFlow Datasets, see `data_folder`.
         corrupt: Treatment of unreadable images: `"refuse"` raises, `"skip"` leaves them out.
@@ -164,12 +165,14 @@ def _write(folder, splits, origin, corrupt, file_format):
             for index in range(len(data)):
                 bar.update(index + 1)
                 try:
-                    example = {"image": np.asarray(data.images[index])}
+                    image = data.images[index]
                 except UnreadableImage as error:
                     if corrupt == "refuse":
                         raise
                     skipped.append(str(error))
                     continue
+                # TFDS stores bytes as they are.
+                example = {"image": image if isinstance(image, bytes) else np.asarray(image)}
                 example |= {"class": int(data.classes[index]), "captions": data.captions[index]}
                 example |= {"name": data.names[index]}
                 example |= {

@@ -65,6 +65,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             average.assign(
                 average * self.momentum + ops.stop_gradient(value) * (1.0 - self.momentum)
             )
+        replicas.moving_statistics.differ = replicas.device_statistics()
         return ops.cast(outputs, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

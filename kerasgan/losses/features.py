@@ -19,5 +19,5 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """
     real = ops.mean(ops.cast(ops.stop_gradient(real_features), "float32"), axis=0)
     fake = ops.mean(ops.cast(fake_features, "float32"), axis=0)
-    real, fake = replicas.mean([real, fake])
+    real, fake = replicas.mean_for_equal_losses([real, fake])
     return ops.mean(ops.square(fake - real))

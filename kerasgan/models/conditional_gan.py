@@ -15,6 +15,7 @@ the generator.
   `losses.adversarial.hinge_discriminator_loss`.
 """
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,18 @@ def normal_latents(shape: tuple, seed: Any) -> Tensor:
         seed: Integer or `keras.random.SeedGenerator`.
     """
     return keras.random.normal(shape, seed=seed)
+
+
+# Discriminator -> network with the same layers that ends at the features. As attributes of a model,
+# these networks would be saved a second time.
+_feature_networks: weakref.WeakKeyDictionary[keras.Model, keras.Model] = weakref.WeakKeyDictionary()
+
+
+def _features_of(discriminator):
+    if discriminator not in _feature_networks:
+        _, features = discriminator.outputs
+        _feature_networks[discriminator] = keras.Model(discriminator.input, features)
+    return _feature_networks[discriminator]
 
 
 @keras.saving.register_keras_serializable("kerasgan")
@@ -309,11 +322,22 @@ class ConditionalGAN(AdversarialModel):
         Returns:
             Logits `[N, 1]` (or `[N, classes + 1]`, see `MnistGAN`) and features `[N, F]`.
         """
+        return self._discriminate(self.discriminator, images, labels, training)
+
+    def features(self, images: Tensor, labels: Tensor, training: bool) -> Tensor:
+        """Returns the features of `discriminate` without computing logits.
+
+        The layers that only logits need, such as minibatch discrimination, are left out.
+        """
+        network = _features_of(self.discriminator)
+        return self._discriminate(network, images, labels, training)
+
+    def _discriminate(self, network, images, labels, training):
         if self.augment and training:
             images = self.augment(images, self.seeds)
         conditional = len(self.discriminator.inputs) == 2
         return full_precision(
-            self.discriminator([images, labels] if conditional else images, training=training)
+            network([images, labels] if conditional else images, training=training)
         )
 
     def generate(self, labels: Tensor, training: bool) -> Tensor:
@@ -335,7 +359,7 @@ class ConditionalGAN(AdversarialModel):
                 logits, features = self.discriminate(fake, labels, training=True)
                 if not self.feature_matching_weight:
                     return logits, 0.0
-                _, real_features = self.discriminate(real, labels, training=True)
+                real_features = self.features(real, labels, training=True)
                 return logits, feature_matching(real_features, features)
 
             logits, matching = self.frozen_moving_statistics(logits_and_matching)

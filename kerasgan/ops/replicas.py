@@ -10,6 +10,7 @@ argument, or call `keras.random`.
 """
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,19 @@ from kerasgan.types import Tensor
 
 _device_statistics = False
 _gradient_dtype = "float32"
+
+
+class _Moving(threading.local):
+    """State of a replica, which a `tf.distribute` strategy runs in its own thread.
+
+    Attributes:
+        differ: Whether moving statistics may differ from those of other replicas.
+    """
+
+    differ = False
+
+
+moving_statistics = _Moving()
 
 
 def use_device_statistics(enabled: bool) -> None:
@@ -67,13 +81,29 @@ def mean(values: Sequence[Tensor], dtype: str | None = None) -> list[Tensor]:
     double = any(keras.backend.standardize_dtype(value.dtype) == "float64" for value in values)
     exact = "float64" if double else "float32"
     flat = ops.concatenate([ops.reshape(ops.cast(value, exact), (-1,)) for value in values])
-    total = ops.cast(backend.all_sum(ops.cast(flat, dtype or exact)), exact) / count()
+    total = backend.all_sum(ops.cast(flat, dtype or exact), overwrite=True)
+    total = ops.cast(total, exact) / count()
     means, start = [], 0
     for value, size in zip(values, sizes, strict=True):
         part = ops.reshape(total[start : start + size], value.shape)
         means.append(ops.cast(part, value.dtype))
         start += size
     return means
+
+
+def mean_for_equal_losses(values: Sequence[Tensor]) -> list[Tensor]:
+    """Returns `mean(values)` for a loss that each replica computes from the means alone.
+
+    The gradients with respect to the means are then equal on all replicas, so that the backward
+    pass needs no exchange.
+    """
+    if count() == 1:
+        return list(values)
+    means = mean([ops.stop_gradient(value) for value in values])
+    # The gradient with respect to the own value is that with respect to the mean.
+    return [
+        value + ops.stop_gradient(mean - value) for value, mean in zip(values, means, strict=True)
+    ]
 
 
 def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:

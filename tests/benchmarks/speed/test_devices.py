@@ -31,6 +31,16 @@ def test_a_ring_sends_almost_twice_the_bytes():
     assert devices.ring(100.0, 8, 10.0) == pytest.approx(17.5)
 
 
+def test_waiting_ends_when_the_last_process_enters_an_exchange():
+    spans = [
+        [[[0.0, 5.0], [6.0, 8.0]]],  # process 0: one step with two exchanges
+        [[[3.0, 5.0], [6.0, 8.0]]],
+    ]
+    waiting, transfer = devices.exchange_seconds(spans)
+    assert waiting == pytest.approx((3 + 0) / 2)
+    assert transfer == pytest.approx(2 + 2)
+
+
 @pytest.mark.nightly
 @pytest.mark.backend
 @pytest.mark.skipif(NAME == "jax", reason="JAX has one process for all devices")
@@ -45,3 +55,5 @@ def test_two_cores_are_measured():
     assert 4 * trained <= record["bytes_per_step"] <= 40 * trained
     assert record["exchanges_per_step"] >= 3
     assert len(record["seconds"]["1"]) == len(record["seconds"]["2"]) == 1
+    assert record["bound"]["median"] > 0 and min(record["cpu_seconds"]["apart"]) > 0
+    assert min(record["waiting_seconds"]) >= 0 < min(record["transfer_seconds"])
