@@ -329,6 +329,8 @@ class ConditionalGAN(AdversarialModel):
 
         The layers that only logits need, such as minibatch discrimination, are left out.
         """
+        if type(self).discriminate is not ConditionalGAN.discriminate:  # A subclass has its own.
+            return self.discriminate(images, labels, training)[1]
         network = _features_of(self.discriminator)
         return self._discriminate(network, images, labels, training)
 
