@@ -9,6 +9,7 @@ from benchmarks.speed import (
     metrics,
     sampling as of_presets,
     suite,
+    timing,
 )
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
@@ -105,12 +106,27 @@ def speed() -> str:
         f"\nBatch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
         f"{record['settings']['threads']} threads. kerasgan's StyleGAN2 and StylEx use one "
         "thread per operation (`TF_NUM_INTRAOP_THREADS=1`), its HDGAN runs one operation at a time "
-        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.\n"
+        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.{_few(records)}\n"
         "\nCommand: `python -m benchmarks speed --steps=10 CASE`. `benchmarks/results/speed.json` "
         "has a record per case with commit and versions. Where a compilation failed, the record "
         "contains the reason."
     )
     return "\n".join(lines)
+
+
+def _few(records):
+    """Cases with fewer timed steps than usual, or another number of threads, as sentences."""
+    usual = next(iter(records.values()))["settings"]["threads"]
+    few = {
+        f"`{case}`": record["contestants"]["kerasgan"]["steps"]
+        for case, record in records.items()
+        if record["contestants"]["kerasgan"]["steps"] < timing.USUAL_STEPS
+    }
+    single = [f"`{c}`" for c, record in records.items() if record["settings"]["threads"] != usual]
+    parts = [f"{steps} timed steps: {case}." for case, steps in few.items()]
+    if single:
+        parts.append(f"One thread, with other work on the processor: {', '.join(single)}.")
+    return "".join(f" {part}" for part in parts)
 
 
 def _starts(record):
