@@ -80,7 +80,7 @@ def worker(recipe_name: str, preset: str, policy: str, steps: int) -> dict[str, 
     keras.config.set_dtype_policy(policy)
     kind = importlib.import_module(f"zoo.{recipe_name}").RECIPE
     settings = recipe.settings_of(kind, preset)
-    if getattr(settings, "data", "") == "synthetic_birds":
+    if kind.dataset(settings) == "synthetic_birds":
         settings = dataclasses.replace(settings, num_images=FEWER_IMAGES)
     begin = time.perf_counter()
     batch = kind.data(settings)[0]

@@ -87,7 +87,7 @@ def test_a_step_with_the_same_fakes_in_both_phases_gives_the_same_numbers(kind):
     for reuse in (False, True):
         step = baseline.training_step(2, as_ported=False, reuse_fakes=reuse, **kind, **TINY)
         if kind.get("path"):  # The noise comes before the directions of the penalty.
-            step.networks.noise = lambda count: torch.zeros(count, step.networks.size, 8, 1)
+            step.networks.noise = lambda count: torch.zeros(count, 8, 8, 1)
         torch.manual_seed(1)
         losses.append(step())
     np.testing.assert_allclose(*losses, rtol=1e-4)
