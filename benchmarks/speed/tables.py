@@ -8,6 +8,7 @@ from benchmarks.speed import (
     gpu as on_gpu,
     metrics,
     sampling as of_presets,
+    step_memory as of_steps,
     suite,
     timing,
 )
@@ -348,6 +349,30 @@ def score_memory() -> str:
             f"{found[str(size)]['mib']:.3g} MiB" if str(size) in found else "" for size in sizes
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def step_memory() -> str:
+    """Return the table of the memory of training steps, one column per program of a case."""
+    records = suite.read(of_steps.RESULTS)
+    if not records:
+        return NOT_RUN
+    columns = {
+        f"`{case}`, {'kerasgan' if program == 'kerasgan' else 'PyTorch'}": peaks
+        for case, record in records.items()
+        for program, peaks in record["peak_mib"].items()
+    }
+    lines = [f"| peak after | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for part in ("import", "building", "first step", "last step"):
+        cells = [f"{peaks[part]:.0f}" for peaks in columns.values()]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    cells = [f"{peaks['last step'] - peaks['import']:.0f}" for peaks in columns.values()]
+    lines.append(f"| last step minus import | {' | '.join(cells)} |")
+    steps = ", ".join(f"`{case}` {record['steps']}" for case, record in records.items())
+    lines.append(
+        f"\nMiB. Number of steps: {steps}. TensorFlow runs one operation at a time. "
+        f"{_about(list(records.values()))}"
+    )
     return "\n".join(lines)
 
 
