@@ -24,7 +24,8 @@ class DeferredNetwork(keras.Model):
 
     def __new__(cls, build: Callable[[dict], keras.Model], config: dict) -> Any:
         network = object.__new__(cls)
-        vars(network).update(_build_network=build, _config=config, _when_built=[])
+        parts = {"_build_network": build, "_config": config, "_when_built": []}
+        object.__setattr__(network, "__dict__", parts)
         return network
 
     def __init__(self, build: Callable[[dict], keras.Model], config: dict):
