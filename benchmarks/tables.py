@@ -147,6 +147,7 @@ TABLES = {
         speed_tables.backends,
         speed_tables.sampling,
         speed_tables.score_memory,
+        speed_tables.step_memory,
         speed_tables.speed_torch,
     )
 }
@@ -163,6 +164,7 @@ PAGES = {
         "speed",
         "scaling",
         "score_memory",
+        "step_memory",
         "backends",
         "speed_torch",
         "sampling",

@@ -12,6 +12,7 @@ Reference:
 import keras
 from keras import ops
 
+from kerasgan.io import deferred
 from kerasgan.types import Tensor
 
 
@@ -22,8 +23,15 @@ def ema_copy(network: keras.Model) -> keras.Model:
         network: A built `keras.Model`. Its class must implement `get_config` and `from_config`.
 
     Returns:
-        A model of the same class and weights, named `ema_<name>`, with `trainable = False`.
+        A model of the same class and weights, named `ema_<name>`, with `trainable = False`. A
+        deferred network of a loaded model stays deferred, because sampling uses the copy only.
     """
+    if deferred.is_deferred(network):
+        copy = deferred.built_copy(network, "ema_")
+        weights = copy.get_weights()
+        deferred.when_built(network, lambda trained: trained.set_weights(weights))
+        copy.trainable = False
+        return copy
     config = network.get_config()
     if "name" in config:  # `summary` and Keras' HDF5 files identify layers by name.
         config = config | {"name": f"ema_{network.name}"}

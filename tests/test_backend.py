@@ -9,6 +9,8 @@ from keras import ops
 
 from kerasgan import backend
 from kerasgan.backend.interface import Backend
+from kerasgan.encoders import char_cnn_rnn
+from kerasgan.metrics.features import extract
 
 FUNCTIONS = sorted(name for name in vars(Backend) if not name.startswith("_"))
 
@@ -111,3 +113,25 @@ def test_building_gives_the_same_initial_weights():
     np.testing.assert_allclose(
         unoptimized, ops.convert_to_numpy(initial((3, 3, 5, 7))), rtol=1e-5, atol=1e-8
     )
+
+
+@pytest.mark.backend
+def test_inference_keeps_no_intermediate_results(monkeypatch):
+    """On PyTorch, the outputs of earlier batches must not hold the graphs of their batches."""
+    converted, convert = [], ops.convert_to_numpy
+
+    def recorded(x):
+        converted.append(x)
+        return convert(x)
+
+    images = keras.Input((4, 4, 3))
+    features = keras.layers.Flatten()(images)
+    classifier = keras.Model(images, keras.layers.Dense(2)(features))
+    text = char_cnn_rnn.TextEncoder(keras.Sequential([keras.Input((201,)), keras.layers.Dense(5)]))
+    monkeypatch.setattr(char_cnn_rnn.ops, "convert_to_numpy", recorded)
+    assert text(["a bird"] * 3, batch_size=2).shape == (3, 5)
+    assert extract.features_and_logits(classifier, np.ones((3, 4, 4, 3), "float32"), 2)[1].shape
+    with backend.inference():
+        converted.append(classifier(np.ones((1, 4, 4, 3), "float32")))
+    assert len(converted) == 7
+    assert not any(getattr(x, "requires_grad", False) for x in converted)

@@ -32,7 +32,12 @@ suite = lazy.module("benchmarks.speed.suite")
 class Options(Checked):
     """Flags of the command."""
 
-    steps: int = setting(12, "Number of timed steps of each program.", least=10)
+    steps: int = setting(12, "Number of timed steps of each program.", least=4)
+    warmup: int = setting(3, "Number of steps before the first timed block.", least=1)
+    programs: str = setting("", "Comma-separated programs to compare; all of a case if empty.")
+    limit: int = setting(
+        900, "Seconds until the end of the warm-up for compiled PyTorch and JAX.", least=1
+    )
     block: int = setting(
         2, "Number of consecutive timed steps of one program before the other one runs.", least=1
     )
@@ -46,8 +51,12 @@ class Options(Checked):
 def command(options: Options, cases: list[str]) -> None:
     """Measures the cases."""
     settings = dataclasses.asdict(options)
-    run = suite.check if settings.pop("check") else suite.main
-    run(cases, **settings)
+    if settings.pop("check"):
+        if settings.pop("programs"):
+            raise ValueError("--check compares the recorded programs; received --programs")
+        suite.check(cases, **settings)
+    else:
+        suite.main(cases, **settings)
 
 
 def main() -> None:

@@ -79,10 +79,17 @@ def step(kind: str, size: int = 32) -> Callable:
 
 
 def baseline(kind: str, as_ported: bool) -> Callable:
-    """Build the PyTorch baseline of one kind of training step."""
+    """Build the PyTorch baseline of one kind of training step.
+
+    Args:
+        kind: Key of `STEPS`.
+        as_ported: `True` follows the published code, `False` does only what the results need.
+    """
     from benchmarks.speed.baselines import stylex
 
-    return stylex.training_step(BATCH_SIZE, as_ported=as_ported, **NETWORKS, **STEPS[kind])
+    return stylex.training_step(
+        BATCH_SIZE, as_ported=as_ported, reuse_fakes=not as_ported, **NETWORKS, **STEPS[kind]
+    )
 
 
 def attfind() -> Callable:

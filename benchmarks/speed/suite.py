@@ -226,7 +226,7 @@ def measure(case: str, names: Sequence[str], **settings: Any) -> dict:
         case,
         list(names),
         program="benchmarks.speed",
-        optional=(COMPILED,),
+        optional=(COMPILED, "jax"),
         **settings,
     )
 
@@ -236,17 +236,20 @@ def results_of(backend: str) -> Path:
     return RESULTS if backend == "tensorflow" else RESULTS.with_stem(f"speed_{backend}")
 
 
-def main(cases: Sequence[str], *, results: Path | None = None, **settings: Any) -> None:
+def main(
+    cases: Sequence[str], *, results: Path | None = None, programs: str = "", **settings: Any
+) -> None:
     """Measure cases and write their records to the result file.
 
     Args:
         cases: Keys of `CASES`; empty for all.
         results: Result file. Records of other cases are kept. Defaults to that of the backend.
+        programs: Comma-separated names of the programs to compare; empty for all of a case.
         **settings: Arguments of `timing.compare`. With another backend than TensorFlow, kerasgan
             is compared with eager PyTorch only.
 
     Raises:
-        ValueError: If a case is unknown or the result file is broken.
+        ValueError: If a case or program is unknown or the result file is broken.
     """
     # At the top it would load Keras into the processes of the peers, and count as their memory.
     from kerasgan.io import files
@@ -254,12 +257,20 @@ def main(cases: Sequence[str], *, results: Path | None = None, **settings: Any) 
     for case in cases:
         if case not in CASES:
             raise ValueError(f"Unknown case {case}. Expected one of {', '.join(CASES)}.")
+        for name in filter(None, programs.split(",")):
+            if name not in CASES[case]:
+                raise ValueError(
+                    f"a program of {case} must be one of {', '.join(CASES[case])}; received {name}"
+                )
     backend = settings.get("backend", "tensorflow")
     results = results or results_of(backend)
     records = read(results)
     for case in cases or CASES:
         names = [
-            name for name in CASES[case] if backend == "tensorflow" or name not in (COMPILED, "jax")
+            name
+            for name in CASES[case]
+            if (name in programs.split(",") if programs else True)
+            and (backend == "tensorflow" or name not in (COMPILED, "jax"))
         ]
         record = measure(case, names, **settings)
         medians = {name: measured["median_ms"] for name, measured in record["contestants"].items()}

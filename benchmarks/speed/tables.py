@@ -8,7 +8,9 @@ from benchmarks.speed import (
     gpu as on_gpu,
     metrics,
     sampling as of_presets,
+    step_memory as of_steps,
     suite,
+    timing,
 )
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
@@ -106,12 +108,27 @@ def speed() -> str:
         f"\nBatch sizes: {sizes}. HDGAN has full width and three sizes. Each program has "
         f"{record['settings']['threads']} threads. kerasgan's StyleGAN2 and StylEx use one "
         "thread per operation (`TF_NUM_INTRAOP_THREADS=1`), its HDGAN runs one operation at a time "
-        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.\n"
+        f"(`TF_NUM_INTEROP_THREADS=1`). Machines: {_processors(records)}.{_few(records)}\n"
         "\nCommand: `python -m benchmarks speed --steps=10 CASE`. `benchmarks/results/speed.json` "
         "has a record per case with commit and versions. Where a compilation failed, the record "
         "contains the reason."
     )
     return "\n".join(lines)
+
+
+def _few(records):
+    """Cases with fewer timed steps than usual, or another number of threads, as sentences."""
+    usual = next(iter(records.values()))["settings"]["threads"]
+    few = {
+        f"`{case}`": record["contestants"]["kerasgan"]["steps"]
+        for case, record in records.items()
+        if record["contestants"]["kerasgan"]["steps"] < timing.USUAL_STEPS
+    }
+    single = [f"`{c}`" for c, record in records.items() if record["settings"]["threads"] != usual]
+    parts = [f"{steps} timed steps: {case}." for case, steps in few.items()]
+    if single:
+        parts.append(f"One thread, with other work on the processor: {', '.join(single)}.")
+    return "".join(f" {part}" for part in parts)
 
 
 def _starts(record):
@@ -335,6 +352,30 @@ def score_memory() -> str:
             f"{found[str(size)]['mib']:.3g} MiB" if str(size) in found else "" for size in sizes
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def step_memory() -> str:
+    """Return the table of the memory of training steps, one column per program of a case."""
+    records = suite.read(of_steps.RESULTS)
+    if not records:
+        return NOT_RUN
+    columns = {
+        f"`{case}`, {'kerasgan' if program == 'kerasgan' else 'PyTorch'}": peaks
+        for case, record in records.items()
+        for program, peaks in record["peak_mib"].items()
+    }
+    lines = [f"| peak after | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for part in ("import", "building", "first step", "last step"):
+        cells = [f"{peaks[part]:.0f}" for peaks in columns.values()]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    cells = [f"{peaks['last step'] - peaks['import']:.0f}" for peaks in columns.values()]
+    lines.append(f"| last step minus import | {' | '.join(cells)} |")
+    steps = ", ".join(f"`{case}` {record['steps']}" for case, record in records.items())
+    lines.append(
+        f"\nMiB. Number of steps: {steps}. TensorFlow runs one operation at a time. "
+        f"{_about(list(records.values()))}"
+    )
     return "\n".join(lines)
 
 

@@ -37,6 +37,8 @@ THREADS = (
 )
 # Seconds between blocks. An idle OpenMP pool spins for up to 0.2 s before it releases its cores.
 PAUSE = 0.3
+# Smallest number of timed steps. Ten give a reliable median; the table names cases with fewer.
+LEAST_STEPS, USUAL_STEPS = 4, 10
 
 
 class Contestant:
@@ -138,6 +140,7 @@ def compare(
     backend: str = "tensorflow",
     program: str | None = None,
     optional: Collection[str] = (),
+    limit: float | None = None,
 ) -> dict:
     """Time the programs `names` of `module.CASES[case]` in alternating blocks.
 
@@ -145,7 +148,7 @@ def compare(
         module: Name of a module with a dictionary `CASES`.
         case: Key of `CASES`.
         names: Keys of `CASES[case]`. The first one is the baseline.
-        steps: Number of timed steps of each program, at least 10.
+        steps: Number of timed steps of each program, at least `LEAST_STEPS`.
         block: Number of consecutive steps of one program, from 1 to `steps`.
         warmup: Number of steps before the first block.
         threads: Number of threads of each program.
@@ -153,6 +156,8 @@ def compare(
         program: Module named in the recorded command. Defaults to `module`.
         optional: Names of programs that may fail before the first block. They are then left out,
             and listed in the record.
+        limit: Seconds until the end of the warm-up after which an optional program counts as
+            failed. `None` waits without a limit.
 
     Returns:
         A record for the result file. `ratios` holds, for each pair of programs, the median step
@@ -163,8 +168,8 @@ def compare(
         ValueError: If `steps` or `block` is out of range.
         RuntimeError: If a process ends early.
     """
-    if steps < 10:
-        raise ValueError(f"steps must be at least 10 for a reliable median; received {steps}")
+    if steps < LEAST_STEPS:
+        raise ValueError(f"steps must be at least {LEAST_STEPS} for a median; received {steps}")
     if not 1 <= block <= steps:
         raise ValueError(
             f"block must be between 1 and the number of steps ({steps}); received {block}"
@@ -176,7 +181,8 @@ def compare(
         peaks, failed = {}, {}
         for contestant in list(contestants):
             try:
-                contestant.times(warmup)
+                contestant.ask(warmup)
+                contestant.answer(limit if contestant.name in optional else None)
             except RuntimeError as error:
                 if contestant.name not in optional:
                     raise

@@ -76,6 +76,12 @@ class Backend(Protocol):
         in it.
         """
 
+    def inference(self) -> AbstractContextManager:
+        """Returns a context for calls of networks outside of a step, without gradients.
+
+        Without it, PyTorch keeps the intermediate results of a call as long as its outputs.
+        """
+
     # === Control flow whose branches and bodies may update variables ===
 
     def cond(self, predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

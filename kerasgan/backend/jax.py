@@ -26,6 +26,7 @@ __all__ = [
     "batch_norm",
     "process_sum",
     "building",
+    "inference",
     "cond",
     "cond_or_zero",
     "fori_loop",
@@ -178,6 +179,10 @@ def building() -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_disable_most_optimizations", before)
+
+
+def inference() -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext()
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

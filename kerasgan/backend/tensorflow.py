@@ -29,6 +29,7 @@ __all__ = [
     "batch_norm",
     "process_sum",
     "building",
+    "inference",
     "cond",
     "cond_or_zero",
     "fori_loop",
@@ -172,6 +173,10 @@ def _unsummed(gradients_and_variables):
 
 
 def building() -> AbstractContextManager:
+    return contextlib.nullcontext()
+
+
+def inference() -> AbstractContextManager:
     return contextlib.nullcontext()
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "batch_norm",
     "process_sum",
     "building",
+    "inference",
     "cond",
     "cond_or_zero",
     "fori_loop",
@@ -183,6 +184,10 @@ def apply(
 
 def building() -> AbstractContextManager:
     return contextlib.nullcontext()
+
+
+def inference() -> AbstractContextManager:
+    return torch.no_grad()
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

@@ -30,6 +30,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgan import backend
 from kerasgan.data_spec import DataSpec, Images, Labels, Numbers
 from kerasgan.datasets.text_files import read_text
 from kerasgan.encoders.char_cnn_rnn_data import (
@@ -376,7 +377,8 @@ class ImageEncoder:
 
 def _in_batches(network, inputs, batch_size):
     starts = range(0, len(inputs), batch_size)
-    parts = [network(inputs[start : start + batch_size], training=False) for start in starts]
+    with backend.inference():
+        parts = [network(inputs[start : start + batch_size], training=False) for start in starts]
     parts = [ops.convert_to_numpy(part).astype("float32") for part in parts]
     return np.concatenate(parts) if parts else np.zeros((0, network.output_shape[-1]), "float32")
 

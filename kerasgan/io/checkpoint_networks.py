@@ -4,6 +4,7 @@ See `kerasgan.io.checkpoints`, which has the names of this module, too.
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -19,7 +20,7 @@ from kerasgan.io import checkpoint_file
 from kerasgan.io.checkpoint_file import CheckpointError, in_one_line
 from kerasgan.io.checkpoint_names import PARTIAL, RESUME, sibling
 from kerasgan.io.configs import check_config, limit_weights
-from kerasgan.io.deferred import DeferredNetwork, deferred
+from kerasgan.io.deferred import DeferredNetwork, deferred, when_built
 from kerasgan.io.network_names import file_letter, networks_by_letter
 from kerasgan.io.paths import user_path
 from kerasgan.io.reading import parse_json, reason
@@ -163,9 +164,9 @@ def load_model(*paths: str | os.PathLike) -> tuple[keras.Model, dict[str, Any]]:
             )
         check_values(path, values, network.variables, network.name)
         copies = model.copies_of(network) if hasattr(model, "copies_of") else [network]
-        pairs += [(values, copy.variables) for copy in copies]
-    for pair in pairs:
-        assign_values(*pair)
+        pairs += [(values, copy) for copy in copies]
+    for values, copy in pairs:
+        when_built(copy, functools.partial(_assign, values))
     letters = {header["letter"] for _, header, _ in read}
     names = model.checkpoint_networks()
     model.not_loaded = tuple(sorted(name for name in names if file_letter(name) not in letters))
@@ -263,6 +264,10 @@ def assign_values(values: Values, variables: Iterable[keras.Variable]) -> None:
     for (_, value), variable in zip(values, variables, strict=True):
         # The width of integers, such as an optimizer's count, differs between backends.
         variable.assign(value if value.dtype.kind == "f" else value.astype(variable.dtype))
+
+
+def _assign(values, network):
+    assign_values(values, network.variables)
 
 
 # === Configurations ===

@@ -1,10 +1,10 @@
 """Networks that are built at their first use.
 
-A loaded model has networks that sampling does not need, such as the discriminators. Building one
-takes up to a second, so each network of a loaded configuration is built when something reads it.
+A loaded model has networks that sampling does not need: the discriminators, and the generator if
+the model samples with a moving average of it. Building one takes up to a second, so each network of
+a loaded configuration is built when something reads it.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +18,17 @@ class DeferredNetwork(keras.Model):
     its state, as the modules of `importlib.util.LazyLoader` do, and is an ordinary network.
 
     Args:
-        build: Function without arguments that returns the network.
+        build: Function from the configuration to the network.
+        config: Configuration of the network.
     """
 
-    def __new__(cls, build: Callable[[], keras.Model]) -> Any:
+    def __new__(cls, build: Callable[[dict], keras.Model], config: dict) -> Any:
         network = object.__new__(cls)
-        object.__setattr__(network, "_build_network", build)
+        parts = {"_build_network": build, "_config": config, "_when_built": []}
+        object.__setattr__(network, "__dict__", parts)
         return network
 
-    def __init__(self, build: Callable[[], keras.Model]):
+    def __init__(self, build: Callable[[dict], keras.Model], config: dict):
         pass  # The attributes are those of the network, when it is built.
 
     @classmethod
@@ -54,10 +56,42 @@ class DeferredNetwork(keras.Model):
 def _built(network):
     """Returns the same object after it has become an ordinary network."""
     if type(network) is DeferredNetwork:
-        real = vars(network)["_build_network"]()
+        parts = vars(network)
+        real = parts["_build_network"](parts["_config"])
+        for function in parts["_when_built"]:
+            function(real)
         object.__setattr__(network, "__dict__", vars(real))
         object.__setattr__(network, "__class__", type(real))
     return network
+
+
+def is_deferred(network: keras.Model) -> bool:
+    """Returns whether a network is a `DeferredNetwork` that is not built."""
+    return type(network) is DeferredNetwork
+
+
+def when_built(network: keras.Model, function: Callable[[keras.Model], Any]) -> None:
+    """Calls a function of a network, for a deferred network after it has been built."""
+    if is_deferred(network):
+        vars(network)["_when_built"].append(function)
+    else:
+        function(network)
+
+
+def built_copy(network: keras.Model, prefix: str) -> keras.Model:
+    """Builds another network from the configuration of a deferred network, which stays deferred.
+
+    Args:
+        network: Deferred network, see `is_deferred`.
+        prefix: Beginning of the new network's name, before the name of `network`.
+    """
+    parts = vars(network)
+    inner = parts["_config"]["config"]
+    renamed = inner | {"name": prefix + inner["name"]}
+    copy = parts["_build_network"](parts["_config"] | {"config": renamed})
+    for function in parts["_when_built"]:  # The values of a file, which the network will have.
+        function(copy)
+    return copy
 
 
 def deferred(config: Any, build: Callable[[dict], keras.Model]) -> Any:
@@ -78,7 +112,7 @@ def deferred(config: Any, build: Callable[[dict], keras.Model]) -> Any:
     if config.get("class_name") == "Functional":
         return {
             "class_name": "DeferredNetwork",
-            "config": {"build": functools.partial(build, config)},
+            "config": {"build": build, "config": config},
             "module": None,
             "registered_name": "DeferredNetwork",
         }

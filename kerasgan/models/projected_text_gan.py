@@ -36,6 +36,7 @@ from keras import ops
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
+from kerasgan.io.deferred import is_deferred
 from kerasgan.layers.spectral_norm import project
 from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.frechet import FrechetLoss
@@ -192,8 +193,13 @@ class ProjectedTextGAN(TextToImageModel):
     ):
         super().__init__(name=name)
         self.generator = generator or build_generator()
-        self.size = self.generator.output.shape[1]
-        self.sizes, self.mirror = (self.size,), has_mirror(self.generator)
+        # The copy of a deferred generator is read in its place. The copy of another one is made
+        # below, after the default discriminators, so that a seed gives the same initial weights as
+        # in earlier versions. It is an attribute below in both cases: the order of the attributes
+        # is that of the variables in files.
+        average = ema_copy(self.generator) if is_deferred(self.generator) else None
+        self.size = (average or self.generator).output.shape[1]
+        self.sizes, self.mirror = (self.size,), has_mirror(average or self.generator)
         if not 0 <= mismatch_weight <= 1:
             raise ValueError(f"mismatch_weight must be between 0 and 1; received {mismatch_weight}")
         self.encoder = encoder
@@ -204,7 +210,7 @@ class ProjectedTextGAN(TextToImageModel):
             reconstruction_weight,
             kl_weight,
         )
-        if posterior is not None and has_latent_flow(self.generator):
+        if posterior is not None and has_latent_flow(average or self.generator):
             raise ValueError(
                 "a generator with a latent flow must have no posterior, whose latents would pass "
                 "through the flow; received one"
@@ -232,7 +238,7 @@ class ProjectedTextGAN(TextToImageModel):
         self.gradient_penalty_weight = gradient_penalty_weight
         self.gradient_penalty_every = gradient_penalty_every
         self.damsm_weight, self.ema_decay = damsm_weight, ema_decay
-        self.ema_generator = ema_copy(self.generator)
+        self.ema_generator = average or ema_copy(self.generator)
         self.set_text_encoder(text_encoder)
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)

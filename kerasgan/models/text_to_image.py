@@ -94,9 +94,18 @@ class TextToImageModel(AdversarialModel):
     # === Sampling ===
 
     @property
+    def sampling_generator(self) -> keras.Model:
+        """Network that `sample` uses: the moving average of the generator if there is one.
+
+        What only reads the form of a generator reads it here. A loaded model then need not build
+        the trained one to sample, see `kerasgan.io.deferred`.
+        """
+        return getattr(self, "ema_generator", None) or self.generator
+
+    @property
     def embedding_dim(self) -> int:
         """Dimension of the caption embeddings."""
-        return self.generator.inputs[0].shape[-1]
+        return self.sampling_generator.inputs[0].shape[-1]
 
     def call_inputs(self) -> list[keras.KerasTensor]:
         return self.generator.inputs
@@ -107,11 +116,11 @@ class TextToImageModel(AdversarialModel):
 
         These are its latents and, if it has conditioning augmentation, the conditioning noise.
         """
-        return sum(x.shape[-1] for x in self.generator.inputs[1:])
+        return sum(x.shape[-1] for x in self.sampling_generator.inputs[1:])
 
     def split_latents(self, latents: Tensor) -> list[Tensor]:
         """Splits latents `[N, latent_dim]` into the generator's inputs after the embeddings."""
-        ends = np.cumsum([x.shape[-1] for x in self.generator.inputs[1:]])
+        ends = np.cumsum([x.shape[-1] for x in self.sampling_generator.inputs[1:]])
         return [latents[:, start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def sampling_inputs(self) -> dict[str, keras.InputSpec]:
@@ -131,7 +140,7 @@ class TextToImageModel(AdversarialModel):
             return dict(zip(names, keras.tree.flatten(outputs), strict=False))
 
         names = [*(f"images_{size}" for size in self.sizes[:-1]), "images"]
-        network = self.ema_generator or self.generator
+        network = self.sampling_generator
         described = {name: IMAGES for name in names}
         functions = {
             "generator": ExportFunction(self.sampling_inputs(), generate, [network], described)
@@ -199,7 +208,7 @@ class TextToImageModel(AdversarialModel):
             )
         latents = self.latents_to_sample(len(embeddings), seed, latents)
         inputs = [embeddings, *self.split_latents(latents)]
-        network = self.ema_generator or self.generator
+        network = self.sampling_generator
         outputs = keras.tree.flatten(predict(network, inputs, batch_size))
         images = outputs[: len(self.sizes)]
         return dict(zip(self.sizes, images, strict=True)) if sizes == "all" else images[-1]

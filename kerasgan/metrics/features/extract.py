@@ -21,7 +21,7 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
-from kerasgan import distribution
+from kerasgan import backend, distribution
 from kerasgan.datasets.image_source import image_source
 from kerasgan.images import from_uint8
 from kerasgan.io import files
@@ -50,7 +50,8 @@ def features_and_logits(
     """
     network = _with_features(classifier)
     starts = range(0, len(images), batch_size)
-    batches = [network(images[start : start + batch_size], training=False) for start in starts]
+    with backend.inference():
+        batches = [network(images[start : start + batch_size], training=False) for start in starts]
     features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts])
         for parts in zip(*batches, strict=True)
@@ -129,7 +130,8 @@ class ClassifierFeatures:
                     "The classifier needs gray images (equal channels); received color images."
                 )
             images = images[..., :1]
-        features, logits = self.network(from_uint8(images), training=False)
+        with backend.inference():
+            features, logits = self.network(from_uint8(images), training=False)
         return (features, logits) if self.logits else features
 
     def _size(self):

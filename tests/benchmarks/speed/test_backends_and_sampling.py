@@ -3,13 +3,14 @@ import json
 
 import pytest
 
-from benchmarks.speed import backends, sampling
+from benchmarks.speed import backends, sampling, step_memory, tables
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     monkeypatch.setattr(backends, "RESULTS", tmp_path / "backends.json")
     monkeypatch.setattr(sampling, "RESULTS", tmp_path / "sampling.json")
+    monkeypatch.setattr(step_memory, "RESULTS", tmp_path / "step_memory.json")
     return tmp_path
 
 
@@ -59,3 +60,20 @@ def test_the_time_to_the_first_sample_is_measured(results):
     record = json.loads(sampling.RESULTS.read_text())["mnist_gan_digits"]["tensorflow"]
     assert record["first_sample"] > record["import_keras"] > 0
     assert record["images_per_second"] > 0 and record["images_per_second_to_file"] > 0
+
+
+def test_a_case_without_both_programs_has_no_memory_of_steps(results):
+    for case in ("vea", "hdgan_batches"):
+        with pytest.raises(ValueError, match=f"a case must be one of .*received '{case}'"):
+            step_memory.command(step_memory.Options(), [case])
+    assert tables.step_memory() == tables.NOT_RUN
+
+
+def test_the_memory_of_steps_is_measured_and_shown(results):
+    step_memory.command(step_memory.Options(steps=2, threads=1), ["vae"])
+    record = json.loads(step_memory.RESULTS.read_text())["vae"]
+    for peaks in record["peak_mib"].values():
+        assert 0 < peaks["import"] <= peaks["building"] <= peaks["first step"] <= peaks["last step"]
+    lines = tables.step_memory().splitlines()
+    assert lines[0] == "| peak after | `vae`, PyTorch | `vae`, kerasgan |"
+    assert lines[-1].startswith("MiB. Number of steps: `vae` 2. ")

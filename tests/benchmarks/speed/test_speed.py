@@ -48,6 +48,15 @@ def test_an_optional_program_may_fail(monkeypatch):
     assert start["first_step_seconds"] >= 0.03 and start["build_seconds"] >= 0
 
 
+def test_an_optional_program_may_take_too_long(monkeypatch):
+    monkeypatch.setattr(timing, "PAUSE", 0.0)
+    record = timing.compare(
+        SLEEPERS, "sleep", ["slow", "fast"], steps=4, warmup=1, optional=["slow"], limit=0.0
+    )
+    assert list(record["contestants"]) == ["fast"]
+    assert record["failed"] == {"slow": "slow was stopped at its time limit"}
+
+
 def test_a_recorded_failure_has_one_line_without_a_path(monkeypatch):
     monkeypatch.setattr(timing, "PAUSE", 0.0)
     record = timing.compare(
@@ -126,7 +135,7 @@ def test_peak_memory_excludes_the_parent_process():
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
-        ({"steps": 9}, "steps must be at least 10.*received 9"),
+        ({"steps": 3}, "steps must be at least 4.*received 3"),
         ({"block": 99}, "block must be between 1 and the number of steps .*99"),
     ],
 )
@@ -165,6 +174,8 @@ def test_a_broken_result_file_is_named(tmp_path):
 def test_an_unknown_case_is_named():
     with pytest.raises(ValueError, match="Unknown case minst"):
         suite.main(["minst"])
+    with pytest.raises(ValueError, match="a program of vae must be one of torch, .*received jax"):
+        suite.main(["vae"], programs="torch,jax")
 
 
 @pytest.mark.parametrize(

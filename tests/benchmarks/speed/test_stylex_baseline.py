@@ -80,6 +80,26 @@ def test_the_leaner_step_gives_the_same_numbers(kind):
         np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [{}, {"penalty": True}, {"path": True}])
+def test_a_step_with_the_same_fakes_in_both_phases_gives_the_same_numbers(kind):
+    # Only the first step: later ones add the noise, which each phase of the other step draws anew.
+    losses = []
+    for reuse in (False, True):
+        step = baseline.training_step(2, as_ported=False, reuse_fakes=reuse, **kind, **TINY)
+        if kind.get("path"):  # The noise comes before the directions of the penalty.
+            step.networks.noise = lambda count: torch.zeros(count, 8, 8, 1)
+        torch.manual_seed(1)
+        losses.append(step())
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_fakes_are_generated_once_if_both_phases_use_them():
+    step, calls = baseline.training_step(2, reuse_fakes=True, **TINY), []
+    step.networks.generator.register_forward_hook(lambda *_: calls.append(1))
+    step()
+    assert len(calls) == 1
+
+
 def test_penalties_are_added():
     def losses(**kind):
         step = baseline.training_step(2, **kind, **TINY)
