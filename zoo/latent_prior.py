@@ -114,8 +114,13 @@ def build(settings: Settings, latent_dim: int, embedding_dim: int) -> Any:
     return latent_prior.LatentPrior(network, seed=settings.seed)
 
 
-def run(settings: Settings = Settings()) -> dict:
-    """Trains, writes the network and its log to `output_dir`, and returns the log."""
+def run(settings: Settings = Settings(), command: str | None = None) -> dict:
+    """Trains, writes the network and its log to `output_dir`, and returns the log.
+
+    Args:
+        settings: The recipe's settings.
+        command: Shell command that started the training, if it is not that of this recipe.
+    """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
@@ -131,7 +136,7 @@ def run(settings: Settings = Settings()) -> dict:
         "train_images": settings.images,
         "parameters": model.network.count_params(),
     }
-    log = network_training.log_of(settings, "zoo.latent_prior", begin, numbers)
+    log = network_training.log_of(settings, "zoo.latent_prior", begin, numbers, command=command)
     network_training.save(
         settings.output_dir,
         model.ema_network,

@@ -92,7 +92,12 @@ def own_settings(settings: Any) -> dict:
 
 
 def log_of(
-    settings: Any, module: str, begin: float, numbers: dict, packages: Sequence = ()
+    settings: Any,
+    module: str,
+    begin: float,
+    numbers: dict,
+    packages: Sequence = (),
+    command: str | None = None,
 ) -> dict:
     """Returns the log of a training.
 
@@ -102,12 +107,13 @@ def log_of(
         begin: `time.time()` at the start.
         numbers: Results, which come first.
         packages: Packages whose versions matter, besides Keras, its backend and NumPy.
+        command: Shell command that started the training. Default: that of `module`.
     """
     backend = keras.backend.backend()
     return {
         **numbers,
         "seconds": round(time.time() - begin, 1),
-        "command": shell_command(module, without=("output_dir",)),
+        "command": command or shell_command(module, without=("output_dir",)),
         "settings": own_settings(settings),
         "backend": backend,
         "versions": {

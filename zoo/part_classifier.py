@@ -92,8 +92,13 @@ def build(settings: Settings, embedding_dim: int) -> Any:
     )
 
 
-def run(settings: Settings = Settings()) -> dict:
-    """Trains, writes the network and its log to `output_dir`, and returns the log."""
+def run(settings: Settings = Settings(), command: str | None = None) -> dict:
+    """Trains, writes the network and its log to `output_dir`, and returns the log.
+
+    Args:
+        settings: The recipe's settings.
+        command: Shell command that started the training, if it is not that of this recipe.
+    """
     checkpoints.check_folder(settings.output_dir)
     keras.utils.set_random_seed(settings.seed)
     begin = time.time()
@@ -123,7 +128,7 @@ def run(settings: Settings = Settings()) -> dict:
         "train_images": settings.images,
         "parameters": model.mismatch.count_params(),
     }
-    log = network_training.log_of(settings, "zoo.part_classifier", begin, numbers)
+    log = network_training.log_of(settings, "zoo.part_classifier", begin, numbers, command=command)
     network_training.save(
         settings.output_dir,
         model.mismatch,

@@ -1,9 +1,10 @@
 """Makes `projected_text_gan_birds.png`: 96 captions of unseen species, not selected, with their
 images. The captions of the upper four rows name no pose.
 
-python docs/pictures/make_bird_sheet.py [PRESET [FILE.png]]
+python docs/pictures/make_bird_sheet.py [PRESET [FILE.png [SIDE]]]
 
 The captions are written beside it (`FILE.txt`), for readers who count which images show their bird.
+They see images of side 128.
 """
 
 import pathlib
@@ -15,7 +16,7 @@ from kerasgan import images
 from kerasgan.datasets.synthetic_birds import ATTRIBUTES, parse_caption, synthetic_birds
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
 
-COLUMNS, SIDE, HALF = 12, 128, 48
+COLUMNS, HALF = 12, 48
 
 
 def captions():
@@ -33,13 +34,14 @@ def captions():
     return found[False] + found[True]
 
 
-def main(preset="projected_text_gan_synthetic_birds_256", file=None):
+def main(preset="projected_text_gan_synthetic_birds_256", file=None, side=64):
     folder = pathlib.Path(__file__).parents[1] / "reproduction"
     path = pathlib.Path(file or folder / "projected_text_gan_birds.png")
     texts = captions()
     pictures = ProjectedTextGAN.from_preset(preset).sample(captions=texts, seed=5)
-    factor = pictures.shape[1] // SIDE
-    small = pictures.reshape(len(texts), SIDE, factor, SIDE, factor, 3).mean(axis=(2, 4))
+    side = int(side)
+    factor = pictures.shape[1] // side
+    small = pictures.reshape(len(texts), side, factor, side, factor, 3).mean(axis=(2, 4))
     images.save_png(path, images.grid(images.to_uint8(small), COLUMNS))
     places = [f"row {i // COLUMNS + 1}, column {i % COLUMNS + 1}" for i in range(len(texts))]
     lines = [f"{place}: {text}\n" for place, text in zip(places, texts, strict=True)]

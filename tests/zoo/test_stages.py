@@ -82,7 +82,7 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
 def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
     trained, built = [], []
 
-    def train(settings):
+    def train(settings, command):
         trained.append((settings.output_dir, settings.text_encoder))
         checkpoints.check_folder(settings.output_dir)
         keras.utils.set_random_seed(0)
@@ -126,7 +126,7 @@ def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
 def test_a_schedule_trains_the_latent_prior_once_and_keeps_it(tmp_path, monkeypatch):
     trained, built = [], []
 
-    def train(settings):
+    def train(settings, command):
         trained.append(settings)
         checkpoints.check_folder(settings.output_dir)
         network_training.save(
