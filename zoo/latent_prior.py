@@ -2,10 +2,10 @@
 
     python -m zoo.latent_prior --start=runs/birds_256_full/stage_256
 
-The posterior of an earlier run infers the latents of synthetic birds, and a flow learns to draw
-such latents for a caption (see `kerasgan.latents.prior`). A generator that continues this run
-with `--latent_flow` draws its latents from it. The weights after the last epoch are kept; test data
-is not used for selection.
+The posterior of an earlier run infers the latents of synthetic birds, and a flow learns to sample
+such latents for a caption (see `kerasgan.latents.prior`). A generator that continues this run with
+`--latent_flow` samples its latents from it. The weights after the last epoch are kept; test data is
+not used for selection.
 
 About 10 minutes on one core (TensorFlow).
 """

@@ -5,9 +5,9 @@
 
 The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
 classifier and the latent prior that its stages need; it took 2.5 hours on one core of a busy
-machine. The schedule `fast` trains at 64 pixels only and takes 10 minutes on two cores (estimate). A schedule resumes
-where it stopped: finished stages are skipped, and the stage in progress continues after its last
-epoch.
+machine. The schedule `fast` trains at 64 pixels only and takes 10 minutes on two cores (estimate).
+A schedule resumes where it stopped: finished stages are skipped, and the stage in progress
+continues after its last epoch.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ AUTOENCODER = CLASSIFIED | {
     "kl_weight": 4e-4,
     "learning_rate": 7e-4,
 }
-# The last stage draws such latents from a learned prior, and needs no posterior. It is short: it
+# The last stage samples such latents from a learned prior, and needs no posterior. It is short: it
 # adapts the generator to latents that no image has.
 FLOW = "latent_prior"  # Name of its folder inside the schedule's.
 PRIOR = CLASSIFIED | {"latent_flow": FLOW, "posterior_width": 0, "learning_rate": 1e-4}

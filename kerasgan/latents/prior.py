@@ -1,8 +1,7 @@
 """Prior of a model's latents, learned by conditional flow matching.
 
-An autoencoder uses only a part of the space of its latents. Latents that are drawn from N(0, 1) may
-lie between the latents of two kinds of images, and give a mixture of both. A learned prior draws
-latents as they occur: first an autoencoder is trained, then a network that maps noise and a
+An autoencoder uses only a part of the space of its latents. Latents that are sampled from N(0, 1) may
+lie between the latents of two kinds of images, and give a mixture of both. A learned prior samples latents as they occur: first an autoencoder is trained, then a network that maps noise and a
 condition to its latents, such as the caption's embedding to the pose of a bird that the caption
 leaves open.
 
@@ -53,7 +52,7 @@ class LatentPrior(AdversarialModel):
     """Trains the network of a `LatentFlow` on the latents that a posterior infers.
 
     Training data: `(posteriors, conditions)`, means and log variances of the latents, float
-    `[N, 2 * L]`, and conditions `[N, D]`. Each step draws latents from the posteriors. The network
+    `[N, 2 * L]`, and conditions `[N, D]`. Each step samples latents from the posteriors. The network
     learns the velocity `latents - noise` along the lines from noise to latents.
 
     Args:
@@ -138,7 +137,7 @@ class LatentPrior(AdversarialModel):
         count, dim = ops.shape(mean)[0], mean.shape[-1]
         latents = mean + ops.exp(0.5 * log_variance) * replicas.normal((count, dim), self.seeds)
         noise = replicas.normal((count, dim), self.seeds)
-        # Most errors are made in the middle, so times near it are drawn more often.
+        # Most errors are made in the middle, so times near it are sampled more often.
         times = ops.sigmoid(replicas.normal((count, 1), self.seeds))
         if self.dropout:
             kept = replicas.uniform((count, conditions.shape[-1]), self.seeds) >= self.dropout

@@ -9,7 +9,8 @@ from keras import layers, ops
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Shape, Tensor
 
-FREQUENCIES = (0.5, 1.0, 2.0, 4.0)  # Of the sines and cosines of the time, in half turns.
+# Frequencies of the sines and cosines of the time; 1 is half a period from time 0 to 1.
+FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 
 
 @keras.saving.register_keras_serializable("kerasgan")
