@@ -1,8 +1,9 @@
 """Prior of a model's latents, learned by conditional flow matching.
 
-An autoencoder uses only a part of the space of its latents. Latents that are sampled from N(0, 1) may
-lie between the latents of two kinds of images, and give a mixture of both. A learned prior samples latents as they occur: first an autoencoder is trained, then a network that maps noise and a
-condition to its latents, such as the caption's embedding to the pose of a bird that the caption
+An autoencoder uses only a part of the space of its latents. Latents that are sampled from N(0, 1)
+may lie between the latents of two kinds of images, and give a mixture of both. A learned prior
+samples latents as they occur. First an autoencoder is trained, then a network that maps noise and a
+condition to its latents: a caption's embedding, for example, to the pose of a bird that the caption
 leaves open.
 
 Lipman et al., 2022, "Flow Matching for Generative Modeling" (https://arxiv.org/abs/2210.02747); Dai
@@ -52,8 +53,8 @@ class LatentPrior(AdversarialModel):
     """Trains the network of a `LatentFlow` on the latents that a posterior infers.
 
     Training data: `(posteriors, conditions)`, means and log variances of the latents, float
-    `[N, 2 * L]`, and conditions `[N, D]`. Each step samples latents from the posteriors. The network
-    learns the velocity `latents - noise` along the lines from noise to latents.
+    `[N, 2 * L]`, and conditions `[N, D]`. Each step samples latents from the posteriors. The
+    network learns the velocity `latents - noise` along the lines from noise to latents.
 
     Args:
         network: Model that `build_latent_flow` builds.
