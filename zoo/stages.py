@@ -97,8 +97,8 @@ FULL = (
     Stage("prior_256", PRIOR | LARGE | {"epochs": 1}),
 )
 QUICK = (
-    Stage("layout", LAYOUT),
-    Stage("stage_64", BIRDS | {"epochs": 12, "ema_decay": 0.995, "score_every": 0}),
+    Stage("layout", LAYOUT | {"epochs": 5}),
+    Stage("stage_64", BIRDS | {"epochs": 6, "ema_decay": 0.99, "score_every": 0}),
 )
 SCHEDULES = {"full": FULL, "fast": QUICK}
 
