@@ -43,6 +43,7 @@ def test_two_devices_equal_one_for_every_model(tmp_path):
     compare(tmp_path, FEW + REST)
 
 
+@pytest.mark.nightly
 @pytest.mark.backend
 @pytest.mark.skipif(NAME == "jax", reason="JAX always computes statistics of the whole batch")
 def test_statistics_of_each_device_equal_two_calls_on_one(tmp_path):
@@ -73,6 +74,7 @@ def test_a_step_has_few_exchanges(tmp_path):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
+@pytest.mark.nightly
 @pytest.mark.backend
 @pytest.mark.skipif(NAME == "jax", reason="on JAX, the compiler exchanges the gradients")
 def test_gradients_are_exchanged_in_bfloat16(tmp_path):

@@ -142,6 +142,7 @@ def alive(pid):
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.nightly
 def test_workers_end_with_a_killed_training(tmp_path):
     found = started(tmp_path, "if __name__ == '__main__':", "os.kill(os.getpid(), 9)")
     assert found.returncode == -9, found.stderr

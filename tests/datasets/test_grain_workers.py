@@ -42,6 +42,7 @@ def assert_equal(found, other):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.nightly
 def test_workers_prepare_the_batches_of_all_epochs_in_order(batches):
     workers = GrainWorkers(batches, processes=2)
     assert workers.num_batches == 3

@@ -85,6 +85,7 @@ def test_losses_are_arguments(pair):
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.nightly
 @pytest.mark.backend
 def test_wgan_gp_with_two_discriminator_steps_and_noisy_labels(tmp_path):
     gan = compiled(

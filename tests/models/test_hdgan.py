@@ -228,6 +228,7 @@ def encoder(dim=DIM, side=64):
     return keras.Model(images, keras.layers.Dense(dim)(keras.layers.Flatten()(x)))
 
 
+@pytest.mark.nightly
 def test_damsm_encoder_adds_its_loss_at_each_size_and_is_not_trained():
     network = encoder()
     gan = tiny((64, 128), damsm_encoder=network, damsm_weight=0.5)

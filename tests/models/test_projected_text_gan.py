@@ -107,6 +107,7 @@ def test_a_step_trains_both_players_but_not_the_encoder(size):
         np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
 
 
+@pytest.mark.nightly
 @pytest.mark.backend
 def test_the_same_seed_gives_the_same_training_and_samples():
     runs = []
@@ -196,6 +197,7 @@ def test_the_next_stage_continues_the_discriminators_of_the_whole_image():
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.nightly
 def test_spectral_norm_bounds_the_heads_after_a_step():
     gan = tiny(rate=1e-3)
     for _ in range(20):

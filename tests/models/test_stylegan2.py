@@ -427,6 +427,7 @@ def run(seed, **arguments):
     return gan
 
 
+@pytest.mark.nightly
 def test_equal_seeds_give_equal_runs_also_after_resuming(tmp_path):
     one, other = run(3), run(4)
     assert not all(

@@ -47,6 +47,7 @@ def birds():
     return data.images, kinds * 10 + 5
 
 
+@pytest.mark.nightly
 def test_the_recipe_writes_an_extractor_with_its_protocol(shallow, tmp_path, birds):
     log = run(dataclasses.replace(TINY, output_dir=str(tmp_path)), *birds)
     assert json.loads((tmp_path / "log.json").read_text()) == log

@@ -6,6 +6,7 @@ import types
 
 import keras
 import numpy as np
+import pytest
 from PIL import Image
 
 from benchmarks.reproduction import attributes, quality_tables
@@ -36,6 +37,7 @@ def explained():
     return model
 
 
+@pytest.mark.nightly
 def test_numbers_and_images_are_recorded(monkeypatch, tmp_path):
     model, commands = explained(), []
 

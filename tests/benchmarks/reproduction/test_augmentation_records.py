@@ -17,6 +17,7 @@ def test_shifts_change_the_images_and_keep_the_labels():
         np.testing.assert_array_equal(same, labels)
 
 
+@pytest.mark.nightly
 def test_finished_runs_are_not_repeated(tmp_path, capsys):
     changes = {"size": 16, "num_images": 32, "batch_size": 16, "epochs": 1}
     for _ in range(2):

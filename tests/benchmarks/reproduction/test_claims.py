@@ -401,6 +401,7 @@ def test_the_variants_are_settings_of_their_recipes():
     assert tried > 40
 
 
+@pytest.mark.nightly
 def test_a_claim_trains_a_recipe_and_continues(tmp_path, monkeypatch):
     import zoo.mnist_gan
     from benchmarks.reproduction.claims import mnist

@@ -28,6 +28,7 @@ def test_unknown_names_are_refused(results, options, recipes, message):
     assert not list(results.iterdir())
 
 
+@pytest.mark.nightly
 def test_a_combination_that_fails_or_takes_too_long_is_recorded_with_its_reason(results):
     slow = backends.Options(backends="tensorflow", limit=1)
     backends.command(slow, ["conditional_vae"])
@@ -69,6 +70,7 @@ def test_a_case_without_both_programs_has_no_memory_of_steps(results):
     assert tables.step_memory() == tables.NOT_RUN
 
 
+@pytest.mark.nightly
 def test_the_memory_of_steps_is_measured_and_shown(results):
     step_memory.command(step_memory.Options(steps=2, threads=1), ["vae"])
     record = json.loads(step_memory.RESULTS.read_text())["vae"]

@@ -62,6 +62,7 @@ def test_toy_steps_run_without_tensorflow(tmp_path):
     assert "kerasgan_torch" in done.stdout and "s/kimg" in done.stdout
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_full_sizes_need_a_gpu():
     done = run()

@@ -91,6 +91,7 @@ def test_weights_of_a_known_fingerprint_have_the_published_name(tmp_path, small,
             assert Inception(small).protocol["network"] == loose
 
 
+@pytest.mark.nightly
 @pytest.mark.backend
 def test_resize_modes_are_those_of_clean_fid(extractor):
     images = np.load(EXPECTED)["images"]
