@@ -73,7 +73,7 @@ class Settings(Checked):
 def posteriors(settings: Settings) -> tuple[Any, Any]:
     """Returns means and log variances `[N, 2 * L]` of birds, and their embeddings `[N, D]`."""
     before = text_gan.last_of(settings.start)
-    if before.posterior is None:
+    if getattr(before, "posterior", None) is None:
         raise ValueError(f"start must be a run with a posterior; received {settings.start}")
     maps = gans.frozen_maps(projected_birds.frozen_encoder(settings.image_encoder))
     image = keras.Input((before.size, before.size, 3))
@@ -105,7 +105,7 @@ def posteriors(settings: Settings) -> tuple[Any, Any]:
 
 def _parts(images):
     """Numbers of birds that are in memory at a time."""
-    return [PART] * (images // PART) + [images % PART] * (images % PART > 1)
+    return [PART] * (images // PART) + [images % PART] * (images % PART > 1 or images < 2)
 
 
 def build(settings: Settings, latent_dim: int, embedding_dim: int) -> Any:

@@ -285,6 +285,8 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
         shape = dataclasses.replace(expected_shape(settings), embedding_dim=dim)
     dim = shape.embedding_dim
     before = text_gan.last_of(settings.start) if settings.start else None
+    if settings.latent_flow and before is None:
+        raise ValueError("latent_flow needs the run whose latents it learned; received no start")
     if before is not None and before.size > settings.size:
         raise ValueError(
             f"start must be a run of at most {settings.size} pixels; received {settings.start} of "

@@ -225,3 +225,9 @@ def test_other_presets_of_birds_256_run_the_recipe(words, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["zoo.birds_256", *words])
     birds_256.main()
     assert ran == [birds_256.RECIPE]
+
+
+def test_a_latent_flow_needs_the_run_it_was_trained_for():
+    settings = projected_birds.Settings(**TINY | {"latent_flow": "prior"})
+    with pytest.raises(ValueError, match="latent_flow needs the run whose latents it learned"):
+        projected_birds.build(settings)
