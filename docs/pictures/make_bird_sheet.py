@@ -3,8 +3,8 @@ images. The captions of the upper four rows name no pose.
 
 python docs/pictures/make_bird_sheet.py [PRESET [FILE.png [SIDE]]]
 
-`FILE.txt` lists the captions, for readers who count which images show their bird. They see images of
-side 128.
+`FILE.txt` lists the captions, for readers who count which images show their bird. They see images
+of side 128.
 """
 
 import pathlib

@@ -97,8 +97,8 @@ class TextToImageModel(AdversarialModel):
     def sampling_generator(self) -> keras.Model:
         """Network that `sample` uses: the moving average of the generator if there is one.
 
-        Code that needs only the shapes of a generator reads them from this network, so that a loaded
-        model can sample without building the trained one, see `kerasgan.io.deferred`.
+        Code that needs only the shapes of a generator reads them from this network. A loaded model
+        can then sample without building the trained one, see `kerasgan.io.deferred`.
         """
         return getattr(self, "ema_generator", None) or self.generator
 
