@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgan import data_spec
+from kerasgan import backend, data_spec
 from kerasgan.arguments import check_count, check_seed
 from kerasgan.io.export import ExportFunction
 from kerasgan.types import Tensor
@@ -46,6 +46,7 @@ def predict(network: keras.Model, inputs: list[np.ndarray], batch_size: int) -> 
     """Returns the outputs of a network in inference mode, as `network.predict` does.
 
     A single batch takes 0.08 s less (0.2 s at first), because no `tf.data` pipeline is made for it.
+    The first call with a single row does not trace the network (TensorFlow).
 
     Args:
         network: Network with the given inputs.
@@ -58,6 +59,8 @@ def predict(network: keras.Model, inputs: list[np.ndarray], batch_size: int) -> 
     count = len(inputs[0])
     if count > batch_size:
         return network.predict(inputs, batch_size=batch_size, verbose=0)
+    if count == 1:
+        return backend.predict_one(network, inputs)
     # `tf.distribute` returns the whole batch once for each replica.
     outputs = network.predict_on_batch(inputs)
     return keras.tree.map_structure(lambda x: x[:count], outputs)

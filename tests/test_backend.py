@@ -135,3 +135,39 @@ def test_inference_keeps_no_intermediate_results(monkeypatch):
         converted.append(classifier(np.ones((1, 4, 4, 3), "float32")))
     assert len(converted) == 7
     assert not any(getattr(x, "requires_grad", False) for x in converted)
+
+
+@pytest.mark.backend
+def test_the_first_row_equals_later_rows():
+    inputs = keras.Input((3,)), keras.Input((2,))
+    joined = keras.layers.Concatenate()(inputs)
+    outputs = {
+        "x": keras.layers.Dense(4, "tanh")(joined),
+        "y": [keras.layers.Dropout(0.5)(joined), keras.ops.sum(joined, -1)],
+    }
+    network = keras.Model(inputs, outputs)
+    rows = [np.ones((1, 3), "float32"), np.full((1, 2), 2.0)]
+    first, second, third = (backend.predict_one(network, rows) for _ in range(3))
+    flat = keras.tree.flatten
+    assert all(isinstance(x, np.ndarray) for x in flat(first))
+    keras.tree.assert_same_structure(first, third)
+    for x, y, z in zip(flat(first), flat(second), flat(third), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+        np.testing.assert_array_equal(y, z)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs of TensorFlow")
+def test_one_row_is_computed_without_a_graph_only_at_first():
+    calls = []
+
+    class Counted(keras.layers.Layer):
+        def call(self, x):
+            calls.append(type(x).__name__)
+            return x
+
+    x = keras.Input((3,))
+    network = keras.Model(x, Counted()(x))
+    calls.clear()
+    for _ in range(4):
+        backend.predict_one(network, np.ones((1, 3), "float32"))
+    assert calls == ["EagerTensor", "SymbolicTensor"]

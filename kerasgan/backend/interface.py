@@ -82,6 +82,12 @@ class Backend(Protocol):
         Without it, PyTorch keeps the intermediate results of a call as long as its outputs.
         """
 
+    def predict_one(self, network: keras.Model, inputs: Any) -> Any:
+        """Returns a network's outputs for a batch of one row, as `predict_on_batch` does.
+
+        TensorFlow computes the first row without a graph. Tracing one takes longer than the row.
+        """
+
     # === Control flow whose branches and bodies may update variables ===
 
     def cond(self, predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

@@ -34,6 +34,7 @@ __all__ = [
     "image_conv",
     "join_processes",
     "lost_connection",
+    "predict_one",
     "processes",
     "replica",
     "consecutive_rows",
@@ -183,6 +184,10 @@ def building() -> Iterator[None]:
 
 def inference() -> contextlib.AbstractContextManager:
     return contextlib.nullcontext()
+
+
+def predict_one(network: keras.Model, inputs: Any) -> Any:
+    return network.predict_on_batch(inputs)
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

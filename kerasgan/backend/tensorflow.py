@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -37,6 +38,7 @@ __all__ = [
     "image_conv",
     "join_processes",
     "lost_connection",
+    "predict_one",
     "processes",
     "replica",
     "consecutive_rows",
@@ -178,6 +180,17 @@ def building() -> AbstractContextManager:
 
 def inference() -> AbstractContextManager:
     return contextlib.nullcontext()
+
+
+_called: weakref.WeakSet = weakref.WeakSet()  # Networks of which `predict_one` made a row.
+
+
+def predict_one(network: keras.Model, inputs: Any) -> Any:
+    used = network in _called or network.predict_function is not None
+    if used or network.distribute_strategy.num_replicas_in_sync > 1:
+        return network.predict_on_batch(inputs)
+    _called.add(network)
+    return keras.tree.map_structure(lambda x: x.numpy(), network(inputs, training=False))
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:

@@ -43,6 +43,7 @@ __all__ = [
     "image_conv",
     "join_processes",
     "lost_connection",
+    "predict_one",
     "processes",
     "replica",
     "consecutive_rows",
@@ -188,6 +189,10 @@ def building() -> AbstractContextManager:
 
 def inference() -> AbstractContextManager:
     return torch.no_grad()
+
+
+def predict_one(network: keras.Model, inputs: Any) -> Any:
+    return network.predict_on_batch(inputs)
 
 
 def cond(predicate: Tensor, true_fn: Callable[[], T], false_fn: Callable[[], T]) -> T:
