@@ -4,7 +4,7 @@
     python -m zoo.birds_256 --preset=fast
 
 The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
-classifier and the latent prior that its stages need; it took 2.5 hours on one core of a busy
+classifier and the latent prior that its stages need; it took 3 hours on one core of a busy
 machine. The schedule `fast` trains at 64 pixels only and takes 15 minutes on two cores.
 A schedule resumes where it stopped: finished stages are skipped, and the stage in progress
 continues after its last epoch.
@@ -41,7 +41,8 @@ class Stage:
 
     Attributes:
         name: Name of its folder inside the folder of the schedule.
-        settings: Settings of `zoo.projected_birds` that differ from their defaults.
+        settings: Settings of `zoo.projected_birds` that differ from their defaults. `seed` is
+            added to the seed of the schedule.
     """
 
     name: str
@@ -92,6 +93,8 @@ FULL = (
     Stage("stage_64", BIRDS | {"epochs": 18, "score_every": 0}),
     Stage("attributes_64", CLASSIFIED | {"epochs": 27}),
     Stage("autoencoder_64", AUTOENCODER | {"epochs": 25}),
+    # Other birds, and the learning rate starts again.
+    Stage("refine_64", AUTOENCODER | {"epochs": 28, "seed": 1}),
     Stage("stage_128", AUTOENCODER | {"size": 128, "epochs": 6, "batch_size": 16}),
     Stage("stage_256", AUTOENCODER | LARGE | {"epochs": 5}),
     Stage("prior_256", PRIOR | LARGE | {"epochs": 1}),
@@ -112,13 +115,19 @@ def settings_of(
     """Returns the settings of each stage. Each stage starts from the run of the one before."""
     found, start = [], ""
     for stage in stages:
-        values = {**stage.settings, "start": start, **(changes or {})}
+        values = {"start": start, **_values(stage, changes or {})}
         for name in ("auxiliary_classifier", "latent_flow"):
             if values.get(name):
                 values[name] = str(folder / values[name])
         found.append(kind(**values))
         start = str(folder / stage.name)
     return found
+
+
+def _values(stage, changes):
+    """Returns the settings of a stage after changes that hold for all stages."""
+    seed = stage.settings.get("seed", 0) + changes.get("seed", 0)
+    return {**stage.settings, **changes, "seed": seed}
 
 
 def run(
@@ -184,7 +193,7 @@ def dry_run(stages: Sequence[Stage], changes: Mapping | None = None) -> None:
         print(f"stage {stage.name}:")
         # The part classifier and the latent prior do not exist yet. They are not trained here.
         missing = {"auxiliary_classifier": "", "latent_flow": ""}
-        values = {**stage.settings, **(changes or {}), **missing}
+        values = {**_values(stage, changes or {}), **missing}
         settings = projected_birds.Settings(**values)
         recipe.dry_run(projected_birds.RECIPE, settings)
         print()

@@ -47,7 +47,9 @@ def test_each_stage_starts_from_the_one_before():
         names = [stage.name for stage in schedule]
         assert [each.start for each in found] == ["", *(f"f/{name}" for name in names[:-1])]
         assert [each.size for each in found] == sorted(each.size for each in found)
-        assert {each.seed for each in found} == {3}
+        seeds = {stage.name: each.seed for stage, each in zip(schedule, found, strict=True)}
+        assert seeds.pop("refine_64", 4) == 4  # Other birds than the stage before.
+        assert set(seeds.values()) == {3}
 
 
 def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
