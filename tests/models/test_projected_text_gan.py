@@ -21,6 +21,7 @@ from kerasgan.models.projected_text_gan import (
     extend_generator,
     has_mirror,
 )
+from tests.marks import slow_but_on_torch
 
 # They pass on JAX, but take minutes there, because each operation is compiled separately.
 pytestmark = [pytest.mark.nightly] if keras.backend.backend() == "jax" else []
@@ -86,6 +87,7 @@ def values(network):
     return [ops.convert_to_numpy(ops.copy(v)) for v in network.trainable_variables]
 
 
+@slow_but_on_torch
 @pytest.mark.backend
 @pytest.mark.parametrize("size", [64, pytest.param(128, marks=pytest.mark.nightly)])
 def test_a_step_trains_both_players_but_not_the_encoder(size):
@@ -151,6 +153,7 @@ def test_a_preset_samples_without_the_encoder(tmp_path):
         loaded.train_on_batch(*batch())
 
 
+@pytest.mark.nightly
 def test_checkpoints_hold_every_network(tmp_path):
     gan = tiny(128)
     names = {"run": "r", "dataset": "d", "size": 128}

@@ -14,7 +14,7 @@ from kerasgan.models import stylex
 from kerasgan.models.style_probe import StyleProbe
 from kerasgan.models.stylegan2 import Generator
 from kerasgan.models.stylex import AUTHORS, BOTH, ENCODED, LATENTS, REPRODUCTION, StylEx
-from tests.marks import slow_on_jax
+from tests.marks import slow_but_on_torch, slow_on_jax
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(-1, 1, (16, 8, 8, 1)).astype("float32")
@@ -364,7 +364,7 @@ def test_the_discriminator_receives_the_conditions_of_the_same_image(monkeypatch
 # === Training ===
 
 
-@slow_on_jax
+@slow_but_on_torch
 @pytest.mark.backend
 @pytest.mark.parametrize("alternation", ["step", "micro"])
 def test_fit_changes_all_networks_but_the_classifier(alternation):

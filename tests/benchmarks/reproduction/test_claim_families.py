@@ -81,14 +81,14 @@ def test_variants_of_hdgan_have_the_settings_of_the_recipe(variant, few):
     assert model.compiled and set(model.discriminators) == {64}
 
 
+# Trainings of recipes that have tests of their own.
+SLOW = "hdgan", "flow", "coopnet"
+
+
 @pytest.mark.filterwarnings("ignore:the Fréchet distance of")  # The samples are few.
 @pytest.mark.parametrize(
     "family",
-    [
-        # Slow trainings of recipes that have tests of their own.
-        pytest.param(name, marks=[pytest.mark.nightly] if name in ("hdgan", "flow") else [])
-        for name in TINY
-    ],
+    [pytest.param(name, marks=[pytest.mark.nightly] if name in SLOW else []) for name in TINY],
 )
 def test_a_claim_of_each_family_has_a_result(family, few, tmp_path, monkeypatch):
     name, variant, small, measures = TINY[family]
