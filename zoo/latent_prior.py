@@ -75,7 +75,8 @@ def posteriors(settings: Settings) -> tuple[Any, Any]:
     before = text_gan.last_of(settings.start)
     if getattr(before, "posterior", None) is None:
         raise ValueError(f"start must be a run with a posterior; received {settings.start}")
-    maps = gans.frozen_maps(projected_birds.frozen_encoder(settings.image_encoder))
+    encoder = projected_birds.frozen_encoder(settings.image_encoder)
+    maps = gans.frozen_maps(encoder, before.antialias)
     image = keras.Input((before.size, before.size, 3))
     reduced = keras.layers.AveragePooling2D(before.size // maps.input_shape[1])(image)
     embeddings = keras.Input((before.embedding_dim,))

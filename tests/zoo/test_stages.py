@@ -176,8 +176,9 @@ def test_a_dry_run_does_not_need_networks_of_earlier_stages(name, capsys):
 
 
 @pytest.mark.nightly  # Two models are built, and a text encoder of full size runs.
-def test_the_latent_prior_is_trained_on_what_a_posterior_infers(tmp_path):
-    gan = projected_birds.build(projected_birds.Settings(**TINY, mirror=True))
+def test_the_latent_prior_is_trained_on_what_a_posterior_infers(tmp_path, monkeypatch):
+    used, maps = [], projected_birds.gans.frozen_maps
+    gan = projected_birds.build(projected_birds.Settings(**TINY, mirror=True, antialias=False))
     save_epoch(tmp_path / "run" / "checkpoints", gan)
     settings = latent_prior.Settings(
         output_dir=str(tmp_path / "prior"),
@@ -188,7 +189,15 @@ def test_the_latent_prior_is_trained_on_what_a_posterior_infers(tmp_path):
         width=4,
         text_encoder="synthetic_birds_text",
     )
+
+    def recorded(encoder, antialias):
+        used.append(antialias)
+        return maps(encoder, antialias)
+
+    monkeypatch.setattr("kerasgan.models.projected_text_gan.frozen_maps", recorded)
     log = latent_prior.run(settings)
+    assert used and not any(used)  # The maps of the run.
+    monkeypatch.undo()
     assert np.isfinite(log["flow_loss"]) and log["train_images"] == 4
     network = latent_prior.network(tmp_path / "prior", "synthetic_birds_text")
     noise, embeddings = np.ones((2, 64), "float32"), np.ones((2, 1024), "float32")
