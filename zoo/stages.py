@@ -83,8 +83,8 @@ AUTOENCODER = CLASSIFIED | {
     "kl_weight": 4e-4,
     "learning_rate": 7e-4,
 }
-# The last stage samples such latents from a learned prior, and needs no posterior. It is short: it
-# adapts the generator to latents that no image has.
+# The last stages sample such latents from a learned prior, and need no posterior. They are short:
+# they adapt the generator to latents that no image has.
 FLOW = "latent_prior"  # Name of its folder inside the schedule's.
 PRIOR = CLASSIFIED | {"latent_flow": FLOW, "posterior_width": 0, "learning_rate": 1e-4}
 LARGE = {"size": 256, "batch_size": 8, "num_images": 1024}
@@ -98,6 +98,7 @@ FULL = (
     Stage("stage_128", AUTOENCODER | {"size": 128, "epochs": 6, "batch_size": 16}),
     Stage("stage_256", AUTOENCODER | LARGE | {"epochs": 5}),
     Stage("prior_256", PRIOR | LARGE | {"epochs": 1}),
+    Stage("adapt_256", PRIOR | LARGE | {"epochs": 3, "seed": 1}),
 )
 QUICK = (
     Stage("layout", LAYOUT | {"epochs": 5}),
