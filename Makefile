@@ -39,10 +39,10 @@ test_jax: $(VENV)/.test
 test_torch: $(VENV)/.test
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "backend and not nightly"
 
-# Long test matrices: run before a release.
+# Long test matrices, and all tests on JAX with the optimizations of XLA: run before a release.
 nightly: $(VENV)/.test
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m nightly
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "backend and nightly"
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -m backend
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "backend and nightly"
 
 lint: site

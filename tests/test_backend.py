@@ -105,8 +105,22 @@ def test_cond_or_zero_has_the_value_the_gradient_and_the_updates_of_the_function
     assert float(layer.calls.value) == due
 
 
+@pytest.fixture
+def optimized():
+    """Programs of JAX are optimized, as those of users are (see `conftest.py`)."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax  # noqa: PLC0415
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.mark.backend
-def test_building_gives_the_same_initial_weights():
+def test_building_gives_the_same_initial_weights(optimized):
     initial = keras.initializers.RandomNormal(seed=0)
     with backend.building():
         unoptimized = ops.convert_to_numpy(initial((3, 3, 5, 7)))
