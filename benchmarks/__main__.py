@@ -7,6 +7,7 @@
     python -m benchmarks explosions [CAUSE ...]   exploding trainings of CoopNet
     python -m benchmarks attributes               attributes that AttFind finds in StylEx
     python -m benchmarks augmentation             effect of --augment on a small classifier
+    python -m benchmarks precision [RECIPE ...]   trainings in bfloat16 against float32
     python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
     python -m benchmarks backends [RECIPE ...]    compile time, step time, memory on three backends
     python -m benchmarks sampling [PRESET ...]    time to the first sample, images per second
@@ -34,6 +35,7 @@ COMMANDS = {
     "explosions": "benchmarks.reproduction.explosions",
     "attributes": "benchmarks.reproduction.attributes",
     "augmentation": "benchmarks.reproduction.augmentation",
+    "precision": "benchmarks.reproduction.precision",
     "speed": "benchmarks.speed",
     "backends": "benchmarks.speed.backends",
     "sampling": "benchmarks.speed.sampling",

@@ -79,6 +79,15 @@ class SamplingInterface:
 
     # === Latents and labels ===
 
+    @property
+    def sampling_generator(self) -> keras.Model:
+        """Network that `sample` uses: the moving average of the generator if there is one.
+
+        Code that needs only the shapes of a generator reads them from this network. A loaded model
+        can then sample without building the trained one, see `kerasgan.io.deferred`.
+        """
+        return getattr(self, "ema_generator", None) or self.generator
+
     def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
         """Returns the latents that `sample` uses for `n` images.
 

@@ -83,24 +83,25 @@ class _Counting(keras.layers.Layer):
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("due", [True, False])
-def test_cond_or_zero_has_the_value_the_gradient_and_the_updates_of_the_function(due):
+def test_cond_or_zero_has_the_value_the_gradient_and_the_updates_of_the_function(due, dtype):
     layer, x = _Counting(), ops.convert_to_tensor(np.array([1.0, 2.0, 3.0], "float32"))
 
     def penalty(scale):
         layer.calls.assign_add(1.0)
-        return ops.sum(ops.square(layer.weight * scale * x))
+        return ops.sum(ops.square(layer.weight * ops.cast(scale, "float32") * x))
 
     def objective():
-        # `scale` depends on the weight outside of the function.
-        scale = ops.square(layer.weight)
+        # `scale` depends on the weight outside of the function, and is used outside of it, too.
+        scale = ops.cast(ops.square(layer.weight), dtype)
         loss = 2.0 * backend.cond_or_zero(ops.convert_to_tensor(due), lambda: penalty(scale))
-        return loss, loss
+        return loss + ops.cast(ops.sum(scale), "float32"), loss
 
     loss, (gradient,) = backend.value_and_gradients(objective, [layer.weight])
     assert float(loss) == (28.0 if due else 0.0)
-    # 2 * d sum(w^6 x^2) / dw
-    expected = 12.0 * np.array([1.0, 4.0, 9.0]) * due
+    # d (2 sum(w^6 x^2) + sum(w^2)) / dw
+    expected = 12.0 * np.array([1.0, 4.0, 9.0]) * due + 2.0
     np.testing.assert_allclose(ops.convert_to_numpy(gradient), expected, rtol=1e-6)
     assert float(layer.calls.value) == due
 

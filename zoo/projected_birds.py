@@ -51,10 +51,10 @@ class Settings(recipe.Settings):
     birds: str = setting(
         "train",
         "Birds of the training species (train), birds with random attributes but no color "
-        "combinations of test species (random), or pairs of random birds that differ in one "
-        "attribute (pairs).",
+        "combinations of test species (random), the same with more flying birds (flying), or pairs "
+        "of random birds that differ in one attribute (pairs).",
         group="data",
-        choices=("train", "random", "pairs"),
+        choices=("train", "random", "flying", "pairs"),
     )
     processes: int = setting(
         1, "Number of worker processes that create birds.", group="data", least=0

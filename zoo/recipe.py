@@ -59,6 +59,12 @@ class Settings(Checked):
         False,
         "Compile the training step with XLA. JAX always does; TensorFlow on a CPU gets slower.",
     )
+    dtype_policy: str = setting(
+        "float32",
+        "Dtype policy of Keras. With mixed_bfloat16, networks compute in bfloat16, which is faster "
+        "on many GPUs and some CPUs; weights and losses stay in float32.",
+        choices=("float32", "mixed_bfloat16"),
+    )
     grid_every: int = setting(
         1, "Number of epochs from one grid of samples to the next.", group="logging", least=1
     )
@@ -260,12 +266,22 @@ def run(
     folder = pathlib.Path(folder).expanduser()
     keras.utils.set_random_seed(settings.seed)
     # Settings that cannot be built must not leave a folder behind.
-    data, model = recipe.data(settings), recipe.build(settings)
+    data, model = recipe.data(settings), _build(recipe, settings)
     if not distribution.is_chief():  # Only the first process writes files.
         return _run(recipe, settings, folder, command, data, model)
     checkpoints.check_folder(folder / "checkpoints")
     with locks.locked(folder):
         return _run(recipe, settings, folder, command, data, model)
+
+
+def _build(recipe, settings, **arguments):
+    """Returns the model of the settings, whose networks have the settings' dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.dtype_policy)
+    try:
+        return recipe.build(settings, **arguments)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _run(recipe, settings, folder, command, data, model):
@@ -452,10 +468,10 @@ def dry_run(recipe: Recipe, settings: Any, time_step: bool = False) -> None:
 
 def _build_without_data(recipe, settings):
     if recipe.shape is None:
-        return recipe.build(settings)
+        return _build(recipe, settings)
     if getattr(settings, "start", ""):
         settings = dataclasses.replace(settings, start="")
-    return recipe.build(settings, shape=recipe.shape(settings))
+    return _build(recipe, settings, shape=recipe.shape(settings))
 
 
 def _missing(settings):
@@ -469,7 +485,7 @@ def _missing(settings):
 
 
 def _time_step(recipe, settings):
-    data, model, times = recipe.data(settings), recipe.build(settings), []
+    data, model, times = recipe.data(settings), _build(recipe, settings), []
     for index in range(min(5, data.num_batches)):
         begin = time.perf_counter()
         model.train_on_batch(*data[index])

@@ -37,7 +37,9 @@ RUNS = {
 }
 
 
-def record(name: str, preset: str, seed: int, folder: pathlib.Path) -> dict:
+def record(
+    name: str, preset: str, seed: int, folder: pathlib.Path, flags: Sequence[str] = ()
+) -> dict:
     """Train one run in a process of its own and return its record.
 
     Args:
@@ -45,8 +47,9 @@ def record(name: str, preset: str, seed: int, folder: pathlib.Path) -> dict:
         preset: Preset of the recipe.
         seed: Seed.
         folder: Folder of the run.
+        flags: Further flags of the command.
     """
-    command = ["-m", f"zoo.{name}", f"--preset={preset}", f"--seed={seed}"]
+    command = ["-m", f"zoo.{name}", f"--preset={preset}", f"--seed={seed}", *flags]
     subprocess.run([sys.executable, *command, f"--folder={folder}"], check=True)
     found = json.loads((folder / "scores.json").read_text())
     scores = {k: v for k, v in found.items() if isinstance(v, (int, float))}

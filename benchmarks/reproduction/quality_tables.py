@@ -7,6 +7,7 @@ from benchmarks.reproduction import (
     attributes as attribute_records,
     augmentation as augmentation_records,
     explosions as explosion_records,
+    precision as precision_records,
     quality,
 )
 from benchmarks.speed.tables import NOT_RUN
@@ -232,6 +233,32 @@ def augmentation() -> str:
         f"{settings['epochs']} epochs; {records[0]['held_out']:,} held-out birds of other species. "
         f"Machine: {machine['cores']} cores of {machine['cpu']}. Command: `python -m benchmarks "
         "augmentation`."
+    )
+    return "\n".join(lines)
+
+
+def precision() -> str:
+    """Return the table of trainings in bfloat16 and in float32."""
+    records = precision_records.read()
+    if not records:
+        return NOT_RUN
+    lines = ["| recipe | dtype policy | seeds | scores | minutes |", "|---|---|---|---|---|"]
+    kinds = dict.fromkeys((r["recipe"], r["dtype_policy"]) for r in records)
+    for recipe, policy in kinds:
+        runs = [r for r in records if (r["recipe"], r["dtype_policy"]) == (recipe, policy)]
+        scores = []
+        for name in runs[0]["scores"]:
+            values = [r["scores"][name] for r in runs]
+            spread = f" ± {statistics.stdev(values):.3g}" if len(runs) > 1 else ""
+            if statistics.mean(values) != values[0] or len(runs) == 1:  # Floors do not vary.
+                scores.append(f"{name.replace('_', ' ')} {statistics.mean(values):.4g}{spread}")
+        minutes = statistics.mean(r["seconds"] for r in runs) / 60
+        cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores), f"{minutes:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    machine = records[0]["machine"]
+    lines.append(
+        "\nMean ± standard deviation over seeds, preset `quick`. "
+        f"Machine: {machine['cpu']}. Command: `python -m benchmarks precision`."
     )
     return "\n".join(lines)
 

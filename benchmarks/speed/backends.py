@@ -14,6 +14,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -136,9 +137,16 @@ def measure(recipe_name: str, backend: str, policy: str, options: Options) -> di
             return {"failed": f"stopped after {options.limit} s"}
         except subprocess.CalledProcessError:
             errors.seek(0)
-            return {"failed": (errors.read().strip().splitlines() or ["no message"])[-1][:200]}
+            return {"failed": _reason(errors.read())}
         out.seek(0)
         return json.loads(out.read().strip().splitlines()[-1])
+
+
+def _reason(errors):
+    """Returns the line of a traceback that names the exception. JAX prints further lines."""
+    lines = errors.strip().splitlines() or ["no message"]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (named or lines)[-1][:200]
 
 
 def command(options: Options, recipes: list[str]) -> None:

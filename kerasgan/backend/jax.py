@@ -239,7 +239,8 @@ def cond_or_zero(predicate: Tensor, fn: Callable[[], Tensor]) -> Tensor:
         )
 
     def backward(gradients, cotangents):
-        return (jax.tree.map(lambda gradient: gradient * cotangents[0], gradients),)
+        # In float16 and bfloat16, a gradient keeps the type of its array.
+        return (jax.tree.map(lambda g: g * cotangents[0].astype(g.dtype), gradients),)
 
     either.defvjp(forward, backward)
     result, values = either(reads)

@@ -261,8 +261,9 @@ class ConditionalGAN(AdversarialModel):
         self.ema_generator = ema_copy(self.generator) if ema_decay else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
-        self.latent_dim = self.generator.inputs[0].shape[-1]
-        self.image_shape = tuple(self.generator.outputs[0].shape[1:])
+        # A deferred generator is built when it is trained, see `kerasgan.io.deferred`.
+        self.latent_dim = self.sampling_generator.inputs[0].shape[-1]
+        self.image_shape = tuple(self.sampling_generator.outputs[0].shape[1:])
         self.classes = classes
         is_digits = self.image_shape == (28, 28, 1) and classes == 10
         self.evaluation_protocol = "digits" if is_digits else None
@@ -306,7 +307,7 @@ class ConditionalGAN(AdversarialModel):
         return cls(**(config | objects))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        generator = self.ema_generator or self.generator
+        generator = self.sampling_generator
         return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
@@ -472,10 +473,10 @@ class ConditionalGAN(AdversarialModel):
 
     def call(self, inputs: list, training: bool = False) -> Tensor:
         """Generates images from `[latents, labels]` with the network that `sample` uses."""
-        return (self.ema_generator or self.generator)(inputs, training=training)
+        return self.sampling_generator(inputs, training=training)
 
     def call_inputs(self) -> list[keras.KerasTensor]:
-        return self.generator.inputs
+        return self.sampling_generator.inputs
 
     def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
         shape = (check_count(n), self.latent_dim)
@@ -510,7 +511,7 @@ class ConditionalGAN(AdversarialModel):
         """
         labels = self.labels_to_sample(n, labels, latents)
         latents = self.latents_to_sample(len(labels), seed, latents)
-        network = self.ema_generator or self.generator
+        network = self.sampling_generator
         inputs = [latents, labels.astype("int32")]
         return predict(network, inputs, batch_size).astype("float32")
 

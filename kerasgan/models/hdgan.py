@@ -32,6 +32,7 @@ from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Numbers
 from kerasgan.ema import ema_copy
+from kerasgan.io.deferred import is_deferred
 from kerasgan.losses.damsm import damsm_loss
 from kerasgan.losses.matching import (
     KINDS,
@@ -203,7 +204,10 @@ class HDGAN(TextToImageModel):
     ):
         super().__init__(name=name)
         self.generator = generator or build_generator()
-        self.sizes = tuple(image.shape[1] for image in self.generator.outputs[:-2])
+        self.ema_decay = ema_decay
+        # As in `ProjectedTextGAN`, the copy of a deferred generator is read in its place.
+        average = ema_copy(self.generator) if ema_decay and is_deferred(self.generator) else None
+        self.sizes = tuple(image.shape[1] for image in (average or self.generator).outputs[:-2])
         self.discriminators = discriminators or {
             s: build_discriminator(s, embedding_dim=self.embedding_dim) for s in self.sizes
         }
@@ -231,8 +235,7 @@ class HDGAN(TextToImageModel):
         self.regenerate_fakes, self.critic_steps = regenerate_fakes, critic_steps
         self.divergence_weight = divergence_weight
         self.r1_weight, self.r1_every = r1_weight, r1_every
-        self.ema_decay = ema_decay
-        self.ema_generator = ema_copy(self.generator) if ema_decay else None
+        self.ema_generator = average or (ema_copy(self.generator) if ema_decay else None)
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
         if critic_steps:
@@ -265,7 +268,7 @@ class HDGAN(TextToImageModel):
         return [self.generator] if player == "generator" else list(self.discriminators.values())
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        networks = {"generator": self.ema_generator or self.generator}
+        networks = {"generator": self.sampling_generator}
         networks |= {
             f"discriminator_{size}": network for size, network in self.discriminators.items()
         }
@@ -320,7 +323,7 @@ class HDGAN(TextToImageModel):
                 f"start_from needs a model whose sizes are the first of {self.sizes}; "
                 f"received {other.sizes}"
             )
-        trained = other.ema_generator or other.generator
+        trained = other.sampling_generator
         pairs = [(self.discriminators[size], other.discriminators[size]) for size in other.sizes]
         for network in (self.generator, self.ema_generator):
             if network is not None:
@@ -605,7 +608,7 @@ class HDGAN(TextToImageModel):
         Returns:
             Outputs of the generator; see `build_generator`.
         """
-        return (self.ema_generator or self.generator)(inputs, training=training)
+        return self.sampling_generator(inputs, training=training)
 
 
 def _sum_structures(structures):

@@ -62,7 +62,7 @@ from kerasgan.models.projected_text_gan_networks import (
 )
 from kerasgan.models.text_to_image import TextToImageModel
 from kerasgan.ops import replicas
-from kerasgan.ops.augment import translate
+from kerasgan.ops.augment import random_shifts, shift
 from kerasgan.ops.precision import full_precision
 from kerasgan.types import Tensor
 
@@ -116,7 +116,7 @@ class ProjectedTextGAN(TextToImageModel):
         posterior_share: Share of a batch whose latents are inferred, between 0 and 1. Without
             discriminators all latents are inferred.
         reconstruction_weight: Weight of the reconstruction loss: mean absolute differences of
-            pixels, times 4, and of each frozen map.
+            pixels, times 4, and of each frozen map of the whole images and of the crops.
         kl_weight: Weight of the divergence of inferred latents from N(0, 1).
         auxiliary_classifier: Frozen network from images `[N, A, A, 3]` and embeddings `[N, D]` to
             values `[N]` that the generator minimizes, such as the cross-entropy of the attributes
@@ -368,11 +368,33 @@ class ProjectedTextGAN(TextToImageModel):
         latents = replicas.normal((n, dim), self.seeds)
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
-    def views(self, images: Tensor) -> dict[str, Tensor]:
+    def places(self, images: Tensor) -> dict[str, Any]:
+        """Draws the random places of `views` for images `[N, S, S, 3]`.
+
+        A step draws them once, because reconstructions are compared with real images at the same
+        place.
+        """
+        side, found = self.features.input_shape[1], dict[str, Any]()
+        names = [""]
+        if images.shape[1] > side:
+            last = images.shape[1] - side
+            found["corner"] = keras.random.randint((2,), 0, last + 1, seed=self.seeds)
+            names.append("crop_")
+        if self.translation:
+            count = ops.shape(images)[0]
+            for name in names:
+                found[f"{name}shifts"] = random_shifts(count, self.seeds, self.translation)
+        return found
+
+    def views(self, images: Tensor, places: dict[str, Any]) -> dict[str, Tensor]:
         """Returns the inputs of the discriminators.
 
         Whole images are reduced to the input size of the frozen encoder. If they are larger than
-        this size, a random crop of this size is added.
+        this size, a crop of this size is added.
+
+        Args:
+            images: Images `[N, S, S, 3]`.
+            places: Result of `places`.
 
         Returns:
             Dict from `""` (whole) and `"crop_"` to images `[N, s, s, 3]`.
@@ -382,15 +404,12 @@ class ProjectedTextGAN(TextToImageModel):
         seen = {"": images}
         if factor > 1:
             seen[""] = ops.average_pool(images, factor, factor, data_format="channels_last")
-            starts = keras.random.randint((2,), 0, images.shape[1] - side + 1, seed=self.seeds)
-            zero = ops.zeros((), starts.dtype)
-            places = ops.stack([zero, starts[0], starts[1], zero])
-            seen["crop_"] = ops.slice(images, places, (ops.shape(images)[0], side, side, 3))
+            corner = places["corner"]
+            zero = ops.zeros((), corner.dtype)
+            start = ops.stack([zero, corner[0], corner[1], zero])
+            seen["crop_"] = ops.slice(images, start, (ops.shape(images)[0], side, side, 3))
         if self.translation:
-            seen = {
-                name: translate(x, self.seeds, self.translation, fill=0.0)
-                for name, x in seen.items()
-            }
+            seen = {name: shift(x, places[f"{name}shifts"], fill=0.0) for name, x in seen.items()}
         return seen
 
     def maps(self, views: dict[str, Tensor]) -> dict[str, list[Tensor]]:
@@ -536,7 +555,8 @@ class ProjectedTextGAN(TextToImageModel):
                 "classifier: pass it to the constructor; received a model without one"
             )
         real, embeddings = data
-        real_views = self.views(real)
+        places = self.places(real)
+        real_views = self.views(real, places)
         real_maps = self.maps(real_views)
         count = ops.shape(embeddings)[0]
         inferred = count  # images whose latents come from the posterior
@@ -573,11 +593,13 @@ class ProjectedTextGAN(TextToImageModel):
         (fake, mean, log_variance), pull = self.vjp("generator", generated)
         losses = {}
         if self.discriminators:
-            losses = self.train_discriminators(real_views, real_maps, fake, embeddings)
+            losses = self.train_discriminators(
+                real_views, real_maps, self.views(fake, places), embeddings
+            )
 
         def generator_objective(inputs):
             fake, mean, log_variance = inputs
-            seen = self.views(fake)
+            seen = self.views(fake, places)
             maps = self.maps(seen)
             loss, damsm, reconstruction, kl, auxiliary, frechet = (ops.zeros(()) for _ in range(6))
             features = None
@@ -588,7 +610,9 @@ class ProjectedTextGAN(TextToImageModel):
                 damsm = damsm_loss(self.encoder(seen[""], training=False), embeddings)
                 loss += self.damsm_weight * damsm
             if self.posterior:
-                pairs = [(fake, real), *zip(maps[""], real_maps[""], strict=True)]
+                pairs = [(fake, real)]
+                for name, those in maps.items():
+                    pairs.extend(zip(those, real_maps[name], strict=True))
                 errors = [ops.mean(ops.abs(x[:inferred] - y[:inferred])) for x, y in pairs]
                 reconstruction = 4.0 * errors[0] + sum(errors[1:])
                 kl = ops.mean(normal_kl_divergence(mean, log_variance))
@@ -620,11 +644,10 @@ class ProjectedTextGAN(TextToImageModel):
         self,
         real_views: dict[str, Tensor],
         real_maps: dict[str, list[Tensor]],
-        fake: Tensor,
+        fake_views: dict[str, Tensor],
         embeddings: Tensor,
     ) -> dict[str, Any]:
         """Updates the discriminators. Returns their losses, arguments of `report`."""
-        fake_views = self.views(fake)
         maps = {
             name: [
                 ops.concatenate(pair, axis=0) for pair in zip(real_maps[name], fakes, strict=True)

@@ -144,7 +144,7 @@ class StyleProbe:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; received {batch_size}")
         self.model, self.batch_size, self.progress = model, batch_size, progress
-        self.generator = model.ema_generator or model.generator
+        self.generator = model.sampling_generator
         self.noise = np.asarray(ops.convert_to_numpy(model.noise), "float32")
         self.layers, self.sizes = list(self.generator.style_names), list(self.generator.style_sizes)
         self.ends = np.cumsum(self.sizes)

@@ -36,6 +36,7 @@ from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
 from kerasgan.ema import ema_copy
+from kerasgan.io.deferred import is_deferred
 from kerasgan.losses import adversarial, penalties
 from kerasgan.models.stylegan2_networks import (
     EqualDense as EqualDense,
@@ -185,10 +186,11 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         self.ema_generator = ema_copy(generator) if ema_decay else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
-        self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
-        self.conditioning = "labels" if generator.conditions else None
-        self.classes = generator.conditions or 1
-        self.image_shape = (generator.size, generator.size, generator.channels)
+        known = self.sampling_generator  # A deferred generator is built when it is trained.
+        self.conditions, self.latent_dim = known.conditions, known.latent_dim
+        self.conditioning = "labels" if known.conditions else None
+        self.classes = known.conditions or 1
+        self.image_shape = (known.size, known.size, known.channels)
         # Moving average of the path length; 0 before the first penalty.
         self.path_mean = self.add_weight(
             shape=(), initializer="zeros", trainable=False, name="path_mean"
@@ -197,13 +199,14 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         self.built = True
 
     def _check(self):
-        found = [tuple(x.shape[1:]) for x in self.discriminator.inputs]
-        needed = [self.image_shape, (self.conditions,)] if self.conditions else [self.image_shape]
-        if found != needed:
-            raise ValueError(
-                f"discriminator must take the images and conditions of the generator, {needed}; "
-                f"received one that takes {found}"
-            )
+        if not is_deferred(self.discriminator):  # One from a file is built when it is trained.
+            found = [tuple(x.shape[1:]) for x in self.discriminator.inputs]
+            needed = [self.image_shape, *([(self.conditions,)] if self.conditions else [])]
+            if found != needed:
+                raise ValueError(
+                    "discriminator must take the images and conditions of the generator, "
+                    f"{needed}; received one that takes {found}"
+                )
         for name in ("gradient_penalty_every", "path_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; received {getattr(self, name)}")
@@ -238,7 +241,7 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         return cls(**deserialized(config))
 
     def checkpoint_networks(self) -> dict[str, keras.Model]:
-        generator = self.ema_generator or self.generator
+        generator = self.sampling_generator
         return {"generator": generator, "discriminator": self.discriminator}
 
     # === Training ===
@@ -451,9 +454,7 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
 
     def call(self, inputs: list, training: bool = False) -> Tensor:
         """Images of `[w, noise]` by the network that `sample` uses, clipped to [-1, 1]."""
-        return ops.clip(
-            (self.ema_generator or self.generator)(inputs, training=training), -1.0, 1.0
-        )
+        return ops.clip(self.sampling_generator(inputs, training=training), -1.0, 1.0)
 
     def call_inputs(self) -> list[keras.InputSpec]:
-        return self.generator.call_inputs()
+        return self.sampling_generator.call_inputs()

@@ -51,9 +51,7 @@ class StyleGAN2Sampling(SamplingInterface):
         """
         latents = np.random.default_rng(0).standard_normal((samples, self.latent_dim), "float32")
         return np.array(
-            ops.convert_to_numpy(
-                ops.mean((self.ema_generator or self.generator).mapping(latents), axis=0)
-            )
+            ops.convert_to_numpy(ops.mean(self.sampling_generator.mapping(latents), axis=0))
         )
 
     def random_latents(self, n: int, seed: int | None = None) -> np.ndarray:
@@ -68,9 +66,7 @@ class StyleGAN2Sampling(SamplingInterface):
             truncation: Truncation psi; see `sample`.
         """
         latents = check_latents(latents, self.latent_dim)
-        w = np.array(
-            ops.convert_to_numpy((self.ema_generator or self.generator).mapping(latents)), "float32"
-        )
+        w = np.array(ops.convert_to_numpy(self.sampling_generator.mapping(latents)), "float32")
         return w if truncation == 1 else truncate(w, self.mean_style(), truncation)
 
     def sample(
@@ -130,7 +126,7 @@ class StyleGAN2Sampling(SamplingInterface):
             raise ValueError(f"w must have one row per image ({count}); received {len(w)}")
         if noise is not None:
             noise = self._check_noise(noise, count)
-        network, (_, noise_random) = self.ema_generator or self.generator, _generators(seed)
+        network, (_, noise_random) = self.sampling_generator, _generators(seed)
         mean = ops.convert_to_tensor(self.mean_style()) if truncation != 1 else 0.0
         images = []
         for start in range(0, count, batch_size):
@@ -216,7 +212,7 @@ class StyleGAN2Sampling(SamplingInterface):
         """
         w = inputs.get("w")
         if w is None:
-            w = (self.ema_generator or self.generator).mapping(inputs["latents"])
+            w = self.sampling_generator.mapping(inputs["latents"])
         if "truncation" in inputs:
             mean = self.mean_style() if mean is None else mean
             psi = ops.reshape(inputs["truncation"], (-1, *[1] * (len(w.shape) - 1)))
@@ -225,7 +221,7 @@ class StyleGAN2Sampling(SamplingInterface):
         return self([styles, inputs["noise"]])  # type: ignore[operator]
 
     def export_functions(self) -> dict[str, ExportFunction]:
-        mean, network = self.mean_style(), self.ema_generator or self.generator
+        mean, network = self.mean_style(), self.sampling_generator
         psi = keras.InputSpec(shape=(None,), dtype="float32", name="truncation")
         generate = ExportFunction(
             self.sampling_inputs() | {"truncation": psi},

@@ -67,7 +67,7 @@ class StylExReconstruction:
         Returns:
             `(styles, rgb_styles)`, lists of float32 arrays `[N, C]` for `generator.synthesize`.
         """
-        styles, rgb_styles = (self.ema_generator or self.generator).styles(
+        styles, rgb_styles = self.sampling_generator.styles(
             ops.convert_to_tensor(self.image_styles(images, batch_size))
         )
         to_numpy = lambda x: np.array(ops.convert_to_numpy(x))  # noqa: E731
@@ -85,7 +85,7 @@ class StylExReconstruction:
         """
         w = self.image_styles(images, batch_size)
         noise = np.repeat(self.noise, len(w), axis=0)
-        generator = self.ema_generator or self.generator
+        generator = self.sampling_generator
         return np.clip(self._predict_batches(generator, w, noise, size=batch_size), -1.0, 1.0)
 
     def reconstruction_scores(self, images: np.ndarray, batch_size: int = 100) -> dict[str, float]:
@@ -130,7 +130,7 @@ class StylExReconstruction:
         latents = np.random.default_rng(check_seed(seed)).standard_normal(
             (len(encoded), self.latent_dim), "float32"
         )
-        mapping = (self.ema_generator or self.generator).mapping
+        mapping = self.sampling_generator.mapping
         return self._predict_batches(mapping, latents), encoded
 
     def w_gap(self, images: np.ndarray, seed: int = 0) -> dict[str, float]:
@@ -150,7 +150,7 @@ class StylExReconstruction:
         the S space) and `synthesis` (styles to images). The last four explain an image: change a
         coordinate of `styles` and synthesize.
         """
-        generator, encoder = self.ema_generator or self.generator, self.ema_encoder or self.encoder
+        generator, encoder = self.sampling_generator, self.ema_encoder or self.encoder
         sizes = generator.style_sizes
         rgb_sizes = sizes[1::2]
 

@@ -54,8 +54,8 @@ class TextToImageModel(AdversarialModel):
         self._check_text_encoder()
 
     def _check_text_encoder(self):
-        dim = getattr(self._text_encoder, "dim", self.embedding_dim)
-        if dim != self.embedding_dim:
+        dim = getattr(self._text_encoder, "dim", None)
+        if dim is not None and dim != self.embedding_dim:
             raise ValueError(
                 f"text_encoder must return embeddings of the generator's dimension, "
                 f"{self.embedding_dim}; received one of dimension {dim}"
@@ -94,21 +94,12 @@ class TextToImageModel(AdversarialModel):
     # === Sampling ===
 
     @property
-    def sampling_generator(self) -> keras.Model:
-        """Network that `sample` uses: the moving average of the generator if there is one.
-
-        Code that needs only the shapes of a generator reads them from this network. A loaded model
-        can then sample without building the trained one, see `kerasgan.io.deferred`.
-        """
-        return getattr(self, "ema_generator", None) or self.generator
-
-    @property
     def embedding_dim(self) -> int:
         """Dimension of the caption embeddings."""
         return self.sampling_generator.inputs[0].shape[-1]
 
     def call_inputs(self) -> list[keras.KerasTensor]:
-        return self.generator.inputs
+        return self.sampling_generator.inputs
 
     @property
     def latent_dim(self) -> int:  # type: ignore[override]

@@ -20,9 +20,6 @@ def translate(
 ) -> Tensor:
     """Shifts each image by a random number of whole pixels in each direction.
 
-    The shift is a product with a 0-1 matrix. Its gradient is the opposite shift, and on the CPU it
-    is faster than gathering.
-
     Args:
         images: Images `[N, H, W, C]`.
         seed: `keras.random.SeedGenerator`.
@@ -33,13 +30,34 @@ def translate(
     Returns:
         Images `[N, H, W, C]`.
     """
+    return shift(images, random_shifts(ops.shape(images)[0], seed, pixels), fill)
+
+
+def random_shifts(count: int | Tensor, seed: keras.random.SeedGenerator, pixels: int) -> Tensor:
+    """Returns random shifts of `count` images for `shift`, int32 `[2, count, 1, 1]`."""
+    return replicas.randint((2, count, 1, 1), -pixels, pixels + 1, seed, axis=1)
+
+
+def shift(images: Tensor, shifts: Tensor, fill: float = -1.0) -> Tensor:
+    """Shifts images by whole pixels.
+
+    The shift is a product with a 0-1 matrix. Its gradient is the opposite shift, and on the CPU it
+    is faster than gathering.
+
+    Args:
+        images: Images `[N, H, W, C]`.
+        shifts: Vertical and horizontal shift of each image in pixels, integers `[2, N, 1, 1]`.
+        fill: Value of the pixels that are shifted in.
+
+    Returns:
+        Images `[N, H, W, C]`.
+    """
     n = ops.shape(images)[0]
     _, height, width, channels = images.shape
-    shifts = replicas.randint((2, n, 1, 1), -pixels, pixels + 1, seed, axis=1)
 
-    def matrix(size, shift):  # [N, size, size]
+    def matrix(size, by):  # [N, size, size]
         index = ops.arange(size)
-        return ops.cast(ops.equal(index[None, :, None] + shift, index[None, None, :]), images.dtype)
+        return ops.cast(ops.equal(index[None, :, None] + by, index[None, None, :]), images.dtype)
 
     x = ops.reshape(images - fill, (n, height, width * channels))
     x = ops.matmul(matrix(height, shifts[0]), x)  # rows

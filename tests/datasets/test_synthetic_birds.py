@@ -272,7 +272,7 @@ def test_the_drawing_does_not_depend_on_the_resolution(seed):
         (
             lambda: synthetic_birds("dev"),
             ValueError,
-            "split must be one of train, test, random, pairs; received 'dev'",
+            "split must be one of train, test, random, flying, pairs; received 'dev'",
         ),
         (lambda: synthetic_birds(count=0), ValueError, "count must be at least 1; received 0"),
         (

@@ -56,11 +56,11 @@ def tiny(size=64, rate=1e-2, eager=True, **arguments):
     return gan
 
 
-def with_posterior(discriminators=True, **arguments):
-    """A model on the maps of a part encoder, with a posterior and a mirror."""
+def with_posterior(discriminators=True, generator=None, **arguments):
+    """A model on the maps of a part encoder, with a posterior and by default a mirror."""
     keras.utils.set_random_seed(0)
     encoder = build_part_encoder(64, 2)
-    generator = build_generator(
+    generator = generator or build_generator(
         64, 1, embedding_dim=DIM, latent_dim=3, condition_dim=4, mirror=True
     )
     posterior = build_posterior(encoder, embedding_dim=DIM, latent_dim=3, width=4)
@@ -107,6 +107,41 @@ def test_a_step_trains_both_players_but_not_the_encoder(size):
         assert np.mean(changed) > 0.75
     for old, new in zip(frozen, gan.encoder.variables, strict=True):
         np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
+
+
+@keras.saving.register_keras_serializable("kerasgan_tests")
+class Constant(keras.layers.Layer):
+    """Returns its weight, images `[N, S, S, 3]`, for any input."""
+
+    def __init__(self, shape, **arguments):
+        super().__init__(**arguments)
+        self.shape = shape
+
+    def build(self, input_shape):
+        self.images = self.add_weight(self.shape, "zeros")
+
+    def call(self, inputs):
+        return self.images + 0.0 * ops.sum(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (None, *self.shape[1:])
+
+    def get_config(self):
+        return super().get_config() | {"shape": self.shape}
+
+
+@pytest.mark.parametrize(("size", "translation"), [(64, 2), (128, 0), (128, 2)])
+def test_a_perfect_reconstruction_has_no_loss_wherever_the_encoder_looks(size, translation):
+    real, embeddings = batch(size)
+    inputs = [keras.Input((DIM,)), keras.Input((3,))]
+    output = Constant(real.shape)(ops.concatenate(inputs, axis=-1))
+    generator = keras.Model(inputs, output)
+    generator.set_weights([real])
+    gan = with_posterior(generator=generator, posterior_share=1.0, translation=translation)
+    logs = gan.train_on_batch(real, embeddings, return_dict=True)
+    assert abs(float(logs["reconstruction_loss"])) < 1e-5
+    logs = gan.train_on_batch(-real, embeddings, return_dict=True)
+    assert float(logs["reconstruction_loss"]) > 1.0
 
 
 @pytest.mark.nightly

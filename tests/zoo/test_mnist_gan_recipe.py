@@ -40,6 +40,26 @@ def epochs(folder):
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
+def test_networks_of_a_run_compute_in_its_dtype_policy(digits, tmp_path):
+    chosen = SMALL | {"dtype_policy": "mixed_bfloat16", "decay": False}
+    for epochs in (1, 2):  # The second run resumes the first one.
+        settings = recipe.settings_of(digits, "best", **chosen | {"epochs": epochs})
+        recipe.run(digits, settings, tmp_path)
+    assert keras.config.dtype_policy().name == "float32"
+    model, info = checkpoints.load_model(checkpoints.latest(tmp_path / "checkpoints"))
+    assert (info["dtype_policy"], info["epoch"]) == ("mixed_bfloat16", 2)
+    for network in (model.generator, model.discriminator):
+        policies = {layer.dtype_policy.name for layer in network.layers if layer.weights}
+        assert policies == {"mixed_bfloat16"}
+        assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
+    images = model.sample(labels=[3, 4], seed=0)
+    assert images.dtype == "float32" and np.isfinite(images).all()
+    with pytest.raises(ValueError, match="holds a run with dtype_policy mixed_bfloat16"):
+        recipe.run(
+            digits, dataclasses.replace(settings, dtype_policy="float32", epochs=3), tmp_path
+        )
+
+
 def test_a_run_is_stopped_and_resumed(digits, tmp_path, capsys, monkeypatch):
     def stop(self, epoch, logs=None):
         if epoch == 1:

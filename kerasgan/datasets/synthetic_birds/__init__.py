@@ -47,7 +47,8 @@ def synthetic_birds(
     Args:
         split: `"train"` (classes 0 to 149), `"test"` (150 to 199), `"random"` (random attributes
             without the color combinations of the test species; each combination of the first five
-            attributes is a class) or `"pairs"` (random; images 2i and 2i + 1 differ in exactly one
+            attributes is a class), `"flying"` (random, but every third bird flies in any case, so
+            five in nine do) or `"pairs"` (random; images 2i and 2i + 1 differ in exactly one
             attribute, in images and captions).
         count: Number of images. Defaults to 20 per species (3,000 and 1,000), or 3,000.
         seed: Integer seed. Image i depends on (seed, split, i) only.
@@ -83,7 +84,7 @@ def synthetic_birds(
     )
 
 
-SPLITS = (*SPECIES, "random", "pairs")
+SPLITS = (*SPECIES, "random", "flying", "pairs")
 
 
 def _check_split(split):
@@ -97,6 +98,8 @@ def _scenes(split, count, seed):
     if split not in SPECIES:
         pairs = split == "pairs"
         attributes = random_attributes(count, seed, pairs)
+        if split == "flying":
+            attributes[::3, list(ATTRIBUTES).index("pose")] = ATTRIBUTES["pose"].index("flying")
         _, classes = np.unique(attributes[:, :5], axis=0, return_inverse=True)
         # The birds of a pair share their seed: pictures and captions differ in one attribute only.
         seeds = [(seed, sum(SPECIES.values()), i - i % 2 if pairs else i) for i in range(count)]
