@@ -72,10 +72,12 @@ class SamplingInterface:
     Attributes:
         latent_dim: Number of latent dimensions.
         classes: Number of classes of a model with labels.
+        generator: Network that is trained, of a model with one.
     """
 
     latent_dim: int
     classes: int
+    generator: Any
 
     # === Latents and labels ===
 

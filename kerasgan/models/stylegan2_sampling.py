@@ -35,7 +35,6 @@ class StyleGAN2Sampling(SamplingInterface):
 
     # Attributes and methods of `StyleGAN2`.
     generator: Generator
-    ema_generator: Generator | None
     conditions: int
     image_shape: tuple[int, int, int]
     label_conditions: Callable[[Tensor], Tensor | None]

@@ -1,6 +1,7 @@
 """Reconstruction of images by a trained StylEx, and measures of it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ class StylExReconstruction:
 
     # Attributes and methods of `StylEx`.
     generator: Generator
-    ema_generator: Generator | None
+    sampling_generator: Any
     encoder: keras.Model
     ema_encoder: keras.Model | None
     classifier: keras.Model
