@@ -411,7 +411,7 @@ RECIPE = recipe.Recipe(
         "quick": {"decay": True, "mirror": True},
     },
     data=data,
-    build=build,
+    build=recipe.built_quickly(build),
     sample_grid=sample_grid,
     dataset=lambda settings: "synthetic_birds",
     size=lambda settings: settings.size,

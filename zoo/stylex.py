@@ -331,7 +331,7 @@ def build(settings: Settings, shape: scale.DataShape | None = None) -> Any:
     def schedule(rate, updates):
         return schedules.FlatThenLinear(rate, steps * updates)
 
-    model = stylex.build(
+    model = recipe.built_quickly(stylex.build)(
         network,
         settings=model_settings(settings),
         **{name: getattr(settings, name) for name in NETWORKS},

@@ -527,7 +527,7 @@ def text_recipe(
         settings=Settings,
         presets=presets,
         data=data,
-        build=build,
+        build=recipe.built_quickly(build),
         sample_grid=sample_grid,
         dataset=lambda settings: settings.data,
         size=lambda settings: sizes_of(settings)[-1],
