@@ -73,7 +73,8 @@ class Backend(Protocol):
 
         On JAX, functions that are compiled in it are not optimized, because each initial weight of
         a new shape needs a program of its own, which runs once. Training steps must not be compiled
-        in it.
+        in it. On TensorFlow, a model that is built while a function is traced gets its weights at
+        once, and not in each call of the function.
         """
 
     def inference(self) -> AbstractContextManager:

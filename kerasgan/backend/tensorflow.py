@@ -175,7 +175,7 @@ def _unsummed(gradients_and_variables):
 
 
 def building() -> AbstractContextManager:
-    return contextlib.nullcontext()
+    return tf.init_scope()
 
 
 def inference() -> AbstractContextManager:

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from kerasgan import backend
+
 
 class DeferredNetwork(keras.Model):
     """Network that is built at its first use.
@@ -57,9 +59,10 @@ def _built(network):
     """Returns the same object after it has become an ordinary network."""
     if type(network) is DeferredNetwork:
         parts = vars(network)
-        real = parts["_build_network"](parts["_config"])
-        for function in parts["_when_built"]:
-            function(real)
+        with backend.building():
+            real = parts["_build_network"](parts["_config"])
+            for function in parts["_when_built"]:
+                function(real)
         object.__setattr__(network, "__dict__", vars(real))
         object.__setattr__(network, "__class__", type(real))
     return network

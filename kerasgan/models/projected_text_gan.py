@@ -369,10 +369,15 @@ class ProjectedTextGAN(TextToImageModel):
         return ops.concatenate([latents, ops.ones((n, 1))], axis=-1) if self.mirror else latents
 
     def places(self, images: Tensor) -> dict[str, Any]:
-        """Draws the random places of `views` for images `[N, S, S, 3]`.
+        """Samples the random places of `views` for images `[N, S, S, 3]`.
 
-        A step draws them once, because reconstructions are compared with real images at the same
-        place.
+        There is one sample per step, because reconstructions are compared with real images at the
+        same places.
+
+        Returns:
+            Dict with `"corner"`, the row and column of the crops, if the images are larger than
+            the encoder's, and the shifts of each view, `"shifts"` and `"crop_shifts"`, if
+            `translation` is not 0.
         """
         side, found = self.features.input_shape[1], dict[str, Any]()
         names = [""]

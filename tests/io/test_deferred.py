@@ -194,6 +194,20 @@ def test_a_model_with_a_deferred_generator_resumes(tmp_path):
     assert_equal_weights(gan, loaded)
 
 
+def test_a_network_that_is_built_while_a_function_is_traced_has_the_weights_of_its_file(tmp_path):
+    gan = text_gan()
+    gan.ema_generator.set_weights([w + 0.1 for w in gan.ema_generator.get_weights()])
+    path = tmp_path / "G.h5"
+    checkpoints.save_network(path, gan.ema_generator, epoch=1, model=gan, letter="G")
+    loaded = checkpoints.load_model(path)[0]
+    assert is_deferred(loaded.generator)
+    loaded.predict([EMBEDDINGS, np.zeros([2, loaded.latent_dim], "float32")], verbose=0)
+    assert not is_deferred(loaded.generator)  # Keras reads the losses of all layers.
+    for network in (loaded.generator, loaded.ema_generator):
+        for a, b in zip(network.get_weights(), gan.ema_generator.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_a_generator_without_a_file_starts_equal_to_its_moving_average(tmp_path):
     gan = text_gan()
     checkpoints.save_network(

@@ -23,8 +23,15 @@ from kerasgan.models.attfind import (
 )
 from kerasgan.models.style_probe import Effects, StyleProbe
 from kerasgan.models.stylegan2 import Generator, build_discriminator
+from kerasgan.sampling import SamplingInterface
 
 RNG = np.random.default_rng(0)
+
+
+class FakeModel(types.SimpleNamespace):
+    """The attributes of a StylEx that `StyleProbe` reads."""
+
+    sampling_generator = SamplingInterface.sampling_generator
 
 
 def array(x):
@@ -59,7 +66,7 @@ def tiny():
         )
 
     noise = RNG.random((1, 8, 8, 1)).astype("float32")
-    model = types.SimpleNamespace(
+    model = FakeModel(
         generator=generator, ema_generator=None, classifier=classifier, noise=noise, styles=styles
     )
     return model, RNG.uniform(-1, 1, (5, 8, 8, 1)).astype("float32"), StyleProbe(model, 6, False)
@@ -149,7 +156,7 @@ def test_the_moving_average_is_used(tiny):
     model, images, _ = tiny
     ema_generator = known_weights(Generator.from_config(model.generator.get_config()), 9)
     fields = vars(model) | {"ema_generator": ema_generator, "generator": None}
-    model = types.SimpleNamespace(**fields)
+    model = FakeModel(**fields)
     reconstructions = StyleProbe(model).encode(images).images
     styles, rgb_styles = model.styles(images)
     noise = np.repeat(model.noise, 5, axis=0)
@@ -257,7 +264,7 @@ def column_model(function):
         row = images[:, 0, :6, 0]
         return [row[:, :3], row[:, 3:]], [np.zeros((len(row), 1), "float32")]
 
-    return types.SimpleNamespace(
+    return FakeModel(
         generator=Painter(),
         ema_generator=None,
         classifier=keras.Model(inputs, Columns(function)(inputs)),
@@ -530,9 +537,7 @@ def test_invalid_arguments_raise_one_line():
     model = column_model(lambda x: [2 * x[4], -2 * x[4]])
     found = find(model, IMAGES)
     ours, theirs = IMAGES[[0, 2]], IMAGES[[1, 3]]
-    one_class = types.SimpleNamespace(
-        **vars(model) | {"classifier": types.SimpleNamespace(output_shape=(None, 1))}
-    )
+    one_class = FakeModel(**vars(model) | {"classifier": FakeModel(output_shape=(None, 1))})
     foreign = dataclasses.replace(found, sizes=[4, 2])
     for call, message in (
         (
