@@ -13,6 +13,7 @@ import pytest
 from keras import layers
 
 from kerasgan import registration, schedules
+from kerasgan.dtype_policies import dtype_policy
 from kerasgan.encoders import char_cnn_rnn, part_classifier, part_encoder, robust_image_encoder
 from kerasgan.latents import prior
 from kerasgan.layers.conv3x3 import Conv3x3
@@ -354,6 +355,26 @@ def test_call_uses_the_network_that_sample_uses():
 
 
 # === Arguments of sample ===
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_loaded_model_has_the_dtype_policies_of_the_saved_one(name):
+    """Whatever the dtype policy is when it is loaded."""
+
+    def policies(model):
+        others = (keras.Model, layers.InputLayer, ClassifierDistance)  # They compute nothing.
+        found = [x for x in model._flatten_layers() if not isinstance(x, others)]
+        return [layer.dtype_policy.name for layer in found]
+
+    with dtype_policy("mixed_bfloat16"):
+        mixed = MODELS[name]()
+    plain = MODELS[name]()
+    assert "mixed_bfloat16" in policies(mixed)
+    for model, other in ((mixed, "float32"), (plain, "mixed_bfloat16")):
+        config = keras.saving.serialize_keras_object(model)
+        with dtype_policy(other):
+            loaded = keras.saving.deserialize_keras_object(config)
+        assert policies(loaded) == policies(model)
 
 
 def test_invalid_seeds_and_counts_are_one_line():

@@ -30,6 +30,7 @@ backend = lazy.module("kerasgan.backend")
 kerasgan = lazy.module("kerasgan")
 callbacks = lazy.module("kerasgan.callbacks")
 distribution = lazy.module("kerasgan.distribution")
+dtype_policies = lazy.module("kerasgan.dtype_policies")
 images = lazy.module("kerasgan.images")
 report = lazy.module("kerasgan.report")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
@@ -200,7 +201,7 @@ def built_quickly(build: Callable) -> Callable:
     """Returns `build` in the context `backend.building`.
 
     It is for functions that train nothing: on JAX, a training step that is compiled in this context
-    would be slow.
+    would be slow. Recipes that train a network while they build use it for the other networks.
     """
 
     @functools.wraps(build)
@@ -276,12 +277,8 @@ def run(
 
 def _build(recipe, settings, **arguments):
     """Returns the model of the settings, whose networks have the settings' dtype policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.dtype_policy)
-    try:
+    with dtype_policies.dtype_policy(settings.dtype_policy):
         return recipe.build(settings, **arguments)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _run(recipe, settings, folder, command, data, model):
@@ -387,6 +384,7 @@ def _keep_settings(recipe, settings, folder, command):
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         old = current_names(dataset_names.with_current_names(old), recipe.name)
+        old = {"dtype_policy": "float32"} | old  # Earlier runs have no such setting.
         ignored = ("epochs", "tensorboard", "wandb", "checkpoint_minutes")
         other = [
             f"{name} {old[name]}"

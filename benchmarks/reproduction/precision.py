@@ -13,7 +13,8 @@ import pathlib
 from collections.abc import Sequence
 
 from benchmarks.reproduction import quality, records
-from zoo import cli, recipe
+from zoo import cli
+from zoo.recipe import folder_name
 from zoo.settings import Checked, setting
 
 RESULTS = quality.RESULTS / "precision.json"
@@ -40,11 +41,10 @@ def run(
     """
 
     def make(recipe, seed, dtype_policy):
-        folder = pathlib.Path(runs) / f"{folder_of(recipe, PRESET, seed)}_{dtype_policy}"
+        folder = pathlib.Path(runs) / f"{folder_name(recipe, PRESET, seed)}_{dtype_policy}"
         folder.mkdir(parents=True, exist_ok=True)
         return quality.record(recipe, PRESET, seed, folder, [f"--dtype_policy={dtype_policy}"])
 
-    folder_of = recipe.folder_name
     wanted = [
         {"recipe": name, "seed": seed, "dtype_policy": policy}
         for name in names

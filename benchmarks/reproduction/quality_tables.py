@@ -255,10 +255,10 @@ def precision() -> str:
         minutes = statistics.mean(r["seconds"] for r in runs) / 60
         cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores), f"{minutes:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
-    machine = records[0]["machine"]
+    machines = ", ".join(dict.fromkeys(r["machine"]["cpu"] for r in records))
     lines.append(
         "\nMean ± standard deviation over seeds, preset `quick`. "
-        f"Machine: {machine['cpu']}. Command: `python -m benchmarks precision`."
+        f"Machine: {machines}. Command: `python -m benchmarks precision`."
     )
     return "\n".join(lines)
 

@@ -35,6 +35,7 @@ from keras import layers, ops
 
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Images, Labels
+from kerasgan.dtype_policies import dtype_policy
 from kerasgan.images import check_images
 from kerasgan.io.export import ExportableModel
 from kerasgan.ops import replicas
@@ -143,11 +144,13 @@ class Couplings(ExportableModel):
 
     def get_config(self) -> dict:
         names = ("size", "channels", "scales", "depth", "width", "classes", "name")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"dtype": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config: dict) -> "Couplings":
-        return cls(**config)
+        config = dict(config)
+        with dtype_policy(config.pop("dtype", None)):  # Earlier files have none.
+            return cls(**config)
 
     def adapt(self, x: np.ndarray) -> None:
         """Sets the normalization of each pixel to the mean and standard deviation of the data.

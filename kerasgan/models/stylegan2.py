@@ -36,7 +36,7 @@ from kerasgan import backend
 from kerasgan.arguments import check_seed
 from kerasgan.data_spec import DataSpec, Ignored, Images, Labels
 from kerasgan.ema import ema_copy
-from kerasgan.io.deferred import is_deferred
+from kerasgan.io.deferred import when_built
 from kerasgan.losses import adversarial, penalties
 from kerasgan.models.stylegan2_networks import (
     EqualDense as EqualDense,
@@ -186,11 +186,10 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         self.ema_generator = ema_copy(generator) if ema_decay else None
         self.seed = check_seed(seed)
         self.seeds = keras.random.SeedGenerator(self.seed)
-        known = self.sampling_generator  # A deferred generator is built when it is trained.
-        self.conditions, self.latent_dim = known.conditions, known.latent_dim
-        self.conditioning = "labels" if known.conditions else None
-        self.classes = known.conditions or 1
-        self.image_shape = (known.size, known.size, known.channels)
+        self.conditions, self.latent_dim = generator.conditions, generator.latent_dim
+        self.conditioning = "labels" if generator.conditions else None
+        self.classes = generator.conditions or 1
+        self.image_shape = (generator.size, generator.size, generator.channels)
         # Moving average of the path length; 0 before the first penalty.
         self.path_mean = self.add_weight(
             shape=(), initializer="zeros", trainable=False, name="path_mean"
@@ -199,19 +198,22 @@ class StyleGAN2(StyleGAN2Sampling, AdversarialModel):
         self.built = True
 
     def _check(self):
-        if not is_deferred(self.discriminator):  # One from a file is built when it is trained.
-            found = [tuple(x.shape[1:]) for x in self.discriminator.inputs]
-            needed = [self.image_shape, *([(self.conditions,)] if self.conditions else [])]
-            if found != needed:
-                raise ValueError(
-                    "discriminator must take the images and conditions of the generator, "
-                    f"{needed}; received one that takes {found}"
-                )
+        # A discriminator from a file is built, and then checked, when it is trained.
+        when_built(self.discriminator, self._check_discriminator)
         for name in ("gradient_penalty_every", "path_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; received {getattr(self, name)}")
         if not 0 <= self.mixing <= 1:
             raise ValueError(f"mixing must be in [0, 1]; received {self.mixing}")
+
+    def _check_discriminator(self, discriminator):
+        found = [tuple(x.shape[1:]) for x in discriminator.inputs]
+        needed = [self.image_shape, (self.conditions,)] if self.conditions else [self.image_shape]
+        if found != needed:
+            raise ValueError(
+                f"discriminator must take the images and conditions of the generator, {needed}; "
+                f"received one that takes {found}"
+            )
 
     def get_config(self) -> dict:
         nested = (

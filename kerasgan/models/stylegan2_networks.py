@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from kerasgan.dtype_policies import dtype_policy
 from kerasgan.io.export import ExportableModel
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.minibatch_deviation import MinibatchDeviation
@@ -128,8 +129,9 @@ class StyleLayer(layers.Layer):
     def __init__(self, channels_in: int, channels_out: int, style_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels_in, self.channels_out, self.style_dim = channels_in, channels_out, style_dim
-        self.affine = build_affine(style_dim, channels_in)
-        self.convolution = ModulatedConv2D(channels_out)
+        with dtype_policy(self.dtype_policy):
+            self.affine = build_affine(style_dim, channels_in)
+            self.convolution = ModulatedConv2D(channels_out)
         self.convolution.build([(None, None, None, channels_in), (None, channels_in)])
         self.noise_scale = self.add_weight(
             shape=(channels_out,), initializer="zeros", name="noise_scale"
@@ -243,11 +245,13 @@ class Generator(ExportableModel):
             "conditions",
             "name",
         )
-        return {name: getattr(self, name) for name in own}
+        return {name: getattr(self, name) for name in own} | {"dtype": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config: dict) -> "Generator":
-        return cls(**config)
+        config = dict(config)
+        with dtype_policy(config.pop("dtype", None)):  # Earlier files have none.
+            return cls(**config)
 
     def call_inputs(self) -> list[keras.InputSpec]:
         shapes = ((self.blocks, self.style_dim), (self.size, self.size, 1))
@@ -358,9 +362,10 @@ class ResidualBlock(layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.down = channels, down
         # Keras files name weights by these attributes, so they keep their names.
-        self.beside = layers.Conv2D(channels, 1, kernel_initializer=kaiming())
-        self.one, self.other = (Conv3x3(channels, kernel_initializer=kaiming()) for _ in range(2))
-        self.halve = layers.Conv2D(channels, 3, 2, kernel_initializer=kaiming()) if down else None
+        own = {"kernel_initializer": kaiming(), "dtype": self.dtype_policy}
+        self.beside = layers.Conv2D(channels, 1, **own)
+        self.one, self.other = (Conv3x3(channels, **own) for _ in range(2))
+        self.halve = layers.Conv2D(channels, 3, 2, **own) if down else None
 
     def build(self, input_shape: Shape) -> None:
         self.beside.build(input_shape)

@@ -63,6 +63,7 @@ def test_every_use_builds(use):
 def test_a_preset_samples_without_its_discriminator_and_trains_with_it():
     model = ConditionalGAN.from_preset("mnist_gan_digits")
     sampled = model.sample(4, seed=0)
+    assert is_deferred(model.discriminator)
     whole = ConditionalGAN.from_config(model.get_config())
     assert not is_deferred(model.discriminator)
     assert [(v.name, v.shape) for v in model.variables] == [
