@@ -101,7 +101,7 @@ FULL = (
     Stage("stage_128", FLYING | {"size": 128, "epochs": 10, "batch_size": 16, "frozen": False}),
     Stage("stage_256", FLYING | LARGE | {"epochs": 8}),
     Stage("prior_256", PRIOR | LARGE | {"epochs": 1}),
-    Stage("adapt_256", PRIOR | LARGE | {"epochs": 3, "seed": 1}),
+    Stage("adapt_256", PRIOR | LARGE | {"epochs": 6, "seed": 1}),
 )
 QUICK = (
     Stage("layout", LAYOUT | {"epochs": 5}),

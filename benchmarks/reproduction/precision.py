@@ -1,4 +1,4 @@
-"""Compares trainings in bfloat16 with trainings in float32: scores over seeds, and time.
+"""Compares the scores of trainings in bfloat16 with those of trainings in float32.
 
     python -m benchmarks precision                   zoo.mnist_gan, preset quick, seeds 0, 1 and 2
     python -m benchmarks precision --seeds=0 flow    another recipe

@@ -242,7 +242,7 @@ def precision() -> str:
     records = precision_records.read()
     if not records:
         return NOT_RUN
-    lines = ["| recipe | dtype policy | seeds | scores | minutes |", "|---|---|---|---|---|"]
+    lines = ["| recipe | dtype policy | seeds | scores |", "|---|---|---|---|"]
     kinds = dict.fromkeys((r["recipe"], r["dtype_policy"]) for r in records)
     for recipe, policy in kinds:
         runs = [r for r in records if (r["recipe"], r["dtype_policy"]) == (recipe, policy)]
@@ -252,8 +252,7 @@ def precision() -> str:
             spread = f" ± {statistics.stdev(values):.3g}" if len(runs) > 1 else ""
             if statistics.mean(values) != values[0] or len(runs) == 1:  # Floors do not vary.
                 scores.append(f"{name.replace('_', ' ')} {statistics.mean(values):.4g}{spread}")
-        minutes = statistics.mean(r["seconds"] for r in runs) / 60
-        cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores), f"{minutes:.1f}")
+        cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores))
         lines.append(f"| {' | '.join(cells)} |")
     machines = ", ".join(dict.fromkeys(r["machine"]["cpu"] for r in records))
     lines.append(
