@@ -48,7 +48,7 @@ def test_each_stage_starts_from_the_one_before():
         assert [each.start for each in found] == ["", *(f"f/{name}" for name in names[:-1])]
         assert [each.size for each in found] == sorted(each.size for each in found)
         # A stage with the settings of the one before has other birds.
-        own = {"refine_64": 4, "flying_64": 5, "adapt_256": 4}
+        own = {"refine_64": 4, "flying_64": 5}
         assert [each.seed for each in found] == [own.get(name, 3) for name in names]
 
 
