@@ -8,6 +8,7 @@
     python -m benchmarks attributes               attributes that AttFind finds in StylEx
     python -m benchmarks augmentation             effect of --augment on a small classifier
     python -m benchmarks precision [RECIPE ...]   trainings in bfloat16 against float32
+    python -m benchmarks bird_bound               Fréchet distance of a perfect bird generator
     python -m benchmarks speed [CASE ...]         training steps and metrics against their baselines
     python -m benchmarks backends [RECIPE ...]    compile time, step time, memory on three backends
     python -m benchmarks sampling [PRESET ...]    time to the first sample, images per second
@@ -36,6 +37,7 @@ COMMANDS = {
     "attributes": "benchmarks.reproduction.attributes",
     "augmentation": "benchmarks.reproduction.augmentation",
     "precision": "benchmarks.reproduction.precision",
+    "bird_bound": "benchmarks.reproduction.bird_bound",
     "speed": "benchmarks.speed",
     "backends": "benchmarks.speed.backends",
     "sampling": "benchmarks.speed.sampling",
