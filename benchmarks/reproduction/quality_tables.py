@@ -251,7 +251,8 @@ def precision() -> str:
             values = [r["scores"][name] for r in runs]
             spread = f" ± {statistics.stdev(values):.3g}" if len(runs) > 1 else ""
             if statistics.mean(values) != values[0] or len(runs) == 1:  # Floors do not vary.
-                scores.append(f"{name.replace('_', ' ')} {statistics.mean(values):.4g}{spread}")
+                title = name.replace("_", " ").replace("frechet", "Fréchet")
+                scores.append(f"{title} {statistics.mean(values):.4g}{spread}")
         cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores))
         lines.append(f"| {' | '.join(cells)} |")
     machines = ", ".join(dict.fromkeys(r["machine"]["cpu"] for r in records))
