@@ -354,9 +354,6 @@ def test_call_uses_the_network_that_sample_uses():
         np.testing.assert_allclose(called, model.sample(3, seed=1), atol=1e-6)
 
 
-# === Arguments of sample ===
-
-
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_loaded_model_has_the_dtype_policies_of_the_saved_one(name):
     """Whatever the dtype policy is when it is loaded."""
@@ -375,6 +372,9 @@ def test_a_loaded_model_has_the_dtype_policies_of_the_saved_one(name):
         with dtype_policy(other):
             loaded = keras.saving.deserialize_keras_object(config)
         assert policies(loaded) == policies(model)
+
+
+# === Arguments of sample ===
 
 
 def test_invalid_seeds_and_counts_are_one_line():

@@ -1,11 +1,11 @@
-"""Bird Fréchet distance of real images that agree with the captions of the test birds.
+"""Bird Fréchet distance of a perfect generator.
 
     python -m benchmarks bird_bound
 
-A caption names half of a bird's attributes. Here the others are random, as a generator must choose
-them that has never seen the test species, and the images are drawn by the program that draws the
-data. So their distance to the test birds is that of a perfect generator. It is written to
-benchmarks/results/bird_bound.json.
+A caption of a test bird names about half of its attributes. A generator has never seen the test
+species, so it can only choose the others at random. This command does the same, renders the birds
+with the renderer of the data set, and measures their distance to the test birds. The record is
+written to benchmarks/results/bird_bound.json.
 """
 
 import dataclasses
@@ -47,8 +47,7 @@ def completed(requested: np.ndarray, seed: int) -> np.ndarray:
     """
     random = np.random.default_rng(seed)
     limits = [len(values) for values in synthetic.ATTRIBUTES.values()]
-    known = synthetic.SPECIES["train"]
-    unseen = {tuple(colors) for colors in synthetic.attributes.species()[known:, :3].tolist()}
+    unseen = synthetic.attributes.unseen_colors()
 
     def bird(named):
         while True:
@@ -59,23 +58,23 @@ def completed(requested: np.ndarray, seed: int) -> np.ndarray:
     return np.stack([bird(named) for named in requested])
 
 
-def measure(size: int, seed: int) -> dict[str, float]:
+def bound(size: int, seed: int) -> dict[str, float]:
     """Return the distance, its floor and their ratio, as `zoo.evaluate` does for a generator."""
     classifier, _ = bird_attributes.load_bird_attribute_classifier()
-    birds, real, floor = protocol._reference(classifier, None, size)
+    birds, real, floor = protocol.reference(classifier, None, size)
     captions = protocol.pick(birds.captions, COUNT)
     attributes = completed(np.stack([*map(synthetic.parse_caption, captions)]), seed)
     side = size * 19 // 16
     inner = slice((side - size) // 2, (side - size) // 2 + size)
 
     def batch(start):
-        drawn = (
+        rendered = (
             synthetic.draw_bird(attributes[i], (seed, COUNT, i), side)[inner, inner]
             for i in range(start, start + BATCH)
         )
-        return {size: images.from_uint8(np.stack([*drawn]))}
+        return {size: images.from_uint8(np.stack([*rendered]))}
 
-    found = protocol._measure(classifier, None, map(batch, range(0, COUNT, BATCH)))
+    found = protocol.measure(classifier, None, map(batch, range(0, COUNT, BATCH)))
     distance = frechet.frechet_distance(
         *(frechet.statistics(each["features"]) for each in (found, real))
     )
@@ -88,7 +87,7 @@ def measure(size: int, seed: int) -> dict[str, float]:
 
 def command(options: Options) -> None:
     """Measures and writes the record."""
-    scores = measure(options.size, options.seed)
+    scores = bound(options.size, options.seed)
     about = {"command": shell_command("benchmarks bird_bound")} | provenance()
     files.write_json(
         RESULTS / "bird_bound.json", scores | dataclasses.asdict(options) | about, indent=1

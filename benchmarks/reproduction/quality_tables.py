@@ -250,7 +250,7 @@ def precision() -> str:
         for name in runs[0]["scores"]:
             values = [r["scores"][name] for r in runs]
             spread = f" ± {statistics.stdev(values):.3g}" if len(runs) > 1 else ""
-            if statistics.mean(values) != values[0] or len(runs) == 1:  # Floors do not vary.
+            if len(set(values)) > 1 or len(runs) == 1:  # Floors do not vary.
                 title = name.replace("_", " ").replace("frechet", "Fréchet")
                 scores.append(f"{title} {statistics.mean(values):.4g}{spread}")
         cells = (f"`{recipe}`", f"`{policy}`", str(len(runs)), ", ".join(scores))

@@ -59,12 +59,18 @@ def _built(network):
     """Returns the same object after it has become an ordinary network."""
     if type(network) is DeferredNetwork:
         parts = vars(network)
-        with backend.building():
-            real = parts["_build_network"](parts["_config"])
-            for function in parts["_when_built"]:
-                function(real)
+        real = _built_from(parts, parts["_config"])
         object.__setattr__(network, "__dict__", vars(real))
         object.__setattr__(network, "__class__", type(real))
+    return network
+
+
+def _built_from(parts, config):
+    """Returns a new network with the values of the files that were loaded into the deferred one."""
+    with backend.building():
+        network = parts["_build_network"](config)
+        for function in parts["_when_built"]:
+            function(network)
     return network
 
 
@@ -91,10 +97,7 @@ def built_copy(network: keras.Model, prefix: str) -> keras.Model:
     parts = vars(network)
     inner = parts["_config"]["config"]
     renamed = inner | {"name": prefix + inner["name"]}
-    copy = parts["_build_network"](parts["_config"] | {"config": renamed})
-    for function in parts["_when_built"]:  # The values of a file, which the network will have.
-        function(copy)
-    return copy
+    return _built_from(parts, parts["_config"] | {"config": renamed})
 
 
 def deferred(config: Any, build: Callable[[dict], keras.Model]) -> Any:

@@ -130,10 +130,10 @@ def text_checkpoint(folder, **info):
 
 def test_evaluate_uses_the_bird_attribute_classifier(tmp_path, monkeypatch):
     monkeypatch.setattr(birds, "BIRDS", 200)
-    birds._reference.cache_clear()
+    birds.reference.cache_clear()
     path = text_checkpoint(tmp_path, data="synthetic_birds", text_encoder="synthetic_birds_text")
     scores = evaluate.score(path, samples=200)
-    birds._reference.cache_clear()
+    birds.reference.cache_clear()
     assert scores["attribute_accuracy"] == scores["attribute_accuracy_64"]
     assert scores["attribute_accuracy"] == pytest.approx(scores["attribute_chance"], abs=0.15)
     assert scores["r_precision"] < 0.2 < scores["r_precision_data"]
@@ -154,9 +154,9 @@ def test_a_preset_of_projected_text_gan_samples_and_is_evaluated(call, tmp_path,
     call(checkpoint=tmp_path / "contained", caption=captions, n=2, out=tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
     monkeypatch.setattr(birds, "BIRDS", 200)
-    birds._reference.cache_clear()
+    birds.reference.cache_clear()
     scores = [evaluate.score(tmp_path / name, samples=200) for name in ("named", "contained")]
-    birds._reference.cache_clear()
+    birds.reference.cache_clear()
     used = [each["protocol"]["text_encoder"] for each in scores]
     assert used == ["synthetic_birds_text", str(tmp_path / "contained" / "T.h5")]
     assert scores[0]["attribute_accuracy"] == pytest.approx(

@@ -48,6 +48,11 @@ def species() -> np.ndarray:
     return np.concatenate([colours, np.stack(others, axis=1)], axis=1).astype("int8")
 
 
+def unseen_colors() -> set[tuple[int, ...]]:
+    """Returns the combinations of crown, wing and belly colors of the test species."""
+    return {tuple(each) for each in species()[SPECIES["train"] :, :3].tolist()}
+
+
 def random_attributes(count: int, seed: int = 0, pairs: bool = False) -> np.ndarray:
     """Returns random attributes, int8 `[count, 7]`, without the color combinations of test species.
 
@@ -56,7 +61,7 @@ def random_attributes(count: int, seed: int = 0, pairs: bool = False) -> np.ndar
         seed: Integer seed.
         pairs: If `True`, birds 2i and 2i + 1 differ in exactly one attribute.
     """
-    unseen = {tuple(each) for each in species()[SPECIES["train"] :, :3].tolist()}
+    unseen = unseen_colors()
     limits = np.array([len(values) for values in ATTRIBUTES.values()])
 
     def bird(index):

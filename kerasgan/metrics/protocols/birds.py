@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasgan.datasets.captioned import CaptionedImages
 from kerasgan.datasets.synthetic_birds import parse_caption, synthetic_birds
 from kerasgan.images import from_uint8
 from kerasgan.metrics.frechet import frechet_distance, statistics
@@ -73,7 +74,7 @@ def score_birds(
         classifier, info = bird_attributes.load_bird_attribute_classifier()
     match_text, match_image = matching_encoders or (None, None)
     size, bird = max(model.sizes), np.arange(samples) % BIRDS
-    birds, real, floor = _reference(classifier, match_image, size)
+    birds, real, floor = reference(classifier, match_image, size)
     captions = pick(birds.captions, samples)
     requested = np.stack([*map(parse_caption, captions)])  # [N, 7]
     latents = model.random_latents(samples, seed)
@@ -87,7 +88,7 @@ def score_birds(
                 sizes="all",
             )
 
-    fakes = _measure(classifier, match_image, images())
+    fakes = measure(classifier, match_image, images())
     accuracies = {
         s: bird_attributes.accuracies(predicted, requested)
         for s, predicted in fakes["attributes"].items()
@@ -135,8 +136,20 @@ def pick(captions: Sequence[Sequence[str]], samples: int) -> list[str]:
 
 
 @functools.cache
-def _reference(classifier, image_encoder, size):
-    """Returns the test birds without their images, their measurements, and the lowest distance."""
+def reference(
+    classifier: keras.Model, image_encoder: Callable | None, size: int
+) -> tuple[CaptionedImages, dict[str, Any], float]:
+    """Returns the test birds, what a score compares with, and the floor of the Fréchet distance.
+
+    Args:
+        classifier: Bird attribute classifier.
+        image_encoder: Image encoder, or `None`.
+        size: Side of the images in pixels.
+
+    Returns:
+        The test birds without their images, the result of `measure` for their images, and the
+        Fréchet distance between them and as many other birds of the test species.
+    """
     birds, real = _real(classifier, image_encoder, size, seed=0)
     _, others = _real(classifier, None, size, seed=1)
     return (
@@ -151,7 +164,7 @@ def _real(classifier, image_encoder, size, seed):
     birds = synthetic_birds("test", BIRDS, seed, size * 19 // 16)
     edge = (birds.images.shape[1] - size) // 2
     cropped = birds.images[:, edge : edge + size, edge : edge + size]
-    measured = _measure(
+    measured = measure(
         classifier,
         image_encoder,
         ({size: from_uint8(cropped[i : i + BLOCK])} for i in range(0, BIRDS, BLOCK)),
@@ -160,7 +173,11 @@ def _real(classifier, image_encoder, size, seed):
     return birds, measured
 
 
-def _measure(classifier, image_encoder, blocks: Iterable[dict[int, np.ndarray]]):
+def measure(
+    classifier: keras.Model,
+    image_encoder: Callable | None,
+    blocks: Iterable[dict[int, np.ndarray]],
+) -> dict[str, Any]:
     """Runs the classifier and the image encoder on blocks of images.
 
     Args:

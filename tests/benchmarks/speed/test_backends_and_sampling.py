@@ -50,6 +50,13 @@ def test_a_step_is_measured_on_each_backend(results, backend):
         assert record["peak_mib"] > 100 and record["images"] > 0
 
 
+def test_the_reason_of_a_failure_is_the_line_of_its_exception():
+    jax = "Traceback\nAssertionError: (x, y)\n----\nFor simplicity, JAX has removed frames.\n"
+    assert backends._reason(jax) == "AssertionError: (x, y)"
+    assert backends._reason("a.b.XlaError: no memory\nlast line") == "a.b.XlaError: no memory"
+    assert backends._reason("killed\n") == "killed" and backends._reason("") == "no message"
+
+
 def test_presets_that_do_not_sample_are_refused(results):
     with pytest.raises(ValueError, match="a preset must be one of .*received 'digit_classifier'"):
         sampling.command(sampling.Options(), ["digit_classifier"])

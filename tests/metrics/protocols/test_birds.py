@@ -56,9 +56,9 @@ def few():
     """Uses 200 test birds instead of 1,000."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(birds, "BIRDS", 200)
-        birds._reference.cache_clear()
+        birds.reference.cache_clear()
         yield
-    birds._reference.cache_clear()
+    birds.reference.cache_clear()
 
 
 def random_encoder(captions):
