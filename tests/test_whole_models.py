@@ -15,6 +15,7 @@ from keras import layers
 from kerasgan import registration, schedules
 from kerasgan.dtype_policies import dtype_policy
 from kerasgan.encoders import char_cnn_rnn, part_classifier, part_encoder, robust_image_encoder
+from kerasgan.io import presets
 from kerasgan.latents import prior
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.losses import adversarial, penalties
@@ -354,15 +355,28 @@ def test_call_uses_the_network_that_sample_uses():
         np.testing.assert_allclose(called, model.sample(3, seed=1), atol=1e-6)
 
 
+def policies(model):
+    """Names of the dtype policies of all layers that compute something."""
+    others = (keras.Model, layers.InputLayer, ClassifierDistance)
+    found = [x for x in model._flatten_layers() if not isinstance(x, others)]
+    return [layer.dtype_policy.name for layer in found]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_preset_of_a_model_in_mixed_precision_computes_in_float32(name, tmp_path):
+    with dtype_policy("mixed_bfloat16"):
+        model = MODELS[name]()
+    if not model.sampling_networks:
+        pytest.skip("it has no presets")
+    presets.save(model, tmp_path / "preset", networks=model.sampling_networks, dtype="float32")
+    loaded = presets.load(tmp_path / "preset")
+    by_name = loaded.checkpoint_networks()
+    assert {p for x in model.sampling_networks for p in policies(by_name[x])} == {"float32"}
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_loaded_model_has_the_dtype_policies_of_the_saved_one(name):
     """Whatever the dtype policy is when it is loaded."""
-
-    def policies(model):
-        others = (keras.Model, layers.InputLayer, ClassifierDistance)  # They compute nothing.
-        found = [x for x in model._flatten_layers() if not isinstance(x, others)]
-        return [layer.dtype_policy.name for layer in found]
-
     with dtype_policy("mixed_bfloat16"):
         mixed = MODELS[name]()
     plain = MODELS[name]()

@@ -107,7 +107,7 @@ def run(settings: Settings = Settings(), command: str | None = None) -> dict:
     images, parts, attributes = synthetic.part_maps(
         "random", settings.images, settings.seed, SIZE * 19 // 16
     )
-    known = synthetic.synthetic_birds("random", settings.images, settings.seed, 16)
+    known = synthetic.synthetic_birds("random", settings.images, settings.seed, size=None)
     known.captions = [captions[:CAPTIONS] for captions in known.captions]
     named = [[synthetic.parse_caption(x) for x in captions] for captions in known.captions]
     batches = training_data.PartClassifierBatches(
@@ -159,7 +159,7 @@ def accuracies(model: Any, size: int, count: int = 500) -> dict:
 
 def caption_accuracy(model: Any, encode: Any, count: int = 500) -> float:
     """Returns the accuracy of the caption classifier on test captions, including "not named"."""
-    birds = synthetic.synthetic_birds("test", count, size=16)
+    birds = synthetic.synthetic_birds("test", count, size=None)
     captions = [each[0] for each in birds.captions]
     named = np.stack([synthetic.parse_caption(caption) for caption in captions])
     sizes = np.array(label_sizes())

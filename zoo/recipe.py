@@ -60,12 +60,7 @@ class Settings(Checked):
         False,
         "Compile the training step with XLA. JAX always does; TensorFlow on a CPU gets slower.",
     )
-    dtype_policy: str = setting(
-        "float32",
-        "Dtype policy of Keras. With mixed_bfloat16, networks compute in bfloat16, which is faster "
-        "on many GPUs and some CPUs; weights and losses stay in float32.",
-        choices=("float32", "mixed_bfloat16"),
-    )
+    dtype_policy: str = fields.dtype_policy()
     grid_every: int = setting(
         1, "Number of epochs from one grid of samples to the next.", group="logging", least=1
     )

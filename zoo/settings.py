@@ -238,6 +238,16 @@ def seed(text: str = "Seed of the initial weights, the order of the images and a
     return setting(0, text, least=0, below=2**32)
 
 
+def dtype_policy() -> Any:
+    """Dtype policy of a training."""
+    text = (
+        "Dtype policy of Keras. With mixed_bfloat16, networks compute in bfloat16, which is faster "
+        "on many GPUs and some CPUs; weights and losses stay in float32. Presets of the trained "
+        "model compute in float32."
+    )
+    return setting("float32", text, choices=("float32", "mixed_bfloat16"))
+
+
 def data(default: str, text: str, choices: tuple | None = None) -> Any:
     """Training data."""
     return setting(default, text, group="data", choices=choices)

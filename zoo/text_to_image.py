@@ -322,6 +322,7 @@ class Options(Checked):
         0, "Training steps at 64 pixels. 0: chosen by the number of images.", least=0
     )
     seed: int = fields.seed()
+    dtype_policy: str = fields.dtype_policy()
     dry_run: bool = setting(False, "Print what would be trained and why, and stop.")
 
 
@@ -338,7 +339,8 @@ def run(options: Options, folder: pathlib.Path, command: str | None = None) -> d
     with locks.locked(folder):
         _keep_options(options, folder, found)
         encoders = _train_encoders(options, folder, found, chosen)
-        changes = encoders | {"data": options.data, "seed": options.seed}
+        names = ("data", "seed", "dtype_policy")
+        changes = encoders | {name: getattr(options, name) for name in names}
         scores = stages.run(chosen.stages, folder, command, changes, base=RECIPE)
         side_files.write_json(folder / "scores.json", scores)
         _write_page(options, folder, chosen, scores, command)
@@ -380,6 +382,8 @@ def _keep_options(options, folder, found):
     new = {name: value for name, value in new.items() if name not in ("folder", "dry_run")}
     path = folder / "options.json"
     old = side_files.read_or_default(path, side_files.json_object, {})
+    if old:
+        old = {"dtype_policy": "float32"} | old  # Earlier runs have no such option.
     other = [f"{name} {old[name]}" for name in new if name in old and old[name] != new[name]]
     if other:
         raise ValueError(

@@ -21,7 +21,7 @@ COLUMNS, HALF = 12, 48
 
 def captions():
     """48 captions that name no pose, then 48 that name one, each of another test bird."""
-    birds, random = synthetic_birds("test", 500, size=16), np.random.default_rng(0)
+    birds, random = synthetic_birds("test", 500, size=None), np.random.default_rng(0)
     pose, found = list(ATTRIBUTES).index("pose"), {True: [], False: []}
     for index in random.permutation(len(birds)):
         own = list(birds.captions[index])

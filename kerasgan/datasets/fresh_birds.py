@@ -72,8 +72,7 @@ class FreshBirds(CaptionedBatches):
             raise ValueError(f"processes must be at least 0; received {processes}")
         self.side, self.lifetime, self.processes = size * 19 // 16, lifetime, processes
         self.mirrored = mirrored
-        # Scenes and captions only: the small images are not used.
-        known = synthetic_birds(split, count, seed=seed, size=16)
+        known = synthetic_birds(split, count, seed=seed, size=None)
         self._images = np.zeros((count, self.side, self.side, 3), "uint8")
         known = CaptionedImages(
             self._images, known.classes, known.captions, known.names, None, known.attributes
@@ -124,18 +123,24 @@ class FreshBirds(CaptionedBatches):
             )
         if self._pool is not None and epoch not in self._waiting:
             tasks = [
-                (chosen, wanted, self._pool.submit(_render, *task))
+                (chosen, wanted, task, self._pool.submit(_render, *task))
                 for chosen, wanted, task in self._tasks(epoch)
             ]
             self._waiting = {epoch: tasks}
 
     def set_epoch(self, epoch: int) -> None:
-        """Waits for the images of an epoch, and submits those of the next one."""
+        """Waits for the images of an epoch, and submits those of the next one.
+
+        The training process draws the images whose turn has not come, so that it does not wait
+        idly for the first epoch.
+        """
         super().set_epoch(epoch)
         self._prepare(epoch)
         try:
-            for chosen, wanted, pictures in self._waiting.pop(epoch, []):
-                self._images[chosen], self._held[chosen] = pictures.result(), wanted
+            # From the end, because the workers begin with the first task.
+            for chosen, wanted, task, future in reversed(self._waiting.pop(epoch, [])):
+                pictures = _render(*task) if future.cancel() else future.result()
+                self._images[chosen], self._held[chosen] = pictures, wanted
         except concurrent.futures.process.BrokenProcessPool:
             warnings.warn(
                 "FreshBirds draws in the training process now: its worker processes ended. A "

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kerasgan import backend, losses, ops as operations
+from kerasgan.dtype_policies import with_dtype_policy
 from kerasgan.io import checkpoint_file
 from kerasgan.io.checkpoint_file import CheckpointError, in_one_line
 from kerasgan.io.checkpoint_names import PARTIAL, RESUME, sibling
@@ -39,6 +40,7 @@ def save_network(
     info: dict[str, Any] | None = None,
     dtype: str = "float32",
     mantissa_bits: int | None = None,
+    full_precision: bool = False,
 ) -> str:
     """Writes one network to a file: its configuration, its weights and their origin.
 
@@ -54,6 +56,8 @@ def save_network(
             size (half precision, compressed). Integers keep their type.
         mantissa_bits: Number of mantissa bits of a float16 to keep, see `stored_weights.stored`.
             `None` keeps all 10.
+        full_precision: If `True`, the loaded network computes in float32, although it was trained
+            in mixed precision.
 
     Returns:
         The checksum of the file.
@@ -69,8 +73,8 @@ def save_network(
     header = dict(
         letter=letter,
         epoch=int(epoch),
-        network=_serialized(network),
-        model=_serialized(model),
+        network=_serialized(network, full_precision),
+        model=_serialized(model, full_precision),
         info=json.dumps(
             {**(info or {}), **_rounding(mantissa_bits), "versions": checkpoint_file.versions()},
             default=float,
@@ -273,14 +277,14 @@ def _assign(values, network):
 # === Configurations ===
 
 
-def _serialized(model):
+def _serialized(model, full_precision):
     """Returns the configuration of a model as JSON, or "" if its class has none or it is `None`."""
     if model is None:
         return ""
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)  # Losses and optimizers are not part of a checkpoint.
-        return json.dumps(config)
+        return json.dumps(with_dtype_policy(config, "float32") if full_precision else config)
     except (NotImplementedError, TypeError):
         return ""
 

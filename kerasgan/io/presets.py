@@ -97,6 +97,8 @@ def save(
 ) -> None:
     """Writes networks of a model and a model card to a folder. The folder is created if needed.
 
+    The loaded model computes in float32, also if it was trained in mixed precision.
+
     Args:
         model: `AdversarialModel` with a `get_config` method.
         networks: Names of the networks to save, keys of `model.checkpoint_networks()`.
@@ -130,6 +132,7 @@ def save(
             info=info,
             dtype=dtype,
             mantissa_bits=mantissa_bits,
+            full_precision=True,  # bfloat16 is slow on many machines.
         )
     if card is not None or not (folder / "card.md").exists():
         facts = "".join(f"- {key}: {value}\n" for key, value in info.items())

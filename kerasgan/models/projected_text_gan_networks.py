@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
+from kerasgan.dtype_policies import with_dtype_policy
 from kerasgan.layers.conditional_affine import ConditionalAffine
 from kerasgan.layers.conv3x3 import Conv3x3
 from kerasgan.layers.frozen_features import build_frozen_features
@@ -197,8 +198,12 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 
 
 def build_generator_like(generator: keras.Model) -> keras.Model:
-    """Builds a trainable copy of a generator, with its weights. A latent flow stays frozen."""
-    copy = keras.Model.from_config(generator.get_config() | {"name": "generator"})
+    """Builds a trainable copy of a generator, with its weights. A latent flow stays frozen.
+
+    The copy has the current dtype policy, whatever that of the generator is.
+    """
+    config = with_dtype_policy(generator.get_config(), keras.config.dtype_policy().name)
+    copy = keras.Model.from_config(config | {"name": "generator"})
     copy.set_weights(generator.get_weights())
     copy.trainable = True
     for layer in copy.layers:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from kerasgan.datasets import fresh_birds
 from kerasgan.datasets.fresh_birds import FreshBirds
 from kerasgan.datasets.synthetic_birds import draw_bird
 
@@ -80,6 +81,18 @@ def test_workers_draw_the_same_pictures():
             np.testing.assert_array_equal(alone.data.images, helped.data.images)
     finally:
         helped.close()
+
+
+def test_the_training_process_helps_instead_of_waiting(monkeypatch):
+    drawn, draw = [], fresh_birds.draw_bird
+    monkeypatch.setattr(fresh_birds, "draw_bird", lambda *a, **k: drawn.append(0) or draw(*a, **k))
+    helped = birds(count=8 * fresh_birds.CHUNK, processes=1)
+    try:
+        helped.set_epoch(0)
+    finally:
+        helped.close()
+    # The first tasks belong to the worker as soon as they are submitted.
+    assert fresh_birds.CHUNK <= len(drawn) < 8 * fresh_birds.CHUNK
 
 
 def test_captions_and_classes_stay():

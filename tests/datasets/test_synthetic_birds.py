@@ -74,6 +74,14 @@ def test_the_splits_never_change(splits):  # every score on drawn birds depends 
     assert digests == ["257c21350d9da6b7", "a747557e6e118acf"]
 
 
+@pytest.mark.parametrize("split", ["train", "test", "random", "flying", "pairs"])
+def test_without_a_size_nothing_is_drawn(split):
+    drawn, described = (synthetic_birds(split, 9, 2, size) for size in (16, None))
+    assert described.images.shape == (9, 0, 0, 3) and len(described) == 9
+    for name in ("classes", "attributes", "captions", "names"):
+        np.testing.assert_array_equal(getattr(described, name), getattr(drawn, name))
+
+
 @pytest.mark.parametrize("seed", [0, 5])
 def test_random_birds_have_no_colours_of_test_species(splits, seed):
     unseen = {tuple(row) for row in splits["test"].attributes[:, :3].tolist()}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kerasgan.dtype_policies import dtype_policy
 from kerasgan.encoders.char_cnn_rnn import build_image_encoder
 from kerasgan.encoders.part_encoder import build_part_encoder
 from kerasgan.io import checkpoints
@@ -223,6 +224,21 @@ def test_a_trainable_stage_continues_the_smaller_layers():
     small, _ = networks()
     large = extend_generator(build_generator_like(small), 1, frozen=False)
     assert len(large.trainable_variables) > len(small.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    "first, second", [("mixed_bfloat16", "float32"), ("float32", "mixed_bfloat16")]
+)
+def test_a_stage_has_its_own_dtype_policy(first, second):
+    with dtype_policy(first):
+        small, _ = networks()
+    with dtype_policy(second):
+        large = extend_generator(build_generator_like(small), 1)
+    computing = [layer for layer in large.layers if not isinstance(layer, keras.layers.InputLayer)]
+    assert {layer.dtype_policy.name for layer in computing} == {second}
+    np.testing.assert_array_equal(
+        large.get_layer("sentence").get_weights()[0], small.get_layer("sentence").get_weights()[0]
+    )
 
 
 def test_the_next_stage_continues_the_discriminators_of_the_whole_image():

@@ -73,12 +73,16 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
         layout,
         *(stages.Stage(f"stage_{size}", TINY | {"size": size}) for size in (64, 128)),
     ]
-    stages.run(schedule[:2], tmp_path)
-    stages.run(schedule, tmp_path)
+    bfloat16 = {"dtype_policy": "mixed_bfloat16"}
+    stages.run(schedule[:2], tmp_path, changes=bfloat16)
+    stages.run(schedule, tmp_path, changes=bfloat16)
     assert trained == [64, 64, 128]
-    assert ProjectedTextGAN.from_preset(tmp_path / "preset").size == 128
     settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
     assert settings["start"] == str(tmp_path / "stage_64")
+    assert settings["dtype_policy"] == "mixed_bfloat16"
+    made = ProjectedTextGAN.from_preset(tmp_path / "preset")
+    assert made.size == 128
+    assert made.ema_generator.get_layer("rgb_128").dtype_policy.name == "float32"
 
 
 def test_a_schedule_trains_the_part_classifier_once(tmp_path, monkeypatch):
@@ -225,7 +229,8 @@ def test_a_preset_of_birds_256_names_a_schedule(words, monkeypatch, capsys):
     birds_256.main()
     ((schedule, folder, command, changes),) = ran
     assert schedule is stages.FULL and folder == pathlib.Path("runs/birds_256_full_seed3")
-    assert command.startswith("python -m zoo.birds_256 ") and changes == {"seed": 3}
+    assert command.startswith("python -m zoo.birds_256 ")
+    assert changes == {"seed": 3, "dtype_policy": "float32"}
     assert "attribute_accuracy" in capsys.readouterr().out
 
 

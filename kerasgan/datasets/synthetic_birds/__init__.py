@@ -40,7 +40,7 @@ __all__ = [
 
 
 def synthetic_birds(
-    split: str = "train", count: int | None = None, seed: int = 0, size: int = 304
+    split: str = "train", count: int | None = None, seed: int = 0, size: int | None = 304
 ) -> CaptionedImages:
     """Generates images of birds with ten captions each. Consecutive images have different species.
 
@@ -52,7 +52,8 @@ def synthetic_birds(
             attribute, in images and captions).
         count: Number of images. Defaults to 20 per species (3,000 and 1,000), or 3,000.
         seed: Integer seed. Image i depends on (seed, split, i) only.
-        size: Height and width of the images in pixels, at least 16.
+        size: Height and width of the images in pixels, at least 16. `None` draws no images, which
+            takes a twelfth of the time; `images` has the shape `[count, 0, 0, 3]`.
 
     Returns:
         `CaptionedImages` with images uint8 `[count, size, size, 3]`, attributes int8 `[count, 7]`
@@ -66,11 +67,11 @@ def synthetic_birds(
     _check_split(split)
     count = 20 * SPECIES.get(split, SPECIES["train"]) if count is None else count
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 16)):
-        if value < least:
+        if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}; received {value}")
     classes, seeds, attributes = _scenes(split, count, seed)
-    images = np.empty((count, size, size, 3), "uint8")
-    for index in range(count):
+    images = np.empty((count, size or 0, size or 0, 3), "uint8")
+    for index in range(count if size else 0):
         images[index] = draw_bird(attributes[index], seeds[index], size)
     return CaptionedImages(
         images=images,
