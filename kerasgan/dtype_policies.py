@@ -27,6 +27,24 @@ def dtype_policy(policy: Any) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a model, or a copy in float32 if any of its networks is in mixed precision."""
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except NotImplementedError:  # Its class has no `get_config`.
+        return model
+    config.pop("compile_config", None)
+    if '"mixed_' not in json.dumps(config):
+        return model
+    copy = keras.saving.deserialize_keras_object(with_dtype_policy(config, "float32"))
+    # A configuration may lack networks that only training needs, such as a frozen encoder.
+    networks = getattr(model, "checkpoint_networks", lambda: {"": model})()
+    copies = getattr(copy, "checkpoint_networks", lambda: {"": copy})()
+    for name, network in networks.items():
+        copies[name].set_weights(network.get_weights())
+    return copy
+
+
 def with_dtype_policy(config: dict, policy: str) -> dict:
     """Returns a copy of a configuration whose layers have a dtype policy.
 

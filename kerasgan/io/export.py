@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from kerasgan.backend import artifacts
+from kerasgan.dtype_policies import in_float32
 from kerasgan.io import files
 from kerasgan.ops.conv3x3 import direct_convolutions
 
@@ -82,8 +83,9 @@ class ExportableModel(keras.Model):
         """Exports a function of the model, by default the one that `sample` computes.
 
         Inputs and outputs have names, and the batch size is free. The exponential moving average of
-        the generator is used if there is one. `kerasgan.io.export_folder.export_model` also writes
-        metadata and compares the result with Keras.
+        the generator is used if there is one. Networks in mixed precision are exported in float32,
+        because few runtimes compute in bfloat16. `kerasgan.io.export_folder.export_model` also
+        writes metadata and compares the result with Keras.
 
         Args:
             filepath: Path of the result: a folder for `"saved_model"`, otherwise a file that ends
@@ -98,7 +100,7 @@ class ExportableModel(keras.Model):
         Raises:
             ValueError: The backend does not support the format, or the model has no such function.
         """
-        functions = self.export_functions()
+        functions = in_float32(self).export_functions()
         if not functions:
             raise ValueError(
                 f"export needs a model with a `call`; received {type(self).__name__}: export its "

@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from kerasgan.backend import artifacts
+from kerasgan.dtype_policies import in_float32
 from kerasgan.io import files
 from kerasgan.io.export import FORMATS, ExportFunction, check_format, export_function
 from kerasgan.io.paths import user_path
@@ -77,6 +78,8 @@ def export_model(
 ) -> dict[str, float]:
     """Exports functions of a model with metadata, and compares them with Keras.
 
+    Networks in mixed precision are exported in float32, because few runtimes compute in bfloat16.
+
     Args:
         model: Model of the zoo.
         folder: New folder. Nothing is written if an export fails.
@@ -102,6 +105,7 @@ def export_model(
     format, folder = check_format(format), user_path(folder)
     if folder.exists():
         raise ValueError(f"{folder}: the folder of an export must be new; received one that exists")
+    model = in_float32(model)
     offered = model.export_functions()
     if not offered:
         raise ValueError(f"a {type(model).__name__} has nothing to export")

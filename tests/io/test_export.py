@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kerasgan.backend import artifacts
+from kerasgan.dtype_policies import dtype_policy, in_float32
 from kerasgan.io.export import FORMATS, check_format
 from kerasgan.io.export_folder import compare, export_model
 from kerasgan.ops.conv3x3 import conv3x3, direct_convolutions, winograd_is_faster
@@ -35,6 +36,24 @@ def distinct_ema(make):
         for variable in model.generator.trainable_variables:
             variable.assign(variable + 1.0)
     return model
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("make", [conditional, style, projected, coupling_flow])
+def test_a_model_in_mixed_precision_is_exported_in_float32(make, tmp_path):
+    format = {"tensorflow": "onnx", "jax": "saved_model", "torch": "onnx"}[BACKEND]
+    supported(format)
+    with dtype_policy("mixed_bfloat16"):
+        model = distinct_ema(make)
+    before = {name: net.get_weights() for name, net in model.checkpoint_networks().items()}
+    found = export_model(model, tmp_path / "out", format, functions=["generator"], report=quiet)
+    assert found["generator"] < 1e-5  # bfloat16 has errors of 1e-2.
+    # The exported function is that of the model's own weights.
+    copy = in_float32(model)
+    assert copy is not model and in_float32(copy) is copy
+    for name, values in before.items():
+        for own, copied in zip(values, copy.checkpoint_networks()[name].get_weights(), strict=True):
+            np.testing.assert_array_equal(own, copied)
 
 
 @pytest.mark.backend
