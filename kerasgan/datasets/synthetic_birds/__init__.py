@@ -70,9 +70,10 @@ def synthetic_birds(
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}; received {value}")
     classes, seeds, attributes = _scenes(split, count, seed)
-    images = np.empty((count, size or 0, size or 0, 3), "uint8")
-    for index in range(count if size else 0):
-        images[index] = draw_bird(attributes[index], seeds[index], size)
+    images = np.zeros((count, size or 0, size or 0, 3), "uint8")
+    if size:
+        for index in range(count):
+            images[index] = draw_bird(attributes[index], seeds[index], size)
     return CaptionedImages(
         images=images,
         classes=classes,
