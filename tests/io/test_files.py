@@ -129,7 +129,7 @@ def test_copy_and_interrupts_and_leftovers(tmp_path):
 
 
 def test_a_checkpoint_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint_networks, "_serialized", lambda model: "")
+    monkeypatch.setattr(checkpoint_networks, "_serialized", lambda *arguments: "")
 
     class Network:
         built, name, variables = True, "n", []
