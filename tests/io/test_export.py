@@ -39,7 +39,7 @@ def distinct_ema(make):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("make", [conditional, style, projected, coupling_flow])
+@pytest.mark.parametrize("make", [conditional, style, projected])
 def test_a_model_in_mixed_precision_is_exported_in_float32(make, tmp_path):
     format = {"tensorflow": "onnx", "jax": "saved_model", "torch": "onnx"}[BACKEND]
     supported(format)
