@@ -188,6 +188,15 @@ def test_a_folder_becomes_a_preset_and_a_page(small, shapes, tool, tmp_path, cap
     with pytest.raises(SystemExit):
         tool("text_to_image", **run | {"size": 64})
     assert "holds a run with size 128" in capsys.readouterr().err
+    settings = json.loads((tmp_path / "run" / "stage_128" / "settings.json").read_text())
+    assert settings["dtype_policy"] == "float32"
+    options = tmp_path / "run" / "options.json"
+    kept = json.loads(options.read_text())
+    del kept["dtype_policy"]  # as in the options of earlier versions
+    options.write_text(json.dumps(kept))
+    with pytest.raises(SystemExit):
+        tool("text_to_image", **run | {"dtype_policy": "mixed_bfloat16"})
+    assert "holds a run with dtype_policy float32" in capsys.readouterr().err
 
 
 @pytest.mark.nightly
