@@ -137,9 +137,11 @@ class FreshBirds(CaptionedBatches):
         super().set_epoch(epoch)
         self._prepare(epoch)
         try:
-            # From the end, because the workers begin with the first task.
+            # Backwards, because the workers begin with the first task. Tasks are not cancelled: a
+            # pool with cancelled tasks may hang after a worker was killed (Python 3.11).
             for chosen, wanted, task, future in reversed(self._waiting.pop(epoch, [])):
-                pictures = _render(*task) if future.cancel() else future.result()
+                begun = future.running() or future.done()
+                pictures = future.result() if begun else _render(*task)
                 self._images[chosen], self._held[chosen] = pictures, wanted
         except concurrent.futures.process.BrokenProcessPool:
             warnings.warn(
