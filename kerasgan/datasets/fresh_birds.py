@@ -114,7 +114,11 @@ class FreshBirds(CaptionedBatches):
             )
 
     def _prepare(self, epoch):
-        """Submits the images that an epoch needs to the worker processes."""
+        """Submits the images that an epoch needs to the worker processes.
+
+        Raises:
+            BrokenProcessPool: A worker process has ended.
+        """
         if self.processes and self._pool is None:
             # The training process has threads, which must not be forked.
             context = multiprocessing.get_context("spawn")
@@ -131,18 +135,20 @@ class FreshBirds(CaptionedBatches):
     def set_epoch(self, epoch: int) -> None:
         """Waits for the images of an epoch, and submits those of the next one.
 
-        The training process draws the images whose turn has not come, so that it does not wait
-        idly for the first epoch.
+        The training process creates the images that no worker has begun, instead of waiting for
+        them. This matters most in the first epoch.
         """
         super().set_epoch(epoch)
-        self._prepare(epoch)
         try:
-            # Backwards, because the workers begin with the first task. Tasks are not cancelled: a
-            # pool with cancelled tasks may hang after a worker was killed (Python 3.11).
+            self._prepare(epoch)
+            # Backwards, because the workers begin with the first task. Tasks are not cancelled, so
+            # the workers repeat some: a pool with cancelled tasks may hang after a worker was
+            # killed (Python 3.11).
             for chosen, wanted, task, future in reversed(self._waiting.pop(epoch, [])):
                 begun = future.running() or future.done()
                 pictures = future.result() if begun else _render(*task)
                 self._images[chosen], self._held[chosen] = pictures, wanted
+            self._prepare(epoch + 1)
         except concurrent.futures.process.BrokenProcessPool:
             warnings.warn(
                 "FreshBirds draws in the training process now: its worker processes ended. A "
@@ -154,7 +160,6 @@ class FreshBirds(CaptionedBatches):
             self.processes = 0
         for chosen, wanted, task in self._tasks(epoch):  # Without worker processes.
             self._images[chosen], self._held[chosen] = _render(*task), wanted
-        self._prepare(epoch + 1)
 
     def rows(self, index: int, own: Rows) -> tuple[np.ndarray, ...]:
         if (self._held != self.generations(self.epoch)).any():

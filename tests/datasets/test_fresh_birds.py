@@ -1,5 +1,6 @@
 """Images of `FreshBirds` depend on (seed, epoch, index) only, with and without workers."""
 
+import multiprocessing
 import os
 import pathlib
 import subprocess
@@ -93,6 +94,30 @@ def test_the_training_process_helps_instead_of_waiting(monkeypatch):
         helped.close()
     # The first tasks belong to the worker as soon as they are submitted.
     assert fresh_birds.CHUNK <= len(drawn) < 8 * fresh_birds.CHUNK
+
+
+@pytest.mark.parametrize("processes, idle", [(1, True), (2, False)])
+def test_a_killed_worker_is_replaced_by_the_training_process(processes, idle):
+    alone = birds(count=8 * fresh_birds.CHUNK)
+    helped = birds(count=8 * fresh_birds.CHUNK, processes=processes)
+    try:
+        if idle:
+            helped.set_epoch(0)
+            for *_, future in helped._waiting[1]:
+                future.result()
+        else:
+            helped._prepare(0)
+        victim = next(iter(helped._pool._processes.values()))
+        victim.kill()
+        victim.join()
+        with pytest.warns(UserWarning, match="its worker processes ended"):
+            for epoch in range(3):
+                alone.set_epoch(epoch)
+                helped.set_epoch(epoch)
+                np.testing.assert_array_equal(alone.data.images, helped.data.images)
+    finally:
+        helped.close()
+    assert not multiprocessing.active_children()
 
 
 def test_captions_and_classes_stay():
