@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -27,21 +27,26 @@ def dtype_policy(policy: Any) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def is_mixed(networks: Iterable[keras.Layer]) -> bool:
+    """Returns whether any layer of the networks is in mixed precision."""
+    layers = (layer for network in networks for layer in network._flatten_layers())
+    return any(layer.dtype_policy.name.startswith("mixed_") for layer in layers)
+
+
 def in_float32(model: keras.Model) -> keras.Model:
-    """Returns a model, or a copy in float32 if any of its networks is in mixed precision."""
-    try:
-        config = keras.saving.serialize_keras_object(model)
-    except NotImplementedError:  # Its class has no `get_config`.
-        return model
+    """Returns a copy of a model in float32.
+
+    Args:
+        model: `AdversarialModel` with a `get_config` method. Its networks in files
+            (`checkpoint_networks`) are copied with their weights. All others have initial weights
+            or are missing, such as a frozen encoder that only training needs.
+    """
+    config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
-    if '"mixed_' not in json.dumps(config):
-        return model
     copy = keras.saving.deserialize_keras_object(with_dtype_policy(config, "float32"))
-    # A configuration may lack networks that only training needs, such as a frozen encoder.
-    networks = getattr(model, "checkpoint_networks", lambda: {"": model})()
-    copies = getattr(copy, "checkpoint_networks", lambda: {"": copy})()
-    for name, network in networks.items():
-        copies[name].set_weights(network.get_weights())
+    networks = model.checkpoint_networks()
+    for name, network in copy.checkpoint_networks().items():
+        network.set_weights(networks[name].get_weights())
     return copy
 
 
@@ -50,8 +55,9 @@ def with_dtype_policy(config: dict, policy: str) -> dict:
 
     Args:
         config: Configuration of a layer or model, without objects that JSON cannot hold.
-        policy: Name of the dtype policy. It replaces float32, also where a layer chose it itself,
-            and the mixed policies. Other policies, such as float64, are kept.
+        policy: Name of the dtype policy. It replaces mixed policies. In the layers of Functional
+            networks it replaces float32, too, also where a layer chose it itself. Other policies,
+            such as float64, are kept.
     """
     config = json.loads(json.dumps(config))
     for part in json_parts(config):

@@ -22,6 +22,7 @@ from zoo.settings import Checked, setting
 keras = lazy.module("keras")
 np = lazy.module("numpy")
 fresh_birds = lazy.module("kerasgan.datasets.fresh_birds")
+dtype_policies = lazy.module("kerasgan.dtype_policies")
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 locks = lazy.module("kerasgan.io.locks")
 gans = lazy.module("kerasgan.models.projected_text_gan")
@@ -75,6 +76,8 @@ def posteriors(settings: Settings) -> tuple[Any, Any]:
     before = text_gan.last_of(settings.start)
     if getattr(before, "posterior", None) is None:
         raise ValueError(f"start must be a run with a posterior; received {settings.start}")
+    if dtype_policies.is_mixed([before.posterior]):
+        before = dtype_policies.in_float32(before)
     encoder = projected_birds.frozen_encoder(settings.image_encoder)
     maps = gans.frozen_maps(encoder, before.antialias)
     image = keras.Input((before.size, before.size, 3))

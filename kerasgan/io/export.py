@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from kerasgan.backend import artifacts
-from kerasgan.dtype_policies import in_float32
+from kerasgan.dtype_policies import in_float32, is_mixed
 from kerasgan.io import files
 from kerasgan.ops.conv3x3 import direct_convolutions
 
@@ -100,7 +100,7 @@ class ExportableModel(keras.Model):
         Raises:
             ValueError: The backend does not support the format, or the model has no such function.
         """
-        functions = in_float32(self).export_functions()
+        functions = float32_functions(self)
         if not functions:
             raise ValueError(
                 f"export needs a model with a `call`; received {type(self).__name__}: export its "
@@ -164,6 +164,17 @@ def check_format(format: str) -> str:
             f"every backend); received {keras.backend.backend()}"
         )
     return format
+
+
+def float32_functions(model: "ExportableModel") -> dict[str, ExportFunction]:
+    """Returns the functions of a model, or of its copy in float32 if it is in mixed precision.
+
+    Few runtimes compute in bfloat16.
+    """
+    functions = model.export_functions()
+    if is_mixed(network for each in functions.values() for network in each.networks):
+        return in_float32(model).export_functions()
+    return functions
 
 
 def export_function(

@@ -18,9 +18,14 @@ import numpy as np
 from keras import ops
 
 from kerasgan.backend import artifacts
-from kerasgan.dtype_policies import in_float32
 from kerasgan.io import files
-from kerasgan.io.export import FORMATS, ExportFunction, check_format, export_function
+from kerasgan.io.export import (
+    FORMATS,
+    ExportFunction,
+    check_format,
+    export_function,
+    float32_functions,
+)
 from kerasgan.io.paths import user_path
 
 # Description of each input by name, for the metadata.
@@ -105,8 +110,7 @@ def export_model(
     format, folder = check_format(format), user_path(folder)
     if folder.exists():
         raise ValueError(f"{folder}: the folder of an export must be new; received one that exists")
-    model = in_float32(model)
-    offered = model.export_functions()
+    offered = float32_functions(model)
     if not offered:
         raise ValueError(f"a {type(model).__name__} has nothing to export")
     chosen = list(offered) if functions is None else list(functions)

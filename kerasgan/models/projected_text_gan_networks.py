@@ -200,7 +200,7 @@ def extend_generator(generator: keras.Model, width: int = 16, frozen: bool = Tru
 def build_generator_like(generator: keras.Model) -> keras.Model:
     """Builds a trainable copy of a generator, with its weights. A latent flow stays frozen.
 
-    The copy has the current dtype policy, whatever that of the generator is.
+    The copy has the current dtype policy instead of the generator's.
     """
     config = with_dtype_policy(generator.get_config(), keras.config.dtype_policy().name)
     copy = keras.Model.from_config(config | {"name": "generator"})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasgan.backend import artifacts
-from kerasgan.dtype_policies import dtype_policy, in_float32
+from kerasgan.dtype_policies import dtype_policy, in_float32, is_mixed
 from kerasgan.io.export import FORMATS, check_format
 from kerasgan.io.export_folder import compare, export_model
 from kerasgan.ops.conv3x3 import conv3x3, direct_convolutions, winograd_is_faster
@@ -50,7 +50,7 @@ def test_a_model_in_mixed_precision_is_exported_in_float32(make, tmp_path):
     assert found["generator"] < 1e-5  # bfloat16 has errors of 1e-2.
     # The exported function is that of the model's own weights.
     copy = in_float32(model)
-    assert copy is not model and in_float32(copy) is copy
+    assert is_mixed([model]) and not is_mixed([copy])
     for name, values in before.items():
         for own, copied in zip(values, copy.checkpoint_networks()[name].get_weights(), strict=True):
             np.testing.assert_array_equal(own, copied)
