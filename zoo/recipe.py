@@ -23,7 +23,7 @@ from typing import Any
 from zoo import cli, dry_run as dry_runs, launch, lazy, scale, settings as fields
 from zoo.command import shell_command
 from zoo.memory import peak_mib
-from zoo.settings import Checked, current_names, setting
+from zoo.settings import Checked, check_same_run, current_names, setting
 
 keras = lazy.module("keras")
 backend = lazy.module("kerasgan.backend")
@@ -379,19 +379,8 @@ def _keep_settings(recipe, settings, folder, command):
         old = side_files.read_or_default(newest, checkpoints.read_info, {})
     if old:
         old = current_names(dataset_names.with_current_names(old), recipe.name)
-        old = {"dtype_policy": "float32"} | old  # Earlier runs have no such setting.
         ignored = ("epochs", "tensorboard", "wandb", "checkpoint_minutes")
-        other = [
-            f"{name} {old[name]}"
-            for name in new
-            if name in old and old[name] != new[name] and name not in ignored
-        ]
-        if other:
-            raise ValueError(
-                f"{folder} holds a run with {', '.join(other)}; use these settings to resume it, "
-                f"or "
-                "another --folder"
-            )
+        check_same_run(folder, old, {k: v for k, v in new.items() if k not in ignored})
     about = {
         "title": f"{recipe.name}: {folder.name}",
         "description": recipe.description,

@@ -233,6 +233,26 @@ def batch_size(default: int, text: str = "Images per training step.", least: int
     return setting(default, text, least=least)
 
 
+def check_same_run(folder: Any, old: Mapping, new: Mapping) -> None:
+    """Checks that the settings of a run are those of the run in its folder.
+
+    Args:
+        folder: Folder of the run.
+        old: Settings of the run in the folder.
+        new: Settings that must not differ. Those that `old` lacks are not compared.
+
+    Raises:
+        ValueError: A setting differs.
+    """
+    old = {"dtype_policy": "float32"} | dict(old)  # Earlier runs have no such setting.
+    other = [f"{name} {old[name]}" for name in new if name in old and old[name] != new[name]]
+    if other:
+        raise ValueError(
+            f"{folder} holds a run with {', '.join(other)}; use these settings to resume it, or "
+            "another --folder"
+        )
+
+
 def seed(text: str = "Seed of the initial weights, the order of the images and all noise.") -> Any:
     """Random seed, 0 by default."""
     return setting(0, text, least=0, below=2**32)
@@ -241,9 +261,9 @@ def seed(text: str = "Seed of the initial weights, the order of the images and a
 def dtype_policy() -> Any:
     """Dtype policy of a training."""
     text = (
-        "Dtype policy of Keras. With mixed_bfloat16, networks compute in bfloat16, which is faster "
-        "on many GPUs and some CPUs; weights and losses stay in float32. Presets of the trained "
-        "model compute in float32."
+        "Dtype policy of the model's networks. With mixed_bfloat16, they compute in bfloat16, "
+        "which is faster on many GPUs and some CPUs. Weights and losses, encoders that are trained "
+        "separately, and presets of the model stay in float32."
     )
     return setting("float32", text, choices=("float32", "mixed_bfloat16"))
 

@@ -28,7 +28,7 @@ from zoo import (
     settings as fields,
 )
 from zoo.command import shell_command
-from zoo.settings import Checked, setting
+from zoo.settings import Checked, check_same_run, setting
 
 checkpoints = lazy.module("kerasgan.io.checkpoints")
 console = lazy.module("kerasgan.io.console")
@@ -157,6 +157,10 @@ def run(
     for stage, settings in zip(stages, each, strict=True):
         done = folder / stage.name / "finished.json"
         if done.exists():
+            path = folder / stage.name / "settings.json"
+            old = side_files.read_or_default(path, side_files.json_object, {})
+            new = {name: getattr(settings, name) for name in ("seed", "dtype_policy")}
+            check_same_run(folder / stage.name, old, new)
             scores = side_files.json_object(done)
             continue
         if settings.auxiliary_classifier:

@@ -40,7 +40,7 @@ from zoo import (
     text_gan,
 )
 from zoo.command import shell_command
-from zoo.settings import Checked, setting
+from zoo.settings import Checked, check_same_run, setting
 
 np = lazy.module("numpy")
 images = lazy.module("kerasgan.images")
@@ -383,13 +383,7 @@ def _keep_options(options, folder, found):
     path = folder / "options.json"
     old = side_files.read_or_default(path, side_files.json_object, {})
     if old:
-        old = {"dtype_policy": "float32"} | old  # Earlier runs have no such option.
-    other = [f"{name} {old[name]}" for name in new if name in old and old[name] != new[name]]
-    if other:
-        raise ValueError(
-            f"{folder} holds a run with {', '.join(other)}; use the same settings and data to "
-            "resume it, or another --folder"
-        )
+        check_same_run(folder, old, new)
     side_files.write_json(path, new)
 
 

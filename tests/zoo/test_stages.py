@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasgan.dtype_policies import dtype_policy
 from kerasgan.io import checkpoints
 from kerasgan.models.projected_text_gan import ProjectedTextGAN
 from zoo import (
@@ -80,6 +81,9 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
     settings = json.loads((tmp_path / "stage_128" / "settings.json").read_text())
     assert settings["start"] == str(tmp_path / "stage_64")
     assert settings["dtype_policy"] == "mixed_bfloat16"
+    for changes in ({}, bfloat16 | {"seed": 1}):  # The folder must not return another run's scores.
+        with pytest.raises(ValueError, match="layout holds a run with .*; use these settings"):
+            stages.run(schedule, tmp_path, changes=changes)
     made = ProjectedTextGAN.from_preset(tmp_path / "preset")
     assert made.size == 128
     assert made.ema_generator.get_layer("rgb_128").dtype_policy.name == "float32"
@@ -206,6 +210,18 @@ def test_the_latent_prior_is_trained_on_what_a_posterior_infers(tmp_path, monkey
     network = latent_prior.network(tmp_path / "prior", "synthetic_birds_text")
     noise, embeddings = np.ones((2, 64), "float32"), np.ones((2, 1024), "float32")
     assert network([noise, embeddings]).shape == (2, 64)
+    with dtype_policy("mixed_bfloat16"):
+        mixed = projected_birds.build(
+            projected_birds.Settings(**TINY, mirror=True, antialias=False)
+        )
+    mixed.posterior.set_weights(gan.posterior.get_weights())
+    save_epoch(tmp_path / "mixed" / "checkpoints", mixed)
+    inferred = [
+        latent_prior.posteriors(dataclasses.replace(settings, start=str(tmp_path / name)))[0]
+        for name in ("run", "mixed")
+    ]
+    np.testing.assert_array_equal(*inferred)
+    assert inferred[1].dtype == np.float32
     without = projected_birds.build(projected_birds.Settings(**TINY | {"posterior_width": 0}))
     folder = tmp_path / "without" / "checkpoints"
     save_epoch(folder, without)
