@@ -70,8 +70,7 @@ class Settings(Checked):
 def any_birds(count: int, seed: int, size: int) -> Any:
     """Returns birds with random attributes, without the color combinations of the test species."""
     random = np.random.default_rng(seed)
-    colors = synthetic.synthetic_birds("test", 50, size=None).attributes[:, :3]
-    unseen = {tuple(each) for each in colors.tolist()}
+    unseen = synthetic.attributes.unseen_colors()
     attributes = random.integers(0, protocol.VALUES, (2 * count, len(protocol.VALUES)), "int8")
     allowed = [tuple(each) not in unseen for each in attributes[:, :3].tolist()]
     attributes = attributes[allowed][:count]
