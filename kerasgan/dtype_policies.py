@@ -37,8 +37,8 @@ def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy of a model in float32.
 
     Args:
-        model: `AdversarialModel` with a `get_config` method. Its networks in files
-            (`checkpoint_networks`) are copied with their weights. All others have initial weights
+        model: `AdversarialModel` with a `get_config` method. The networks that a checkpoint
+            contains (`checkpoint_networks`) keep their weights. The others have new initial weights
             or are missing, such as a frozen encoder that only training needs.
     """
     config = keras.saving.serialize_keras_object(model)
@@ -51,13 +51,13 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def with_dtype_policy(config: dict, policy: str) -> dict:
-    """Returns a copy of a configuration whose layers have a dtype policy.
+    """Returns a copy of a configuration with another dtype policy in its layers.
 
     Args:
         config: Configuration of a layer or model, without objects that JSON cannot hold.
-        policy: Name of the dtype policy. It replaces mixed policies. In the layers of Functional
-            networks it replaces float32, too, also where a layer chose it itself. Other policies,
-            such as float64, are kept.
+        policy: Name of the new dtype policy. It replaces every mixed policy. In Functional
+            networks it also replaces float32, even in layers that were given float32 explicitly.
+            Other policies, such as float64, are kept.
     """
     config = json.loads(json.dumps(config))
     for part in json_parts(config):

@@ -262,8 +262,8 @@ def dtype_policy() -> Any:
     """Dtype policy of a training."""
     text = (
         "Dtype policy of the model's networks. With mixed_bfloat16, they compute in bfloat16, "
-        "which is faster on many GPUs and some CPUs. Weights and losses, encoders that are trained "
-        "separately, and presets of the model stay in float32."
+        "which is faster on many GPUs and some CPUs. Weights, losses and separately trained "
+        "encoders stay in float32. A preset of the model computes in float32, too."
     )
     return setting("float32", text, choices=("float32", "mixed_bfloat16"))
 

@@ -160,7 +160,7 @@ def run(
             path = folder / stage.name / "settings.json"
             old = side_files.read_or_default(path, side_files.json_object, {})
             new = {name: getattr(settings, name) for name in ("seed", "dtype_policy")}
-            check_same_run(folder / stage.name, old, new)
+            check_same_run(folder, old, new)
             scores = side_files.json_object(done)
             continue
         if settings.auxiliary_classifier:

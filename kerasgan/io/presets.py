@@ -132,7 +132,7 @@ def save(
             info=info,
             dtype=dtype,
             mantissa_bits=mantissa_bits,
-            full_precision=True,  # bfloat16 is slow on many machines.
+            full_precision=True,  # Without hardware support, bfloat16 is slow.
         )
     if card is not None or not (folder / "card.md").exists():
         facts = "".join(f"- {key}: {value}\n" for key, value in info.items())

@@ -82,7 +82,7 @@ def test_a_schedule_trains_resumes_and_writes_a_preset(tmp_path, monkeypatch):
     assert settings["start"] == str(tmp_path / "stage_64")
     assert settings["dtype_policy"] == "mixed_bfloat16"
     for changes in ({}, bfloat16 | {"seed": 1}):  # The folder must not return another run's scores.
-        with pytest.raises(ValueError, match="layout holds a run with .*; use these settings"):
+        with pytest.raises(ValueError, match="holds a run with .*; use these settings"):
             stages.run(schedule, tmp_path, changes=changes)
     made = ProjectedTextGAN.from_preset(tmp_path / "preset")
     assert made.size == 128

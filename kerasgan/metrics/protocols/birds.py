@@ -139,7 +139,7 @@ def pick(captions: Sequence[Sequence[str]], samples: int) -> list[str]:
 def reference(
     classifier: keras.Model, image_encoder: Callable | None, size: int
 ) -> tuple[CaptionedImages, dict[str, Any], float]:
-    """Returns the test birds, what a score compares with, and the floor of the Fréchet distance.
+    """Returns the test birds, measurements of their images and the floor of the Fréchet distance.
 
     Args:
         classifier: Bird attribute classifier.
