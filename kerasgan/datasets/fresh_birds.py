@@ -4,6 +4,7 @@ Worker processes generate the images. Species, scene and captions at an index of
 change, so captions are embedded once. An image is shown in `lifetime` epochs.
 """
 
+import collections
 import concurrent.futures.process
 import multiprocessing
 import os
@@ -113,51 +114,69 @@ class FreshBirds(CaptionedBatches):
                 (self.data.attributes[chosen], seeds, self.side, self.mirrored),
             )
 
-    def _prepare(self, epoch):
-        """Submits the images that an epoch needs to the worker processes.
+    def _submit(self, task):
+        """Gives a task to the worker processes, which are started if there are none.
 
         Raises:
             BrokenProcessPool: A worker process has ended.
         """
-        if self.processes and self._pool is None:
+        if self._pool is None:
             # The training process has threads, which must not be forked.
             context = multiprocessing.get_context("spawn")
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 self.processes, context, _end_with_parent
             )
-        if self._pool is not None and epoch not in self._waiting:
-            tasks = [
-                (chosen, wanted, task, self._pool.submit(_render, *task))
-                for chosen, wanted, task in self._tasks(epoch)
-            ]
-            self._waiting = {epoch: tasks}
+        return self._pool.submit(_render, *task)
+
+    def _prepare(self, epoch):
+        """Submits the images that an epoch needs to the worker processes."""
+        if epoch not in self._waiting:
+            self._waiting = {
+                epoch: [
+                    (chosen, wanted, self._submit(task))
+                    for chosen, wanted, task in self._tasks(epoch)
+                ]
+            }
+
+    def _share(self, epoch):
+        """Creates the images of an epoch in this process and in the worker processes.
+
+        Few tasks are submitted at a time. Cancelling the others instead may leave processes behind
+        if a worker is killed (Python 3.11).
+        """
+        tasks, begun = collections.deque(self._tasks(epoch)), list[tuple]()
+        while tasks:
+            waiting = sum(not future.done() for *_, future in begun)
+            if waiting < 2 * self.processes:
+                chosen, wanted, task = tasks.popleft()
+                begun.append((chosen, wanted, self._submit(task)))
+            else:
+                chosen, wanted, task = tasks.pop()
+                self._images[chosen], self._held[chosen] = _render(*task), wanted
+        return begun
 
     def set_epoch(self, epoch: int) -> None:
         """Waits for the images of an epoch, and submits those of the next one.
 
-        The training process creates the images that no worker has begun, instead of waiting for
-        them. This matters most in the first epoch.
+        Images that have not been submitted, as those of the first epoch, are also created by this
+        process.
         """
         super().set_epoch(epoch)
-        try:
-            self._prepare(epoch)
-            # Backwards, because the workers begin with the first task. Tasks are not cancelled, so
-            # the workers repeat some: a pool with cancelled tasks may hang after a worker was
-            # killed (Python 3.11).
-            for chosen, wanted, task, future in reversed(self._waiting.pop(epoch, [])):
-                begun = future.running() or future.done()
-                pictures = future.result() if begun else _render(*task)
-                self._images[chosen], self._held[chosen] = pictures, wanted
-            self._prepare(epoch + 1)
-        except concurrent.futures.process.BrokenProcessPool:
-            warnings.warn(
-                "FreshBirds draws in the training process now: its worker processes ended. A "
-                "script that trains with worker processes must keep its own code under "
-                "`if __name__ == '__main__':`, because each worker imports it",
-                stacklevel=2,
-            )
-            self.close()
-            self.processes = 0
+        if self.processes:
+            try:
+                begun = self._waiting.pop(epoch, None)
+                for chosen, wanted, pictures in self._share(epoch) if begun is None else begun:
+                    self._images[chosen], self._held[chosen] = pictures.result(), wanted
+                self._prepare(epoch + 1)
+            except concurrent.futures.process.BrokenProcessPool:
+                warnings.warn(
+                    "FreshBirds draws in the training process now: its worker processes ended. A "
+                    "script that trains with worker processes must keep its own code under "
+                    "`if __name__ == '__main__':`, because each worker imports it",
+                    stacklevel=2,
+                )
+                self.close()
+                self.processes = 0
         for chosen, wanted, task in self._tasks(epoch):  # Without worker processes.
             self._images[chosen], self._held[chosen] = _render(*task), wanted
 

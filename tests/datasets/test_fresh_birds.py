@@ -96,6 +96,7 @@ def test_the_training_process_helps_instead_of_waiting(monkeypatch):
     assert fresh_birds.CHUNK <= len(drawn) < 8 * fresh_birds.CHUNK
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("processes, idle", [(1, True), (2, False)])
 def test_a_killed_worker_is_replaced_by_the_training_process(processes, idle):
     alone = birds(count=8 * fresh_birds.CHUNK)
@@ -106,7 +107,7 @@ def test_a_killed_worker_is_replaced_by_the_training_process(processes, idle):
             for *_, future in helped._waiting[1]:
                 future.result()
         else:
-            helped._prepare(0)
+            helped._submit(next(helped._tasks(0))[2])
         victim = next(iter(helped._pool._processes.values()))
         victim.kill()
         victim.join()
