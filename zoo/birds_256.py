@@ -8,7 +8,7 @@ Presets:
 - `quick`: synthetic birds; minutes on a CPU.
 - `full`: a ProjectedTextGAN on synthetic birds instead, trained in stages of growing size; 3.5
   hours on one core. Its flags are those of `--preset=full --help`.
-- `fast`: the same at 64 pixels only; 10 minutes on two cores.
+- `fast`: the same at 64 pixels only; 11 minutes on two cores.
 - `stage4`: synthetic birds; hours on a CPU. It starts from the run of `stage3` of `zoo.birds_64`.
 - `paper`: the paper's settings and data (CUB). First `python -m zoo.prepare birds --source=FOLDER`.
 - `training_notes`: the same data, with the settings of the training notes.

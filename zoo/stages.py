@@ -5,7 +5,7 @@
 
 The schedule `full` trains at 64, 128 and 256 pixels, one after the other, and also trains the part
 classifier and the latent prior that its stages need; it took 3.5 hours on one core of a busy
-machine. The schedule `fast` trains at 64 pixels only and takes 10 minutes on two cores.
+machine. The schedule `fast` trains at 64 pixels only and takes 11 minutes on two cores.
 A schedule resumes where it stopped: finished stages are skipped, and the stage in progress
 continues after its last epoch.
 """
